@@ -1,0 +1,245 @@
+//! What is written on a row struct, parsed and checked.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, ExprClosure, Fields, LitStr, Path, Result, Token, Type,
+};
+
+pub(crate) struct Declaration {
+    pub(crate) row: Ident,
+    borrows: bool,
+    pub(crate) name: String,
+    pub(crate) stage: Ident,
+    pub(crate) doc: String,
+    pub(crate) key: Vec<String>,
+    pub(crate) span: Option<(String, String)>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) derived: Vec<Derived>,
+}
+
+pub(crate) struct Column {
+    pub(crate) name: Ident,
+    pub(crate) doc: String,
+    /// The field's type with `'static` for every lifetime: the implementor of `Cell`.
+    pub(crate) cell: Type,
+    pub(crate) unit: Option<String>,
+    pub(crate) references: Option<(String, String)>,
+    pub(crate) range: Option<(i128, i128)>,
+    pub(crate) one_of: Option<Path>,
+}
+
+pub(crate) struct Derived {
+    pub(crate) name: Ident,
+    pub(crate) doc: String,
+    pub(crate) cell: Type,
+    pub(crate) dependencies: Vec<Ident>,
+    pub(crate) body: Expr,
+}
+
+impl Declaration {
+    pub(crate) fn parse(input: &DeriveInput) -> Result<Self> {
+        let Data::Struct(syn::DataStruct { fields: Fields::Named(fields), .. }) = &input.data else {
+            return Err(Error::new_spanned(input, "a table's row is a struct with named fields"));
+        };
+        let mut declaration = Self {
+            row: input.ident.clone(),
+            borrows: !input.generics.params.is_empty(),
+            name: String::new(),
+            stage: format_ident!("Sections"),
+            doc: doc(&input.attrs, &input.ident)?,
+            key: Vec::new(),
+            span: None,
+            columns: fields.named.iter().map(Column::parse).collect::<Result<_>>()?,
+            derived: Vec::new(),
+        };
+        for attribute in &input.attrs {
+            if attribute.path().is_ident("table") {
+                declaration.parse_table(attribute)?;
+            } else if attribute.path().is_ident("derived") {
+                declaration.derived.push(attribute.parse_args()?);
+            }
+        }
+        if declaration.name.is_empty() || declaration.key.is_empty() {
+            return Err(Error::new_spanned(
+                &input.ident,
+                "expected #[table(name = \"…\", stage = …, key(…))]",
+            ));
+        }
+        let span = declaration.span.iter().flat_map(|(address, size)| [address, size]);
+        for name in declaration.key.iter().chain(span) {
+            declaration.check_column(name, &input.ident)?;
+        }
+        for derived in &declaration.derived {
+            for dependency in &derived.dependencies {
+                declaration.check_column(&dependency.to_string(), dependency)?;
+            }
+        }
+        Ok(declaration)
+    }
+
+    fn parse_table(&mut self, attribute: &Attribute) -> Result<()> {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("name") {
+                self.name = meta.value()?.parse::<LitStr>()?.value();
+            } else if meta.path.is_ident("stage") {
+                self.stage = meta.value()?.parse()?;
+            } else if meta.path.is_ident("key") {
+                meta.parse_nested_meta(|column| {
+                    self.key.push(column.path.require_ident()?.to_string());
+                    Ok(())
+                })?;
+            } else if meta.path.is_ident("span") {
+                let mut names = Vec::new();
+                meta.parse_nested_meta(|column| {
+                    names.push(column.path.require_ident()?.to_string());
+                    Ok(())
+                })?;
+                let [address, size] = <[String; 2]>::try_from(names)
+                    .map_err(|_| meta.error("expected span(address column, size column)"))?;
+                self.span = Some((address, size));
+            } else {
+                return Err(meta.error("expected name, stage, key or span"));
+            }
+            Ok(())
+        })
+    }
+
+    fn check_column(&self, name: &str, place: &dyn ToTokens) -> Result<()> {
+        match self.columns.iter().any(|column| column.name == name) {
+            true => Ok(()),
+            false => Err(Error::new_spanned(place, format!("`{}` has no column `{name}`", self.row))),
+        }
+    }
+
+    /// The names of the table type, of its builder and of its columns.
+    pub(crate) fn names(&self) -> (Ident, Ident, Ident) {
+        (
+            crate::camel_case(&self.name),
+            format_ident!("{}Builder", self.row),
+            format_ident!("{}Columns", self.row),
+        )
+    }
+
+    pub(crate) fn lifetime(&self) -> TokenStream {
+        if self.borrows { quote!(<'a>) } else { quote!() }
+    }
+
+    pub(crate) fn anonymous_lifetime(&self) -> TokenStream {
+        if self.borrows { quote!(<'_>) } else { quote!() }
+    }
+
+    pub(crate) fn cell(&self, name: &Ident) -> &Type {
+        let column = self.columns.iter().find(|column| column.name == *name);
+        &column.expect("dependencies were checked").cell
+    }
+}
+
+impl Column {
+    fn parse(field: &syn::Field) -> Result<Self> {
+        let name = field.ident.clone().expect("the struct has named fields");
+        let mut column = Self {
+            doc: doc(&field.attrs, &name)?,
+            name,
+            cell: with_static_lifetimes(&field.ty)?,
+            unit: None,
+            references: None,
+            range: None,
+            one_of: None,
+        };
+        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("column")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("unit") {
+                    column.unit = Some(meta.value()?.parse::<LitStr>()?.value());
+                } else if meta.path.is_ident("references") {
+                    let text: LitStr = meta.value()?.parse()?;
+                    let target = text.value();
+                    let Some((table, name)) = target.split_once('.') else {
+                        return Err(Error::new_spanned(text, "expected \"table.column\""));
+                    };
+                    column.references = Some((table.to_owned(), name.to_owned()));
+                } else if meta.path.is_ident("range") {
+                    let range: syn::ExprRange = meta.value()?.parse()?;
+                    column.range = Some((bound(range.start.as_deref())?, bound(range.end.as_deref())?));
+                } else if meta.path.is_ident("one_of") {
+                    column.one_of = Some(meta.value()?.parse()?);
+                } else {
+                    return Err(meta.error("expected unit, references, range or one_of"));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(column)
+    }
+}
+
+impl Parse for Derived {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let name: Ident = input.parse()?;
+        input.parse::<Token![:]>()?;
+        let cell = with_static_lifetimes(&input.parse()?)?;
+        input.parse::<Token![=]>()?;
+        let closure: ExprClosure = input.parse()?;
+        let dependencies = closure.inputs.iter().map(|input| match input {
+            syn::Pat::Ident(pattern) => Ok(pattern.ident.clone()),
+            other => Err(Error::new_spanned(other, "expected the name of a column")),
+        });
+        Ok(Self {
+            doc: doc(&attributes, &name)?,
+            dependencies: dependencies.collect::<Result<_>>()?,
+            body: *closure.body,
+            name,
+            cell,
+        })
+    }
+}
+
+/// The doc comment, which every table and column must have.
+fn doc(attributes: &[Attribute], place: &Ident) -> Result<String> {
+    let mut lines = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {
+        if let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) =
+            &attribute.meta.require_name_value()?.value
+        {
+            lines.push(text.value().trim().to_owned());
+        }
+    }
+    match lines.is_empty() {
+        true => Err(Error::new_spanned(
+            place,
+            format!("`{place}` needs a doc comment: a sentence true of every row"),
+        )),
+        false => Ok(lines.join(" ").trim().to_owned()),
+    }
+}
+
+fn bound(expression: Option<&Expr>) -> Result<i128> {
+    match expression {
+        Some(Expr::Lit(syn::ExprLit { lit: syn::Lit::Int(value), .. })) => value.base10_parse(),
+        other => Err(Error::new_spanned(other, "expected a range of whole numbers such as 0..=8")),
+    }
+}
+
+/// `&'a str` → `&'static str`: the types that implement `Cell`.
+fn with_static_lifetimes(written: &Type) -> Result<Type> {
+    fn rename(stream: TokenStream) -> TokenStream {
+        let mut after_tick = false;
+        let renamed = stream.into_iter().map(|token| match token {
+            TokenTree::Group(group) => {
+                TokenTree::Group(Group::new(group.delimiter(), rename(group.stream())))
+            }
+            TokenTree::Ident(ident) if after_tick => {
+                after_tick = false;
+                TokenTree::Ident(Ident::new("static", ident.span()))
+            }
+            other => {
+                after_tick = matches!(&other, TokenTree::Punct(punct) if punct.as_char() == '\'');
+                other
+            }
+        });
+        renamed.collect()
+    }
+    syn::parse2(rename(written.to_token_stream()))
+}

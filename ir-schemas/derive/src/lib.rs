@@ -1,0 +1,240 @@
+//! The `Table` derive: one doc-commented row struct in, one Arrow table declaration out.
+//!
+//! For a row struct `BasicBlock` with `#[table(name = "basic_blocks", …)]` it writes the table type `BasicBlocks`
+//! (an implementation of `binframe_ir::Table`), the struct-of-arrays `BasicBlockBuilder` and the typed views
+//! `BasicBlockColumns`. See `binframe_ir::Table` for what they do.
+
+mod declaration;
+
+use declaration::{Column, Declaration, Derived};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+/// Declares a table from the struct of one of its rows.
+///
+/// `#[table(name = "…", stage = …, key(a, b), span(address, size))]` names the table, the variant of
+/// `binframe_ir::Stage` that makes it, the columns that order and identify its rows, and (where rows cover
+/// addresses) the columns of the first address and of the size.
+///
+/// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration)]` adds to a column
+/// its unit, the column it points into, and the values it may take.
+///
+/// `#[derived(/// doc
+/// name: type = |column, …| expression)]` declares a column that is computed when asked for; the closure's
+/// parameters are the columns it depends on.
+#[proc_macro_derive(Table, attributes(table, column, derived))]
+pub fn derive_table(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    match syn::parse(input).and_then(|input| Declaration::parse(&input)) {
+        Ok(declaration) => expand(&declaration).into(),
+        Err(error) => error.into_compile_error().into(),
+    }
+}
+
+fn expand(declaration: &Declaration) -> TokenStream {
+    let table = expand_table(declaration);
+    let builder = expand_builder(declaration);
+    let columns = expand_columns(declaration);
+    quote! { #table #builder #columns }
+}
+
+fn expand_table(declaration: &Declaration) -> TokenStream {
+    let Declaration { row, name, stage, doc, key, span, .. } = declaration;
+    let (table, builder, columns) = declaration.names();
+    let lifetime = declaration.lifetime();
+    let column_infos = declaration.columns.iter().map(expand_column_info);
+    let derived_infos = declaration.derived.iter().map(|derived| expand_derived(declaration, derived));
+    let span = match span {
+        Some((address, size)) => quote!(Some((#address, #size))),
+        None => quote!(None),
+    };
+    let table_doc = format!("The table `{name}`, whose rows are [`{row}`].");
+    quote! {
+        #[doc = #table_doc]
+        #[derive(Debug, Clone, Copy)]
+        pub enum #table {}
+
+        impl ::binframe_ir::Table for #table {
+            type Row<'a> = #row #lifetime;
+            type Builder = #builder;
+            type Columns<'a> = #columns<'a>;
+            const INFO: &'static ::binframe_ir::TableInfo = &::binframe_ir::TableInfo {
+                name: #name,
+                stage: ::binframe_ir::Stage::#stage,
+                doc: #doc,
+                key: &[#(#key),*],
+                span: #span,
+                columns: &[#(#column_infos),*],
+                derived: &[#(#derived_infos),*],
+            };
+            fn columns(batch: &::binframe_ir::Batch) -> Self::Columns<'_> {
+                #columns::new(batch)
+            }
+        }
+    }
+}
+
+fn expand_column_info(column: &Column) -> TokenStream {
+    let Column { name, doc, cell, .. } = column;
+    let name = name.to_string();
+    let unit = option(column.unit.as_ref().map(|unit| quote!(#unit)));
+    let references = option(column.references.as_ref().map(|(table, column)| quote!((#table, #column))));
+    let range = option(column.range.as_ref().map(|(from, to)| quote!((#from, #to))));
+    let one_of = match &column.one_of {
+        Some(enumeration) => quote!(Some(<#enumeration as ::binframe_ir::Enumeration>::NAMES)),
+        None => quote!(<#cell as ::binframe_ir::Cell>::NAMES),
+    };
+    quote! {
+        ::binframe_ir::ColumnInfo {
+            name: #name,
+            doc: #doc,
+            data_type: <#cell as ::binframe_ir::Cell>::data_type,
+            nullable: <#cell as ::binframe_ir::Cell>::NULLABLE,
+            unit: #unit,
+            references: #references,
+            range: #range,
+            one_of: #one_of,
+            memory_type: <#cell as ::binframe_ir::Cell>::memory_type,
+            adopt: <#cell as ::binframe_ir::Cell>::adopt,
+        }
+    }
+}
+
+fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
+    let Derived { name, doc, cell, dependencies, body } = derived;
+    let name = name.to_string();
+    let dependency_names = dependencies.iter().map(ToString::to_string);
+    let cells: Vec<_> = dependencies.iter().map(|dependency| declaration.cell(dependency)).collect();
+    quote! {
+        ::binframe_ir::DerivedInfo {
+            name: #name,
+            doc: #doc,
+            data_type: <#cell as ::binframe_ir::Cell>::data_type,
+            dependencies: &[#(#dependency_names),*],
+            compute: |batch| {
+                #(let #dependencies = <#cells as ::binframe_ir::Cell>::view(batch.column(stringify!(#dependencies)));)*
+                let mut values = <#cell as ::binframe_ir::Cell>::Builder::default();
+                for row in 0..batch.rows() {
+                    #(let #dependencies = <#cells as ::binframe_ir::Cell>::get(#dependencies, row);)*
+                    <#cell as ::binframe_ir::Cell>::push(&mut values, #body);
+                }
+                <#cell as ::binframe_ir::Cell>::finish(values)
+            },
+        }
+    }
+}
+
+fn expand_builder(declaration: &Declaration) -> TokenStream {
+    let row = &declaration.row;
+    let (table, builder, _) = declaration.names();
+    let lifetime = declaration.anonymous_lifetime();
+    let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
+    let cells: Vec<_> = declaration.columns.iter().map(|column| &column.cell).collect();
+    let docs = names.iter().map(|name| format!("Values of `{name}`, a row each."));
+    let doc = format!("Builds [`{table}`] column by column, or row by row with `push`.");
+    quote! {
+        #[doc = #doc]
+        #[derive(Debug, Default)]
+        pub struct #builder {
+            #(#[doc = #docs] pub #names: <#cells as ::binframe_ir::Cell>::Builder,)*
+        }
+
+        impl #builder {
+            /// Appends one row to every column.
+            #[inline]
+            pub fn push(&mut self, row: #row #lifetime) {
+                #(<#cells as ::binframe_ir::Cell>::push(&mut self.#names, row.#names);)*
+            }
+
+            /// Hands the buffers to Arrow without a copy.
+            ///
+            /// # Panics
+            /// When the columns were filled to different lengths.
+            pub fn finish(self) -> ::binframe_ir::Rows<#table> {
+                ::binframe_ir::Rows::new(vec![#(<#cells as ::binframe_ir::Cell>::finish(self.#names)),*])
+            }
+        }
+
+        impl<'a> ::core::iter::Extend<<#table as ::binframe_ir::Table>::Row<'a>> for #builder {
+            fn extend<I: IntoIterator<Item = <#table as ::binframe_ir::Table>::Row<'a>>>(&mut self, rows: I) {
+                rows.into_iter().for_each(|row| self.push(row));
+            }
+        }
+
+        impl ::binframe_ir::Finish for #builder {
+            type Table = #table;
+            fn finish(self) -> ::binframe_ir::Rows<#table> {
+                #builder::finish(self)
+            }
+        }
+    }
+}
+
+fn expand_columns(declaration: &Declaration) -> TokenStream {
+    let row = &declaration.row;
+    let (table, _, columns) = declaration.names();
+    let lifetime = declaration.lifetime();
+    let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
+    let cells: Vec<_> = declaration.columns.iter().map(|column| &column.cell).collect();
+    let docs: Vec<_> = declaration.columns.iter().map(|column| &column.doc).collect();
+    let doc = format!("Typed views of the columns of [`{table}`]; nothing is copied.");
+    quote! {
+        #[doc = #doc]
+        #[derive(Debug, Clone, Copy)]
+        pub struct #columns<'a> {
+            rows: usize,
+            #(#[doc = #docs] pub #names: <#cells as ::binframe_ir::Cell>::View<'a>,)*
+        }
+
+        impl<'a> #columns<'a> {
+            fn new(batch: &'a ::binframe_ir::Batch) -> Self {
+                Self {
+                    rows: batch.rows(),
+                    #(#names: <#cells as ::binframe_ir::Cell>::view(batch.column(stringify!(#names))),)*
+                }
+            }
+
+            /// Number of rows.
+            pub fn len(&self) -> usize {
+                self.rows
+            }
+
+            /// Whether there are no rows.
+            pub fn is_empty(&self) -> bool {
+                self.rows == 0
+            }
+
+            /// The values of one row.
+            ///
+            /// # Panics
+            /// When `row` is not below `len()`.
+            #[inline]
+            pub fn row(&self, row: usize) -> #row #lifetime {
+                #row { #(#names: <#cells as ::binframe_ir::Cell>::get(self.#names, row),)* }
+            }
+
+            /// The rows in their order.
+            pub fn iter(self) -> impl ExactSizeIterator<Item = #row #lifetime> + DoubleEndedIterator {
+                (0..self.rows).map(move |row| self.row(row))
+            }
+        }
+    }
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(Some(#value)),
+        None => quote!(None),
+    }
+}
+
+/// `basic_blocks` → `BasicBlocks`.
+fn camel_case(name: &str) -> proc_macro2::Ident {
+    let words = name.split('_').map(|word| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
+    });
+    format_ident!("{}", words.collect::<String>())
+}

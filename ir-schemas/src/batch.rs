@@ -1,0 +1,172 @@
+//! Rows of a table in memory.
+
+use crate::{Fingerprint, Table, TableInfo};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::ArrowError;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+/// Rows of some table: one Arrow array per stored column, and the derived columns asked for so far.
+///
+/// Cloning is cheap: arrays and derived columns are shared.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    info: &'static TableInfo,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+    derived: Vec<Arc<OnceLock<ArrayRef>>>,
+}
+
+impl Batch {
+    /// A batch of the given columns, in declared order.
+    ///
+    /// # Panics
+    /// When the columns are not those that were declared, or differ in length.
+    pub fn new(info: &'static TableInfo, columns: Vec<ArrayRef>) -> Self {
+        assert_eq!(columns.len(), info.columns.len(), "columns of {}", info.name);
+        let rows = columns.first().map_or(0, |column| column.len());
+        for (array, column) in columns.iter().zip(info.columns) {
+            assert_eq!(*array.data_type(), (column.memory_type)(), "type of {}.{}", info.name, column.name);
+            assert_eq!(array.len(), rows, "rows of {}.{}", info.name, column.name);
+        }
+        let derived = info.derived.iter().map(|_| Arc::default()).collect();
+        Self { info, columns, rows, derived }
+    }
+
+    /// The table's declaration.
+    pub fn info(&self) -> &'static TableInfo {
+        self.info
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The stored columns, in declared order.
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
+    /// A stored or derived column; a derived one is computed at its first use and kept.
+    ///
+    /// # Panics
+    /// When the table has no such column.
+    pub fn column(&self, name: &str) -> &ArrayRef {
+        if let Some(index) = self.info.column_index(name) {
+            return &self.columns[index];
+        }
+        let index = self.info.derived.iter().position(|derived| derived.name == name);
+        let index = index.unwrap_or_else(|| panic!("table {} has no column {name}", self.info.name));
+        self.derived[index].get_or_init(|| (self.info.derived[index].compute)(self))
+    }
+
+    /// The same rows with one column replaced. Derived columns that do not depend on it stay computed.
+    ///
+    /// # Panics
+    /// When the table stores no such column, or the array is of another type or length.
+    #[must_use]
+    pub fn with_column(&self, name: &str, array: ArrayRef) -> Self {
+        let index = self.info.column_index(name);
+        let index = index.unwrap_or_else(|| panic!("table {} stores no column {name}", self.info.name));
+        let mut columns = self.columns.clone();
+        columns[index] = array;
+        let mut changed = Self::new(self.info, columns);
+        assert_eq!(changed.rows, self.rows, "rows of {}.{name}", self.info.name);
+        for (position, derived) in self.info.derived.iter().enumerate() {
+            if !derived.dependencies.contains(&name) {
+                changed.derived[position] = Arc::clone(&self.derived[position]);
+            }
+        }
+        changed
+    }
+
+    /// The rows `offset..offset + length`, without a copy.
+    #[must_use]
+    pub fn slice(&self, offset: usize, length: usize) -> Self {
+        Self::new(self.info, self.columns.iter().map(|column| column.slice(offset, length)).collect())
+    }
+
+    /// The rows whose position is given, in that order.
+    #[must_use]
+    pub fn take(&self, positions: &[u32]) -> Self {
+        let positions = arrow_array::UInt32Array::from(positions.to_vec());
+        let taken = self.columns.iter().map(|column| arrow_select::take::take(column, &positions, None));
+        Self::new(self.info, taken.collect::<Result<_, _>>().expect("positions are within the batch"))
+    }
+
+    /// All rows of `batches`, which are of one table.
+    ///
+    /// # Panics
+    /// When `batches` is empty or of several tables.
+    pub fn concat(batches: &[Self]) -> Self {
+        let info = batches[0].info;
+        let column = |index: usize| {
+            let arrays: Vec<_> = batches.iter().map(|batch| batch.columns[index].as_ref()).collect();
+            arrow_select::concat::concat(&arrays).expect("batches of one table have the same column types")
+        };
+        Self::new(info, (0..info.columns.len()).map(column).collect())
+    }
+
+    /// The rows as an Arrow record batch of the declared schema, for readers outside binframe. Bytes are copied.
+    pub fn to_record_batch(&self) -> Result<RecordBatch, ArrowError> {
+        let columns = self.columns.iter().zip(self.info.columns);
+        let columns = columns.map(|(array, column)| arrow_cast::cast(array, &(column.data_type)()));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        RecordBatch::try_new_with_options(Arc::new(self.info.schema()), columns, &options)
+    }
+
+    /// Equal for equal rows.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_batch(self)
+    }
+}
+
+/// Rows of the table `T`.
+#[derive(Debug, Clone)]
+pub struct Rows<T> {
+    batch: Batch,
+    table: PhantomData<T>,
+}
+
+impl<T: Table> Rows<T> {
+    /// Rows of the given columns, in declared order.
+    ///
+    /// # Panics
+    /// When the columns are not those that were declared, or differ in length.
+    pub fn new(columns: Vec<ArrayRef>) -> Self {
+        Self { batch: Batch::new(T::INFO, columns), table: PhantomData }
+    }
+
+    /// The batch as rows of `T`; none when it is of another table.
+    pub fn from_batch(batch: Batch) -> Option<Self> {
+        std::ptr::eq(batch.info, T::INFO).then_some(Self { batch, table: PhantomData })
+    }
+
+    /// The rows without their type.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Typed views of all columns.
+    pub fn columns(&self) -> T::Columns<'_> {
+        T::columns(&self.batch)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.batch.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.batch.rows == 0
+    }
+}
+
+impl<T: Table> Default for Rows<T> {
+    fn default() -> Self {
+        crate::Finish::finish(T::Builder::default())
+    }
+}

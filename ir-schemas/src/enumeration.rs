@@ -1,0 +1,125 @@
+//! Enumerations: closed sets of names, one byte each in memory, read as text by everyone else.
+
+use crate::Cell;
+use crate::cell::{Codes, dictionary};
+use arrow_array::types::UInt8Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
+use arrow_schema::DataType;
+use std::marker::PhantomData;
+
+/// A closed set of names. Written with [`enumeration!`].
+pub trait Enumeration: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
+    /// The names, by code.
+    const NAMES: &'static [&'static str];
+    /// What each name means, by code.
+    const DOCS: &'static [&'static str];
+
+    /// The position of the name.
+    fn code(self) -> u8;
+
+    /// The value at a position below `NAMES.len()`.
+    fn from_code(code: u8) -> Self;
+
+    /// The dictionary that all columns of this type share.
+    fn dictionary() -> ArrayRef;
+
+    /// The name.
+    fn name(self) -> &'static str {
+        Self::NAMES[self.code() as usize]
+    }
+
+    /// The value of a name.
+    fn from_name(name: &str) -> Option<Self> {
+        let code = Self::NAMES.iter().position(|known| *known == name)?;
+        Some(Self::from_code(code as u8))
+    }
+}
+
+/// Typed view of a column of an enumeration.
+#[derive(Debug, Clone, Copy)]
+pub struct EnumView<'a, E> {
+    codes: &'a [u8],
+    enumeration: PhantomData<E>,
+}
+
+impl<E: Enumeration> EnumView<'_, E> {
+    /// The value in a row.
+    #[inline]
+    pub fn get(&self, row: usize) -> E {
+        E::from_code(self.codes[row])
+    }
+}
+
+impl<E: Enumeration> Cell for E {
+    type Value<'a> = E;
+    type Builder = Codes<E>;
+    type View<'a> = EnumView<'a, E>;
+    const NAMES: Option<&'static [&'static str]> = Some(<E as Enumeration>::NAMES);
+
+    fn data_type() -> DataType {
+        DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8))
+    }
+    #[inline]
+    fn push(builder: &mut Codes<E>, value: E) {
+        builder.push(value);
+    }
+    fn push_filler(builder: &mut Codes<E>) {
+        builder.push(E::from_code(0));
+    }
+    fn finish(builder: Codes<E>) -> ArrayRef {
+        dictionary::<UInt8Type>(builder.into_codes(), E::dictionary())
+    }
+    fn view(array: &ArrayRef) -> EnumView<'_, E> {
+        let array = array.as_any().downcast_ref::<DictionaryArray<UInt8Type>>();
+        EnumView { codes: array.expect("an enumeration's column").keys().values(), enumeration: PhantomData }
+    }
+    #[inline]
+    fn get<'a: 'a>(view: EnumView<'a, E>, row: usize) -> E {
+        view.get(row)
+    }
+    fn adopt(array: &ArrayRef) -> Result<ArrayRef, String> {
+        let text = arrow_cast::cast(array, &DataType::Utf8).map_err(|error| error.to_string())?;
+        let text = text.as_any().downcast_ref::<StringArray>().expect("cast to text");
+        let mut codes = Codes::<E>::default();
+        for value in text {
+            match value.map(|name| E::from_name(name).ok_or(name)) {
+                None => codes.push(E::from_code(0)),
+                Some(Ok(value)) => codes.push(value),
+                Some(Err(name)) => return Err(format!("`{name}` is not one of {}", E::NAMES.join(", "))),
+            }
+        }
+        let array = Self::finish(codes);
+        Ok(crate::cell::with_nulls(&array, text.nulls().cloned()))
+    }
+}
+
+/// Declares an enumeration: every variant with its name in tables and its meaning.
+macro_rules! enumeration {
+    ($(#[doc = $doc:literal])+ $type:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $name:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $type { $($(#[doc = $variant_doc])+ $variant,)+ }
+
+        impl $crate::Enumeration for $type {
+            const NAMES: &'static [&'static str] = &[$($name),+];
+            const DOCS: &'static [&'static str] = &[$(concat!($($variant_doc),+)),+];
+
+            fn code(self) -> u8 {
+                self as u8
+            }
+            fn from_code(code: u8) -> Self {
+                const VALUES: &[$type] = &[$($type::$variant),+];
+                VALUES[code as usize]
+            }
+            fn dictionary() -> ::arrow_array::ArrayRef {
+                static DICTIONARY: ::std::sync::OnceLock<::arrow_array::ArrayRef> = ::std::sync::OnceLock::new();
+                let make = || -> ::arrow_array::ArrayRef {
+                    ::std::sync::Arc::new(::arrow_array::StringArray::from(vec![$($name),+]))
+                };
+                ::std::sync::Arc::clone(DICTIONARY.get_or_init(make))
+            }
+        }
+    };
+}
+pub(crate) use enumeration;

@@ -1,0 +1,31 @@
+//! The list of all tables.
+
+use crate::tables::{
+    BasicBlocks, Binaries, BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, CallEdges, CfgEdges,
+    Diagnostics, Functions, Instructions, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+};
+use crate::{Table, TableInfo};
+
+/// Every table, in the order of the stages.
+pub const TABLES: &[&TableInfo] = &[
+    BinaryHeaders::INFO,
+    BinarySegments::INFO,
+    BinarySections::INFO,
+    BinarySymbols::INFO,
+    UnwindEntries::INFO,
+    Instructions::INFO,
+    Functions::INFO,
+    BasicBlocks::INFO,
+    CfgEdges::INFO,
+    CallEdges::INFO,
+    MemoryRegions::INFO,
+    StackFrames::INFO,
+    MemoryAccesses::INFO,
+    Diagnostics::INFO,
+    Binaries::INFO,
+];
+
+/// The table of that name.
+pub fn table_named(name: &str) -> Option<&'static TableInfo> {
+    TABLES.iter().copied().find(|table| table.name == name)
+}

@@ -1,0 +1,147 @@
+//! The table of the `instructions` stage.
+
+use crate::enumeration::enumeration;
+use crate::{Table, Term};
+
+enumeration! {
+    /// Where control goes after an instruction.
+    Flow {
+        /// To the next instruction.
+        Next = "next",
+        /// To `target`.
+        Jump = "jump",
+        /// To `target` or to the next instruction.
+        CondJump = "cond_jump",
+        /// To `target`, and later back to the next instruction.
+        Call = "call",
+        /// To the caller.
+        Ret = "ret",
+        /// To an address held in a register or in memory.
+        IndirectJump = "indirect_jump",
+        /// To an address held in a register or in memory, and later back to the next instruction.
+        IndirectCall = "indirect_call",
+        /// Nowhere: the processor raises an exception.
+        Trap = "trap",
+        /// The bytes are no instruction.
+        Invalid = "invalid",
+    }
+}
+
+impl Flow {
+    /// Whether the instruction after this one can be reached through this one.
+    pub fn continues(self) -> bool {
+        matches!(self, Self::Next | Self::CondJump | Self::Call | Self::IndirectCall)
+    }
+
+    /// Whether control leaves the straight line here other than by a call.
+    pub fn ends_block(self) -> bool {
+        !matches!(self, Self::Next | Self::Call | Self::IndirectCall)
+    }
+}
+
+enumeration! {
+    /// Kinds of operands.
+    OperandKind {
+        /// A register.
+        Register = "register",
+        /// A constant in the instruction.
+        Immediate = "immediate",
+        /// Memory, addressed by the `mem_` columns.
+        Memory = "memory",
+        /// The address in `target`.
+        Branch = "branch",
+        /// A segment and an offset.
+        FarBranch = "far_branch",
+    }
+}
+
+enumeration! {
+    /// What an instruction does with memory.
+    Access {
+        /// Reads it.
+        Read = "read",
+        /// Writes it.
+        Write = "write",
+        /// Reads and writes it.
+        ReadWrite = "read_write",
+        /// Computes its address alone.
+        Address = "address",
+    }
+}
+
+/// One decoded machine instruction. Rows never overlap, and those of one section cover it.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "instructions", stage = Instructions, key(address), span(address, size))]
+#[derived(
+    /// Address after the last byte.
+    end_address: u64 = |address, size| address + u64::from(size)
+)]
+#[derived(
+    /// Absolute address of the memory operand, for one relative to the instruction pointer or to nothing; null else.
+    mem_address: Option<u64> = |address, size, mem_base, mem_index, mem_segment, mem_displacement| {
+        match (mem_base, mem_index, mem_segment, mem_displacement) {
+            (Some(Term("rip")), None, None, Some(displacement)) => {
+                Some(address.wrapping_add(u64::from(size)).wrapping_add_signed(displacement))
+            }
+            (None, None, None, Some(displacement)) => Some(displacement as u64),
+            _ => None,
+        }
+    }
+)]
+pub struct Instruction<'a> {
+    /// Address of the first byte.
+    #[column(unit = "address")]
+    pub address: u64,
+    /// Length.
+    #[column(unit = "bytes", range = 1..=15)]
+    pub size: u8,
+    /// The section it lies in.
+    #[column(references = "binary_sections.section_index")]
+    pub section_index: u32,
+    /// The encoded instruction.
+    pub bytes: &'a [u8],
+    /// Name of the operation, in lower case; `(bad)` where the bytes are no instruction.
+    pub mnemonic: Term<'a>,
+    /// Where control goes next.
+    pub flow: Flow,
+    /// Where a direct jump or call goes; null for every other instruction.
+    #[column(unit = "address")]
+    pub target: Option<u64>,
+    /// Kind of the first operand; null where there is none.
+    pub op0_kind: Option<OperandKind>,
+    /// Kind of the second operand; null where there is none.
+    pub op1_kind: Option<OperandKind>,
+    /// Kind of the third operand; null where there is none.
+    pub op2_kind: Option<OperandKind>,
+    /// Kind of the fourth operand; null where there is none.
+    pub op3_kind: Option<OperandKind>,
+    /// Register of the first operand; null where it is no register.
+    pub op0_register: Option<Term<'a>>,
+    /// Register of the second operand; null where it is no register.
+    pub op1_register: Option<Term<'a>>,
+    /// Register of the third operand; null where it is no register.
+    pub op2_register: Option<Term<'a>>,
+    /// Register of the fourth operand; null where it is no register.
+    pub op3_register: Option<Term<'a>>,
+    /// The first constant operand, sign-extended as the instruction uses it; null where there is none.
+    pub immediate: Option<i64>,
+    /// Segment whose base is added to the memory operand's address (`fs` or `gs`); null where none is.
+    pub mem_segment: Option<Term<'a>>,
+    /// Base register of the memory operand; null where there is none.
+    pub mem_base: Option<Term<'a>>,
+    /// Index register of the memory operand; null where there is none.
+    pub mem_index: Option<Term<'a>>,
+    /// What the index is multiplied by; null where there is no index.
+    #[column(range = 1..=8)]
+    pub mem_scale: Option<u8>,
+    /// Constant part of the memory operand's address (from the instruction's end, for base `rip`); null where
+    /// there is no memory operand.
+    pub mem_displacement: Option<i64>,
+    /// Size of the memory operand; null where there is none or where only its address is computed.
+    #[column(unit = "bytes")]
+    pub mem_size: Option<u16>,
+    /// What is done with the memory operand; null where there is none.
+    pub mem_access: Option<Access>,
+    /// Whether the bytes are an instruction.
+    pub is_valid: bool,
+}

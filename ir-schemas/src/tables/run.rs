@@ -1,0 +1,111 @@
+//! Tables that belong to no single stage.
+
+use crate::Table;
+use crate::enumeration::enumeration;
+
+/// One input of a run. The last column of every table, `binary`, refers to it.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "binaries", stage = Run, key(path))]
+pub struct Binary<'a> {
+    /// Path of the file, as it was given.
+    pub path: &'a str,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: &'a str,
+    /// Size of the file.
+    #[column(unit = "bytes")]
+    pub size: u64,
+    /// How far it was lowered: the last stage, such as `cfg`.
+    pub status: &'a str,
+}
+
+enumeration! {
+    /// The passes that write diagnostics, in the order of the alphabet, which is the order of rows.
+    DiagnosticPass {
+        /// The `cfg` pass.
+        Cfg = "cfg",
+        /// The `instructions` pass.
+        Instructions = "instructions",
+        /// The `memory` pass.
+        Memory = "memory",
+        /// The `sections` pass.
+        Sections = "sections",
+    }
+}
+
+enumeration! {
+    /// How much a diagnostic matters.
+    Severity {
+        /// Worth knowing.
+        Note = "note",
+        /// Something was not understood; the rest is sound.
+        Warning = "warning",
+        /// Part of the file is broken and was left out.
+        Error = "error",
+    }
+}
+
+enumeration! {
+    /// What was not understood.
+    DiagnosticCode {
+        /// The file has no section table; its loadable segments stand for sections.
+        NoSectionTable = "no_section_table",
+        /// A section's content reaches beyond the end of the file; what is there was taken.
+        SectionOutOfBounds = "section_out_of_bounds",
+        /// A segment's content reaches beyond the end of the file.
+        SegmentOutOfBounds = "segment_out_of_bounds",
+        /// The section table cannot be read.
+        BrokenSectionTable = "broken_section_table",
+        /// A section, symbol or other name cannot be read; it was taken as empty.
+        BrokenName = "broken_name",
+        /// A symbol table cannot be read; its symbols were left out.
+        BrokenSymbolTable = "broken_symbol_table",
+        /// A symbol lies in a section that does not exist.
+        SymbolWithoutSection = "symbol_without_section",
+        /// A note cannot be read; the rest of its segment was left out.
+        BrokenNote = "broken_note",
+        /// The rest of `.eh_frame` cannot be read; its entries were left out.
+        BrokenUnwind = "broken_unwind",
+        /// Two unwind entries begin at one address; the first was kept.
+        DuplicateUnwind = "duplicate_unwind",
+        /// Two executable sections share addresses; the first was kept for the later stages.
+        OverlappingCode = "overlapping_code",
+        /// A section is too large for one value; its content was left out.
+        SectionTooLarge = "section_too_large",
+        /// A run of bytes in code is no instruction.
+        InvalidInstructions = "invalid_instructions",
+        /// An instruction reaches over a known function start; it was cut there.
+        InstructionOverStart = "instruction_over_start",
+        /// A jump or call goes into the middle of an instruction.
+        TargetInsideInstruction = "target_inside_instruction",
+        /// A jump or call goes outside all executable sections.
+        TargetOutsideCode = "target_outside_code",
+        /// Where an indirect jump goes is not known.
+        UnresolvedIndirectJump = "unresolved_indirect_jump",
+        /// A function's stack pointer is not known throughout.
+        StackPointerLost = "stack_pointer_lost",
+        /// More diagnostics of one code than are kept; the message says how many were left out.
+        More = "more",
+    }
+}
+
+/// Something that a pass could not understand.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "diagnostics", stage = Run, key(pass, ordinal))]
+pub struct Diagnostic<'a> {
+    /// The pass that reports it.
+    pub pass: DiagnosticPass,
+    /// Position among the diagnostics of the pass.
+    pub ordinal: u32,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What was not understood.
+    pub code: DiagnosticCode,
+    /// Address that it is about; null where it is not about one.
+    #[column(unit = "address")]
+    pub address: Option<u64>,
+    /// Place in the file that it is about; null where it is not about one.
+    #[column(unit = "file offset")]
+    pub file_offset: Option<u64>,
+    /// What was found and what was expected.
+    pub message: &'a str,
+}

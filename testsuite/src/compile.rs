@@ -1,0 +1,164 @@
+//! `(CLIF text) -> compiled functions`, position independent but for their relocations.
+//!
+//! Offsets here count from the start of the function; [`crate::executable`] makes addresses of them.
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, Function, UserFuncName};
+use cranelift_codegen::isa::unwind::{UnwindInfo, systemv};
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
+use cranelift_reader::ParseOptions;
+
+use crate::executable::OptLevel;
+
+/// A function as it leaves the compiler.
+pub(crate) struct CompiledFunction {
+    pub(crate) name: String,
+    pub(crate) code: Vec<u8>,
+    pub(crate) relocations: Vec<Relocation>,
+    pub(crate) block_starts: Vec<u64>,
+    pub(crate) edges: Vec<(u64, u64)>,
+    /// The offset after each call, in order.
+    pub(crate) return_offsets: Vec<u64>,
+    pub(crate) frame_size: Option<u64>,
+    pub(crate) unwind: Option<systemv::UnwindInfo>,
+}
+
+/// A place in a function that needs an address.
+pub(crate) struct Relocation {
+    pub(crate) offset: u64,
+    pub(crate) kind: RelocationKind,
+    pub(crate) target: Target,
+    pub(crate) addend: i64,
+}
+
+/// How the address is written.
+#[derive(Clone, Copy)]
+pub(crate) enum RelocationKind {
+    /// Eight bytes, the address itself.
+    Absolute8,
+    /// Four bytes, the distance from the place to the address.
+    Relative4,
+}
+
+/// What a relocation points to.
+pub(crate) enum Target {
+    Symbol(String),
+    /// An offset in the function that holds the relocation.
+    SameFunction(u64),
+}
+
+/// The backend for baseline x86-64 Linux, independent of the machine that runs the test.
+pub(crate) fn backend(opt_level: OptLevel) -> OwnedTargetIsa {
+    let mut flags = settings::builder();
+    let opt_level = match opt_level {
+        OptLevel::None => "none",
+        OptLevel::Speed => "speed",
+        OptLevel::SpeedAndSize => "speed_and_size",
+    };
+    for (name, value) in [
+        ("opt_level", opt_level),
+        ("machine_code_cfg_info", "true"),
+        ("is_pic", "false"),
+        ("unwind_info", "true"),
+        ("enable_verifier", "true"),
+    ] {
+        flags.set(name, value).expect("the setting exists");
+    }
+    isa::lookup_by_name("x86_64-unknown-linux-gnu")
+        .expect("cranelift is built with its x86 backend")
+        .finish(settings::Flags::new(flags))
+        .expect("the flags suit the backend")
+}
+
+/// Compiles every function of a CLIF file. A function without a calling convention gets the System V one.
+pub(crate) fn compile(clif_text: &str, isa: &OwnedTargetIsa) -> Vec<CompiledFunction> {
+    let options = ParseOptions { default_calling_convention: CallConv::SystemV, ..ParseOptions::default() };
+    let file = cranelift_reader::parse_test(clif_text, options)
+        .unwrap_or_else(|error| panic!("the CLIF does not parse: {error}"));
+    file.functions.into_iter().map(|(function, _)| compile_function(function, isa)).collect()
+}
+
+fn compile_function(function: Function, isa: &OwnedTargetIsa) -> CompiledFunction {
+    let UserFuncName::Testcase(name) = &function.name else {
+        panic!("functions are named like %this, not {}", function.name);
+    };
+    let name = String::from_utf8(name.raw().to_vec()).expect("names are UTF-8");
+    let mut context = Context::for_function(function);
+    let compiled = context
+        .compile(isa.as_ref(), &mut ControlPlane::default())
+        .unwrap_or_else(|error| panic!("%{name} does not compile: {:?}", error.inner));
+    let (block_starts, edges) = blocks(compiled);
+    let unwind = match compiled.create_unwind_info(isa.as_ref()).expect("every register has a DWARF number") {
+        Some(UnwindInfo::SystemV(unwind)) => Some(unwind),
+        _ => None,
+    };
+    CompiledFunction {
+        code: compiled.code_buffer().to_vec(),
+        relocations: relocations(compiled),
+        block_starts,
+        edges,
+        return_offsets: compiled.buffer.call_sites().map(|site| site.ret_addr as u64).collect(),
+        frame_size: compiled.buffer.frame_layout().map(|layout| layout.frame_to_fp_offset as u64),
+        unwind,
+        name,
+    }
+}
+
+fn relocations(compiled: &CompiledCode) -> Vec<Relocation> {
+    let relocations = compiled.buffer.relocs().iter();
+    relocations
+        .map(|relocation| Relocation {
+            offset: relocation.offset as u64,
+            kind: match relocation.kind {
+                Reloc::Abs8 => RelocationKind::Absolute8,
+                Reloc::X86PCRel4 | Reloc::X86CallPCRel4 => RelocationKind::Relative4,
+                other => panic!("code without position independence has no relocation {other}"),
+            },
+            target: match &relocation.target {
+                FinalizedRelocTarget::Func(offset) => Target::SameFunction(*offset as u64),
+                FinalizedRelocTarget::ExternalName(ExternalName::TestCase(name)) => {
+                    Target::Symbol(String::from_utf8(name.raw().to_vec()).expect("names are UTF-8"))
+                }
+                FinalizedRelocTarget::ExternalName(other) => panic!("nothing defines {other:?}"),
+            },
+            addend: relocation.addend,
+        })
+        .collect()
+}
+
+/// The compiler's blocks and edges, as a reader of the machine code can see them.
+///
+/// Two corrections. The compiler lets the entry block begin after the prologue: here it begins with the function. And it keeps two blocks apart when the jump
+/// between them was left out because one follows the other: where nothing else separates them, they are one block here.
+fn blocks(compiled: &CompiledCode) -> (Vec<u64>, Vec<(u64, u64)>) {
+    let entry = compiled.bb_starts[0];
+    let from_entry = |offset: u32| if offset == entry { 0 } else { offset as u64 };
+    let mut starts: Vec<u64> = compiled.bb_starts.iter().copied().map(from_entry).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let mut edges: Vec<(u64, u64)> =
+        compiled.bb_edges.iter().map(|&(from, to)| (from_entry(from), from_entry(to))).collect();
+    edges.sort_unstable();
+    edges.dedup();
+
+    // From the last block to the first, so that a chain collapses into its head.
+    for index in (1..starts.len()).rev() {
+        let (block, next) = (starts[index - 1], starts[index]);
+        let only_successor = edges.iter().filter(|edge| edge.0 == block).all(|edge| edge.1 == next);
+        let only_predecessor = edges.iter().filter(|edge| edge.1 == next).all(|edge| edge.0 == block);
+        if only_successor && only_predecessor && edges.contains(&(block, next)) {
+            starts.remove(index);
+            edges.retain(|&edge| edge != (block, next));
+            for edge in &mut edges {
+                if edge.0 == next {
+                    edge.0 = block;
+                }
+            }
+        }
+    }
+    edges.sort_unstable();
+    (starts, edges)
+}

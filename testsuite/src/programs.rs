@@ -1,0 +1,103 @@
+//! Real programs, compiled by the compilers of the machine when a test asks for them.
+//!
+//! Their bytes differ from machine to machine, so tests state properties of them and take no
+//! snapshots. A compiled program is kept under the target directory and made again only when its
+//! source, its flags or the compiler change.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// C: a switch with a jump table, function pointers, recursion, variable arguments, `alloca`.
+pub const SWITCH_C: &str = include_str!("../programs/switch.c");
+
+/// C: `qsort` with callbacks, globals, statics, string operations.
+pub const SORT_C: &str = include_str!("../programs/sort.c");
+
+/// Rust: enums, vectors, closures, trait objects, a caught panic.
+pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
+
+/// Compiles a C program with `cc` and returns the path of the executable.
+///
+/// Gives `None`, and says so, only on a machine without `cc`. Panics if the program does not
+/// compile.
+pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    compile("cc", &[], "c", name, source, flags)
+}
+
+/// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if the
+/// program does not compile.
+pub fn compile_rust(name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    compile("rustc", &["--edition=2024"], "rs", name, source, flags)
+        .expect("a machine that runs Rust tests has rustc")
+}
+
+fn compile(
+    compiler: &str,
+    fixed_flags: &[&str],
+    extension: &str,
+    name: &str,
+    source: &str,
+    flags: &[&str],
+) -> Option<PathBuf> {
+    let version = run(Command::new(compiler).arg("--version"), compiler)?;
+    let cache = cache_directory();
+    let key = key(&(&version.stdout, source, flags));
+    let executable = cache.join(format!("{name}-{key:016x}"));
+    if executable.exists() {
+        return Some(executable);
+    }
+
+    // Tests run side by side and may want the same program: each builds its own, and the renaming
+    // at the end is atomic, so that nobody sees half a file.
+    let directory = tempfile::tempdir_in(&cache).expect("the target directory is writable");
+    let source_path = directory.path().join(format!("{name}.{extension}"));
+    fs::write(&source_path, source).expect("the target directory is writable");
+    let output_path = directory.path().join(name);
+    let mut command = Command::new(compiler);
+    command.args(fixed_flags).args(flags).arg(&source_path).arg("-o").arg(&output_path);
+    let output = run(command.current_dir(directory.path()), compiler)?;
+    assert!(
+        output.status.success(),
+        "{compiler} does not compile {name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::rename(&output_path, &executable).expect("both paths are in one directory tree");
+    Some(executable)
+}
+
+/// Runs a compiler; `None` if the machine does not have it.
+fn run(command: &mut Command, compiler: &str) -> Option<Output> {
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            say_missing(compiler);
+            None
+        }
+        Err(error) => panic!("{compiler} cannot be run: {error}"),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+fn say_missing(compiler: &str) {
+    eprintln!("this machine has no {compiler}: programs for it are left out");
+}
+
+fn key(parts: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A folder in the target directory that the running test was built into.
+fn cache_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    // Cargo marks its target directory with this file.
+    let target = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let cache = target.map_or(built_in, Path::to_path_buf).join("testsuite-programs");
+    fs::create_dir_all(&cache).expect("the target directory is writable");
+    cache
+}

@@ -1,0 +1,190 @@
+//! The executables that the other tests rely on are what they claim to be.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use binframe_testsuite::executable::{Executable, OptLevel, Options, from_clif, from_clif_with};
+use binframe_testsuite::{fixtures, programs, random};
+use object::{Object, ObjectSection, ObjectSymbol};
+
+/// Every variant of both fixtures, with a name for messages.
+fn variants() -> Vec<(String, Executable)> {
+    let sources = [
+        ("loops_and_calls", fixtures::LOOPS_AND_CALLS, Vec::new()),
+        ("stack_and_globals", fixtures::STACK_AND_GLOBALS, fixtures::stack_and_globals_data()),
+    ];
+    let mut variants = Vec::new();
+    for (name, clif, data) in sources {
+        for (symbols, eh_frame) in [(true, true), (true, false), (false, true), (false, false)] {
+            for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
+                let options = Options { opt_level, symbols, eh_frame, data: data.clone() };
+                let name = format!("{name} {opt_level:?} symbols={symbols} eh_frame={eh_frame}");
+                variants.push((name, from_clif_with(clif, &options)));
+            }
+        }
+    }
+    variants
+}
+
+/// Runs an executable file; `temporary` is the folder to put it in.
+fn run(executable: &Executable, temporary: &Path) -> ExitStatus {
+    use std::os::unix::fs::PermissionsExt;
+    let path = temporary.join("program");
+    fs::write(&path, &executable.bytes).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("made executable");
+    Command::new(&path).status().expect("the kernel loads it")
+}
+
+#[test]
+fn the_files_parse_and_agree_with_the_truth() {
+    for (name, executable) in variants() {
+        let file = object::File::parse(&*executable.bytes).expect("an ELF file");
+        assert_eq!(file.entry(), executable.functions[0].address, "{name}");
+        let symbols: BTreeSet<(String, u64, u64)> = file
+            .symbols()
+            .filter(|symbol| symbol.kind() == object::SymbolKind::Text)
+            .map(|symbol| (symbol.name().expect("UTF-8").to_owned(), symbol.address(), symbol.size()))
+            .collect();
+        let expected: BTreeSet<(String, u64, u64)> = executable
+            .functions
+            .iter()
+            .filter(|_| name.contains("symbols=true"))
+            .map(|function| (function.name.clone(), function.address, function.size))
+            .collect();
+        assert_eq!(symbols, expected, "{name}");
+        let has_eh_frame = file.section_by_name(".eh_frame").is_some();
+        assert_eq!(has_eh_frame, name.contains("eh_frame=true"), "{name}");
+    }
+}
+
+#[test]
+fn data_objects_are_in_their_sections() {
+    let executable = fixtures::stack_and_globals();
+    let file = object::File::parse(&*executable.bytes).expect("an ELF file");
+    for (symbol, section, size) in [
+        ("numbers", ".rodata", 32),
+        ("operations", ".data", 16),
+        ("counter", ".data", 8),
+        ("scratch", ".bss", 64),
+    ] {
+        let symbol = file.symbol_by_name(symbol).expect("the object has a symbol");
+        let index = symbol.section_index().expect("it is in a section");
+        let holder = file.section_by_index(index).expect("the section exists");
+        assert_eq!((holder.name(), symbol.size()), (Ok(section), size));
+    }
+}
+
+#[test]
+fn the_fixtures_run() {
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    for (name, executable) in variants() {
+        let status = run(&executable, temporary.path());
+        assert_eq!(status.code(), Some(fixtures::EXIT_CODE), "{name}: {status}");
+    }
+}
+
+#[test]
+fn readelf_has_no_complaints() {
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let path = temporary.path().join("program");
+    for (name, executable) in variants() {
+        fs::write(&path, &executable.bytes).expect("written");
+        let Ok(output) = Command::new("readelf").arg("-Wa").arg("--debug-dump=frames").arg(&path).output()
+        else {
+            return; // A machine without binutils.
+        };
+        assert!(output.status.success(), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
+        let report = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        assert!(!report.contains("warning") && !report.contains("error"), "{name}: {report}");
+    }
+}
+
+#[test]
+fn the_truth_of_a_fixture() {
+    let executable = fixtures::loops_and_calls();
+    let names: Vec<&str> = executable.functions.iter().map(|function| &*function.name).collect();
+    assert_eq!(names, ["_start", "sum_of_odd", "is_odd", "clamp", "exit"]);
+    let [start, sum_of_odd, is_odd, clamp, exit] = &*executable.functions else { unreachable!() };
+    let callees: Vec<Option<u64>> = start.calls.iter().map(|&(_, callee)| callee).collect();
+    assert_eq!(callees, [sum_of_odd.address, clamp.address, exit.address].map(Some));
+    assert_eq!(is_odd.block_starts, [is_odd.address]);
+    assert_eq!(clamp.edges.len(), 2);
+    let back_edges = sum_of_odd.edges.iter().filter(|(from, to)| to <= from).count();
+    assert!(back_edges > 0, "a loop has a back edge: {sum_of_odd:?}");
+    assert_eq!(exit.frame_size, None);
+
+    let executable = fixtures::stack_and_globals();
+    let apply = &executable.functions[1];
+    assert_eq!(apply.calls.iter().map(|call| call.1).collect::<Vec<_>>(), [None]);
+    let sum_numbers = &executable.functions[2];
+    assert!(sum_numbers.frame_size >= Some(32), "a slot of 32 bytes: {sum_numbers:?}");
+}
+
+#[test]
+fn random_modules_compile_to_the_same_bytes_twice() {
+    let every_shape = random::Shape { jump_tables: true, conditional_traps: true };
+    for seed in 0..50 {
+        for shape in [random::Shape::default(), every_shape] {
+            let clif = random::clif_of_shape(seed, shape);
+            assert_eq!(clif, random::clif_of_shape(seed, shape));
+            let executable = from_clif(&clif);
+            assert_eq!(executable, from_clif(&clif), "seed {seed}");
+            object::File::parse(&*executable.bytes).expect("an ELF file");
+            check_truth(&executable, seed);
+        }
+    }
+}
+
+/// Functions do not overlap, blocks lie in their function, edges join blocks.
+fn check_truth(executable: &Executable, seed: u64) {
+    let mut end = 0;
+    for function in &executable.functions {
+        assert!(function.address >= end, "seed {seed}: {function:?}");
+        end = function.address + function.size;
+        assert_eq!(function.block_starts.first(), Some(&function.address), "seed {seed}");
+        assert!(function.block_starts.is_sorted_by(|a, b| a < b), "seed {seed}: {function:?}");
+        assert!(function.block_starts.iter().all(|&start| start < end), "seed {seed}");
+        for (from, to) in &function.edges {
+            let both = [from, to].map(|address| function.block_starts.contains(address));
+            assert_eq!(both, [true, true], "seed {seed}: {function:?}");
+        }
+        for (return_address, callee) in &function.calls {
+            assert!((function.address + 1..=end).contains(return_address), "seed {seed}");
+            let known = executable.functions.iter().any(|other| Some(other.address) == *callee);
+            assert!(callee.is_none() || known, "seed {seed}: {function:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_means_the_same_module_for_ever() {
+    // The fixed beginning of a sequence that every machine must agree on.
+    let modules: Vec<String> = (0..4).map(random::clif).collect();
+    let functions = modules.iter().map(|clif| clif.matches("function %").count());
+    assert_eq!(functions.collect::<Vec<_>>(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn the_programs_run() {
+    let run = |path: &Path| {
+        let output = Command::new(path).output().expect("it starts");
+        assert!(output.status.success(), "{}: {}", path.display(), output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    for flags in [&["-O0"][..], &["-O2"], &["-O2", "-static"]] {
+        if let Some(path) = programs::compile_c("switch", programs::SWITCH_C, flags) {
+            let text = run(&path);
+            assert!(text.ends_with("sum 42\nreversed elbatucexe\nlength 10\n"), "{text}");
+        }
+        if let Some(path) = programs::compile_c("sort", programs::SORT_C, flags) {
+            let text = run(&path);
+            assert!(text.contains("case: address arrow block call column Edge frame"), "{text}");
+        }
+    }
+    let text = run(&programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
+    assert!(text.contains("square (2 + 3) - next 4 = 20\n"), "{text}");
+    assert!(text.ends_with("cube 2: unexpected token Name(\"cube\")\n"), "{text}");
+}

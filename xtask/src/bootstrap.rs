@@ -1,0 +1,159 @@
+//! `cargo xtask bootstrap`: the proof that what binframe writes depends on its input alone.
+//!
+//! One executable, by default binframe's own, is lowered twice: by one thread and by many. The two datasets must be
+//! the same in every byte.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{self, Failure};
+use crate::datasets::{self, Agreement};
+use crate::workspace::Workspace;
+
+/// Where an ELF file of 64 bits keeps the address at which it is entered.
+const ELF64_ENTRY_OFFSET: usize = 24;
+
+/// Builds the release command, lowers the file at both thread counts, compares, and says what came of it.
+pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let file = match arguments {
+        [] => workspace.binframe(),
+        [file] => from_root(workspace, Path::new(file))?,
+        _ => return Err(Failure::Usage("bootstrap takes one file at most".to_owned())),
+    };
+    eprintln!("Building binframe …");
+    command::run(workspace.cargo().args(["build", "--release", "-p", "binframe-cli"]))?;
+
+    let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let one_dataset = workspace.below_target("bootstrap/jobs-1");
+    let many_dataset = workspace.below_target("bootstrap/jobs-n");
+    let one_wall = lower(workspace, &file, &one_dataset, 1)?;
+    let many_wall = lower(workspace, &file, &many_dataset, cores)?;
+
+    let agreement =
+        datasets::compare(&workspace.root.join(&one_dataset), &workspace.root.join(&many_dataset))?;
+    print_summary(workspace, &Proof { file, one_dataset, one_wall, many_wall, cores, agreement });
+    Ok(())
+}
+
+/// What a successful run found out.
+struct Proof {
+    file: PathBuf,
+    one_dataset: PathBuf,
+    one_wall: Duration,
+    many_wall: Duration,
+    cores: usize,
+    agreement: Agreement,
+}
+
+/// Lowers the file into a fresh dataset and returns the wall time it took. The stage table appears on stderr.
+fn lower(workspace: &Workspace, file: &Path, dataset: &Path, jobs: usize) -> Result<Duration, Failure> {
+    eprintln!("\nLowering {} with {} …", file.display(), counted(jobs, "thread"));
+    let path = workspace.root.join(dataset);
+    if path.exists() {
+        std::fs::remove_dir_all(&path).map_err(|error| Failure::io("remove", &path, &error))?;
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;
+    }
+    let mut lower = Command::new(workspace.root.join(workspace.binframe()));
+    lower.current_dir(&workspace.root).arg("lower").arg(file).arg("-o").arg(dataset);
+    lower.args(["--jobs", &jobs.to_string(), "--timings"]);
+    command::run(&mut lower)
+}
+
+fn print_summary(workspace: &Workspace, proof: &Proof) {
+    let binframe = workspace.binframe().display().to_string();
+    let file = proof.file.display();
+    let dataset = proof.one_dataset.display();
+    let file_size = std::fs::metadata(workspace.root.join(&proof.file)).map_or(0, |metadata| metadata.len());
+    let own = if proof.file == workspace.binframe() { ", binframe's own executable" } else { "" };
+    let (one, many) = (proof.one_wall.as_secs_f64(), proof.many_wall.as_secs_f64());
+
+    println!();
+    println!("Lowered   {file} ({}{own})", megabytes(file_size));
+    println!("          from its bytes to tables of sections, instructions, control flow and memory");
+    println!(
+        "Agrees    in every byte with {} and with {}: {}, {}",
+        counted(1, "thread"),
+        counted(proof.cores, "thread"),
+        counted(proof.agreement.files, "file"),
+        megabytes(proof.agreement.bytes)
+    );
+    println!(
+        "Took      {one:.2} s with {}, {many:.2} s with {}",
+        counted(1, "thread"),
+        counted(proof.cores, "thread")
+    );
+    println!("Wrote     {dataset}/ (a folder of Parquet for each table)");
+    println!();
+    println!("Three commands to try next:");
+    println!("  # the functions that were found");
+    println!("  {binframe} dump functions {dataset} --limit 10");
+    println!("  # all that each stage says of one address");
+    let address = entry_address(&workspace.root.join(&proof.file));
+    let address = address.map_or_else(|| "ADDRESS".to_owned(), |address| format!("{address:#x}"));
+    println!("  {binframe} trace {address} {file}");
+    println!("  # what changed between two builds of a program, functions first");
+    println!("  {binframe} diff OLD NEW");
+}
+
+/// The address at which an executable is entered, as an example to trace; a library has none.
+fn entry_address(file: &Path) -> Option<u64> {
+    let mut header = [0; ELF64_ENTRY_OFFSET + 8];
+    File::open(file).ok()?.read_exact(&mut header).ok()?;
+    let entry = header.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))?;
+    (header.starts_with(b"\x7fELF\x02\x01") && entry != 0).then_some(entry)
+}
+
+/// The path as seen from the root of the workspace, where the commands run; absolute if it lies outside.
+fn from_root(workspace: &Workspace, file: &Path) -> Result<PathBuf, Failure> {
+    let path = std::path::absolute(file).map_err(|error| Failure::io("find", file, &error))?;
+    // Cargo is about to build the command itself, which therefore need not be there yet.
+    let relative = path.strip_prefix(&workspace.root).unwrap_or(&path).to_path_buf();
+    if path.is_file() || relative == workspace.binframe() {
+        Ok(relative)
+    } else {
+        Err(Failure::Failed(format!("{} is not a file", file.display())))
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "it is printed with one decimal")]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:.1} MB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+    fn a_program_has_an_entry_address() {
+        let own = std::env::current_exe().expect("a running program has a file");
+        assert!(entry_address(&own).is_some());
+    }
+
+    #[test]
+    fn a_text_file_has_no_entry_address() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        assert_eq!(entry_address(&manifest), None);
+    }
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        assert_eq!(megabytes(24_650_000), "24.6 MB");
+        assert_eq!(
+            (counted(1, "thread"), counted(2, "thread")),
+            ("1 thread".to_owned(), "2 threads".to_owned())
+        );
+    }
+}

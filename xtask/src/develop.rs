@@ -1,0 +1,94 @@
+//! The short tasks of everyday work: `test`, `dump`, `diff`, `schemas`, `bench`.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::command::{self, Failure};
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// The command that runs every test; `cargo xtask ci` runs the same.
+pub(crate) const TEST: &[&str] = &["test", "--workspace"];
+
+/// Runs every test, or those that the extra arguments choose.
+pub(crate) fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    tools::note_if_missing("cc", "compile the fixtures in C");
+    tools::note_if_missing("objdump", "compare the tables with what others read from the same executable");
+    // Beside `--workspace`, cargo would ignore the package that a person names.
+    let base = if names_package(arguments) { &TEST[..1] } else { TEST };
+    command::run(workspace.cargo().args(base).args(arguments)).map(drop)
+}
+
+fn names_package(arguments: &[OsString]) -> bool {
+    let own = arguments.iter().take_while(|argument| *argument != "--");
+    own.filter_map(|argument| argument.to_str())
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+/// `binframe dump …`, freshly built.
+pub(crate) fn dump(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    binframe(workspace, "dump", arguments)
+}
+
+/// `binframe diff …`, freshly built.
+pub(crate) fn diff(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    binframe(workspace, "diff", arguments)
+}
+
+/// Writes docs/SCHEMAS.md from the declarations of the tables.
+pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    if !arguments.is_empty() {
+        return Err(Failure::Usage("schemas takes no argument".to_owned()));
+    }
+    let run = ["run", "--quiet", "-p", "binframe-cli", "--", "schemas", "--markdown"];
+    let text = command::output_of(workspace.cargo().args(run))?;
+    let path = workspace.root.join("docs/SCHEMAS.md");
+    if std::fs::read(&path).is_ok_and(|current| current == text) {
+        println!("docs/SCHEMAS.md is up to date");
+        return Ok(());
+    }
+    std::fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
+    println!("docs/SCHEMAS.md is rewritten; read `git diff docs/SCHEMAS.md`");
+    Ok(())
+}
+
+/// Runs the criterion benches, or the script that measures the peers.
+pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    if arguments.first().is_some_and(|first| first == "peers") {
+        tools::require("objdump", "measure it beside binframe")?;
+        tools::require("bash", "run the script that measures")?;
+        let script = workspace.root.join("benches/peers/objdump.sh");
+        return command::run(Command::new("bash").arg(script).args(&arguments[1..])).map(drop);
+    }
+    command::run(workspace.cargo().args(["bench", "-p", "binframe-benches"]).args(arguments)).map(drop)
+}
+
+/// Builds the release command and runs it where the person is, so that relative paths mean what they say.
+fn binframe(workspace: &Workspace, subcommand: &str, arguments: &[OsString]) -> Result<(), Failure> {
+    let path = workspace.root.join(workspace.binframe());
+    let mut build = workspace.cargo();
+    build.args(["build", "--release", "-p", "binframe-cli"]);
+    // The first build takes minutes and shows its progress; later ones have nothing to say.
+    if path.exists() {
+        build.arg("--quiet");
+    }
+    command::run(&mut build)?;
+    command::run(Command::new(path).arg(subcommand).args(arguments)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_package_is_seen() {
+        let names = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            names_package(&arguments)
+        };
+        assert!(names(&["-p", "binframe-ir"]));
+        assert!(names(&["basic_blocks", "--package=binframe-ir"]));
+        assert!(!names(&["basic_blocks", "--", "-p"]));
+        assert!(!names(&[]));
+    }
+}

@@ -1,0 +1,171 @@
+//! binframe's own chores: `cargo xtask TASK`.
+//!
+//! A small program that builds and calls the others, so that one command works on a machine with nothing but Rust
+//! and a C linker. It links no other crate of the workspace and has no dependency: it builds in a second.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to the person at the terminal is its job"
+)]
+
+mod bootstrap;
+mod ci;
+mod command;
+mod datasets;
+mod develop;
+mod snapshots;
+mod tools;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use command::Failure;
+use workspace::Workspace;
+
+/// One chore: what `--help` says of it and the function that does it.
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    /// One line for the list of tasks.
+    summary: &'static str,
+    /// What `cargo xtask NAME --help` adds.
+    details: &'static str,
+    run: fn(&Workspace, &[OsString]) -> Result<(), Failure>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "bootstrap",
+        arguments: "[FILE]",
+        summary: "lower FILE, or binframe itself, at two thread counts and compare every byte",
+        details: "Builds the release command, lowers FILE (by default the command's own executable) with one thread\n\
+                  and with all of them into target/bootstrap/, and refuses if any table differs in any byte.",
+        run: bootstrap::run,
+    },
+    Task {
+        name: "test",
+        arguments: "[ARGS...]",
+        summary: "run every test; ARGS go to `cargo test --workspace`",
+        details: "For example `cargo xtask test basic_blocks` or `cargo xtask test -p binframe-ir`.",
+        run: develop::test,
+    },
+    Task {
+        name: "dump",
+        arguments: "TABLE FILE [ARGS...]",
+        summary: "build the release command and run `binframe dump`",
+        details: "All arguments go to `binframe dump`; `target/release/binframe dump --help` lists them.",
+        run: develop::dump,
+    },
+    Task {
+        name: "diff",
+        arguments: "OLD NEW [ARGS...]",
+        summary: "build the release command and run `binframe diff`",
+        details: "All arguments go to `binframe diff`; `target/release/binframe diff --help` lists them.",
+        run: develop::diff,
+    },
+    Task {
+        name: "snapshots",
+        arguments: "[review|accept]",
+        summary: "collect changed snapshots; `review` shows them, `accept` takes them",
+        details: "Without an argument, runs every test and writes each snapshot that changed beside the old one, as\n\
+                  .snap.new. `review` prints the differences. Read them first: a snapshot is the specification of a\n\
+                  table, and each changed line must be one that you meant to change. `accept` then replaces the old\n\
+                  snapshots by the new ones; `git diff` shows them once more before you commit.",
+        run: snapshots::run,
+    },
+    Task {
+        name: "schemas",
+        arguments: "",
+        summary: "write docs/SCHEMAS.md from the table declarations",
+        details: "Runs `binframe schemas --markdown` and writes the file only if its text changed.",
+        run: develop::schemas,
+    },
+    Task {
+        name: "bench",
+        arguments: "[ARGS...] | peers [FILE...]",
+        summary: "run the criterion benches, or measure binframe beside its peers",
+        details: "ARGS go to `cargo bench -p binframe-benches`. `peers` runs benches/peers/objdump.sh: objdump and\n\
+                  binframe on the same files, round about, with their ratios.",
+        run: develop::bench,
+    },
+    Task {
+        name: "ci",
+        arguments: "",
+        summary: "check everything that a change must pass: format, lints, docs, tests",
+        details: "Stops at the first check that fails and prints the command that mends it. `.ci/run` calls this.",
+        run: ci::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Finds the task that the first argument names and runs it with the rest.
+fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
+    let Some((name, rest)) = arguments.split_first() else {
+        println!("{}", help());
+        return Ok(());
+    };
+    if name == "--help" || name == "-h" || name == "help" {
+        println!("{}", help());
+        return Ok(());
+    }
+    let Some(task) = TASKS.iter().find(|task| name == task.name) else {
+        return Err(Failure::Usage(format!("no task is called `{}`\n\n{}", name.display(), help())));
+    };
+    match rest.first() {
+        Some(flag) if flag == "--help" || flag == "-h" => {
+            println!("{}", help_of(task));
+            Ok(())
+        }
+        _ => (task.run)(&Workspace::find(), rest),
+    }
+}
+
+/// The list of all tasks.
+fn help() -> String {
+    let usages: Vec<String> =
+        TASKS.iter().map(|task| format!("{} {}", task.name, task.arguments).trim_end().to_owned()).collect();
+    let width = usages.iter().map(String::len).max().unwrap_or(0);
+    let lines: Vec<String> = TASKS
+        .iter()
+        .zip(&usages)
+        .map(|(task, usage)| format!("  {usage:width$}  {}", task.summary))
+        .collect();
+    format!(
+        "binframe's own chores\n\nUsage: cargo xtask TASK [ARGS...]\n\nTasks:\n{}\n\n\
+         `cargo xtask TASK --help` says more of one task.",
+        lines.join("\n")
+    )
+}
+
+/// The page of one task.
+fn help_of(task: &Task) -> String {
+    let usage = format!("cargo xtask {} {}", task.name, task.arguments);
+    format!("{}\n\nUsage: {}\n\n{}", task.summary, usage.trim_end(), task.details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_task() {
+        let text = help();
+        for task in TASKS {
+            assert!(text.contains(&format!("  {}", task.name)), "{} is missing", task.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_task_is_wrong_usage() {
+        let failure = dispatch(&["bootstrp".into()]).expect_err("no such task");
+        assert!(matches!(failure, Failure::Usage(message) if message.contains("`bootstrp`")));
+    }
+}

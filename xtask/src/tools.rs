@@ -1,0 +1,94 @@
+//! Tools that Rust does not bring along: whether they are there, and the exact command that installs them.
+
+use std::ffi::OsStr;
+
+use crate::command::Failure;
+
+/// Package managers in the order they are looked for: program, its install command, and the packages that hold the
+/// C compiler, the binary utilities and git.
+const PACKAGE_MANAGERS: &[PackageManager] = &[
+    PackageManager {
+        program: "apt-get",
+        install: "apt-get install -y",
+        cc: "gcc libc6-dev",
+        binutils: "binutils",
+    },
+    PackageManager { program: "dnf", install: "dnf install -y", cc: "gcc", binutils: "binutils" },
+    PackageManager { program: "pacman", install: "pacman -S --noconfirm", cc: "gcc", binutils: "binutils" },
+    PackageManager { program: "zypper", install: "zypper install -y", cc: "gcc", binutils: "binutils" },
+    PackageManager { program: "apk", install: "apk add", cc: "gcc musl-dev", binutils: "binutils" },
+];
+
+struct PackageManager {
+    program: &'static str,
+    install: &'static str,
+    cc: &'static str,
+    binutils: &'static str,
+}
+
+impl PackageManager {
+    /// The package that holds a tool.
+    fn package(&self, tool: &str) -> Option<&'static str> {
+        match tool {
+            "cc" => Some(self.cc),
+            "objdump" | "readelf" => Some(self.binutils),
+            "git" => Some("git"),
+            "bash" => Some("bash"),
+            _ => None,
+        }
+    }
+}
+
+/// Fails with the install command if a tool is not there; `purpose` completes "… is needed to".
+pub(crate) fn require(tool: &str, purpose: &str) -> Result<(), Failure> {
+    if is_installed(tool) { Ok(()) } else { Err(Failure::Failed(missing(tool, purpose))) }
+}
+
+/// Says that a tool is not there and goes on: only a part of the work needs it.
+pub(crate) fn note_if_missing(tool: &str, purpose: &str) {
+    if !is_installed(tool) {
+        eprintln!("note: {}", missing(tool, purpose));
+    }
+}
+
+fn missing(tool: &str, purpose: &str) -> String {
+    let install =
+        install_command(tool).unwrap_or_else(|| format!("(the package of your system that has `{tool}`)"));
+    format!("`{tool}` is needed to {purpose} and is not installed\n  install it with: {install}")
+}
+
+/// The command that installs a tool here; none if the package manager or the tool's package is not known.
+pub(crate) fn install_command(tool: &str) -> Option<String> {
+    let manager = PACKAGE_MANAGERS.iter().find(|manager| is_installed(manager.program))?;
+    let package = manager.package(tool)?;
+    let sudo = if is_installed("sudo") { "sudo " } else { "" };
+    Some(format!("{sudo}{} {package}", manager.install))
+}
+
+/// Whether a program of this name is in one of the directories of `PATH`.
+fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| is_installed_on(&path, program))
+}
+
+fn is_installed_on(path: &OsStr, program: &str) -> bool {
+    std::env::split_paths(path).any(|directory| directory.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_package_everywhere() {
+        for manager in PACKAGE_MANAGERS {
+            for tool in ["cc", "objdump", "readelf", "git", "bash"] {
+                assert!(manager.package(tool).is_some(), "{tool} with {}", manager.program);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_path_holds_nothing() {
+        assert!(!is_installed_on(OsStr::new(""), "sh"));
+    }
+}
