@@ -64,7 +64,7 @@ enumeration! {
         Write = "write",
         /// Reads and writes it.
         ReadWrite = "read_write",
-        /// Computes its address alone.
+        /// Touches nothing: names or computes the address alone.
         Address = "address",
     }
 }
@@ -125,7 +125,7 @@ pub struct Instruction<'a> {
     pub op3_register: Option<Term<'a>>,
     /// The first constant operand, sign-extended as the instruction uses it; null where there is none.
     pub immediate: Option<i64>,
-    /// Segment whose base is added to the memory operand's address (`fs` or `gs`); null where none is.
+    /// Segment whose base is added to the (first) memory operand's address (`fs` or `gs`); null where none is.
     pub mem_segment: Option<Term<'a>>,
     /// Base register of the memory operand; null where there is none.
     pub mem_base: Option<Term<'a>>,

@@ -55,7 +55,7 @@ enumeration! {
         Exact = "exact",
         /// The frame grows by an amount known at run time only; `frame_size` is its known part.
         Dynamic = "dynamic",
-        /// Two ways to the same instruction disagree about the stack pointer; `frame_size` is the most seen.
+        /// Two ways to the same instruction disagree about the stack pointer; `frame_size` is the most that is known.
         Conflicting = "conflicting",
     }
 }
@@ -90,14 +90,15 @@ enumeration! {
     }
 }
 
-/// One memory operand of one instruction, or what a `push` or `pop` does to the stack.
+/// Memory that one instruction touches, or whose address it computes.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit))]
 pub struct MemoryAccess {
     /// The instruction.
     #[column(unit = "address", references = "instructions.address")]
     pub instruction_address: u64,
-    /// Whether it is the stack slot that a `push` or `pop` moves, rather than a memory operand.
+    /// Whether it is no `mem_` operand of the instruction, but the stack slot that a `push` or `pop` moves, or the second
+    /// operand of a string instruction.
     pub is_implicit: bool,
     /// The function.
     #[column(unit = "address", references = "functions.address")]
@@ -110,6 +111,8 @@ pub struct MemoryAccess {
     /// Global: the address. Null otherwise.
     #[column(unit = "address")]
     pub global_address: Option<u64>,
+    /// Whether a register times a scale is added to the offset or address.
+    pub is_indexed: bool,
     /// How many bytes are touched; null where only the address is computed.
     #[column(unit = "bytes")]
     pub size: Option<u16>,

@@ -1,0 +1,247 @@
+//! `(binary_headers, binary_sections, binary_symbols, unwind_entries) -> code`
+//!
+//! The part of the `sections` stage that later passes read: the bytes of executable sections, and where the file itself
+//! says that functions begin. An edit of anything else in the file leaves it equal.
+//!
+//! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
+
+use crate::diagnostics::{Collector, Place};
+use crate::sections::SectionsIr;
+use binframe_ir::tables::{
+    DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
+};
+use binframe_ir::{Enumeration, Fingerprint};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// What later passes read of a file.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The executable sections that have bytes.
+    pub regions: Vec<CodeRegion>,
+    /// Where functions are said to begin, once each.
+    pub starts: Vec<FunctionStart>,
+    /// Executable sections that were left out because they overlap another, by index and address.
+    overlapping: Vec<(u32, u64)>,
+    names: String,
+    fingerprint: Fingerprint,
+}
+
+/// One executable section.
+#[derive(Debug, Clone)]
+pub struct CodeRegion {
+    /// Address of the first byte.
+    pub address: u64,
+    /// The section's index.
+    pub section_index: u32,
+    /// Whether it holds stubs through which imported functions are called.
+    pub is_plt: bool,
+    /// The code. It lies in the mapped file.
+    pub bytes: Bytes,
+}
+
+/// A place where the file says that a function begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionStart {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Size in bytes; 0 where the file does not say.
+    pub size: u64,
+    /// What says so.
+    pub evidence: FunctionEvidence,
+    name: Option<Range<u32>>,
+}
+
+/// Positions in one region, counted from its start in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeRange {
+    /// Index of the region.
+    pub region: usize,
+    /// First position.
+    pub start: usize,
+    /// Position after the last.
+    pub end: usize,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Code {}
+
+impl CodeRegion {
+    /// Address after the last byte.
+    pub fn end_address(&self) -> u64 {
+        self.address + self.bytes.len() as u64
+    }
+}
+
+impl Code {
+    /// The code of a file and of its sections.
+    pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
+        let (regions, overlapping) = regions(sections, file);
+        let mut names = String::new();
+        let starts = starts(sections, &regions, &mut names);
+        let mut code = Self { regions, starts, overlapping, names, fingerprint: Fingerprint::of_bytes(&[]) };
+        code.fingerprint = code.compute_fingerprint();
+        code
+    }
+
+    /// The region that holds an address, and the position in it.
+    #[inline]
+    pub fn locate(&self, address: u64) -> Option<(usize, usize)> {
+        let index = self.regions.partition_point(|region| region.address <= address).checked_sub(1)?;
+        let position = (address - self.regions[index].address) as usize;
+        (position < self.regions[index].bytes.len()).then_some((index, position))
+    }
+
+    /// The name of the function that begins at a start.
+    pub fn name(&self, start: &FunctionStart) -> Option<&str> {
+        start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
+    }
+
+    /// The bytes `size` bytes from `address` on, as far as they lie in one region.
+    pub fn bytes(&self, address: u64, size: u64) -> &[u8] {
+        let Some((region, position)) = self.locate(address) else { return &[] };
+        let bytes = &self.regions[region].bytes[position..];
+        &bytes[..bytes.len().min(size as usize)]
+    }
+
+    /// Equal for equal code and starts.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(crate) fn report(&self, diagnostics: &mut Collector) {
+        for (section_index, address) in &self.overlapping {
+            let message =
+                format!("executable section {section_index} overlaps another: its code was left out");
+            let (severity, code) = (Severity::Error, DiagnosticCode::OverlappingCode);
+            diagnostics.report(severity, code, Place::Address(*address), &message);
+        }
+    }
+
+    fn compute_fingerprint(&self) -> Fingerprint {
+        let numbers = |numbers: &[u64]| {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            Fingerprint::of_bytes(&bytes)
+        };
+        let regions = self.regions.iter().flat_map(|region| {
+            let position = [region.address, u64::from(region.section_index), u64::from(region.is_plt)];
+            [numbers(&position), Fingerprint::of_bytes(&region.bytes)]
+        });
+        let starts = self.starts.iter().flat_map(|start| {
+            let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
+            [start.address, start.size, u64::from(start.evidence.code()), name]
+        });
+        let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
+        let rest = [
+            numbers(&starts.collect::<Vec<_>>()),
+            numbers(&overlapping.collect::<Vec<_>>()),
+            Fingerprint::of_bytes(self.names.as_bytes()),
+        ];
+        Fingerprint::of_all(regions.chain(rest))
+    }
+}
+
+fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
+    let columns = sections.sections.columns();
+    let with_code = columns.iter().filter(|section| section.is_executable && !section.content.is_empty());
+    // A section that would pass the end of the address space cannot be loaded.
+    let loadable =
+        with_code.filter(|section| section.address.checked_add(section.content.len() as u64).is_some());
+    let mut regions: Vec<_> = loadable
+        .map(|section| CodeRegion {
+            address: section.address,
+            section_index: section.section_index,
+            is_plt: section.kind == SectionKind::Plt,
+            bytes: file.slice_ref(section.content),
+        })
+        .collect();
+    regions.sort_by_key(|region| (region.address, region.section_index));
+    let mut end_address = 0;
+    let mut overlapping = Vec::new();
+    regions.retain(|region| {
+        let is_free = region.address >= end_address;
+        match is_free {
+            true => end_address = region.end_address(),
+            false => overlapping.push((region.section_index, region.address)),
+        }
+        is_free
+    });
+    (regions, overlapping)
+}
+
+/// Symbols first, then unwind entries that lie in no symbol's function, then the entry point.
+fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> Vec<FunctionStart> {
+    let is_code = |address: u64| {
+        let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
+        index.is_some_and(|index| address < regions[index].end_address())
+    };
+    let mut starts = symbol_starts(sections, &is_code, names);
+    let named = starts.len();
+    let unwind = sections.unwind_entries.columns();
+    for entry in unwind.iter().filter(|entry| is_code(entry.address)) {
+        let known = &starts[..named];
+        match known.binary_search_by_key(&entry.address, |start| start.address) {
+            Ok(index) if starts[index].size == 0 => starts[index].size = entry.size,
+            Ok(_) => {}
+            Err(next) => {
+                let before = next.checked_sub(1).map(|index| &known[index]);
+                if before.is_none_or(|start| entry.address - start.address >= start.size) {
+                    let evidence = FunctionEvidence::Unwind;
+                    starts.push(FunctionStart {
+                        address: entry.address,
+                        size: entry.size,
+                        evidence,
+                        name: None,
+                    });
+                }
+            }
+        }
+    }
+    let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
+    if let Some(address) = entry.filter(|address| is_code(*address)) {
+        starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, name: None });
+    }
+    starts.sort_by_key(|start| (start.address, start.evidence));
+    starts.dedup_by_key(|start| start.address);
+    starts
+}
+
+/// One start for every address that a function symbol has, named by the symbol seen farthest.
+fn symbol_starts(
+    sections: &SectionsIr,
+    is_code: &dyn Fn(u64) -> bool,
+    names: &mut String,
+) -> Vec<FunctionStart> {
+    let symbols = sections.symbols.columns();
+    let types = [SymbolType::Function.name(), SymbolType::IndirectFunction.name()];
+    let mut rows: Vec<_> = (0..symbols.len())
+        .filter(|row| {
+            symbols.section_index.is_valid(*row) && types.contains(&symbols.symbol_type.value(*row))
+        })
+        .filter(|row| is_code(symbols.symbol_address[*row]))
+        .collect();
+    let rank = |row: usize| match symbols.binding.get(row) {
+        SymbolBinding::Global | SymbolBinding::Unique => 0,
+        SymbolBinding::Weak => 1,
+        SymbolBinding::Local | SymbolBinding::Other => 2,
+    };
+    rows.sort_by_key(|row| (symbols.symbol_address[*row], rank(*row), *row));
+    let mut starts: Vec<FunctionStart> = Vec::new();
+    for row in rows {
+        let (address, size) = (symbols.symbol_address[row], symbols.symbol_size[row]);
+        if let Some(last) = starts.last_mut().filter(|last| last.address == address) {
+            last.size = last.size.max(size);
+            continue;
+        }
+        let from = names.len() as u32;
+        names.push_str(symbols.symbol_name.value(row));
+        let name = (from < names.len() as u32).then_some(from..names.len() as u32);
+        starts.push(FunctionStart { address, size, evidence: FunctionEvidence::Symbol, name });
+    }
+    starts
+}

@@ -1,0 +1,372 @@
+//! `(code) -> instructions`
+//!
+//! A linear sweep over every executable section: the first instruction begins where the section does, the next where the
+//! one before ends. A byte that begins no instruction stands alone, as an invalid row. Where the file says that a function
+//! begins, an instruction does: one that would reach over such a place is cut there and invalid.
+//!
+//! Code is swept in pieces in parallel. A piece may begin inside an instruction, so pieces are joined in order: from where
+//! the piece before really ended, instructions are decoded until one begins where the piece has one too. What comes out is
+//! what one sweep from the start would give, whatever the size of pieces.
+//!
+//! Invariants: rows are in the order of their addresses, never overlap, and those of one section cover it.
+//!
+//! What later passes need at hand is small: a bit for every byte where an instruction begins, and the instructions where
+//! control leaves the straight line ([`InstructionsIr`]). Rows of the table have a hundred bytes each and are decoded again
+//! for the part of the code that is asked for ([`decode`]), which is cheaper than to hold them.
+//!
+//! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`. Not done here: telling data
+//! from code.
+
+use crate::bitmap::Bitmap;
+use crate::code::{Code, CodeRange, CodeRegion};
+use crate::diagnostics::{Collector, Place};
+use crate::isa::x86::{CodeDecoder, RowWriter, classify, direct_target};
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
+use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
+use iced_x86::Instruction;
+use rayon::prelude::*;
+
+/// Bytes that are swept at a time; a multiple of 64.
+const PIECE_SIZE: usize = 1 << 18;
+
+/// Where instructions begin, and how control leaves the straight line.
+#[derive(Debug, Clone)]
+pub struct InstructionsIr {
+    pub(crate) regions: Vec<RegionInstructions>,
+    /// What could not be understood.
+    pub diagnostics: Rows<Diagnostics>,
+    fingerprint: Fingerprint,
+}
+
+/// The instructions of one region, by their positions in it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RegionInstructions {
+    pub(crate) starts: Bitmap,
+    pub(crate) branches: Branches,
+}
+
+/// The instructions whose flow is not `next`, one in each row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Branches {
+    pub(crate) positions: Vec<u32>,
+    pub(crate) sizes: Vec<u8>,
+    pub(crate) flows: Vec<Flow>,
+    /// Where a direct jump or call goes; 0 for the others.
+    pub(crate) targets: Vec<u64>,
+}
+
+impl PartialEq for InstructionsIr {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for InstructionsIr {}
+
+/// Sweeps the code.
+pub fn run(code: &Code) -> InstructionsIr {
+    let regions: Vec<_> =
+        code.regions.iter().map(|region| sweep(region, &anchors(code, region), PIECE_SIZE)).collect();
+    let mut diagnostics = Collector::new(DiagnosticPass::Instructions);
+    code.report(&mut diagnostics);
+    for (region, instructions) in code.regions.iter().zip(&regions) {
+        report_invalid(region, &instructions.branches, &mut diagnostics);
+    }
+    let diagnostics = diagnostics.finish();
+    let fingerprint = Fingerprint::of_all(
+        regions.iter().flat_map(RegionInstructions::fingerprints).chain([diagnostics.batch().fingerprint()]),
+    );
+    InstructionsIr { regions, diagnostics, fingerprint }
+}
+
+impl InstructionsIr {
+    /// Number of instructions.
+    pub fn len(&self) -> usize {
+        self.regions.iter().map(|region| region.starts.count()).sum()
+    }
+
+    /// Whether there is no code.
+    pub fn is_empty(&self) -> bool {
+        self.regions.is_empty()
+    }
+
+    /// The code in ranges that hold at most a row group's rows each, in the order of their addresses.
+    pub fn partitions(&self, code: &Code) -> Vec<CodeRange> {
+        /// Positions that are counted at a time.
+        const STEP: usize = 4096;
+        let mut partitions = Vec::new();
+        for (region, instructions) in self.regions.iter().enumerate() {
+            let length = code.regions[region].bytes.len();
+            let (mut start, mut rows) = (0, 0);
+            for step in (0..length).step_by(STEP) {
+                let added = instructions.starts.count_in(step..(step + STEP).min(length));
+                if rows + added > ROW_GROUP_ROWS_MAX {
+                    partitions.push(CodeRange { region, start, end: step });
+                    (start, rows) = (step, 0);
+                }
+                rows += added;
+            }
+            partitions.push(CodeRange { region, start, end: length });
+        }
+        partitions
+    }
+}
+
+/// The rows of the instructions that begin in a range.
+pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
+    let region = &code.regions[range.region];
+    let starts = &instructions.regions[range.region].starts;
+    let mut rows = RowWriter::new(&region.bytes);
+    let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+    let mut instruction = Instruction::default();
+    let mut next = starts.first_in(range.start..range.end);
+    let mut decoded_to = usize::MAX;
+    while let Some(position) = next.filter(|position| *position < range.end) {
+        next = starts.first_in(position + 1..region.bytes.len());
+        let end = next.unwrap_or(region.bytes.len());
+        if decoded_to != position {
+            decoder.seek(position);
+        }
+        let is_valid = decoder.decode(&mut instruction) && instruction.len() == end - position;
+        decoded_to = if is_valid { end } else { usize::MAX };
+        let address = region.address + position as u64;
+        let bytes = &region.bytes[position..end];
+        rows.push(address, region.section_index, bytes, is_valid.then_some(&instruction));
+    }
+    rows.finish()
+}
+
+/// The positions of a region where functions are said to begin.
+fn anchors(code: &Code, region: &CodeRegion) -> Vec<u32> {
+    let from = code.starts.partition_point(|start| start.address < region.address);
+    let inside = code.starts[from..].iter().take_while(|start| start.address < region.end_address());
+    inside.map(|start| (start.address - region.address) as u32).collect()
+}
+
+fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstructions {
+    let length = region.bytes.len();
+    let pieces = (0..length).into_par_iter().step_by(piece_size).map(|start| {
+        let end = (start + piece_size).min(length);
+        let mut piece =
+            Piece { start, starts: Bitmap::new(end - start), branches: Branches::default(), end: start };
+        piece.end = piece.sweep(region, anchors, start, |position| position >= end);
+        piece
+    });
+    let mut pieces: Vec<Piece> = pieces.collect();
+    for index in 1..pieces.len() {
+        let from = pieces[index - 1].end;
+        pieces[index].join(region, anchors, from, (pieces_end(index, piece_size)).min(length));
+    }
+    let mut branches = Branches::default();
+    let mut starts = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        branches.append(piece.branches);
+        starts.push(piece.starts);
+    }
+    RegionInstructions { starts: Bitmap::concat(starts), branches }
+}
+
+fn pieces_end(index: usize, piece_size: usize) -> usize {
+    (index + 1).saturating_mul(piece_size)
+}
+
+/// The instructions that begin in a part of a region.
+struct Piece {
+    /// Position of the part in its region.
+    start: usize,
+    /// Positions of instructions, counted from `start`.
+    starts: Bitmap,
+    branches: Branches,
+    /// Where the last instruction ends.
+    end: usize,
+}
+
+impl Piece {
+    /// Decodes from a position of the region until `stop`, and returns where it stopped.
+    fn sweep(
+        &mut self,
+        region: &CodeRegion,
+        anchors: &[u32],
+        from: usize,
+        stop: impl Fn(usize) -> bool,
+    ) -> usize {
+        let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+        decoder.seek(from);
+        let mut instruction = Instruction::default();
+        let mut anchors = anchors[anchors.partition_point(|anchor| *anchor as usize <= from)..].iter();
+        let mut next_anchor = anchors.next().map_or(usize::MAX, |anchor| *anchor as usize);
+        let mut position = from;
+        while !stop(position) && position < region.bytes.len() {
+            while next_anchor <= position {
+                next_anchor = anchors.next().map_or(usize::MAX, |anchor| *anchor as usize);
+            }
+            let is_decoded = decoder.decode(&mut instruction);
+            let end = position + instruction.len();
+            let (size, flow) = match is_decoded {
+                true if end <= next_anchor => (instruction.len(), classify(&instruction)),
+                true => (next_anchor - position, Flow::Invalid),
+                false => (1, Flow::Invalid),
+            };
+            self.starts.insert(position - self.start);
+            if flow != Flow::Next {
+                let target = if flow == Flow::Invalid { 0 } else { direct_target(&instruction).unwrap_or(0) };
+                self.branches.push(position as u32, size as u8, flow, target);
+            }
+            position += size;
+            if flow == Flow::Invalid {
+                decoder.seek(position);
+            }
+        }
+        position
+    }
+
+    /// Corrects the piece for a sweep that enters it at `from` rather than at its start.
+    fn join(&mut self, region: &CodeRegion, anchors: &[u32], from: usize, end: usize) {
+        let speculative = std::mem::take(&mut self.starts);
+        let branches = std::mem::take(&mut self.branches);
+        self.starts = Bitmap::new(end - self.start);
+        let start = self.start;
+        let is_joined = |position: usize| position >= end || speculative.contains(position - start);
+        let joined = self.sweep(region, anchors, from, is_joined);
+        if joined >= end {
+            self.end = joined;
+            return;
+        }
+        let corrected = std::mem::replace(&mut self.starts, speculative);
+        self.starts.clear_below(joined - start);
+        corrected.iter_in(0..joined - start).for_each(|position| self.starts.insert(position));
+        self.branches.append(branches.from_position(joined));
+    }
+}
+
+impl Branches {
+    fn push(&mut self, position: u32, size: u8, flow: Flow, target: u64) {
+        self.positions.push(position);
+        self.sizes.push(size);
+        self.flows.push(flow);
+        self.targets.push(target);
+    }
+
+    fn append(&mut self, mut other: Self) {
+        if self.positions.is_empty() {
+            *self = other;
+            return;
+        }
+        self.positions.append(&mut other.positions);
+        self.sizes.append(&mut other.sizes);
+        self.flows.append(&mut other.flows);
+        self.targets.append(&mut other.targets);
+    }
+
+    fn from_position(mut self, position: usize) -> Self {
+        let row = self.first_at(position);
+        self.positions.drain(..row);
+        self.sizes.drain(..row);
+        self.flows.drain(..row);
+        self.targets.drain(..row);
+        self
+    }
+
+    /// The first row at or after a position.
+    pub(crate) fn first_at(&self, position: usize) -> usize {
+        self.positions.partition_point(|other| (*other as usize) < position)
+    }
+
+    /// Position after the instruction in a row.
+    pub(crate) fn end(&self, row: usize) -> usize {
+        self.positions[row] as usize + self.sizes[row] as usize
+    }
+}
+
+impl RegionInstructions {
+    fn fingerprints(&self) -> [Fingerprint; 3] {
+        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        // Positions and sizes follow from the starts.
+        let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
+        [
+            Fingerprint::of_bytes(&bytes(self.starts.words())),
+            Fingerprint::of_bytes(&bytes(&self.branches.targets)),
+            Fingerprint::of_bytes(&flows),
+        ]
+    }
+}
+
+/// Reports every run of invalid rows.
+fn report_invalid(region: &CodeRegion, branches: &Branches, diagnostics: &mut Collector) {
+    let mut instruction = Instruction::default();
+    let mut row = 0;
+    while row < branches.flows.len() {
+        if branches.flows[row] != Flow::Invalid {
+            row += 1;
+            continue;
+        }
+        let first = branches.positions[row] as usize;
+        let mut end = branches.end(row);
+        row += 1;
+        while row < branches.flows.len()
+            && branches.flows[row] == Flow::Invalid
+            && branches.positions[row] as usize == end
+        {
+            end = branches.end(row);
+            row += 1;
+        }
+        let place = Place::Address(region.address + first as u64);
+        let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+        decoder.seek(first);
+        let (code, message) = match decoder.decode(&mut instruction) {
+            true => (
+                DiagnosticCode::InstructionOverStart,
+                format!(
+                    "a function begins {} bytes into an instruction of {}",
+                    end - first,
+                    instruction.len()
+                ),
+            ),
+            false => {
+                (DiagnosticCode::InvalidInstructions, format!("{} bytes are no instruction", end - first))
+            }
+        };
+        diagnostics.report(Severity::Warning, code, place, &message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(bytes: Vec<u8>) -> CodeRegion {
+        CodeRegion { address: 0x1000, section_index: 1, is_plt: false, bytes: bytes.into() }
+    }
+
+    /// Bytes that decode to instructions of all lengths, and to none here and there.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn pieces_join_to_what_one_sweep_gives() {
+        let region = region(noise(20_000));
+        for anchors in [vec![], vec![0, 64, 700, 701, 19_999]] {
+            let whole = sweep(&region, &anchors, 32_768);
+            for piece_size in [64, 128, 4096] {
+                let joined = sweep(&region, &anchors, piece_size);
+                assert_eq!(joined.branches.positions, whole.branches.positions);
+                assert_eq!(joined.fingerprints(), whole.fingerprints(), "pieces of {piece_size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_instruction_is_cut_where_a_function_begins() {
+        // mov eax, 0x90909090; a function is said to begin at its last byte.
+        let swept = sweep(&region(vec![0xb8, 0x90, 0x90, 0x90, 0x90]), &[4], 64);
+        assert_eq!(swept.starts.iter_in(0..5).collect::<Vec<_>>(), [0, 4]);
+        assert_eq!(swept.branches.flows, [Flow::Invalid]);
+        assert_eq!(swept.branches.sizes, [4]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Rows of `instructions` from decoded instructions.
+
+use super::{classify, direct_target};
+use arrow_array::{ArrayRef, StringArray};
+use binframe_ir::tables::{Access, Flow, InstructionBuilder, Instructions, OperandKind};
+use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
+use bytes::Bytes;
+use iced_x86::{
+    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+};
+use std::sync::{Arc, LazyLock};
+
+/// Mnemonics by iced's codes; the first stands for bytes that are no instruction.
+static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
+    let names = Mnemonic::values().map(|mnemonic| match mnemonic {
+        Mnemonic::INVALID => "(bad)".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    });
+    Arc::new(StringArray::from(names.collect::<Vec<_>>()))
+});
+
+/// Registers by iced's codes.
+static REGISTERS: LazyLock<ArrayRef> = LazyLock::new(|| {
+    let names = Register::values().map(|register| format!("{register:?}").to_lowercase());
+    Arc::new(StringArray::from(names.collect::<Vec<_>>()))
+});
+
+/// Writes rows of `instructions`.
+pub(crate) struct RowWriter {
+    rows: InstructionBuilder,
+    info: InstructionInfoFactory,
+}
+
+impl RowWriter {
+    /// A writer of instructions whose bytes lie in `code`.
+    pub(crate) fn new(code: &Bytes) -> Self {
+        let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
+        let mut rows = InstructionBuilder {
+            mnemonic: TermBuilder::with_vocabulary(Arc::clone(&MNEMONICS)),
+            op0_register: registers(),
+            op1_register: registers(),
+            op2_register: registers(),
+            op3_register: registers(),
+            mem_segment: registers(),
+            mem_base: registers(),
+            mem_index: registers(),
+            ..InstructionBuilder::default()
+        };
+        rows.bytes.refer_to(code);
+        Self { rows, info: InstructionInfoFactory::new() }
+    }
+
+    /// Appends the instruction in `bytes` at `address`; none where the bytes are no instruction.
+    pub(crate) fn push(
+        &mut self,
+        address: u64,
+        section_index: u32,
+        bytes: &[u8],
+        instruction: Option<&Instruction>,
+    ) {
+        let rows = &mut self.rows;
+        rows.address.push(address);
+        rows.size.push(bytes.len() as u8);
+        rows.section_index.push(section_index);
+        rows.bytes.push(bytes);
+        rows.is_valid.push(instruction.is_some());
+        let invalid = Instruction::default();
+        let decoded = instruction.unwrap_or(&invalid);
+        rows.mnemonic.push_code(decoded.mnemonic() as u16);
+        rows.flow.push(instruction.map_or(Flow::Invalid, classify));
+        rows.target.push(direct_target(decoded).filter(|_| instruction.is_some()));
+        self.push_operands(decoded);
+        self.push_memory(decoded);
+    }
+
+    fn push_operands(&mut self, instruction: &Instruction) {
+        let rows = &mut self.rows;
+        let count = instruction.op_count();
+        let mut immediate = None;
+        let mut operand =
+            |index: u32, kinds: &mut NullableBuilder<OperandKind>, registers: &mut Registers| {
+                if index >= count {
+                    kinds.push_null();
+                    registers.push_null();
+                    return;
+                }
+                let kind = operand_kind(instruction.op_kind(index));
+                kinds.push(Some(kind));
+                match kind {
+                    OperandKind::Register => registers.push_code(instruction.op_register(index) as u16),
+                    _ => registers.push_null(),
+                }
+                if kind == OperandKind::Immediate && immediate.is_none() {
+                    immediate = Some(instruction.immediate(index) as i64);
+                }
+            };
+        operand(0, &mut rows.op0_kind, &mut rows.op0_register);
+        operand(1, &mut rows.op1_kind, &mut rows.op1_register);
+        operand(2, &mut rows.op2_kind, &mut rows.op2_register);
+        operand(3, &mut rows.op3_kind, &mut rows.op3_register);
+        rows.immediate.push(immediate);
+    }
+
+    fn push_memory(&mut self, instruction: &Instruction) {
+        let rows = &mut self.rows;
+        let operand = (0..instruction.op_count()).find(|index| is_memory(instruction.op_kind(*index)));
+        let Some(operand) = operand else {
+            rows.mem_segment.push_null();
+            rows.mem_base.push_null();
+            rows.mem_index.push_null();
+            rows.mem_scale.push_null();
+            rows.mem_displacement.push_null();
+            rows.mem_size.push_null();
+            rows.mem_access.push_null();
+            return;
+        };
+        let memory = MemoryOperand::of(instruction, operand);
+        let access = access(&mut self.info, instruction, operand);
+        push_register(&mut rows.mem_segment, memory.segment);
+        push_register(&mut rows.mem_base, memory.base);
+        push_register(&mut rows.mem_index, memory.index);
+        rows.mem_scale.push((memory.index != Register::None).then_some(memory.scale));
+        rows.mem_displacement.push(Some(memory.displacement));
+        rows.mem_size.push((access != Access::Address).then_some(memory.size).filter(|size| *size > 0));
+        rows.mem_access.push(Some(access));
+    }
+
+    /// The rows.
+    pub(crate) fn finish(self) -> Rows<Instructions> {
+        self.rows.finish()
+    }
+}
+
+type Registers = NullableBuilder<Term<'static>>;
+
+fn push_register(column: &mut Registers, register: Register) {
+    match register {
+        Register::None => column.push_null(),
+        register => column.push_code(register as u16),
+    }
+}
+
+fn operand_kind(kind: OpKind) -> OperandKind {
+    match kind {
+        OpKind::Register => OperandKind::Register,
+        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => OperandKind::Branch,
+        OpKind::FarBranch16 | OpKind::FarBranch32 => OperandKind::FarBranch,
+        kind if is_memory(kind) => OperandKind::Memory,
+        _ => OperandKind::Immediate,
+    }
+}
+
+/// Whether an operand of this kind lies in memory.
+#[inline]
+pub(super) fn is_memory(kind: OpKind) -> bool {
+    kind == OpKind::Memory || string_base(kind) != Register::None
+}
+
+/// The register that holds the address of a string instruction's operand.
+fn string_base(kind: OpKind) -> Register {
+    match kind {
+        OpKind::MemorySegSI => Register::SI,
+        OpKind::MemorySegESI => Register::ESI,
+        OpKind::MemorySegRSI => Register::RSI,
+        OpKind::MemorySegDI => Register::DI,
+        OpKind::MemorySegEDI => Register::EDI,
+        OpKind::MemorySegRDI | OpKind::MemoryESRDI => Register::RDI,
+        OpKind::MemoryESDI => Register::DI,
+        OpKind::MemoryESEDI => Register::EDI,
+        _ => Register::None,
+    }
+}
+
+/// The parts of a memory operand.
+pub(super) struct MemoryOperand {
+    pub(super) segment: Register,
+    pub(super) base: Register,
+    pub(super) index: Register,
+    pub(super) scale: u8,
+    /// From the end of the instruction, for base `rip`.
+    pub(super) displacement: i64,
+    pub(super) size: u16,
+}
+
+impl MemoryOperand {
+    pub(super) fn of(instruction: &Instruction, operand: u32) -> Self {
+        let segment = match instruction.memory_segment() {
+            segment @ (Register::FS | Register::GS) => segment,
+            // In 64-bit mode the base of every other segment is 0.
+            _ => Register::None,
+        };
+        let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
+        let string_base = string_base(instruction.op_kind(operand));
+        if string_base != Register::None {
+            return Self {
+                segment,
+                base: string_base,
+                index: Register::None,
+                scale: 1,
+                displacement: 0,
+                size,
+            };
+        }
+        let base = instruction.memory_base();
+        let displacement = match base {
+            Register::RIP | Register::EIP => {
+                instruction.memory_displacement64().wrapping_sub(instruction.next_ip()) as i64
+            }
+            _ => instruction.memory_displacement64() as i64,
+        };
+        let scale = instruction.memory_index_scale() as u8;
+        Self { segment, base, index: instruction.memory_index(), scale, displacement, size }
+    }
+}
+
+/// What an instruction does with its memory operand.
+pub(super) fn access(info: &mut InstructionInfoFactory, instruction: &Instruction, operand: u32) -> Access {
+    let options = InstructionInfoOptions::NO_MEMORY_USAGE | InstructionInfoOptions::NO_REGISTER_USAGE;
+    match info.info_options(instruction, options).op_access(operand) {
+        OpAccess::Read | OpAccess::CondRead => Access::Read,
+        OpAccess::Write | OpAccess::CondWrite => Access::Write,
+        OpAccess::ReadWrite | OpAccess::ReadCondWrite => Access::ReadWrite,
+        OpAccess::None | OpAccess::NoMemAccess => Access::Address,
+    }
+}

@@ -1,0 +1,329 @@
+//! `(binary_headers, binary_segments, binary_sections, code, functions, basic_blocks, cfg_edges)
+//!   -> (memory_regions, stack_frames, memory_accesses)`
+//!
+//! Regions are those that the file implies: its loaded sections, and for a program the stack and the heap that the system
+//! will give it. Stack frames come from following the stack pointer and the frame pointer along the edges of each function,
+//! as offsets from the stack pointer at its entry. An access lies on the stack where such an offset is known for its base
+//! register, is global where the instruction names an absolute address, and is unknown otherwise.
+//!
+//! `memory_accesses` is large and is made on demand for any run of functions ([`accesses`]).
+//!
+//! Invariants: one frame for every function; offsets are those of the instructions that known edges reach from the entry;
+//! where two ways disagree, nothing is claimed.
+//!
+//! What can go wrong: `stack_pointer_lost`. Not done here: which callees pop arguments or do not return; values of other
+//! registers; heap allocation sites.
+
+use crate::cfg::CfgIr;
+use crate::code::Code;
+use crate::diagnostics::{Collector, Place};
+use crate::isa::x86::{CodeDecoder, StackState, Touched, saved_register, touches};
+use crate::sections::SectionsIr;
+use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
+use binframe_ir::tables::{
+    AccessRegion, BasicBlockColumns, BinaryKind, CfgEdgeColumns, DiagnosticCode, DiagnosticPass, Diagnostics,
+    EdgeKind, FrameStatus, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryRegion,
+    MemoryRegionBuilder, MemoryRegions, RegionType, SectionKind, Severity, StackFrame, StackFrameBuilder,
+    StackFrames,
+};
+use binframe_ir::{Batch, Enumeration, Fingerprint, Rows};
+use iced_x86::{Instruction, InstructionInfoFactory};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// The tables of the stage, but for `memory_accesses`.
+#[derive(Debug, Clone)]
+pub struct MemoryIr {
+    /// The memory that the file implies.
+    pub memory_regions: Rows<MemoryRegions>,
+    /// How functions use the stack.
+    pub stack_frames: Rows<StackFrames>,
+    /// What could not be understood.
+    pub diagnostics: Rows<Diagnostics>,
+}
+
+impl MemoryIr {
+    /// Equal for equal tables.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let batches = [self.memory_regions.batch(), self.stack_frames.batch(), self.diagnostics.batch()];
+        Fingerprint::of_all(batches.map(Batch::fingerprint))
+    }
+}
+
+/// Finds regions and stack frames.
+pub fn run(sections: &SectionsIr, code: &Code, cfg: &CfgIr) -> MemoryIr {
+    let (stack_frames, diagnostics) = stack_frames(code, cfg);
+    MemoryIr { memory_regions: memory_regions(sections), stack_frames, diagnostics }
+}
+
+/// Runs of functions whose accesses are about as many as one row group holds.
+pub fn partitions(cfg: &CfgIr) -> Vec<Range<usize>> {
+    let functions = cfg.functions.columns();
+    let mut partitions = Vec::new();
+    let (mut start, mut instructions) = (0, 0);
+    for row in 0..functions.len() {
+        let added = functions.instruction_count[row] as usize;
+        if row > start && instructions + added > ROW_GROUP_ROWS_MAX {
+            partitions.push(start..row);
+            (start, instructions) = (row, 0);
+        }
+        instructions += added;
+    }
+    if start < functions.len() {
+        partitions.push(start..functions.len());
+    }
+    partitions
+}
+
+/// The accesses of a run of functions.
+pub fn accesses(code: &Code, cfg: &CfgIr, functions: Range<usize>) -> Rows<MemoryAccesses> {
+    let mut analysis = Analysis::new(code, cfg);
+    let mut rows = MemoryAccessBuilder::default();
+    for row in functions {
+        let function_address = cfg.functions.columns().address[row];
+        analysis.follow(row);
+        analysis.visit(row, |instruction, before, _, info| {
+            for touch in touches(instruction, before, info).into_iter().flatten() {
+                let (region, stack_offset, global_address) = match touch.place {
+                    Touched::Stack(offset) => (AccessRegion::Stack, Some(offset), None),
+                    Touched::Global(address) => (AccessRegion::Global, None, Some(address)),
+                    Touched::Unknown => (AccessRegion::Unknown, None, None),
+                };
+                rows.push(MemoryAccess {
+                    instruction_address: instruction.ip(),
+                    is_implicit: touch.is_implicit,
+                    function_address,
+                    region,
+                    stack_offset,
+                    global_address,
+                    is_indexed: touch.is_indexed,
+                    size: touch.size,
+                    access: touch.access,
+                });
+            }
+        });
+    }
+    rows.finish()
+}
+
+fn memory_regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
+    let columns = sections.sections.columns();
+    // Thread-local data that is zero takes no address: every thread gets its own copy.
+    let takes_memory = |row: &usize| {
+        let is_template = columns.kind.get(*row) == SectionKind::ThreadLocal && columns.file_size[*row] == 0;
+        columns.is_readable.value(*row) && columns.size[*row] > 0 && !is_template
+    };
+    let mut loaded: Vec<_> = (0..columns.len()).filter(takes_memory).collect();
+    loaded.sort_by_key(|row| (columns.address[*row], *row));
+    let mut rows = MemoryRegionBuilder::default();
+    let mut region_id = 0;
+    let mut push = |region_type: RegionType, place: Option<(u64, u64)>, size: u64, allocation_site: &str| {
+        rows.push(MemoryRegion {
+            region_id,
+            r#type: region_type.name(),
+            start_address: place.map(|place| place.0),
+            end_address: place.map(|place| place.1),
+            size,
+            content_snapshot: None,
+            timestamp: None,
+            thread_id: None,
+            function_name: None,
+            allocation_site: Some(allocation_site),
+        });
+        region_id += 1;
+    };
+    for row in loaded {
+        let section = columns.row(row);
+        let region_type = if section.is_executable { RegionType::Code } else { RegionType::Global };
+        let site = match section.section_name {
+            "" => format!("segment {}", section.section_index),
+            name => format!("section {name}"),
+        };
+        // A range that would pass the end of the address space stops there.
+        let end_address = section.address.saturating_add(section.size);
+        push(region_type, Some((section.address, end_address)), end_address - section.address, &site);
+    }
+    let mut headers = sections.headers.columns().iter();
+    if headers.any(|header| header.kind == BinaryKind::Executable || header.interpreter.is_some()) {
+        let segments = sections.segments.columns();
+        let stack = segments.iter().find(|segment| segment.segment_type == "PT_GNU_STACK");
+        let site = if stack.is_some() { "segment PT_GNU_STACK" } else { "system: stack" };
+        push(RegionType::Stack, None, stack.map_or(0, |segment| segment.size), site);
+        push(RegionType::Heap, None, 0, "system: brk, mmap");
+    }
+    rows.finish()
+}
+
+fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostics>) {
+    let parts = partitions(cfg).into_par_iter().map(|functions| {
+        let mut analysis = Analysis::new(code, cfg);
+        let mut rows = StackFrameBuilder::default();
+        let mut lost = Vec::new();
+        for row in functions {
+            let status = analysis.follow(row);
+            let frame = analysis.frame(row, status);
+            if status != FrameStatus::Exact {
+                lost.push((frame.function_address, status));
+            }
+            rows.push(StackFrame {
+                function_address: frame.function_address,
+                frame_size: frame.frame_size,
+                saved_registers: &frame.saved_registers.join(","),
+                uses_frame_pointer: frame.uses_frame_pointer,
+                status,
+            });
+        }
+        (rows.finish(), lost)
+    });
+    let parts: Vec<_> = parts.collect();
+    let mut diagnostics = Collector::new(DiagnosticPass::Memory);
+    for (address, status) in parts.iter().flat_map(|(_, lost)| lost) {
+        let message = format!("the stack pointer is not known throughout the function: {}", status.name());
+        let code = DiagnosticCode::StackPointerLost;
+        diagnostics.report(Severity::Note, code, Place::Address(*address), &message);
+    }
+    let batches: Vec<_> = parts.iter().map(|(rows, _)| rows.batch().clone()).collect();
+    let rows = match batches.is_empty() {
+        true => Rows::default(),
+        false => Rows::from_batch(Batch::concat(&batches)).expect("batches of one table"),
+    };
+    (rows, diagnostics.finish())
+}
+
+/// Follows the stack pointer through one function at a time.
+struct Analysis<'a> {
+    code: &'a Code,
+    functions: binframe_ir::tables::FunctionColumns<'a>,
+    blocks: BasicBlockColumns<'a>,
+    edges: CfgEdgeColumns<'a>,
+    info: InstructionInfoFactory,
+    /// What holds where each block of the function begins; none where no known edge leads.
+    states: Vec<Option<StackState>>,
+}
+
+/// What `stack_frames` says of a function.
+struct Frame {
+    function_address: u64,
+    frame_size: u64,
+    saved_registers: Vec<&'static str>,
+    uses_frame_pointer: bool,
+}
+
+impl<'a> Analysis<'a> {
+    fn new(code: &'a Code, cfg: &'a CfgIr) -> Self {
+        Self {
+            code,
+            functions: cfg.functions.columns(),
+            blocks: cfg.basic_blocks.columns(),
+            edges: cfg.cfg_edges.columns(),
+            info: InstructionInfoFactory::new(),
+            states: Vec::new(),
+        }
+    }
+
+    /// The rows of a function's blocks.
+    fn blocks_of(&self, function: usize) -> Range<usize> {
+        let start =
+            self.blocks.address.partition_point(|address| *address < self.functions.address[function]);
+        start..start + self.functions.block_count[function] as usize
+    }
+
+    /// Finds the state at every block of a function.
+    fn follow(&mut self, function: usize) -> FrameStatus {
+        let blocks = self.blocks_of(function);
+        self.states.clear();
+        self.states.resize(blocks.len(), None);
+        self.states[0] = Some(StackState::ENTRY);
+        let (mut is_dynamic, mut is_conflicting) = (false, false);
+        let mut work = vec![0];
+        while let Some(index) = work.pop() {
+            let Some(mut state) = self.states[index] else { continue };
+            let row = blocks.start + index;
+            let code = self.code;
+            each_instruction(code, self.blocks, row, |instruction| {
+                let before = state.stack_pointer;
+                state.step(instruction, &mut self.info);
+                is_dynamic |= before.is_some() && state.stack_pointer.is_none();
+            });
+            let source = self.blocks.address[row];
+            let first = self.edges.source_address.partition_point(|address| *address < source);
+            let own = (first..self.edges.len()).take_while(|edge| self.edges.source_address[*edge] == source);
+            for edge in own.filter(|edge| self.edges.kind.get(*edge) != EdgeKind::Indirect) {
+                let Some(target) = self.edges.target_address.get(edge) else { continue };
+                let Ok(next) = self.blocks.address[blocks.clone()].binary_search(&target) else { continue };
+                let met = match self.states[next] {
+                    None => state,
+                    Some(old) => {
+                        let known = [old.stack_pointer, state.stack_pointer];
+                        is_conflicting |= known[0] != known[1] && known.iter().all(Option::is_some);
+                        old.meet(state)
+                    }
+                };
+                if self.states[next] != Some(met) {
+                    self.states[next] = Some(met);
+                    work.push(next);
+                }
+            }
+        }
+        match (is_conflicting, is_dynamic) {
+            (true, _) => FrameStatus::Conflicting,
+            (false, true) => FrameStatus::Dynamic,
+            (false, false) => FrameStatus::Exact,
+        }
+    }
+
+    /// Calls `each` with every instruction of a function that was followed, and with the states before and after it.
+    fn visit(
+        &mut self,
+        function: usize,
+        mut each: impl FnMut(&Instruction, StackState, StackState, &mut InstructionInfoFactory),
+    ) {
+        let blocks = self.blocks_of(function);
+        for (row, state) in blocks.zip(&self.states) {
+            let mut state = state.unwrap_or(StackState { stack_pointer: None, frame_pointer: None });
+            each_instruction(self.code, self.blocks, row, |instruction| {
+                let before = state;
+                state.step(instruction, &mut self.info);
+                each(instruction, before, state, &mut self.info);
+            });
+        }
+    }
+
+    fn frame(&mut self, function: usize, status: FrameStatus) -> Frame {
+        let mut lowest = 0;
+        let mut saved_registers = Vec::new();
+        let mut uses_frame_pointer = false;
+        self.visit(function, |instruction, before, after, _| {
+            lowest = after.stack_pointer.unwrap_or(0).min(lowest);
+            uses_frame_pointer |= after.frame_pointer.is_some();
+            let saved = saved_register(instruction).filter(|_| before.stack_pointer.is_some());
+            if let Some(register) = saved.filter(|register| !saved_registers.contains(register)) {
+                saved_registers.push(register);
+            }
+        });
+        debug_assert!(status != FrameStatus::Exact || lowest <= 0);
+        Frame {
+            function_address: self.functions.address[function],
+            frame_size: lowest.unsigned_abs(),
+            saved_registers,
+            uses_frame_pointer,
+        }
+    }
+}
+
+/// Decodes the instructions of a block.
+fn each_instruction(
+    code: &Code,
+    blocks: BasicBlockColumns<'_>,
+    row: usize,
+    mut each: impl FnMut(&Instruction),
+) {
+    let bytes = code.bytes(blocks.address[row], blocks.size[row]);
+    let mut decoder = CodeDecoder::new(bytes, blocks.address[row]);
+    let mut instruction = Instruction::default();
+    let mut position = 0;
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        each(&instruction);
+        position += instruction.len();
+    }
+}
