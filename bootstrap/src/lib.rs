@@ -1,1 +1,32 @@
-//! …
+//! When and where binframe's tables are computed.
+//!
+//! [`lower`] lowers executables into a dataset: a directory of Parquet files that appears whole or not at all. [`Source`]
+//! opens an executable or a dataset as tables, for whoever asks for some of their rows. [`Database`] holds the passes as
+//! queries that run again only when what they read has changed.
+
+mod database;
+mod dataset;
+
+mod error;
+mod file;
+mod lower;
+mod lowered_file;
+mod source;
+mod timing;
+mod trace;
+mod verify;
+
+pub use database::{Database, Executable, Pass, lowered};
+pub use dataset::{Dataset, Manifest};
+
+pub use error::Error;
+pub use file::{FileBytes, map_file};
+pub use lower::{Progress, Request, lower};
+pub use lowered_file::LoweredFile;
+pub use source::{Filter, Part, Source};
+pub use timing::Timing;
+pub use trace::trace;
+pub use verify::verify;
+
+pub use binframe_ir as ir;
+pub use binframe_passes as passes;

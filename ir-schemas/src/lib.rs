@@ -32,4 +32,4 @@ pub use fingerprint::Fingerprint;
 pub use registry::{TABLES, table_named};
 pub use table::{ColumnInfo, DerivedInfo, Finish, Stage, Table, TableInfo};
 pub use text::{ParseTextError, from_text, to_text};
-pub use validate::{Violation, validate};
+pub use validate::{Violation, integers, validate};

@@ -128,6 +128,11 @@ impl<W: Write + Send> TableWriter<W> {
         self.rows
     }
 
+    /// Bytes written so far.
+    pub fn bytes(&self) -> usize {
+        self.file.bytes_written()
+    }
+
     /// Ends the file and gives back where it was written to.
     pub fn finish(self) -> Result<W, ParquetError> {
         self.file.into_inner()

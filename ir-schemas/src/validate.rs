@@ -122,6 +122,12 @@ fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(usize,
     }
 }
 
+/// The whole numbers of a column, none for nulls; of other columns, none for every row. Addresses above 2^63 stay what they
+/// are; negative numbers wrap.
+pub fn integers(array: &ArrayRef) -> impl Iterator<Item = Option<u64>> + '_ {
+    (0..array.len()).map(|row| integer(array, row).map(|value| value as u64))
+}
+
 /// The whole number in a row; none for a null and for columns of other types.
 pub(crate) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     if array.is_null(row) {

@@ -6,6 +6,7 @@
 //! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
 
 use crate::diagnostics::{Collector, Place};
+use crate::isa::x86::INSTRUCTION_SIZE_MAX;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
     DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
@@ -95,6 +96,17 @@ impl Code {
         let index = self.regions.partition_point(|region| region.address <= address).checked_sub(1)?;
         let position = (address - self.regions[index].address) as usize;
         (position < self.regions[index].bytes.len()).then_some((index, position))
+    }
+
+    /// Makes a range narrower, to what may hold instructions that reach into `addresses`.
+    pub fn narrow(&self, range: &mut CodeRange, addresses: Option<&Range<u64>>) {
+        let Some(addresses) = addresses else { return };
+        let region = &self.regions[range.region];
+        let from = addresses.start.saturating_sub(region.address).saturating_sub(INSTRUCTION_SIZE_MAX as u64);
+        let to = addresses.end.saturating_sub(region.address);
+        let clamp =
+            |position: u64| usize::try_from(position).unwrap_or(range.end).clamp(range.start, range.end);
+        (range.start, range.end) = (clamp(from), clamp(to));
     }
 
     /// The name of the function that begins at a start.

@@ -80,6 +80,11 @@ pub fn run(code: &Code) -> InstructionsIr {
 }
 
 impl InstructionsIr {
+    /// Equal for equal instructions.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
     /// Number of instructions.
     pub fn len(&self) -> usize {
         self.regions.iter().map(|region| region.starts.count()).sum()

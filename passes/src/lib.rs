@@ -45,6 +45,6 @@ pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
     // Beyond this point code is a sequence of instructions that never overlap.
     let cfg = cfg::run(&code, &instructions);
     // Beyond this point code in functions is reached through blocks and edges.
-    let memory = memory::run(&sections, &code, &cfg);
+    let memory = memory::run(memory::regions(&sections), &code, &cfg);
     Ok(Lowered { sections, code, instructions, cfg, memory })
 }

@@ -1,5 +1,5 @@
-//! `(binary_headers, binary_segments, binary_sections, code, functions, basic_blocks, cfg_edges)
-//!   -> (memory_regions, stack_frames, memory_accesses)`
+//! `(binary_headers, binary_segments, binary_sections) -> memory_regions`
+//! `(memory_regions, code, functions, basic_blocks, cfg_edges) -> (stack_frames, memory_accesses)`
 //!
 //! Regions are those that the file implies: its loaded sections, and for a program the stack and the heap that the system
 //! will give it. Stack frames come from following the stack pointer and the frame pointer along the edges of each function,
@@ -50,10 +50,10 @@ impl MemoryIr {
     }
 }
 
-/// Finds regions and stack frames.
-pub fn run(sections: &SectionsIr, code: &Code, cfg: &CfgIr) -> MemoryIr {
+/// Finds how functions use the stack.
+pub fn run(memory_regions: Rows<MemoryRegions>, code: &Code, cfg: &CfgIr) -> MemoryIr {
     let (stack_frames, diagnostics) = stack_frames(code, cfg);
-    MemoryIr { memory_regions: memory_regions(sections), stack_frames, diagnostics }
+    MemoryIr { memory_regions, stack_frames, diagnostics }
 }
 
 /// Runs of functions whose accesses are about as many as one row group holds.
@@ -106,7 +106,8 @@ pub fn accesses(code: &Code, cfg: &CfgIr, functions: Range<usize>) -> Rows<Memor
     rows.finish()
 }
 
-fn memory_regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
+/// The regions that a file implies. They do not depend on what its sections hold.
+pub fn regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
     let columns = sections.sections.columns();
     // Thread-local data that is zero takes no address: every thread gets its own copy.
     let takes_memory = |row: &usize| {

@@ -1,0 +1,146 @@
+//! The passes as salsa queries.
+//!
+//! A query runs again only when a query or input that it read has changed; a query whose output has the fingerprint it had
+//! before counts as unchanged, and stops the wave there.
+
+use crate::FileBytes;
+use binframe_ir::tables::MemoryRegions;
+use binframe_ir::{Fingerprint, Rows};
+use binframe_passes::cfg::CfgIr;
+use binframe_passes::instructions::InstructionsIr;
+use binframe_passes::memory::MemoryIr;
+use binframe_passes::sections::SectionsIr;
+use binframe_passes::{self as passes, Code, Unsupported};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Holds inputs and what was computed from them.
+#[salsa::db]
+#[derive(Clone, Default)]
+pub struct Database {
+    storage: salsa::Storage<Self>,
+}
+
+#[salsa::db]
+impl salsa::Database for Database {}
+
+impl Database {
+    /// A database that calls `on_run` with the name of every query that runs (and is not answered from before).
+    pub fn with_log(on_run: impl Fn(String) + Send + Sync + 'static) -> Self {
+        let on_event = move |event: salsa::Event| {
+            if let salsa::EventKind::WillExecute { database_key } = event.kind {
+                let query = format!("{database_key:?}");
+                on_run(query.split('(').next().unwrap_or(&query).to_owned());
+            }
+        };
+        Self { storage: salsa::Storage::new(Some(Box::new(on_event))) }
+    }
+}
+
+/// An executable file.
+#[salsa::input]
+pub struct Executable {
+    /// Its bytes.
+    #[returns(clone)]
+    pub bytes: FileBytes,
+}
+
+/// What a pass made, equal to another when the fingerprints are. Cloning shares it.
+#[derive(Debug)]
+pub struct Pass<T> {
+    output: Arc<T>,
+    fingerprint: Fingerprint,
+}
+
+impl<T> Pass<T> {
+    fn new(output: T, fingerprint: Fingerprint) -> Self {
+        Self { output: Arc::new(output), fingerprint }
+    }
+
+    /// Equal for equal outputs.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl<T> Clone for Pass<T> {
+    fn clone(&self) -> Self {
+        Self { output: Arc::clone(&self.output), fingerprint: self.fingerprint }
+    }
+}
+
+impl<T> Deref for Pass<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.output
+    }
+}
+
+impl<T> PartialEq for Pass<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl<T> Eq for Pass<T> {}
+
+/// The queries, in the order of the pipeline (`binframe_passes::lower`).
+pub mod lowered {
+    use super::*;
+
+    /// The file's own structure.
+    #[salsa::tracked(returns(clone))]
+    pub fn sections(db: &dyn salsa::Database, file: Executable) -> Result<Pass<SectionsIr>, Unsupported> {
+        let sections = passes::sections::run(&file.bytes(db).0)?;
+        let fingerprint = sections.fingerprint();
+        Ok(Pass::new(sections, fingerprint))
+    }
+
+    /// The code, and where the file says that functions begin.
+    #[salsa::tracked(returns(clone))]
+    pub fn code(db: &dyn salsa::Database, file: Executable) -> Result<Pass<Code>, Unsupported> {
+        let code = Code::of(&*sections(db, file)?, &file.bytes(db).0);
+        let fingerprint = code.fingerprint();
+        Ok(Pass::new(code, fingerprint))
+    }
+
+    /// Where instructions begin, and how control leaves them.
+    #[salsa::tracked(returns(clone))]
+    pub fn instructions(
+        db: &dyn salsa::Database,
+        file: Executable,
+    ) -> Result<Pass<InstructionsIr>, Unsupported> {
+        let instructions = passes::instructions::run(&*code(db, file)?);
+        let fingerprint = instructions.fingerprint();
+        Ok(Pass::new(instructions, fingerprint))
+    }
+
+    /// Functions, basic blocks and edges.
+    #[salsa::tracked(returns(clone))]
+    pub fn cfg(db: &dyn salsa::Database, file: Executable) -> Result<Pass<CfgIr>, Unsupported> {
+        let cfg = passes::cfg::run(&*code(db, file)?, &*instructions(db, file)?);
+        let fingerprint = cfg.fingerprint();
+        Ok(Pass::new(cfg, fingerprint))
+    }
+
+    /// The memory that the file implies.
+    #[salsa::tracked(returns(clone))]
+    pub fn regions(
+        db: &dyn salsa::Database,
+        file: Executable,
+    ) -> Result<Pass<Rows<MemoryRegions>>, Unsupported> {
+        let regions = passes::memory::regions(&*sections(db, file)?);
+        let fingerprint = regions.batch().fingerprint();
+        Ok(Pass::new(regions, fingerprint))
+    }
+
+    /// How functions use the stack.
+    #[salsa::tracked(returns(clone))]
+    pub fn memory(db: &dyn salsa::Database, file: Executable) -> Result<Pass<MemoryIr>, Unsupported> {
+        let regions = (*regions(db, file)?).clone();
+        let memory = passes::memory::run(regions, &*code(db, file)?, &*cfg(db, file)?);
+        let fingerprint = memory.fingerprint();
+        Ok(Pass::new(memory, fingerprint))
+    }
+}

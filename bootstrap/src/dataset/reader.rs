@@ -1,0 +1,115 @@
+//! Reads datasets.
+
+use super::{LAYOUT_VERSION, Manifest, manifest_path, part_path};
+use crate::{Error, Filter, map_file};
+use arrow_array::ArrayRef;
+use binframe_ir::parquet::TableReader;
+use binframe_ir::{Batch, TableInfo};
+use bytes::Bytes;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A dataset on disk.
+#[derive(Debug)]
+pub struct Dataset {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+/// A row group of a file.
+pub(crate) struct StoredPart {
+    path: PathBuf,
+    reader: Arc<TableReader<Bytes>>,
+    index: usize,
+}
+
+impl StoredPart {
+    pub(crate) fn read(&self) -> Result<Batch, Error> {
+        self.reader.read(self.index).map_err(Error::read(&self.path))
+    }
+
+    /// One column alone.
+    pub(crate) fn read_column(&self, column: &str) -> Result<ArrayRef, Error> {
+        self.reader.read_column(self.index, column).map_err(Error::read(&self.path))
+    }
+}
+
+impl Dataset {
+    /// Opens a dataset.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let not_a_dataset = |found: String| Error::NotADataset { path: path.to_owned(), found };
+        let text = fs::read_to_string(manifest_path(path));
+        let text = text.map_err(|_| not_a_dataset("_binframe/manifest.json is missing".to_owned()))?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .map_err(|error| not_a_dataset(format!("its manifest cannot be read: {error}")))?;
+        if manifest.layout != LAYOUT_VERSION {
+            let found =
+                format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);
+            return Err(not_a_dataset(found));
+        }
+        Ok(Self { path: path.to_owned(), manifest })
+    }
+
+    /// What it holds and how it was made.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether it was made with a table.
+    pub fn has_table(&self, table: &TableInfo) -> bool {
+        self.manifest.tables.iter().any(|entry| entry.table == table.name)
+    }
+
+    /// The files of a table.
+    pub fn parts(&self, table: &TableInfo) -> Vec<PathBuf> {
+        let entry = self.manifest.tables.iter().find(|entry| entry.table == table.name);
+        (0..entry.map_or(0, |entry| entry.parts))
+            .map(|part| part_path(&self.path, table.name, part))
+            .collect()
+    }
+
+    /// The row groups of a table that may hold what is asked for, and the inputs that they belong to.
+    pub(crate) fn stored_parts(
+        &self,
+        table: &'static TableInfo,
+        filter: &Filter<'_>,
+    ) -> Result<Vec<(String, StoredPart)>, Error> {
+        let mut parts = Vec::new();
+        for path in self.parts(table) {
+            let reader = TableReader::open(table, map_file(&path)?.0).map_err(Error::read(&path))?;
+            let reader = Arc::new(reader);
+            for index in 0..reader.row_groups() {
+                let binary = reader.row_group_binary(index).unwrap_or_default();
+                let is_asked_for = filter.binary.is_none_or(|asked| asked == binary);
+                if is_asked_for && may_touch(table, &reader, index, filter.addresses.as_ref()) {
+                    parts.push((
+                        binary,
+                        StoredPart { path: path.clone(), reader: Arc::clone(&reader), index },
+                    ));
+                }
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Whether a row group can hold a row that lies in the range. Rows in the order of their addresses that never overlap end
+/// before the next row group begins; of other tables, all row groups can.
+fn may_touch(
+    table: &TableInfo,
+    reader: &TableReader<Bytes>,
+    index: usize,
+    addresses: Option<&Range<u64>>,
+) -> bool {
+    let (Some(range), Some((address, _))) = (addresses, table.span) else { return true };
+    if table.key != [address] {
+        return true;
+    }
+    let Some(own) = reader.row_group_addresses(index, address) else { return true };
+    let has_next = index + 1 < reader.row_groups()
+        && reader.row_group_binary(index + 1) == reader.row_group_binary(index);
+    let next = has_next.then(|| reader.row_group_addresses(index + 1, address)).flatten();
+    own.start < range.end && next.is_none_or(|next| range.start < next.start)
+}

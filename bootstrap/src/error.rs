@@ -1,0 +1,129 @@
+//! What can go wrong outside the passes.
+
+use binframe_ir::Violation;
+use binframe_ir::parquet::ReadError;
+use binframe_passes::Unsupported;
+use parquet::errors::ParquetError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why an operation failed. Every message names the file and the next step.
+#[derive(Debug)]
+pub enum Error {
+    /// The system refused an operation on a file.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was attempted, such as `read`.
+        action: &'static str,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A file is no executable that can be lowered.
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: Unsupported,
+    },
+    /// A directory is no dataset.
+    NotADataset {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The place for a new dataset is taken by something else.
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
+    /// Another process writes a dataset to the same place.
+    Busy {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A file of a dataset cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ReadError,
+    },
+    /// A file of a dataset cannot be written.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ParquetError,
+    },
+    /// Rows break what their tables declare: a defect of binframe.
+    Violations(Vec<Violation>),
+    /// No function has the name that was asked for.
+    NoSuchFunction {
+        /// The name.
+        name: String,
+        /// Names that resemble it.
+        similar: Vec<String>,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, action, error }
+    }
+
+    pub(crate) fn read(path: &Path) -> impl FnOnce(ReadError) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Read { path, error }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(ParquetError) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Write { path, error }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, action, error } => {
+                write!(formatter, "{}: cannot {action}: {error}", path.display())
+            }
+            Self::Unsupported { path, reason } => write!(formatter, "{}: {reason}", path.display()),
+            Self::NotADataset { path, found } => write!(
+                formatter,
+                "{}: {found}; expected a dataset, as `binframe lower FILE -o DIR` makes one",
+                path.display()
+            ),
+            Self::Occupied { path } => write!(
+                formatter,
+                "{}: exists and is no dataset; remove it or choose another place",
+                path.display()
+            ),
+            Self::Busy { path } => {
+                write!(
+                    formatter,
+                    "{}: another binframe is writing there; wait for it or choose another place",
+                    path.display()
+                )
+            }
+            Self::Read { path, error } => write!(formatter, "{}: {error}", path.display()),
+            Self::Write { path, error } => write!(formatter, "{}: cannot write: {error}", path.display()),
+            Self::Violations(violations) => {
+                write!(formatter, "rows break what their tables declare; this is a defect of binframe:")?;
+                violations.iter().try_for_each(|violation| write!(formatter, "\n  {violation}"))
+            }
+            Self::NoSuchFunction { name, similar } if similar.is_empty() => {
+                write!(formatter, "no function is named `{name}`; `binframe dump functions` lists them")
+            }
+            Self::NoSuchFunction { name, similar } => {
+                write!(formatter, "no function is named `{name}`; similar names: {}", similar.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

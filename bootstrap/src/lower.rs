@@ -1,0 +1,202 @@
+//! Lowers executables into a dataset.
+
+use crate::dataset::{DatasetWriter, LAYOUT_VERSION, ManifestBinary, ManifestPass, TableFiles};
+use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::timing::Stopwatch;
+use crate::{Error, Manifest, Timing, verify};
+use binframe_ir::{Fingerprint, Stage, TABLES};
+use binframe_passes::VERSION;
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What to lower, how far, and where to.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The executables.
+    pub inputs: &'a [PathBuf],
+    /// The directory that will be the dataset.
+    pub output: &'a Path,
+    /// The stages whose tables are written. Only what they need is computed.
+    pub stages: &'a [Stage],
+    /// Whether to read everything back and check it against the tables' declarations.
+    pub verify: bool,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Position of the input among all.
+    pub input: usize,
+    /// Name of the input.
+    pub binary: &'a str,
+    /// What is being done: the name of a pass, or of a table that is written.
+    pub step: &'a str,
+    /// Parts of the step that are done.
+    pub done: usize,
+    /// Parts of the step.
+    pub parts: usize,
+}
+
+/// Lowers executables into a dataset, on the threads of the current rayon pool, and calls `observe` as it goes.
+pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Manifest, Error> {
+    let last = request.stages.iter().copied().max().unwrap_or(Stage::Sections);
+    let is_wanted = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;
+    let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_wanted(table.stage)).collect();
+    let mut run = Run { last, names: BTreeSet::new(), binaries: Vec::new(), timings: Vec::new(), observe };
+    let mut writer = DatasetWriter::create(request.output, &tables)?;
+    for (input, path) in request.inputs.iter().enumerate() {
+        run.lower(input, path, &mut writer)?;
+    }
+    let tables = writer.finish_tables()?;
+    let manifest = Manifest {
+        layout: LAYOUT_VERSION,
+        binframe: env!("CARGO_PKG_VERSION").to_owned(),
+        stages: Stage::PIPELINE
+            .into_iter()
+            .filter(|stage| is_wanted(*stage))
+            .map(|stage| stage.name().to_owned())
+            .collect(),
+        binaries: run.binaries,
+        tables,
+        timings: run.timings,
+    };
+    writer.write_manifest(&manifest)?;
+    if request.verify {
+        let violations = verify(writer.directory())?;
+        if !violations.is_empty() {
+            return Err(Error::Violations(violations));
+        }
+    }
+    writer.publish()?;
+    Ok(manifest)
+}
+
+struct Run<'a> {
+    last: Stage,
+    names: BTreeSet<String>,
+    binaries: Vec<ManifestBinary>,
+    timings: Vec<Timing>,
+    observe: &'a (dyn Fn(Progress<'_>) + Sync),
+}
+
+impl Run<'_> {
+    fn lower(&mut self, input: usize, path: &Path, writer: &mut DatasetWriter) -> Result<(), Error> {
+        let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let binary = self.unique_name(&file_name);
+        let file = self.run_passes(input, path, &binary)?;
+        for table in writer.tables() {
+            self.write(input, &file, &binary, table)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the passes that the last stage needs.
+    fn run_passes(&mut self, input: usize, path: &Path, binary: &str) -> Result<LoweredFile, Error> {
+        let begin = |step| {
+            (self.observe)(Progress { input, binary, step, done: 0, parts: 1 });
+            Stopwatch::start()
+        };
+        let mut timings = Vec::new();
+        let mut passes = Vec::new();
+        let mut record = |pass: &str, input: Fingerprint, output: Fingerprint| {
+            let (input, output) = (input.to_string(), output.to_string());
+            passes.push(ManifestPass { pass: pass.to_owned(), version: VERSION, input, output });
+        };
+        let stopwatch = begin("sections");
+        let file = LoweredFile::open(path)?;
+        let bytes = file.bytes().0;
+        let sections = file.sections();
+        let rows = [sections.sections.len(), sections.symbols.len(), sections.unwind_entries.len()]
+            .iter()
+            .sum::<usize>();
+        timings.push(stopwatch.stop("sections".to_owned(), rows as u64, bytes.len() as u64));
+        record("sections", Fingerprint::of_bytes(&bytes), sections.fingerprint());
+        if self.last >= Stage::Instructions {
+            let stopwatch = begin("instructions");
+            let (code, instructions) = (file.code()?, file.instructions()?);
+            let size = code.regions.iter().map(|region| region.bytes.len() as u64).sum();
+            timings.push(stopwatch.stop("instructions".to_owned(), instructions.len() as u64, size));
+            record("instructions", code.fingerprint(), instructions.fingerprint());
+            if self.last >= Stage::Cfg {
+                let stopwatch = begin("cfg");
+                let cfg = file.cfg()?;
+                let rows =
+                    [cfg.functions.len(), cfg.basic_blocks.len(), cfg.cfg_edges.len(), cfg.call_edges.len()];
+                timings.push(stopwatch.stop("cfg".to_owned(), rows.iter().sum::<usize>() as u64, size));
+                let input = Fingerprint::of_all([code.fingerprint(), instructions.fingerprint()]);
+                record("cfg", input, cfg.fingerprint());
+                if self.last >= Stage::Memory {
+                    let stopwatch = begin("memory");
+                    let memory = file.memory()?;
+                    let rows = memory.memory_regions.len() + memory.stack_frames.len();
+                    timings.push(stopwatch.stop("memory".to_owned(), rows as u64, size));
+                    let regions = memory.memory_regions.batch().fingerprint();
+                    let input = Fingerprint::of_all([regions, code.fingerprint(), cfg.fingerprint()]);
+                    record("memory", input, memory.fingerprint());
+                }
+            }
+        }
+        let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
+        let path = path.to_string_lossy().into_owned();
+        self.binaries.push(ManifestBinary { binary: binary.to_owned(), path, sha256, passes });
+        timings.into_iter().for_each(|timing| self.add(timing));
+        Ok(file)
+    }
+
+    /// Writes one table: parts are made and encoded in parallel, some at a time, and appended in their order.
+    fn write(
+        &mut self,
+        input: usize,
+        file: &LoweredFile,
+        binary: &str,
+        table: &mut TableFiles,
+    ) -> Result<(), Error> {
+        table.begin_binary()?;
+        let stopwatch = Stopwatch::start();
+        let bytes_before = table.bytes();
+        let parts = file.parts(table.info(), self.last, None)?;
+        let encoder = table.encoder();
+        let path = file.path();
+        let encode = |part: &LoweredPart| {
+            let batch = part.rows();
+            let encoded = encoder.encode(&batch, binary).map_err(Error::write(path))?;
+            Ok((batch.rows() as u64, encoded))
+        };
+        let mut rows = 0;
+        let parts_at_a_time = 2 * rayon::current_num_threads();
+        for (done, window) in parts.chunks(parts_at_a_time).enumerate() {
+            let (step, done) = (table.info().name, done * parts_at_a_time);
+            (self.observe)(Progress { input, binary, step, done, parts: parts.len() });
+            let encoded: Vec<_> = window.par_iter().map(encode).collect::<Result<_, Error>>()?;
+            for (part_rows, encoded) in encoded {
+                rows += part_rows;
+                table.append(encoded)?;
+            }
+        }
+        self.add(stopwatch.stop(format!("write {}", table.info().name), rows, table.bytes() - bytes_before));
+        Ok(())
+    }
+
+    fn add(&mut self, timing: Timing) {
+        match self.timings.iter_mut().find(|known| known.step == timing.step) {
+            None => self.timings.push(timing),
+            Some(known) => {
+                known.rows += timing.rows;
+                known.bytes += timing.bytes;
+                known.wall_seconds += timing.wall_seconds;
+                known.cpu_seconds += timing.cpu_seconds;
+            }
+        }
+    }
+
+    /// The name, or the name and a number that no input before has.
+    fn unique_name(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+        let unique =
+            candidates.find(|candidate| !self.names.contains(candidate)).expect("numbers do not end");
+        self.names.insert(unique.clone());
+        unique
+    }
+}

@@ -1,0 +1,130 @@
+//! An executable or a dataset, as tables.
+
+use crate::dataset::StoredPart;
+use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::{Dataset, Error};
+use binframe_ir::tables::Functions;
+use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
+use std::ops::Range;
+use std::path::Path;
+
+/// Somewhere that tables come from.
+pub enum Source {
+    /// An executable, which is lowered as far as the tables that are asked for need.
+    File(Box<LoweredFile>),
+    /// A dataset on disk.
+    Dataset(Dataset),
+}
+
+/// Which rows of a table are asked for. Rows that are not may come too; these are surely left out: those of other inputs,
+/// and those of parts that hold no row which lies in the addresses.
+#[derive(Debug, Clone, Default)]
+pub struct Filter<'a> {
+    /// Rows of this input.
+    pub binary: Option<&'a str>,
+    /// Rows that cover one of these addresses, or, in tables whose rows cover none, all rows.
+    pub addresses: Option<Range<u64>>,
+}
+
+/// Rows of one table and one input that are made or read together.
+pub struct Part {
+    binary: String,
+    rows: PartRows,
+}
+
+enum PartRows {
+    Lowered(LoweredPart),
+    Stored(StoredPart),
+}
+
+impl Part {
+    /// The input that the rows belong to.
+    pub fn binary(&self) -> &str {
+        &self.binary
+    }
+
+    /// Makes or reads the rows.
+    pub fn rows(&self) -> Result<Batch, Error> {
+        match &self.rows {
+            PartRows::Lowered(part) => Ok(part.rows()),
+            PartRows::Stored(part) => part.read(),
+        }
+    }
+}
+
+impl Source {
+    /// Opens a dataset, when `path` is a directory, or an executable.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Ok(match path.is_dir() {
+            true => Self::Dataset(Dataset::open(path)?),
+            false => Self::File(Box::new(LoweredFile::open(path)?)),
+        })
+    }
+
+    /// The names of its inputs.
+    pub fn binaries(&self) -> Vec<String> {
+        match self {
+            Self::File(file) => vec![file.name().to_owned()],
+            Self::Dataset(dataset) => {
+                dataset.manifest().binaries.iter().map(|entry| entry.binary.clone()).collect()
+            }
+        }
+    }
+
+    /// Whether it has the table, with or without rows.
+    pub fn has_table(&self, table: &TableInfo) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Dataset(dataset) => dataset.has_table(table),
+        }
+    }
+
+    /// The parts of a table that may hold what is asked for, in the order of inputs and keys. A dataset that was made
+    /// without the table has none.
+    pub fn parts(&self, table: &'static TableInfo, filter: &Filter<'_>) -> Result<Vec<Part>, Error> {
+        match self {
+            Self::File(file) if filter.binary.is_some_and(|binary| binary != file.name()) => Ok(Vec::new()),
+            Self::File(file) => {
+                let parts = file.parts(table, Stage::Memory, filter.addresses.as_ref())?.into_iter();
+                Ok(parts
+                    .map(|part| Part { binary: file.name().to_owned(), rows: PartRows::Lowered(part) })
+                    .collect())
+            }
+            Self::Dataset(dataset) => {
+                let parts = dataset.stored_parts(table, filter)?.into_iter();
+                Ok(parts.map(|(binary, part)| Part { binary, rows: PartRows::Stored(part) }).collect())
+            }
+        }
+    }
+
+    /// All rows that are asked for of a table that fits into memory.
+    pub fn all<T: Table>(&self, filter: &Filter<'_>) -> Result<Vec<(String, Rows<T>)>, Error> {
+        let rows = |part: Part| {
+            let rows = Rows::from_batch(part.rows()?).expect("parts are of the table asked for");
+            Ok((part.binary, rows))
+        };
+        self.parts(T::INFO, filter)?.into_iter().map(rows).collect()
+    }
+
+    /// The address ranges of the functions of a name.
+    pub fn functions_named(&self, name: &str) -> Result<Vec<Range<u64>>, Error> {
+        /// Names that an error offers.
+        const SIMILAR_MAX: usize = 5;
+        let mut found = Vec::new();
+        let mut similar = Vec::new();
+        for (_, rows) in self.all::<Functions>(&Filter::default())? {
+            for function in rows.columns().iter() {
+                let Some(known) = function.name else { continue };
+                if known == name {
+                    found.push(function.address..function.address + function.size);
+                } else if similar.len() < SIMILAR_MAX && known.contains(name) {
+                    similar.push(known.to_owned());
+                }
+            }
+        }
+        match found.is_empty() {
+            true => Err(Error::NoSuchFunction { name: name.to_owned(), similar }),
+            false => Ok(found),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Every row that speaks of an address.
+
+use crate::{Error, Filter, Source};
+use binframe_ir::tables::{Binaries, BinarySections};
+use binframe_ir::{Batch, Rows, TABLES, Table, TableInfo, integers};
+use std::collections::HashSet;
+
+/// Keys of rows that were selected, by input, table and column.
+type Selected = HashSet<(String, &'static str, &'static str, u64)>;
+
+/// The rows of every stage that speak of an address, by input and in the order of the pipeline.
+///
+/// Of tables whose rows cover addresses, those that cover it; of the others, those that name it, and those whose key refers
+/// to a row that was selected before (the edges of its basic block, the stack frame of its function).
+pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Error> {
+    let mut selected = Selected::new();
+    let mut traced = Vec::new();
+    let filter = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
+    for table in TABLES.iter().copied().filter(|table| !std::ptr::eq(*table, Binaries::INFO)) {
+        for part in source.parts(table, &filter)? {
+            let batch = part.rows()?;
+            let positions = rows_about(table, &batch, part.binary(), address, &selected);
+            if positions.is_empty() {
+                continue;
+            }
+            let rows = batch.take(&positions);
+            for key in table.key {
+                let values = integers(rows.column(key)).flatten();
+                selected.extend(values.map(|value| (part.binary().to_owned(), table.name, *key, value)));
+            }
+            traced.push((part.binary().to_owned(), rows));
+        }
+    }
+    Ok(traced)
+}
+
+fn rows_about(
+    table: &'static TableInfo,
+    batch: &Batch,
+    binary: &str,
+    address: u64,
+    selected: &Selected,
+) -> Vec<u32> {
+    let rows = 0..batch.rows() as u32;
+    if let Some((start, size)) = table.span {
+        let starts = integers(batch.column(start));
+        let sizes = integers(batch.column(size));
+        let covers = starts.zip(sizes).map(|(start, size)| {
+            let (Some(start), Some(size)) = (start, size) else { return false };
+            start == address || start < address && address - start < size
+        });
+        let loaded = Rows::<BinarySections>::from_batch(batch.clone());
+        // The addresses of a section that is not loaded mean nothing.
+        let is_loaded =
+            |row: u32| loaded.as_ref().is_none_or(|rows| rows.columns().is_readable.value(row as usize));
+        return rows
+            .zip(covers)
+            .filter(|(row, covers)| *covers && is_loaded(*row))
+            .map(|(row, _)| row)
+            .collect();
+    }
+    let mut about = vec![false; batch.rows()];
+    for column in table.columns {
+        let reference = column.references.filter(|_| table.key.contains(&column.name));
+        if !column.is_address() && reference.is_none() {
+            continue;
+        }
+        let target = reference.map(|(table, name)| {
+            let keys = selected.iter().filter(|key| key.0 == binary && key.1 == table && key.2 == name);
+            keys.map(|key| key.3).collect::<HashSet<_>>()
+        });
+        for (row, value) in integers(batch.column(column.name)).enumerate() {
+            let Some(value) = value else { continue };
+            about[row] |= column.is_address() && value == address;
+            about[row] |= target.as_ref().is_some_and(|keys| keys.contains(&value));
+        }
+    }
+    rows.filter(|row| about[*row as usize]).collect()
+}

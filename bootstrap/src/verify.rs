@@ -1,0 +1,55 @@
+//! Checks a dataset against what its tables declare.
+
+use crate::{Dataset, Error, Filter};
+use binframe_ir::{Batch, TABLES, Violation, integers, table_named, validate};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Violations after which the check ends.
+const VIOLATIONS_MAX: usize = 100;
+
+/// The sorted values of the columns that others refer to, by table and column.
+type Targets = HashMap<(&'static str, &'static str), Vec<u64>>;
+
+/// Reads every row of a dataset and checks keys, references, ranges and names.
+pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
+    let dataset = Dataset::open(path)?;
+    let mut violations = Vec::new();
+    for binary in &dataset.manifest().binaries {
+        let filter = Filter { binary: Some(&binary.binary), addresses: None };
+        let targets = targets(&dataset, &filter)?;
+        let known = |table: &str, column: &str| {
+            let target = targets.iter().find(|(key, _)| **key == (table, column));
+            target.map(|(_, values)| values.as_slice())
+        };
+        for table in TABLES.iter().copied() {
+            let mut previous: Option<Batch> = None;
+            for (_, part) in dataset.stored_parts(table, &filter)? {
+                let batch = part.read()?;
+                violations.extend(validate(&batch, previous.as_ref(), &known));
+                if violations.len() >= VIOLATIONS_MAX {
+                    return Ok(violations);
+                }
+                previous = Some(batch);
+            }
+        }
+    }
+    Ok(violations)
+}
+
+fn targets(dataset: &Dataset, filter: &Filter<'_>) -> Result<Targets, Error> {
+    let mut targets = Targets::new();
+    let references =
+        TABLES.iter().flat_map(|table| table.columns.iter().filter_map(|column| column.references));
+    for (table, column) in references {
+        let info = table_named(table).filter(|info| dataset.has_table(info));
+        let Some(info) = info.filter(|_| !targets.contains_key(&(table, column))) else { continue };
+        let mut values = Vec::new();
+        for (_, part) in dataset.stored_parts(info, filter)? {
+            values.extend(integers(&part.read_column(column)?).flatten());
+        }
+        values.sort_unstable();
+        targets.insert((table, column), values);
+    }
+    Ok(targets)
+}
