@@ -110,7 +110,7 @@ impl LoweredFile {
     ) -> Result<Vec<LoweredPart>, Error> {
         let is_inside =
             |start: u64, end: u64| addresses.is_none_or(|range| start < range.end && range.start < end);
-        if std::ptr::eq(table, Instructions::INFO) {
+        if table == Instructions::INFO {
             let (code, instructions) = (self.code()?, self.instructions()?);
             let mut ranges = instructions.partitions(&code);
             for range in &mut ranges {
@@ -120,7 +120,7 @@ impl LoweredFile {
             let part = |range| LoweredPart::Instructions(code.clone(), instructions.clone(), range);
             return Ok(kept.map(part).collect());
         }
-        if std::ptr::eq(table, MemoryAccesses::INFO) {
+        if table == MemoryAccesses::INFO {
             let (code, cfg) = (self.code()?, self.cfg()?);
             let functions = cfg.functions.columns();
             let mut kept = Vec::new();
@@ -145,22 +145,21 @@ impl LoweredFile {
 
     /// A table that is held whole.
     fn table(&self, table: &'static TableInfo, last: Stage) -> Result<Batch, Error> {
-        let is = |info: &TableInfo| std::ptr::eq(table, info);
         let sections = &self.sections;
         Ok(match table.stage {
-            Stage::Sections if is(BinaryHeaders::INFO) => sections.headers.batch().clone(),
-            Stage::Sections if is(BinarySegments::INFO) => sections.segments.batch().clone(),
-            Stage::Sections if is(BinarySections::INFO) => sections.sections.batch().clone(),
-            Stage::Sections if is(BinarySymbols::INFO) => sections.symbols.batch().clone(),
-            Stage::Sections if is(UnwindEntries::INFO) => sections.unwind_entries.batch().clone(),
-            Stage::Cfg if is(Functions::INFO) => self.cfg()?.functions.batch().clone(),
-            Stage::Cfg if is(BasicBlocks::INFO) => self.cfg()?.basic_blocks.batch().clone(),
-            Stage::Cfg if is(CfgEdges::INFO) => self.cfg()?.cfg_edges.batch().clone(),
-            Stage::Cfg if is(CallEdges::INFO) => self.cfg()?.call_edges.batch().clone(),
-            Stage::Memory if is(MemoryRegions::INFO) => self.memory()?.memory_regions.batch().clone(),
-            Stage::Memory if is(StackFrames::INFO) => self.memory()?.stack_frames.batch().clone(),
-            Stage::Run if is(Diagnostics::INFO) => self.diagnostics(last)?,
-            Stage::Run if is(Binaries::INFO) => self.binary(last).batch().clone(),
+            Stage::Sections if table == BinaryHeaders::INFO => sections.headers.batch().clone(),
+            Stage::Sections if table == BinarySegments::INFO => sections.segments.batch().clone(),
+            Stage::Sections if table == BinarySections::INFO => sections.sections.batch().clone(),
+            Stage::Sections if table == BinarySymbols::INFO => sections.symbols.batch().clone(),
+            Stage::Sections if table == UnwindEntries::INFO => sections.unwind_entries.batch().clone(),
+            Stage::Cfg if table == Functions::INFO => self.cfg()?.functions.batch().clone(),
+            Stage::Cfg if table == BasicBlocks::INFO => self.cfg()?.basic_blocks.batch().clone(),
+            Stage::Cfg if table == CfgEdges::INFO => self.cfg()?.cfg_edges.batch().clone(),
+            Stage::Cfg if table == CallEdges::INFO => self.cfg()?.call_edges.batch().clone(),
+            Stage::Memory if table == MemoryRegions::INFO => self.memory()?.memory_regions.batch().clone(),
+            Stage::Memory if table == StackFrames::INFO => self.memory()?.stack_frames.batch().clone(),
+            Stage::Run if table == Diagnostics::INFO => self.diagnostics(last)?,
+            Stage::Run if table == Binaries::INFO => self.binary(last).batch().clone(),
             _ => unreachable!("{} is made by no pass", table.name),
         })
     }

@@ -16,7 +16,7 @@ pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Erro
     let mut selected = Selected::new();
     let mut traced = Vec::new();
     let filter = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
-    for table in TABLES.iter().copied().filter(|table| !std::ptr::eq(*table, Binaries::INFO)) {
+    for table in TABLES.iter().copied().filter(|table| *table != Binaries::INFO) {
         for part in source.parts(table, &filter)? {
             let batch = part.rows()?;
             let positions = rows_about(table, &batch, part.binary(), address, &selected);

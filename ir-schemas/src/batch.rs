@@ -141,7 +141,7 @@ impl<T: Table> Rows<T> {
 
     /// The batch as rows of `T`; none when it is of another table.
     pub fn from_batch(batch: Batch) -> Option<Self> {
-        std::ptr::eq(batch.info, T::INFO).then_some(Self { batch, table: PhantomData })
+        (batch.info == T::INFO).then_some(Self { batch, table: PhantomData })
     }
 
     /// The rows without their type.

@@ -118,6 +118,15 @@ pub struct DerivedInfo {
     pub compute: fn(&Batch) -> arrow_array::ArrayRef,
 }
 
+/// Tables are the same when their names are: no two have one name.
+impl PartialEq for TableInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for TableInfo {}
+
 impl TableInfo {
     /// The position of a stored column.
     pub fn column_index(&self, name: &str) -> Option<usize> {
