@@ -121,7 +121,7 @@ impl InstructionsIr {
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
     let starts = &instructions.regions[range.region].starts;
-    let mut rows = RowWriter::new(&region.bytes);
+    let mut rows = RowWriter::new(&region.bytes, starts.count_in(range.start..range.end));
     let mut decoder = CodeDecoder::new(&region.bytes, region.address);
     let mut instruction = Instruction::default();
     let mut next = starts.first_in(range.start..range.end);

@@ -76,7 +76,8 @@ fn leaders(code: &Code, instructions: &InstructionsIr, extents: &[Extent]) -> Ve
             }
             let Some((region, position)) = code.locate(branches.targets[row]) else { continue };
             let is_start = instructions.regions[region].starts.contains(position);
-            if is_start && function_at(extents, region, position).is_some() {
+            let is_inside = extent.contains(region, position);
+            if is_start && (is_inside || function_at(extents, region, position).is_some()) {
                 leaders[region].insert(position);
             }
         }
@@ -88,7 +89,7 @@ fn leaders(code: &Code, instructions: &InstructionsIr, extents: &[Extent]) -> Ve
 fn function_at(extents: &[Extent], region: usize, position: usize) -> Option<&Extent> {
     let after = extents.partition_point(|extent| (extent.region, extent.start) <= (region, position));
     let extent = &extents[after.checked_sub(1)?];
-    (extent.region == region && position < extent.end).then_some(extent)
+    extent.contains(region, position).then_some(extent)
 }
 
 /// What a splitter could not understand.
@@ -188,6 +189,9 @@ impl<'a> Splitter<'a> {
         let (flow, target) = (branches.flows[row], branches.targets[row]);
         let callee = || {
             let (region, position) = self.code.locate(target)?;
+            if extent.contains(region, position) {
+                return (position == extent.start).then_some(target);
+            }
             function_at(self.extents, region, position)
                 .filter(|callee| callee.start == position)
                 .map(|_| target)

@@ -32,8 +32,8 @@ pub(crate) struct RowWriter {
 }
 
 impl RowWriter {
-    /// A writer of instructions whose bytes lie in `code`.
-    pub(crate) fn new(code: &Bytes) -> Self {
+    /// A writer of about `count` instructions whose bytes lie in `code`.
+    pub(crate) fn new(code: &Bytes, count: usize) -> Self {
         let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
         let mut rows = InstructionBuilder {
             mnemonic: TermBuilder::with_vocabulary(Arc::clone(&MNEMONICS)),
@@ -47,6 +47,7 @@ impl RowWriter {
             ..InstructionBuilder::default()
         };
         rows.bytes.refer_to(code);
+        rows.reserve(count);
         Self { rows, info: InstructionInfoFactory::new() }
     }
 
