@@ -440,11 +440,12 @@ impl<E: crate::Enumeration> Codes<E> {
     }
 }
 
-/// Values of which some are null. A run of nulls is counted, and written when it ends.
+/// Values of which some are null. Runs of values and of nulls are counted, and written to the bitmap when they end.
 pub struct NullableBuilder<C: Cell> {
     values: C::Builder,
     nulls: NullBufferBuilder,
-    pending_nulls: usize,
+    /// Values that the bitmap does not have yet, and nulls behind them that the values do not have yet either.
+    pending: (usize, usize),
 }
 
 impl<C: Cell> fmt::Debug for NullableBuilder<C> {
@@ -462,7 +463,7 @@ impl<C: Cell> Default for NullableBuilder<C> {
 impl<C: Cell> NullableBuilder<C> {
     /// A builder that pushes to `values`.
     pub fn over(values: C::Builder) -> Self {
-        Self { values, nulls: NullBufferBuilder::new(0), pending_nulls: 0 }
+        Self { values, nulls: NullBufferBuilder::new(0), pending: (0, 0) }
     }
 
     /// Appends a value or a null.
@@ -477,24 +478,25 @@ impl<C: Cell> NullableBuilder<C> {
     /// Appends a null.
     #[inline]
     pub fn push_null(&mut self) {
-        self.pending_nulls += 1;
+        self.pending.1 += 1;
     }
 
     /// Where a value, which must follow, is pushed to.
     #[inline]
     fn next_value(&mut self) -> &mut C::Builder {
-        if self.pending_nulls > 0 {
-            self.write_nulls();
+        if self.pending.1 > 0 {
+            self.write_runs();
         }
-        self.nulls.append_non_null();
+        self.pending.0 += 1;
         &mut self.values
     }
 
     #[inline(never)]
-    fn write_nulls(&mut self) {
-        C::push_fillers(&mut self.values, self.pending_nulls);
-        self.nulls.append_n_nulls(self.pending_nulls);
-        self.pending_nulls = 0;
+    fn write_runs(&mut self) {
+        let (values, nulls) = std::mem::take(&mut self.pending);
+        self.nulls.append_n_non_nulls(values);
+        self.nulls.append_n_nulls(nulls);
+        C::push_fillers(&mut self.values, nulls);
     }
 }
 
@@ -566,10 +568,10 @@ impl<C: Cell> Cell for Option<C> {
         builder.push(value);
     }
     fn push_fillers(builder: &mut NullableBuilder<C>, count: usize) {
-        builder.pending_nulls += count;
+        builder.pending.1 += count;
     }
     fn finish(mut builder: NullableBuilder<C>, _: Option<NullBuffer>) -> ArrayRef {
-        builder.write_nulls();
+        builder.write_runs();
         C::finish(builder.values, builder.nulls.finish())
     }
     fn view(array: &ArrayRef) -> NullableView<'_, C> {

@@ -1,7 +1,7 @@
 //! Writes files of tables.
 
-use super::dictionary::{DictionaryChunk, encode_dictionary};
-use super::{file_schema, writer_properties};
+use super::direct::{DirectChunk, encode_directly};
+use super::{ZSTD_LEVEL, file_schema, writer_properties};
 use crate::{Batch, TableInfo};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
@@ -13,6 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
 use std::io::Write;
 use std::sync::Arc;
+use zstd::bulk::Compressor;
 
 /// Writes one file of a table.
 pub struct TableWriter<W: Write + Send> {
@@ -38,8 +39,8 @@ pub struct EncodedRows {
 enum EncodedColumn {
     /// As the Parquet library encodes it.
     Plain(ArrowColumnChunk),
-    /// Few values, whose dictionary is known.
-    Dictionary(DictionaryChunk),
+    /// Out of Arrow's buffers.
+    Direct(DirectChunk),
 }
 
 impl<W: Write + Send> TableWriter<W> {
@@ -65,7 +66,7 @@ impl<W: Write + Send> TableWriter<W> {
         for column in rows.columns {
             match column {
                 EncodedColumn::Plain(chunk) => chunk.append_to_row_group(&mut row_group)?,
-                EncodedColumn::Dictionary(chunk) => row_group.append_column(&chunk.pages, chunk.close)?,
+                EncodedColumn::Direct(chunk) => row_group.append_column(&chunk.pages, chunk.close)?,
             }
         }
         row_group.close()?;
@@ -95,12 +96,13 @@ impl TableEncoder {
         let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
         let keys = Int32Array::new(vec![0; batch.rows()].into(), None);
         let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
+        let mut zstd = Compressor::new(ZSTD_LEVEL)?;
         let mut columns = Vec::with_capacity(batch.columns().len() + 1);
         let writers = self.row_groups.create_column_writers(0)?;
         let arrays = batch.columns().iter().chain([&binary]);
         for (index, (mut writer, array)) in writers.into_iter().zip(arrays).enumerate() {
-            if let Some(chunk) = encode_dictionary(array, &self.parquet_schema.column(index))? {
-                columns.push(EncodedColumn::Dictionary(chunk));
+            if let Some(chunk) = encode_directly(array, &self.parquet_schema.column(index), &mut zstd)? {
+                columns.push(EncodedColumn::Direct(chunk));
                 continue;
             }
             for leaf in compute_leaves(self.schema.field(index), array)? {

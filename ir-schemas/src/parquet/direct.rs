@@ -1,10 +1,10 @@
-//! `(column of few values) -> column chunk`
+//! `(array) -> column chunk`, for arrays whose buffers are what Parquet wants already.
 //!
 //! The Parquet library looks up the value of every row in a hash table of its own. A dictionary array has the codes already,
-//! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page, and
-//! the null bitmap the definition levels, bit for bit. On the columns of `instructions` this takes a tenth of the time.
+//! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page.
+//! Booleans and the null bitmap are written bit for bit. On the columns of `instructions` this takes a tenth of the time.
 //!
-//! Sources: Parquet format, "Encodings" (dictionary encoding, RLE/bit-packing hybrid) and "Data pages" (version 1).
+//! Sources: Parquet format, "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::ZSTD_LEVEL;
 use arrow_array::types::{ArrowDictionaryKeyType, Int32Type, UInt8Type, UInt16Type, UInt32Type};
@@ -22,9 +22,10 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use std::sync::Arc;
+use zstd::bulk::Compressor;
 
 /// A column chunk, ready to be appended to a row group.
-pub(super) struct DictionaryChunk {
+pub(super) struct DirectChunk {
     /// The pages with their headers, end to end.
     pub(super) pages: Bytes,
     /// What the file's footer says of them.
@@ -34,95 +35,112 @@ pub(super) struct DictionaryChunk {
 /// Integers of more values than this are better off as packed differences.
 const INTEGERS_MAX: usize = 256;
 
-/// Encodes a column of names or of few integers; none for other columns. A column that holds one name alone gets it as its
-/// least and greatest value.
-pub(super) fn encode_dictionary(
+/// Encodes a column of names, of few integers or of booleans; none for other columns. A column that holds one name alone
+/// gets it as its least and greatest value.
+pub(super) fn encode_directly(
     array: &ArrayRef,
     column: &ColumnDescPtr,
-) -> Result<Option<DictionaryChunk>, ParquetError> {
+    zstd: &mut Compressor<'_>,
+) -> Result<Option<DirectChunk>, ParquetError> {
     let values = match array.data_type() {
         DataType::Dictionary(key, _) if **key == DataType::UInt8 => Some(names::<UInt8Type>(array)),
         DataType::Dictionary(key, _) if **key == DataType::UInt16 => Some(names::<UInt16Type>(array)),
         DataType::Dictionary(key, _) if **key == DataType::Int32 => Some(names::<Int32Type>(array)),
-        DataType::UInt8 => integers::<UInt8Type>(array),
-        DataType::UInt16 => integers::<UInt16Type>(array),
-        DataType::UInt32 => integers::<UInt32Type>(array),
+        DataType::UInt8 => integers::<UInt8Type>(array, 1 << 8),
+        DataType::UInt16 => integers::<UInt16Type>(array, 1 << 16),
+        DataType::UInt32 => integers::<UInt32Type>(array, 1 << 16),
+        DataType::Boolean if array.null_count() == 0 => Some(booleans(array)),
         _ => None,
     };
-    values.map(|values| encode(array, &values, column)).transpose()
+    values.map(|values| encode(array, &values, column, zstd)).transpose()
 }
 
-/// The values that rows have, once each, and which of them every row has that is not null.
+/// A column's values, less the nulls.
+#[derive(Default)]
 struct Values {
-    /// In the dictionary page's encoding (`PLAIN`).
+    /// The values that rows have, in the dictionary page's encoding (`PLAIN`).
     dictionary: Vec<u8>,
-    count: usize,
-    codes: Vec<u16>,
+    dictionary_count: usize,
+    /// Every row's, in the data page's encoding: `RLE_DICTIONARY`, or `PLAIN` without a dictionary.
+    rows: Vec<u8>,
     /// The only value, when it is a name.
     only_name: Option<String>,
+}
+
+/// Which of the values below a limit rows have.
+struct Used {
+    /// Those values, in their order.
+    values: Vec<u16>,
+    /// The position of each in `values`, by value.
+    positions: Vec<u16>,
+    /// The value of every row that is not null.
+    rows: Vec<u16>,
 }
 
 fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values {
     let array = array.as_dictionary::<K>();
     let names: &StringArray = array.values().as_string();
-    let (used, codes) =
-        used_values(array.keys(), names.len()).expect("codes are positions in the dictionary");
+    let used = used_values(array.keys(), names.len().max(1)).expect("codes are positions in the dictionary");
     let mut dictionary = Vec::new();
-    for name in used.iter().map(|code| names.value(*code as usize)) {
+    for name in used.values.iter().map(|code| names.value(*code as usize)) {
         dictionary.extend_from_slice(&(name.len() as u32).to_le_bytes());
         dictionary.extend_from_slice(name.as_bytes());
     }
-    let only_name = match used.as_slice() {
+    let only_name = match used.values.as_slice() {
         [code] => Some(names.value(*code as usize).to_owned()),
         _ => None,
     };
-    Values { dictionary, count: used.len(), codes, only_name }
+    Values { dictionary, dictionary_count: used.values.len(), rows: codes(&used), only_name }
 }
 
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<Values> {
-    let (used, codes) = used_values(array.as_primitive::<T>(), 1 << 16)?;
-    let dictionary = used.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
-    let values = Values { dictionary, count: used.len(), codes, only_name: None };
-    (values.count <= INTEGERS_MAX).then_some(values)
+fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, limit: usize) -> Option<Values> {
+    let used = used_values(array.as_primitive::<T>(), limit)?;
+    let dictionary = used.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
+    let dictionary_count = used.values.len();
+    (dictionary_count <= INTEGERS_MAX).then(|| Values {
+        dictionary,
+        dictionary_count,
+        rows: codes(&used),
+        only_name: None,
+    })
 }
 
-/// The values in their order, and the position among them of every row's that is not null; none when a value is not below
-/// the limit.
-fn used_values<T: ArrowPrimitiveType>(
-    array: &PrimitiveArray<T>,
-    limit: usize,
-) -> Option<(Vec<u16>, Vec<u16>)> {
-    let mut codes = Vec::with_capacity(array.len() - array.null_count());
-    let values = array.values();
-    match array.nulls() {
-        None => codes.extend(values.iter().map(|value| value.as_usize() as u16)),
-        Some(nulls) => codes.extend(nulls.valid_indices().map(|row| values[row].as_usize() as u16)),
-    }
-    // What stands under a null is 0, or whatever a file had there: it only makes this check stricter.
-    if values.iter().any(|value| value.as_usize() >= limit.min(1 << 16)) && !values.is_empty() {
+fn booleans(array: &ArrayRef) -> Values {
+    let rows = array.as_boolean().values().sliced()[..array.len().div_ceil(8)].to_vec();
+    Values { rows, ..Values::default() }
+}
+
+/// The values that rows have; none when one is not below the limit.
+fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -> Option<Used> {
+    let all = array.values();
+    // What stands under nulls counts too: at worst, the column is encoded in another way.
+    if all.iter().map(|value| value.as_usize()).max().is_some_and(|greatest| greatest >= limit) {
         return None;
     }
-    let mut positions = vec![u16::MAX; limit];
-    codes.iter().for_each(|code| positions[*code as usize] = 0);
-    let mut used = Vec::new();
-    for (value, position) in positions.iter_mut().enumerate().filter(|(_, position)| **position == 0) {
-        *position = used.len() as u16;
-        used.push(value as u16);
-    }
-    codes.iter_mut().for_each(|code| *code = positions[*code as usize]);
-    Some((used, codes))
+    let rows: Vec<u16> = match array.nulls() {
+        None => all.iter().map(|value| value.as_usize() as u16).collect(),
+        Some(nulls) => nulls.valid_indices().map(|row| all[row].as_usize() as u16).collect(),
+    };
+    let mut is_used = vec![false; limit];
+    rows.iter().for_each(|value| is_used[*value as usize] = true);
+    let values: Vec<_> = (0..limit).filter(|value| is_used[*value]).map(|value| value as u16).collect();
+    let mut positions = vec![0; limit];
+    (0..).zip(&values).for_each(|(position, value)| positions[*value as usize] = position);
+    Some(Used { values, positions, rows })
 }
 
 fn encode(
     array: &ArrayRef,
     values: &Values,
     column: &ColumnDescPtr,
-) -> Result<DictionaryChunk, ParquetError> {
+    zstd: &mut Compressor<'_>,
+) -> Result<DirectChunk, ParquetError> {
     let mut pages = TrackedWrite::new(Vec::new());
     let mut writer = SerializedPageWriter::new(&mut pages);
-    let mut sizes = Sizes::default();
-    if values.count > 0 {
-        let num_values = values.count as u32;
+    let mut sizes = Sizes { zstd, compressed: 0, uncompressed: 0 };
+    let count = values.dictionary_count;
+    if count > 0 {
+        let num_values = count as u32;
         let page =
             |buf| Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
         sizes.write(&mut writer, &values.dictionary, page)?;
@@ -134,25 +152,25 @@ fn encode(
         body.extend_from_slice(&(levels.len() as u32).to_le_bytes());
         body.extend_from_slice(&levels);
     }
-    push_codes(&mut body, &values.codes, values.count);
+    body.extend_from_slice(&values.rows);
     let page = |buf| Page::DataPage {
         buf,
         num_values: array.len() as u32,
-        encoding: if values.count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY },
+        encoding: if count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY },
         def_level_encoding: Encoding::RLE,
         rep_level_encoding: Encoding::RLE,
         statistics: None,
     };
     sizes.write(&mut writer, &body, page)?;
 
-    let zstd = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
-        .set_compression(Compression::ZSTD(zstd))
+        .set_compression(Compression::ZSTD(level))
         .set_num_values(array.len() as i64)
         .set_total_compressed_size(sizes.compressed as i64)
         .set_total_uncompressed_size(sizes.uncompressed as i64)
-        .set_dictionary_page_offset((values.count > 0).then_some(0))
+        .set_dictionary_page_offset((count > 0).then_some(0))
         .set_data_page_offset(data_page_offset as i64);
     if let (Some(only), 0) = (&values.only_name, array.null_count()) {
         let name = Some(ByteArray::from(only.as_str()));
@@ -166,42 +184,46 @@ fn encode(
         column_index: None,
         offset_index: None,
     };
-    Ok(DictionaryChunk { pages: pages.into_inner()?.into(), close })
+    Ok(DirectChunk { pages: pages.into_inner()?.into(), close })
 }
 
 /// Levels of 0 (null) or 1: the null bitmap as it is, or one run.
 fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
     let mut levels = Vec::new();
     match nulls {
-        Some(nulls) if nulls.null_count() == rows => push_run(&mut levels, rows, 0, 1),
+        Some(nulls) if nulls.null_count() == rows => push_run(&mut levels, rows, 0),
         Some(nulls) if nulls.null_count() > 0 => {
             let bitmap = nulls.inner().sliced();
             let bytes = rows.div_ceil(8);
             push_varint(&mut levels, (bytes as u64) << 1 | 1);
             levels.extend_from_slice(&bitmap[..bytes]);
         }
-        _ => push_run(&mut levels, rows, 1, 1),
+        _ => push_run(&mut levels, rows, 1),
     }
     levels
 }
 
-/// Codes below `names`, after a byte that says how many bits each takes.
-fn push_codes(out: &mut Vec<u8>, codes: &[u16], names: usize) {
-    let width = (usize::BITS - names.saturating_sub(1).leading_zeros()).max(1);
-    if names == 0 {
-        return;
-    }
-    out.push(width as u8);
-    if names == 1 {
-        return push_run(out, codes.len(), 0, 1);
+/// The position in the dictionary of every row's value, after a byte that says how many bits each takes.
+fn codes(used: &Used) -> Vec<u8> {
+    let mut out = Vec::new();
+    let width = usize::BITS - used.values.len().saturating_sub(1).leading_zeros();
+    match used.values.len() {
+        0 => return out,
+        1 => {
+            out.push(1);
+            push_run(&mut out, used.rows.len(), 0);
+            return out;
+        }
+        _ => out.push(width as u8),
     }
     // Groups of eight values; the last is filled with zeros.
-    let groups = codes.len().div_ceil(8);
-    push_varint(out, (groups as u64) << 1 | 1);
+    let groups = used.rows.len().div_ceil(8);
+    push_varint(&mut out, (groups as u64) << 1 | 1);
     out.reserve(groups * width as usize);
     let (mut bits, mut count) = (0_u64, 0);
-    for code in codes.iter().copied().chain(std::iter::repeat_n(0, groups * 8 - codes.len())) {
-        bits |= u64::from(code) << count;
+    let codes = used.rows.iter().map(|value| u64::from(used.positions[*value as usize]));
+    for code in codes.chain(std::iter::repeat_n(0, groups * 8 - used.rows.len())) {
+        bits |= code << count;
         count += width;
         if count >= 32 {
             out.extend_from_slice(&(bits as u32).to_le_bytes());
@@ -211,12 +233,13 @@ fn push_codes(out: &mut Vec<u8>, codes: &[u16], names: usize) {
     }
     // Whole groups end on a byte.
     out.extend_from_slice(&bits.to_le_bytes()[..(count / 8) as usize]);
+    out
 }
 
-/// `count` times the same value, of `width` bits.
-fn push_run(out: &mut Vec<u8>, count: usize, value: u32, width: u32) {
+/// `count` times the same value, of one bit.
+fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
     push_varint(out, (count as u64) << 1);
-    out.extend_from_slice(&value.to_le_bytes()[..width.div_ceil(8) as usize]);
+    out.push(value);
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -228,20 +251,20 @@ fn push_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Sizes of the pages so far, headers included.
-#[derive(Default)]
-struct Sizes {
+struct Sizes<'z, 'd> {
+    zstd: &'z mut Compressor<'d>,
     compressed: usize,
     uncompressed: usize,
 }
 
-impl Sizes {
+impl Sizes<'_, '_> {
     fn write(
         &mut self,
         writer: &mut SerializedPageWriter<'_, Vec<u8>>,
         body: &[u8],
         page: impl FnOnce(Bytes) -> Page,
     ) -> Result<(), ParquetError> {
-        let compressed = zstd::bulk::compress(body, ZSTD_LEVEL)?;
+        let compressed = self.zstd.compress(body)?;
         let written = writer.write_page(CompressedPage::new(page(compressed.into()), body.len()))?;
         self.compressed += written.compressed_size;
         self.uncompressed += written.uncompressed_size;
