@@ -162,7 +162,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         let from = pieces[index - 1].end;
         pieces[index].join(region, anchors, from, (pieces_end(index, piece_size)).min(length));
     }
-    let mut branches = Branches::default();
+    let mut branches = Branches::with_capacity(pieces.iter().map(|piece| piece.branches.flows.len()).sum());
     let mut starts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         branches.append(piece.branches);
@@ -245,6 +245,15 @@ impl Piece {
 }
 
 impl Branches {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            positions: Vec::with_capacity(rows),
+            sizes: Vec::with_capacity(rows),
+            flows: Vec::with_capacity(rows),
+            targets: Vec::with_capacity(rows),
+        }
+    }
+
     fn push(&mut self, position: u32, size: u8, flow: Flow, target: u64) {
         self.positions.push(position);
         self.sizes.push(size);
@@ -253,10 +262,6 @@ impl Branches {
     }
 
     fn append(&mut self, mut other: Self) {
-        if self.positions.is_empty() {
-            *self = other;
-            return;
-        }
         self.positions.append(&mut other.positions);
         self.sizes.append(&mut other.sizes);
         self.flows.append(&mut other.flows);

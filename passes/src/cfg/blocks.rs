@@ -21,8 +21,8 @@ pub(super) struct Tables {
     pub(super) call_edges: Rows<CallEdges>,
 }
 
-/// Functions that one task splits.
-const FUNCTIONS_PER_TASK: usize = 1024;
+/// Tasks for each thread, so that none waits long for the others. One thread does all in one, and copies nothing together.
+const TASKS_PER_THREAD: usize = 4;
 
 /// Splits functions into blocks.
 pub(super) fn split(
@@ -32,7 +32,11 @@ pub(super) fn split(
     diagnostics: &mut Collector,
 ) -> Tables {
     let leaders = leaders(code, instructions, extents);
-    let splitters = extents.par_chunks(FUNCTIONS_PER_TASK).map(|chunk| {
+    let tasks = match rayon::current_num_threads() {
+        1 => 1,
+        threads => threads * TASKS_PER_THREAD,
+    };
+    let splitters = extents.par_chunks(extents.len().div_ceil(tasks).max(1)).map(|chunk| {
         let mut splitter = Splitter::new(code, instructions, extents, &leaders);
         chunk.iter().for_each(|extent| splitter.split(extent));
         splitter.finish()
