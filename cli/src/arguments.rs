@@ -24,8 +24,8 @@ EXAMPLES:
   binframe diff old/app new/app            what changed between two builds
   binframe schemas functions               what the columns mean
 
-Wherever a command reads tables, it takes an executable (which is lowered as far as needed) or a dataset that
-`binframe lower` wrote. Exit codes: 0 success, 1 failure, 2 wrong usage.";
+Wherever a command reads tables, it takes an executable (which is lowered as far as needed) or a \
+dataset that `binframe lower` wrote. Exit codes: 0 success, 1 failure, 2 wrong usage.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -47,7 +47,7 @@ pub(crate) enum Command {
 }
 
 const LOWER_EXAMPLES: &str = "\
-The dataset appears whole or not at all. It holds a folder for each table, and its record of the run,
+The dataset appears whole or not at all. It holds a folder for each table, and the record of the run, \
 _binframe/manifest.json. Each table's last column, `binary`, names the input that a row belongs to.
 
 EXAMPLES:
@@ -93,15 +93,16 @@ pub(crate) enum StageName {
 }
 
 const DUMP_EXAMPLES: &str = "\
-The format `table` is for reading: addresses are hexadecimal, `-` is null, long values are cut. The others are for
-programs and hold every value whole; addresses are numbers, bytes are hexadecimal digits, and json leaves out nulls.
-Parquet holds the same columns as a dataset's files. Rows of a dataset end with the column `binary`, their input.
+The format `table` is for reading: addresses are hexadecimal, `-` is null, long values are cut. The others \
+are for programs and hold every value whole; csv and json give addresses as numbers and bytes as hexadecimal \
+digits, json leaves out nulls, and parquet has the columns of a dataset's files. Rows of a dataset end with \
+the column `binary`: their input.
 
 EXAMPLES:
   binframe dump functions app --limit 10
   binframe dump instructions app --function main --columns address,bytes,mnemonic,target
   binframe dump basic_blocks app.tables --where-address 0x401000..0x402000
-  binframe dump binary_symbols app --where-address 0x401136      the symbols that cover an address
+  binframe dump binary_symbols app --where-address 0x401136
   binframe dump call_edges app --format csv > calls.csv
   binframe dump instructions app --format json | jq -r .mnemonic | sort | uniq -c
   binframe dump cfg_edges app --format parquet --output edges.parquet";
@@ -150,9 +151,9 @@ pub(crate) enum Format {
 }
 
 const TRACE_EXAMPLES: &str = "\
-Of tables whose rows cover addresses, this prints the rows that cover the one asked for; of the others, those that name
-it and those that refer to a row printed before: the edges of its basic block, the stack frame of its function.
-Columns that are null are left out.
+Of tables whose rows cover addresses, this prints the rows that cover the one asked for; of the others, those \
+that name it and those that refer to a row printed before: the edges of its basic block, the stack frame of its \
+function. Columns that are null are left out.
 
 EXAMPLES:
   binframe trace 0x401136 app
@@ -173,10 +174,11 @@ pub(crate) struct TraceArguments {
 }
 
 const DIFF_EXAMPLES: &str = "\
-Functions are matched by name, and those without a name by content. Their content is what their instructions do wherever
-they lie: jumps within a function count by their offsets, other addresses by the name, or else the section, of what is
-there. All other tables are compared row by row, matched by key. If functions have moved, instructions and memory
-accesses are compared as the content of functions only. Inputs of datasets are matched by name.
+Functions are matched by name, and those without a name by content. Their content is what their instructions do \
+wherever they lie: jumps within a function count by their offsets, other addresses by the name, or else the \
+section, of what is there. All other tables are compared row by row, matched by key; if functions have moved, \
+those whose key is an address in code are compared as the content of functions only. Inputs of datasets are \
+matched by name.
 
 The exit code is 0 whether or not there are differences; with --exit-code, it is 1 if there are.
 

@@ -45,7 +45,10 @@ impl RowWriter {
         out: Output,
     ) -> Result<Self, Failure> {
         let layout = match format {
-            Format::Table => Layout::Table(TableText::new("")),
+            Format::Table => {
+                let schema = output::schema(&columns, has_binary);
+                Layout::Table(TableText::new(schema.into(), ""))
+            }
             Format::Csv => Layout::Csv { has_heading: false },
             Format::Json => Layout::Json,
             Format::Parquet => {
@@ -80,10 +83,7 @@ impl RowWriter {
     /// Ends the output. Without rows, it is still what a reader of the format expects: a heading, a Parquet file.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let mut out = match self {
-            Self::Text(mut writer) => {
-                writer.finish()?;
-                writer.out
-            }
+            Self::Text(writer) => writer.finish()?,
             Self::Parquet(writer) => writer.finish().map_err(|error| Failure::output(&error))?,
         };
         Ok(out.flush()?)
@@ -101,17 +101,16 @@ impl TextWriter {
         Ok(self.out.write_all(&text)?)
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
-        let has_heading = match &self.layout {
-            Layout::Table(text) => text.has_heading(),
-            Layout::Csv { has_heading } => *has_heading,
-            Layout::Json => true,
-        };
-        if has_heading {
-            return Ok(());
+    fn finish(mut self) -> Result<Output, Failure> {
+        match self.layout {
+            Layout::Table(text) => text.finish(&mut self.out)?,
+            Layout::Csv { has_heading: false } => {
+                let schema = output::schema(&self.columns, self.has_binary);
+                self.write(&RecordBatch::new_empty(schema.into()))?;
+            }
+            Layout::Csv { has_heading: true } | Layout::Json => {}
         }
-        let schema = output::schema(&self.columns, self.has_binary);
-        self.write(&RecordBatch::new_empty(schema.into()))
+        Ok(self.out)
     }
 }
 

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::display::array_value_to_string;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, SchemaRef};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -14,60 +14,67 @@ const BYTES_SHOWN_MAX: usize = 16;
 /// Letters of a value that are shown.
 const LETTERS_SHOWN_MAX: usize = 80;
 
+/// Rows that are laid out together.
+const ROWS_LAID_OUT: usize = 1024;
+
 /// Writes rows as aligned columns, some at a time: the first ones decide how wide columns are. Where later ones need more,
 /// columns get wider and the heading is repeated.
-#[derive(Debug)]
 pub(crate) struct TableText {
     indent: &'static str,
+    schema: SchemaRef,
     widths: Vec<usize>,
-    has_heading: bool,
+    /// Cells that are not written yet, the heading among them.
+    lines: Vec<Vec<String>>,
 }
 
 impl TableText {
-    /// Begins with nothing; every line will be indented.
-    pub(crate) fn new(indent: &'static str) -> Self {
-        Self { indent, widths: Vec::new(), has_heading: false }
+    /// Begins a table of these columns; every line will be indented.
+    pub(crate) fn new(schema: SchemaRef, indent: &'static str) -> Self {
+        let heading = schema.fields().iter().map(|field| field.name().clone()).collect();
+        Self { indent, widths: vec![0; schema.fields().len()], schema, lines: vec![heading] }
     }
 
-    /// Whether columns have been named.
-    pub(crate) fn has_heading(&self) -> bool {
-        self.has_heading
-    }
-
-    /// Writes rows, which are laid out together; all calls are given the same columns.
+    /// Adds rows.
     pub(crate) fn write(&mut self, out: &mut impl Write, rows: &RecordBatch) -> io::Result<()> {
-        let schema = rows.schema();
-        let columns: Vec<Vec<String>> = schema
-            .fields()
-            .iter()
-            .zip(rows.columns())
-            .map(|(field, array)| (0..rows.num_rows()).map(|row| cell_text(field, array, row)).collect())
-            .collect();
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        self.widths.resize(columns.len(), 0);
-        let mut is_wider = false;
-        for ((width, cells), name) in self.widths.iter_mut().zip(&columns).zip(&names) {
-            let letters = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
-            let needed = letters.max(name.len());
-            is_wider |= needed > *width;
-            *width = needed.max(*width);
-        }
-        let is_right: Vec<_> = schema.fields().iter().map(|field| is_number(field)).collect();
-        if is_wider || !self.has_heading {
-            self.write_line(out, &is_right, &names)?;
-            self.has_heading = true;
-        }
         for row in 0..rows.num_rows() {
-            let cells: Vec<_> = columns.iter().map(|cells| cells[row].as_str()).collect();
-            self.write_line(out, &is_right, &cells)?;
+            let cells = self.schema.fields().iter().zip(rows.columns());
+            self.lines.push(cells.map(|(field, array)| cell_text(field, array, row)).collect());
+            if self.lines.len() >= ROWS_LAID_OUT {
+                self.write_lines(out)?;
+            }
         }
         Ok(())
     }
 
-    fn write_line(&self, out: &mut impl Write, is_right: &[bool], cells: &[&str]) -> io::Result<()> {
+    /// Writes what is left; without any row, the heading.
+    pub(crate) fn finish(mut self, out: &mut impl Write) -> io::Result<()> {
+        self.write_lines(out)
+    }
+
+    fn write_lines(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let mut is_wider = false;
+        for cells in &self.lines {
+            for (width, cell) in self.widths.iter_mut().zip(cells) {
+                let needed = cell.chars().count();
+                is_wider |= needed > *width;
+                *width = needed.max(*width);
+            }
+        }
+        let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let begins_with_heading = self.lines.first() == Some(&names);
+        let heading = (is_wider && !begins_with_heading).then_some(&names);
+        for cells in heading.into_iter().chain(&self.lines) {
+            self.write_line(out, cells)?;
+        }
+        self.lines.clear();
+        Ok(())
+    }
+
+    fn write_line(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
         let mut line = self.indent.to_owned();
-        for ((cell, width), is_right) in cells.iter().zip(&self.widths).zip(is_right) {
-            _ = if *is_right { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
+        for ((cell, width), field) in cells.iter().zip(&self.widths).zip(self.schema.fields()) {
+            let is_number = field.data_type().is_numeric();
+            _ = if is_number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
         }
         writeln!(out, "{}", line.trim_end())
     }
@@ -118,14 +125,18 @@ fn bytes_text(bytes: &[u8]) -> String {
     }
 }
 
-/// The text, cut if it is long; what would move a terminal's cursor or change its colours is escaped.
+/// The text, cut if it is long.
 fn letters_text(text: &str) -> String {
-    let mut shown = String::new();
-    for (count, letter) in text.chars().enumerate() {
-        if count == LETTERS_SHOWN_MAX {
-            shown.push('…');
-            break;
-        }
+    match text.char_indices().nth(LETTERS_SHOWN_MAX) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// The text without what would move a terminal's cursor or change its colours: names come from files of anyone.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
         if letter.is_control() {
             shown.extend(letter.escape_default());
         } else {
@@ -138,8 +149,4 @@ fn letters_text(text: &str) -> String {
 fn is_hexadecimal(field: &Field) -> bool {
     let unit = field.metadata().get("unit").map(String::as_str);
     matches!(unit, Some("address" | "file offset")) && *field.data_type() == DataType::UInt64
-}
-
-fn is_number(field: &Field) -> bool {
-    field.data_type().is_numeric()
 }

@@ -3,7 +3,7 @@
 use crate::arguments::DiffArguments;
 use crate::failure::Failure;
 use crate::output::{self, Column};
-use crate::table_text::cell_text;
+use crate::table_text::{cell_text, escaped};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
@@ -45,18 +45,12 @@ fn write_binary(out: &mut impl Write, binary: &BinaryDifference, limit: usize) -
         None => writeln!(out, "\nfunctions: not compared, they were not lowered")?,
     }
     writeln!(out, "\nother tables, row by row, matched by key")?;
-    let mut same = Vec::new();
+    let (mut same, mut by_content) = (Vec::new(), Vec::new());
     for table in &binary.tables {
         match &table.comparison {
             TableComparison::Rows(rows) if rows.is_empty() => same.push(table.table.name),
             TableComparison::Rows(rows) => write_rows(out, table, rows, limit)?,
-            TableComparison::FunctionContent => {
-                let name = table.table.name;
-                writeln!(
-                    out,
-                    "  {name}: compared as the content of functions only, since functions have moved"
-                )?;
-            }
+            TableComparison::FunctionContent => by_content.push(table.table.name),
             TableComparison::Missing { from_old } => {
                 let side = if *from_old { "old" } else { "new" };
                 writeln!(
@@ -70,6 +64,10 @@ fn write_binary(out: &mut impl Write, binary: &BinaryDifference, limit: usize) -
     if !same.is_empty() {
         writeln!(out, "  the same: {}", same.join(", "))?;
     }
+    if !by_content.is_empty() {
+        let names = by_content.join(", ");
+        writeln!(out, "  as the content of functions only, since functions have moved: {names}")?;
+    }
     Ok(())
 }
 
@@ -77,7 +75,8 @@ fn write_functions(out: &mut impl Write, functions: &FunctionsDifference, limit:
     let FunctionsDifference { old_count, new_count, unchanged, moved, changed, added, removed, .. } =
         functions;
     let content = if functions.has_instructions { "instructions" } else { "size and number of instructions" };
-    writeln!(out, "\nfunctions, matched by name and compared by {content}: {old_count} -> {new_count}")?;
+    let count = from_to(&old_count.to_string(), &new_count.to_string());
+    writeln!(out, "\nfunctions, matched by name and compared by {content}: {count}")?;
     writeln!(
         out,
         "  {unchanged} unchanged, {} changed, {} added, {} removed; {moved} at another address",
@@ -91,18 +90,17 @@ fn write_functions(out: &mut impl Write, functions: &FunctionsDifference, limit:
             function.instructions.map(|(removed, added)| format!(", instructions -{removed} +{added}"));
         writeln!(
             out,
-            "  changed  {}  {}, {} -> {} bytes{}",
-            function.name,
+            "  changed  {}  {}, {} bytes{}",
+            escaped(&function.name),
             from_to(&format!("{:#x}", old.start), &format!("{:#x}", new.start)),
-            size(old),
-            size(new),
+            from_to(&size(old).to_string(), &size(new).to_string()),
             edits.unwrap_or_default()
         )?;
     }
     write_more(out, "  ", changed.len(), limit)?;
     for (what, functions) in [("added", added), ("removed", removed)] {
         for ComparedFunction { name, addresses } in functions.iter().take(limit) {
-            let name = name.as_deref().unwrap_or("(no name)");
+            let name = name.as_deref().map_or("(no name)".to_owned(), escaped);
             writeln!(out, "  {what:<7}  {name}  {:#x}, {} bytes", addresses.start, size(addresses))?;
         }
         write_more(out, "  ", functions.len(), limit)?;
@@ -118,10 +116,8 @@ fn write_rows(
 ) -> io::Result<()> {
     let RowsDifference { old_rows, new_rows, added, removed, changed, samples } = rows;
     let name = table.table.name;
-    writeln!(
-        out,
-        "  {name}: {old_rows} -> {new_rows} rows; {changed} changed, {added} added, {removed} removed"
-    )?;
+    let rows = from_to(&old_rows.to_string(), &new_rows.to_string());
+    writeln!(out, "  {name}: {rows} rows; {changed} changed, {added} added, {removed} removed")?;
     for sample in samples {
         match sample {
             RowDifference::Added(row) => writeln!(out, "    added    {}", key_text(row))?,

@@ -67,7 +67,10 @@ fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Res
             }
             count => {
                 writeln!(out, "  {}, {count} rows", info.name)?;
-                TableText::new("    ").write(out, &without_null_columns(&rows))?;
+                let rows = without_null_columns(&rows);
+                let mut text = TableText::new(rows.schema(), "    ");
+                text.write(out, &rows)?;
+                text.finish(out)?;
                 if count > shown {
                     writeln!(out, "    … {} more", count - shown)?;
                 }
