@@ -1,7 +1,8 @@
 //! What differs between two executables, or between two datasets.
 //!
 //! Functions are matched by name and compared by what they do, wherever they lie. All other tables are compared row by row,
-//! rows being matched by key; two cursors run over the parts in the order of the key, so that no table is held whole.
+//! rows being matched by key; two cursors run over the parts in the order of the key, so that no table is held whole. Where
+//! functions have moved, keys that are addresses in code match nothing, and what functions do says all that can be said.
 
 mod content;
 mod functions;
@@ -11,8 +12,8 @@ pub use functions::{ChangedFunction, ComparedFunction, FunctionsDifference};
 pub use rows::{RowDifference, RowsDifference};
 
 use crate::{Error, Filter, Part, Source};
-use binframe_ir::tables::{Binaries, Functions, Instructions, MemoryAccesses};
-use binframe_ir::{Rows, TABLES, Table, TableInfo};
+use binframe_ir::tables::{Binaries, Functions};
+use binframe_ir::{Rows, Stage, TABLES, Table, TableInfo};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -54,7 +55,7 @@ pub struct TableDifference {
 pub enum TableComparison {
     /// Row by row, matched by key.
     Rows(RowsDifference),
-    /// As the content of functions only: their addresses are not the same, so that keys match nothing.
+    /// As the content of functions only: these are not where they were, so that keys match nothing.
     FunctionContent,
     /// Not at all: one source was made without the table.
     Missing {
@@ -116,10 +117,9 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
         if is_left_out || !in_old && !in_new {
             continue;
         }
-        let is_per_instruction = table == Instructions::INFO || table == MemoryAccesses::INFO;
         let comparison = if in_old != in_new {
             TableComparison::Missing { from_old: in_new }
-        } else if is_per_instruction && have_moved {
+        } else if have_moved && is_keyed_by_code(table) {
             TableComparison::FunctionContent
         } else {
             TableComparison::Rows(rows::diff(old.parts(table, None)?, new.parts(table, None)?, samples_max)?)
@@ -127,6 +127,14 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
         tables.push(TableDifference { table, comparison });
     }
     Ok(BinaryDifference { old: old.binary.to_owned(), new: new.binary.to_owned(), functions, tables })
+}
+
+/// Whether rows are matched by an address in code.
+fn is_keyed_by_code(table: &TableInfo) -> bool {
+    let is_address =
+        |name: &str| table.columns.iter().any(|column| column.name == name && column.is_address());
+    let is_of_code = matches!(table.stage, Stage::Instructions | Stage::Cfg | Stage::Memory);
+    is_of_code && table.key.first().is_some_and(|name| is_address(name))
 }
 
 /// One input of one source.
