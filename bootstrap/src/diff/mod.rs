@@ -122,7 +122,13 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
         } else if have_moved && is_keyed_by_code(table) {
             TableComparison::FunctionContent
         } else {
-            TableComparison::Rows(rows::diff(old.parts(table, None)?, new.parts(table, None)?, samples_max)?)
+            let (old, new) = (old.parts(table, None)?, new.parts(table, None)?);
+            let rows = |part: Part| part.rows();
+            TableComparison::Rows(rows::diff(
+                old.into_iter().map(rows),
+                new.into_iter().map(rows),
+                samples_max,
+            )?)
         };
         tables.push(TableDifference { table, comparison });
     }

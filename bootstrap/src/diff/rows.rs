@@ -1,6 +1,6 @@
 //! Two versions of one table, row by row.
 
-use crate::{Error, Part};
+use crate::Error;
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_schema::SortOptions;
 use binframe_ir::{Batch, TableInfo, compare_keys};
@@ -65,7 +65,11 @@ impl RowsDifference {
 }
 
 /// Compares the parts of two versions of a table.
-pub(super) fn diff(old: Vec<Part>, new: Vec<Part>, samples_max: usize) -> Result<RowsDifference, Error> {
+pub(super) fn diff(
+    old: impl Iterator<Item = Result<Batch, Error>>,
+    new: impl Iterator<Item = Result<Batch, Error>>,
+    samples_max: usize,
+) -> Result<RowsDifference, Error> {
     let mut difference = RowsDifference::default();
     let (mut old, mut new) = (Cursor::new(old), Cursor::new(new));
     loop {
@@ -145,8 +149,8 @@ fn one_row(batch: &Batch, row: usize) -> Batch {
 }
 
 /// Goes through the parts of a table, one in memory at a time.
-struct Cursor {
-    parts: std::vec::IntoIter<Part>,
+struct Cursor<P> {
+    parts: P,
     batch: Option<Batch>,
     /// Position in `batch`.
     row: usize,
@@ -154,9 +158,9 @@ struct Cursor {
     rows: u64,
 }
 
-impl Cursor {
-    fn new(parts: Vec<Part>) -> Self {
-        Self { parts: parts.into_iter(), batch: None, row: 0, rows: 0 }
+impl<P: Iterator<Item = Result<Batch, Error>>> Cursor<P> {
+    fn new(parts: P) -> Self {
+        Self { parts, batch: None, row: 0, rows: 0 }
     }
 
     /// The batch that has rows left and the position of the first; none at the end.
@@ -167,10 +171,108 @@ impl Cursor {
                 _ => {}
             }
             let Some(part) = self.parts.next() else { return Ok(None) };
-            let batch = part.rows()?;
+            let batch = part?;
             self.rows += batch.rows() as u64;
             self.row = 0;
             self.batch = Some(batch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RowDifference, RowsDifference, diff};
+    use binframe_ir::tables::{CallEdges, CfgEdges};
+    use binframe_ir::{Batch, Table, TableInfo, from_text, integers};
+
+    fn batch(table: &'static TableInfo, text: &str) -> Batch {
+        from_text(table, text).unwrap()
+    }
+
+    /// The difference of two batches that come in parts of so many rows.
+    fn in_parts(old: &Batch, new: &Batch, (old_rows, new_rows): (usize, usize)) -> RowsDifference {
+        let parts = |batch: &Batch, rows: usize| {
+            let starts = (0..batch.rows()).step_by(rows);
+            let parts = starts.map(|start| Ok(batch.slice(start, rows.min(batch.rows() - start))));
+            parts.collect::<Vec<_>>().into_iter()
+        };
+        diff(parts(old, old_rows), parts(new, new_rows), usize::MAX).unwrap()
+    }
+
+    /// A word for every difference: the key, and what became of it.
+    fn words(difference: &RowsDifference) -> Vec<String> {
+        let key = |row: &Batch| integers(row.column(row.info().key[0])).next().flatten().unwrap();
+        let word = |sample: &RowDifference| match sample {
+            RowDifference::Added(row) => format!("+{:#x}", key(row)),
+            RowDifference::Removed(row) => format!("-{:#x}", key(row)),
+            RowDifference::Changed { old, new, columns } => {
+                assert_eq!(key(old), key(new));
+                format!("{:#x} {}", key(old), columns.join(" "))
+            }
+        };
+        difference.samples.iter().map(word).collect()
+    }
+
+    #[test]
+    fn rows_are_matched_by_key_however_they_are_cut() {
+        let old = batch(
+            CallEdges::INFO,
+            "call_address | caller_address | callee_address | kind
+             0x10         | 0x0            | 0x100          | direct
+             0x20         | 0x0            | 0x200          | direct
+             0x30         | 0x0            | -              | indirect
+             0x50         | 0x40           | 0x100          | tail
+             0x60         | 0x40           | 0x100          | tail",
+        );
+        let new = batch(
+            CallEdges::INFO,
+            "call_address | caller_address | callee_address | kind
+             0x08         | 0x0            | 0x100          | direct
+             0x10         | 0x0            | 0x100          | direct
+             0x30         | 0x0            | 0x300          | direct
+             0x50         | 0x40           | 0x100          | tail
+             0x70         | 0x40           | 0x100          | tail",
+        );
+        for cut in (1..7).flat_map(|old| (1..7).map(move |new| (old, new))) {
+            let difference = in_parts(&old, &new, cut);
+            assert_eq!(words(&difference), ["+0x8", "-0x20", "0x30 callee_address kind", "-0x60", "+0x70"]);
+            let RowsDifference { old_rows, new_rows, added, removed, changed, .. } = difference;
+            assert_eq!((old_rows, new_rows, added, removed, changed), (5, 5, 2, 2, 1), "{cut:?}");
+        }
+    }
+
+    /// Part of this key is a name, part may be null.
+    #[test]
+    fn every_column_of_a_key_counts() {
+        let old = batch(
+            CfgEdges::INFO,
+            "source_address | kind        | target_address
+             0x10           | fallthrough | 0x20
+             0x10           | taken       | 0x30
+             0x20           | return      | -",
+        );
+        let new = batch(
+            CfgEdges::INFO,
+            "source_address | kind        | target_address
+             0x10           | fallthrough | 0x20
+             0x10           | taken       | 0x40
+             0x20           | indirect    | -
+             0x20           | return      | -",
+        );
+        for cut in [(1, 1), (2, 3), (3, 4)] {
+            assert_eq!(words(&in_parts(&old, &new, cut)), ["-0x10", "+0x10", "+0x20"]);
+        }
+    }
+
+    #[test]
+    fn samples_end_and_counts_do_not() {
+        let text = |rows: std::ops::Range<u64>| {
+            let lines: Vec<_> = rows.map(|row| row.to_string()).collect();
+            batch(CallEdges::INFO, &format!("call_address\n{}", lines.join("\n")))
+        };
+        let parts = |batch| std::iter::once(Ok(batch));
+        let difference = diff(parts(text(0..10)), parts(text(5..30)), 3).unwrap();
+        assert_eq!(words(&difference), ["-0x0", "-0x1", "-0x2"]);
+        assert_eq!((difference.removed, difference.added, difference.changed), (5, 20, 0));
     }
 }

@@ -73,8 +73,8 @@ fn progress_bar() -> ProgressBar {
 
 fn show(bar: &ProgressBar, files: &[PathBuf], progress: Progress<'_>) {
     let Progress { input, binary, step, done, parts } = progress;
-    let percent = 100 * done / parts.max(1);
-    bar.set_message(format!("{}/{} {binary}: {step} {percent} %", input + 1, files.len()));
+    let percent = if parts > 1 { format!(" {} %", 100 * done / parts) } else { String::new() };
+    bar.set_message(format!("{}/{} {binary}: {step}{percent}", input + 1, files.len()));
     bar.tick();
 }
 

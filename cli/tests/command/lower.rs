@@ -68,6 +68,10 @@ fn one_bad_input_leaves_no_dataset() {
     let stderr = folder.failure(1, &["lower", "loops", "notes.txt", "-o", "all"]);
     assert!(stderr.starts_with("binframe: notes.txt: "), "{stderr}");
     assert_eq!(folder.names(), ["loops", "notes.txt"]);
+    folder.failure(1, &["lower", "loops", "notes.txt", "-o", "deep/down/all"]);
+    assert_eq!(folder.names(), ["loops", "notes.txt"]);
+    folder.text(&["lower", "loops", "-o", "deep/down/all"]);
+    folder.text(&["dump", "functions", "deep/down/all"]);
 }
 
 #[test]
