@@ -4,8 +4,9 @@ use crate::arguments::{DumpArguments, Format};
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::row_writer::RowWriter;
+use binframe::ir::Table;
+use binframe::ir::tables::Functions;
 use binframe::{Filter, Source, address_column, rows_in};
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -16,11 +17,13 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
     let columns = chosen_columns(arguments)?;
     check_usage(arguments)?;
     let source = Source::open(&arguments.source)?;
-    if !source.has_table(arguments.table) {
-        let (path, table) = (arguments.source.display(), arguments.table.name);
-        let stage = arguments.table.stage.name();
-        let message = format!("{path}: has no table {table}; it was lowered without --emit {stage}");
-        return Err(Failure::Failed(message));
+    let by_function = arguments.function.as_ref().map(|_| Functions::INFO);
+    for table in [arguments.table].into_iter().chain(by_function) {
+        if !source.has_table(table) {
+            let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());
+            let message = format!("{path}: has no table {name}; it was lowered without --emit {stage}");
+            return Err(Failure::Failed(message));
+        }
     }
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
@@ -96,12 +99,12 @@ fn selections(arguments: &DumpArguments, source: &Source) -> Result<Vec<Selectio
     let Some(name) = &arguments.function else {
         return Ok(vec![Selection { binary: None, functions: None }]);
     };
-    let mut functions: BTreeMap<String, Vec<Range<u64>>> = BTreeMap::new();
-    for (binary, range) in source.functions_named(name)? {
-        functions.entry(binary).or_default().push(range);
-    }
-    let selection = |(binary, functions)| Selection { binary: Some(binary), functions: Some(functions) };
-    Ok(functions.into_iter().map(selection).collect())
+    let found = source.functions_named(name)?;
+    let selection = |found: &[(String, Range<u64>)]| Selection {
+        binary: Some(found[0].0.clone()),
+        functions: Some(found.iter().map(|(_, range)| range.clone()).collect()),
+    };
+    Ok(found.chunk_by(|one, next| one.0 == next.0).map(selection).collect())
 }
 
 /// The least range that holds all of `ranges`.

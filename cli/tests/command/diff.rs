@@ -1,8 +1,8 @@
 //! `binframe diff`
 
 use crate::{Folder, both};
-use binframe_testsuite::executable::{Options, from_clif, from_clif_with};
-use binframe_testsuite::fixtures::{self, LOOPS_AND_CALLS};
+use binframe_testsuite::executable::{Contents, Options, from_clif, from_clif_with};
+use binframe_testsuite::fixtures::{self, LOOPS_AND_CALLS, STACK_AND_GLOBALS};
 
 /// A folder with the files `old`, which is the fixture, and `new`, in whose text `before` was replaced by `after`.
 fn edited(before: &str, after: &str) -> Folder {
@@ -36,6 +36,29 @@ fn what_moved_is_not_changed() {
     let folder =
         edited("v9 = iadd v2, v8", "v10 = iconst.i64 1234567\n v11 = imul v2, v10\n v9 = iadd v11, v8");
     insta::assert_snapshot!(folder.text(&["diff", "old", "new", "--limit", "3"]));
+}
+
+/// Instructions say how far away a variable is; functions are compared by which one it is.
+#[test]
+fn a_variable_is_itself_wherever_it_lies() {
+    let mut options = Options { data: fixtures::stack_and_globals_data(), ..Options::default() };
+    let counts = |clif: &str, options: &Options| {
+        let (old, new) = (fixtures::stack_and_globals(), from_clif_with(clif, options));
+        let folder = Folder::with(&[("old", &old.bytes), ("new", &new.bytes)]);
+        let text = folder.text(&["diff", "old", "new"]);
+        text.lines().skip(3).take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let other =
+        STACK_AND_GLOBALS.replace("gv0 = symbol colocated %counter", "gv0 = symbol colocated %scratch");
+    let [count, changed] = &counts(&other, &options)[..] else { panic!("one function changed") };
+    assert_eq!(count, "  6 unchanged, 1 changed, 0 added, 0 removed; 0 at another address");
+    assert!(changed.starts_with("  changed  _start  0x401000, "), "{changed}");
+    assert!(changed.ends_with(" bytes, instructions -1 +1"), "{changed}");
+
+    let operations = options.data.iter_mut().find(|object| object.name == "operations").expect("it is there");
+    operations.contents = Contents::Writable(vec![0; 64]);
+    let counts = counts(STACK_AND_GLOBALS, &options);
+    assert_eq!(counts, ["  7 unchanged, 0 changed, 0 added, 0 removed; 0 at another address"]);
 }
 
 #[test]

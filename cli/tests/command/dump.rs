@@ -146,12 +146,13 @@ fn a_function_of_one_input_chooses_no_row_of_another() {
         assert_eq!(rows.len(), alone.len(), "{table}");
         assert!(rows.iter().all(|row| row["binary"] == "stack"), "{table}");
     }
-    // Both have a function of this name.
-    let rows = json(&folder, &["functions", "both", "--function", "_start"]);
-    assert_eq!(
-        rows.iter().map(|row| row["binary"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["loops", "stack"]
-    );
+    // Both have a function of this name; inputs keep their order.
+    folder.text(&["lower", "stack", "loops", "-o", "reversed"]);
+    for (dataset, binaries) in [("both", ["loops", "stack"]), ("reversed", ["stack", "loops"])] {
+        let rows = json(&folder, &["functions", dataset, "--function", "_start"]);
+        let found: Vec<_> = rows.iter().map(|row| row["binary"].as_str().unwrap()).collect();
+        assert_eq!(found, binaries);
+    }
 }
 
 #[test]

@@ -111,7 +111,10 @@ fn a_table_that_was_not_lowered_is_named() {
     let (folder, _) = loops();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
     let stderr = folder.failure(1, &["dump", "functions", "some"]);
-    assert_eq!(stderr, "binframe: some: has no table functions; it was lowered without --emit cfg\n");
+    let expected = "binframe: some: has no table functions; it was lowered without --emit cfg\n";
+    assert_eq!(stderr, expected);
+    let stderr = folder.failure(1, &["dump", "binary_symbols", "some", "--function", "clamp"]);
+    assert_eq!(stderr, expected);
 }
 
 /// As `head` does when it has seen enough.
