@@ -127,6 +127,9 @@ fn bytes_text(bytes: &[u8]) -> String {
 
 /// The text, cut if it is long.
 fn letters_text(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".to_owned();
+    }
     match text.char_indices().nth(LETTERS_SHOWN_MAX) {
         Some((end, _)) => escaped(&text[..end]) + "…",
         None => escaped(text),
