@@ -14,34 +14,42 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
+/// What an instruction does, as numbers that are equal where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Content {
+    exact: u64,
+    /// The same, but for how far a jump goes within its function: an instruction put in between makes it longer.
+    without_distance: u64,
+}
+
 /// The content of every function; functions are in the order of their addresses.
 pub(super) fn fingerprints(
     side: &Side<'_>,
     functions: &[ComparedFunction],
 ) -> Result<Vec<Fingerprint>, Error> {
     let mut fingerprints = vec![Fingerprint::of_bytes(&[]); functions.len()];
-    for_each_instruction(side, functions, None, |function, hash| {
+    for_each_instruction(side, functions, None, |function, content| {
         let so_far = fingerprints[function];
-        fingerprints[function] = Fingerprint::of_all([so_far, Fingerprint(hash.into())]);
+        fingerprints[function] = Fingerprint::of_all([so_far, Fingerprint(content.exact.into())]);
     })?;
     Ok(fingerprints)
 }
 
-/// A number for every instruction of some functions, equal where instructions are.
+/// The instructions of some functions.
 pub(super) fn sequences(
     side: &Side<'_>,
     functions: &[ComparedFunction],
     wanted: &[usize],
-) -> Result<Vec<Vec<u64>>, Error> {
+) -> Result<Vec<Vec<Content>>, Error> {
     let positions: BTreeMap<usize, usize> =
         wanted.iter().enumerate().map(|(position, function)| (*function, position)).collect();
     let mut sequences = vec![Vec::new(); wanted.len()];
     let ranges = wanted.iter().map(|function| &functions[*function].addresses);
     let Some(start) = ranges.clone().map(|range| range.start).min() else { return Ok(sequences) };
     let end = ranges.map(|range| range.end).max().unwrap_or(start);
-    for_each_instruction(side, functions, Some(start..end), |function, hash| {
+    for_each_instruction(side, functions, Some(start..end), |function, content| {
         if let Some(position) = positions.get(&function) {
-            sequences[*position].push(hash);
+            sequences[*position].push(content);
         }
     })?;
     Ok(sequences)
@@ -52,23 +60,23 @@ fn for_each_instruction(
     side: &Side<'_>,
     functions: &[ComparedFunction],
     addresses: Option<Range<u64>>,
-    mut visit: impl FnMut(usize, u64),
+    mut visit: impl FnMut(usize, Content),
 ) -> Result<(), Error> {
     let places = Places::new(side, functions)?;
     let parts = side.parts(Instructions::INFO, addresses)?;
-    let hash = |part: &Part| Ok(hash_instructions(&part.rows()?, functions, &places));
+    let contents = |part: &Part| Ok(contents(&part.rows()?, functions, &places));
     for window in parts.chunks(2 * rayon::current_num_threads()) {
-        let hashes: Vec<_> = window.par_iter().map(hash).collect::<Result<_, Error>>()?;
-        hashes.into_iter().flatten().for_each(|(function, hash)| visit(function, hash));
+        let contents: Vec<_> = window.par_iter().map(contents).collect::<Result<_, Error>>()?;
+        contents.into_iter().flatten().for_each(|(function, content)| visit(function, content));
     }
     Ok(())
 }
 
 /// The function and the content of every instruction of a batch.
-fn hash_instructions(batch: &Batch, functions: &[ComparedFunction], places: &Places) -> Vec<(usize, u64)> {
+fn contents(batch: &Batch, functions: &[ComparedFunction], places: &Places) -> Vec<(usize, Content)> {
     let rows = Rows::<Instructions>::from_batch(batch.clone()).expect("parts are of the table asked for");
     let addresses = batch.column("mem_address");
-    let mut hashes = Vec::with_capacity(rows.len());
+    let mut contents = Vec::with_capacity(rows.len());
     for (instruction, mem_address) in rows.columns().iter().zip(binframe_ir::integers(addresses)) {
         let address = instruction.address;
         let after = functions.partition_point(|function| function.addresses.start <= address);
@@ -78,14 +86,19 @@ fn hash_instructions(batch: &Batch, functions: &[ComparedFunction], places: &Pla
             // An address that does not depend on the instruction's is a constant.
             let is_relative = instruction.mem_base.is_some();
             let address = instruction.target.or(mem_address.filter(|_| is_relative));
-            let hash = match address {
-                None => xxh3_64(instruction.bytes),
-                Some(address) => xxh3_64(&meaning(&instruction, is_relative, &places.of(address, own))),
+            let hash = |place: &Place<'_>| xxh3_64(&meaning(&instruction, is_relative, place));
+            let same = |hash| Content { exact: hash, without_distance: hash };
+            let content = match address.map(|address| places.of(address, own)) {
+                None => same(xxh3_64(instruction.bytes)),
+                Some(place @ Place::Inside(_)) => {
+                    Content { exact: hash(&place), without_distance: hash(&Place::Inside(0)) }
+                }
+                Some(place) => same(hash(&place)),
             };
-            hashes.push((index, hash));
+            contents.push((index, content));
         }
     }
-    hashes
+    contents
 }
 
 /// What an instruction means that refers to a place.
@@ -190,8 +203,23 @@ impl Places {
     }
 }
 
-/// How many elements are to be removed from `old`, and added, to make `new` of it; the fewest, unless they are very many.
-pub(super) fn edits(old: &[u64], new: &[u64]) -> (usize, usize) {
+/// How many instructions are to be removed from `old`, and added, to make `new` of it. Where only the distances of jumps
+/// differ, those jumps count.
+pub(super) fn instructions_changed(old: &[Content], new: &[Content]) -> (usize, usize) {
+    let without_distances = |contents: &[Content]| -> Vec<u64> {
+        contents.iter().map(|content| content.without_distance).collect()
+    };
+    match edits(&without_distances(old), &without_distances(new)) {
+        (0, 0) => {
+            let jumps = old.iter().zip(new).filter(|(old, new)| old.exact != new.exact).count();
+            (jumps, jumps)
+        }
+        edits => edits,
+    }
+}
+
+/// How many elements are to be removed from `old`, and added, to make `new` of it; the fewest, unless they are many.
+fn edits(old: &[u64], new: &[u64]) -> (usize, usize) {
     /// Edits up to which the fewest are looked for; the time grows with their square.
     const EDITS_MAX: usize = 4096;
     let prefix = old.iter().zip(new).take_while(|(old, new)| old == new).count();
@@ -222,7 +250,16 @@ pub(super) fn edits(old: &[u64], new: &[u64]) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::edits;
+    use super::{Content, edits, instructions_changed};
+
+    #[test]
+    fn jumps_that_grow_with_what_is_in_between_are_the_same() {
+        let plain = |hash| Content { exact: hash, without_distance: hash };
+        let jump = |distance: u64| Content { exact: 100 + distance, without_distance: 99 };
+        let old = [plain(1), jump(2), plain(2), plain(3)];
+        assert_eq!(instructions_changed(&old, &[plain(1), jump(3), plain(2), plain(7), plain(3)]), (0, 1));
+        assert_eq!(instructions_changed(&old, &[plain(1), jump(1), plain(2), plain(3)]), (1, 1));
+    }
 
     #[test]
     fn edits_are_the_fewest() {

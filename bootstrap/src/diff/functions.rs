@@ -109,7 +109,7 @@ pub(super) fn diff(
         let new_sequences = content::sequences(new, &new_functions, &counted.1)?;
         let sequences = old_sequences.iter().zip(&new_sequences);
         for (changed, (old_sequence, new_sequence)) in difference.changed.iter_mut().zip(sequences) {
-            changed.instructions = Some(content::edits(old_sequence, new_sequence));
+            changed.instructions = Some(content::instructions_changed(old_sequence, new_sequence));
         }
     }
     Ok(Some(difference))
