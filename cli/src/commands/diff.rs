@@ -20,7 +20,7 @@ use std::process::ExitCode;
 pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     let (old, new) = (Source::open(&arguments.old)?, Source::open(&arguments.new)?);
     let difference = binframe::diff(&old, &new, arguments.limit)?;
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     for binary in &difference.removed {
         writeln!(out, "only in {}: {binary}", arguments.old.display())?;
     }

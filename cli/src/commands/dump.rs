@@ -2,7 +2,7 @@
 
 use crate::arguments::{DumpArguments, Format};
 use crate::failure::Failure;
-use crate::output::{self, Column};
+use crate::output::{self, Column, NewFile};
 use crate::row_writer::RowWriter;
 use binframe::ir::Table;
 use binframe::ir::tables::Functions;
@@ -27,7 +27,10 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
     }
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
-    let out = output::open(arguments.output.as_deref())?;
+    let (out, new_file) = match &arguments.output {
+        Some(path) => NewFile::create(path)?,
+        None => (output::stdout(), None),
+    };
     let mut writer = RowWriter::new(arguments.format, arguments.table, columns, has_binary, out)?;
     let mut rows_left = arguments.limit.unwrap_or(usize::MAX);
     for Selection { binary, functions } in selections {
@@ -48,6 +51,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
         }
     }
     writer.finish()?;
+    new_file.map_or(Ok(()), NewFile::publish)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         );
         return Err(Failure::Failed(message));
     }
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     for (position, binary) in
         source.binaries().iter().filter(|binary| traced.iter().any(|rows| rows.0 == **binary)).enumerate()
     {

@@ -72,6 +72,26 @@ fn parquet_holds_what_json_says() {
     assert_eq!(addresses, rows.iter().map(|row| number(row, "address")).collect::<Vec<_>>());
 }
 
+/// Even the executable that is read.
+#[test]
+fn a_file_is_replaced_at_the_end() {
+    let (folder, _) = loops();
+    let expected = folder.text(&["dump", "instructions", "loops", "--format", "csv"]);
+    folder.text(&["dump", "instructions", "loops", "--format", "csv", "--output", "loops"]);
+    assert_eq!(std::fs::read_to_string(folder.path().join("loops")).expect("it is there"), expected);
+    assert_eq!(folder.names(), ["loops"]);
+    let stderr = folder.failure(1, &["dump", "functions", "loops", "--output", "out.csv"]);
+    assert!(stderr.starts_with("binframe: loops: "), "{stderr}");
+    assert_eq!(folder.names(), ["loops"]);
+}
+
+#[test]
+fn a_device_is_written_to() {
+    let (folder, _) = loops();
+    let text = folder.text(&["dump", "functions", "loops", "--output", "/dev/stdout"]);
+    assert_eq!(text, folder.text(&["dump", "functions", "loops"]));
+}
+
 #[test]
 fn a_row_of_a_dataset_is_the_row_of_its_file_and_its_name() {
     let folder = both();
