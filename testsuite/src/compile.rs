@@ -131,16 +131,20 @@ fn relocations(compiled: &CompiledCode) -> Vec<Relocation> {
 
 /// The compiler's blocks and edges, as a reader of the machine code can see them.
 ///
-/// Two corrections. The compiler lets the entry block begin after the prologue: here it begins with the function. And it keeps two blocks apart when the jump
-/// between them was left out because one follows the other: where nothing else separates them, they are one block here.
+/// Three corrections. The compiler lets the entry block begin after the prologue: here it begins with the function. It still
+/// lists a last block of which nothing is left, because every jump to it went on to somewhere else: here it is none. And it
+/// keeps two blocks apart when the jump between them was left out because one follows the other: where nothing else separates
+/// them, they are one block here.
 fn blocks(compiled: &CompiledCode) -> (Vec<u64>, Vec<(u64, u64)>) {
     let entry = compiled.bb_starts[0];
     let from_entry = |offset: u32| if offset == entry { 0 } else { offset as u64 };
+    let end = compiled.code_buffer().len() as u64;
     let mut starts: Vec<u64> = compiled.bb_starts.iter().copied().map(from_entry).collect();
+    starts.retain(|start| *start < end);
     starts.sort_unstable();
     starts.dedup();
-    let mut edges: Vec<(u64, u64)> =
-        compiled.bb_edges.iter().map(|&(from, to)| (from_entry(from), from_entry(to))).collect();
+    let edges = compiled.bb_edges.iter().map(|&(from, to)| (from_entry(from), from_entry(to)));
+    let mut edges: Vec<(u64, u64)> = edges.filter(|(from, _)| *from < end).collect();
     edges.sort_unstable();
     edges.dedup();
 

@@ -6,9 +6,12 @@
 //!   same bytes on every machine, and keeps what the compiler knew: functions, blocks, edges, calls ([`FunctionTruth`](executable::FunctionTruth)).
 //! - [`random`]: CLIF modules drawn from a seed, for property tests over hundreds of shapes.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
+//!
+//! [`lowering`] lowers them, in memory or into a dataset.
 
 pub mod executable;
 pub mod fixtures;
+pub mod lowering;
 pub mod programs;
 pub mod random;
 

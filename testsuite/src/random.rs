@@ -195,10 +195,11 @@ impl<'a> Function<'a> {
         }
         let slot = random.below(self.slot_words.len());
         let offset = random.below(self.slot_words[slot]) * 8;
+        let address = self.define(&format!("stack_addr.i64 ss{slot}"));
         if random.chance(50) {
-            self.line(&format!("stack_store v{stored}, ss{slot}+{offset}"));
+            self.line(&format!("store.i64 v{stored}, v{address}+{offset}"));
         } else {
-            values.push(self.define(&format!("stack_load.i64 ss{slot}+{offset}")));
+            values.push(self.define(&format!("load.i64 v{address}+{offset}")));
         }
     }
 

@@ -9,6 +9,7 @@ mod declaration;
 use declaration::{Column, Declaration, Derived};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 
 /// Declares a table from the struct of one of its rows.
 ///
@@ -75,7 +76,7 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
 
 fn expand_column_info(column: &Column) -> TokenStream {
     let Column { name, doc, cell, .. } = column;
-    let name = name.to_string();
+    let name = column_name(name);
     let unit = option(column.unit.as_ref().map(|unit| quote!(#unit)));
     let references = option(column.references.as_ref().map(|(table, column)| quote!((#table, #column))));
     let range = option(column.range.as_ref().map(|(from, to)| quote!((#from, #to))));
@@ -101,8 +102,8 @@ fn expand_column_info(column: &Column) -> TokenStream {
 
 fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
     let Derived { name, doc, cell, dependencies, body } = derived;
-    let name = name.to_string();
-    let dependency_names = dependencies.iter().map(ToString::to_string);
+    let name = column_name(name);
+    let dependency_names: Vec<_> = dependencies.iter().map(column_name).collect();
     let cells: Vec<_> = dependencies.iter().map(|dependency| declaration.cell(dependency)).collect();
     quote! {
         ::binframe_ir::DerivedInfo {
@@ -111,7 +112,7 @@ fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
             data_type: <#cell as ::binframe_ir::Cell>::data_type,
             dependencies: &[#(#dependency_names),*],
             compute: |batch| {
-                #(let #dependencies = <#cells as ::binframe_ir::Cell>::view(batch.column(stringify!(#dependencies)));)*
+                #(let #dependencies = <#cells as ::binframe_ir::Cell>::view(batch.column(#dependency_names));)*
                 let mut values = <#cell as ::binframe_ir::Cell>::Builder::default();
                 for row in 0..batch.rows() {
                     #(let #dependencies = <#cells as ::binframe_ir::Cell>::get(#dependencies, row);)*
@@ -179,6 +180,7 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
     let (table, _, columns) = declaration.names();
     let lifetime = declaration.lifetime();
     let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
+    let column_names: Vec<_> = names.iter().map(|name| column_name(name)).collect();
     let cells: Vec<_> = declaration.columns.iter().map(|column| &column.cell).collect();
     let docs: Vec<_> = declaration.columns.iter().map(|column| &column.doc).collect();
     let doc = format!("Typed views of the columns of [`{table}`]; nothing is copied.");
@@ -194,7 +196,7 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
             fn new(batch: &'a ::binframe_ir::Batch) -> Self {
                 Self {
                     rows: batch.rows(),
-                    #(#names: <#cells as ::binframe_ir::Cell>::view(batch.column(stringify!(#names))),)*
+                    #(#names: <#cells as ::binframe_ir::Cell>::view(batch.column(#column_names)),)*
                 }
             }
 
@@ -230,6 +232,11 @@ fn option(value: Option<TokenStream>) -> TokenStream {
         Some(value) => quote!(Some(#value)),
         None => quote!(None),
     }
+}
+
+/// The column of a field: a field that needs to be written `r#type` is the column `type`.
+fn column_name(field: &proc_macro2::Ident) -> String {
+    field.unraw().to_string()
 }
 
 /// `basic_blocks` → `BasicBlocks`.

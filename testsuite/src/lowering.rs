@@ -1,0 +1,103 @@
+//! `(executable) -> tables`, in the two ways in which binframe is used: in memory, and into a dataset on disk.
+
+use binframe::ir::parquet::TableReader;
+use binframe::ir::tables::{Diagnostics, Instructions, MemoryAccesses};
+use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
+use binframe::passes::{self, Lowered, instructions, memory};
+use binframe::{Dataset, Error, Request};
+use bytes::Bytes;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// All tables of one executable, in memory.
+pub struct Tables {
+    /// The tables that the passes hold.
+    pub lowered: Lowered,
+    /// Every instruction.
+    pub instructions: Rows<Instructions>,
+    /// Every memory access.
+    pub memory_accesses: Rows<MemoryAccesses>,
+}
+
+impl Tables {
+    /// The diagnostics of all stages, in the order of the stages.
+    pub fn diagnostics(&self) -> [&Rows<Diagnostics>; 4] {
+        let Lowered { sections, instructions, cfg, memory, .. } = &self.lowered;
+        [&sections.diagnostics, &instructions.diagnostics, &cfg.diagnostics, &memory.diagnostics]
+    }
+}
+
+/// Lowers an executable in memory. Panics if it is not supported.
+pub fn tables(bytes: &Bytes) -> Tables {
+    let lowered = passes::lower(bytes).unwrap_or_else(|error| panic!("{error}"));
+    let ranges = lowered.instructions.partitions(&lowered.code).into_iter();
+    let instructions = ranges.map(|range| instructions::decode(&lowered.code, &lowered.instructions, range));
+    let runs = memory::partitions(&lowered.cfg).into_iter();
+    let accesses = runs.map(|run| memory::accesses(&lowered.code, &lowered.cfg, run));
+    Tables { instructions: concat(instructions), memory_accesses: concat(accesses), lowered }
+}
+
+/// Runs `work` with as many threads as given.
+pub fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.expect("the system has threads").install(work)
+}
+
+/// A dataset in a temporary folder, which goes with it.
+pub struct Written {
+    folder: TempDir,
+}
+
+impl Written {
+    /// Lowers an executable through all stages. Its path will be recorded as `name`'s in a temporary folder.
+    pub fn of_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let input = folder.path().join(name);
+        fs::write(&input, bytes).expect("the temporary folder is writable");
+        let written = Self { folder };
+        lower_into(&input, &written.path(), &Stage::PIPELINE)?;
+        Ok(written)
+    }
+
+    /// Lowers a file through all stages.
+    pub fn of_file(input: &Path) -> Result<Self, Error> {
+        let written = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        lower_into(input, &written.path(), &Stage::PIPELINE)?;
+        Ok(written)
+    }
+
+    /// The dataset's directory.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("dataset")
+    }
+
+    /// Every row of a table, read from its files.
+    pub fn table(&self, info: &'static TableInfo) -> Batch {
+        let dataset = Dataset::open(&self.path()).expect("a dataset was written");
+        let mut batches = Vec::new();
+        for path in dataset.parts(info) {
+            let bytes = Bytes::from(fs::read(&path).expect("the manifest names files that exist"));
+            let reader = TableReader::open(info, bytes).expect("a file of the table");
+            batches.extend((0..reader.row_groups()).map(|index| reader.read(index).expect("it was written")));
+        }
+        match batches.is_empty() {
+            true => binframe::ir::from_text(info, info.columns[0].name).expect("no rows"),
+            false => Batch::concat(&batches),
+        }
+    }
+}
+
+/// Lowers a file into a dataset, and checks that every row is what its table declares.
+pub fn lower_into(input: &Path, output: &Path, stages: &[Stage]) -> Result<(), Error> {
+    let inputs = [input.to_owned()];
+    binframe::lower(&Request { inputs: &inputs, output, stages, verify: true }, &|_| {}).map(drop)
+}
+
+fn concat<T: Table>(parts: impl Iterator<Item = Rows<T>>) -> Rows<T> {
+    let batches: Vec<_> = parts.map(|rows| rows.batch().clone()).collect();
+    match batches.is_empty() {
+        true => Rows::default(),
+        false => Rows::from_batch(Batch::concat(&batches)).expect("batches of one table"),
+    }
+}
