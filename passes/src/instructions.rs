@@ -240,7 +240,7 @@ impl Piece {
         let corrected = std::mem::replace(&mut self.starts, speculative);
         self.starts.clear_below(joined - start);
         corrected.iter_in(0..joined - start).for_each(|position| self.starts.insert(position));
-        self.branches.append(branches.from_position(joined));
+        self.branches.append(branches.split_off(joined));
     }
 }
 
@@ -268,13 +268,15 @@ impl Branches {
         self.targets.append(&mut other.targets);
     }
 
-    fn from_position(mut self, position: usize) -> Self {
+    /// The rows at and after a position.
+    fn split_off(mut self, position: usize) -> Self {
         let row = self.first_at(position);
-        self.positions.drain(..row);
-        self.sizes.drain(..row);
-        self.flows.drain(..row);
-        self.targets.drain(..row);
-        self
+        Self {
+            positions: self.positions.split_off(row),
+            sizes: self.sizes.split_off(row),
+            flows: self.flows.split_off(row),
+            targets: self.targets.split_off(row),
+        }
     }
 
     /// The first row at or after a position.

@@ -122,7 +122,9 @@ fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -
         Some(nulls) => nulls.valid_indices().map(|row| all[row].as_usize() as u16).collect(),
     };
     let mut is_used = vec![false; limit];
-    rows.iter().for_each(|value| is_used[*value as usize] = true);
+    for value in &rows {
+        is_used[*value as usize] = true;
+    }
     let values: Vec<_> = (0..limit).filter(|value| is_used[*value]).map(|value| value as u16).collect();
     let mut positions = vec![0; limit];
     (0..).zip(&values).for_each(|(position, value)| positions[*value as usize] = position);

@@ -38,7 +38,9 @@ pub(super) fn split(
     };
     let splitters = extents.par_chunks(extents.len().div_ceil(tasks).max(1)).map(|chunk| {
         let mut splitter = Splitter::new(code, instructions, extents, &leaders);
-        chunk.iter().for_each(|extent| splitter.split(extent));
+        for extent in chunk {
+            splitter.split(extent);
+        }
         splitter.finish()
     });
     let parts: Vec<_> = splitters.collect();

@@ -163,11 +163,9 @@ fn string_base(kind: OpKind) -> Register {
         OpKind::MemorySegSI => Register::SI,
         OpKind::MemorySegESI => Register::ESI,
         OpKind::MemorySegRSI => Register::RSI,
-        OpKind::MemorySegDI => Register::DI,
-        OpKind::MemorySegEDI => Register::EDI,
+        OpKind::MemorySegDI | OpKind::MemoryESDI => Register::DI,
+        OpKind::MemorySegEDI | OpKind::MemoryESEDI => Register::EDI,
         OpKind::MemorySegRDI | OpKind::MemoryESRDI => Register::RDI,
-        OpKind::MemoryESDI => Register::DI,
-        OpKind::MemoryESEDI => Register::EDI,
         _ => Register::None,
     }
 }
