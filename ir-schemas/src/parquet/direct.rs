@@ -2,12 +2,16 @@
 //!
 //! The Parquet library looks up the value of every row in a hash table of its own. A dictionary array has the codes already,
 //! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page.
-//! Booleans and the null bitmap are written bit for bit. On the columns of `instructions` this takes a tenth of the time.
+//! Booleans and the null bitmap are written bit for bit, 64-bit integers as packed differences. On the columns of
+//! `instructions` this takes a fraction of the time.
 //!
 //! Sources: Parquet format, "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::ZSTD_LEVEL;
-use arrow_array::types::{ArrowDictionaryKeyType, Int32Type, UInt8Type, UInt16Type, UInt32Type};
+use super::differences::{packed_differences, push_bits, push_varint};
+use arrow_array::types::{
+    ArrowDictionaryKeyType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, cast::AsArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer};
 use arrow_schema::DataType;
@@ -49,6 +53,8 @@ pub(super) fn encode_directly(
         DataType::UInt8 => integers::<UInt8Type>(array, 1 << 8),
         DataType::UInt16 => integers::<UInt16Type>(array, 1 << 16),
         DataType::UInt32 => integers::<UInt32Type>(array, 1 << 16),
+        DataType::UInt64 => Some(differences::<UInt64Type>(array)),
+        DataType::Int64 => Some(differences::<Int64Type>(array)),
         DataType::Boolean if array.null_count() == 0 => Some(booleans(array)),
         _ => None,
     };
@@ -56,15 +62,14 @@ pub(super) fn encode_directly(
 }
 
 /// A column's values, less the nulls.
-#[derive(Default)]
 struct Values {
-    /// The values that rows have, in the dictionary page's encoding (`PLAIN`).
+    /// The values that rows have, in the dictionary page's encoding (`PLAIN`); none without a dictionary.
     dictionary: Vec<u8>,
     dictionary_count: usize,
-    /// Every row's, in the data page's encoding: `RLE_DICTIONARY`, or `PLAIN` without a dictionary.
+    /// Every row's value.
     rows: Vec<u8>,
-    /// The only value, when it is a name.
-    only_name: Option<String>,
+    encoding: Encoding,
+    statistics: Option<Statistics>,
 }
 
 /// Which of the values below a limit rows have.
@@ -86,28 +91,59 @@ fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values {
         dictionary.extend_from_slice(&(name.len() as u32).to_le_bytes());
         dictionary.extend_from_slice(name.as_bytes());
     }
-    let only_name = match used.values.as_slice() {
-        [code] => Some(names.value(*code as usize).to_owned()),
+    let statistics = match used.values.as_slice() {
+        [code] if array.null_count() == 0 => {
+            let name = Some(ByteArray::from(names.value(*code as usize)));
+            Some(Statistics::byte_array(name.clone(), name, None, Some(0), false))
+        }
         _ => None,
     };
-    Values { dictionary, dictionary_count: used.values.len(), rows: codes(&used), only_name }
+    Values::coded(&used, dictionary, statistics)
 }
 
 fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, limit: usize) -> Option<Values> {
     let used = used_values(array.as_primitive::<T>(), limit)?;
     let dictionary = used.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
-    let dictionary_count = used.values.len();
-    (dictionary_count <= INTEGERS_MAX).then(|| Values {
-        dictionary,
-        dictionary_count,
-        rows: codes(&used),
-        only_name: None,
-    })
+    (used.values.len() <= INTEGERS_MAX).then(|| Values::coded(&used, dictionary, None))
 }
 
 fn booleans(array: &ArrayRef) -> Values {
     let rows = array.as_boolean().values().sliced()[..array.len().div_ceil(8)].to_vec();
-    Values { rows, ..Values::default() }
+    Values { dictionary: Vec::new(), dictionary_count: 0, rows, encoding: Encoding::PLAIN, statistics: None }
+}
+
+/// The least and the greatest value are those of unsigned integers, which are addresses for the most part.
+fn differences<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values
+where
+    T::Native: Into<i128>,
+{
+    let array = array.as_primitive::<T>();
+    let wrap = |value: T::Native| Into::<i128>::into(value) as u64;
+    let all = array.values().iter().map(|value| wrap(*value));
+    let values: Vec<u64> = match array.nulls() {
+        None => all.collect(),
+        Some(nulls) => nulls.valid_indices().map(|row| wrap(array.values()[row])).collect(),
+    };
+    let bound = |value: Option<&u64>| value.map(|value| value.cast_signed());
+    let (least, greatest) = (bound(values.iter().min()), bound(values.iter().max()));
+    let nulls = Some(array.null_count() as u64);
+    let is_unsigned = T::DATA_TYPE == DataType::UInt64;
+    Values {
+        dictionary: Vec::new(),
+        dictionary_count: 0,
+        rows: packed_differences(&values),
+        encoding: Encoding::DELTA_BINARY_PACKED,
+        statistics: is_unsigned.then(|| Statistics::int64(least, greatest, None, nulls, false)),
+    }
+}
+
+impl Values {
+    /// Values that stand in a dictionary.
+    fn coded(used: &Used, dictionary: Vec<u8>, statistics: Option<Statistics>) -> Self {
+        let dictionary_count = used.values.len();
+        let encoding = if dictionary_count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
+        Self { dictionary, dictionary_count, rows: codes(used), encoding, statistics }
+    }
 }
 
 /// The values that rows have; none when one is not below the limit.
@@ -158,7 +194,7 @@ fn encode(
     let page = |buf| Page::DataPage {
         buf,
         num_values: array.len() as u32,
-        encoding: if count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY },
+        encoding: values.encoding,
         def_level_encoding: Encoding::RLE,
         rep_level_encoding: Encoding::RLE,
         statistics: None,
@@ -167,16 +203,15 @@ fn encode(
 
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
-        .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
+        .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, values.encoding])
         .set_compression(Compression::ZSTD(level))
         .set_num_values(array.len() as i64)
         .set_total_compressed_size(sizes.compressed as i64)
         .set_total_uncompressed_size(sizes.uncompressed as i64)
         .set_dictionary_page_offset((count > 0).then_some(0))
         .set_data_page_offset(data_page_offset as i64);
-    if let (Some(only), 0) = (&values.only_name, array.null_count()) {
-        let name = Some(ByteArray::from(only.as_str()));
-        metadata = metadata.set_statistics(Statistics::byte_array(name.clone(), name, None, Some(0), false));
+    if let Some(statistics) = &values.statistics {
+        metadata = metadata.set_statistics(statistics.clone());
     }
     let close = ColumnCloseResult {
         bytes_written: sizes.compressed as u64,
@@ -222,19 +257,8 @@ fn codes(used: &Used) -> Vec<u8> {
     let groups = used.rows.len().div_ceil(8);
     push_varint(&mut out, (groups as u64) << 1 | 1);
     out.reserve(groups * width as usize);
-    let (mut bits, mut count) = (0_u64, 0);
     let codes = used.rows.iter().map(|value| u64::from(used.positions[*value as usize]));
-    for code in codes.chain(std::iter::repeat_n(0, groups * 8 - used.rows.len())) {
-        bits |= code << count;
-        count += width;
-        if count >= 32 {
-            out.extend_from_slice(&(bits as u32).to_le_bytes());
-            bits >>= 32;
-            count -= 32;
-        }
-    }
-    // Whole groups end on a byte.
-    out.extend_from_slice(&bits.to_le_bytes()[..(count / 8) as usize]);
+    push_bits(&mut out, codes.chain(std::iter::repeat_n(0, groups * 8 - used.rows.len())), width);
     out
 }
 
@@ -242,14 +266,6 @@ fn codes(used: &Used) -> Vec<u8> {
 fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
     push_varint(out, (count as u64) << 1);
     out.push(value);
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// Sizes of the pages so far, headers included.

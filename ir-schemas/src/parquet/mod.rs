@@ -3,6 +3,7 @@
 //! A file holds rows of one table and one more column at the end, `binary`: the input that a row belongs to. Every row
 //! group belongs to one input.
 
+mod differences;
 mod direct;
 mod reader;
 mod writer;
