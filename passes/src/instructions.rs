@@ -160,7 +160,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
     let mut pieces: Vec<Piece> = pieces.collect();
     for index in 1..pieces.len() {
         let from = pieces[index - 1].end;
-        pieces[index].join(region, anchors, from, (pieces_end(index, piece_size)).min(length));
+        pieces[index].join(region, anchors, from, ((index + 1) * piece_size).min(length));
     }
     let mut branches = Branches::with_capacity(pieces.iter().map(|piece| piece.branches.flows.len()).sum());
     let mut starts = Vec::with_capacity(pieces.len());
@@ -169,10 +169,6 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         starts.push(piece.starts);
     }
     RegionInstructions { starts: Bitmap::concat(starts), branches }
-}
-
-fn pieces_end(index: usize, piece_size: usize) -> usize {
-    (index + 1).saturating_mul(piece_size)
 }
 
 /// The instructions that begin in a part of a region.

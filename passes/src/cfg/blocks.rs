@@ -54,12 +54,11 @@ pub(super) fn split(
         }
     }
     let (tables, _): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Tables {
-        functions: concat(&tables, |tables| &tables.functions),
-        basic_blocks: concat(&tables, |tables| &tables.basic_blocks),
-        cfg_edges: concat(&tables, |tables| &tables.cfg_edges),
-        call_edges: concat(&tables, |tables| &tables.call_edges),
-    }
+    let ((functions, basic_blocks), (cfg_edges, call_edges)) = rayon::join(
+        || (concat(&tables, |tables| &tables.functions), concat(&tables, |tables| &tables.basic_blocks)),
+        || (concat(&tables, |tables| &tables.cfg_edges), concat(&tables, |tables| &tables.call_edges)),
+    );
+    Tables { functions, basic_blocks, cfg_edges, call_edges }
 }
 
 fn concat<T: Table>(tables: &[Tables], select: impl Fn(&Tables) -> &Rows<T>) -> Rows<T> {

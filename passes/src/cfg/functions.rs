@@ -4,6 +4,7 @@ use crate::code::{Code, CodeRegion};
 use crate::instructions::{InstructionsIr, RegionInstructions};
 use crate::isa::x86::is_padding;
 use binframe_ir::tables::{Confidence, Flow, FunctionEvidence};
+use rayon::slice::ParallelSliceMut;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The range of a function.
@@ -76,7 +77,7 @@ fn starts(code: &Code, instructions: &InstructionsIr) -> Vec<Start> {
         let calls = (0..branches.flows.len()).filter(|row| branches.flows[*row] == Flow::Call);
         called.extend(calls.map(|row| branches.targets[row]));
     }
-    called.sort_unstable();
+    called.par_sort_unstable();
     called.dedup();
     for (region, position) in called.into_iter().filter_map(|target| code.locate(target)) {
         if !instructions.regions[region].starts.contains(position) {

@@ -22,6 +22,7 @@ use crate::diagnostics::Collector;
 use crate::instructions::InstructionsIr;
 use binframe_ir::tables::{BasicBlocks, CallEdges, CfgEdges, DiagnosticPass, Diagnostics, Functions};
 use binframe_ir::{Batch, Fingerprint, Rows};
+use rayon::prelude::*;
 
 /// The tables of the stage.
 #[derive(Debug, Clone)]
@@ -58,6 +59,7 @@ impl CfgIr {
             self.call_edges.batch(),
             self.diagnostics.batch(),
         ];
-        Fingerprint::of_all(batches.map(Batch::fingerprint))
+        let fingerprints: Vec<_> = batches.into_par_iter().map(Batch::fingerprint).collect();
+        Fingerprint::of_all(fingerprints)
     }
 }

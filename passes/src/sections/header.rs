@@ -10,7 +10,6 @@ use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// A file that cannot be lowered.
@@ -106,7 +105,7 @@ pub(super) fn read(file: &Bytes) -> Result<Elf<'_>, Unsupported> {
 }
 
 /// `binary_headers`.
-pub(super) fn table(elf: &Elf<'_>, diagnostics: &mut Collector) -> Rows<BinaryHeaders> {
+pub(super) fn table(elf: &Elf<'_>, sha256: &[u8], diagnostics: &mut Collector) -> Rows<BinaryHeaders> {
     let entry = elf.header.e_entry(ENDIAN);
     let build_id = build_id(elf, diagnostics).map(hexadecimal);
     let interpreter = interpreter(elf);
@@ -126,7 +125,7 @@ pub(super) fn table(elf: &Elf<'_>, diagnostics: &mut Collector) -> Rows<BinaryHe
         build_id: build_id.as_deref(),
         interpreter: interpreter.as_deref(),
         file_size: elf.file.len() as u64,
-        sha256: &hexadecimal(&Sha256::digest(elf.file)),
+        sha256: &hexadecimal(sha256),
     });
     rows.finish()
 }

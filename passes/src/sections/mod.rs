@@ -28,6 +28,7 @@ use binframe_ir::{Fingerprint, Rows};
 use bytes::Bytes;
 use object::Endianness;
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
+use sha2::{Digest, Sha256};
 
 /// The tables of the stage.
 #[derive(Debug, Clone)]
@@ -66,9 +67,12 @@ pub fn run(file: &Bytes) -> Result<SectionsIr, Unsupported> {
         true => section_table::from_segments(&elf, &mut diagnostics),
         false => section_table::table(&elf, &mut diagnostics),
     };
-    let symbols = symbols::table(&elf, &sections, &mut diagnostics);
-    let unwind_entries = unwind::table(&sections, &mut diagnostics);
-    let headers = header::table(&elf, &mut diagnostics);
+    let (symbols, (unwind, sha256)) = rayon::join(
+        || symbols::table(&elf, &sections, &mut diagnostics),
+        || rayon::join(|| unwind::read(&sections), || Sha256::digest(file)),
+    );
+    let unwind_entries = unwind::table(unwind, &mut diagnostics);
+    let headers = header::table(&elf, &sha256, &mut diagnostics);
     Ok(SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() })
 }
 

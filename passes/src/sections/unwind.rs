@@ -13,17 +13,29 @@ use gimli::{
 
 type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
-pub(super) fn table(sections: &Rows<BinarySections>, diagnostics: &mut Collector) -> Rows<UnwindEntries> {
-    let mut entries = Vec::new();
+/// The entries as they stand in `.eh_frame`, and the address of the section and the error when not all can be read.
+pub(super) struct Entries {
+    rows: Vec<UnwindEntry>,
+    broken: Option<(u64, gimli::Error)>,
+}
+
+pub(super) fn read(sections: &Rows<BinarySections>) -> Entries {
+    let mut entries = Entries { rows: Vec::new(), broken: None };
     let columns = sections.columns();
     let mut eh_frames =
         columns.iter().filter(|section| section.section_name == ".eh_frame" && section.is_readable);
-    if let Some(section) = eh_frames.next()
-        && let Err(error) = read_eh_frame(section.content, section.address, &mut entries)
-    {
+    if let Some(section) = eh_frames.next() {
+        let read = read_eh_frame(section.content, section.address, &mut entries.rows);
+        entries.broken = read.err().map(|error| (section.address, error));
+    }
+    entries
+}
+
+pub(super) fn table(entries: Entries, diagnostics: &mut Collector) -> Rows<UnwindEntries> {
+    let Entries { rows: mut entries, broken } = entries;
+    if let Some((address, error)) = broken {
         let message = format!("the unwind entries after the first {} cannot be read: {error}", entries.len());
-        let code = DiagnosticCode::BrokenUnwind;
-        diagnostics.report(Severity::Error, code, Place::Address(section.address), &message);
+        diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, Place::Address(address), &message);
     }
     entries.sort_by_key(|entry| (entry.address, entry.entry_offset));
     entries.dedup_by(|entry, kept| {
