@@ -169,7 +169,8 @@ fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u
             address: section.address,
             section_index: section.section_index,
             is_plt: section.kind == SectionKind::Plt,
-            bytes: file.slice(section.file_offset as usize..section.file_offset as usize + section.content.len()),
+            bytes: file
+                .slice(section.file_offset as usize..section.file_offset as usize + section.content.len()),
         })
         .collect();
     regions.sort_by_key(|region| (region.address, region.section_index));

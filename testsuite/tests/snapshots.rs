@@ -70,9 +70,9 @@ fn shown(batch: &Batch) -> String {
 #[test]
 fn every_snapshot_belongs_to_a_table() {
     let fixtures = ["loops_and_calls", "stack_and_globals"];
-    let expected = fixtures.iter().flat_map(|fixture| {
-        TABLES.iter().map(move |table| format!("{fixture}-{}.snap", table.name))
-    });
+    let expected = fixtures
+        .iter()
+        .flat_map(|fixture| TABLES.iter().map(move |table| format!("{fixture}-{}.snap", table.name)));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let names = fs::read_dir(folder).expect("the folder of snapshots").map(|entry| {
         entry.expect("the folder of snapshots").file_name().into_string().expect("names are UTF-8")
