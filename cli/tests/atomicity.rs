@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const BINFRAME: &str = env!("CARGO_BIN_EXE_binframe");
 
 /// Time in which a run gets to the moment at which it is killed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Moments of a run, by the file of the dataset in the making that has bytes by then.
 const MOMENTS: [&str; 4] = [

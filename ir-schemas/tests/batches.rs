@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 fn functions() -> Batch {
     from_text(Functions::INFO, "address | size | name\n0x10 | 6 | \"a\"\n0x20 | 7 | -\n0x30 | 8 | \"c\"\n")
-        .unwrap()
+        .expect("rows of the table")
 }
 
 fn numbers(array: &ArrayRef) -> &[u64] {

@@ -15,12 +15,12 @@ use std::sync::Arc;
 fn blocks() -> Batch {
     let text = "address | size | function_address | instruction_count | terminator\n\
                 0x10 | 6 | 0x10 | 2 | call\n0xfffffffffffffff0 | 1 | 0x10 | 1 | ret\n";
-    from_text(BasicBlocks::INFO, text).unwrap()
+    from_text(BasicBlocks::INFO, text).expect("the fixed rows are sound")
 }
 
 /// The fields and arrays of a file of [`blocks`].
 fn columns() -> Vec<(Field, ArrayRef)> {
-    let batch = blocks().to_record_batch().unwrap();
+    let batch = blocks().to_record_batch().expect("the fixed rows are sound");
     let names: DictionaryArray<Int32Type> = vec!["input"; batch.num_rows()].into_iter().collect();
     let arrays = batch.columns().iter().cloned().chain([Arc::new(names) as ArrayRef]);
     file_schema(BasicBlocks::INFO).fields().iter().map(|field| Field::clone(field)).zip(arrays).collect()
@@ -29,10 +29,12 @@ fn columns() -> Vec<(Field, ArrayRef)> {
 /// A file of any columns, opened as one of `basic_blocks`.
 fn open(columns: Vec<(Field, ArrayRef)>) -> Result<TableReader<Bytes>, ReadError> {
     let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    TableReader::open(BasicBlocks::INFO, Bytes::from(writer.into_inner().unwrap()))
+    let batch =
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("the fixed rows are sound");
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("the fixed rows are sound");
+    writer.write(&batch).expect("the fixed rows are sound");
+    TableReader::open(BasicBlocks::INFO, Bytes::from(writer.into_inner().expect("the fixed rows are sound")))
 }
 
 fn differences(columns: Vec<(Field, ArrayRef)>) -> Vec<String> {
@@ -44,7 +46,7 @@ fn differences(columns: Vec<(Field, ArrayRef)>) -> Vec<String> {
 }
 
 fn position(columns: &[(Field, ArrayRef)], name: &str) -> usize {
-    columns.iter().position(|(field, _)| field.name() == name).unwrap()
+    columns.iter().position(|(field, _)| field.name() == name).expect("the column is there")
 }
 
 #[test]
@@ -119,12 +121,12 @@ fn a_file_cut_short_is_an_error_and_never_a_panic() {
 }
 
 fn written(parts: &[(Batch, &str)]) -> Bytes {
-    let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new()).unwrap();
+    let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new()).expect("memory does not fail");
     for (batch, binary) in parts {
-        let rows = writer.encoder().encode(batch, binary).unwrap();
-        writer.append(rows).unwrap();
+        let rows = writer.encoder().encode(batch, binary).expect("memory does not fail");
+        writer.append(rows).expect("memory does not fail");
     }
-    writer.finish().unwrap().into()
+    writer.finish().expect("memory does not fail").into()
 }
 
 #[test]

@@ -41,10 +41,10 @@ fn array(column: &'static ColumnInfo, rows: usize) -> BoxedStrategy<ArrayRef> {
         (DataType::Utf8, _) => cells(column, rows, text(), StringArray::from),
         (DataType::Binary, _) => {
             let bytes = prop_oneof![Just(Vec::new()), vec(any::<u8>(), 1..40)].boxed();
-            cells(column, rows, bytes, |cells| BinaryArray::from_iter(cells))
+            cells(column, rows, bytes, BinaryArray::from_iter)
         }
         (DataType::Dictionary(_, _), Some(names)) => {
-            cells(column, rows, select(names).boxed(), |cells| StringArray::from(cells))
+            cells(column, rows, select(names).boxed(), StringArray::from)
         }
         (DataType::Dictionary(_, _), None) => cells(column, rows, "[a-z0-9_()]{1,12}".boxed(), |cells| {
             cells.iter().map(Option::as_deref).collect::<DictionaryArray<UInt16Type>>()
@@ -61,10 +61,8 @@ fn cells<V: Clone + std::fmt::Debug + 'static, A: arrow_array::Array + 'static>(
     values: BoxedStrategy<V>,
     array: impl Fn(Vec<Option<V>>) -> A + 'static,
 ) -> BoxedStrategy<ArrayRef> {
-    let cell = match column.nullable {
-        true => proptest::option::of(values).boxed(),
-        false => values.prop_map(Some).boxed(),
-    };
+    let cell =
+        if column.nullable { proptest::option::of(values).boxed() } else { values.prop_map(Some).boxed() };
     vec(cell, rows).prop_map(move |cells| Arc::new(array(cells)) as ArrayRef).boxed()
 }
 
@@ -157,7 +155,9 @@ fn check(info: &'static TableInfo) {
 
 #[test]
 fn every_table_survives_text_and_parquet() {
-    TABLES.iter().for_each(|info| check(info));
+    for info in TABLES {
+        check(info);
+    }
 }
 
 #[test]

@@ -205,7 +205,9 @@ fn tools_of_the_system() {
     if tools.is_empty() {
         say("none of the tools is there: nothing was checked");
     }
-    tools.iter().for_each(|path| check_file(path));
+    for path in tools {
+        check_file(&path);
+    }
 }
 
 /// Checks the file in memory, and that a dataset of it passes the verifier.
