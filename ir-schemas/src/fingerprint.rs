@@ -1,7 +1,9 @@
 //! Fingerprints: 128 bits that are equal for equal content.
 
 use crate::Batch;
-use arrow_array::{Array, ArrayRef, BinaryViewArray, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt8Type, UInt16Type};
+use arrow_array::{Array, ArrayRef, BinaryViewArray, StringArray, UInt32Array};
 use arrow_schema::DataType;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
@@ -70,13 +72,35 @@ fn hash_values(hash: &mut Xxh3, array: &ArrayRef) {
             let array = array.as_any().downcast_ref::<BinaryViewArray>().expect("bytes");
             array.iter().flatten().for_each(|value| hash_each(hash, value));
         }
-        DataType::Dictionary(_, _) => {
-            let array = arrow_array::cast::AsArray::as_any_dictionary(array);
-            hash_values(hash, array.values());
-            hash_buffer(hash, &arrow_array::make_array(array.keys().to_data()));
-        }
+        DataType::Dictionary(_, _) => hash_dictionary(hash, array),
         _ => hash_buffer(hash, array),
     }
+}
+
+/// Hashes the words in the order of their first use, and each row's place among them: neither the order of a vocabulary
+/// counts nor what no row uses.
+fn hash_dictionary(hash: &mut Xxh3, array: &ArrayRef) {
+    let dictionary = array.as_any_dictionary();
+    let mut places: Vec<Option<u16>> = vec![None; dictionary.values().len()];
+    let mut words: Vec<u32> = Vec::new();
+    let mut rows: Vec<u8> = Vec::with_capacity(2 * array.len());
+    let mut push = |code: usize| {
+        let place = *places[code].get_or_insert_with(|| {
+            words.push(code as u32);
+            (words.len() - 1) as u16
+        });
+        rows.extend(place.to_le_bytes());
+    };
+    let keys = dictionary.keys();
+    match keys.data_type() {
+        DataType::UInt8 => {
+            keys.as_primitive::<UInt8Type>().values().iter().for_each(|code| push(usize::from(*code)));
+        }
+        _ => keys.as_primitive::<UInt16Type>().values().iter().for_each(|code| push(usize::from(*code))),
+    }
+    let words = arrow_select::take::take(dictionary.values(), &UInt32Array::from(words), None);
+    hash_values(hash, &words.expect("codes are within the vocabulary"));
+    hash.update(&rows);
 }
 
 /// Hashes an array of numbers or booleans without nulls.

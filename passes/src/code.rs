@@ -9,7 +9,7 @@ use crate::diagnostics::{Collector, Place};
 use crate::isa::x86::INSTRUCTION_SIZE_MAX;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
-    DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
+    DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType, UnwindEntry,
 };
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
@@ -196,19 +196,18 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     let mut starts = symbol_starts(sections, &is_code, names);
     let named = starts.len();
     let unwind = sections.unwind_entries.columns();
-    for entry in unwind.iter().filter(|entry| is_code(entry.address)) {
+    for (address, size) in unwind.iter().filter_map(described_code).filter(|range| is_code(range.0)) {
         let known = &starts[..named];
-        match known.binary_search_by_key(&entry.address, |start| start.address) {
-            Ok(index) if starts[index].size == 0 => starts[index].size = entry.size,
+        match known.binary_search_by_key(&address, |start| start.address) {
+            Ok(index) if starts[index].size == 0 => starts[index].size = size,
             Ok(_) => {}
             Err(next) => {
                 let before = next.checked_sub(1).map(|index| &known[index]);
-                if before.is_none_or(|start| entry.address - start.address >= start.size) {
-                    let evidence = FunctionEvidence::Unwind;
+                if before.is_none_or(|start| address - start.address >= start.size) {
                     starts.push(FunctionStart {
-                        address: entry.address,
-                        size: entry.size,
-                        evidence,
+                        address,
+                        size,
+                        evidence: FunctionEvidence::Unwind,
                         name: None,
                     });
                 }
@@ -222,6 +221,13 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     starts.sort_by_key(|start| (start.address, start.evidence));
     starts.dedup_by_key(|start| start.address);
     starts
+}
+
+/// Where the code that an unwind entry describes begins, and its size. That of a signal frame begins behind a byte which is there
+/// because unwinders look up the address before a return address, and a signal handler returns to the first byte.
+fn described_code(entry: UnwindEntry) -> Option<(u64, u64)> {
+    let skipped = u64::from(entry.is_signal_frame);
+    Some((entry.address.checked_add(skipped)?, entry.size.saturating_sub(skipped)))
 }
 
 /// One start for every address that a function symbol has, named by the symbol seen farthest.

@@ -131,22 +131,32 @@ fn relocations(compiled: &CompiledCode) -> Vec<Relocation> {
 
 /// The compiler's blocks and edges, as a reader of the machine code can see them.
 ///
-/// Three corrections. The compiler lets the entry block begin after the prologue: here it begins with the function. It still
-/// lists a last block of which nothing is left, because every jump to it went on to somewhere else: here it is none. And it
+/// Three corrections. The compiler lets the entry block begin after the prologue: here it begins with the function, and when
+/// nothing of it is left, so that a loop begins after the prologue, the prologue is a block. The compiler still lists blocks
+/// of which nothing is left but a jump, if that, because all ways to them were led on to where they go: here they are none.
+/// And it
 /// keeps two blocks apart when the jump between them was left out because one follows the other: where nothing else separates
 /// them, they are one block here.
 fn blocks(compiled: &CompiledCode) -> (Vec<u64>, Vec<(u64, u64)>) {
-    let entry = compiled.bb_starts[0];
-    let from_entry = |offset: u32| if offset == entry { 0 } else { offset as u64 };
-    let end = compiled.code_buffer().len() as u64;
+    let prologue_end = compiled.bb_starts[0];
+    // No jump of CLIF goes to the entry block.
+    let is_loop = compiled.bb_edges.iter().any(|edge| edge.1 == prologue_end) && prologue_end > 0;
+    let from_entry = |offset: u32| if offset == prologue_end && !is_loop { 0 } else { offset as u64 };
     let mut starts: Vec<u64> = compiled.bb_starts.iter().copied().map(from_entry).collect();
-    starts.retain(|start| *start < end);
     starts.sort_unstable();
     starts.dedup();
     let edges = compiled.bb_edges.iter().map(|&(from, to)| (from_entry(from), from_entry(to)));
-    let mut edges: Vec<(u64, u64)> = edges.filter(|(from, _)| *from < end).collect();
+    let mut edges: Vec<(u64, u64)> = edges.collect();
+    if is_loop {
+        starts.insert(0, 0);
+        edges.push((0, prologue_end as u64));
+    }
     edges.sort_unstable();
     edges.dedup();
+    let is_left = |start: &u64| *start != 0 && edges.iter().all(|edge| edge.1 != *start || edge.0 == *start);
+    let left: Vec<u64> = starts.iter().copied().filter(is_left).collect();
+    starts.retain(|start| !left.contains(start));
+    edges.retain(|edge| !left.contains(&edge.0));
 
     // From the last block to the first, so that a chain collapses into its head.
     for index in (1..starts.len()).rev() {

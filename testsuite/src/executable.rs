@@ -54,6 +54,9 @@ pub struct Executable {
 /// Blocks end at branches, traps and returns; a call does not end one. The compiler counts a few short sequences as single instructions though they branch
 /// inside: a conditional trap (`trapnz`, a division's check) with its out-of-line `ud2`, the bounds check of a `br_table`, some floating-point conversions.
 /// For code without those, these are exactly the blocks of the machine code.
+///
+/// The compiler (cranelift 0.135) moves blocks that end in a `trap` behind all others, but goes by the order before when it
+/// says which block an edge leaves. The blocks and edges of a function that has such a block among others are not its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionTruth {
     /// The name in the CLIF text, without its `%`.

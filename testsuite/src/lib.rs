@@ -7,11 +7,12 @@
 //! - [`random`]: CLIF modules drawn from a seed, for property tests over hundreds of shapes.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset.
+//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose.
 
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;
+pub mod patch;
 pub mod programs;
 pub mod random;
 

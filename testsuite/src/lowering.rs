@@ -3,7 +3,7 @@
 use binframe::ir::parquet::TableReader;
 use binframe::ir::tables::{Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
-use binframe::passes::{self, Lowered, instructions, memory};
+use binframe::passes::{self, Lowered, Unsupported, instructions, memory};
 use binframe::{Dataset, Error, Request};
 use bytes::Bytes;
 use std::fs;
@@ -30,12 +30,17 @@ impl Tables {
 
 /// Lowers an executable in memory. Panics if it is not supported.
 pub fn tables(bytes: &Bytes) -> Tables {
-    let lowered = passes::lower(bytes).unwrap_or_else(|error| panic!("{error}"));
+    try_tables(bytes).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Lowers a file in memory, if it is an executable that is supported.
+pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
+    let lowered = passes::lower(bytes)?;
     let ranges = lowered.instructions.partitions(&lowered.code).into_iter();
     let instructions = ranges.map(|range| instructions::decode(&lowered.code, &lowered.instructions, range));
     let runs = memory::partitions(&lowered.cfg).into_iter();
     let accesses = runs.map(|run| memory::accesses(&lowered.code, &lowered.cfg, run));
-    Tables { instructions: concat(instructions), memory_accesses: concat(accesses), lowered }
+    Ok(Tables { instructions: concat(instructions), memory_accesses: concat(accesses), lowered })
 }
 
 /// Runs `work` with as many threads as given.
@@ -81,10 +86,10 @@ impl Written {
             let reader = TableReader::open(info, bytes).expect("a file of the table");
             batches.extend((0..reader.row_groups()).map(|index| reader.read(index).expect("it was written")));
         }
-        match batches.is_empty() {
-            true => binframe::ir::from_text(info, info.columns[0].name).expect("no rows"),
-            false => Batch::concat(&batches),
+        if batches.is_empty() {
+            return binframe::ir::from_text(info, info.columns[0].name).expect("no rows");
         }
+        Batch::concat(&batches)
     }
 }
 
@@ -96,8 +101,8 @@ pub fn lower_into(input: &Path, output: &Path, stages: &[Stage]) -> Result<(), E
 
 fn concat<T: Table>(parts: impl Iterator<Item = Rows<T>>) -> Rows<T> {
     let batches: Vec<_> = parts.map(|rows| rows.batch().clone()).collect();
-    match batches.is_empty() {
-        true => Rows::default(),
-        false => Rows::from_batch(Batch::concat(&batches)).expect("batches of one table"),
+    if batches.is_empty() {
+        return Rows::default();
     }
+    Rows::from_batch(Batch::concat(&batches)).expect("batches of one table")
 }

@@ -16,9 +16,12 @@ pub struct Shape {
     /// Whether blocks may contain divisions and `trapnz`, which branch to a trap without being a
     /// branch to the compiler: see [`FunctionTruth`](crate::executable::FunctionTruth).
     pub conditional_traps: bool,
+    /// Whether blocks may end in a `trap`. The compiler moves such blocks to the end of the function, and reports the edges
+    /// of such a function wrongly: see [`FunctionTruth`](crate::executable::FunctionTruth).
+    pub traps: bool,
 }
 
-/// A module for the seed, without jump tables and conditional traps.
+/// A module for the seed, without jump tables and traps.
 pub fn clif(seed: u64) -> String {
     clif_of_shape(seed, Shape::default())
 }
@@ -250,7 +253,7 @@ impl<'a> Function<'a> {
                 let destination = self.destination(target, values, random);
                 self.line(&format!("jump {destination}"));
             }
-            75..80 => self.line("trap user1"),
+            75..80 if self.shape.traps => self.line("trap user1"),
             _ if self.signature.returns => {
                 let value = random.pick(values);
                 self.line(&format!("return v{value}"));

@@ -132,7 +132,7 @@ fn the_truth_of_a_fixture() {
 
 #[test]
 fn random_modules_compile_to_the_same_bytes_twice() {
-    let every_shape = random::Shape { jump_tables: true, conditional_traps: true };
+    let every_shape = random::Shape { jump_tables: true, conditional_traps: true, traps: true };
     for seed in 0..50 {
         for shape in [random::Shape::default(), every_shape] {
             let clif = random::clif_of_shape(seed, shape);

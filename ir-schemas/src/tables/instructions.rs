@@ -92,7 +92,7 @@ pub struct Instruction<'a> {
     /// Address of the first byte.
     #[column(unit = "address")]
     pub address: u64,
-    /// Length.
+    /// Length of the encoded instruction.
     #[column(unit = "bytes", range = 1..=15)]
     pub size: u8,
     /// The section it lies in.

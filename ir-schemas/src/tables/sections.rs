@@ -277,4 +277,6 @@ pub struct UnwindEntry {
     /// Address of the language-specific data (the landing pads); null where there is none.
     #[column(unit = "address")]
     pub lsda_address: Option<u64>,
+    /// Whether it describes the frame of a signal handler; the C library lets such a range begin one byte before the code.
+    pub is_signal_frame: bool,
 }

@@ -132,7 +132,19 @@ pub(super) fn table(elf: &Elf<'_>, sha256: &[u8], diagnostics: &mut Collector) -
 
 fn build_id<'a>(elf: &Elf<'a>, diagnostics: &mut Collector) -> Option<&'a [u8]> {
     for segment in elf.program_headers {
-        let Ok(Some(mut notes)) = segment.notes(ENDIAN, elf.file.as_ref()) else { continue };
+        let mut report = |error: object::Error| {
+            let place = Place::FileOffset(segment.p_offset(ENDIAN));
+            let message = format!("a note cannot be read: {error}");
+            diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, place, &message);
+        };
+        let mut notes = match segment.notes(ENDIAN, elf.file.as_ref()) {
+            Ok(Some(notes)) => notes,
+            Ok(None) => continue,
+            Err(error) => {
+                report(error);
+                continue;
+            }
+        };
         loop {
             match notes.next() {
                 Ok(Some(note)) if note.name() == b"GNU" && note.n_type(ENDIAN) == elf::NT_GNU_BUILD_ID => {
@@ -141,9 +153,7 @@ fn build_id<'a>(elf: &Elf<'a>, diagnostics: &mut Collector) -> Option<&'a [u8]> 
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    let place = Place::FileOffset(segment.p_offset(ENDIAN));
-                    let message = format!("a note cannot be read: {error}");
-                    diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, place, &message);
+                    report(error);
                     break;
                 }
             }

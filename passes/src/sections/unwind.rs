@@ -72,6 +72,7 @@ fn read_eh_frame(content: &[u8], address: u64, entries: &mut Vec<UnwindEntry>) -
             source: UnwindSource::EhFrame,
             entry_offset: fde.offset() as u64,
             lsda_address: fde.lsda().and_then(|pointer| pointer.direct().ok()),
+            is_signal_frame: fde.is_signal_trampoline(),
         });
         last_cie = Some(fde.cie().clone());
     }

@@ -1,0 +1,200 @@
+//! Rows are not copied, derived columns are computed once, and equal rows have equal fingerprints.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, StringArray, UInt64Array};
+use binframe_ir::tables::{
+    BinarySection, BinarySectionBuilder, BinarySections, FunctionBuilder, Functions, InstructionBuilder,
+    Instructions, MemoryAccessBuilder, SectionKind,
+};
+use binframe_ir::{Batch, BytesBuilder, Cell, NullableBuilder, Rows, TABLES, Table, TermBuilder, from_text};
+use bytes::Bytes;
+use std::sync::Arc;
+
+fn functions() -> Batch {
+    from_text(Functions::INFO, "address | size | name\n0x10 | 6 | \"a\"\n0x20 | 7 | -\n0x30 | 8 | \"c\"\n")
+        .expect("rows of the table")
+}
+
+fn numbers(array: &ArrayRef) -> &[u64] {
+    array.as_primitive::<UInt64Type>().values()
+}
+
+#[test]
+fn a_derived_column_is_computed_once() {
+    let batch = functions();
+    let first = batch.column("end_address");
+    assert_eq!(numbers(first), [0x16, 0x27, 0x38]);
+    assert!(Arc::ptr_eq(first, batch.column("end_address")));
+    assert!(Arc::ptr_eq(first, batch.clone().column("end_address")), "clones share what was computed");
+}
+
+#[test]
+fn a_derived_column_stays_when_an_unrelated_column_changes() {
+    let batch = functions();
+    let before = Arc::clone(batch.column("end_address"));
+    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), Some("y"), None]));
+    let renamed = batch.with_column("name", names);
+    assert!(Arc::ptr_eq(&before, renamed.column("end_address")));
+}
+
+#[test]
+fn a_derived_column_falls_when_a_column_that_it_depends_on_changes() {
+    let batch = functions();
+    let before = Arc::clone(batch.column("end_address"));
+    let grown = batch.with_column("size", Arc::new(UInt64Array::from(vec![1, 2, 3])));
+    assert_eq!(numbers(grown.column("end_address")), [0x11, 0x22, 0x33]);
+    assert!(Arc::ptr_eq(&before, batch.column("end_address")), "the old rows keep theirs");
+}
+
+#[test]
+fn what_a_clone_computes_later_is_shared_too() {
+    let batch = functions();
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["x", "y", "z"]));
+    let renamed = batch.with_column("name", names);
+    assert!(Arc::ptr_eq(renamed.column("end_address"), batch.column("end_address")));
+}
+
+#[test]
+fn derived_columns_of_every_table_have_the_declared_type() {
+    for info in TABLES {
+        let batch = from_text(info, &format!("{}\n", info.columns[0].name)).unwrap();
+        for derived in info.derived {
+            assert_eq!(*batch.column(derived.name).data_type(), (derived.data_type)(), "{}", derived.name);
+        }
+    }
+}
+
+#[test]
+fn the_address_of_a_memory_operand_is_derived() {
+    let text = "address | size | mem_base | mem_index | mem_segment | mem_displacement\n\
+                0x1000 | 7 | rip | - | - | -7\n0x1007 | 4 | rax | - | - | 8\n\
+                0x100b | 4 | - | - | - | 4096\n0x100f | 4 | - | - | fs | 40\n0x1013 | 4 | - | rcx | - | 64\n0x1017 | 1 | - | - | - | -\n";
+    let batch = from_text(Instructions::INFO, text).unwrap();
+    let found = <Option<u64> as Cell>::view(batch.column("mem_address"));
+    let found: Vec<_> = (0..batch.rows()).map(|row| found.get(row)).collect();
+    assert_eq!(found, [Some(0x1000), None, Some(0x1000), None, None, None]);
+}
+
+#[test]
+fn a_builder_hands_its_buffers_over() {
+    let mut rows = MemoryAccessBuilder::default();
+    rows.instruction_address.extend([1, 2, 3]);
+    let address = rows.instruction_address.as_ptr();
+    let array = <u64 as Cell>::finish(rows.instruction_address, None);
+    assert_eq!(numbers(&array).as_ptr(), address);
+    let rows = Rows::<Functions>::from_batch(functions()).unwrap();
+    let column = rows.batch().column("address");
+    assert_eq!(rows.columns().address.as_ptr(), numbers(column).as_ptr(), "views are not copies either");
+}
+
+#[test]
+fn runs_of_nulls_and_values_keep_their_places() {
+    let expected = [None, None, Some(1), None, Some(2), Some(3), None];
+    let mut values = NullableBuilder::<u64>::default();
+    for value in expected {
+        values.push(value);
+    }
+    let array = <Option<u64> as Cell>::finish(values, None);
+    let view = <Option<u64> as Cell>::view(&array);
+    assert_eq!((0..array.len()).map(|row| view.get(row)).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn bytes_of_a_source_stay_where_they_are() {
+    let source = Bytes::from((0..=255).collect::<Vec<u8>>());
+    let mut values = BytesBuilder::default();
+    values.refer_to(&source);
+    let elsewhere = [1; 20];
+    for value in [&source[..13], &source[100..200], &source[243..], &source[..12], &elsewhere, &[]] {
+        values.push(value);
+    }
+    let array = <&'static [u8] as Cell>::finish(values, None);
+    let values = array.as_binary_view();
+    let is_inside = |row: usize| source.as_ptr_range().contains(&values.value(row).as_ptr());
+    let inside: Vec<_> = (0..values.len()).map(is_inside).collect();
+    // Up to 12 bytes lie in the array itself.
+    assert_eq!(inside, [true, true, true, false, false, false]);
+    assert_eq!(values.value(1), &source[100..200]);
+    assert_eq!((values.value(3), values.value(4), values.value(5)), (&source[..12], &elsewhere[..], &[][..]));
+}
+
+#[test]
+fn a_section_is_a_view_of_its_file() {
+    let file = Bytes::from(vec![7; 100]);
+    let mut rows = BinarySectionBuilder::default();
+    rows.content.refer_to(&file);
+    rows.push(BinarySection {
+        section_name: ".data",
+        address: 0,
+        size: 50,
+        content: &file[10..60],
+        permissions: "rw-",
+        is_executable: false,
+        is_writable: true,
+        is_readable: true,
+        section_index: 0,
+        file_offset: 10,
+        file_size: 50,
+        alignment: 1,
+        kind: SectionKind::Data,
+        flags: 3,
+    });
+    let rows: Rows<BinarySections> = rows.finish();
+    assert_eq!(rows.columns().content.value(0).as_ptr(), file[10..].as_ptr());
+}
+
+#[test]
+fn fingerprints_do_not_see_slices() {
+    let batch = functions();
+    let text = "address | size | name\n0x20 | 7 | -\n0x30 | 8 | \"c\"\n";
+    let same = from_text(Functions::INFO, text).unwrap();
+    assert_eq!(batch.slice(1, 2).fingerprint(), same.fingerprint());
+    assert_eq!(batch.take(&[1, 2]).fingerprint(), same.fingerprint());
+    let parts = [batch.slice(0, 1), batch.slice(1, 2)];
+    assert_eq!(Batch::concat(&parts).fingerprint(), batch.fingerprint());
+}
+
+#[test]
+fn fingerprints_see_every_value_and_every_null() {
+    let rows =
+        |text: &str| from_text(Functions::INFO, &format!("address | name\n{text}")).unwrap().fingerprint();
+    let fingerprints = [
+        rows("0x1 | \"ab\"\n0x2 | \"c\"\n"),
+        rows("0x1 | \"a\"\n0x2 | \"bc\"\n"),
+        rows("0x1 | -\n0x2 | \"bc\"\n"),
+        rows("0x1 | \"\"\n0x2 | \"bc\"\n"),
+        rows("0x1 | \"bc\"\n0x2 | -\n"),
+        rows("0x1 | \"bc\"\n"),
+        rows(""),
+    ];
+    let distinct: std::collections::BTreeSet<_> = fingerprints.into_iter().collect();
+    assert_eq!(distinct.len(), fingerprints.len());
+}
+
+#[test]
+fn fingerprints_do_not_see_vocabularies() {
+    let batch = |mnemonic: TermBuilder| {
+        let rows = InstructionBuilder { mnemonic, ..InstructionBuilder::default() };
+        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic);
+        let text = "address | size\n0x1 | 1\n0x2 | 1\n";
+        from_text(Instructions::INFO, text).unwrap().with_column("mnemonic", mnemonic)
+    };
+    let mut own = TermBuilder::default();
+    own.push("ret");
+    own.push("add");
+    let mut given = TermBuilder::with_vocabulary(Arc::new(StringArray::from(vec!["add", "nop", "ret"])));
+    given.push_code(2);
+    given.push_code(0);
+    assert_eq!(batch(own).fingerprint(), batch(given).fingerprint());
+}
+
+#[test]
+fn rows_know_their_table() {
+    assert!(Rows::<Instructions>::from_batch(functions()).is_none());
+    assert!(FunctionBuilder::default().finish().is_empty());
+    let rows = Rows::<Functions>::from_batch(functions()).unwrap();
+    assert_eq!((rows.len(), rows.columns().row(2).name), (3, Some("c")));
+    let names: Vec<_> = rows.columns().iter().rev().map(|row| row.address).collect();
+    assert_eq!(names, [0x30, 0x20, 0x10]);
+}

@@ -1,0 +1,156 @@
+//! Files are read only when they are what their table declares; what differs is named.
+
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::{Field, Schema};
+use binframe_ir::parquet::{
+    BINARY_COLUMN, ReadError, TableReader, TableWriter, file_schema, writer_properties,
+};
+use binframe_ir::tables::{BasicBlocks, Functions};
+use binframe_ir::{Batch, Table, from_text, to_text};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use std::sync::Arc;
+
+fn blocks() -> Batch {
+    let text = "address | size | function_address | instruction_count | terminator\n\
+                0x10 | 6 | 0x10 | 2 | call\n0xfffffffffffffff0 | 1 | 0x10 | 1 | ret\n";
+    from_text(BasicBlocks::INFO, text).expect("the fixed rows are sound")
+}
+
+/// The fields and arrays of a file of [`blocks`].
+fn columns() -> Vec<(Field, ArrayRef)> {
+    let batch = blocks().to_record_batch().expect("the fixed rows are sound");
+    let names: DictionaryArray<Int32Type> = vec!["input"; batch.num_rows()].into_iter().collect();
+    let arrays = batch.columns().iter().cloned().chain([Arc::new(names) as ArrayRef]);
+    file_schema(BasicBlocks::INFO).fields().iter().map(|field| Field::clone(field)).zip(arrays).collect()
+}
+
+/// A file of any columns, opened as one of `basic_blocks`.
+fn open(columns: Vec<(Field, ArrayRef)>) -> Result<TableReader<Bytes>, ReadError> {
+    let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+    let batch =
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("the fixed rows are sound");
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("the fixed rows are sound");
+    writer.write(&batch).expect("the fixed rows are sound");
+    TableReader::open(BasicBlocks::INFO, Bytes::from(writer.into_inner().expect("the fixed rows are sound")))
+}
+
+fn differences(columns: Vec<(Field, ArrayRef)>) -> Vec<String> {
+    match open(columns) {
+        Err(ReadError::Schema { table: "basic_blocks", differences }) => differences,
+        Err(error) => panic!("{error}"),
+        Ok(_) => Vec::new(),
+    }
+}
+
+fn position(columns: &[(Field, ArrayRef)], name: &str) -> usize {
+    columns.iter().position(|(field, _)| field.name() == name).expect("the column is there")
+}
+
+#[test]
+fn a_file_with_the_same_columns_is_read() {
+    let reader = open(columns()).map_err(|error| error.to_string()).unwrap();
+    assert_eq!(to_text(&reader.read(0).unwrap()), to_text(&blocks()));
+}
+
+#[test]
+fn a_missing_column_is_named() {
+    let mut columns = columns();
+    columns.remove(position(&columns, "size"));
+    columns.remove(position(&columns, BINARY_COLUMN));
+    assert_eq!(differences(columns), ["column `size` is missing", "column `binary` is missing"]);
+}
+
+#[test]
+fn an_unknown_column_is_named() {
+    let mut columns = columns();
+    let array = UInt32Array::from(vec![0; columns[0].1.len()]);
+    columns.push((Field::new("colour", array.data_type().clone(), false), Arc::new(array)));
+    assert_eq!(differences(columns), ["column `colour` is not expected"]);
+}
+
+#[test]
+fn a_column_of_another_type_is_named() {
+    let mut columns = columns();
+    let size = position(&columns, "size");
+    let array = UInt32Array::from(vec![1; columns[0].1.len()]);
+    columns[size] = (Field::new("size", array.data_type().clone(), false), Arc::new(array));
+    let address = position(&columns, "address");
+    columns[address].0 = columns[address].0.clone().with_nullable(true);
+    let expected =
+        ["column `address` is UInt64 or null, expected UInt64", "column `size` is UInt32, expected UInt64"];
+    assert_eq!(differences(columns), expected);
+}
+
+#[test]
+fn columns_in_another_order_are_named() {
+    let mut columns = columns();
+    columns.swap(0, 1);
+    let expected = "columns are size, address, function_address, instruction_count, terminator, binary, \
+                    expected address, size, function_address, instruction_count, terminator, binary";
+    assert_eq!(differences(columns), [expected]);
+}
+
+#[test]
+fn a_name_that_an_enumeration_does_not_have_is_an_error() {
+    let mut columns = columns();
+    let terminator = position(&columns, "terminator");
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["call", "sideways"]));
+    columns[terminator].1 = arrow_cast::cast(&names, columns[terminator].0.data_type()).unwrap();
+    let reader = open(columns).map_err(|error| error.to_string()).unwrap();
+    let error = reader.read(0).unwrap_err();
+    assert!(error.to_string().starts_with("basic_blocks.terminator: `sideways` is not one of"), "{error}");
+}
+
+#[test]
+fn what_is_no_parquet_file_is_an_error() {
+    for bytes in [&b""[..], b"PAR1", b"a text file that is longer than any footer", &[0; 4096]] {
+        let opened = TableReader::open(BasicBlocks::INFO, Bytes::copy_from_slice(bytes));
+        assert!(matches!(opened, Err(ReadError::Parquet(_))));
+    }
+}
+
+#[test]
+fn a_file_cut_short_is_an_error_and_never_a_panic() {
+    let file = written(&[(blocks(), "a"), (blocks(), "b")]);
+    for length in 0..file.len() {
+        assert!(TableReader::open(BasicBlocks::INFO, file.slice(..length)).is_err(), "{length} bytes");
+    }
+}
+
+fn written(parts: &[(Batch, &str)]) -> Bytes {
+    let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new()).expect("memory does not fail");
+    for (batch, binary) in parts {
+        let rows = writer.encoder().encode(batch, binary).expect("memory does not fail");
+        writer.append(rows).expect("memory does not fail");
+    }
+    writer.finish().expect("memory does not fail").into()
+}
+
+#[test]
+fn row_groups_know_their_input_and_their_addresses() {
+    let parts = [(blocks(), "first"), (blocks().slice(0, 1), "second | with \"quotes\"")];
+    let reader = TableReader::open(BasicBlocks::INFO, written(&parts)).unwrap();
+    let about = |index: usize| {
+        (
+            reader.row_group_rows(index),
+            reader.row_group_binary(index),
+            reader.row_group_addresses(index, "address"),
+        )
+    };
+    // Addresses compare as what they are, not as negative numbers.
+    assert_eq!(about(0), (2, Some("first".to_owned()), Some(0x10..0xffff_ffff_ffff_fff0)));
+    assert_eq!(about(1), (1, Some("second | with \"quotes\"".to_owned()), Some(0x10..0x10)));
+    assert_eq!(reader.row_group_addresses(0, "size"), None, "no address");
+    let column = reader.read_column(0, "terminator").unwrap();
+    assert_eq!((column.len(), column.data_type()), (2, file_schema(BasicBlocks::INFO).field(4).data_type()));
+}
+
+#[test]
+fn the_same_rows_make_the_same_bytes() {
+    let parts = [(blocks(), "first"), (blocks(), "second")];
+    assert_eq!(written(&parts), written(&parts));
+    assert_eq!(writer_properties(Functions::INFO).created_by(), "binframe", "no version of the day");
+}

@@ -1,0 +1,148 @@
+//! The validators find every way in which rows can break their declaration, and name the place.
+
+use arrow_array::{Array, ArrayRef, UInt64Array, make_array};
+use arrow_buffer::NullBuffer;
+use binframe_ir::tables::{BasicBlocks, BinarySymbols, CfgEdges, Functions, Instructions, MemoryRegions};
+use binframe_ir::{Batch, Table, TableInfo, Violation, from_text, integers, validate};
+
+fn rows(info: &'static TableInfo, text: &str) -> Batch {
+    from_text(info, text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The violations where no reference can be checked.
+fn alone(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
+    validate(batch, previous, &|_, _| None)
+}
+
+fn violation(table: &'static str, row: usize, column: &str, message: &str) -> Violation {
+    Violation { table, row, column: column.to_owned(), message: message.to_owned() }
+}
+
+#[test]
+fn rows_in_order_are_accepted() {
+    let batch = rows(Functions::INFO, "address | size\n0x10 | 16\n0x20 | 1\n0xffffffffffffffff | 0\n");
+    assert_eq!(alone(&batch, None), []);
+    let empty = batch.slice(0, 0);
+    assert_eq!(alone(&empty, Some(&batch)), []);
+    assert_eq!(alone(&batch, Some(&empty)), []);
+}
+
+#[test]
+fn a_key_out_of_order_is_found() {
+    let batch = rows(Functions::INFO, "address\n0x10\n0x30\n0x20\n");
+    let message = "the key is less than the row's before";
+    assert_eq!(alone(&batch, None), [violation("functions", 2, "address", message)]);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_found() {
+    let batch = rows(Functions::INFO, "address\n0x10\n0x10\n");
+    let message = "the key equals the row's before";
+    assert_eq!(alone(&batch, None), [violation("functions", 1, "address", message)]);
+}
+
+#[test]
+fn keys_are_compared_across_batches() {
+    let first = rows(Functions::INFO, "address\n0x10\n0x20\n");
+    let same = rows(Functions::INFO, "address\n0x20\n0x30\n");
+    let less = rows(Functions::INFO, "address\n0x8\n0x30\n");
+    let next = rows(Functions::INFO, "address\n0x21\n");
+    let equals = violation("functions", 0, "address", "the key equals the row's before");
+    assert_eq!(alone(&same, Some(&first)), [equals]);
+    let is_less = violation("functions", 0, "address", "the key is less than the row's before");
+    assert_eq!(alone(&less, Some(&first)), [is_less]);
+    assert_eq!(alone(&next, Some(&first)), []);
+}
+
+#[test]
+fn keys_of_several_columns_compare_in_turn_with_names_as_text_and_nulls_first() {
+    let ordered = "source_address | kind | target_address\n\
+                   0x10 | fallthrough | 0x20\n0x10 | taken | 0x18\n0x20 | return | -\n0x30 | jump | -\n0x30 | jump | 0x1\n";
+    assert_eq!(alone(&rows(CfgEdges::INFO, ordered), None), []);
+    let unordered =
+        "source_address | kind | target_address\n0x10 | taken | 0x18\n0x10 | fallthrough | 0x20\n";
+    let message = "the key is less than the row's before";
+    let key = "source_address, kind, target_address";
+    assert_eq!(alone(&rows(CfgEdges::INFO, unordered), None), [violation("cfg_edges", 1, key, message)]);
+}
+
+#[test]
+fn a_reference_to_nothing_is_found_and_null_refers_to_nothing() {
+    let batch = rows(
+        CfgEdges::INFO,
+        "source_address | kind | target_address\n0x10 | jump | 0x20\n0x20 | jump | 0x28\n0x20 | return | -\n",
+    );
+    let blocks: &[u64] = &[0x10, 0x20];
+    let targets = |table: &str, column: &str| {
+        assert_eq!((table, column), ("basic_blocks", "address"));
+        Some(blocks)
+    };
+    let expected = violation("cfg_edges", 1, "target_address", "0x28 is not in basic_blocks.address");
+    assert_eq!(validate(&batch, None, &targets), [expected]);
+}
+
+#[test]
+fn a_number_out_of_range_is_found() {
+    let batch =
+        rows(Instructions::INFO, "address | size | mem_scale\n0x0 | 15 | 8\n0xf | 16 | 9\n0x1f | 0 | -\n");
+    let expected = [
+        violation("instructions", 1, "size", "16 is not within 1..=15"),
+        violation("instructions", 2, "size", "0 is not within 1..=15"),
+        violation("instructions", 1, "mem_scale", "9 is not within 1..=8"),
+    ];
+    assert_eq!(alone(&batch, None), expected);
+}
+
+#[test]
+fn an_unknown_name_is_found() {
+    let batch = rows(MemoryRegions::INFO, "region_id | type\n0 | \"heap\"\n1 | \"attic\"\n");
+    let message = "`attic` is not one of stack, heap, global, code";
+    assert_eq!(alone(&batch, None), [violation("memory_regions", 1, "type", message)]);
+}
+
+#[test]
+fn an_unknown_name_of_an_enumeration_is_no_row_at_all() {
+    let error = from_text(BasicBlocks::INFO, "address | terminator\n0x0 | sideways\n").unwrap_err();
+    assert!(error.message.starts_with("terminator: `sideways` is not one of fallthrough, call"), "{error}");
+}
+
+#[test]
+fn a_null_where_none_may_be_is_found() {
+    let batch = rows(Functions::INFO, "address | size\n0x10 | 1\n0x20 | 2\n");
+    let with_null = UInt64Array::from(vec![Some(1), None]);
+    let batch = batch.with_column("size", std::sync::Arc::new(with_null));
+    assert_eq!(alone(&batch, None), [violation("functions", 1, "size", "is null")]);
+    let nulls = NullBuffer::from(vec![false, true]);
+    let names = rows(BinarySymbols::INFO, "symbol_index\n1\n2\n");
+    let data = names.column("symbol_name").to_data().into_builder().nulls(Some(nulls));
+    let batch = names.with_column("symbol_name", make_array(data.build().unwrap()));
+    assert_eq!(alone(&batch, None), [violation("binary_symbols", 0, "symbol_name", "is null")]);
+}
+
+#[test]
+fn the_first_violations_are_enough() {
+    let text = format!("address\n{}", "0x10\n".repeat(100));
+    assert_eq!(alone(&rows(Functions::INFO, &text), None).len(), 10);
+}
+
+#[test]
+fn a_violation_names_its_place() {
+    let violation = violation("functions", 7, "size", "is null");
+    assert_eq!(violation.to_string(), "functions row 7, size: is null");
+}
+
+#[test]
+fn integers_are_whole_numbers_of_any_width() {
+    let batch = rows(
+        Instructions::INFO,
+        "address | size | immediate | mem_size\n0xffffffffffffffff | 3 | -1 | -\n0x0 | 1 | - | 512\n",
+    );
+    let numbers = |name: &str| integers(batch.column(name)).collect::<Vec<_>>();
+    assert_eq!(numbers("address"), [Some(u64::MAX), Some(0)]);
+    assert_eq!(numbers("size"), [Some(3), Some(1)]);
+    assert_eq!(numbers("immediate"), [Some(u64::MAX), None]);
+    assert_eq!(numbers("mem_size"), [None, Some(512)]);
+    assert_eq!(numbers("mnemonic"), [None, None]);
+    let array: ArrayRef = std::sync::Arc::new(UInt64Array::from(Vec::<u64>::new()));
+    assert_eq!(integers(&array).count(), 0);
+}

@@ -1,0 +1,72 @@
+//! The same input makes the same files, byte for byte, on any number of threads and in any directory.
+
+use binframe::ir::{Stage, TABLES};
+use binframe_testsuite::lowering::{lower_into, with_threads};
+use binframe_testsuite::patch::Patch;
+use binframe_testsuite::{fixtures, programs};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every file of a dataset but the manifest, which holds times and paths, by its place in it.
+fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for table in fs::read_dir(dataset).expect("a dataset") {
+        let folder = table.expect("a dataset").path();
+        if folder.ends_with("_binframe") {
+            continue;
+        }
+        for part in fs::read_dir(&folder).expect("a table is a folder") {
+            let path = part.expect("a table is a folder").path();
+            let place = path.strip_prefix(dataset).expect("it lies in the dataset").to_owned();
+            files.insert(place, fs::read(path).expect("a part can be read"));
+        }
+    }
+    files
+}
+
+fn assert_same_files(input: &Path) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lower = |name: &str, threads: usize| {
+        let output = folder.path().join(name);
+        let lowered = with_threads(threads, || lower_into(input, &output, &Stage::PIPELINE));
+        lowered.unwrap_or_else(|error| panic!("{error}"));
+        files(&output)
+    };
+    let first = lower("one", 1);
+    assert_eq!(first.len(), TABLES.len(), "{}: a part for each table", input.display());
+    for (name, threads) in [("two", 2), ("deep/down/another-name", 3), ("one", 2)] {
+        let other = lower(name, threads);
+        assert_eq!(first.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+        let differing: Vec<_> = first.iter().filter(|(place, bytes)| other[*place] != **bytes).collect();
+        let differing: Vec<_> = differing.into_iter().map(|(place, _)| place).collect();
+        assert!(differing.is_empty(), "{}: {differing:?} differ for {name}", input.display());
+    }
+}
+
+#[test]
+fn a_compiled_program() {
+    assert_same_files(&programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
+}
+
+#[test]
+fn a_tool_of_the_system() {
+    let shell = Path::new("/usr/bin/bash");
+    if shell.exists() {
+        assert_same_files(shell);
+    }
+}
+
+/// Code that is decoded in many pieces, and instructions that fill several row groups.
+#[test]
+fn a_large_file() {
+    /// Copies of the fixture's code: two megabytes.
+    const COPIES: usize = 10_000;
+    let mut file = Patch(fixtures::loops_and_calls().bytes);
+    let text = file.0[0x1000..0x10d9].repeat(COPIES);
+    file.replace_section(1, &text);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = folder.path().join("large");
+    fs::write(&input, &file.0).expect("the temporary folder is writable");
+    assert_same_files(&input);
+}

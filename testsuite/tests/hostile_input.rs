@@ -1,0 +1,274 @@
+//! A broken file makes an error or diagnostics, never a panic, a hang, rows that break their declaration, or half a dataset.
+
+use binframe::Error;
+use binframe::ir::tables::{DiagnosticCode, Diagnostics};
+use binframe::ir::{Enumeration, Rows, Stage, Table};
+use binframe_testsuite::fixtures;
+use binframe_testsuite::lowering::{Written, lower_into, try_tables};
+use binframe_testsuite::patch::{Patch, header, section, segment, symbol};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Files that are made by cutting and flipping.
+const MUTATIONS: u64 = 500;
+
+/// Time after which lowering a small file counts as hanging.
+const HANG: Duration = Duration::from_secs(5);
+
+/// Sections of the fixture `loops_and_calls`, by index.
+const TEXT: usize = 1;
+const EH_FRAME: usize = 2;
+const SYMTAB: usize = 3;
+const STRTAB: usize = 4;
+
+/// `.text` of the fixture begins there.
+const TEXT_ADDRESS: u64 = 0x40_1000;
+
+/// `SHF_ALLOC | SHF_EXECINSTR`.
+const LOADED_CODE: u64 = 6;
+
+/// `PT_NOTE`.
+const PT_NOTE: u64 = 4;
+
+/// The splitmix64 generator.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bits = *state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Every third file is cut short; the others have bytes replaced, most of them where headers, tables and code are.
+fn mutated(original: &[u8], seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = original.to_vec();
+    if seed.is_multiple_of(3) {
+        bytes.truncate(next(&mut state) as usize % original.len());
+        return bytes;
+    }
+    let interesting: Vec<usize> = (0..original.len()).filter(|at| original[*at] != 0).collect();
+    for _ in 0..=next(&mut state) % 8 {
+        let near = interesting[next(&mut state) as usize % interesting.len()];
+        let at = (near + next(&mut state) as usize % 8).min(bytes.len() - 1);
+        bytes[at] = [0, 0xff, 0x80, next(&mut state) as u8][next(&mut state) as usize % 4];
+    }
+    bytes
+}
+
+/// Lowers in memory, where a slow disk does not count.
+fn assert_no_hang(name: &str, bytes: Vec<u8>) {
+    let started = Instant::now();
+    _ = try_tables(&bytes.into());
+    assert!(started.elapsed() < HANG, "{name} took {:?}", started.elapsed());
+}
+
+#[test]
+fn mutated_files_are_lowered_or_refused() {
+    let original = fixtures::loops_and_calls().bytes;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (input, output) = (folder.path().join("input"), folder.path().join("dataset"));
+    let mut refused = 0;
+    for seed in 0..MUTATIONS {
+        let bytes = mutated(&original, seed);
+        fs::write(&input, &bytes).expect("the temporary folder is writable");
+        assert_no_hang(&format!("mutation {seed}"), bytes);
+        let lowered = lower_into(&input, &output, &Stage::PIPELINE);
+        let left: BTreeSet<_> = fs::read_dir(folder.path())
+            .expect("the temporary folder")
+            .map(|entry| entry.expect("the temporary folder").file_name().into_string().expect("UTF-8"))
+            .collect();
+        match lowered {
+            Ok(()) => {
+                assert_eq!(left, ["dataset", "input"].map(str::to_owned).into(), "mutation {seed}");
+                fs::remove_dir_all(&output).expect("the dataset can be removed");
+            }
+            Err(Error::Unsupported { .. }) => {
+                refused += 1;
+                assert_eq!(left, ["input"].map(str::to_owned).into(), "mutation {seed}");
+            }
+            Err(error) => panic!("mutation {seed}: {error}"),
+        }
+    }
+    assert!((50..450).contains(&refused), "of both kinds there are many: {refused}");
+}
+
+/// A way to break the fixture, and the codes of the diagnostics that it makes.
+struct Case {
+    name: &'static str,
+    edit: fn(&mut Patch) -> &mut Patch,
+    codes: &'static [DiagnosticCode],
+}
+
+use DiagnosticCode as Code;
+
+const CASES: &[Case] = &[
+    Case { name: "nothing is broken", edit: |file| file, codes: &[] },
+    Case {
+        name: "a section ends behind the file",
+        edit: |file| file.section(TEXT, section::SIZE, u64::MAX / 2),
+        codes: &[Code::SectionOutOfBounds, Code::InvalidInstructions],
+    },
+    Case {
+        name: "a section begins behind the file",
+        edit: |file| file.section(EH_FRAME, section::OFFSET, u64::MAX - 5),
+        codes: &[Code::SectionOutOfBounds],
+    },
+    Case {
+        name: "a segment ends behind the file",
+        edit: |file| file.segment(1, segment::FILE_SIZE, 1 << 40),
+        codes: &[Code::SegmentOutOfBounds],
+    },
+    Case {
+        name: "the index of the section names is of no section",
+        edit: |file| file.header(header::SECTION_NAMES, 99),
+        codes: &[Code::BrokenSectionTable, Code::BrokenName],
+    },
+    Case {
+        name: "the name of a section stands outside the names",
+        edit: |file| file.section(TEXT, section::NAME, 0xffff),
+        codes: &[Code::BrokenName],
+    },
+    Case {
+        name: "the name of a symbol stands outside the names",
+        edit: |file| file.symbol(SYMTAB, 2, symbol::NAME, 0xffff),
+        codes: &[Code::BrokenName],
+    },
+    Case {
+        name: "symbol names share their ends",
+        edit: |file| file.symbol(SYMTAB, 2, symbol::NAME, 3).symbol(SYMTAB, 3, symbol::NAME, 4),
+        codes: &[],
+    },
+    Case {
+        name: "symbol names are all the same long one",
+        edit: |file| {
+            let symbols = file.0[0x20a8..0x20a8 + 144].repeat(50);
+            let mut names = vec![b'a'; 1 << 16];
+            names.push(0);
+            file.replace_section(SYMTAB, &symbols).replace_section(STRTAB, &names)
+        },
+        codes: &[Code::BrokenName],
+    },
+    Case {
+        name: "the symbol table stands behind the file",
+        edit: |file| file.section(SYMTAB, section::OFFSET, 1 << 40),
+        codes: &[Code::SectionOutOfBounds, Code::BrokenSymbolTable],
+    },
+    Case {
+        name: "the symbol table has no names",
+        edit: |file| file.section(SYMTAB, section::LINK, 99),
+        codes: &[Code::BrokenSymbolTable],
+    },
+    Case {
+        name: "a symbol lies in a section that is not there",
+        edit: |file| file.symbol(SYMTAB, 1, symbol::SECTION, 77),
+        codes: &[Code::SymbolWithoutSection],
+    },
+    Case {
+        name: "a segment of notes is aligned as no notes are",
+        edit: |file| file.segment(3, segment::TYPE, PT_NOTE),
+        codes: &[Code::BrokenNote],
+    },
+    Case {
+        name: "a segment of notes holds code",
+        edit: |file| {
+            file.segment(3, segment::TYPE, PT_NOTE).segment(3, segment::OFFSET, 0x1000);
+            file.segment(3, segment::FILE_SIZE, 217).segment(3, segment::ALIGNMENT, 4)
+        },
+        codes: &[Code::BrokenNote],
+    },
+    Case {
+        name: "unwind entries are cut short",
+        edit: |file| file.section(EH_FRAME, section::SIZE, 150),
+        codes: &[Code::BrokenUnwind],
+    },
+    Case {
+        name: "two unwind entries describe one address",
+        edit: |file| {
+            let distance = (TEXT_ADDRESS as i32).wrapping_sub(0x40_2000 + 64);
+            file.content(EH_FRAME, 64, &distance.to_le_bytes())
+        },
+        codes: &[Code::DuplicateUnwind],
+    },
+    Case {
+        name: "two executable sections share addresses",
+        edit: |file| {
+            file.section(EH_FRAME, section::FLAGS, LOADED_CODE);
+            file.section(EH_FRAME, section::ADDRESS, TEXT_ADDRESS + 0x10)
+        },
+        codes: &[Code::OverlappingCode],
+    },
+    Case {
+        name: "thousands of sections claim the whole file",
+        edit: |file| {
+            file.section(5, section::NAME, 0).section(5, section::OFFSET, 0);
+            file.section(5, section::SIZE, 8968 + 60_000 * 64).add_section_headers(60_000 - 6)
+        },
+        codes: &[Code::SectionTooLarge, Code::More],
+    },
+    Case {
+        name: "code ends with the address space",
+        edit: |file| file.section(TEXT, section::ADDRESS, u64::MAX - 217),
+        codes: &[],
+    },
+    Case {
+        name: "code passes the end of the address space",
+        edit: |file| file.section(TEXT, section::ADDRESS, u64::MAX - 100),
+        codes: &[],
+    },
+    Case {
+        name: "there are no section headers",
+        edit: |file| file.header(header::SECTION_HEADERS, 0).header(header::SECTION_COUNT, 0),
+        codes: &[Code::NoSectionTable],
+    },
+    Case {
+        name: "bytes are no instruction",
+        edit: |file| file.content(TEXT, 0x4f, &[0x06, 0x07]),
+        codes: &[Code::InvalidInstructions],
+    },
+    Case {
+        name: "a symbol names the inside of an instruction",
+        edit: |file| file.symbol(SYMTAB, 3, symbol::VALUE, TEXT_ADDRESS + 5),
+        codes: &[Code::InstructionOverStart],
+    },
+    Case {
+        name: "a jump goes inside an instruction",
+        edit: |file| file.content(TEXT, 0x54, &(0x35_i32 - 0x58).to_le_bytes()),
+        codes: &[Code::TargetInsideInstruction],
+    },
+    Case {
+        name: "a jump goes nowhere",
+        edit: |file| file.content(TEXT, 0x86, &0x7000_0000_i32.to_le_bytes()),
+        codes: &[Code::TargetOutsideCode],
+    },
+    Case {
+        name: "a jump goes where a register says",
+        edit: |file| file.content(TEXT, 0x6d, &[0xff, 0xe0, 0x90]),
+        codes: &[Code::UnresolvedIndirectJump],
+    },
+    Case {
+        name: "the stack grows by what a register says",
+        edit: |file| file.content(TEXT, 0x34, &[0x48, 0x29, 0xc4, 0x90]),
+        codes: &[Code::StackPointerLost],
+    },
+];
+
+#[test]
+fn every_break_makes_its_diagnostics_and_every_diagnostic_is_made() {
+    let original = Patch(fixtures::loops_and_calls().bytes);
+    let mut made = BTreeSet::new();
+    for case in CASES {
+        let mut file = original.clone();
+        (case.edit)(&mut file);
+        assert_no_hang(case.name, file.0.clone());
+        let written = Written::of_bytes("broken", &file.0);
+        let written = written.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let rows = Rows::<Diagnostics>::from_batch(written.table(Diagnostics::INFO)).expect("diagnostics");
+        let codes: BTreeSet<_> = rows.columns().iter().map(|row| row.code).collect();
+        let messages: Vec<_> = rows.columns().iter().map(|row| row.message.to_owned()).take(5).collect();
+        assert_eq!(codes, case.codes.iter().copied().collect(), "{}: {messages:#?}", case.name);
+        made.extend(codes.into_iter().map(Enumeration::name));
+    }
+    assert_eq!(made, Code::NAMES.iter().copied().collect());
+}

@@ -1,0 +1,223 @@
+//! What the tables promise about each other holds for compiled programs, for random modules and for the system's own tools.
+
+use binframe::ir::tables::{BasicBlock, Flow, Function};
+use binframe::passes::{CodeRegion, Lowered};
+use binframe_testsuite::executable::{Options, from_clif_with};
+use binframe_testsuite::lowering::{Tables, Written, tables, with_threads};
+use binframe_testsuite::random::{self, Shape};
+use binframe_testsuite::{fixtures, programs};
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Tools of the system; those that are there are lowered.
+const SYSTEM_TOOLS: [&str; 6] =
+    ["/usr/bin/true", "/usr/bin/env", "/usr/bin/ls", "/usr/bin/sort", "/usr/bin/sed", "/usr/bin/dash"];
+
+/// Checks everything below of one executable, and that one thread and two make the same tables.
+fn check(name: &str, bytes: &Bytes) {
+    let one = with_threads(1, || tables(bytes));
+    let two = with_threads(2, || tables(bytes));
+    assert_eq!(fingerprints(&one), fingerprints(&two), "{name}: threads 1 and 2");
+    for region in &one.lowered.code.regions {
+        check_coverage(name, region, &one);
+    }
+    check_functions(name, &one);
+    check_blocks(name, &one);
+    check_edges(name, &one);
+}
+
+fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
+    let Lowered { sections, code, instructions, cfg, memory } = &tables.lowered;
+    vec![
+        sections.fingerprint(),
+        code.fingerprint(),
+        instructions.fingerprint(),
+        cfg.fingerprint(),
+        memory.fingerprint(),
+        tables.instructions.batch().fingerprint(),
+        tables.memory_accesses.batch().fingerprint(),
+    ]
+}
+
+/// The instructions of a section cover it, once; they hold its bytes; each is as long as its bytes alone decode to.
+fn check_coverage(name: &str, region: &CodeRegion, tables: &Tables) {
+    let instructions = tables.instructions.columns();
+    let own = instructions.iter().filter(|row| row.section_index == region.section_index);
+    let mut end = region.address;
+    for row in own {
+        assert_eq!(row.address, end, "{name}: an instruction begins where the one before ends");
+        end += u64::from(row.size);
+        let from = (row.address - region.address) as usize;
+        assert_eq!(row.bytes, &region.bytes[from..from + row.size as usize], "{name}: bytes");
+        assert_eq!(row.is_valid, row.flow != Flow::Invalid, "{name}: {row:?}");
+        assert_eq!(row.target.is_some(), is_direct(row.flow), "{name}: {row:?}");
+        if row.is_valid {
+            assert_eq!(decoded_size(row.bytes, row.address), Some(row.bytes.len()), "{name}: {row:?}");
+        }
+    }
+    assert_eq!(end, region.end_address(), "{name}: the last instruction ends with the section");
+}
+
+fn is_direct(flow: Flow) -> bool {
+    matches!(flow, Flow::Jump | Flow::CondJump | Flow::Call)
+}
+
+/// The size of the one instruction that the bytes are.
+fn decoded_size(bytes: &[u8], address: u64) -> Option<usize> {
+    let mut decoder = iced_x86::Decoder::with_ip(64, bytes, address, iced_x86::DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    (!instruction.is_invalid()).then(|| instruction.len())
+}
+
+/// Functions never overlap, lie in code, begin with an instruction, and their numbers add up.
+fn check_functions(name: &str, tables: &Tables) {
+    let Lowered { code, cfg, .. } = &tables.lowered;
+    let instructions = tables.instructions.columns();
+    let blocks = cfg.basic_blocks.columns();
+    let mut end = 0;
+    let mut first_block = 0;
+    for function in cfg.functions.columns().iter() {
+        let Function { address, size, section_index, block_count, instruction_count, .. } = function;
+        assert!(size > 0 && address >= end, "{name}: {function:?} after {end:#x}");
+        end = address + size;
+        let region = code.regions.iter().find(|region| region.section_index == section_index);
+        let region = region.expect("functions lie in code");
+        assert!(region.address <= address && end <= region.end_address(), "{name}: {function:?}");
+        let own = rows_in(instructions.address, address..end);
+        assert_eq!(instructions.address.get(own.start), Some(&address), "{name}: {function:?}");
+        assert_eq!(own.len(), instruction_count as usize, "{name}: {function:?}");
+        let own = first_block..first_block + block_count as usize;
+        let own: Vec<BasicBlock> = own.map(|row| blocks.row(row)).collect();
+        let mut next = address;
+        for block in &own {
+            assert_eq!((block.function_address, block.address), (address, next), "{name}: {function:?}");
+            next += block.size;
+        }
+        assert_eq!(next, end, "{name}: the blocks of {function:?} cover it");
+        let counted: u32 = own.iter().map(|block| block.instruction_count).sum();
+        assert_eq!(counted, instruction_count, "{name}: {function:?}");
+        first_block += own.len();
+    }
+    assert_eq!(first_block, blocks.len(), "{name}: every block lies in a function");
+}
+
+/// Only the last instruction of a block leaves it, and a block holds as many instructions as it says.
+fn check_blocks(name: &str, tables: &Tables) {
+    let instructions = tables.instructions.columns();
+    for block in tables.lowered.cfg.basic_blocks.columns().iter() {
+        let own = rows_in(instructions.address, block.address..block.address + block.size);
+        assert_eq!(own.len(), block.instruction_count as usize, "{name}: {block:?}");
+        let last = own.end - 1;
+        for row in own.start..last {
+            assert!(!instructions.row(row).flow.ends_block(), "{name}: {block:?} goes on after {row}");
+        }
+        let end = instructions.address[last] + u64::from(instructions.size[last]);
+        assert_eq!(end, block.address + block.size, "{name}: {block:?} ends with an instruction");
+    }
+}
+
+/// Edges leave and enter blocks; calls stand at instructions of their caller and enter functions.
+fn check_edges(name: &str, tables: &Tables) {
+    let Lowered { cfg, .. } = &tables.lowered;
+    let blocks = cfg.basic_blocks.columns();
+    let starts: BTreeSet<u64> = blocks.address.iter().copied().collect();
+    for edge in cfg.cfg_edges.columns().iter() {
+        let both = starts.contains(&edge.source_address)
+            && edge.target_address.is_none_or(|target| starts.contains(&target));
+        assert!(both, "{name}: {edge:?}");
+    }
+    let functions = cfg.functions.columns();
+    let instructions = tables.instructions.columns();
+    for call in cfg.call_edges.columns().iter() {
+        let caller = functions.address.binary_search(&call.caller_address).expect("callers are functions");
+        let range = call.caller_address..call.caller_address + functions.size[caller];
+        assert!(range.contains(&call.call_address), "{name}: {call:?}");
+        assert!(instructions.address.binary_search(&call.call_address).is_ok(), "{name}: {call:?}");
+        if let Some(callee) = call.callee_address {
+            assert!(functions.address.binary_search(&callee).is_ok(), "{name}: {call:?}");
+        }
+    }
+    assert_eq!(tables.lowered.memory.stack_frames.columns().function_address, functions.address, "{name}");
+}
+
+fn rows_in(addresses: &[u64], range: std::ops::Range<u64>) -> std::ops::Range<usize> {
+    let at = |bound: u64| addresses.partition_point(|address| *address < bound);
+    at(range.start)..at(range.end)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_modules(
+        seed in any::<u64>(), jump_tables: bool, conditional_traps: bool, traps: bool, symbols: bool, eh_frame: bool,
+    ) {
+        let clif = random::clif_of_shape(seed, Shape { jump_tables, conditional_traps, traps });
+        let executable = from_clif_with(&clif, &Options { symbols, eh_frame, ..Options::default() });
+        check(&format!("seed {seed}"), &executable.bytes.into());
+    }
+}
+
+#[test]
+fn fixtures_pass_the_verifier_and_hold_every_promise() {
+    for (name, executable) in
+        [("loops", fixtures::loops_and_calls()), ("stack", fixtures::stack_and_globals())]
+    {
+        Written::of_bytes(name, &executable.bytes).expect("lowered and verified");
+        check(name, &executable.bytes.into());
+    }
+}
+
+#[test]
+fn compiled_programs_with_and_without_symbols() {
+    for flags in
+        [&["-O0"][..], &["-O1"], &["-O2"], &["-O3"], &["-Os"], &["-O2", "-fno-asynchronous-unwind-tables"]]
+    {
+        for (name, source) in [("switch", programs::SWITCH_C), ("sort", programs::SORT_C)] {
+            if let Some(path) = programs::compile_c(name, source, flags) {
+                check_file_and_its_stripped_copy(&path);
+            }
+        }
+    }
+    for flags in [&["-O"][..], &["-Copt-level=0"]] {
+        check_file_and_its_stripped_copy(&programs::compile_rust("tokens", programs::TOKENS_RS, flags));
+    }
+}
+
+fn check_file_and_its_stripped_copy(path: &Path) {
+    check_file(path);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let stripped = folder.path().join("stripped");
+    match Command::new("strip").arg(path).arg("-o").arg(&stripped).status() {
+        Ok(status) => assert!(status.success(), "strip {}", path.display()),
+        Err(_) => return say("this machine has no strip: stripped programs are left out"),
+    }
+    check_file(&stripped);
+}
+
+#[test]
+fn tools_of_the_system() {
+    let tools: Vec<_> = SYSTEM_TOOLS.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
+    if tools.is_empty() {
+        say("none of the tools is there: nothing was checked");
+    }
+    for path in tools {
+        check_file(&path);
+    }
+}
+
+/// Checks the file in memory, and that a dataset of it passes the verifier.
+fn check_file(path: &Path) {
+    let bytes = Bytes::from(fs::read(path).expect("the file can be read"));
+    check(&path.display().to_string(), &bytes);
+    Written::of_file(path).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+fn say(message: &str) {
+    eprintln!("{message}");
+}

@@ -1,0 +1,40 @@
+//! The code that returns from a signal handler begins where it does, though its unwind entry begins a byte before.
+
+use binframe::ir::tables::FunctionEvidence;
+use binframe_testsuite::lowering::tables;
+use binframe_testsuite::programs;
+use bytes::Bytes;
+use std::fs;
+use std::process::Command;
+
+/// `mov rax, 15; syscall`: the system call `rt_sigreturn`, as the C library makes it.
+const RESTORE_RT: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+
+#[test]
+fn a_static_program_and_its_stripped_copy() {
+    let Some(path) = programs::compile_c("switch", programs::SWITCH_C, &["-O2", "-static"]) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let stripped = folder.path().join("stripped");
+    let strip = Command::new("strip").arg(&path).arg("-o").arg(&stripped).status();
+    let evidence = [(path, FunctionEvidence::Symbol), (stripped, FunctionEvidence::Unwind)];
+    for (path, evidence) in evidence.into_iter().take(if strip.is_ok() { 2 } else { 1 }) {
+        let bytes = Bytes::from(fs::read(&path).expect("the file can be read"));
+        let tables = tables(&bytes);
+        let code = &tables.lowered.code;
+        let mut found = 0;
+        for region in &code.regions {
+            let places = region.bytes.windows(RESTORE_RT.len()).enumerate();
+            for (position, _) in places.filter(|(_, bytes)| *bytes == RESTORE_RT) {
+                let address = region.address + position as u64;
+                let functions = tables.lowered.cfg.functions.columns();
+                let row = functions.address.binary_search(&address);
+                let row = row.unwrap_or_else(|_| panic!("no function begins at {address:#x}"));
+                assert_eq!(functions.evidence.get(row), evidence, "{address:#x}");
+                assert_eq!(functions.address.binary_search(&(address - 1)).ok(), None, "{address:#x}");
+                found += 1;
+            }
+        }
+        // Only the GNU C library is known to have it once.
+        assert!(found <= 1, "{found}");
+    }
+}
