@@ -176,7 +176,7 @@ fn fingerprints_see_every_value_and_every_null() {
 fn fingerprints_do_not_see_vocabularies() {
     let batch = |mnemonic: TermBuilder| {
         let rows = InstructionBuilder { mnemonic, ..InstructionBuilder::default() };
-        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic);
+        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic, None);
         let text = "address | size\n0x1 | 1\n0x2 | 1\n";
         from_text(Instructions::INFO, text).unwrap().with_column("mnemonic", mnemonic)
     };
