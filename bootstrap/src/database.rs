@@ -3,6 +3,8 @@
 //! A query runs again only when a query or input that it read has changed; a query whose output has the fingerprint it had
 //! before counts as unchanged, and stops the wave there.
 
+#![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it makes")]
+
 use crate::FileBytes;
 use binframe_ir::tables::MemoryRegions;
 use binframe_ir::{Fingerprint, Rows};
@@ -87,7 +89,10 @@ impl<T> Eq for Pass<T> {}
 
 /// The queries, in the order of the pipeline (`binframe_passes::lower`).
 pub mod lowered {
-    use super::*;
+    use super::{
+        CfgIr, Code, Executable, InstructionsIr, MemoryIr, MemoryRegions, Pass, Rows, SectionsIr,
+        Unsupported, passes,
+    };
 
     /// The file's own structure.
     #[salsa::tracked(returns(clone))]

@@ -4,9 +4,10 @@
 //! opens an executable or a dataset as tables, for whoever asks for some of their rows. [`Database`] holds the passes as
 //! queries that run again only when what they read has changed.
 
+mod addresses;
 mod database;
 mod dataset;
-
+mod diff;
 mod error;
 mod file;
 mod lower;
@@ -16,9 +17,13 @@ mod timing;
 mod trace;
 mod verify;
 
+pub use addresses::{address_column, rows_in};
 pub use database::{Database, Executable, Pass, lowered};
 pub use dataset::{Dataset, Manifest};
-
+pub use diff::{
+    BinaryDifference, ChangedFunction, ComparedFunction, Difference, FunctionsDifference, RowDifference,
+    RowsDifference, TableComparison, TableDifference, diff,
+};
 pub use error::Error;
 pub use file::{FileBytes, map_file};
 pub use lower::{Progress, Request, lower};

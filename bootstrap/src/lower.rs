@@ -140,7 +140,9 @@ impl Run<'_> {
         let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
         let path = path.to_string_lossy().into_owned();
         self.binaries.push(ManifestBinary { binary: binary.to_owned(), path, sha256, passes });
-        timings.into_iter().for_each(|timing| self.add(timing));
+        for timing in timings {
+            self.add(timing);
+        }
         Ok(file)
     }
 

@@ -130,7 +130,7 @@ impl LoweredFile {
                         is_inside(functions.address[*row], functions.address[*row] + functions.size[*row])
                     });
                     let Some(first) = rows.next() else { continue };
-                    run = first..rows.last().unwrap_or(first) + 1;
+                    run = first..rows.next_back().unwrap_or(first) + 1;
                 }
                 kept.push(LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), run));
             }

@@ -5,6 +5,7 @@ use crate::lowered_file::{LoweredFile, LoweredPart};
 use crate::{Dataset, Error};
 use binframe_ir::tables::Functions;
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -22,7 +23,8 @@ pub enum Source {
 pub struct Filter<'a> {
     /// Rows of this input.
     pub binary: Option<&'a str>,
-    /// Rows that cover one of these addresses, or, in tables whose rows cover none, all rows.
+    /// Rows that cover one of these addresses or, in tables whose rows cover none, those whose
+    /// [`address_column`](crate::address_column) lies among them.
     pub addresses: Option<Range<u64>>,
 }
 
@@ -55,10 +57,10 @@ impl Part {
 impl Source {
     /// Opens a dataset, when `path` is a directory, or an executable.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(match path.is_dir() {
-            true => Self::Dataset(Dataset::open(path)?),
-            false => Self::File(Box::new(LoweredFile::open(path)?)),
-        })
+        if path.is_dir() {
+            return Ok(Self::Dataset(Dataset::open(path)?));
+        }
+        Ok(Self::File(Box::new(LoweredFile::open(path)?)))
     }
 
     /// The names of its inputs.
@@ -106,25 +108,63 @@ impl Source {
         self.parts(T::INFO, filter)?.into_iter().map(rows).collect()
     }
 
-    /// The address ranges of the functions of a name.
-    pub fn functions_named(&self, name: &str) -> Result<Vec<Range<u64>>, Error> {
-        /// Names that an error offers.
-        const SIMILAR_MAX: usize = 5;
+    /// The functions of a name: the inputs that have one, and its addresses.
+    pub fn functions_named(&self, name: &str) -> Result<Vec<(String, Range<u64>)>, Error> {
         let mut found = Vec::new();
-        let mut similar = Vec::new();
-        for (_, rows) in self.all::<Functions>(&Filter::default())? {
+        let mut similar = SimilarNames::new(name);
+        for (binary, rows) in self.all::<Functions>(&Filter::default())? {
             for function in rows.columns().iter() {
-                let Some(known) = function.name else { continue };
-                if known == name {
-                    found.push(function.address..function.address + function.size);
-                } else if similar.len() < SIMILAR_MAX && known.contains(name) {
-                    similar.push(known.to_owned());
+                match function.name {
+                    Some(known) if known == name => {
+                        found.push((binary.clone(), function.address..function.address + function.size));
+                    }
+                    Some(known) => similar.add(known),
+                    None => {}
                 }
             }
         }
-        match found.is_empty() {
-            true => Err(Error::NoSuchFunction { name: name.to_owned(), similar }),
-            false => Ok(found),
+        if found.is_empty() {
+            return Err(Error::NoSuchFunction { name: name.to_owned(), similar: similar.into_names() });
         }
+        Ok(found)
+    }
+}
+
+/// The names that resemble one that was asked for most: those that contain it, and those that differ from it in
+/// few letters; the nearest first.
+struct SimilarNames<'a> {
+    asked: &'a str,
+    names: BTreeSet<(usize, String)>,
+}
+
+impl<'a> SimilarNames<'a> {
+    /// Names that are kept.
+    const NAMES_MAX: usize = 5;
+
+    fn new(asked: &'a str) -> Self {
+        Self { asked, names: BTreeSet::new() }
+    }
+
+    fn add(&mut self, name: &str) {
+        let letters_apart = name.len().abs_diff(self.asked.len());
+        let misspelled_max = self.asked.len() / 3;
+        let distance = if name.contains(self.asked) {
+            letters_apart
+        } else if letters_apart <= misspelled_max {
+            match strsim::osa_distance(name, self.asked) {
+                distance if distance <= misspelled_max => distance,
+                _ => return,
+            }
+        } else {
+            return;
+        };
+        self.names.insert((distance, name.to_owned()));
+        if self.names.len() > Self::NAMES_MAX {
+            self.names.pop_last();
+        }
+    }
+
+    fn into_names(self) -> Vec<String> {
+        self.names.into_iter().map(|(_, name)| name).collect()
     }
 }

@@ -1,22 +1,24 @@
 //! Every row that speaks of an address.
 
-use crate::{Error, Filter, Source};
-use binframe_ir::tables::{Binaries, BinarySections};
-use binframe_ir::{Batch, Rows, TABLES, Table, TableInfo, integers};
+use crate::{Error, Filter, Source, rows_in};
+use binframe_ir::tables::Binaries;
+use binframe_ir::{Batch, TABLES, Table, TableInfo, integers};
 use std::collections::HashSet;
 
 /// Keys of rows that were selected, by input, table and column.
 type Selected = HashSet<(String, &'static str, &'static str, u64)>;
 
-/// The rows of every stage that speak of an address, by input and in the order of the pipeline.
+/// The rows of every stage that speak of an address, in the order of the pipeline and, within a table, of the inputs.
 ///
 /// Of tables whose rows cover addresses, those that cover it; of the others, those that name it, and those whose key refers
 /// to a row that was selected before (the edges of its basic block, the stack frame of its function).
 pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Error> {
     let mut selected = Selected::new();
     let mut traced = Vec::new();
-    let filter = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
+    let covering = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
     for table in TABLES.iter().copied().filter(|table| *table != Binaries::INFO) {
+        // Rows that name an address lie anywhere.
+        let filter = if table.span.is_some() { covering.clone() } else { Filter::default() };
         for part in source.parts(table, &filter)? {
             let batch = part.rows()?;
             let positions = rows_about(table, &batch, part.binary(), address, &selected);
@@ -41,23 +43,9 @@ fn rows_about(
     address: u64,
     selected: &Selected,
 ) -> Vec<u32> {
-    let rows = 0..batch.rows() as u32;
-    if let Some((start, size)) = table.span {
-        let starts = integers(batch.column(start));
-        let sizes = integers(batch.column(size));
-        let covers = starts.zip(sizes).map(|(start, size)| {
-            let (Some(start), Some(size)) = (start, size) else { return false };
-            start == address || start < address && address - start < size
-        });
-        let loaded = Rows::<BinarySections>::from_batch(batch.clone());
-        // The addresses of a section that is not loaded mean nothing.
-        let is_loaded =
-            |row: u32| loaded.as_ref().is_none_or(|rows| rows.columns().is_readable.value(row as usize));
-        return rows
-            .zip(covers)
-            .filter(|(row, covers)| *covers && is_loaded(*row))
-            .map(|(row, _)| row)
-            .collect();
+    if table.span.is_some() {
+        let range = address..address.saturating_add(1);
+        return rows_in(batch, std::slice::from_ref(&range));
     }
     let mut about = vec![false; batch.rows()];
     for column in table.columns {
@@ -75,5 +63,5 @@ fn rows_about(
             about[row] |= target.as_ref().is_some_and(|keys| keys.contains(&value));
         }
     }
-    rows.filter(|row| about[*row as usize]).collect()
+    (0..batch.rows() as u32).filter(|row| about[*row as usize]).collect()
 }

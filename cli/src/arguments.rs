@@ -1,24 +1,60 @@
 //! What the command line accepts.
 
+use binframe::ir::{TABLES, TableInfo, table_named};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZero;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Lowers executables into tables that anyone can query.
 #[derive(Debug, Parser)]
-#[command(name = "binframe", version, max_term_width = 100)]
+#[command(name = "binframe", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+const EXAMPLES: &str = "\
+EXAMPLES:
+  binframe lower /bin/ls -o ls.tables      every table of an executable, as Parquet files
+  binframe dump functions /bin/ls          the functions that were found
+  binframe trace 0x401000 /bin/ls          all that each stage says of an address
+  binframe diff old/app new/app            what changed between two builds
+  binframe schemas functions               what the columns mean
+
+Wherever a command reads tables, it takes an executable (which is lowered as far as needed) or a \
+dataset that `binframe lower` wrote. Exit codes: 0 success, 1 failure, 2 wrong usage.";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Lower executables into a dataset of Parquet files
+    #[command(after_help = LOWER_EXAMPLES)]
     Lower(LowerArguments),
+    /// Print rows of a table
+    #[command(after_help = DUMP_EXAMPLES)]
+    Dump(DumpArguments),
+    /// Print every row that speaks of an address, stage by stage
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArguments),
+    /// Print what changed between two executables or datasets, functions first
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArguments),
+    /// Print what the tables and their columns mean
+    Schemas(SchemasArguments),
 }
+
+const LOWER_EXAMPLES: &str = "\
+The dataset appears whole or not at all. It holds a folder for each table, and the record of the run, \
+_binframe/manifest.json. Each table's last column, `binary`, names the input that a row belongs to.
+
+EXAMPLES:
+  binframe lower app -o app.tables                        all tables of one executable
+  binframe lower bin/* -o all.tables --jobs 4             one dataset of many executables
+  binframe lower app -o app.tables --emit sections,cfg    only the tables of two stages
+  duckdb -c \"SELECT * FROM 'app.tables/functions/*.parquet' ORDER BY size DESC LIMIT 10\"";
 
 /// Arguments of `binframe lower`.
 #[derive(Debug, Args)]
@@ -54,4 +90,158 @@ pub(crate) enum StageName {
     Cfg,
     /// Memory regions, stack frames and accesses
     Memory,
+}
+
+const DUMP_EXAMPLES: &str = "\
+The format `table` is for reading: addresses are hexadecimal, `-` is null, long values are cut. The others \
+are for programs and hold every value whole; csv and json give addresses as numbers and bytes as hexadecimal \
+digits, json leaves out nulls, and parquet has the columns of a dataset's files. Rows of a dataset end with \
+the column `binary`: their input.
+
+EXAMPLES:
+  binframe dump functions app --limit 10
+  binframe dump instructions app --function main --columns address,bytes,mnemonic,target
+  binframe dump basic_blocks app.tables --where-address 0x401000..0x402000
+  binframe dump binary_symbols app --where-address 0x401136
+  binframe dump call_edges app --format csv > calls.csv
+  binframe dump instructions app --format json | jq -r .mnemonic | sort | uniq -c
+  binframe dump cfg_edges app --format parquet --output edges.parquet";
+
+/// Arguments of `binframe dump`.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArguments {
+    /// Table to print
+    #[arg(value_parser = table_parser(), hide_possible_values = true, long_help = table_help())]
+    pub(crate) table: &'static TableInfo,
+    /// Executable or dataset
+    #[arg(value_name = "FILE|DATASET")]
+    pub(crate) source: PathBuf,
+    /// Only rows that lie in functions of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function: Option<String>,
+    /// Only rows that cover one of these addresses (or, in tables whose rows cover none, whose first address lies there):
+    /// from A to before B, or A alone; hexadecimal with 0x, or decimal
+    #[arg(long, value_name = "A..B", value_parser = parse_addresses)]
+    pub(crate) where_address: Option<Range<u64>>,
+    /// Only these columns, in this order; those that are computed from others come only when they are named
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Rows after which to stop
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// File to write to [default: the standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, for reading
+    Table,
+    /// Comma-separated values, after a line of column names
+    Csv,
+    /// A JSON object on each line
+    Json,
+    /// A Parquet file
+    Parquet,
+}
+
+const TRACE_EXAMPLES: &str = "\
+Of tables whose rows cover addresses, this prints the rows that cover the one asked for; of the others, those \
+that name it and those that refer to a row printed before: the edges of its basic block, the stack frame of its \
+function. Columns that are null are left out.
+
+EXAMPLES:
+  binframe trace 0x401136 app
+  binframe trace 0x404028 app.tables      a variable: its section, its symbols, the instructions that touch it";
+
+/// Arguments of `binframe trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    /// Address; hexadecimal with 0x, or decimal
+    #[arg(value_parser = parse_address)]
+    pub(crate) address: u64,
+    /// Executable or dataset
+    #[arg(value_name = "FILE|DATASET")]
+    pub(crate) source: PathBuf,
+    /// Rows of each table after which the rest is only counted
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Functions are matched by name, and those without a name by content. Their content is what their instructions do \
+wherever they lie: jumps within a function count by their offsets, other addresses by the name, or else the \
+section, of what is there. All other tables are compared row by row, matched by key; if functions have moved, \
+those whose key is an address in code are compared as the content of functions only. Inputs of datasets are \
+matched by name.
+
+The exit code is 0 whether or not there are differences; with --exit-code, it is 1 if there are.
+
+EXAMPLES:
+  binframe diff app-1.0 app-1.1
+  binframe diff monday.tables tuesday.tables --limit 3
+  binframe diff app rebuilt/app --exit-code && echo reproducible";
+
+/// Arguments of `binframe diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Executable or dataset before
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// Executable or dataset after
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// Functions and rows of each kind after which the rest is only counted
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+    /// Exit with 1 if anything differs
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+/// Arguments of `binframe schemas`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemasArguments {
+    /// Table to describe [default: all]
+    #[arg(value_parser = table_parser(), hide_possible_values = true, long_help = table_help())]
+    pub(crate) table: Option<&'static TableInfo>,
+    /// Print Markdown, as docs/SCHEMAS.md holds it
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+fn table_parser() -> impl TypedValueParser<Value = &'static TableInfo> {
+    let names = TABLES.iter().map(|table| table.name);
+    PossibleValuesParser::new(names)
+        .map(|name| table_named(&name).expect("only names of tables are accepted"))
+}
+
+fn table_help() -> String {
+    let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
+    format!("One of the tables {}", names.join(", "))
+}
+
+fn parse_address(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "expected an address such as 0x401000 or 4198400".to_owned())
+}
+
+fn parse_addresses(text: &str) -> Result<Range<u64>, String> {
+    let Some((start, end)) = text.split_once("..") else {
+        let address = parse_address(text)?;
+        return Ok(address..address.saturating_add(1));
+    };
+    let (start, end) = (parse_address(start)?, parse_address(end)?);
+    if start >= end {
+        return Err("holds no address: expected A..B with A less than B".to_owned());
+    }
+    Ok(start..end)
 }

@@ -2,6 +2,10 @@
 
 mod arguments;
 mod commands;
+mod failure;
+mod output;
+mod row_writer;
+mod table_text;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -11,12 +15,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Command::Lower(arguments) => commands::lower::run(arguments),
+        Command::Dump(arguments) => commands::dump::run(arguments),
+        Command::Trace(arguments) => commands::trace::run(arguments),
+        Command::Diff(arguments) => commands::diff::run(arguments),
+        Command::Schemas(arguments) => commands::schemas::run(arguments),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("binframe: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(failure::Failure::report)
 }

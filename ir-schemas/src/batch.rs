@@ -100,6 +100,9 @@ impl Batch {
     /// # Panics
     /// When `batches` is empty or of several tables.
     pub fn concat(batches: &[Self]) -> Self {
+        if let [only] = batches {
+            return only.clone();
+        }
         let info = batches[0].info;
         let column = |index: usize| {
             let arrays: Vec<_> = batches.iter().map(|batch| batch.columns[index].as_ref()).collect();

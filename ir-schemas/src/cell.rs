@@ -3,7 +3,7 @@
 use arrow_array::types::{ArrowDictionaryKeyType, UInt16Type};
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, DictionaryArray, PrimitiveArray, StringArray,
-    builder::BinaryViewBuilder,
+    builder::make_view,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{DataType, TimeUnit};
@@ -33,12 +33,14 @@ pub trait Cell: 'static {
     fn memory_type() -> DataType {
         Self::data_type()
     }
+    /// Makes room for `count` more values.
+    fn reserve(builder: &mut Self::Builder, count: usize);
     /// Appends a value.
     fn push(builder: &mut Self::Builder, value: Self::Value<'_>);
-    /// Appends the value that stands under a null.
-    fn push_filler(builder: &mut Self::Builder);
+    /// Appends `count` values to stand under nulls.
+    fn push_fillers(builder: &mut Self::Builder, count: usize);
     /// Hands the buffers to Arrow without a copy.
-    fn finish(builder: Self::Builder) -> ArrayRef;
+    fn finish(builder: Self::Builder, nulls: Option<NullBuffer>) -> ArrayRef;
     /// Typed view of an array of the memory type.
     fn view(array: &ArrayRef) -> Self::View<'_>;
     /// The value in a row. (`'a: 'a` binds the lifetime early, which the projections demand of implementations.)
@@ -49,15 +51,13 @@ pub trait Cell: 'static {
     }
 }
 
-/// The array with other nulls.
-pub(crate) fn with_nulls(array: &ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
-    let data = array.to_data().into_builder().nulls(nulls);
-    arrow_array::make_array(data.build().expect("the null buffer is as long as the array"))
-}
-
 /// A dictionary array of codes that were made from the dictionary.
-pub(crate) fn dictionary<K: ArrowDictionaryKeyType>(codes: Vec<K::Native>, values: ArrayRef) -> ArrayRef {
-    Arc::new(DictionaryArray::<K>::new(PrimitiveArray::new(codes.into(), None), values))
+pub(crate) fn dictionary<K: ArrowDictionaryKeyType>(
+    codes: Vec<K::Native>,
+    nulls: Option<NullBuffer>,
+    values: ArrayRef,
+) -> ArrayRef {
+    Arc::new(DictionaryArray::<K>::new(PrimitiveArray::new(codes.into(), nulls), values))
 }
 
 fn downcast<A: Array + 'static>(array: &ArrayRef) -> &A {
@@ -74,15 +74,18 @@ macro_rules! primitive_cells {
             fn data_type() -> DataType {
                 <arrow_array::types::$arrow as arrow_array::ArrowPrimitiveType>::DATA_TYPE
             }
+            fn reserve(builder: &mut Vec<$native>, count: usize) {
+                builder.reserve(count);
+            }
             #[inline]
             fn push(builder: &mut Vec<$native>, value: $native) {
                 builder.push(value);
             }
-            fn push_filler(builder: &mut Vec<$native>) {
-                builder.push(0);
+            fn push_fillers(builder: &mut Vec<$native>, count: usize) {
+                builder.resize(builder.len() + count, 0);
             }
-            fn finish(builder: Vec<$native>) -> ArrayRef {
-                Arc::new(PrimitiveArray::<arrow_array::types::$arrow>::new(builder.into(), None))
+            fn finish(builder: Vec<$native>, nulls: Option<NullBuffer>) -> ArrayRef {
+                Arc::new(PrimitiveArray::<arrow_array::types::$arrow>::new(builder.into(), nulls))
             }
             fn view(array: &ArrayRef) -> &[$native] {
                 downcast::<PrimitiveArray<arrow_array::types::$arrow>>(array).values()
@@ -111,14 +114,17 @@ impl Cell for Timestamp {
     fn data_type() -> DataType {
         DataType::Timestamp(TimeUnit::Nanosecond, None)
     }
+    fn reserve(builder: &mut Vec<i64>, count: usize) {
+        builder.reserve(count);
+    }
     fn push(builder: &mut Vec<i64>, value: Self) {
         builder.push(value.0);
     }
-    fn push_filler(builder: &mut Vec<i64>) {
-        builder.push(0);
+    fn push_fillers(builder: &mut Vec<i64>, count: usize) {
+        builder.resize(builder.len() + count, 0);
     }
-    fn finish(builder: Vec<i64>) -> ArrayRef {
-        Arc::new(arrow_array::TimestampNanosecondArray::new(builder.into(), None))
+    fn finish(builder: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
+        Arc::new(arrow_array::TimestampNanosecondArray::new(builder.into(), nulls))
     }
     fn view(array: &ArrayRef) -> &[i64] {
         downcast::<arrow_array::TimestampNanosecondArray>(array).values()
@@ -136,15 +142,18 @@ impl Cell for bool {
     fn data_type() -> DataType {
         DataType::Boolean
     }
+    fn reserve(builder: &mut BoolBuilder, count: usize) {
+        builder.0.reserve(count);
+    }
     #[inline]
     fn push(builder: &mut BoolBuilder, value: bool) {
         builder.0.append(value);
     }
-    fn push_filler(builder: &mut BoolBuilder) {
-        builder.0.append(false);
+    fn push_fillers(builder: &mut BoolBuilder, count: usize) {
+        builder.0.append_n(count, false);
     }
-    fn finish(mut builder: BoolBuilder) -> ArrayRef {
-        Arc::new(BooleanArray::new(builder.0.finish(), None))
+    fn finish(mut builder: BoolBuilder, nulls: Option<NullBuffer>) -> ArrayRef {
+        Arc::new(BooleanArray::new(builder.0.finish(), nulls))
     }
     fn view(array: &ArrayRef) -> &BooleanArray {
         downcast(array)
@@ -205,15 +214,18 @@ impl Cell for &'static str {
     fn data_type() -> DataType {
         DataType::Utf8
     }
+    fn reserve(builder: &mut StrBuilder, count: usize) {
+        builder.offsets.reserve(count);
+    }
     fn push(builder: &mut StrBuilder, value: &str) {
         builder.push(value);
     }
-    fn push_filler(builder: &mut StrBuilder) {
-        builder.push("");
+    fn push_fillers(builder: &mut StrBuilder, count: usize) {
+        (0..count).for_each(|_| builder.push(""));
     }
-    fn finish(builder: StrBuilder) -> ArrayRef {
+    fn finish(builder: StrBuilder, nulls: Option<NullBuffer>) -> ArrayRef {
         let offsets = OffsetBuffer::new(builder.offsets.into());
-        let text = StringArray::try_new(offsets, builder.text.into(), None);
+        let text = StringArray::try_new(offsets, builder.text.into(), nulls);
         Arc::new(text.expect("whole strings were appended"))
     }
     fn view(array: &ArrayRef) -> &StringArray {
@@ -225,45 +237,61 @@ impl Cell for &'static str {
 }
 
 /// Bytes, which stay where they are when they lie in a registered buffer such as a mapped file.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct BytesBuilder {
-    views: BinaryViewBuilder,
-    source: Option<(Buffer, u32)>,
-}
-
-impl fmt::Debug for BytesBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("BytesBuilder").field("source", &self.source.is_some()).finish_non_exhaustive()
-    }
+    views: Vec<u128>,
+    buffers: Vec<Buffer>,
+    source: Option<Buffer>,
 }
 
 impl BytesBuilder {
-    /// Values that lie in `source` are referred to from now on, not copied.
+    /// Longest value that a view holds itself.
+    const INLINE_MAX: usize = 12;
+
+    /// Values that lie in `source` are referred to from now on, not copied. To be called before the first value.
+    ///
+    /// # Panics
+    /// When there are values already.
     pub fn refer_to(&mut self, source: &bytes::Bytes) {
+        assert!(self.views.is_empty(), "the source comes before the values");
         let buffer = Buffer::from(source.clone());
-        let block = self.views.append_block(buffer.clone());
-        self.source = Some((buffer, block));
+        self.buffers = vec![buffer.clone()];
+        self.source = Some(buffer);
     }
 
     /// Appends a value.
     ///
     /// # Panics
     /// When the value is of 2 GiB or more, Arrow's limit for one view.
+    #[inline]
     pub fn push(&mut self, value: &[u8]) {
-        let length = u32::try_from(value.len()).expect("a value under 2 GiB");
-        let Some((source, block)) = &self.source else { return self.views.append_value(value) };
-        let Some(offset) = (value.as_ptr() as usize).checked_sub(source.as_ptr() as usize) else {
-            return self.views.append_value(value);
-        };
-        if offset.checked_add(value.len()).is_none_or(|end| end > source.len()) {
-            return self.views.append_value(value);
+        if value.len() <= Self::INLINE_MAX {
+            return self.views.push(make_view(value, 0, 0));
         }
-        // A view's offset has 32 bits: what lies further into a large file gets a block of its own.
-        let (block, offset) = match u32::try_from(offset) {
-            Ok(offset) if offset <= i32::MAX as u32 => (*block, offset),
-            _ => (self.views.append_block(source.slice_with_length(offset, value.len())), 0),
+        self.push_long(value);
+    }
+
+    fn push_long(&mut self, value: &[u8]) {
+        assert!(i32::try_from(value.len()).is_ok(), "a value under 2 GiB");
+        let offset = self.source.as_ref().and_then(|source| {
+            let offset = (value.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
+            (offset.checked_add(value.len())? <= source.len()).then_some(offset)
+        });
+        let (block, offset) = match (offset, &self.source) {
+            (Some(offset), Some(source)) => match i32::try_from(offset) {
+                Ok(offset) => (0, offset as u32),
+                // A view's offset has 32 bits: what lies further into a large file gets a buffer of its own.
+                Err(_) => {
+                    self.buffers.push(source.slice_with_length(offset, value.len()));
+                    (self.buffers.len() as u32 - 1, 0)
+                }
+            },
+            _ => {
+                self.buffers.push(Buffer::from(value));
+                (self.buffers.len() as u32 - 1, 0)
+            }
         };
-        self.views.try_append_view(block, offset, length).expect("the range was checked");
+        self.views.push(make_view(value, block, offset));
     }
 }
 
@@ -278,14 +306,19 @@ impl Cell for &'static [u8] {
     fn memory_type() -> DataType {
         DataType::BinaryView
     }
+    fn reserve(builder: &mut BytesBuilder, count: usize) {
+        builder.views.reserve(count);
+    }
+    #[inline]
     fn push(builder: &mut BytesBuilder, value: &[u8]) {
         builder.push(value);
     }
-    fn push_filler(builder: &mut BytesBuilder) {
-        builder.views.append_value([]);
+    fn push_fillers(builder: &mut BytesBuilder, count: usize) {
+        builder.views.resize(builder.views.len() + count, 0);
     }
-    fn finish(mut builder: BytesBuilder) -> ArrayRef {
-        Arc::new(builder.views.finish())
+    fn finish(builder: BytesBuilder, nulls: Option<NullBuffer>) -> ArrayRef {
+        let array = BinaryViewArray::try_new(builder.views.into(), builder.buffers, nulls);
+        Arc::new(array.expect("views lie in buffers"))
     }
     fn view(array: &ArrayRef) -> &BinaryViewArray {
         downcast(array)
@@ -351,20 +384,18 @@ impl Cell for Term<'static> {
     fn data_type() -> DataType {
         DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8))
     }
+    fn reserve(builder: &mut TermBuilder, count: usize) {
+        builder.codes.reserve(count);
+    }
     fn push(builder: &mut TermBuilder, value: Term<'_>) {
         builder.push(value.0);
     }
-    fn push_filler(builder: &mut TermBuilder) {
-        // Any word of the vocabulary serves; an empty one grows it.
-        if builder.vocabulary.is_none() && builder.words.is_empty() {
-            builder.push("");
-        } else {
-            builder.codes.push(0);
-        }
+    fn push_fillers(builder: &mut TermBuilder, count: usize) {
+        builder.codes.resize(builder.codes.len() + count, 0);
     }
-    fn finish(builder: TermBuilder) -> ArrayRef {
+    fn finish(builder: TermBuilder, nulls: Option<NullBuffer>) -> ArrayRef {
         let vocabulary = builder.vocabulary.unwrap_or_else(|| Arc::new(StringArray::from(builder.words)));
-        dictionary::<UInt16Type>(builder.codes, vocabulary)
+        dictionary::<UInt16Type>(builder.codes, nulls, vocabulary)
     }
     fn view(array: &ArrayRef) -> TermView<'_> {
         let array = downcast::<DictionaryArray<UInt16Type>>(array);
@@ -396,16 +427,25 @@ impl<E: crate::Enumeration> Codes<E> {
         self.codes.push(value.code());
     }
 
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.codes.reserve(count);
+    }
+
+    pub(crate) fn push_fillers(&mut self, count: usize) {
+        self.codes.resize(self.codes.len() + count, 0);
+    }
+
     pub(crate) fn into_codes(self) -> Vec<u8> {
         self.codes
     }
 }
 
-/// Values of which some are null.
+/// Values of which some are null. Runs of values and of nulls are counted, and written to the bitmap when they end.
 pub struct NullableBuilder<C: Cell> {
-    /// The values; under a null stands a filler.
-    pub values: C::Builder,
+    values: C::Builder,
     nulls: NullBufferBuilder,
+    /// Values that the bitmap does not have yet, and nulls behind them that the values do not have yet either.
+    pending: (usize, usize),
 }
 
 impl<C: Cell> fmt::Debug for NullableBuilder<C> {
@@ -416,24 +456,21 @@ impl<C: Cell> fmt::Debug for NullableBuilder<C> {
 
 impl<C: Cell> Default for NullableBuilder<C> {
     fn default() -> Self {
-        Self { values: C::Builder::default(), nulls: NullBufferBuilder::new(0) }
+        Self::over(C::Builder::default())
     }
 }
 
 impl<C: Cell> NullableBuilder<C> {
     /// A builder that pushes to `values`.
     pub fn over(values: C::Builder) -> Self {
-        Self { values, nulls: NullBufferBuilder::new(0) }
+        Self { values, nulls: NullBufferBuilder::new(0), pending: (0, 0) }
     }
 
     /// Appends a value or a null.
     #[inline]
     pub fn push(&mut self, value: Option<C::Value<'_>>) {
         match value {
-            Some(value) => {
-                C::push(&mut self.values, value);
-                self.nulls.append_non_null();
-            }
+            Some(value) => C::push(self.next_value(), value),
             None => self.push_null(),
         }
     }
@@ -441,8 +478,25 @@ impl<C: Cell> NullableBuilder<C> {
     /// Appends a null.
     #[inline]
     pub fn push_null(&mut self) {
-        C::push_filler(&mut self.values);
-        self.nulls.append_null();
+        self.pending.1 += 1;
+    }
+
+    /// Where a value, which must follow, is pushed to.
+    #[inline]
+    fn next_value(&mut self) -> &mut C::Builder {
+        if self.pending.1 > 0 {
+            self.write_runs();
+        }
+        self.pending.0 += 1;
+        &mut self.values
+    }
+
+    #[inline(never)]
+    fn write_runs(&mut self) {
+        let (values, nulls) = std::mem::take(&mut self.pending);
+        self.nulls.append_n_non_nulls(values);
+        self.nulls.append_n_nulls(nulls);
+        C::push_fillers(&mut self.values, nulls);
     }
 }
 
@@ -450,8 +504,7 @@ impl NullableBuilder<Term<'static>> {
     /// Appends the word at a position of the vocabulary that was given.
     #[inline]
     pub fn push_code(&mut self, code: u16) {
-        self.values.push_code(code);
-        self.nulls.append_non_null();
+        self.next_value().push_code(code);
     }
 }
 
@@ -507,19 +560,19 @@ impl<C: Cell> Cell for Option<C> {
     fn memory_type() -> DataType {
         C::memory_type()
     }
+    fn reserve(builder: &mut NullableBuilder<C>, count: usize) {
+        C::reserve(&mut builder.values, count);
+    }
     #[inline]
     fn push(builder: &mut NullableBuilder<C>, value: Option<C::Value<'_>>) {
         builder.push(value);
     }
-    fn push_filler(builder: &mut NullableBuilder<C>) {
-        builder.push_null();
+    fn push_fillers(builder: &mut NullableBuilder<C>, count: usize) {
+        builder.pending.1 += count;
     }
-    fn finish(mut builder: NullableBuilder<C>) -> ArrayRef {
-        let array = C::finish(builder.values);
-        match builder.nulls.finish() {
-            Some(nulls) => with_nulls(&array, Some(nulls)),
-            None => array,
-        }
+    fn finish(mut builder: NullableBuilder<C>, _: Option<NullBuffer>) -> ArrayRef {
+        builder.write_runs();
+        C::finish(builder.values, builder.nulls.finish())
     }
     fn view(array: &ArrayRef) -> NullableView<'_, C> {
         NullableView { values: C::view(array), nulls: array.nulls() }

@@ -1,4 +1,4 @@
-//! `docs/SCHEMAS.md`, rendered from the declarations.
+//! The declarations as text: `docs/SCHEMAS.md`, and what a person reads in a terminal.
 
 use crate::{ColumnInfo, TABLES, TableInfo};
 use arrow_schema::DataType;
@@ -43,13 +43,42 @@ fn write_table(page: &mut String, table: &TableInfo) {
             "| {} | {}{null} | {} |",
             column.name,
             type_name(&(column.data_type)()),
-            meaning(column)
+            meaning(column).replace('|', "\\|")
         );
     }
     for derived in table.derived {
         let (data_type, from) = (type_name(&(derived.data_type)()), derived.dependencies.join(", "));
         _ = writeln!(page, "| {} | {data_type}, derived from {from} | {} |", derived.name, derived.doc);
     }
+}
+
+/// The given table, or every table, as plain text.
+pub fn schemas_text(only: Option<&TableInfo>) -> String {
+    let tables = TABLES.iter().filter(|table| only.is_none_or(|only| only == **table));
+    let mut page = String::new();
+    for table in tables {
+        if !page.is_empty() {
+            page.push('\n');
+        }
+        let key = table.key.join(", ");
+        _ = writeln!(page, "{}: {}", table.name, table.doc);
+        _ = writeln!(page, "Stage {}, key {key}.\n", table.stage.name());
+        let stored = table.columns.iter().map(|column| {
+            let null = if column.nullable { " or null" } else { "" };
+            (column.name, type_name(&(column.data_type)()) + null, meaning(column))
+        });
+        let derived = table.derived.iter().map(|column| {
+            let meaning = format!("{} Derived from {}.", column.doc, column.dependencies.join(", "));
+            (column.name, type_name(&(column.data_type)()), meaning)
+        });
+        let lines: Vec<_> = stored.chain(derived).collect();
+        let name_width = lines.iter().map(|line| line.0.len()).max().unwrap_or(0);
+        let type_width = lines.iter().map(|line| line.1.len()).max().unwrap_or(0);
+        for (name, data_type, meaning) in lines {
+            _ = writeln!(page, "  {name:name_width$}  {data_type:type_width$}  {meaning}");
+        }
+    }
+    page
 }
 
 fn meaning(column: &ColumnInfo) -> String {
@@ -66,7 +95,7 @@ fn meaning(column: &ColumnInfo) -> String {
     if let Some(names) = column.one_of {
         _ = write!(meaning, " One of `{}`.", names.join("`, `"));
     }
-    meaning.replace('|', "\\|")
+    meaning
 }
 
 fn type_name(data_type: &DataType) -> String {

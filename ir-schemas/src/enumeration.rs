@@ -4,6 +4,7 @@ use crate::Cell;
 use crate::cell::{Codes, dictionary};
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use std::marker::PhantomData;
 
@@ -59,15 +60,18 @@ impl<E: Enumeration> Cell for E {
     fn data_type() -> DataType {
         DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8))
     }
+    fn reserve(builder: &mut Codes<E>, count: usize) {
+        builder.reserve(count);
+    }
     #[inline]
     fn push(builder: &mut Codes<E>, value: E) {
         builder.push(value);
     }
-    fn push_filler(builder: &mut Codes<E>) {
-        builder.push(E::from_code(0));
+    fn push_fillers(builder: &mut Codes<E>, count: usize) {
+        builder.push_fillers(count);
     }
-    fn finish(builder: Codes<E>) -> ArrayRef {
-        dictionary::<UInt8Type>(builder.into_codes(), E::dictionary())
+    fn finish(builder: Codes<E>, nulls: Option<NullBuffer>) -> ArrayRef {
+        dictionary::<UInt8Type>(builder.into_codes(), nulls, E::dictionary())
     }
     fn view(array: &ArrayRef) -> EnumView<'_, E> {
         let array = array.as_any().downcast_ref::<DictionaryArray<UInt8Type>>();
@@ -88,8 +92,7 @@ impl<E: Enumeration> Cell for E {
                 Some(Err(name)) => return Err(format!("`{name}` is not one of {}", E::NAMES.join(", "))),
             }
         }
-        let array = Self::finish(codes);
-        Ok(crate::cell::with_nulls(&array, text.nulls().cloned()))
+        Ok(Self::finish(codes, text.nulls().cloned()))
     }
 }
 

@@ -26,10 +26,10 @@ pub use binframe_ir_derive::Table;
 pub use cell::{
     BytesBuilder, Cell, Codes, NullableBuilder, NullableView, Term, TermBuilder, TermView, Timestamp,
 };
-pub use docs::schemas_markdown;
+pub use docs::{schemas_markdown, schemas_text};
 pub use enumeration::{EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use registry::{TABLES, table_named};
 pub use table::{ColumnInfo, DerivedInfo, Finish, Stage, Table, TableInfo};
 pub use text::{ParseTextError, from_text, to_text};
-pub use validate::{Violation, integers, validate};
+pub use validate::{Violation, compare_keys, integers, validate};

@@ -3,6 +3,7 @@
 use crate::{Batch, Fingerprint, Rows};
 use arrow_schema::{DataType, Field, Schema};
 use std::collections::HashMap;
+use std::fmt::Write;
 
 /// A table: its rows, its columns, and what is declared about them. Implemented by `#[derive(Table)]`.
 pub trait Table: Copy + std::fmt::Debug + Send + Sync + 'static {
@@ -149,8 +150,9 @@ impl TableInfo {
         for column in self.columns {
             let ColumnInfo { name, doc, nullable, unit, references, range, one_of, .. } = column;
             let data_type = (column.data_type)();
-            text += &format!(
-                "{name} {data_type} {nullable} {unit:?} {references:?} {range:?} {one_of:?} {doc}\n"
+            _ = writeln!(
+                text,
+                "{name} {data_type} {nullable} {unit:?} {references:?} {range:?} {one_of:?} {doc}"
             );
         }
         Fingerprint::of_bytes(text.as_bytes())

@@ -110,7 +110,7 @@ fn check_key(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
 }
 
 /// Compares a row's key in one batch with a row's key in another. Names compare as text, nulls come first.
-fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(usize, usize) -> Ordering {
+pub fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(usize, usize) -> Ordering {
     let comparators: Vec<_> = info
         .key
         .iter()

@@ -3,11 +3,12 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, StringArray, UInt64Array};
+use arrow_buffer::NullBuffer;
 use binframe_ir::tables::{
     BinarySection, BinarySectionBuilder, BinarySections, FunctionBuilder, Functions, InstructionBuilder,
     Instructions, MemoryAccessBuilder, SectionKind,
 };
-use binframe_ir::{Batch, BytesBuilder, Cell, NullableBuilder, Rows, TABLES, Table, TermBuilder, from_text};
+use binframe_ir::{Batch, BytesBuilder, Cell, Rows, TABLES, Table, TermBuilder, from_text};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ fn a_builder_hands_its_buffers_over() {
     let mut rows = MemoryAccessBuilder::default();
     rows.instruction_address.extend([1, 2, 3]);
     let address = rows.instruction_address.as_ptr();
-    let array = <u64 as Cell>::finish(rows.instruction_address);
+    let array = <u64 as Cell>::finish(rows.instruction_address, None);
     assert_eq!(numbers(&array).as_ptr(), address);
     let rows = Rows::<Functions>::from_batch(functions()).unwrap();
     let column = rows.batch().column("address");
@@ -90,11 +91,9 @@ fn a_builder_hands_its_buffers_over() {
 
 #[test]
 fn nulls_do_not_move_the_values() {
-    let mut values = NullableBuilder::<u64>::default();
-    values.push(Some(1));
-    values.push_null();
-    let address = values.values.as_ptr();
-    let array = <Option<u64> as Cell>::finish(values);
+    let values = vec![1, 0];
+    let address = values.as_ptr();
+    let array = <u64 as Cell>::finish(values, Some(NullBuffer::from(vec![true, false])));
     assert_eq!((numbers(&array).as_ptr(), array.null_count()), (address, 1));
 }
 
@@ -107,7 +106,7 @@ fn bytes_of_a_source_stay_where_they_are() {
     for value in [&source[..13], &source[100..200], &source[243..], &source[..12], &elsewhere, &[]] {
         values.push(value);
     }
-    let array = <&'static [u8] as Cell>::finish(values);
+    let array = <&'static [u8] as Cell>::finish(values, None);
     let values = array.as_binary_view();
     let is_inside = |row: usize| source.as_ptr_range().contains(&values.value(row).as_ptr());
     let inside: Vec<_> = (0..values.len()).map(is_inside).collect();
@@ -174,7 +173,7 @@ fn fingerprints_see_every_value_and_every_null() {
 fn fingerprints_do_not_see_vocabularies() {
     let batch = |mnemonic: TermBuilder| {
         let rows = InstructionBuilder { mnemonic, ..InstructionBuilder::default() };
-        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic);
+        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic, None);
         let text = "address | size\n0x1 | 1\n0x2 | 1\n";
         from_text(Instructions::INFO, text).unwrap().with_column("mnemonic", mnemonic)
     };

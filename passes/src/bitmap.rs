@@ -80,7 +80,7 @@ impl Bitmap {
     /// The members in the range, in their order.
     pub(crate) fn iter_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let next = move |from: usize| self.first_in(from..range.end);
-        std::iter::successors(next.clone()(range.start), move |position| next(position + 1))
+        std::iter::successors(next(range.start), move |position| next(position + 1))
     }
 
     /// The words, for a fingerprint.
@@ -97,7 +97,9 @@ mod tests {
     fn agrees_with_a_list_of_positions() {
         let positions = [0, 1, 63, 64, 65, 127, 128, 300, 511];
         let mut bitmap = Bitmap::new(512);
-        positions.iter().for_each(|position| bitmap.insert(*position));
+        for position in positions {
+            bitmap.insert(position);
+        }
         for start in 0..512 {
             for end in [start, start + 1, start + 64, 512] {
                 let end = end.min(512);

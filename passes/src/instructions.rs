@@ -121,7 +121,7 @@ impl InstructionsIr {
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
     let starts = &instructions.regions[range.region].starts;
-    let mut rows = RowWriter::new(&region.bytes);
+    let mut rows = RowWriter::new(&region.bytes, starts.count_in(range.start..range.end));
     let mut decoder = CodeDecoder::new(&region.bytes, region.address);
     let mut instruction = Instruction::default();
     let mut next = starts.first_in(range.start..range.end);
@@ -162,7 +162,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         let from = pieces[index - 1].end;
         pieces[index].join(region, anchors, from, (pieces_end(index, piece_size)).min(length));
     }
-    let mut branches = Branches::default();
+    let mut branches = Branches::with_capacity(pieces.iter().map(|piece| piece.branches.flows.len()).sum());
     let mut starts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         branches.append(piece.branches);
@@ -240,11 +240,20 @@ impl Piece {
         let corrected = std::mem::replace(&mut self.starts, speculative);
         self.starts.clear_below(joined - start);
         corrected.iter_in(0..joined - start).for_each(|position| self.starts.insert(position));
-        self.branches.append(branches.from_position(joined));
+        self.branches.append(branches.split_off(joined));
     }
 }
 
 impl Branches {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            positions: Vec::with_capacity(rows),
+            sizes: Vec::with_capacity(rows),
+            flows: Vec::with_capacity(rows),
+            targets: Vec::with_capacity(rows),
+        }
+    }
+
     fn push(&mut self, position: u32, size: u8, flow: Flow, target: u64) {
         self.positions.push(position);
         self.sizes.push(size);
@@ -253,23 +262,21 @@ impl Branches {
     }
 
     fn append(&mut self, mut other: Self) {
-        if self.positions.is_empty() {
-            *self = other;
-            return;
-        }
         self.positions.append(&mut other.positions);
         self.sizes.append(&mut other.sizes);
         self.flows.append(&mut other.flows);
         self.targets.append(&mut other.targets);
     }
 
-    fn from_position(mut self, position: usize) -> Self {
+    /// The rows at and after a position.
+    fn split_off(mut self, position: usize) -> Self {
         let row = self.first_at(position);
-        self.positions.drain(..row);
-        self.sizes.drain(..row);
-        self.flows.drain(..row);
-        self.targets.drain(..row);
-        self
+        Self {
+            positions: self.positions.split_off(row),
+            sizes: self.sizes.split_off(row),
+            flows: self.flows.split_off(row),
+            targets: self.targets.split_off(row),
+        }
     }
 
     /// The first row at or after a position.

@@ -162,15 +162,16 @@ fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostic
         let mut lost = Vec::new();
         for row in functions {
             let status = analysis.follow(row);
-            let frame = analysis.frame(row, status);
+            let (lowest, saved_registers, uses_frame_pointer) = analysis.extent(row);
+            let function_address = analysis.functions.address[row];
             if status != FrameStatus::Exact {
-                lost.push((frame.function_address, status));
+                lost.push((function_address, status));
             }
             rows.push(StackFrame {
-                function_address: frame.function_address,
-                frame_size: frame.frame_size,
-                saved_registers: &frame.saved_registers.join(","),
-                uses_frame_pointer: frame.uses_frame_pointer,
+                function_address,
+                frame_size: lowest.unsigned_abs(),
+                saved_registers: &saved_registers.join(","),
+                uses_frame_pointer,
                 status,
             });
         }
@@ -200,14 +201,6 @@ struct Analysis<'a> {
     info: InstructionInfoFactory,
     /// What holds where each block of the function begins; none where no known edge leads.
     states: Vec<Option<StackState>>,
-}
-
-/// What `stack_frames` says of a function.
-struct Frame {
-    function_address: u64,
-    frame_size: u64,
-    saved_registers: Vec<&'static str>,
-    uses_frame_pointer: bool,
 }
 
 impl<'a> Analysis<'a> {
@@ -290,10 +283,10 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn frame(&mut self, function: usize, status: FrameStatus) -> Frame {
-        let mut lowest = 0;
-        let mut saved_registers = Vec::new();
-        let mut uses_frame_pointer = false;
+    /// The lowest offset that the stack pointer has in a function that was followed, the registers that it saves, and
+    /// whether the frame pointer points into the frame.
+    fn extent(&mut self, function: usize) -> (i64, Vec<&'static str>, bool) {
+        let (mut lowest, mut saved_registers, mut uses_frame_pointer) = (0, Vec::new(), false);
         self.visit(function, |instruction, before, after, _| {
             lowest = after.stack_pointer.unwrap_or(0).min(lowest);
             uses_frame_pointer |= after.frame_pointer.is_some();
@@ -302,13 +295,7 @@ impl<'a> Analysis<'a> {
                 saved_registers.push(register);
             }
         });
-        debug_assert!(status != FrameStatus::Exact || lowest <= 0);
-        Frame {
-            function_address: self.functions.address[function],
-            frame_size: lowest.unsigned_abs(),
-            saved_registers,
-            uses_frame_pointer,
-        }
+        (lowest, saved_registers, uses_frame_pointer)
     }
 }
 

@@ -6,16 +6,25 @@ use arrow_array::ArrayRef;
 use binframe_ir::parquet::TableReader;
 use binframe_ir::{Batch, TableInfo};
 use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A dataset on disk.
-#[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
+    /// The files that were opened so far: whoever goes through many inputs asks for each file many times.
+    readers: Mutex<BTreeMap<PathBuf, Arc<TableReader<Bytes>>>>,
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Dataset").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A row group of a file.
@@ -49,7 +58,7 @@ impl Dataset {
                 format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);
             return Err(not_a_dataset(found));
         }
-        Ok(Self { path: path.to_owned(), manifest })
+        Ok(Self { path: path.to_owned(), manifest, readers: Mutex::default() })
     }
 
     /// What it holds and how it was made.
@@ -70,6 +79,16 @@ impl Dataset {
             .collect()
     }
 
+    fn reader(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<TableReader<Bytes>>, Error> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = readers.get(path) {
+            return Ok(Arc::clone(reader));
+        }
+        let reader = Arc::new(TableReader::open(table, map_file(path)?.0).map_err(Error::read(path))?);
+        readers.insert(path.to_owned(), Arc::clone(&reader));
+        Ok(reader)
+    }
+
     /// The row groups of a table that may hold what is asked for, and the inputs that they belong to.
     pub(crate) fn stored_parts(
         &self,
@@ -78,8 +97,7 @@ impl Dataset {
     ) -> Result<Vec<(String, StoredPart)>, Error> {
         let mut parts = Vec::new();
         for path in self.parts(table) {
-            let reader = TableReader::open(table, map_file(&path)?.0).map_err(Error::read(&path))?;
-            let reader = Arc::new(reader);
+            let reader = self.reader(table, &path)?;
             for index in 0..reader.row_groups() {
                 let binary = reader.row_group_binary(index).unwrap_or_default();
                 let is_asked_for = filter.binary.is_none_or(|asked| asked == binary);

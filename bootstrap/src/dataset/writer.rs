@@ -152,6 +152,8 @@ impl TableFiles {
 struct Staging {
     path: PathBuf,
     target: PathBuf,
+    /// Directories above the target that were not there before, the innermost first.
+    new_parents: Vec<PathBuf>,
     /// Holds the lock.
     directory: File,
     is_published: bool,
@@ -165,7 +167,11 @@ impl Staging {
         staging_name.push(name);
         staging_name.push(".partial");
         let path = target.with_file_name(staging_name);
+        let mut new_parents = Vec::new();
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            let missing =
+                parent.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+            new_parents.extend(missing.map(Path::to_owned));
             fs::create_dir_all(parent).map_err(Error::io(parent, "create"))?;
         }
         loop {
@@ -189,7 +195,8 @@ impl Staging {
             if fs::metadata(&path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (locked.dev(), locked.ino()))
             {
-                let staging = Self { path, target: target.to_owned(), directory, is_published: false };
+                let target = target.to_owned();
+                let staging = Self { path, target, new_parents, directory, is_published: false };
                 empty_directory(&staging.path)?;
                 return Ok(staging);
             }
@@ -216,6 +223,10 @@ impl Drop for Staging {
         if !self.is_published {
             // Nothing can be done about a failure here; the next run removes the rest.
             _ = fs::remove_dir_all(&self.path);
+            for parent in &self.new_parents {
+                // One that is not empty stays.
+                _ = fs::remove_dir(parent);
+            }
         }
         _ = self.directory.unlock();
     }

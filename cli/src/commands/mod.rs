@@ -1,3 +1,7 @@
 //! One file a subcommand.
 
+pub(crate) mod diff;
+pub(crate) mod dump;
 pub(crate) mod lower;
+pub(crate) mod schemas;
+pub(crate) mod trace;

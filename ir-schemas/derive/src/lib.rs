@@ -118,7 +118,7 @@ fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
                     #(let #dependencies = <#cells as ::binframe_ir::Cell>::get(#dependencies, row);)*
                     <#cell as ::binframe_ir::Cell>::push(&mut values, #body);
                 }
-                <#cell as ::binframe_ir::Cell>::finish(values)
+                <#cell as ::binframe_ir::Cell>::finish(values, None)
             },
         }
     }
@@ -140,6 +140,11 @@ fn expand_builder(declaration: &Declaration) -> TokenStream {
         }
 
         impl #builder {
+            /// Makes room for `rows` more rows.
+            pub fn reserve(&mut self, rows: usize) {
+                #(<#cells as ::binframe_ir::Cell>::reserve(&mut self.#names, rows);)*
+            }
+
             /// Appends one row to every column.
             #[inline]
             pub fn push(&mut self, row: #row #lifetime) {
@@ -151,7 +156,7 @@ fn expand_builder(declaration: &Declaration) -> TokenStream {
             /// # Panics
             /// When the columns were filled to different lengths.
             pub fn finish(self) -> ::binframe_ir::Rows<#table> {
-                ::binframe_ir::Rows::new(vec![#(<#cells as ::binframe_ir::Cell>::finish(self.#names)),*])
+                ::binframe_ir::Rows::new(vec![#(<#cells as ::binframe_ir::Cell>::finish(self.#names, None)),*])
             }
         }
 

@@ -21,8 +21,8 @@ pub(super) struct Tables {
     pub(super) call_edges: Rows<CallEdges>,
 }
 
-/// Functions that one task splits.
-const FUNCTIONS_PER_TASK: usize = 1024;
+/// Tasks for each thread, so that none waits long for the others. One thread does all in one, and copies nothing together.
+const TASKS_PER_THREAD: usize = 4;
 
 /// Splits functions into blocks.
 pub(super) fn split(
@@ -32,9 +32,15 @@ pub(super) fn split(
     diagnostics: &mut Collector,
 ) -> Tables {
     let leaders = leaders(code, instructions, extents);
-    let splitters = extents.par_chunks(FUNCTIONS_PER_TASK).map(|chunk| {
+    let tasks = match rayon::current_num_threads() {
+        1 => 1,
+        threads => threads * TASKS_PER_THREAD,
+    };
+    let splitters = extents.par_chunks(extents.len().div_ceil(tasks).max(1)).map(|chunk| {
         let mut splitter = Splitter::new(code, instructions, extents, &leaders);
-        chunk.iter().for_each(|extent| splitter.split(extent));
+        for extent in chunk {
+            splitter.split(extent);
+        }
         splitter.finish()
     });
     let parts: Vec<_> = splitters.collect();
@@ -76,7 +82,8 @@ fn leaders(code: &Code, instructions: &InstructionsIr, extents: &[Extent]) -> Ve
             }
             let Some((region, position)) = code.locate(branches.targets[row]) else { continue };
             let is_start = instructions.regions[region].starts.contains(position);
-            if is_start && function_at(extents, region, position).is_some() {
+            let is_inside = extent.contains(region, position);
+            if is_start && (is_inside || function_at(extents, region, position).is_some()) {
                 leaders[region].insert(position);
             }
         }
@@ -88,7 +95,7 @@ fn leaders(code: &Code, instructions: &InstructionsIr, extents: &[Extent]) -> Ve
 fn function_at(extents: &[Extent], region: usize, position: usize) -> Option<&Extent> {
     let after = extents.partition_point(|extent| (extent.region, extent.start) <= (region, position));
     let extent = &extents[after.checked_sub(1)?];
-    (extent.region == region && position < extent.end).then_some(extent)
+    extent.contains(region, position).then_some(extent)
 }
 
 /// What a splitter could not understand.
@@ -188,6 +195,9 @@ impl<'a> Splitter<'a> {
         let (flow, target) = (branches.flows[row], branches.targets[row]);
         let callee = || {
             let (region, position) = self.code.locate(target)?;
+            if extent.contains(region, position) {
+                return (position == extent.start).then_some(target);
+            }
             function_at(self.extents, region, position)
                 .filter(|callee| callee.start == position)
                 .map(|_| target)

@@ -21,6 +21,13 @@ pub(super) struct Extent {
     pub(super) stated: Option<usize>,
 }
 
+impl Extent {
+    /// Whether the range holds a position of a region.
+    pub(super) fn contains(&self, region: usize, position: usize) -> bool {
+        self.region == region && (self.start..self.end).contains(&position)
+    }
+}
+
 /// Where a function begins, and its size if the file states one.
 struct Start {
     region: usize,
@@ -173,6 +180,9 @@ fn targets_outside(code: &Code, instructions: &InstructionsIr, known: &[Extent])
             }
             let Some(place) = code.locate(branches.targets[row]) else { continue };
             let (region, position) = place;
+            if from.contains(region, position) {
+                continue;
+            }
             let after = known.partition_point(|extent| (extent.region, extent.start) <= place);
             let before = after.checked_sub(1).map(|index| &known[index]);
             let nearest = found.range(..=place).next_back().map(|(_, extent)| extent);

@@ -18,13 +18,12 @@ pub(super) fn table(sections: &Rows<BinarySections>, diagnostics: &mut Collector
     let columns = sections.columns();
     let mut eh_frames =
         columns.iter().filter(|section| section.section_name == ".eh_frame" && section.is_readable);
-    if let Some(section) = eh_frames.next() {
-        if let Err(error) = read_eh_frame(section.content, section.address, &mut entries) {
-            let message =
-                format!("the unwind entries after the first {} cannot be read: {error}", entries.len());
-            let code = DiagnosticCode::BrokenUnwind;
-            diagnostics.report(Severity::Error, code, Place::Address(section.address), &message);
-        }
+    if let Some(section) = eh_frames.next()
+        && let Err(error) = read_eh_frame(section.content, section.address, &mut entries)
+    {
+        let message = format!("the unwind entries after the first {} cannot be read: {error}", entries.len());
+        let code = DiagnosticCode::BrokenUnwind;
+        diagnostics.report(Severity::Error, code, Place::Address(section.address), &message);
     }
     entries.sort_by_key(|entry| (entry.address, entry.entry_offset));
     entries.dedup_by(|entry, kept| {

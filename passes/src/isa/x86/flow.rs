@@ -9,25 +9,23 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind};
 /// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and come back.
 #[inline]
 pub(crate) fn classify(instruction: &Instruction) -> Flow {
+    let has_target = || direct_target(instruction).is_some();
     match instruction.flow_control() {
         FlowControl::Next if instruction.mnemonic() == Mnemonic::Hlt => Flow::Trap,
-        FlowControl::Next => Flow::Next,
         FlowControl::UnconditionalBranch => Flow::Jump,
         FlowControl::ConditionalBranch => Flow::CondJump,
         FlowControl::IndirectBranch => Flow::IndirectJump,
         FlowControl::Return => Flow::Ret,
         FlowControl::IndirectCall => Flow::IndirectCall,
-        // iced counts system calls and the like as calls.
-        FlowControl::Call if direct_target(instruction).is_some() => Flow::Call,
-        FlowControl::Call => Flow::Next,
-        FlowControl::Exception => Flow::Trap,
-        FlowControl::Interrupt => match instruction.mnemonic() {
-            Mnemonic::Int => Flow::Next,
-            _ => Flow::Trap,
-        },
+        FlowControl::Call if has_target() => Flow::Call,
         // `xbegin` names where an abort continues.
-        FlowControl::XbeginXabortXend if direct_target(instruction).is_some() => Flow::CondJump,
-        FlowControl::XbeginXabortXend => Flow::Next,
+        FlowControl::XbeginXabortXend if has_target() => Flow::CondJump,
+        FlowControl::Exception => Flow::Trap,
+        FlowControl::Interrupt if instruction.mnemonic() != Mnemonic::Int => Flow::Trap,
+        // iced counts system calls and the like as calls.
+        FlowControl::Next | FlowControl::Call | FlowControl::XbeginXabortXend | FlowControl::Interrupt => {
+            Flow::Next
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct RowWriter {
 }
 
 impl RowWriter {
-    /// A writer of instructions whose bytes lie in `code`.
-    pub(crate) fn new(code: &Bytes) -> Self {
+    /// A writer of about `count` instructions whose bytes lie in `code`.
+    pub(crate) fn new(code: &Bytes, count: usize) -> Self {
         let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
         let mut rows = InstructionBuilder {
             mnemonic: TermBuilder::with_vocabulary(Arc::clone(&MNEMONICS)),
@@ -47,6 +47,7 @@ impl RowWriter {
             ..InstructionBuilder::default()
         };
         rows.bytes.refer_to(code);
+        rows.reserve(count);
         Self { rows, info: InstructionInfoFactory::new() }
     }
 
@@ -162,11 +163,9 @@ fn string_base(kind: OpKind) -> Register {
         OpKind::MemorySegSI => Register::SI,
         OpKind::MemorySegESI => Register::ESI,
         OpKind::MemorySegRSI => Register::RSI,
-        OpKind::MemorySegDI => Register::DI,
-        OpKind::MemorySegEDI => Register::EDI,
+        OpKind::MemorySegDI | OpKind::MemoryESDI => Register::DI,
+        OpKind::MemorySegEDI | OpKind::MemoryESEDI => Register::EDI,
         OpKind::MemorySegRDI | OpKind::MemoryESRDI => Register::RDI,
-        OpKind::MemoryESDI => Register::DI,
-        OpKind::MemoryESEDI => Register::EDI,
         _ => Register::None,
     }
 }

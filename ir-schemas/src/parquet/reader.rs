@@ -1,162 +1,19 @@
-//! Tables as Parquet files: how each column is encoded, writing row groups in parallel, and reading them back.
-//!
-//! A file holds rows of one table and one more column at the end, `binary`: the input that a row belongs to. Every row
-//! group belongs to one input.
+//! Reads files of tables.
 
+use super::file_schema;
 use crate::{Batch, TableInfo};
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::arrow::{ArrowSchemaConverter, ProjectionMask, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
 use std::fmt;
-use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Name of the last column of every file.
-pub const BINARY_COLUMN: &str = "binary";
-
-/// Rows that one row group holds at most: what one thread encodes, and what a reader skips, at a time.
-pub const ROW_GROUP_ROWS_MAX: usize = 1 << 18;
-
-const FINGERPRINT_KEY: &str = "binframe.schema_fingerprint";
-
-/// The schema of a table's files.
-pub fn file_schema(info: &TableInfo) -> Schema {
-    let schema = info.schema();
-    let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let metadata = [("doc".to_owned(), "The input that the row belongs to.".to_owned())].into();
-    let binary = Arc::new(Field::new(BINARY_COLUMN, name, false).with_metadata(metadata));
-    let fields: Vec<_> = schema.fields.iter().cloned().chain([binary]).collect();
-    Schema::new_with_metadata(fields, schema.metadata)
-}
-
-/// How files of a table are written: whole numbers as packed differences, names through dictionaries, other bytes end
-/// to end, all under zstd.
-pub fn writer_properties(info: &TableInfo) -> WriterProperties {
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("a level that zstd has")))
-        .set_created_by("binframe".to_owned())
-        .set_max_row_group_row_count(None)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(ColumnPath::from(BINARY_COLUMN), EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
-        .set_key_value_metadata(Some(vec![KeyValue::new(
-            FINGERPRINT_KEY.to_owned(),
-            info.fingerprint().to_string(),
-        )]));
-    for column in info.columns {
-        let path = ColumnPath::from(column.name);
-        let data_type = (column.data_type)();
-        if column.is_address() {
-            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
-        }
-        let encoding = match data_type {
-            DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-            _ if data_type.is_integer() => Encoding::DELTA_BINARY_PACKED,
-            _ => continue,
-        };
-        properties =
-            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
-    }
-    let mut properties = properties.build();
-    add_encoded_arrow_schema_to_metadata(&file_schema(info), &mut properties);
-    properties
-}
-
-/// Writes one file of a table.
-pub struct TableWriter<W: Write + Send> {
-    encoder: TableEncoder,
-    file: SerializedFileWriter<W>,
-    rows: u64,
-}
-
-/// Encodes rows of one table, on any thread.
-#[derive(Clone)]
-pub struct TableEncoder {
-    schema: SchemaRef,
-    row_groups: Arc<ArrowRowGroupWriterFactory>,
-}
-
-/// One encoded row group.
-pub struct EncodedRows {
-    columns: Vec<ArrowColumnChunk>,
-    rows: usize,
-}
-
-impl<W: Write + Send> TableWriter<W> {
-    /// Begins a file.
-    pub fn new(info: &'static TableInfo, out: W) -> Result<Self, ParquetError> {
-        let schema = Arc::new(file_schema(info));
-        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
-        let properties = Arc::new(writer_properties(info));
-        let file = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), properties)?;
-        let row_groups = Arc::new(ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)));
-        Ok(Self { encoder: TableEncoder { schema, row_groups }, file, rows: 0 })
-    }
-
-    /// What encodes this file's row groups.
-    pub fn encoder(&self) -> TableEncoder {
-        self.encoder.clone()
-    }
-
-    /// Appends a row group.
-    pub fn append(&mut self, rows: EncodedRows) -> Result<(), ParquetError> {
-        let mut row_group = self.file.next_row_group()?;
-        for column in rows.columns {
-            column.append_to_row_group(&mut row_group)?;
-        }
-        row_group.close()?;
-        self.rows += rows.rows as u64;
-        Ok(())
-    }
-
-    /// Rows appended so far.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Bytes written so far.
-    pub fn bytes(&self) -> usize {
-        self.file.bytes_written()
-    }
-
-    /// Ends the file and gives back where it was written to.
-    pub fn finish(self) -> Result<W, ParquetError> {
-        self.file.into_inner()
-    }
-}
-
-impl TableEncoder {
-    /// Encodes rows of the input `binary` as one row group.
-    pub fn encode(&self, batch: &Batch, binary: &str) -> Result<EncodedRows, ParquetError> {
-        let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
-        let keys = Int32Array::new(vec![0; batch.rows()].into(), None);
-        let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
-        let mut columns = Vec::with_capacity(batch.columns().len() + 1);
-        let writers = self.row_groups.create_column_writers(0)?;
-        let arrays = batch.columns().iter().chain([&binary]);
-        for ((mut writer, field), array) in writers.into_iter().zip(self.schema.fields()).zip(arrays) {
-            for leaf in compute_leaves(field, array)? {
-                writer.write(&leaf)?;
-            }
-            columns.push(writer.close()?);
-        }
-        Ok(EncodedRows { columns, rows: batch.rows() })
-    }
-}
 
 /// Why a file is not one of a table.
 #[derive(Debug)]

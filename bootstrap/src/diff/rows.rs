@@ -1,0 +1,278 @@
+//! Two versions of one table, row by row.
+
+use crate::Error;
+use arrow_ord::ord::{DynComparator, make_comparator};
+use arrow_schema::SortOptions;
+use binframe_ir::{Batch, TableInfo, compare_keys};
+use std::cmp::Ordering;
+
+/// How the rows of two versions of a table differ.
+#[derive(Debug, Clone, Default)]
+pub struct RowsDifference {
+    /// Rows of the old version.
+    pub old_rows: u64,
+    /// Rows of the new version.
+    pub new_rows: u64,
+    /// Rows whose key only the new version has.
+    pub added: u64,
+    /// Rows whose key only the old version has.
+    pub removed: u64,
+    /// Rows whose key both have, with other values.
+    pub changed: u64,
+    /// The first of these, in the order of keys.
+    pub samples: Vec<RowDifference>,
+}
+
+/// A row that differs; every batch holds one.
+#[derive(Debug, Clone)]
+pub enum RowDifference {
+    /// Only the new version has the key.
+    Added(Batch),
+    /// Only the old version has the key.
+    Removed(Batch),
+    /// Both have the key.
+    Changed {
+        /// The old row.
+        old: Batch,
+        /// The new row.
+        new: Batch,
+        /// The columns whose values differ.
+        columns: Vec<&'static str>,
+    },
+}
+
+impl RowsDifference {
+    /// Whether no row differs.
+    pub fn is_empty(&self) -> bool {
+        self.added == 0 && self.removed == 0 && self.changed == 0
+    }
+
+    fn keep(&mut self, samples_max: usize, difference: impl FnOnce() -> RowDifference) {
+        if self.samples.len() < samples_max {
+            self.samples.push(difference());
+        }
+    }
+
+    fn add(&mut self, samples_max: usize, batch: &Batch, row: usize) {
+        self.added += 1;
+        self.keep(samples_max, || RowDifference::Added(one_row(batch, row)));
+    }
+
+    fn remove(&mut self, samples_max: usize, batch: &Batch, row: usize) {
+        self.removed += 1;
+        self.keep(samples_max, || RowDifference::Removed(one_row(batch, row)));
+    }
+}
+
+/// Compares the parts of two versions of a table.
+pub(super) fn diff(
+    old: impl Iterator<Item = Result<Batch, Error>>,
+    new: impl Iterator<Item = Result<Batch, Error>>,
+    samples_max: usize,
+) -> Result<RowsDifference, Error> {
+    let mut difference = RowsDifference::default();
+    let (mut old, mut new) = (Cursor::new(old), Cursor::new(new));
+    loop {
+        match (old.batch()?, new.batch()?) {
+            (None, None) => break,
+            (Some((batch, row)), None) => {
+                (row..batch.rows()).for_each(|row| difference.remove(samples_max, &batch, row));
+                old.row = batch.rows();
+            }
+            (None, Some((batch, row))) => {
+                (row..batch.rows()).for_each(|row| difference.add(samples_max, &batch, row));
+                new.row = batch.rows();
+            }
+            (Some(old_rows), Some(new_rows)) => {
+                (old.row, new.row) = merge(&mut difference, old_rows, new_rows, samples_max);
+            }
+        }
+    }
+    (difference.old_rows, difference.new_rows) = (old.rows, new.rows);
+    Ok(difference)
+}
+
+/// Compares two batches from a row of each on, and returns up to which rows: one of the batches is at its end there.
+fn merge(
+    difference: &mut RowsDifference,
+    (old, mut i): (Batch, usize),
+    (new, mut j): (Batch, usize),
+    samples_max: usize,
+) -> (usize, usize) {
+    let length = (old.rows() - i).min(new.rows() - j);
+    // Most of two versions is the same, and whole columns compare faster than single values.
+    if old.slice(i, length).columns() == new.slice(j, length).columns() {
+        return (i + length, j + length);
+    }
+    let compare = compare_keys(old.info(), &old, &new);
+    let comparators = comparators(old.info(), &old, &new);
+    while i < old.rows() && j < new.rows() {
+        match compare(i, j) {
+            Ordering::Less => {
+                difference.remove(samples_max, &old, i);
+                i += 1;
+            }
+            Ordering::Greater => {
+                difference.add(samples_max, &new, j);
+                j += 1;
+            }
+            Ordering::Equal => {
+                let differs = |(_, compare): &&(_, DynComparator)| compare(i, j).is_ne();
+                let columns: Vec<_> = comparators.iter().filter(differs).map(|(name, _)| *name).collect();
+                if !columns.is_empty() {
+                    difference.changed += 1;
+                    difference.keep(samples_max, || RowDifference::Changed {
+                        old: one_row(&old, i),
+                        new: one_row(&new, j),
+                        columns,
+                    });
+                }
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+    }
+    (i, j)
+}
+
+/// What compares the values of each column of two batches.
+fn comparators(info: &TableInfo, old: &Batch, new: &Batch) -> Vec<(&'static str, DynComparator)> {
+    let comparator = |name: &'static str| {
+        let compare = make_comparator(old.column(name), new.column(name), SortOptions::default());
+        (name, compare.expect("columns of one table have one type"))
+    };
+    info.columns.iter().map(|column| comparator(column.name)).collect()
+}
+
+/// A row by itself, so that it does not hold on to its batch.
+fn one_row(batch: &Batch, row: usize) -> Batch {
+    batch.take(&[row as u32])
+}
+
+/// Goes through the parts of a table, one in memory at a time.
+struct Cursor<P> {
+    parts: P,
+    batch: Option<Batch>,
+    /// Position in `batch`.
+    row: usize,
+    /// Rows of all batches so far.
+    rows: u64,
+}
+
+impl<P: Iterator<Item = Result<Batch, Error>>> Cursor<P> {
+    fn new(parts: P) -> Self {
+        Self { parts, batch: None, row: 0, rows: 0 }
+    }
+
+    /// The batch that has rows left and the position of the first; none at the end.
+    fn batch(&mut self) -> Result<Option<(Batch, usize)>, Error> {
+        loop {
+            match &self.batch {
+                Some(batch) if self.row < batch.rows() => return Ok(Some((batch.clone(), self.row))),
+                _ => {}
+            }
+            let Some(part) = self.parts.next() else { return Ok(None) };
+            let batch = part?;
+            self.rows += batch.rows() as u64;
+            self.row = 0;
+            self.batch = Some(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RowDifference, RowsDifference, diff};
+    use binframe_ir::tables::{CallEdges, CfgEdges};
+    use binframe_ir::{Batch, Table, TableInfo, from_text, integers};
+
+    fn batch(table: &'static TableInfo, text: &str) -> Batch {
+        from_text(table, text).unwrap()
+    }
+
+    /// The difference of two batches that come in parts of so many rows.
+    fn in_parts(old: &Batch, new: &Batch, (old_rows, new_rows): (usize, usize)) -> RowsDifference {
+        let parts = |batch: &Batch, rows: usize| {
+            let starts = (0..batch.rows()).step_by(rows);
+            let parts = starts.map(|start| Ok(batch.slice(start, rows.min(batch.rows() - start))));
+            parts.collect::<Vec<_>>().into_iter()
+        };
+        diff(parts(old, old_rows), parts(new, new_rows), usize::MAX).unwrap()
+    }
+
+    /// A word for every difference: the key, and what became of it.
+    fn words(difference: &RowsDifference) -> Vec<String> {
+        let key = |row: &Batch| integers(row.column(row.info().key[0])).next().flatten().unwrap();
+        let word = |sample: &RowDifference| match sample {
+            RowDifference::Added(row) => format!("+{:#x}", key(row)),
+            RowDifference::Removed(row) => format!("-{:#x}", key(row)),
+            RowDifference::Changed { old, new, columns } => {
+                assert_eq!(key(old), key(new));
+                format!("{:#x} {}", key(old), columns.join(" "))
+            }
+        };
+        difference.samples.iter().map(word).collect()
+    }
+
+    #[test]
+    fn rows_are_matched_by_key_however_they_are_cut() {
+        let old = batch(
+            CallEdges::INFO,
+            "call_address | caller_address | callee_address | kind
+             0x10         | 0x0            | 0x100          | direct
+             0x20         | 0x0            | 0x200          | direct
+             0x30         | 0x0            | -              | indirect
+             0x50         | 0x40           | 0x100          | tail
+             0x60         | 0x40           | 0x100          | tail",
+        );
+        let new = batch(
+            CallEdges::INFO,
+            "call_address | caller_address | callee_address | kind
+             0x08         | 0x0            | 0x100          | direct
+             0x10         | 0x0            | 0x100          | direct
+             0x30         | 0x0            | 0x300          | direct
+             0x50         | 0x40           | 0x100          | tail
+             0x70         | 0x40           | 0x100          | tail",
+        );
+        for cut in (1..7).flat_map(|old| (1..7).map(move |new| (old, new))) {
+            let difference = in_parts(&old, &new, cut);
+            assert_eq!(words(&difference), ["+0x8", "-0x20", "0x30 callee_address kind", "-0x60", "+0x70"]);
+            let RowsDifference { old_rows, new_rows, added, removed, changed, .. } = difference;
+            assert_eq!((old_rows, new_rows, added, removed, changed), (5, 5, 2, 2, 1), "{cut:?}");
+        }
+    }
+
+    /// Part of this key is a name, part may be null.
+    #[test]
+    fn every_column_of_a_key_counts() {
+        let old = batch(
+            CfgEdges::INFO,
+            "source_address | kind        | target_address
+             0x10           | fallthrough | 0x20
+             0x10           | taken       | 0x30
+             0x20           | return      | -",
+        );
+        let new = batch(
+            CfgEdges::INFO,
+            "source_address | kind        | target_address
+             0x10           | fallthrough | 0x20
+             0x10           | taken       | 0x40
+             0x20           | indirect    | -
+             0x20           | return      | -",
+        );
+        for cut in [(1, 1), (2, 3), (3, 4)] {
+            assert_eq!(words(&in_parts(&old, &new, cut)), ["-0x10", "+0x10", "+0x20"]);
+        }
+    }
+
+    #[test]
+    fn samples_end_and_counts_do_not() {
+        let text = |rows: std::ops::Range<u64>| {
+            let lines: Vec<_> = rows.map(|row| row.to_string()).collect();
+            batch(CallEdges::INFO, &format!("call_address\n{}", lines.join("\n")))
+        };
+        let parts = |batch| std::iter::once(Ok(batch));
+        let difference = diff(parts(text(0..10)), parts(text(5..30)), 3).unwrap();
+        assert_eq!(words(&difference), ["-0x0", "-0x1", "-0x2"]);
+        assert_eq!((difference.removed, difference.added, difference.changed), (5, 20, 0));
+    }
+}

@@ -1,0 +1,222 @@
+//! `binframe dump`
+
+use crate::{Folder, both, loops};
+use binframe::ir::parquet::TableReader;
+use binframe::ir::{TABLES, table_named};
+use serde_json::Value;
+
+/// The rows that `dump` prints as JSON.
+fn json(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
+    let arguments: Vec<_> = ["dump"].iter().chain(arguments).chain(&["--format", "json"]).copied().collect();
+    let text = folder.text(&arguments);
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object on each line")).collect()
+}
+
+fn number(row: &Value, column: &str) -> u64 {
+    row[column].as_u64().unwrap_or_else(|| panic!("{column} in {row}"))
+}
+
+#[test]
+fn functions_are_those_of_the_compiler() {
+    let (folder, executable) = loops();
+    let rows = json(&folder, &["functions", "loops"]);
+    let found =
+        rows.iter().map(|row| (row["name"].as_str().unwrap(), number(row, "address"), number(row, "size")));
+    let found: Vec<_> = found.collect();
+    let known = executable.functions.iter();
+    let known: Vec<_> = known.map(|known| (known.name.as_str(), known.address, known.size)).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn tables_are_aligned() {
+    let (folder, _) = loops();
+    insta::assert_snapshot!("functions", folder.text(&["dump", "functions", "loops"]));
+    insta::assert_snapshot!("sections", folder.text(&["dump", "binary_sections", "loops"]));
+    let columns = "address,bytes,mnemonic,flow,target,op0_register,op1_register,immediate";
+    let arguments = ["dump", "instructions", "loops", "--function", "clamp", "--columns", columns];
+    insta::assert_snapshot!("instructions_of_clamp", folder.text(&arguments));
+}
+
+#[test]
+fn every_table_has_as_many_rows_in_every_format() {
+    let folder = both();
+    for table in TABLES {
+        for source in ["stack", "both"] {
+            let rows = json(&folder, &[table.name, source]).len();
+            let lines =
+                |format| folder.text(&["dump", table.name, source, "--format", format]).lines().count();
+            assert_eq!(lines("csv"), rows + 1, "{} of {source}", table.name);
+            assert_eq!(lines("table"), rows + 1, "{} of {source}", table.name);
+            let file = bytes::Bytes::from(folder.bytes(&["dump", table.name, source, "--format", "parquet"]));
+            let reader = TableReader::open(table, file).expect("a file of the table");
+            let groups = 0..reader.row_groups();
+            let read = groups.map(|group| reader.read(group).expect("readable").rows()).sum::<usize>();
+            assert_eq!(read, rows, "{} of {source}", table.name);
+        }
+    }
+}
+
+#[test]
+fn parquet_holds_what_json_says() {
+    let (folder, _) = loops();
+    folder.text(&["dump", "functions", "loops", "--format", "parquet", "--output", "functions.parquet"]);
+    let file = std::fs::read(folder.path().join("functions.parquet")).expect("it was written");
+    let functions = table_named("functions").expect("it is there");
+    let reader = TableReader::open(functions, bytes::Bytes::from(file)).expect("a file of the table");
+    assert_eq!(reader.row_group_binary(0).as_deref(), Some("loops"));
+    let addresses: Vec<_> = binframe::ir::integers(reader.read(0).expect("readable").column("address"))
+        .map(|address| address.expect("not null"))
+        .collect();
+    let rows = json(&folder, &["functions", "loops"]);
+    assert_eq!(addresses, rows.iter().map(|row| number(row, "address")).collect::<Vec<_>>());
+}
+
+/// Even the executable that is read.
+#[test]
+fn a_file_is_replaced_at_the_end() {
+    let (folder, _) = loops();
+    let expected = folder.text(&["dump", "instructions", "loops", "--format", "csv"]);
+    folder.text(&["dump", "instructions", "loops", "--format", "csv", "--output", "loops"]);
+    assert_eq!(std::fs::read_to_string(folder.path().join("loops")).expect("it is there"), expected);
+    assert_eq!(folder.names(), ["loops"]);
+    let stderr = folder.failure(1, &["dump", "functions", "loops", "--output", "out.csv"]);
+    assert!(stderr.starts_with("binframe: loops: "), "{stderr}");
+    assert_eq!(folder.names(), ["loops"]);
+}
+
+#[test]
+fn a_device_is_written_to() {
+    let (folder, _) = loops();
+    let text = folder.text(&["dump", "functions", "loops", "--output", "/dev/stdout"]);
+    assert_eq!(text, folder.text(&["dump", "functions", "loops"]));
+}
+
+#[test]
+fn a_row_of_a_dataset_is_the_row_of_its_file_and_its_name() {
+    let folder = both();
+    for table in TABLES {
+        let mut expected = Vec::new();
+        for binary in ["loops", "stack"] {
+            for mut row in json(&folder, &[table.name, binary]) {
+                row["binary"] = binary.into();
+                expected.push(row);
+            }
+        }
+        assert_eq!(json(&folder, &[table.name, "both"]), expected, "{}", table.name);
+    }
+}
+
+#[test]
+fn rows_that_cover_an_address_are_chosen() {
+    let (folder, executable) = loops();
+    let sum =
+        executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
+    let [first, second, third, ..] = sum.block_starts[..] else { panic!("it has more blocks") };
+    let starts = |table: &str, addresses: String| -> Vec<u64> {
+        let rows = json(&folder, &[table, "loops", "--where-address", &addresses]);
+        rows.iter()
+            .map(|row| number(row, if table == "cfg_edges" { "source_address" } else { "address" }))
+            .collect()
+    };
+    // An address alone, the last byte of a block, in hexadecimal and in decimal.
+    assert_eq!(starts("basic_blocks", format!("{:#x}", second - 1)), [first]);
+    assert_eq!(starts("basic_blocks", (second - 1).to_string()), [first]);
+    // The end of a range is not in it.
+    assert_eq!(starts("basic_blocks", format!("{first:#x}..{third:#x}")), [first, second]);
+    assert_eq!(starts("basic_blocks", format!("{}..{}", second - 1, second + 1)), [first, second]);
+    // A function that begins before the range reaches into it.
+    assert_eq!(starts("functions", format!("{second:#x}..{third:#x}")), [sum.address]);
+    // Rows that cover nothing lie where their first address does.
+    let edges = starts("cfg_edges", format!("{second:#x}..{third:#x}"));
+    assert_eq!(edges.len(), sum.edges.iter().filter(|edge| edge.0 == second).count());
+    assert!(edges.iter().all(|source| *source == second));
+}
+
+#[test]
+fn what_is_not_loaded_lies_at_no_address() {
+    let (folder, _) = loops();
+    let sections = json(&folder, &["binary_sections", "loops"]);
+    assert!(sections.iter().any(|row| row["section_name"] == ".symtab" && row["address"] == 0));
+    assert_eq!(
+        json(&folder, &["binary_sections", "loops", "--where-address", "0..0x1000"]),
+        [] as [Value; 0]
+    );
+}
+
+#[test]
+fn instructions_of_a_function_cover_it() {
+    let (folder, executable) = loops();
+    for function in &executable.functions {
+        let mut next = function.address;
+        for row in json(&folder, &["instructions", "loops", "--function", &function.name]) {
+            assert_eq!(number(&row, "address"), next);
+            next += number(&row, "size");
+        }
+        assert_eq!(next, function.address + function.size, "{}", function.name);
+    }
+}
+
+#[test]
+fn a_function_of_one_input_chooses_no_row_of_another() {
+    let folder = both();
+    for table in ["functions", "instructions", "basic_blocks", "stack_frames", "memory_accesses"] {
+        let rows = json(&folder, &[table, "both", "--function", "multiply"]);
+        let alone = json(&folder, &[table, "stack", "--function", "multiply"]);
+        assert_eq!(rows.len(), alone.len(), "{table}");
+        assert!(rows.iter().all(|row| row["binary"] == "stack"), "{table}");
+    }
+    // Both have a function of this name; inputs keep their order.
+    folder.text(&["lower", "stack", "loops", "-o", "reversed"]);
+    for (dataset, binaries) in [("both", ["loops", "stack"]), ("reversed", ["stack", "loops"])] {
+        let rows = json(&folder, &["functions", dataset, "--function", "_start"]);
+        let found: Vec<_> = rows.iter().map(|row| row["binary"].as_str().unwrap()).collect();
+        assert_eq!(found, binaries);
+    }
+}
+
+#[test]
+fn function_and_addresses_must_both_hold() {
+    let (folder, executable) = loops();
+    let clamp = executable.functions.iter().find(|function| function.name == "clamp").expect("it is there");
+    let chosen = |addresses: &str| {
+        let arguments = ["instructions", "loops", "--function", "clamp", "--where-address", addresses];
+        json(&folder, &arguments).iter().map(|row| number(row, "address")).collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(&clamp.address.to_string()), [clamp.address]);
+    assert_eq!(chosen(&executable.functions[0].address.to_string()), [] as [u64; 0]);
+}
+
+#[test]
+fn a_limit_keeps_the_first_rows() {
+    let folder = both();
+    for source in ["stack", "both"] {
+        let all = json(&folder, &["instructions", source]);
+        for limit in [0, 1, 3, all.len(), all.len() + 1] {
+            let limited = json(&folder, &["instructions", source, "--limit", &limit.to_string()]);
+            assert_eq!(limited, all[..limit.min(all.len())], "{limit} of {source}");
+        }
+    }
+}
+
+#[test]
+fn derived_columns_are_computed_when_named() {
+    let (folder, _) = loops();
+    let rows = json(&folder, &["functions", "loops", "--columns", "address,size,end_address"]);
+    assert!(
+        rows.iter().all(|row| number(row, "end_address") == number(row, "address") + number(row, "size"))
+    );
+    assert!(rows.iter().all(|row| row.as_object().unwrap().len() == 3));
+}
+
+#[test]
+fn without_rows_the_heading_remains() {
+    let (folder, _) = loops();
+    let dump = |format| {
+        let arguments = ["dump", "unwind_entries", "loops", "--where-address", "1", "--format", format];
+        folder.text(&arguments)
+    };
+    assert_eq!(dump("table"), "address  size  source  entry_offset  lsda_address  is_signal_frame\n");
+    assert_eq!(dump("csv"), "address,size,source,entry_offset,lsda_address,is_signal_frame\n");
+    assert_eq!(dump("json"), "");
+}

@@ -1,0 +1,85 @@
+//! `binframe lower`
+
+use crate::{Folder, both, loops};
+use binframe::ir::{Stage, TABLES};
+use binframe_testsuite::fixtures;
+
+/// The tables that a dataset of these stages has, sorted.
+fn tables_of(stages: &[Stage]) -> Vec<String> {
+    let is_wanted = |stage| stages.contains(&stage) || stage == Stage::Run;
+    let tables = TABLES.iter().filter(|table| is_wanted(table.stage));
+    let mut names: Vec<_> =
+        tables.map(|table| table.name.to_owned()).chain(["_binframe".to_owned()]).collect();
+    names.sort();
+    names
+}
+
+fn names_in(folder: &Folder, dataset: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path().join(dataset)).expect("the dataset is there");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("read").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_dataset_has_a_folder_for_each_table_of_its_stages() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "all", "--verify"]);
+    assert_eq!(names_in(&folder, "all"), tables_of(&Stage::PIPELINE));
+    folder.text(&["lower", "loops", "-o", "some", "--emit", "instructions,cfg"]);
+    assert_eq!(names_in(&folder, "some"), tables_of(&[Stage::Instructions, Stage::Cfg]));
+    assert_eq!(folder.names(), ["all", "loops", "some"]);
+}
+
+#[test]
+fn a_dataset_replaces_one_that_is_there() {
+    let folder = both();
+    folder.text(&["lower", "loops", "-o", "both"]);
+    let binaries = folder.text(&["dump", "binaries", "both", "--format", "csv", "--columns", "path"]);
+    assert_eq!(binaries, "path,binary\nloops,loops\n");
+    assert_eq!(folder.names(), ["both", "loops", "stack"]);
+}
+
+#[test]
+fn inputs_of_one_name_are_told_apart() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "loops", "-o", "twice"]);
+    let binaries = folder.text(&["dump", "binaries", "twice", "--format", "csv", "--columns", "path"]);
+    assert_eq!(binaries, "path,binary\nloops,loops\nloops,loops-2\n");
+}
+
+#[test]
+fn timings_name_every_pass_and_table() {
+    let (folder, _) = loops();
+    let output = folder.command(&["lower", "loops", "-o", "all", "--timings"]).output().expect("it starts");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stderr).expect("text is UTF-8");
+    let passes = Stage::PIPELINE.map(|stage| stage.name().to_owned());
+    let tables = TABLES.iter().map(|table| format!("write {}", table.name));
+    for step in passes.into_iter().chain(tables) {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{step} "))), "{step} in\n{text}");
+    }
+}
+
+#[test]
+fn one_bad_input_leaves_no_dataset() {
+    let folder = Folder::with(&[("loops", &fixtures::loops_and_calls().bytes), ("notes.txt", b"some notes")]);
+    let stderr = folder.failure(1, &["lower", "loops", "notes.txt", "-o", "all"]);
+    assert!(stderr.starts_with("binframe: notes.txt: "), "{stderr}");
+    assert_eq!(folder.names(), ["loops", "notes.txt"]);
+    folder.failure(1, &["lower", "loops", "notes.txt", "-o", "deep/down/all"]);
+    assert_eq!(folder.names(), ["loops", "notes.txt"]);
+    folder.text(&["lower", "loops", "-o", "deep/down/all"]);
+    folder.text(&["dump", "functions", "deep/down/all"]);
+}
+
+#[test]
+fn what_is_no_dataset_is_not_replaced() {
+    let (folder, _) = loops();
+    std::fs::create_dir(folder.path().join("photos")).expect("made");
+    std::fs::write(folder.path().join("photos/cat.jpg"), "a cat").expect("written");
+    let stderr = folder.failure(1, &["lower", "loops", "-o", "photos"]);
+    assert_eq!(stderr, "binframe: photos: exists and is no dataset; remove it or choose another place\n");
+    assert_eq!(names_in(&folder, "photos"), ["cat.jpg"]);
+}

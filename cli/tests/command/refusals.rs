@@ -1,0 +1,140 @@
+//! What every command refuses, and how it says so.
+
+use crate::{Folder, both, loops};
+use binframe_testsuite::fixtures;
+use std::process::Stdio;
+
+/// Files that cannot be lowered, and what is said of each.
+fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let good = fixtures::loops_and_calls().bytes;
+    let mut narrow = good.clone();
+    narrow[4] = 1;
+    vec![
+        ("empty", Vec::new(), "an empty file at offset 0x0"),
+        ("notes.txt", b"some notes".to_vec(), "at offset 0x0; expected an ELF executable"),
+        ("truncated", good[..40].to_vec(), "beyond the end of the file (40 bytes) at offset 0x28"),
+        ("narrow", narrow, "a 32-bit ELF file at offset 0x4"),
+        ("app.exe", b"MZ\x90\x00\x03".to_vec(), "a PE or DOS executable at offset 0x0"),
+        ("app.macho", b"\xcf\xfa\xed\xfe\x07".to_vec(), "a Mach-O file at offset 0x0"),
+    ]
+}
+
+#[test]
+fn a_bad_file_is_named_in_one_line_and_nothing_is_left() {
+    for (name, bytes, reason) in bad_files() {
+        let folder = Folder::with(&[(name, &bytes)]);
+        let address = "0x1000";
+        for arguments in [
+            &["lower", name, "-o", "out"] as &[_],
+            &["dump", "functions", name],
+            &["dump", "functions", name, "--output", "out"],
+            &["trace", address, name],
+            &["diff", name, name],
+        ] {
+            let stderr = folder.failure(1, arguments);
+            assert!(stderr.starts_with(&format!("binframe: {name}: ")), "{stderr}");
+            assert!(stderr.contains(reason), "{stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+            assert_eq!(folder.names(), [name], "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_is_named_in_one_line_and_nothing_is_left() {
+    let folder = Folder::with(&[]);
+    std::fs::create_dir(folder.path().join("folder")).expect("made");
+    for (arguments, expected) in [
+        (&["lower", "absent", "-o", "out"] as &[_], "absent: cannot open: No such file or directory"),
+        (
+            &["lower", "folder", "-o", "out"],
+            "folder: cannot lower: is a directory; expected an executable file",
+        ),
+        (&["dump", "functions", "absent"], "absent: cannot open: No such file or directory"),
+        (&["dump", "functions", "folder"], "folder: _binframe/manifest.json is missing; expected a dataset"),
+        (&["trace", "0x1000", "absent"], "absent: cannot open: No such file or directory"),
+        (&["diff", "absent", "absent"], "absent: cannot open: No such file or directory"),
+    ] {
+        let stderr = folder.failure(1, arguments);
+        assert!(stderr.starts_with(&format!("binframe: {expected}")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert_eq!(folder.names(), ["folder"]);
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_before_any_file_is_read() {
+    let folder = Folder::with(&[]);
+    for (arguments, expected) in [
+        (&[] as &[_], "Usage: binframe <COMMAND>"),
+        (&["dump", "function", "absent"], "a similar value exists: 'functions'"),
+        (&["schemas", "instruction"], "a similar value exists: 'instructions'"),
+        (&["dump", "functions", "absent", "--where-address", "main"], "expected an address such as 0x401000"),
+        (&["dump", "functions", "absent", "--where-address", "9..9"], "expected A..B with A less than B"),
+        (&["trace", "main", "absent"], "expected an address such as 0x401000"),
+        (&["dump", "binaries", "absent", "--where-address", "1"], "binframe: binaries has no addresses"),
+        (&["dump", "binaries", "absent", "--function", "main"], "binframe: binaries has no addresses"),
+        (
+            &["dump", "functions", "absent", "--columns", "adress"],
+            "functions has no column `adress`; it has address, size",
+        ),
+        (
+            &["dump", "functions", "absent", "--columns", "size", "--format", "parquet"],
+            "--columns goes with table, csv and json",
+        ),
+        (&["lower", "absent"], "--output <DIR>"),
+        (
+            &["lower", "absent", "-o", "out", "--emit", "code"],
+            "[possible values: sections, instructions, cfg, memory]",
+        ),
+        (&["lower", "absent", "-o", "out", "--jobs", "0"], "--jobs"),
+    ] {
+        let stderr = folder.failure(2, arguments);
+        assert!(stderr.contains(expected), "{arguments:?}\n{stderr}");
+    }
+}
+
+#[test]
+fn an_unknown_function_is_answered_with_similar_names() {
+    let (folder, _) = loops();
+    let of = |name| folder.failure(1, &["dump", "functions", "loops", "--function", name]);
+    assert_eq!(of("odd"), "binframe: no function is named `odd`; similar names: is_odd, sum_of_odd\n");
+    assert_eq!(of("clmap"), "binframe: no function is named `clmap`; similar names: clamp\n");
+    assert_eq!(
+        of("quicksort"),
+        "binframe: no function is named `quicksort`; `binframe dump functions` lists them\n"
+    );
+}
+
+#[test]
+fn a_table_that_was_not_lowered_is_named() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
+    let stderr = folder.failure(1, &["dump", "functions", "some"]);
+    let expected = "binframe: some: has no table functions; it was lowered without --emit cfg\n";
+    assert_eq!(stderr, expected);
+    let stderr = folder.failure(1, &["dump", "binary_symbols", "some", "--function", "clamp"]);
+    assert_eq!(stderr, expected);
+}
+
+/// As `head` does when it has seen enough.
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let folder = both();
+    for arguments in [
+        &["dump", "instructions", "both"] as &[_],
+        &["dump", "instructions", "loops", "--format", "csv"],
+        &["dump", "instructions", "loops", "--format", "json"],
+        &["dump", "instructions", "loops", "--format", "parquet"],
+        &["trace", "0x401000", "loops"],
+        &["diff", "loops", "stack"],
+        &["schemas"],
+    ] {
+        let mut command = folder.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert!(output.status.success(), "{arguments:?}: {}", output.status);
+    }
+}

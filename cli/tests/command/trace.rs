@@ -1,0 +1,62 @@
+//! `binframe trace`
+
+use crate::{both, loops};
+
+#[test]
+fn every_stage_speaks_of_an_address() {
+    let (folder, executable) = loops();
+    let clamp = executable.functions.iter().find(|function| function.name == "clamp").expect("it is there");
+    let text = folder.text(&["trace", &format!("{:#x}", clamp.address), "loops"]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_variable_is_traced_to_the_instructions_that_touch_it() {
+    let folder = both();
+    let symbols = folder.text(&[
+        "dump",
+        "binary_symbols",
+        "stack",
+        "--format",
+        "csv",
+        "--columns",
+        "symbol_name,symbol_address",
+    ]);
+    let counter = symbols.lines().find_map(|line| line.strip_prefix("counter,")).expect("it is there");
+    insta::assert_snapshot!(folder.text(&["trace", counter, "stack"]));
+}
+
+#[test]
+fn a_dataset_is_traced_input_by_input() {
+    let folder = both();
+    let of = |source| folder.text(&["trace", "0x401004", source]);
+    assert_eq!(of("both"), format!("{}\n{}", of("loops"), of("stack")));
+}
+
+#[test]
+fn more_rows_than_asked_for_are_counted() {
+    let (folder, executable) = loops();
+    // The loop's head, which is entered from before the loop and from its end.
+    let sum =
+        executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
+    let entries = |block: &u64| sum.edges.iter().filter(|edge| edge.1 == *block).count();
+    let head = sum.block_starts.iter().find(|block| entries(block) == 2).expect("it has a loop");
+    let rows_of_edges = |limit: &str| -> Vec<String> {
+        let text = folder.text(&["trace", &head.to_string(), "loops", "--limit", limit]);
+        let lines = text.lines().skip_while(|line| !line.starts_with("  cfg_edges, ")).skip(2);
+        lines.take_while(|line| line.starts_with("    ")).map(str::to_owned).collect()
+    };
+    let all = rows_of_edges("10");
+    let more = format!("    … {} more", all.len() - 1);
+    assert_eq!(rows_of_edges("1"), [all[0].clone(), more]);
+}
+
+#[test]
+fn an_address_of_which_nothing_is_known_is_a_failure() {
+    let (folder, _) = loops();
+    let stderr = folder.failure(1, &["trace", "0x10", "loops"]);
+    assert_eq!(
+        stderr,
+        "binframe: loops: no row speaks of 0x10; `binframe dump binary_sections loops` lists what is there\n"
+    );
+}

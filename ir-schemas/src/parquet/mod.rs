@@ -1,0 +1,75 @@
+//! Tables as Parquet files: how each column is encoded, writing row groups in parallel, and reading them back.
+//!
+//! A file holds rows of one table and one more column at the end, `binary`: the input that a row belongs to. Every row
+//! group belongs to one input.
+
+mod differences;
+mod direct;
+mod reader;
+mod writer;
+
+pub use reader::{ReadError, TableReader};
+pub use writer::{EncodedRows, TableEncoder, TableWriter};
+
+use crate::TableInfo;
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::add_encoded_arrow_schema_to_metadata;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use std::sync::Arc;
+
+/// Name of the last column of every file.
+pub const BINARY_COLUMN: &str = "binary";
+
+/// Rows that one row group holds at most: what one thread encodes, and what a reader skips, at a time.
+pub const ROW_GROUP_ROWS_MAX: usize = 1 << 18;
+
+/// zstd's level: above it, files get a few percent smaller for several times the work.
+const ZSTD_LEVEL: i32 = 1;
+
+const FINGERPRINT_KEY: &str = "binframe.schema_fingerprint";
+
+/// The schema of a table's files.
+pub fn file_schema(info: &TableInfo) -> Schema {
+    let schema = info.schema();
+    let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let metadata = [("doc".to_owned(), "The input that the row belongs to.".to_owned())].into();
+    let binary = Arc::new(Field::new(BINARY_COLUMN, name, false).with_metadata(metadata));
+    let fields: Vec<_> = schema.fields.iter().cloned().chain([binary]).collect();
+    Schema::new_with_metadata(fields, schema.metadata)
+}
+
+/// How files of a table are written: whole numbers as packed differences, names through dictionaries, other bytes end
+/// to end, all under zstd.
+pub fn writer_properties(info: &TableInfo) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
+        .set_created_by("binframe".to_owned())
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from(BINARY_COLUMN), EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            FINGERPRINT_KEY.to_owned(),
+            info.fingerprint().to_string(),
+        )]));
+    for column in info.columns {
+        let path = ColumnPath::from(column.name);
+        let data_type = (column.data_type)();
+        if column.is_address() {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+        }
+        let encoding = match data_type {
+            DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            _ if data_type.is_integer() => Encoding::DELTA_BINARY_PACKED,
+            _ => continue,
+        };
+        properties =
+            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
+    }
+    let mut properties = properties.build();
+    add_encoded_arrow_schema_to_metadata(&file_schema(info), &mut properties);
+    properties
+}
