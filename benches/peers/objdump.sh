@@ -3,14 +3,15 @@
 #
 #   benches/peers/objdump.sh [FILE...]        (default: the toolchain's cargo)
 #
-# The commands take turns, ROUNDS times each (default 3), so that a busy moment of the machine meets all of them; the
-# table holds medians. CPU is user plus system time of the process. Peak memory needs GNU time as /usr/bin/time.
+# The commands take turns, ROUNDS times each (default 5), so that a busy moment of the machine meets all of them. The
+# table holds the least of each figure, which other work on the machine disturbs least. CPU is user plus system time of
+# the process. Peak memory needs GNU time as /usr/bin/time.
 
 set -euo pipefail
 export LC_ALL=C
 TIMEFORMAT='%R %U %S'
 
-rounds=${ROUNDS:-3}
+rounds=${ROUNDS:-5}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 if ! command -v objdump >/dev/null; then
@@ -57,16 +58,15 @@ measure() {
     awk -v w="$wall" -v u="$user" -v s="$system" -v p="$peak" 'BEGIN { print w, u + s, p }' >>"$work/$name"
 }
 
-# median NAME COLUMN
-median() {
-    awk -v c="$2" '{ print $c }' "$work/$1" | sort -n |
-        awk '{ v[NR] = $1 } END { m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2 }'
+# least NAME COLUMN
+least() {
+    awk -v c="$2" 'NR == 1 || $c < least { least = $c } END { print least }' "$work/$1"
 }
 
 # row NAME LABEL: one line of the table, with the ratios to objdump and to one thread.
 row() {
-    awk -v label="$2" -v wall="$(median "$1" 1)" -v cpu="$(median "$1" 2)" -v peak="$(median "$1" 3)" \
-        -v peer_wall="$(median objdump 1)" -v peer_cpu="$(median objdump 2)" -v one_wall="$(median jobs-1 1)" '
+    awk -v label="$2" -v wall="$(least "$1" 1)" -v cpu="$(least "$1" 2)" -v peak="$(least "$1" 3)" \
+        -v peer_wall="$(least objdump 1)" -v peer_cpu="$(least objdump 2)" -v one_wall="$(least jobs-1 1)" '
         function ratio(a, b) { return b > 0 ? sprintf("%.3f", a / b) : "n/a" }
         BEGIN {
             memory = peak > 0 ? sprintf("%.0f", peak / 1024) : "n/a"
@@ -76,9 +76,27 @@ row() {
         }'
 }
 
+# field NAME: a number that the manifest gives for each table, as lines of "table number".
+field() {
+    tr -d '\n' <"$work/dataset/_binframe/manifest.json" | tr '{}' '\n\n' |
+        sed -n 's/.*"table": *"\([^"]*\)".*"'"$1"'": *\([0-9]*\).*/\1 \2/p'
+}
+
+# density: what an instruction takes in the dataset that was written last.
+density() {
+    local instructions own all
+    instructions=$(field rows | awk '$1 == "instructions" { print $2 }')
+    own=$(field bytes | awk '$1 == "instructions" { print $2 }')
+    all=$(field bytes | awk '{ sum += $2 } END { print sum }')
+    awk -v n="$instructions" -v own="$own" -v all="$all" 'BEGIN {
+        if (n == 0) { print "No instructions."; exit }
+        printf "%d instructions; %.2f bytes each in the table of instructions, %.2f in all tables.\n", n, own / n, all / n
+    }'
+}
+
 processor=$(awk -F ': *' '/^model name/ { print $2; exit }' /proc/cpuinfo 2>/dev/null || true)
 echo "Machine: ${processor:-unknown processor}, $(getconf _NPROCESSORS_ONLN) processors; $(objdump --version | head -n 1);"
-echo "medians of $rounds rounds."
+echo "least of $rounds rounds."
 
 for file in "$@"; do
     rm -f "$work/objdump" "$work/jobs-1" "$work/jobs-2"
@@ -101,4 +119,6 @@ for file in "$@"; do
     row objdump "objdump -d"
     row jobs-1 "binframe lower --emit instructions,cfg --jobs 1"
     row jobs-2 "binframe lower --emit instructions,cfg --jobs 2"
+    echo
+    density
 done

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::command::{self, Failure};
 use crate::datasets::{self, Agreement};
+use crate::manifest::{self, Step};
 use crate::workspace::Workspace;
 
 /// Where an ELF file of 64 bits keeps the address at which it is entered.
@@ -30,28 +31,47 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let one_dataset = workspace.below_target("bootstrap/jobs-1");
     let many_dataset = workspace.below_target("bootstrap/jobs-n");
+    eprintln!();
     let one_wall = lower(workspace, &file, &one_dataset, 1)?;
     let many_wall = lower(workspace, &file, &many_dataset, cores)?;
 
     let agreement =
         datasets::compare(&workspace.root.join(&one_dataset), &workspace.root.join(&many_dataset))?;
-    print_summary(workspace, &Proof { file, one_dataset, one_wall, many_wall, cores, agreement });
+    let one = Run {
+        steps: manifest::steps(&workspace.root.join(&one_dataset))?,
+        dataset: one_dataset,
+        wall: one_wall,
+    };
+    let many = Run {
+        steps: manifest::steps(&workspace.root.join(&many_dataset))?,
+        dataset: many_dataset,
+        wall: many_wall,
+    };
+    let proof = Proof { file, one, many, cores, agreement };
+    println!("\n{}\n", steps_text(&proof));
+    print_summary(workspace, &proof);
     Ok(())
 }
 
 /// What a successful run found out.
 struct Proof {
     file: PathBuf,
-    one_dataset: PathBuf,
-    one_wall: Duration,
-    many_wall: Duration,
+    one: Run,
+    many: Run,
     cores: usize,
     agreement: Agreement,
 }
 
-/// Lowers the file into a fresh dataset and returns the wall time it took. The stage table appears on stderr.
+/// One lowering.
+struct Run {
+    dataset: PathBuf,
+    steps: Vec<Step>,
+    wall: Duration,
+}
+
+/// Lowers the file into a fresh dataset and returns the wall time it took.
 fn lower(workspace: &Workspace, file: &Path, dataset: &Path, jobs: usize) -> Result<Duration, Failure> {
-    eprintln!("\nLowering {} with {} …", file.display(), counted(jobs, "thread"));
+    eprintln!("Lowering {} with {} …", file.display(), counted(jobs, "thread"));
     let path = workspace.root.join(dataset);
     if path.exists() {
         std::fs::remove_dir_all(&path).map_err(|error| Failure::io("remove", &path, &error))?;
@@ -61,44 +81,69 @@ fn lower(workspace: &Workspace, file: &Path, dataset: &Path, jobs: usize) -> Res
     }
     let mut lower = Command::new(workspace.root.join(workspace.binframe()));
     lower.current_dir(&workspace.root).arg("lower").arg(file).arg("-o").arg(dataset);
-    lower.args(["--jobs", &jobs.to_string(), "--timings"]);
+    lower.args(["--jobs", &jobs.to_string()]);
     command::run(&mut lower)
+}
+
+/// Two tables: the passes, which make rows in memory, and the tables of the dataset, with both runs' times.
+fn steps_text(proof: &Proof) -> String {
+    let (passes, tables) = (&["passes", "rows", ""], &["tables", "rows", "on disk"]);
+    let times = ["1 thread".to_owned(), counted(proof.cores, "thread")];
+    let header = |names: &[&str; 3]| line(&names.map(str::to_owned), &times);
+    let mut pass_lines = vec![header(passes)];
+    let mut table_lines = vec![String::new(), header(tables)];
+    for (one, many) in proof.one.steps.iter().zip(&proof.many.steps) {
+        let times = [one, many].map(|step| format!("{:.2} s", step.wall_seconds));
+        match one.name.strip_prefix("write ") {
+            None => pass_lines.push(line(&[one.name.clone(), thousands(one.rows), String::new()], &times)),
+            Some(table) => {
+                let cells = [table.to_owned(), thousands(one.rows), kilobytes(one.bytes)];
+                table_lines.push(line(&cells, &times));
+            }
+        }
+    }
+    pass_lines.append(&mut table_lines);
+    pass_lines.join("\n")
+}
+
+fn line(cells: &[String; 3], times: &[String; 2]) -> String {
+    let [name, rows, size] = cells;
+    let [one, many] = times;
+    format!("{name:<16} {rows:>12} {size:>12} {one:>11} {many:>11}")
 }
 
 fn print_summary(workspace: &Workspace, proof: &Proof) {
     let binframe = workspace.binframe().display().to_string();
     let file = proof.file.display();
-    let dataset = proof.one_dataset.display();
+    let (dataset, other) = (proof.one.dataset.display(), proof.many.dataset.display());
     let file_size = std::fs::metadata(workspace.root.join(&proof.file)).map_or(0, |metadata| metadata.len());
     let own = if proof.file == workspace.binframe() { ", binframe's own executable" } else { "" };
-    let (one, many) = (proof.one_wall.as_secs_f64(), proof.many_wall.as_secs_f64());
+    let (one, many) = (proof.one.wall.as_secs_f64(), proof.many.wall.as_secs_f64());
 
-    println!();
     println!("Lowered   {file} ({}{own})", megabytes(file_size));
     println!("          from its bytes to tables of sections, instructions, control flow and memory");
-    println!(
-        "Agrees    in every byte with {} and with {}: {}, {}",
-        counted(1, "thread"),
-        counted(proof.cores, "thread"),
-        counted(proof.agreement.files, "file"),
-        megabytes(proof.agreement.bytes)
-    );
     println!(
         "Took      {one:.2} s with {}, {many:.2} s with {}",
         counted(1, "thread"),
         counted(proof.cores, "thread")
+    );
+    println!(
+        "Agrees    with 1 thread and with {} in every byte of {}, {} together",
+        proof.cores,
+        counted(proof.agreement.files, "file"),
+        megabytes(proof.agreement.bytes)
     );
     println!("Wrote     {dataset}/ (a folder of Parquet for each table)");
     println!();
     println!("Three commands to try next:");
     println!("  # the functions that were found");
     println!("  {binframe} dump functions {dataset} --limit 10");
-    println!("  # all that each stage says of one address");
+    println!("  # all that each stage says of one address, here the first that is executed");
     let address = entry_address(&workspace.root.join(&proof.file));
     let address = address.map_or_else(|| "ADDRESS".to_owned(), |address| format!("{address:#x}"));
-    println!("  {binframe} trace {address} {file}");
-    println!("  # what changed between two builds of a program, functions first");
-    println!("  {binframe} diff OLD NEW");
+    println!("  {binframe} trace {address} {dataset}");
+    println!("  # what differs between two datasets or two builds of a program; here, nothing");
+    println!("  {binframe} diff {dataset} {other}");
 }
 
 /// The address at which an executable is entered, as an example to trace; a library has none.
@@ -131,6 +176,24 @@ fn megabytes(bytes: u64) -> String {
     format!("{megabytes:.1} MB")
 }
 
+/// A size in thousands of bytes.
+fn kilobytes(bytes: u64) -> String {
+    format!("{} kB", thousands(bytes.div_ceil(1000)))
+}
+
+/// A number with a space between thousands.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +214,8 @@ mod tests {
     #[test]
     fn sizes_and_counts_read_well() {
         assert_eq!(megabytes(24_650_000), "24.6 MB");
+        assert_eq!(kilobytes(1_234_001), "1 235 kB");
+        assert_eq!([0, 999, 1000, 12_345_678].map(thousands), ["0", "999", "1 000", "12 345 678"]);
         assert_eq!(
             (counted(1, "thread"), counted(2, "thread")),
             ("1 thread".to_owned(), "2 threads".to_owned())

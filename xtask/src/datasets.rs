@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::command::Failure;
+use crate::manifest;
 
 /// What a dataset keeps for itself: the manifest, with the times of the run that wrote it.
 const RECORDS: &str = "_binframe";
@@ -47,7 +48,7 @@ pub(crate) fn compare(left: &Path, right: &Path) -> Result<Agreement, Failure> {
 
 /// Every file of a dataset's tables with its size, by path below the dataset.
 fn table_files(dataset: &Path) -> Result<BTreeMap<PathBuf, u64>, Failure> {
-    if !dataset.join(RECORDS).join("manifest.json").is_file() {
+    if !dataset.join(manifest::PATH).is_file() {
         return Err(Failure::Failed(format!("{} has no manifest and so is no dataset", dataset.display())));
     }
     let mut files = BTreeMap::new();

@@ -43,12 +43,16 @@ pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     let run = ["run", "--quiet", "-p", "binframe-cli", "--", "schemas", "--markdown"];
     let text = command::output_of(workspace.cargo().args(run))?;
     let path = workspace.root.join("docs/SCHEMAS.md");
-    if std::fs::read(&path).is_ok_and(|current| current == text) {
+    let current = std::fs::read(&path).ok();
+    if current.as_ref() == Some(&text) {
         println!("docs/SCHEMAS.md is up to date");
         return Ok(());
     }
     std::fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
-    println!("docs/SCHEMAS.md is rewritten; read `git diff docs/SCHEMAS.md`");
+    match current {
+        Some(_) => println!("docs/SCHEMAS.md is rewritten; read `git diff docs/SCHEMAS.md`"),
+        None => println!("docs/SCHEMAS.md is new; read it and `git add docs/SCHEMAS.md`"),
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod ci;
 mod command;
 mod datasets;
 mod develop;
+mod manifest;
 mod snapshots;
 mod tools;
 mod workspace;
@@ -40,7 +41,8 @@ const TASKS: &[Task] = &[
         arguments: "[FILE]",
         summary: "lower FILE, or binframe itself, at two thread counts and compare every byte",
         details: "Builds the release command, lowers FILE (by default the command's own executable) with one thread\n\
-                  and with all of them into target/bootstrap/, and refuses if any table differs in any byte.",
+                  and with all of them into target/bootstrap/, and refuses if any table differs in any byte. Prints rows,\n\
+                  sizes and times of every pass and table, and commands to go on with.",
         run: bootstrap::run,
     },
     Task {
@@ -85,8 +87,9 @@ const TASKS: &[Task] = &[
         name: "bench",
         arguments: "[ARGS...] | peers [FILE...]",
         summary: "run the criterion benches, or measure binframe beside its peers",
-        details: "ARGS go to `cargo bench -p binframe-benches`. `peers` runs benches/peers/objdump.sh: objdump and\n\
-                  binframe on the same files, round about, with their ratios.",
+        details: "ARGS go to `cargo bench -p binframe-benches`; `cargo xtask bench -- --quick` takes seconds. `peers` runs\n\
+                  benches/peers/objdump.sh: objdump and binframe take turns on the same files (by default the\n\
+                  toolchain's cargo), ROUNDS times; it prints the least of their times, peak memory and ratios.",
         run: develop::bench,
     },
     Task {

@@ -1,0 +1,126 @@
+//! What the pipeline's expensive steps cost on one thread, on the first MiB of an executable's largest section of code.
+//!
+//! The executable is the `cargo` that built the bench, or the one that `BINFRAME_BENCH_FILE` names. A MiB is about what
+//! one row group of `instructions` holds. Throughputs are in bytes of that code and in rows; the sweep's rows are
+//! instructions.
+
+use binframe::ir::parquet::{ROW_GROUP_ROWS_MAX, TableWriter};
+use binframe::ir::{Batch, Rows};
+use binframe::passes::cfg::{self, CfgIr};
+use binframe::passes::instructions::{self, InstructionsIr};
+use binframe::passes::{Code, CodeRange, memory, sections};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::hint::black_box;
+use std::path::PathBuf;
+
+/// Bytes of code that are worked on: an iteration takes milliseconds.
+const CODE_SIZE_MAX: usize = 1 << 20;
+
+/// The code, and what each step makes of it for the next.
+struct Input {
+    code: Code,
+    /// The part of the code whose instructions are one row group.
+    range: CodeRange,
+    memory_regions: Rows<binframe::ir::tables::MemoryRegions>,
+    instructions: InstructionsIr,
+    cfg: CfgIr,
+}
+
+impl Input {
+    fn read() -> Self {
+        let path = std::env::var_os("BINFRAME_BENCH_FILE").unwrap_or_else(|| env!("CARGO").into());
+        let path = PathBuf::from(path);
+        let file = binframe::map_file(&path).expect("a file that can be read").0;
+        let sections = sections::run(&file).expect("an executable that binframe reads");
+        let mut code = Code::of(&sections, &file);
+        let largest = code.regions.iter().max_by_key(|region| region.bytes.len());
+        let mut region = largest.expect("an executable has code").clone();
+        region.bytes.truncate(CODE_SIZE_MAX);
+        code.starts.retain(|start| (region.address..region.end_address()).contains(&start.address));
+        code.regions = vec![region];
+        let instructions = instructions::run(&code);
+        let cfg = cfg::run(&code, &instructions);
+        let range = instructions.partitions(&code)[0];
+        Self { range, memory_regions: memory::regions(&sections), code, instructions, cfg }
+    }
+
+    fn code_bytes(&self) -> usize {
+        self.code.regions[0].bytes.len()
+    }
+}
+
+fn passes(criterion: &mut Criterion) {
+    let (pool, input) = (one_thread(), Input::read());
+    let Input { code, range, memory_regions, instructions, cfg } = &input;
+    let mut group = criterion.benchmark_group("passes");
+
+    throughput(&mut group, instructions.len(), input.code_bytes());
+    group.bench_function("instructions", |bencher| {
+        bencher.iter(|| pool.install(|| instructions::run(black_box(code))));
+    });
+    let blocks = cfg.basic_blocks.len();
+    throughput(&mut group, blocks, input.code_bytes());
+    group.bench_function("cfg", |bencher| {
+        bencher.iter(|| pool.install(|| cfg::run(black_box(code), instructions)));
+    });
+    throughput(&mut group, cfg.functions.len(), input.code_bytes());
+    group.bench_function("memory", |bencher| {
+        bencher.iter(|| pool.install(|| memory::run(memory_regions.clone(), black_box(code), cfg)));
+    });
+    group.finish();
+
+    // Two tables are made on demand, a part at a time.
+    let mut group = criterion.benchmark_group("rows");
+    let rows = instructions::decode(code, instructions, *range).len();
+    throughput(&mut group, rows, range.end - range.start);
+    group.bench_function("instructions", |bencher| {
+        bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
+    });
+    let functions = 0..cfg.functions.len();
+    let rows = memory::accesses(code, cfg, functions.clone()).len();
+    throughput(&mut group, rows, input.code_bytes());
+    group.bench_function("memory_accesses", |bencher| {
+        bencher.iter(|| memory::accesses(black_box(code), cfg, functions.clone()));
+    });
+    group.finish();
+}
+
+fn parquet(criterion: &mut Criterion) {
+    let input = Input::read();
+    let Input { code, range, instructions, cfg, .. } = &input;
+    let instructions = instructions::decode(code, instructions, *range);
+    let basic_blocks = cfg.basic_blocks.batch();
+    let basic_blocks = basic_blocks.slice(0, basic_blocks.rows().min(ROW_GROUP_ROWS_MAX));
+    let mut group = criterion.benchmark_group("parquet");
+    for (batch, code_bytes) in
+        [(instructions.batch(), range.end - range.start), (&basic_blocks, input.code_bytes())]
+    {
+        throughput(&mut group, batch.rows(), code_bytes);
+        group.bench_function(batch.info().name, |bencher| bencher.iter(|| write(black_box(batch))));
+    }
+    group.finish();
+}
+
+/// Writes a file of one row group to nowhere.
+fn write(batch: &Batch) -> usize {
+    let mut writer = TableWriter::new(batch.info(), std::io::sink()).expect("a table has a file schema");
+    let rows = writer.encoder().encode(batch, "cargo").expect("rows that can be encoded");
+    writer.append(rows).expect("a sink takes everything");
+    let bytes = writer.bytes();
+    writer.finish().expect("a sink takes everything");
+    bytes
+}
+
+fn throughput(group: &mut BenchmarkGroup<'_, WallTime>, rows: usize, code_bytes: usize) {
+    group.throughput(Throughput::ElementsAndBytes { elements: rows as u64, bytes: code_bytes as u64 });
+}
+
+/// The passes spread their work; here it is counted, not how well it spreads.
+fn one_thread() -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started")
+}
+
+criterion_group!(pipeline, passes, parquet);
+criterion_main!(pipeline);
