@@ -20,10 +20,9 @@
 use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
-use crate::isa::x86::{CodeDecoder, RowWriter, classify, direct_target};
+use crate::isa::x86::{CodeDecoder, Instruction, RowWriter, classify, direct_target};
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
 use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
-use iced_x86::Instruction;
 use rayon::prelude::*;
 
 /// Bytes that are swept at a time; a multiple of 64.

@@ -17,7 +17,9 @@
 use crate::cfg::CfgIr;
 use crate::code::Code;
 use crate::diagnostics::{Collector, Place};
-use crate::isa::x86::{CodeDecoder, StackState, Touched, saved_register, touches};
+use crate::isa::x86::{
+    CodeDecoder, Instruction, InstructionInfoFactory, StackState, Touched, saved_register, touches,
+};
 use crate::sections::SectionsIr;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
@@ -27,7 +29,6 @@ use binframe_ir::tables::{
     StackFrames,
 };
 use binframe_ir::{Batch, Enumeration, Fingerprint, Rows};
-use iced_x86::{Instruction, InstructionInfoFactory};
 use rayon::prelude::*;
 use std::ops::Range;
 

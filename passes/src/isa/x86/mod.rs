@@ -8,7 +8,9 @@ pub(crate) use flow::{classify, direct_target, is_padding};
 pub(crate) use operands::RowWriter;
 pub(crate) use stack::{StackState, Touched, saved_register, touches};
 
-use iced_x86::{Decoder, DecoderOptions, Instruction};
+pub(crate) use iced_x86::{Instruction, InstructionInfoFactory};
+
+use iced_x86::{Decoder, DecoderOptions};
 
 /// The longest instruction that the processor accepts, in bytes.
 pub const INSTRUCTION_SIZE_MAX: usize = 15;
