@@ -77,26 +77,23 @@ fn hash_values(hash: &mut Xxh3, array: &ArrayRef) {
     }
 }
 
-/// Hashes the words in the order of their first use, and each row's place among them: neither the order of a vocabulary
-/// counts nor what no row uses.
+/// Hashes the codes of an enumeration, whose dictionary is always the same. Of terms, hashes the words in the order of their
+/// first use and each row's place among them: neither the order of a vocabulary counts nor what no row uses.
 fn hash_dictionary(hash: &mut Xxh3, array: &ArrayRef) {
     let dictionary = array.as_any_dictionary();
+    let keys = dictionary.keys();
+    if *keys.data_type() == DataType::UInt8 {
+        return hash.update(keys.as_primitive::<UInt8Type>().values().inner());
+    }
     let mut places: Vec<Option<u16>> = vec![None; dictionary.values().len()];
     let mut words: Vec<u32> = Vec::new();
     let mut rows: Vec<u8> = Vec::with_capacity(2 * array.len());
-    let mut push = |code: usize| {
-        let place = *places[code].get_or_insert_with(|| {
-            words.push(code as u32);
+    for code in keys.as_primitive::<UInt16Type>().values() {
+        let place = *places[usize::from(*code)].get_or_insert_with(|| {
+            words.push(u32::from(*code));
             (words.len() - 1) as u16
         });
         rows.extend(place.to_le_bytes());
-    };
-    let keys = dictionary.keys();
-    match keys.data_type() {
-        DataType::UInt8 => {
-            keys.as_primitive::<UInt8Type>().values().iter().for_each(|code| push(usize::from(*code)));
-        }
-        _ => keys.as_primitive::<UInt16Type>().values().iter().for_each(|code| push(usize::from(*code))),
     }
     let words = arrow_select::take::take(dictionary.values(), &UInt32Array::from(words), None);
     hash_values(hash, &words.expect("codes are within the vocabulary"));
