@@ -167,7 +167,7 @@ impl Run<'_> {
         };
         let mut rows = 0;
         // Encoded rows wait for their turn: a few megabytes a part.
-        let parts_at_a_time = 8 + 4 * rayon::current_num_threads();
+        let parts_at_a_time = 16 * rayon::current_num_threads();
         for (done, window) in parts.chunks(parts_at_a_time).enumerate() {
             let (step, done) = (table.info().name, done * parts_at_a_time);
             (self.observe)(Progress { input, binary, step, done, parts: parts.len() });
