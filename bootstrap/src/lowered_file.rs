@@ -3,11 +3,7 @@
 use crate::database::{Database, Executable, Pass, lowered};
 use crate::{Error, map_file};
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
-use binframe_ir::tables::{
-    BasicBlocks, Binaries, Binary, BinaryBuilder, BinaryHeaders, BinarySections, BinarySegments,
-    BinarySymbols, CallEdges, CfgEdges, Diagnostics, Functions, Instructions, MemoryAccesses, MemoryRegions,
-    StackFrames, UnwindEntries,
-};
+use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics, Instructions, MemoryAccesses};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
 use binframe_passes::instructions::InstructionsIr;
@@ -108,60 +104,57 @@ impl LoweredFile {
         last: Stage,
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<LoweredPart>, Error> {
-        let is_inside =
-            |start: u64, end: u64| addresses.is_none_or(|range| start < range.end && range.start < end);
         if table == Instructions::INFO {
-            let (code, instructions) = (self.code()?, self.instructions()?);
-            let mut ranges = instructions.partitions(&code);
-            for range in &mut ranges {
-                code.narrow(range, addresses);
-            }
-            let kept = ranges.into_iter().filter(|range| range.start < range.end);
-            let part = |range| LoweredPart::Instructions(code.clone(), instructions.clone(), range);
-            return Ok(kept.map(part).collect());
+            return self.instruction_parts(addresses);
         }
         if table == MemoryAccesses::INFO {
-            let (code, cfg) = (self.code()?, self.cfg()?);
-            let functions = cfg.functions.columns();
-            let mut kept = Vec::new();
-            for mut run in memory::partitions(&cfg) {
-                if addresses.is_some() {
-                    let mut rows = run.filter(|row| {
-                        is_inside(functions.address[*row], functions.address[*row] + functions.size[*row])
-                    });
-                    let Some(first) = rows.next() else { continue };
-                    run = first..rows.next_back().unwrap_or(first) + 1;
-                }
-                kept.push(LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), run));
-            }
-            return Ok(kept);
+            return self.access_parts(addresses);
         }
         let batch = self.table(table, last)?;
         let starts = (0..batch.rows()).step_by(ROW_GROUP_ROWS_MAX);
-        Ok(starts
-            .map(|start| LoweredPart::Ready(batch.slice(start, ROW_GROUP_ROWS_MAX.min(batch.rows() - start))))
-            .collect())
+        let part = |start| batch.slice(start, ROW_GROUP_ROWS_MAX.min(batch.rows() - start));
+        Ok(starts.map(part).map(LoweredPart::Ready).collect())
+    }
+
+    fn instruction_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
+        let (code, instructions) = (self.code()?, self.instructions()?);
+        let mut ranges = instructions.partitions(&code);
+        for range in &mut ranges {
+            code.narrow(range, addresses);
+        }
+        let kept = ranges.into_iter().filter(|range| range.start < range.end);
+        let part = |range| LoweredPart::Instructions(code.clone(), instructions.clone(), range);
+        Ok(kept.map(part).collect())
+    }
+
+    fn access_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
+        let (code, cfg) = (self.code()?, self.cfg()?);
+        let functions = cfg.functions.columns();
+        let is_inside = |row: &usize| {
+            let (start, end) = (functions.address[*row], functions.address[*row] + functions.size[*row]);
+            addresses.is_none_or(|range| start < range.end && range.start < end)
+        };
+        // Functions stand in the order of their addresses: those inside a range are a run.
+        let runs = memory::partitions(&cfg).into_iter().filter_map(|run| {
+            let first = run.clone().find(is_inside)?;
+            let last = run.rev().find(is_inside)?;
+            Some(first..last + 1)
+        });
+        Ok(runs.map(|run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), run)).collect())
     }
 
     /// A table that is held whole.
     fn table(&self, table: &'static TableInfo, last: Stage) -> Result<Batch, Error> {
-        let sections = &self.sections;
-        Ok(match table.stage {
-            Stage::Sections if table == BinaryHeaders::INFO => sections.headers.batch().clone(),
-            Stage::Sections if table == BinarySegments::INFO => sections.segments.batch().clone(),
-            Stage::Sections if table == BinarySections::INFO => sections.sections.batch().clone(),
-            Stage::Sections if table == BinarySymbols::INFO => sections.symbols.batch().clone(),
-            Stage::Sections if table == UnwindEntries::INFO => sections.unwind_entries.batch().clone(),
-            Stage::Cfg if table == Functions::INFO => self.cfg()?.functions.batch().clone(),
-            Stage::Cfg if table == BasicBlocks::INFO => self.cfg()?.basic_blocks.batch().clone(),
-            Stage::Cfg if table == CfgEdges::INFO => self.cfg()?.cfg_edges.batch().clone(),
-            Stage::Cfg if table == CallEdges::INFO => self.cfg()?.call_edges.batch().clone(),
-            Stage::Memory if table == MemoryRegions::INFO => self.memory()?.memory_regions.batch().clone(),
-            Stage::Memory if table == StackFrames::INFO => self.memory()?.stack_frames.batch().clone(),
-            Stage::Run if table == Diagnostics::INFO => self.diagnostics(last)?,
-            Stage::Run if table == Binaries::INFO => self.binary(last).batch().clone(),
-            _ => unreachable!("{} is made by no pass", table.name),
-        })
+        let find = |tables: &[&Batch]| tables.iter().find(|batch| batch.info() == table).copied().cloned();
+        let found = match table.stage {
+            Stage::Sections => find(&self.sections.tables()),
+            Stage::Cfg => find(&self.cfg()?.tables()),
+            Stage::Memory => find(&self.memory()?.tables()),
+            Stage::Run if table == Diagnostics::INFO => Some(self.diagnostics(last)?),
+            Stage::Run => find(&[self.binary(last).batch()]),
+            Stage::Instructions => None,
+        };
+        Ok(found.unwrap_or_else(|| unreachable!("{} is made by no pass", table.name)))
     }
 
     /// The diagnostics of the passes up to a stage, in the order of their key.

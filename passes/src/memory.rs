@@ -44,10 +44,14 @@ pub struct MemoryIr {
 }
 
 impl MemoryIr {
+    /// The tables, without their types.
+    pub fn tables(&self) -> [&Batch; 3] {
+        [self.memory_regions.batch(), self.stack_frames.batch(), self.diagnostics.batch()]
+    }
+
     /// Equal for equal tables.
     pub fn fingerprint(&self) -> Fingerprint {
-        let batches = [self.memory_regions.batch(), self.stack_frames.batch(), self.diagnostics.batch()];
-        Fingerprint::of_all(batches.map(Batch::fingerprint))
+        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
     }
 }
 

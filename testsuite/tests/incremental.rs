@@ -20,14 +20,14 @@ const READ_BYTES: [&str; 2] = ["code", "sections"];
 const ALL: [&str; 6] = ["cfg", "code", "instructions", "memory", "regions", "sections"];
 
 /// A database with one file, and the names of the queries that ran.
-struct Session {
+struct Workbench {
     database: Database,
     file: Executable,
     bytes: Patch,
     log: Arc<Mutex<Vec<String>>>,
 }
 
-impl Session {
+impl Workbench {
     /// Everything was asked for once.
     fn new() -> Self {
         let log = Arc::<Mutex<Vec<String>>>::default();
@@ -36,10 +36,10 @@ impl Session {
             Database::with_log(move |query| sink.lock().expect("no test panics in it").push(query));
         let bytes = Patch(fixtures::stack_and_globals().bytes);
         let file = Executable::new(&database, FileBytes(bytes.0.clone().into()));
-        let session = Self { database, file, bytes, log };
-        session.ask();
-        assert_eq!(session.ran(), ALL);
-        session
+        let workbench = Self { database, file, bytes, log };
+        workbench.ask();
+        assert_eq!(workbench.ran(), ALL);
+        workbench
     }
 
     /// Asks for what comes last in the pipeline.
@@ -69,27 +69,27 @@ impl Session {
 
 #[test]
 fn nothing_runs_twice() {
-    let session = Session::new();
-    session.ask();
-    assert!(session.ran().is_empty());
+    let workbench = Workbench::new();
+    workbench.ask();
+    assert!(workbench.ran().is_empty());
 }
 
 #[test]
 fn the_same_bytes_again_stop_at_the_first_queries() {
-    assert_eq!(Session::new().ran_after(|file| file), READ_BYTES);
+    assert_eq!(Workbench::new().ran_after(|file| file), READ_BYTES);
 }
 
 /// The sections are others, as they hold other bytes; the regions that they take are not, and the code is not.
 #[test]
 fn a_byte_of_constants_stops_before_the_code_is_decoded() {
-    let ran = Session::new().ran_after(|file| file.content(RODATA, 3, &[1]));
+    let ran = Workbench::new().ran_after(|file| file.content(RODATA, 3, &[1]));
     assert_eq!(ran, ["code", "regions", "sections"]);
 }
 
 #[test]
 fn a_byte_outside_all_sections_stops_there_too() {
     // Between the headers and the first section stand zeros. The file's checksum is another.
-    let ran = Session::new().ran_after(|file| {
+    let ran = Workbench::new().ran_after(|file| {
         file.0[0x800] = 1;
         file
     });
@@ -99,44 +99,44 @@ fn a_byte_outside_all_sections_stops_there_too() {
 /// Regions name their section. Without the name `.eh_frame`, nothing is read as unwind entries, but symbols state the same.
 #[test]
 fn a_changed_name_of_a_section_leaves_code_alone() {
-    let ran = Session::new().ran_after(|file| file.section(EH_FRAME, section::NAME, 2));
+    let ran = Workbench::new().ran_after(|file| file.section(EH_FRAME, section::NAME, 2));
     assert_eq!(ran, ["code", "memory", "regions", "sections"]);
 }
 
 /// What reads code runs. `instructions` is what it was, as no instruction begins elsewhere, but `cfg` reads code too.
 #[test]
 fn a_changed_constant_in_an_instruction_runs_what_reads_code() {
-    let mut session = Session::new();
-    let before = session.cfg();
+    let mut workbench = Workbench::new();
+    let before = workbench.cfg();
     // mov edx, 6 becomes mov edx, 7.
-    let ran = session.ran_after(|file| file.content(TEXT, 0x0d, &[7]));
+    let ran = workbench.ran_after(|file| file.content(TEXT, 0x0d, &[7]));
     assert_eq!(ran, ALL);
-    assert_eq!(session.cfg(), before);
+    assert_eq!(workbench.cfg(), before);
 }
 
 #[test]
 fn a_changed_branch_runs_everything() {
-    let mut session = Session::new();
-    let before = session.cfg();
+    let mut workbench = Workbench::new();
+    let before = workbench.cfg();
     // The loop begins an instruction later.
-    let ran = session.ran_after(|file| file.content(TEXT, 0xc0, &(-0x15_i32).to_le_bytes()));
+    let ran = workbench.ran_after(|file| file.content(TEXT, 0xc0, &(-0x15_i32).to_le_bytes()));
     assert_eq!(ran, ALL);
-    assert_ne!(session.cfg(), before);
+    assert_ne!(workbench.cfg(), before);
 }
 
 #[test]
 fn a_moved_function_runs_everything() {
-    let ran = Session::new().ran_after(|file| file.symbol(SYMTAB, 3, symbol::VALUE, 0x40_1091));
+    let ran = Workbench::new().ran_after(|file| file.symbol(SYMTAB, 3, symbol::VALUE, 0x40_1091));
     assert_eq!(ran, ALL);
 }
 
 #[test]
 fn an_edit_and_its_undoing_give_the_first_result() {
-    let mut session = Session::new();
-    let before = session.ask();
+    let mut workbench = Workbench::new();
+    let before = workbench.ask();
     // sub rsp, 0x10 becomes sub rsp, rax.
-    session.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x29, 0xc4, 0x90]));
-    assert_ne!(session.ask(), before);
-    session.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x83, 0xec, 0x10]));
-    assert_eq!(session.ask(), before);
+    workbench.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x29, 0xc4, 0x90]));
+    assert_ne!(workbench.ask(), before);
+    workbench.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x83, 0xec, 0x10]));
+    assert_eq!(workbench.ask(), before);
 }

@@ -50,16 +50,20 @@ pub fn run(code: &Code, instructions: &InstructionsIr) -> CfgIr {
 }
 
 impl CfgIr {
-    /// Equal for equal tables.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let batches = [
+    /// The tables, without their types.
+    pub fn tables(&self) -> [&Batch; 5] {
+        [
             self.functions.batch(),
             self.basic_blocks.batch(),
             self.cfg_edges.batch(),
             self.call_edges.batch(),
             self.diagnostics.batch(),
-        ];
-        let fingerprints: Vec<_> = batches.into_par_iter().map(Batch::fingerprint).collect();
+        ]
+    }
+
+    /// Equal for equal tables.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let fingerprints: Vec<_> = self.tables().into_par_iter().map(Batch::fingerprint).collect();
         Fingerprint::of_all(fingerprints)
     }
 }

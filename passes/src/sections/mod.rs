@@ -24,7 +24,7 @@ use crate::diagnostics::Collector;
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, DiagnosticPass, Diagnostics, UnwindEntries,
 };
-use binframe_ir::{Fingerprint, Rows};
+use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::Endianness;
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
@@ -77,17 +77,21 @@ pub fn run(file: &Bytes) -> Result<SectionsIr, Unsupported> {
 }
 
 impl SectionsIr {
-    /// Equal for equal tables.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let batches = [
+    /// The tables, without their types.
+    pub fn tables(&self) -> [&Batch; 6] {
+        [
             self.headers.batch(),
             self.segments.batch(),
             self.sections.batch(),
             self.symbols.batch(),
             self.unwind_entries.batch(),
             self.diagnostics.batch(),
-        ];
-        Fingerprint::of_all(batches.map(binframe_ir::Batch::fingerprint))
+        ]
+    }
+
+    /// Equal for equal tables.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
     }
 }
 
