@@ -8,7 +8,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use std::marker::PhantomData;
 
-/// A closed set of names. Written with [`enumeration!`].
+/// A closed set of names. Declared with the macro `enumeration!`.
 pub trait Enumeration: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// The names, by code.
     const NAMES: &'static [&'static str];
