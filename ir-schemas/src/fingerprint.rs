@@ -20,6 +20,15 @@ impl Fingerprint {
         Self(xxhash_rust::xxh3::xxh3_128(bytes))
     }
 
+    /// The fingerprint of numbers.
+    pub fn of_numbers(numbers: &[u64]) -> Self {
+        let mut bytes = Vec::with_capacity(8 * numbers.len());
+        for number in numbers {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        Self::of_bytes(&bytes)
+    }
+
     /// The fingerprint of a sequence of fingerprints.
     pub fn of_all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut hash = Xxh3::new();

@@ -136,13 +136,9 @@ impl Code {
     }
 
     fn compute_fingerprint(&self) -> Fingerprint {
-        let numbers = |numbers: &[u64]| {
-            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            Fingerprint::of_bytes(&bytes)
-        };
         let regions = self.regions.iter().flat_map(|region| {
             let position = [region.address, u64::from(region.section_index), u64::from(region.is_plt)];
-            [numbers(&position), Fingerprint::of_bytes(&region.bytes)]
+            [Fingerprint::of_numbers(&position), Fingerprint::of_bytes(&region.bytes)]
         });
         let starts = self.starts.iter().flat_map(|start| {
             let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
@@ -150,8 +146,8 @@ impl Code {
         });
         let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
         let rest = [
-            numbers(&starts.collect::<Vec<_>>()),
-            numbers(&overlapping.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&starts.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
         ];
         Fingerprint::of_all(regions.chain(rest))

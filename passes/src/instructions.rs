@@ -287,12 +287,11 @@ impl Branches {
 
 impl RegionInstructions {
     fn fingerprints(&self) -> [Fingerprint; 3] {
-        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
         // Positions and sizes follow from the starts.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         [
-            Fingerprint::of_bytes(&bytes(self.starts.words())),
-            Fingerprint::of_bytes(&bytes(&self.branches.targets)),
+            Fingerprint::of_numbers(self.starts.words()),
+            Fingerprint::of_numbers(&self.branches.targets),
             Fingerprint::of_bytes(&flows),
         ]
     }

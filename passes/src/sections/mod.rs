@@ -28,6 +28,7 @@ use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::Endianness;
 use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 /// The tables of the stage.
@@ -91,7 +92,8 @@ impl SectionsIr {
 
     /// Equal for equal tables.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
+        let fingerprints: Vec<_> = self.tables().into_par_iter().map(Batch::fingerprint).collect();
+        Fingerprint::of_all(fingerprints)
     }
 }
 
