@@ -4,11 +4,13 @@ use crate::dataset::{DatasetWriter, LAYOUT_VERSION, ManifestBinary, ManifestPass
 use crate::lowered_file::{LoweredFile, LoweredPart};
 use crate::timing::Stopwatch;
 use crate::{Error, Manifest, Timing, verify};
+use binframe_ir::parquet::EncodedRows;
 use binframe_ir::{Fingerprint, Stage, TABLES};
 use binframe_passes::VERSION;
-use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What to lower, how far, and where to.
 #[derive(Debug, Clone)]
@@ -146,7 +148,7 @@ impl Run<'_> {
         Ok(file)
     }
 
-    /// Writes one table: parts are made and encoded in parallel, some at a time, and appended in their order.
+    /// Writes one table: every thread takes the next part, makes and encodes it, and appends what is next in order.
     fn write(
         &mut self,
         input: usize,
@@ -156,28 +158,23 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         table.begin_binary()?;
         let stopwatch = Stopwatch::start();
-        let bytes_before = table.bytes();
+        let (bytes_before, rows_before) = (table.bytes(), table.rows());
         let parts = file.parts(table.info(), self.last, None)?;
-        let encoder = table.encoder();
-        let path = file.path();
-        let encode = |part: &LoweredPart| {
-            let batch = part.rows();
-            let encoded = encoder.encode(&batch, binary).map_err(Error::write(path))?;
-            Ok((batch.rows() as u64, encoded))
-        };
-        let mut rows = 0;
-        // Encoded rows wait for their turn: a few megabytes a part.
-        let parts_at_a_time = 16 * rayon::current_num_threads();
-        for (done, window) in parts.chunks(parts_at_a_time).enumerate() {
-            let (step, done) = (table.info().name, done * parts_at_a_time);
-            (self.observe)(Progress { input, binary, step, done, parts: parts.len() });
-            let encoded: Vec<_> = window.par_iter().map(encode).collect::<Result<_, Error>>()?;
-            for (part_rows, encoded) in encoded {
-                rows += part_rows;
-                table.append(encoded)?;
+        let (step, encoder, path, observe) = (table.info().name, table.encoder(), file.path(), self.observe);
+        let next = AtomicUsize::new(0);
+        let appender = Mutex::new(Appender { table: &mut *table, done: 0, waiting: BTreeMap::new() });
+        let results = rayon::broadcast(|_| {
+            while let Some((index, part)) = take(&next, &parts) {
+                let encoded = encoder.encode(&part.rows(), binary).map_err(Error::write(path))?;
+                let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
+                appender.put(index, encoded)?;
+                observe(Progress { input, binary, step, done: appender.done, parts: parts.len() });
             }
-        }
-        self.add(stopwatch.stop(format!("write {}", table.info().name), rows, table.bytes() - bytes_before));
+            Ok(())
+        });
+        results.into_iter().collect::<Result<(), Error>>()?;
+        let (rows, bytes) = (table.rows() - rows_before, table.bytes() - bytes_before);
+        self.add(stopwatch.stop(format!("write {step}"), rows, bytes));
         Ok(())
     }
 
@@ -201,5 +198,31 @@ impl Run<'_> {
             candidates.find(|candidate| !self.names.contains(candidate)).expect("numbers do not end");
         self.names.insert(unique.clone());
         unique
+    }
+}
+
+/// The next part that no thread has taken.
+fn take<'p>(next: &AtomicUsize, parts: &'p [LoweredPart]) -> Option<(usize, &'p LoweredPart)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, parts.get(index)?))
+}
+
+/// Appends encoded parts to a table in their order, in whichever order they come.
+struct Appender<'a> {
+    table: &'a mut TableFiles,
+    /// Parts that were appended.
+    done: usize,
+    /// Parts that came before their turn: about as many as there are threads.
+    waiting: BTreeMap<usize, EncodedRows>,
+}
+
+impl Appender<'_> {
+    fn put(&mut self, index: usize, rows: EncodedRows) -> Result<(), Error> {
+        self.waiting.insert(index, rows);
+        while let Some(rows) = self.waiting.remove(&self.done) {
+            self.table.append(rows)?;
+            self.done += 1;
+        }
+        Ok(())
     }
 }

@@ -104,6 +104,11 @@ impl TableFiles {
         self.info
     }
 
+    /// Rows appended so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows + self.open.as_ref().map_or(0, |(writer, _)| writer.rows())
+    }
+
     /// Bytes written so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes + self.open.as_ref().map_or(0, |(writer, _)| writer.bytes() as u64)
