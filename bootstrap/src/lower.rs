@@ -1,7 +1,7 @@
 //! Lowers executables into a dataset.
 
 use crate::dataset::{DatasetWriter, LAYOUT_VERSION, ManifestBinary, ManifestPass, TableFiles};
-use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::lowered_file::{LoweredFile, LoweredPart, file_name};
 use crate::timing::Stopwatch;
 use crate::{Error, Manifest, Timing, verify};
 use binframe_ir::parquet::EncodedRows;
@@ -84,8 +84,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn lower(&mut self, input: usize, path: &Path, writer: &mut DatasetWriter) -> Result<(), Error> {
-        let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let binary = self.unique_name(&file_name);
+        let binary = self.unique_name(&file_name(path));
         let file = self.run_passes(input, path, &binary)?;
         for table in writer.tables() {
             self.write(input, &file, &binary, table)?;
@@ -114,30 +113,30 @@ impl Run<'_> {
             .sum::<usize>();
         timings.push(stopwatch.stop("sections".to_owned(), rows as u64, bytes.len() as u64));
         record("sections", Fingerprint::of_bytes(&bytes), sections.fingerprint());
+        // What a pass made is kept: asking again is answered from memory.
         if self.last >= Stage::Instructions {
             let stopwatch = begin("instructions");
             let (code, instructions) = (file.code()?, file.instructions()?);
-            let size = code.regions.iter().map(|region| region.bytes.len() as u64).sum();
-            timings.push(stopwatch.stop("instructions".to_owned(), instructions.len() as u64, size));
+            timings.push(stopwatch.stop("instructions".to_owned(), instructions.len() as u64, code.size()));
             record("instructions", code.fingerprint(), instructions.fingerprint());
-            if self.last >= Stage::Cfg {
-                let stopwatch = begin("cfg");
-                let cfg = file.cfg()?;
-                let rows =
-                    [cfg.functions.len(), cfg.basic_blocks.len(), cfg.cfg_edges.len(), cfg.call_edges.len()];
-                timings.push(stopwatch.stop("cfg".to_owned(), rows.iter().sum::<usize>() as u64, size));
-                let input = Fingerprint::of_all([code.fingerprint(), instructions.fingerprint()]);
-                record("cfg", input, cfg.fingerprint());
-                if self.last >= Stage::Memory {
-                    let stopwatch = begin("memory");
-                    let memory = file.memory()?;
-                    let rows = memory.memory_regions.len() + memory.stack_frames.len();
-                    timings.push(stopwatch.stop("memory".to_owned(), rows as u64, size));
-                    let regions = memory.memory_regions.batch().fingerprint();
-                    let input = Fingerprint::of_all([regions, code.fingerprint(), cfg.fingerprint()]);
-                    record("memory", input, memory.fingerprint());
-                }
-            }
+        }
+        if self.last >= Stage::Cfg {
+            let stopwatch = begin("cfg");
+            let (code, cfg) = (file.code()?, file.cfg()?);
+            let rows =
+                [cfg.functions.len(), cfg.basic_blocks.len(), cfg.cfg_edges.len(), cfg.call_edges.len()];
+            timings.push(stopwatch.stop("cfg".to_owned(), rows.iter().sum::<usize>() as u64, code.size()));
+            let input = Fingerprint::of_all([code.fingerprint(), file.instructions()?.fingerprint()]);
+            record("cfg", input, cfg.fingerprint());
+        }
+        if self.last >= Stage::Memory {
+            let stopwatch = begin("memory");
+            let (code, memory) = (file.code()?, file.memory()?);
+            let rows = memory.memory_regions.len() + memory.stack_frames.len();
+            timings.push(stopwatch.stop("memory".to_owned(), rows as u64, code.size()));
+            let regions = memory.memory_regions.batch().fingerprint();
+            let input = Fingerprint::of_all([regions, code.fingerprint(), file.cfg()?.fingerprint()]);
+            record("memory", input, memory.fingerprint());
         }
         let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
         let path = path.to_string_lossy().into_owned();
@@ -163,7 +162,7 @@ impl Run<'_> {
         let (step, encoder, path, observe) = (table.info().name, table.encoder(), file.path(), self.observe);
         let next = AtomicUsize::new(0);
         let appender = Mutex::new(Appender { table: &mut *table, done: 0, waiting: BTreeMap::new() });
-        let results = rayon::broadcast(|_| {
+        let write_parts = || {
             while let Some((index, part)) = take(&next, &parts) {
                 let encoded = encoder.encode(&part.rows(), binary).map_err(Error::write(path))?;
                 let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +170,10 @@ impl Run<'_> {
                 observe(Progress { input, binary, step, done: appender.done, parts: parts.len() });
             }
             Ok(())
-        });
+        };
+        // Where one thread fails, the others take no more.
+        let results =
+            rayon::broadcast(|_| write_parts().inspect_err(|_| next.store(parts.len(), Ordering::Relaxed)));
         results.into_iter().collect::<Result<(), Error>>()?;
         let (rows, bytes) = (table.rows() - rows_before, table.bytes() - bytes_before);
         self.add(stopwatch.stop(format!("write {step}"), rows, bytes));

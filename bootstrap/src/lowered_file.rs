@@ -55,8 +55,7 @@ impl LoweredFile {
         let file = Executable::new(&database, bytes);
         let sections = lowered::sections(&database, file);
         let sections = sections.map_err(|reason| Error::Unsupported { path: path.to_owned(), reason })?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { path: path.to_owned(), name, database, file, sections })
+        Ok(Self { path: path.to_owned(), name: file_name(path), database, file, sections })
     }
 
     /// The last component of the path.
@@ -185,4 +184,9 @@ impl LoweredFile {
         }));
         rows.finish()
     }
+}
+
+/// The last component of a path.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

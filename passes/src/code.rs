@@ -90,6 +90,11 @@ impl Code {
         code
     }
 
+    /// Size of all regions in bytes.
+    pub fn size(&self) -> u64 {
+        self.regions.iter().map(|region| region.bytes.len() as u64).sum()
+    }
+
     /// The region that holds an address, and the position in it.
     #[inline]
     pub fn locate(&self, address: u64) -> Option<(usize, usize)> {
