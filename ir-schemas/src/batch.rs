@@ -147,6 +147,15 @@ impl<T: Table> Rows<T> {
         (batch.info == T::INFO).then_some(Self { batch, table: PhantomData })
     }
 
+    /// All rows of `parts`, one part after the other; none of no parts.
+    pub fn concat<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let batches: Vec<_> = parts.into_iter().map(|rows| rows.batch.clone()).collect();
+        match batches.is_empty() {
+            true => Self::default(),
+            false => Self { batch: Batch::concat(&batches), table: PhantomData },
+        }
+    }
+
     /// The rows without their type.
     pub fn batch(&self) -> &Batch {
         &self.batch

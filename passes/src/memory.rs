@@ -189,11 +189,7 @@ fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostic
         let code = DiagnosticCode::StackPointerLost;
         diagnostics.report(Severity::Note, code, Place::Address(*address), &message);
     }
-    let batches: Vec<_> = parts.iter().map(|(rows, _)| rows.batch().clone()).collect();
-    let rows = match batches.is_empty() {
-        true => Rows::default(),
-        false => Rows::from_batch(Batch::concat(&batches)).expect("batches of one table"),
-    };
+    let rows = Rows::concat(parts.iter().map(|(rows, _)| rows));
     (rows, diagnostics.finish())
 }
 

@@ -48,8 +48,8 @@ pub fn writer_properties(info: &TableInfo) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
         .set_created_by("binframe".to_owned())
         .set_max_row_group_row_count(None)
+        // Columns that `direct` encodes, addresses and inputs among them, bring their own.
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(ColumnPath::from(BINARY_COLUMN), EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_key_value_metadata(Some(vec![KeyValue::new(
             FINGERPRINT_KEY.to_owned(),
@@ -58,9 +58,6 @@ pub fn writer_properties(info: &TableInfo) -> WriterProperties {
     for column in info.columns {
         let path = ColumnPath::from(column.name);
         let data_type = (column.data_type)();
-        if column.is_address() {
-            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
-        }
         let encoding = match data_type {
             DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             _ if data_type.is_integer() => Encoding::DELTA_BINARY_PACKED,

@@ -5,12 +5,12 @@ use crate::bitmap::Bitmap;
 use crate::code::Code;
 use crate::diagnostics::{Collector, Place};
 use crate::instructions::{Branches, InstructionsIr};
+use binframe_ir::Rows;
 use binframe_ir::tables::{
     BasicBlock, BasicBlockBuilder, BasicBlocks, CallEdge, CallEdgeBuilder, CallEdges, CallKind, CfgEdge,
     CfgEdgeBuilder, CfgEdges, Confidence, DiagnosticCode, EdgeEvidence, EdgeKind, Flow, Function,
     FunctionBuilder, Functions, Severity, Terminator,
 };
-use binframe_ir::{Batch, Rows, Table};
 use rayon::prelude::*;
 
 /// The tables, less the diagnostics.
@@ -55,18 +55,20 @@ pub(super) fn split(
     }
     let (tables, _): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     let ((functions, basic_blocks), (cfg_edges, call_edges)) = rayon::join(
-        || (concat(&tables, |tables| &tables.functions), concat(&tables, |tables| &tables.basic_blocks)),
-        || (concat(&tables, |tables| &tables.cfg_edges), concat(&tables, |tables| &tables.call_edges)),
+        || {
+            (
+                Rows::concat(tables.iter().map(|tables| &tables.functions)),
+                Rows::concat(tables.iter().map(|tables| &tables.basic_blocks)),
+            )
+        },
+        || {
+            (
+                Rows::concat(tables.iter().map(|tables| &tables.cfg_edges)),
+                Rows::concat(tables.iter().map(|tables| &tables.call_edges)),
+            )
+        },
     );
     Tables { functions, basic_blocks, cfg_edges, call_edges }
-}
-
-fn concat<T: Table>(tables: &[Tables], select: impl Fn(&Tables) -> &Rows<T>) -> Rows<T> {
-    let batches: Vec<_> = tables.iter().map(|tables| select(tables).batch().clone()).collect();
-    match batches.is_empty() {
-        true => Rows::default(),
-        false => Rows::from_batch(Batch::concat(&batches)).expect("batches of one table"),
-    }
 }
 
 /// The positions in each region where blocks begin because functions do or direct jumps go there.
@@ -74,12 +76,7 @@ fn leaders(code: &Code, instructions: &InstructionsIr, extents: &[Extent]) -> Ve
     let mut leaders: Vec<_> = code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
     for extent in extents {
         leaders[extent.region].insert(extent.start);
-        let branches = &instructions.regions[extent.region].branches;
-        for row in branches.first_at(extent.start)..branches.first_at(extent.end) {
-            if !matches!(branches.flows[row], Flow::Jump | Flow::CondJump) {
-                continue;
-            }
-            let Some((region, position)) = code.locate(branches.targets[row]) else { continue };
+        for (region, position) in extent.jump_targets(code, instructions) {
             let is_start = instructions.regions[region].starts.contains(position);
             let is_inside = extent.contains(region, position);
             if is_start && (is_inside || function_at(extents, region, position).is_some()) {

@@ -27,6 +27,18 @@ impl Extent {
     pub(super) fn contains(&self, region: usize, position: usize) -> bool {
         self.region == region && (self.start..self.end).contains(&position)
     }
+
+    /// The regions and positions where direct jumps from inside go, as far as there is code.
+    pub(super) fn jump_targets<'a>(
+        &self,
+        code: &'a Code,
+        instructions: &'a InstructionsIr,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+        let branches = &instructions.regions[self.region].branches;
+        let rows = branches.first_at(self.start)..branches.first_at(self.end);
+        let jumps = rows.filter(|row| matches!(branches.flows[*row], Flow::Jump | Flow::CondJump));
+        jumps.filter_map(|row| code.locate(branches.targets[row]))
+    }
 }
 
 /// Where a function begins, and its size if the file states one.
@@ -174,12 +186,7 @@ fn targets_outside(code: &Code, instructions: &InstructionsIr, known: &[Extent])
     let mut found: BTreeMap<(usize, usize), Extent> = BTreeMap::new();
     let mut queue: VecDeque<Extent> = known.iter().cloned().collect();
     while let Some(from) = queue.pop_front() {
-        let branches = &instructions.regions[from.region].branches;
-        for row in branches.first_at(from.start)..branches.first_at(from.end) {
-            if !matches!(branches.flows[row], Flow::Jump | Flow::CondJump) {
-                continue;
-            }
-            let Some(place) = code.locate(branches.targets[row]) else { continue };
+        for place in from.jump_targets(code, instructions) {
             let (region, position) = place;
             if from.contains(region, position) {
                 continue;
