@@ -33,7 +33,7 @@ impl Input {
         let path = std::env::var_os("BINFRAME_BENCH_FILE").unwrap_or_else(|| env!("CARGO").into());
         let path = PathBuf::from(path);
         let file = binframe::map_file(&path).expect("a file that can be read").0;
-        let sections = sections::run(&file).expect("an executable that binframe reads");
+        let sections = sections::run(&file, 0).expect("an executable that binframe reads");
         let mut code = Code::of(&sections, &file);
         let largest = code.regions.iter().max_by_key(|region| region.bytes.len());
         let mut region = largest.expect("an executable has code").clone();

@@ -6,10 +6,12 @@
 #![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it makes")]
 
 use crate::FileBytes;
-use binframe_ir::tables::MemoryRegions;
+use binframe_ir::tables::{BinaryStrings, FileExtents, MemoryRegions};
 use binframe_ir::{Fingerprint, Rows};
 use binframe_passes::cfg::CfgIr;
+use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
+use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::{self as passes, Code, Unsupported};
@@ -45,6 +47,9 @@ pub struct Executable {
     /// Its bytes.
     #[returns(clone)]
     pub bytes: FileBytes,
+    /// Its position among the members of its container; 0 for a file of its own.
+    #[returns(copy)]
+    pub member_index: u32,
 }
 
 /// What a pass made, equal to another when the fingerprints are. Cloning shares it.
@@ -90,16 +95,54 @@ impl<T> Eq for Pass<T> {}
 /// The queries, in the order of the pipeline (`binframe_passes::lower`).
 pub mod lowered {
     use super::{
-        CfgIr, Code, Executable, InstructionsIr, MemoryIr, MemoryRegions, Pass, Rows, SectionsIr,
-        Unsupported, passes,
+        BinaryStrings, CfgIr, Code, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr,
+        MemoryIr, MemoryRegions, Pass, Rows, SectionsIr, Unsupported, passes,
     };
 
     /// The file's own structure.
     #[salsa::tracked(returns(clone))]
     pub fn sections(db: &dyn salsa::Database, file: Executable) -> Result<Pass<SectionsIr>, Unsupported> {
-        let sections = passes::sections::run(&file.bytes(db).0)?;
+        let sections = passes::sections::run(&file.bytes(db).0, file.member_index(db))?;
         let fingerprint = sections.fingerprint();
         Ok(Pass::new(sections, fingerprint))
+    }
+
+    /// What linker and loader are told.
+    #[salsa::tracked(returns(clone))]
+    pub fn linkage(db: &dyn salsa::Database, file: Executable) -> Result<Pass<LinkageIr>, Unsupported> {
+        let linkage = passes::linkage::run(&file.bytes(db).0, &*sections(db, file)?);
+        let fingerprint = linkage.fingerprint();
+        Ok(Pass::new(linkage, fingerprint))
+    }
+
+    /// Where control goes when something is thrown.
+    #[salsa::tracked(returns(clone))]
+    pub fn exceptions(db: &dyn salsa::Database, file: Executable) -> Result<Pass<ExceptionsIr>, Unsupported> {
+        let exceptions = passes::exceptions::run(&*sections(db, file)?);
+        let fingerprint = exceptions.fingerprint();
+        Ok(Pass::new(exceptions, fingerprint))
+    }
+
+    /// Runs of printable characters.
+    #[salsa::tracked(returns(clone))]
+    pub fn strings(
+        db: &dyn salsa::Database,
+        file: Executable,
+    ) -> Result<Pass<Rows<BinaryStrings>>, Unsupported> {
+        let strings = passes::strings::run(&*sections(db, file)?);
+        let fingerprint = strings.batch().fingerprint();
+        Ok(Pass::new(strings, fingerprint))
+    }
+
+    /// What every byte of the file belongs to.
+    #[salsa::tracked(returns(clone))]
+    pub fn extents(
+        db: &dyn salsa::Database,
+        file: Executable,
+    ) -> Result<Pass<Rows<FileExtents>>, Unsupported> {
+        let extents = passes::extents::run(&file.bytes(db).0, &*sections(db, file)?);
+        let fingerprint = extents.batch().fingerprint();
+        Ok(Pass::new(extents, fingerprint))
     }
 
     /// The code, and where the file says that functions begin.

@@ -1,13 +1,13 @@
 //! Lowers executables into a dataset.
 
 use crate::dataset::{DatasetWriter, LAYOUT_VERSION, ManifestBinary, ManifestPass, TableFiles};
-use crate::lowered_file::{LoweredFile, LoweredPart, file_name};
+use crate::lowered_file::{LoweredFile, LoweredPart, UniqueNames};
 use crate::timing::Stopwatch;
 use crate::{Error, Manifest, Timing, verify};
 use binframe_ir::parquet::EncodedRows;
-use binframe_ir::{Fingerprint, Stage, TABLES};
+use binframe_ir::{Batch, Fingerprint, Stage, TABLES};
 use binframe_passes::VERSION;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,10 +42,15 @@ pub struct Progress<'a> {
 
 /// Lowers executables into a dataset, on the threads of the current rayon pool, and calls `observe` as it goes.
 pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Manifest, Error> {
-    let last = request.stages.iter().copied().max().unwrap_or(Stage::Sections);
     let is_wanted = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;
     let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_wanted(table.stage)).collect();
-    let mut run = Run { last, names: BTreeSet::new(), binaries: Vec::new(), timings: Vec::new(), observe };
+    let mut run = Run {
+        stages: request.stages,
+        names: UniqueNames::default(),
+        binaries: Vec::new(),
+        timings: Vec::new(),
+        observe,
+    };
     let mut writer = DatasetWriter::create(request.output, &tables)?;
     for (input, path) in request.inputs.iter().enumerate() {
         run.lower(input, path, &mut writer)?;
@@ -54,7 +59,7 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
     let manifest = Manifest {
         layout: LAYOUT_VERSION,
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
-        stages: Stage::PIPELINE
+        stages: Stage::ALL
             .into_iter()
             .filter(|stage| is_wanted(*stage))
             .map(|stage| stage.name().to_owned())
@@ -75,8 +80,8 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
 }
 
 struct Run<'a> {
-    last: Stage,
-    names: BTreeSet<String>,
+    stages: &'a [Stage],
+    names: UniqueNames,
     binaries: Vec<ManifestBinary>,
     timings: Vec<Timing>,
     observe: &'a (dyn Fn(Progress<'_>) + Sync),
@@ -84,81 +89,79 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn lower(&mut self, input: usize, path: &Path, writer: &mut DatasetWriter) -> Result<(), Error> {
-        let binary = self.unique_name(&file_name(path));
-        let file = self.run_passes(input, path, &binary)?;
-        for table in writer.tables() {
-            self.write(input, &file, &binary, table)?;
+        for file in LoweredFile::open(path, &mut self.names)? {
+            self.run_passes(input, &file)?;
+            for table in writer.tables() {
+                self.write(input, &file, table)?;
+            }
         }
         Ok(())
     }
 
-    /// Runs the passes that the last stage needs.
-    fn run_passes(&mut self, input: usize, path: &Path, binary: &str) -> Result<LoweredFile, Error> {
+    /// Runs the passes that the stages need.
+    fn run_passes(&mut self, input: usize, file: &LoweredFile) -> Result<(), Error> {
+        let reaches = |stage: Stage| self.stages.iter().any(|asked| *asked >= stage);
+        let (has_sections, binary) = (self.stages.contains(&Stage::Sections), file.name());
+        let mut record = Record { passes: Vec::new(), timings: Vec::new() };
         let begin = |step| {
             (self.observe)(Progress { input, binary, step, done: 0, parts: 1 });
             Stopwatch::start()
         };
-        let mut timings = Vec::new();
-        let mut passes = Vec::new();
-        let mut record = |pass: &str, input: Fingerprint, output: Fingerprint| {
-            let (input, output) = (input.to_string(), output.to_string());
-            passes.push(ManifestPass { pass: pass.to_owned(), version: VERSION, input, output });
-        };
         let stopwatch = begin("sections");
-        let file = LoweredFile::open(path)?;
         let bytes = file.bytes().0;
-        let sections = file.sections();
-        let rows = [sections.sections.len(), sections.symbols.len(), sections.unwind_entries.len()]
-            .iter()
-            .sum::<usize>();
-        timings.push(stopwatch.stop("sections".to_owned(), rows as u64, bytes.len() as u64));
-        record("sections", Fingerprint::of_bytes(&bytes), sections.fingerprint());
+        let sections = file.sections()?;
+        let (size, input) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
+        record.add(stopwatch, "sections", input, sections.fingerprint(), rows(&sections.tables()), size);
         // What a pass made is kept: asking again is answered from memory.
-        if self.last >= Stage::Instructions {
+        if has_sections {
+            let structure = sections.fingerprint();
+            let stopwatch = begin("linkage");
+            let linkage = file.linkage()?;
+            record.add(stopwatch, "linkage", input, linkage.fingerprint(), rows(&linkage.tables()), size);
+            let stopwatch = begin("exceptions");
+            let exceptions = file.exceptions()?;
+            let output = exceptions.fingerprint();
+            record.add(stopwatch, "exceptions", structure, output, rows(&exceptions.tables()), size);
+            let stopwatch = begin("strings");
+            let strings = file.strings()?;
+            record.add(stopwatch, "strings", structure, strings.fingerprint(), strings.len() as u64, size);
+            let stopwatch = begin("extents");
+            let extents = file.extents()?;
+            record.add(stopwatch, "extents", input, extents.fingerprint(), extents.len() as u64, size);
+        }
+        if reaches(Stage::Instructions) {
             let stopwatch = begin("instructions");
             let (code, instructions) = (file.code()?, file.instructions()?);
-            timings.push(stopwatch.stop("instructions".to_owned(), instructions.len() as u64, code.size()));
-            record("instructions", code.fingerprint(), instructions.fingerprint());
+            let (input, output) = (code.fingerprint(), instructions.fingerprint());
+            record.add(stopwatch, "instructions", input, output, instructions.len() as u64, code.size());
         }
-        if self.last >= Stage::Cfg {
+        if reaches(Stage::Cfg) {
             let stopwatch = begin("cfg");
             let (code, cfg) = (file.code()?, file.cfg()?);
-            let rows =
-                [cfg.functions.len(), cfg.basic_blocks.len(), cfg.cfg_edges.len(), cfg.call_edges.len()];
-            timings.push(stopwatch.stop("cfg".to_owned(), rows.iter().sum::<usize>() as u64, code.size()));
             let input = Fingerprint::of_all([code.fingerprint(), file.instructions()?.fingerprint()]);
-            record("cfg", input, cfg.fingerprint());
+            record.add(stopwatch, "cfg", input, cfg.fingerprint(), rows(&cfg.tables()), code.size());
         }
-        if self.last >= Stage::Memory {
+        if reaches(Stage::Memory) {
             let stopwatch = begin("memory");
             let (code, memory) = (file.code()?, file.memory()?);
-            let rows = memory.memory_regions.len() + memory.stack_frames.len();
-            timings.push(stopwatch.stop("memory".to_owned(), rows as u64, code.size()));
             let regions = memory.memory_regions.batch().fingerprint();
             let input = Fingerprint::of_all([regions, code.fingerprint(), file.cfg()?.fingerprint()]);
-            record("memory", input, memory.fingerprint());
+            record.add(stopwatch, "memory", input, memory.fingerprint(), rows(&memory.tables()), code.size());
         }
         let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
-        let path = path.to_string_lossy().into_owned();
-        self.binaries.push(ManifestBinary { binary: binary.to_owned(), path, sha256, passes });
-        for timing in timings {
-            self.add(timing);
-        }
-        Ok(file)
+        let path = file.path().to_string_lossy().into_owned();
+        let binary = binary.to_owned();
+        self.binaries.push(ManifestBinary { binary, path, sha256, passes: record.passes });
+        record.timings.into_iter().for_each(|timing| self.add(timing));
+        Ok(())
     }
 
     /// Writes one table: every thread takes the next part, makes and encodes it, and appends what is next in order.
-    fn write(
-        &mut self,
-        input: usize,
-        file: &LoweredFile,
-        binary: &str,
-        table: &mut TableFiles,
-    ) -> Result<(), Error> {
+    fn write(&mut self, input: usize, file: &LoweredFile, table: &mut TableFiles) -> Result<(), Error> {
         table.begin_binary()?;
         let stopwatch = Stopwatch::start();
         let (bytes_before, rows_before) = (table.bytes(), table.rows());
-        let parts = file.parts(table.info(), self.last, None)?;
+        let (binary, parts) = (file.name(), file.parts(table.info(), self.stages, None)?);
         let (step, encoder, path, observe) = (table.info().name, table.encoder(), file.path(), self.observe);
         let next = AtomicUsize::new(0);
         let appender = Mutex::new(Appender { table: &mut *table, done: 0, waiting: BTreeMap::new() });
@@ -191,16 +194,33 @@ impl Run<'_> {
             }
         }
     }
+}
 
-    /// The name, or the name and a number that no input before has.
-    fn unique_name(&mut self, name: &str) -> String {
-        let numbered = (2..).map(|number| format!("{name}-{number}"));
-        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let unique =
-            candidates.find(|candidate| !self.names.contains(candidate)).expect("numbers do not end");
-        self.names.insert(unique.clone());
-        unique
+/// What ran for one input.
+struct Record {
+    passes: Vec<ManifestPass>,
+    timings: Vec<Timing>,
+}
+
+impl Record {
+    fn add(
+        &mut self,
+        stopwatch: Stopwatch,
+        pass: &str,
+        input: Fingerprint,
+        output: Fingerprint,
+        rows: u64,
+        bytes: u64,
+    ) {
+        self.timings.push(stopwatch.stop(pass.to_owned(), rows, bytes));
+        let (input, output) = (input.to_string(), output.to_string());
+        self.passes.push(ManifestPass { pass: pass.to_owned(), version: VERSION, input, output });
     }
+}
+
+/// Rows of tables together.
+fn rows(tables: &[&Batch]) -> u64 {
+    tables.iter().map(|batch| batch.rows() as u64).sum()
 }
 
 /// The next part that no thread has taken.

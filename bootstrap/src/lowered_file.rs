@@ -1,25 +1,35 @@
 //! One executable, whose tables are made on demand.
 
 use crate::database::{Database, Executable, Pass, lowered};
-use crate::{Error, map_file};
+use crate::{Error, FileBytes, map_file};
+use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
-use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics, Instructions, MemoryAccesses};
+use binframe_ir::tables::{
+    Binaries, Binary, BinaryBuilder, BinaryStrings, Diagnostics, ExceptionCallSites, FileExtents,
+    Instructions, MemoryAccesses,
+};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
+use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
+use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
-use binframe_passes::{Code, CodeRange, Unsupported, instructions, memory};
+use binframe_passes::{self as passes, Code, CodeRange, Unsupported, instructions, memory};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// Bytes of sections that are encoded and written together: what one thread holds at a time.
+const ROW_GROUP_BYTES_MAX: usize = 1 << 24;
 
 /// An executable whose tables are made on demand.
 pub struct LoweredFile {
     path: PathBuf,
     name: String,
+    container: Option<String>,
     database: Database,
     file: Executable,
-    sections: Pass<SectionsIr>,
 }
 
 /// Rows of a table that are made together, on any thread.
@@ -48,17 +58,33 @@ impl LoweredPart {
 }
 
 impl LoweredFile {
-    /// Maps a file and reads its structure.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Maps a file and reads its structure. A container is followed by its members.
+    pub(crate) fn open(path: &Path, names: &mut UniqueNames) -> Result<Vec<Self>, Error> {
         let bytes = map_file(path)?;
         let database = Database::default();
-        let file = Executable::new(&database, bytes);
-        let sections = lowered::sections(&database, file);
-        let sections = sections.map_err(|reason| Error::Unsupported { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), name: file_name(path), database, file, sections })
+        let file = Executable::new(&database, bytes, 0);
+        let name = names.add(&file_name(path));
+        let opened = Self { path: path.to_owned(), name, container: None, database, file };
+        opened.sections()?;
+        let mut files = Vec::new();
+        opened.push_with_members(names, &mut files);
+        Ok(files)
     }
 
-    /// The last component of the path.
+    fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
+        let members = (0..).zip(passes::sections::members(&self.bytes().0)).map(|(index, member)| Self {
+            path: self.path.clone(),
+            name: names.add(&format!("{}({})", self.name, member.name)),
+            container: Some(self.name.clone()),
+            database: self.database.clone(),
+            file: Executable::new(&self.database, FileBytes(member.bytes), index),
+        });
+        let members: Vec<_> = members.collect();
+        files.push(self);
+        members.into_iter().for_each(|member| member.push_with_members(names, files));
+    }
+
+    /// The last component of the path; in a container, with the member in parentheses.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -67,12 +93,28 @@ impl LoweredFile {
         &self.path
     }
 
-    pub(crate) fn bytes(&self) -> crate::FileBytes {
+    pub(crate) fn bytes(&self) -> FileBytes {
         self.file.bytes(&self.database)
     }
 
-    pub(crate) fn sections(&self) -> &Pass<SectionsIr> {
-        &self.sections
+    pub(crate) fn sections(&self) -> Result<Pass<SectionsIr>, Error> {
+        self.checked(lowered::sections(&self.database, self.file))
+    }
+
+    pub(crate) fn linkage(&self) -> Result<Pass<LinkageIr>, Error> {
+        self.checked(lowered::linkage(&self.database, self.file))
+    }
+
+    pub(crate) fn exceptions(&self) -> Result<Pass<ExceptionsIr>, Error> {
+        self.checked(lowered::exceptions(&self.database, self.file))
+    }
+
+    pub(crate) fn strings(&self) -> Result<Pass<Rows<BinaryStrings>>, Error> {
+        self.checked(lowered::strings(&self.database, self.file))
+    }
+
+    pub(crate) fn extents(&self) -> Result<Pass<Rows<FileExtents>>, Error> {
+        self.checked(lowered::extents(&self.database, self.file))
     }
 
     pub(crate) fn code(&self) -> Result<Pass<Code>, Error> {
@@ -96,11 +138,11 @@ impl LoweredFile {
     }
 
     /// The parts of a table, of which those that surely have no row in `addresses` are left out. Tables that belong to
-    /// no single stage speak of the stages up to `last`.
+    /// no single stage speak of `stages` and of those that they need.
     pub(crate) fn parts(
         &self,
         table: &'static TableInfo,
-        last: Stage,
+        stages: &[Stage],
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<LoweredPart>, Error> {
         if table == Instructions::INFO {
@@ -109,10 +151,8 @@ impl LoweredFile {
         if table == MemoryAccesses::INFO {
             return self.access_parts(addresses);
         }
-        let batch = self.table(table, last)?;
-        let starts = (0..batch.rows()).step_by(ROW_GROUP_ROWS_MAX);
-        let part = |start| batch.slice(start, ROW_GROUP_ROWS_MAX.min(batch.rows() - start));
-        Ok(starts.map(part).map(LoweredPart::Ready).collect())
+        let batch = self.table(table, stages)?;
+        Ok(partitions(&batch).into_iter().map(LoweredPart::Ready).collect())
     }
 
     fn instruction_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
@@ -143,50 +183,104 @@ impl LoweredFile {
     }
 
     /// A table that is held whole.
-    fn table(&self, table: &'static TableInfo, last: Stage) -> Result<Batch, Error> {
+    fn table(&self, table: &'static TableInfo, stages: &[Stage]) -> Result<Batch, Error> {
         let find = |tables: &[&Batch]| tables.iter().find(|batch| batch.info() == table).copied().cloned();
         let found = match table.stage {
-            Stage::Sections => find(&self.sections.tables()),
+            Stage::Run if table == Diagnostics::INFO => Some(self.diagnostics(stages)?),
+            Stage::Run => find(&[self.binary(stages)?.batch()]),
+            Stage::Sections if table == BinaryStrings::INFO => find(&[self.strings()?.batch()]),
+            Stage::Sections if table == FileExtents::INFO => find(&[self.extents()?.batch()]),
+            Stage::Sections if table == ExceptionCallSites::INFO => find(&self.exceptions()?.tables()),
+            Stage::Sections => match find(&self.sections()?.tables()) {
+                None => find(&self.linkage()?.tables()),
+                found => found,
+            },
             Stage::Cfg => find(&self.cfg()?.tables()),
             Stage::Memory => find(&self.memory()?.tables()),
-            Stage::Run if table == Diagnostics::INFO => Some(self.diagnostics(last)?),
-            Stage::Run => find(&[self.binary(last).batch()]),
-            Stage::Instructions => None,
+            Stage::Debug | Stage::Instructions => None,
         };
         Ok(found.unwrap_or_else(|| unreachable!("{} is made by no pass", table.name)))
     }
 
-    /// The diagnostics of the passes up to a stage, in the order of their key.
-    fn diagnostics(&self, last: Stage) -> Result<Batch, Error> {
+    /// The diagnostics of the passes that stages run, in the order of their key.
+    fn diagnostics(&self, stages: &[Stage]) -> Result<Batch, Error> {
+        let reaches = |stage: Stage| stages.iter().any(|asked| *asked >= stage);
+        let has_sections = stages.contains(&Stage::Sections);
         let mut batches = Vec::new();
-        if last >= Stage::Cfg {
+        if reaches(Stage::Cfg) {
             batches.push(self.cfg()?.diagnostics.batch().clone());
         }
-        if last >= Stage::Instructions {
+        if has_sections {
+            batches.push(self.exceptions()?.diagnostics.batch().clone());
+        }
+        if reaches(Stage::Instructions) {
             batches.push(self.instructions()?.diagnostics.batch().clone());
         }
-        if last >= Stage::Memory {
+        if has_sections {
+            batches.push(self.linkage()?.diagnostics.batch().clone());
+        }
+        if reaches(Stage::Memory) {
             batches.push(self.memory()?.diagnostics.batch().clone());
         }
-        batches.push(self.sections.diagnostics.batch().clone());
+        batches.push(self.sections()?.diagnostics.batch().clone());
         Ok(Batch::concat(&batches))
     }
 
-    fn binary(&self, last: Stage) -> Rows<Binaries> {
-        let headers = self.sections.headers.columns();
+    fn binary(&self, stages: &[Stage]) -> Result<Rows<Binaries>, Error> {
+        let sections = self.sections()?;
         let path = self.path.to_string_lossy();
+        let status = stages.iter().max().copied().unwrap_or(Stage::Sections).name();
         let mut rows = BinaryBuilder::default();
-        rows.extend(headers.iter().map(|header| Binary {
+        rows.extend(sections.headers.columns().iter().map(|header| Binary {
             path: &path,
+            container: self.container.as_deref(),
             sha256: header.sha256,
             size: header.file_size,
-            status: last.name(),
+            status,
         }));
-        rows.finish()
+        Ok(rows.finish())
+    }
+}
+
+/// Rows that are encoded and written together: not too many, and not with too many bytes in them.
+fn partitions(batch: &Batch) -> Vec<Batch> {
+    let mut sizes = vec![0; batch.rows()];
+    for column in batch.columns() {
+        if let Some(values) = column.as_any().downcast_ref::<BinaryViewArray>() {
+            sizes.iter_mut().zip(values.lengths()).for_each(|(size, length)| *size += length as usize);
+        }
+    }
+    let mut partitions = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (row, size) in sizes.into_iter().enumerate() {
+        if row > start && (row - start >= ROW_GROUP_ROWS_MAX || bytes + size > ROW_GROUP_BYTES_MAX) {
+            partitions.push(batch.slice(start, row - start));
+            (start, bytes) = (row, 0);
+        }
+        bytes += size;
+    }
+    if start < batch.rows() {
+        partitions.push(batch.slice(start, batch.rows() - start));
+    }
+    partitions
+}
+
+/// Names that no two inputs of a run share.
+#[derive(Debug, Default)]
+pub(crate) struct UniqueNames(BTreeSet<String>);
+
+impl UniqueNames {
+    /// The name, or the name and a number that no input before has.
+    fn add(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+        let unique = candidates.find(|candidate| !self.0.contains(candidate)).expect("numbers do not end");
+        self.0.insert(unique.clone());
+        unique
     }
 }
 
 /// The last component of a path.
-pub(crate) fn file_name(path: &Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

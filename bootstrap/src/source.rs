@@ -1,7 +1,7 @@
 //! An executable or a dataset, as tables.
 
 use crate::dataset::StoredPart;
-use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::lowered_file::{LoweredFile, LoweredPart, UniqueNames};
 use crate::{Dataset, Error};
 use binframe_ir::tables::Functions;
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
@@ -11,8 +11,8 @@ use std::path::Path;
 
 /// Somewhere that tables come from.
 pub enum Source {
-    /// An executable, which is lowered as far as the tables that are asked for need.
-    File(Box<LoweredFile>),
+    /// An executable, or a container and its members, lowered as far as the tables that are asked for need.
+    Files(Vec<LoweredFile>),
     /// A dataset on disk.
     Dataset(Dataset),
 }
@@ -60,13 +60,13 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
-        Ok(Self::File(Box::new(LoweredFile::open(path)?)))
+        Ok(Self::Files(LoweredFile::open(path, &mut UniqueNames::default())?))
     }
 
     /// The names of its inputs.
     pub fn binaries(&self) -> Vec<String> {
         match self {
-            Self::File(file) => vec![file.name().to_owned()],
+            Self::Files(files) => files.iter().map(|file| file.name().to_owned()).collect(),
             Self::Dataset(dataset) => {
                 dataset.manifest().binaries.iter().map(|entry| entry.binary.clone()).collect()
             }
@@ -76,7 +76,7 @@ impl Source {
     /// Whether it has the table, with or without rows.
     pub fn has_table(&self, table: &TableInfo) -> bool {
         match self {
-            Self::File(_) => true,
+            Self::Files(_) => true,
             Self::Dataset(dataset) => dataset.has_table(table),
         }
     }
@@ -85,12 +85,14 @@ impl Source {
     /// without the table has none.
     pub fn parts(&self, table: &'static TableInfo, filter: &Filter<'_>) -> Result<Vec<Part>, Error> {
         match self {
-            Self::File(file) if filter.binary.is_some_and(|binary| binary != file.name()) => Ok(Vec::new()),
-            Self::File(file) => {
-                let parts = file.parts(table, Stage::Memory, filter.addresses.as_ref())?.into_iter();
-                Ok(parts
-                    .map(|part| Part { binary: file.name().to_owned(), rows: PartRows::Lowered(part) })
-                    .collect())
+            Self::Files(files) => {
+                let mut parts = Vec::new();
+                for file in files.iter().filter(|file| filter.binary.is_none_or(|name| name == file.name())) {
+                    let of_file = file.parts(table, &Stage::PIPELINE, filter.addresses.as_ref())?;
+                    let part = |part| Part { binary: file.name().to_owned(), rows: PartRows::Lowered(part) };
+                    parts.extend(of_file.into_iter().map(part));
+                }
+                Ok(parts)
             }
             Self::Dataset(dataset) => {
                 let parts = dataset.stored_parts(table, filter)?.into_iter();

@@ -84,6 +84,8 @@ pub(crate) struct LowerArguments {
 pub(crate) enum StageName {
     /// The file's own structure
     Sections,
+    /// What debug information says: lines, functions, variables, types
+    Debug,
     /// Decoded machine instructions
     Instructions,
     /// Functions, basic blocks and edges

@@ -1,8 +1,10 @@
 //! The list of all tables.
 
 use crate::tables::{
-    BasicBlocks, Binaries, BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, CallEdges, CfgEdges,
-    Diagnostics, Functions, Instructions, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
+    BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
+    BinarySymbols, CallEdges, CfgEdges, Diagnostics, ExceptionCallSites, FileExtents, Functions,
+    Instructions, LoaderCommands, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 
@@ -13,6 +15,17 @@ pub const TABLES: &[&TableInfo] = &[
     BinarySections::INFO,
     BinarySymbols::INFO,
     UnwindEntries::INFO,
+    ExceptionCallSites::INFO,
+    LoaderCommands::INFO,
+    BinaryLibraries::INFO,
+    BinaryImports::INFO,
+    BinaryExports::INFO,
+    BinaryRelocations::INFO,
+    BinaryInitializers::INFO,
+    BinaryNotes::INFO,
+    BinaryResources::INFO,
+    BinaryStrings::INFO,
+    FileExtents::INFO,
     Instructions::INFO,
     Functions::INFO,
     BasicBlocks::INFO,

@@ -34,6 +34,8 @@ pub trait Finish {
 pub enum Stage {
     /// The file's own structure.
     Sections,
+    /// What debug information says; beside the pipeline, and made only when asked for.
+    Debug,
     /// Decoded machine instructions.
     Instructions,
     /// Functions, basic blocks and edges.
@@ -48,10 +50,14 @@ impl Stage {
     /// The four stages that lower an executable, in their order.
     pub const PIPELINE: [Self; 4] = [Self::Sections, Self::Instructions, Self::Cfg, Self::Memory];
 
+    /// All stages whose tables can be asked for, in their order.
+    pub const ALL: [Self; 5] = [Self::Sections, Self::Debug, Self::Instructions, Self::Cfg, Self::Memory];
+
     /// The stage's name in commands, schemas and diagnostics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sections => "sections",
+            Self::Debug => "debug",
             Self::Instructions => "instructions",
             Self::Cfg => "cfg",
             Self::Memory => "memory",

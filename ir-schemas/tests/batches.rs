@@ -136,6 +136,10 @@ fn a_section_is_a_view_of_its_file() {
         alignment: 1,
         kind: SectionKind::Data,
         flags: 3,
+        section_type: None,
+        link: None,
+        info: None,
+        entry_size: None,
     });
     let rows: Rows<BinarySections> = rows.finish();
     assert_eq!(rows.columns().content.value(0).as_ptr(), file[10..].as_ptr());

@@ -6,10 +6,12 @@
 //! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
 
 use crate::diagnostics::{Collector, Place};
+use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::isa::x86::INSTRUCTION_SIZE_MAX;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
-    DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType, UnwindEntry,
+    Architecture, BinaryKind, DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding,
+    SymbolType, UnwindEntry,
 };
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
@@ -24,6 +26,8 @@ pub struct Code {
     pub starts: Vec<FunctionStart>,
     /// Executable sections that were left out because they overlap another, by index and address.
     overlapping: Vec<(u32, u64)>,
+    /// Why code is not decoded, where it is not.
+    undecoded: Option<&'static str>,
     names: String,
     fingerprint: Fingerprint,
 }
@@ -82,10 +86,15 @@ impl CodeRegion {
 impl Code {
     /// The code of a file and of its sections.
     pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
-        let (regions, overlapping) = regions(sections, file);
+        let undecoded = undecoded(sections);
+        let (regions, overlapping) = match undecoded {
+            None => regions(sections, file),
+            Some(_) => (Vec::new(), Vec::new()),
+        };
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
-        let mut code = Self { regions, starts, overlapping, names, fingerprint: Fingerprint::of_bytes(&[]) };
+        let mut code =
+            Self { regions, starts, overlapping, undecoded, names, fingerprint: Fingerprint::of_bytes(&[]) };
         code.fingerprint = code.compute_fingerprint();
         code
     }
@@ -132,6 +141,10 @@ impl Code {
     }
 
     pub(crate) fn report(&self, diagnostics: &mut Collector) {
+        if let Some(reason) = self.undecoded {
+            let (severity, code) = (Severity::Note, DiagnosticCode::UndecodedCode);
+            diagnostics.report(severity, code, Place::FileOffset(0), reason);
+        }
         for (section_index, address) in &self.overlapping {
             let message =
                 format!("executable section {section_index} overlaps another: its code was left out");
@@ -154,24 +167,42 @@ impl Code {
             Fingerprint::of_numbers(&starts.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
+            Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }
 }
 
+/// Why the code of a file is not decoded, if it has some.
+fn undecoded(sections: &SectionsIr) -> Option<&'static str> {
+    let header = sections.headers.columns().iter().next()?;
+    match (header.kind, header.architecture) {
+        (BinaryKind::Container, _) => None,
+        (BinaryKind::Relocatable, _) => {
+            Some("code that is not linked yet has no addresses, and is not decoded")
+        }
+        (BinaryKind::CoreDump, _) => Some("the code in a core dump is not decoded"),
+        (_, Some(Architecture::X86_64)) => None,
+        _ => Some("code is decoded for x86_64 only"),
+    }
+}
+
 fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
+    let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     let columns = sections.sections.columns();
-    let with_code = columns.iter().filter(|section| section.is_executable && !section.content.is_empty());
-    // A section that would pass the end of the address space cannot be loaded.
-    let loadable =
-        with_code.filter(|section| section.address.checked_add(section.content.len() as u64).is_some());
-    let mut regions: Vec<_> = loadable
-        .map(|section| CodeRegion {
-            address: section.address,
-            section_index: section.section_index,
-            is_plt: section.kind == SectionKind::Plt,
-            bytes: file
-                .slice(section.file_offset as usize..section.file_offset as usize + section.content.len()),
+    let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
+    let mut regions: Vec<_> = executable
+        .filter_map(|section| {
+            let (bytes, _) = bytes_at(file, section.file_offset, section.file_size);
+            left = left.checked_sub(bytes.len())?;
+            // A section that would pass the end of the address space cannot be loaded.
+            section.address.checked_add(bytes.len() as u64)?;
+            (!bytes.is_empty()).then(|| CodeRegion {
+                address: section.address,
+                section_index: section.section_index,
+                is_plt: section.kind == SectionKind::Plt,
+                bytes: file.slice_ref(bytes),
+            })
         })
         .collect();
     regions.sort_by_key(|region| (region.address, region.section_index));

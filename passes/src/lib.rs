@@ -7,13 +7,20 @@ mod bitmap;
 pub mod cfg;
 mod code;
 mod diagnostics;
+pub mod exceptions;
+pub mod extents;
+mod formats;
 pub mod instructions;
 pub mod isa;
+pub mod linkage;
 pub mod memory;
+mod names;
 pub mod sections;
+pub mod strings;
 
 pub use code::{Code, CodeRange, CodeRegion, FunctionStart};
-pub use sections::Unsupported;
+pub use formats::Unsupported;
+pub use formats::container::Member;
 
 use bytes::Bytes;
 
@@ -38,7 +45,7 @@ pub struct Lowered {
 
 /// Lowers an executable through all stages.
 pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
-    let sections = sections::run(file)?;
+    let sections = sections::run(file, 0)?;
     let code = Code::of(&sections, file);
     // Beyond this point no pass reads the file or its offsets: code has addresses.
     let instructions = instructions::run(&code);

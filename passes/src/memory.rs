@@ -152,7 +152,7 @@ pub fn regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
     let mut headers = sections.headers.columns().iter();
     if headers.any(|header| header.kind == BinaryKind::Executable || header.interpreter.is_some()) {
         let segments = sections.segments.columns();
-        let stack = segments.iter().find(|segment| segment.segment_type == "PT_GNU_STACK");
+        let stack = segments.iter().find(|segment| segment.segment_type == Some("PT_GNU_STACK"));
         let site = if stack.is_some() { "segment PT_GNU_STACK" } else { "system: stack" };
         push(RegionType::Stack, None, stack.map_or(0, |segment| segment.size), site);
         push(RegionType::Heap, None, 0, "system: brk, mmap");

@@ -184,14 +184,6 @@ const CASES: &[Case] = &[
         codes: &[Code::BrokenUnwind],
     },
     Case {
-        name: "two unwind entries describe one address",
-        edit: |file| {
-            let distance = (TEXT_ADDRESS as i32).wrapping_sub(0x40_2000 + 64);
-            file.content(EH_FRAME, 64, &distance.to_le_bytes())
-        },
-        codes: &[Code::DuplicateUnwind],
-    },
-    Case {
         name: "two executable sections share addresses",
         edit: |file| {
             file.section(EH_FRAME, section::FLAGS, LOADED_CODE);

@@ -35,7 +35,7 @@ impl Workbench {
         let database =
             Database::with_log(move |query| sink.lock().expect("no test panics in it").push(query));
         let bytes = Patch(fixtures::stack_and_globals().bytes);
-        let file = Executable::new(&database, FileBytes(bytes.0.clone().into()));
+        let file = Executable::new(&database, FileBytes(bytes.0.clone().into()), 0);
         let workbench = Self { database, file, bytes, log };
         workbench.ask();
         assert_eq!(workbench.ran(), ALL);

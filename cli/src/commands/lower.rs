@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &LowerArguments) -> Result<ExitCode, Failure> {
 fn stage_of(name: StageName) -> Stage {
     match name {
         StageName::Sections => Stage::Sections,
+        StageName::Debug => Stage::Debug,
         StageName::Instructions => Stage::Instructions,
         StageName::Cfg => Stage::Cfg,
         StageName::Memory => Stage::Memory,

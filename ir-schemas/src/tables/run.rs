@@ -9,7 +9,9 @@ use crate::enumeration::enumeration;
 pub struct Binary<'a> {
     /// Path of the file, as it was given.
     pub path: &'a str,
-    /// SHA-256 of the file, in hexadecimal.
+    /// The input that holds this one, such as an archive; null for a file of its own.
+    pub container: Option<&'a str>,
+    /// SHA-256 of the bytes, in hexadecimal.
     pub sha256: &'a str,
     /// Size of the file.
     #[column(unit = "bytes")]
@@ -23,8 +25,14 @@ enumeration! {
     DiagnosticPass {
         /// The `cfg` pass.
         Cfg = "cfg",
+        /// The `debug` pass.
+        Debug = "debug",
+        /// The `exceptions` pass.
+        Exceptions = "exceptions",
         /// The `instructions` pass.
         Instructions = "instructions",
+        /// The `linkage` pass.
+        Linkage = "linkage",
         /// The `memory` pass.
         Memory = "memory",
         /// The `sections` pass.
@@ -63,10 +71,24 @@ enumeration! {
         SymbolWithoutSection = "symbol_without_section",
         /// A note cannot be read; the rest of its segment was left out.
         BrokenNote = "broken_note",
-        /// The rest of `.eh_frame` cannot be read; its entries were left out.
+        /// The rest of a section of unwinding information cannot be read; its entries were left out.
         BrokenUnwind = "broken_unwind",
-        /// Two unwind entries begin at one address; the first was kept.
-        DuplicateUnwind = "duplicate_unwind",
+        /// The rest of a table of landing pads cannot be read; its call sites were left out.
+        BrokenExceptionTable = "broken_exception_table",
+        /// An instruction to the loader cannot be read; it was left out.
+        BrokenLoaderCommand = "broken_loader_command",
+        /// A relocation, or the rest of a table of them, cannot be read; it was left out.
+        BrokenRelocation = "broken_relocation",
+        /// Imports or exports cannot be read; they were left out.
+        BrokenLinkage = "broken_linkage",
+        /// A tree of resources cannot be read; the rest of it was left out.
+        BrokenResource = "broken_resource",
+        /// A member of a container is no file that can be lowered by itself; its bytes are kept with the container.
+        OpaqueMember = "opaque_member",
+        /// The rest of a container cannot be read; its bytes are kept without knowing what they are.
+        BrokenContainer = "broken_container",
+        /// There is code that binframe does not decode: of another architecture, or not linked yet.
+        UndecodedCode = "undecoded_code",
         /// Two executable sections share addresses; the first was kept for the later stages.
         OverlappingCode = "overlapping_code",
         /// A section is too large for one value; its content was left out.

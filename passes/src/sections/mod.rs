@@ -1,42 +1,40 @@
 //! `(file) -> (binary_headers, binary_segments, binary_sections, binary_symbols, unwind_entries)`
 //!
-//! What an ELF file of 64-bit x86 says of itself, as it says it: headers, program headers, section headers, the static and
-//! the dynamic symbol table, and the ranges that `.eh_frame` describes. Bytes of sections are not copied; they lie in the
-//! mapped file.
+//! What a file says of itself, as it says it: its headers, segments, sections and symbols, and the ranges of code that are
+//! described for unwinding. Bytes of sections are not copied; they lie in the mapped file. A container has a header
+//! alone: its members are files of their own ([`members`]).
 //!
-//! Invariants: sections stand in the order of their headers, symbols in the order of their tables, unwind entries in the
-//! order of their addresses, one for each. Whatever an entry refers to lies within the file, or was left out and is reported.
+//! Invariants: segments and sections stand in the order of their headers, symbols in the order of their tables, unwind
+//! entries in the order of their addresses. Whatever an entry refers to lies within the file, or was left out and is reported.
 //!
-//! What can go wrong: a file that is no such executable, or whose header, program headers or section headers cannot be
-//! found, is [`Unsupported`]. Anything else that is broken is a diagnostic: `no_section_table`, `section_out_of_bounds`,
-//! `section_too_large`, `segment_out_of_bounds`, `broken_section_table`, `broken_name`, `broken_symbol_table`,
-//! `symbol_without_section`, `broken_note`, `broken_unwind`, `duplicate_unwind`.
+//! What can go wrong: a file of another format, or whose headers cannot be found, is [`Unsupported`]. Anything else that is
+//! broken is a diagnostic: `no_section_table`, `section_out_of_bounds`, `section_too_large`, `segment_out_of_bounds`,
+//! `broken_section_table`, `broken_name`, `broken_symbol_table`, `symbol_without_section`, `broken_note`, `broken_unwind`,
+//! `opaque_member`, `broken_container`.
 
-mod header;
-mod section_table;
-mod segments;
-mod symbols;
+mod container;
+mod contents;
+mod elf;
 mod unwind;
 
-pub use header::Unsupported;
-
-use crate::diagnostics::Collector;
+use crate::formats::elf::Elf;
+use crate::formats::{self, Unsupported};
 use binframe_ir::tables::{
-    BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, DiagnosticPass, Diagnostics, UnwindEntries,
+    BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
-use object::Endianness;
-use object::elf::{FileHeader64, ProgramHeader64, SectionHeader64};
+use object::FileKind;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
-/// The tables of the stage.
+pub use container::members;
+
+/// The tables of the pass.
 #[derive(Debug, Clone)]
 pub struct SectionsIr {
     /// One row: the file's header.
     pub headers: Rows<BinaryHeaders>,
-    /// The program headers.
+    /// The segments.
     pub segments: Rows<BinarySegments>,
     /// The sections.
     pub sections: Rows<BinarySections>,
@@ -48,33 +46,16 @@ pub struct SectionsIr {
     pub diagnostics: Rows<Diagnostics>,
 }
 
-/// What the parts of the pass read.
-struct Elf<'a> {
-    file: &'a Bytes,
-    header: &'a FileHeader64<Endianness>,
-    program_headers: &'a [ProgramHeader64<Endianness>],
-    section_headers: &'a [SectionHeader64<Endianness>],
-}
-
-/// Byte order of every file that is supported.
-const ENDIAN: Endianness = Endianness::Little;
-
-/// Reads the structure of an executable.
-pub fn run(file: &Bytes) -> Result<SectionsIr, Unsupported> {
-    let elf = header::read(file)?;
-    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
-    let segments = segments::table(&elf, &mut diagnostics);
-    let sections = match elf.section_headers.is_empty() {
-        true => section_table::from_segments(&elf, &mut diagnostics),
-        false => section_table::table(&elf, &mut diagnostics),
-    };
-    let (symbols, (unwind, sha256)) = rayon::join(
-        || symbols::table(&elf, &sections, &mut diagnostics),
-        || rayon::join(|| unwind::read(&sections), || Sha256::digest(file)),
-    );
-    let unwind_entries = unwind::table(unwind, &mut diagnostics);
-    let headers = header::table(&elf, &sha256, &mut diagnostics);
-    Ok(SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() })
+/// Reads the structure of a file, which may be a member of a container.
+pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
+    match formats::kind(file)? {
+        FileKind::Elf32 => Ok(elf::run(&Elf::<object::elf::FileHeader32<_>>::find(file)?, member_index)),
+        FileKind::Elf64 => Ok(elf::run(&Elf::<object::elf::FileHeader64<_>>::find(file)?, member_index)),
+        FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64 => {
+            Ok(container::run(file, member_index))
+        }
+        kind => Err(formats::check(file, kind).expect_err("a kind that is supported is handled")),
+    }
 }
 
 impl SectionsIr {
@@ -97,16 +78,6 @@ impl SectionsIr {
     }
 }
 
-/// `length` bytes from an offset of the file on, as far as they lie in it, and whether they all do.
-fn bytes_at(file: &Bytes, offset: u64, length: u64) -> (&[u8], bool) {
-    let start = usize::try_from(offset).map_or(file.len(), |offset| offset.min(file.len()));
-    let rest = &file[start..];
-    match usize::try_from(length) {
-        Ok(length) if length <= rest.len() => (&rest[..length], true),
-        _ => (rest, false),
-    }
-}
-
 /// Permissions as tables show them.
 fn permissions(is_readable: bool, is_writable: bool, is_executable: bool) -> &'static str {
     match (is_readable, is_writable, is_executable) {
@@ -119,4 +90,8 @@ fn permissions(is_readable: bool, is_writable: bool, is_executable: bool) -> &'s
         (true, true, false) => "rw-",
         (true, true, true) => "rwx",
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

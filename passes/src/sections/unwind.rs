@@ -8,10 +8,34 @@ use binframe_ir::tables::{
     BinarySections, DiagnosticCode, Severity, UnwindEntries, UnwindEntry, UnwindEntryBuilder, UnwindSource,
 };
 use gimli::{
-    BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EndianSlice, LittleEndian, UnwindSection,
+    BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EndianSlice, Pointer, RunTimeEndian,
+    UnwindSection,
 };
+use object::{Endianness, elf};
 
-type Reader<'a> = EndianSlice<'a, LittleEndian>;
+type Reader<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// How numbers stand in frames.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    endian: RunTimeEndian,
+    address_size: u8,
+    is_aarch64: bool,
+}
+
+impl Layout {
+    pub(super) fn new(endian: Endianness, is_64: bool, is_aarch64: bool) -> Self {
+        let endian = match endian {
+            Endianness::Little => RunTimeEndian::Little,
+            Endianness::Big => RunTimeEndian::Big,
+        };
+        Self { endian, address_size: if is_64 { 8 } else { 4 }, is_aarch64 }
+    }
+
+    pub(super) fn elf(endian: Endianness, machine: elf::Machine, is_64: bool) -> Self {
+        Self::new(endian, is_64, machine == elf::EM_AARCH64)
+    }
+}
 
 /// The entries as they stand in `.eh_frame`, and the address of the section and the error when not all can be read.
 pub(super) struct Entries {
@@ -19,13 +43,13 @@ pub(super) struct Entries {
     broken: Option<(u64, gimli::Error)>,
 }
 
-pub(super) fn read(sections: &Rows<BinarySections>) -> Entries {
+pub(super) fn read(sections: &Rows<BinarySections>, layout: Layout) -> Entries {
     let mut entries = Entries { rows: Vec::new(), broken: None };
     let columns = sections.columns();
     let mut eh_frames =
         columns.iter().filter(|section| section.section_name == ".eh_frame" && section.is_readable);
     if let Some(section) = eh_frames.next() {
-        let read = read_eh_frame(section.content, section.address, &mut entries.rows);
+        let read = read_eh_frame(section.content, section.address, layout, &mut entries.rows);
         entries.broken = read.err().map(|error| (section.address, error));
     }
     entries
@@ -37,26 +61,23 @@ pub(super) fn table(entries: Entries, diagnostics: &mut Collector) -> Rows<Unwin
         let message = format!("the unwind entries after the first {} cannot be read: {error}", entries.len());
         diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, Place::Address(address), &message);
     }
-    entries.sort_by_key(|entry| (entry.address, entry.entry_offset));
-    entries.dedup_by(|entry, kept| {
-        let is_duplicate = entry.address == kept.address;
-        if is_duplicate {
-            let message = format!(
-                "the entry at {:#x} of .eh_frame is a second one for its address",
-                entry.entry_offset
-            );
-            let code = DiagnosticCode::DuplicateUnwind;
-            diagnostics.report(Severity::Warning, code, Place::Address(entry.address), &message);
-        }
-        is_duplicate
-    });
+    entries.sort_by_key(|entry| (entry.address, entry.source, entry.entry_offset));
     let mut rows = UnwindEntryBuilder::default();
     rows.extend(entries);
     rows.finish()
 }
 
-fn read_eh_frame(content: &[u8], address: u64, entries: &mut Vec<UnwindEntry>) -> gimli::Result<()> {
-    let section = EhFrame::new(content, LittleEndian);
+fn read_eh_frame(
+    content: &[u8],
+    address: u64,
+    layout: Layout,
+    entries: &mut Vec<UnwindEntry>,
+) -> gimli::Result<()> {
+    let mut section = EhFrame::new(content, layout.endian);
+    section.set_address_size(layout.address_size);
+    if layout.is_aarch64 {
+        section.set_vendor(gimli::Vendor::AArch64);
+    }
     let bases = BaseAddresses::default().set_eh_frame(address);
     let mut last_cie: Option<CommonInformationEntry<Reader<'_>>> = None;
     let mut all = section.entries(&bases);
@@ -71,6 +92,9 @@ fn read_eh_frame(content: &[u8], address: u64, entries: &mut Vec<UnwindEntry>) -
             size: fde.len(),
             source: UnwindSource::EhFrame,
             entry_offset: fde.offset() as u64,
+            section_index: None,
+            personality_address: fde.personality().map(Pointer::pointer),
+            is_personality_indirect: fde.personality().map(|pointer| matches!(pointer, Pointer::Indirect(_))),
             lsda_address: fde.lsda().and_then(|pointer| pointer.direct().ok()),
             is_signal_frame: fde.is_signal_trampoline(),
         });

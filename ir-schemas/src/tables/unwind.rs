@@ -1,0 +1,74 @@
+//! Tables of the `sections` stage: how frames are unwound, and where exceptions land.
+
+use crate::Table;
+use crate::enumeration::enumeration;
+
+enumeration! {
+    /// Where unwinding information comes from.
+    UnwindSource {
+        /// The section `.eh_frame`.
+        EhFrame = "eh_frame",
+        /// The section `.debug_frame`.
+        DebugFrame = "debug_frame",
+        /// The function table of PE (`.pdata`).
+        FunctionTable = "function_table",
+        /// Apple's compact unwinding information (`__unwind_info` or `__compact_unwind`).
+        CompactUnwind = "compact_unwind",
+    }
+}
+
+/// A range of code that the compiler described for unwinding: in practice, a function or a cold part of one.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_offset), span(address, size))]
+pub struct UnwindEntry {
+    /// Address of the first byte of code; in a relocatable object, its offset in its section.
+    #[column(unit = "address")]
+    pub address: u64,
+    /// Size of the code.
+    #[column(unit = "bytes")]
+    pub size: u64,
+    /// Where the description stands.
+    pub source: UnwindSource,
+    /// Where the description begins in its section.
+    #[column(unit = "bytes")]
+    pub entry_offset: u64,
+    /// Index of the section that the code lies in; null where none holds it.
+    #[column(references = "binary_sections.section_index")]
+    pub section_index: Option<u32>,
+    /// Address of the function that handles exceptions (C++ and Rust: the personality routine), or of the pointer to it where
+    /// `is_personality_indirect`; null where there is none.
+    #[column(unit = "address")]
+    pub personality_address: Option<u64>,
+    /// Whether `personality_address` is that of a pointer; null where there is no handler.
+    pub is_personality_indirect: Option<bool>,
+    /// Address of the language-specific data (the landing pads); null where there is none.
+    #[column(unit = "address")]
+    pub lsda_address: Option<u64>,
+    /// Whether it describes the frame of a signal handler; the C library lets such a range begin one byte before the code.
+    pub is_signal_frame: bool,
+}
+
+/// A range of code and where control goes when something is thrown in it.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "exception_call_sites", stage = Sections, key(address, lsda_address, call_site_index), span(address, size))]
+pub struct ExceptionCallSite {
+    /// Address of the first byte of code.
+    #[column(unit = "address")]
+    pub address: u64,
+    /// Size of the code.
+    #[column(unit = "bytes")]
+    pub size: u64,
+    /// Address of the landing pad; null where frames are left without one.
+    #[column(unit = "address")]
+    pub landing_pad_address: Option<u64>,
+    /// What is caught: 0 for cleanup alone, otherwise the position of the first action plus 1 (PE: the filter's address).
+    pub action: u64,
+    /// Address of the range of code that the table is for.
+    #[column(unit = "address")]
+    pub function_address: u64,
+    /// Address of the table that it stands in.
+    #[column(unit = "address")]
+    pub lsda_address: u64,
+    /// Position in that table.
+    pub call_site_index: u32,
+}

@@ -1,0 +1,137 @@
+//! ELF: 32-bit and 64-bit, of either byte order.
+//!
+//! Source: System V Application Binary Interface, chapters 4 and 5.
+
+use super::{Claim, Unsupported};
+use bytes::Bytes;
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
+use object::{Endianness, FileKind, StringTable};
+
+/// A header of 32-bit or of 64-bit files.
+pub(crate) trait Header:
+    FileHeader<Endian = Endianness, ProgramHeader: Sync, SectionHeader: Sync, Sym: Sync> + Sync
+{
+}
+
+impl Header for FileHeader32<Endianness> {}
+impl Header for FileHeader64<Endianness> {}
+
+/// An ELF file whose headers were found.
+pub(crate) struct Elf<'a, H: Header> {
+    pub(crate) file: &'a Bytes,
+    pub(crate) header: &'a H,
+    pub(crate) endian: Endianness,
+    pub(crate) machine: elf::Machine,
+    pub(crate) program_headers: &'a [H::ProgramHeader],
+    pub(crate) section_headers: &'a [H::SectionHeader],
+}
+
+/// 32-bit or 64-bit.
+pub(super) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
+    const EXPECTED: &str = "an ELF file of 32 or 64 bits and of little or big endian";
+    let unsupported = |offset, found: String| Err(Unsupported::new(offset, found, EXPECTED));
+    let Some(&[class, data]) = file.get(4..6) else {
+        return unsupported(4, format!("the end of the file ({} bytes)", file.len()));
+    };
+    let (class, data) = (elf::FileClass(class), elf::DataEncoding(data));
+    match (class, data) {
+        (_, data) if ![elf::ELFDATA2LSB, elf::ELFDATA2MSB].contains(&data) => {
+            unsupported(5, format!("the unknown byte order {}", data.0))
+        }
+        (elf::ELFCLASS32, _) => Ok(FileKind::Elf32),
+        (elf::ELFCLASS64, _) => Ok(FileKind::Elf64),
+        (class, _) => unsupported(4, format!("the unknown ELF class {}", class.0)),
+    }
+}
+
+impl<'a, H: Header> Elf<'a, H> {
+    /// Finds the headers.
+    pub(crate) fn find(file: &'a Bytes) -> Result<Self, Unsupported> {
+        let truncated = |file_offset: u64, found: &str, expected| {
+            let found = format!("{found} beyond the end of the file ({} bytes)", file.len());
+            Err(Unsupported { file_offset, found, expected })
+        };
+        let Ok(header) = H::parse(file.as_ref()) else {
+            return match file.get(6) {
+                Some(version) if file.len() >= size_of::<H>() => {
+                    let found = format!("the ELF version {version}");
+                    Err(Unsupported::new(6, found, "version 1, the only one"))
+                }
+                _ => truncated(file.len() as u64, "the rest of the ELF header", "52 or 64 bytes of it"),
+            };
+        };
+        let endian = header.endian().unwrap_or_default();
+        let Ok(program_headers) = header.program_headers(endian, file.as_ref()) else {
+            let offset = header.e_phoff(endian).into();
+            return truncated(offset, "program headers", "a table of program headers");
+        };
+        let Ok(section_headers) = header.section_headers(endian, file.as_ref()) else {
+            let offset = header.e_shoff(endian).into();
+            return truncated(offset, "section headers", "a table of section headers");
+        };
+        if program_headers.is_empty() && section_headers.is_empty() {
+            return Err(Unsupported::new(
+                32,
+                "an ELF file without program headers and sections",
+                "at least one of them",
+            ));
+        }
+        let machine = header.e_machine(endian);
+        Ok(Self { file, header, endian, machine, program_headers, section_headers })
+    }
+
+    /// The section headers, as what they refer to is found through them. Their names are not among it.
+    pub(crate) fn section_table(&self) -> SectionTable<'a, H> {
+        SectionTable::new(self.section_headers, StringTable::default())
+    }
+
+    /// Where a section's header stands.
+    pub(crate) fn section_header_offset(&self, section_index: u32) -> u64 {
+        let size = size_of::<H::SectionHeader>() as u64;
+        self.header.e_shoff(self.endian).into().saturating_add(size * u64::from(section_index))
+    }
+
+    /// What the headers take of the file.
+    pub(crate) fn claims(&self) -> Vec<Claim> {
+        let endian = self.endian;
+        let tables = [
+            (self.header.e_phoff(endian).into(), size_of_val(self.program_headers)),
+            (self.header.e_shoff(endian).into(), size_of_val(self.section_headers)),
+        ];
+        let tables = tables.into_iter().map(|(offset, size)| Claim::header(offset, size as u64));
+        [Claim::header(0, size_of::<H>() as u64)].into_iter().chain(tables).collect()
+    }
+
+    /// Every run of notes: the section that it stands in, if there are sections, its place in the file, and the notes.
+    pub(crate) fn notes(&self) -> Vec<NoteRun<'a, H>> {
+        let (endian, file) = (self.endian, self.file.as_ref());
+        let of_section = |(section_index, header): (u32, &H::SectionHeader)| NoteRun {
+            section_index: Some(section_index),
+            file_offset: header.sh_offset(endian).into(),
+            notes: header.notes(endian, file),
+        };
+        let of_segment = |header: &H::ProgramHeader| NoteRun {
+            section_index: None,
+            file_offset: header.p_offset(endian).into(),
+            notes: header.notes(endian, file),
+        };
+        let in_sections = (0..).zip(self.section_headers).map(of_section);
+        let in_segments = self.program_headers.iter().map(of_segment);
+        let runs: Vec<_> = match self.section_headers.is_empty() {
+            true => in_segments.collect(),
+            false => in_sections.collect(),
+        };
+        runs.into_iter().filter(|run| !matches!(run.notes, Ok(None))).collect()
+    }
+}
+
+/// Notes that stand together.
+pub(crate) struct NoteRun<'a, H: Header> {
+    /// The section, where it is one.
+    pub(crate) section_index: Option<u32>,
+    /// Where the first note stands in the file.
+    pub(crate) file_offset: u64,
+    /// The notes; none where there are none.
+    pub(crate) notes: object::Result<Option<NoteIterator<'a, H>>>,
+}

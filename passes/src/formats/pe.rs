@@ -1,0 +1,3 @@
+//! PE and COFF.
+//!
+//! Source: Microsoft's "PE Format".

@@ -1,0 +1,66 @@
+//! Containers: a header, and which members are files of their own.
+
+use super::{SectionsIr, hexadecimal};
+use crate::diagnostics::{Collector, Place};
+use crate::formats;
+use crate::formats::container::{self, Member};
+use binframe_ir::tables::{
+    BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
+    Severity,
+};
+use binframe_ir::{Enumeration, Rows};
+use bytes::Bytes;
+use object::FileKind;
+use sha2::{Digest, Sha256};
+
+/// The members of a container that are lowered by themselves, in their order; none of a file that is no container.
+pub fn members(file: &Bytes) -> Vec<Member> {
+    container::read(file).members
+}
+
+pub(super) fn run(file: &Bytes, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let container = container::read(file);
+    for (member, reason) in &container.opaque {
+        let message = format!("member `{}`: {reason}", member.name);
+        let place = Place::FileOffset(member.range.start);
+        diagnostics.report(Severity::Note, DiagnosticCode::OpaqueMember, place, &message);
+    }
+    if let Some(error) = container.broken {
+        let message = format!("members were left out: {error}");
+        diagnostics.report(Severity::Error, DiagnosticCode::BrokenContainer, Place::FileOffset(0), &message);
+    }
+    let is_archive = matches!(formats::kind(file), Ok(FileKind::Archive));
+    let mut headers = BinaryHeaderBuilder::default();
+    headers.push(BinaryHeader {
+        member_index,
+        format: if is_archive { Format::Archive } else { Format::Universal },
+        architecture: None,
+        machine: None,
+        bits: None,
+        endianness: (!is_archive).then_some(Endianness::Big.name()),
+        kind: BinaryKind::Container,
+        flags: 0,
+        entry_address: None,
+        image_address: None,
+        build_id: None,
+        interpreter: None,
+        is_position_independent: None,
+        has_no_execute: None,
+        relocation_read_only: None,
+        has_stack_protector: None,
+        has_branch_protection: None,
+        has_return_protection: None,
+        has_signature: None,
+        file_size: file.len() as u64,
+        sha256: &hexadecimal(&Sha256::digest(file)),
+    });
+    SectionsIr {
+        headers: headers.finish(),
+        segments: Rows::default(),
+        sections: Rows::default(),
+        symbols: Rows::default(),
+        unwind_entries: Rows::default(),
+        diagnostics: diagnostics.finish(),
+    }
+}

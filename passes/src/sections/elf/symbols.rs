@@ -1,0 +1,179 @@
+//! `binary_symbols`, from the static and the dynamic symbol table.
+
+use crate::diagnostics::{Collector, Place};
+use crate::formats::elf::{Elf, Header};
+use crate::names::{NameBudget, demangle};
+use binframe_ir::tables::{
+    BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode, Severity,
+    SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+};
+use binframe_ir::{Enumeration, Rows};
+use object::SymbolIndex;
+use object::elf;
+use object::read::elf::{SectionHeader, Sym, SymbolTable, VersionTable};
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+pub(super) fn table<H: Header>(
+    elf: &Elf<'_, H>,
+    sections: &Rows<BinarySections>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySymbols> {
+    let (endian, file) = (elf.endian, elf.file.as_ref());
+    let headers = elf.section_table();
+    let mut writer = Writer {
+        elf,
+        sections,
+        rows: BinarySymbolBuilder::default(),
+        diagnostics,
+        names: NameBudget::of_file(file),
+    };
+    let versions = headers.versions(endian, file).unwrap_or_else(|error| {
+        let message = format!("versions of symbols were left out: {error}");
+        writer.report_table(elf::SHT_GNU_VERSYM, &message);
+        None
+    });
+    let versions = versions.unwrap_or_default();
+    for section_type in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        match headers.symbols(endian, file, section_type) {
+            Ok(table) if section_type == elf::SHT_DYNSYM => writer.push_table(&table, Some(&versions)),
+            Ok(table) => writer.push_table(&table, None),
+            Err(error) => writer.report_table(section_type, &format!("symbols were left out: {error}")),
+        }
+    }
+    writer.rows.finish()
+}
+
+struct Writer<'a, H: Header> {
+    elf: &'a Elf<'a, H>,
+    sections: &'a Rows<BinarySections>,
+    rows: BinarySymbolBuilder,
+    diagnostics: &'a mut Collector,
+    names: NameBudget,
+}
+
+impl<H: Header> Writer<'_, H> {
+    fn report_table(&mut self, section_type: elf::SectionType, message: &str) {
+        let endian = self.elf.endian;
+        let mut headers = self.elf.section_headers.iter();
+        let header = headers.find(|header| header.sh_type(endian) == section_type);
+        let place = Place::FileOffset(header.map_or(0, |header| header.sh_offset(endian).into()));
+        self.diagnostics.report(Severity::Error, DiagnosticCode::BrokenSymbolTable, place, message);
+    }
+
+    /// The dynamic table is the one that has versions.
+    fn push_table<'d>(&mut self, table: &SymbolTable<'d, H>, versions: Option<&VersionTable<'d, H>>) {
+        /// Symbols whose names are demangled at a time.
+        const BATCH: usize = 1 << 14;
+        let endian = self.elf.endian;
+        // The first symbol is none: it stands for "no symbol".
+        let symbols: Vec<_> = table.enumerate().skip(1).collect();
+        for batch in symbols.chunks(BATCH) {
+            let name = |&(_, symbol): &(SymbolIndex, &H::Sym)| {
+                let name = table.symbol_name(endian, symbol).map(String::from_utf8_lossy);
+                let demangled = name.as_deref().ok().and_then(demangle);
+                (name, demangled)
+            };
+            let names: Vec<_> = batch.par_iter().map(name).collect();
+            for (&(index, symbol), (name, demangled)) in batch.iter().zip(names) {
+                let place = Place::Address(symbol.st_value(endian).into());
+                let name = self.within_limit(index, name.map_err(|error| error.to_string()), place);
+                let demangled = demangled.and_then(|text| self.names.take(text));
+                self.push(table, versions, index, symbol, &name, demangled.as_deref());
+            }
+        }
+    }
+
+    /// The name, or an empty one and a diagnostic.
+    fn within_limit<'n>(
+        &mut self,
+        index: SymbolIndex,
+        name: Result<Cow<'n, str>, String>,
+        place: Place,
+    ) -> Cow<'n, str> {
+        let name =
+            name.and_then(|name| self.names.take(name).ok_or("all names together are too long".to_owned()));
+        name.unwrap_or_else(|error| {
+            let message = format!("symbol {index} has no name: {error}");
+            self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+            Cow::Borrowed("")
+        })
+    }
+
+    fn push<'d>(
+        &mut self,
+        table: &SymbolTable<'d, H>,
+        versions: Option<&VersionTable<'d, H>>,
+        index: SymbolIndex,
+        symbol: &H::Sym,
+        symbol_name: &str,
+        demangled_name: Option<&str>,
+    ) {
+        let endian = self.elf.endian;
+        let shndx = symbol.st_shndx(endian);
+        let section = match shndx {
+            elf::SHN_XINDEX => table.shndx(endian, index),
+            section if section.is_special() => None,
+            section => Some(u32::from(section.0)),
+        };
+        let columns = self.sections.columns();
+        let section_index = section.filter(|section| (*section as usize) < columns.len());
+        if let (Some(section), None) = (section, section_index) {
+            let message = format!("symbol {index} lies in section {section}, of {} sections", columns.len());
+            let place = Place::Address(symbol.st_value(endian).into());
+            self.diagnostics.report(Severity::Warning, DiagnosticCode::SymbolWithoutSection, place, &message);
+        }
+        let version_index = versions.map(|versions| versions.version_index(endian, index));
+        let version = versions.zip(version_index).and_then(|(versions, index)| {
+            let version = versions.version(index.index()).ok()??;
+            self.names.take(String::from_utf8_lossy(version.name()))
+        });
+        let is_default_version =
+            shndx != elf::SHN_UNDEF && version_index.is_some_and(|index| !index.is_hidden());
+        self.rows.push(BinarySymbol {
+            symbol_name,
+            symbol_type: symbol_type(symbol.st_type()).name(),
+            symbol_address: symbol.st_value(endian).into(),
+            symbol_size: symbol.st_size(endian).into(),
+            section_name: section_index.map(|section| columns.section_name.value(section as usize)),
+            demangled_name,
+            binding: match symbol.st_bind() {
+                elf::STB_LOCAL => SymbolBinding::Local,
+                elf::STB_GLOBAL => SymbolBinding::Global,
+                elf::STB_WEAK => SymbolBinding::Weak,
+                elf::STB_GNU_UNIQUE => SymbolBinding::Unique,
+                _ => SymbolBinding::Other,
+            },
+            visibility: match symbol.st_visibility() {
+                elf::STV_INTERNAL => SymbolVisibility::Internal,
+                elf::STV_HIDDEN => SymbolVisibility::Hidden,
+                elf::STV_PROTECTED => SymbolVisibility::Protected,
+                _ => SymbolVisibility::Default,
+            },
+            definition: match shndx {
+                elf::SHN_UNDEF => SymbolDefinition::Undefined,
+                elf::SHN_ABS => SymbolDefinition::Absolute,
+                elf::SHN_COMMON => SymbolDefinition::Common,
+                _ if section_index.is_some() => SymbolDefinition::Section,
+                _ => SymbolDefinition::Other,
+            },
+            is_dynamic: versions.is_some(),
+            symbol_index: index.0 as u32,
+            section_index,
+            version: version.as_deref(),
+            is_default_version: version.as_ref().map(|_| is_default_version),
+        });
+    }
+}
+
+fn symbol_type(symbol_type: elf::SymbolType) -> SymbolType {
+    match symbol_type {
+        elf::STT_FUNC => SymbolType::Function,
+        elf::STT_OBJECT | elf::STT_COMMON => SymbolType::Variable,
+        elf::STT_SECTION => SymbolType::Section,
+        elf::STT_FILE => SymbolType::File,
+        elf::STT_TLS => SymbolType::Tls,
+        elf::STT_GNU_IFUNC => SymbolType::IndirectFunction,
+        _ => SymbolType::Unknown,
+    }
+}
