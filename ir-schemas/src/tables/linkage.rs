@@ -192,7 +192,7 @@ pub struct BinaryNote<'a> {
     pub text: Option<&'a str>,
 }
 
-/// A resource of a PE file: an icon, a manifest, a version …
+/// A resource of a PE file, such as an icon, a manifest or a version.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "binary_resources", stage = Sections, key(resource_index), span(address, size))]
 pub struct BinaryResource<'a> {
