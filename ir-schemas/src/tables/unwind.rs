@@ -29,7 +29,8 @@ pub struct UnwindEntry {
     pub size: u64,
     /// Where the description stands.
     pub source: UnwindSource,
-    /// Where the description begins in its section.
+    /// Where the description begins in its section, or in all sections of that name one after another where a relocatable
+    /// object has several.
     #[column(unit = "bytes")]
     pub entry_offset: u64,
     /// Index of the section that the code lies in; null where none holds it.
@@ -46,6 +47,9 @@ pub struct UnwindEntry {
     pub lsda_address: Option<u64>,
     /// Whether it describes the frame of a signal handler; the C library lets such a range begin one byte before the code.
     pub is_signal_frame: bool,
+    /// Whether it goes on with a function whose start another entry describes (PE: chained unwinding information, or a part
+    /// without prologue).
+    pub is_continuation: bool,
 }
 
 /// A range of code and where control goes when something is thrown in it.

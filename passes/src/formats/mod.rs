@@ -10,6 +10,7 @@ pub(crate) mod pe;
 use binframe_ir::tables::ExtentOwner;
 use bytes::Bytes;
 use object::elf::{FileHeader32, FileHeader64};
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use object::{Endianness, FileKind};
 use std::fmt;
 use std::ops::Range;
@@ -67,6 +68,10 @@ pub(crate) fn check(file: &Bytes, kind: FileKind) -> Result<(), Unsupported> {
     match kind {
         FileKind::Elf32 => elf::Elf::<FileHeader32<Endianness>>::find(file).map(drop),
         FileKind::Elf64 => elf::Elf::<FileHeader64<Endianness>>::find(file).map(drop),
+        FileKind::Pe32 => pe::Pe::find::<ImageNtHeaders32>(file).map(drop),
+        FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(drop),
+        FileKind::Coff => pe::Coff::<ImageFileHeader>::find(file).map(drop),
+        FileKind::CoffBig => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(drop),
         _ => Err(Unsupported::new(0, format!("{kind:?}"), EXPECTED_FORMAT)),
     }
 }
@@ -94,6 +99,10 @@ pub(crate) fn claims(file: &Bytes) -> Vec<Claim> {
     match kind(file) {
         Ok(FileKind::Elf32) => elf::Elf::<FileHeader32<Endianness>>::find(file).map(|elf| elf.claims()),
         Ok(FileKind::Elf64) => elf::Elf::<FileHeader64<Endianness>>::find(file).map(|elf| elf.claims()),
+        Ok(FileKind::Pe32) => pe::Pe::find::<ImageNtHeaders32>(file).map(|pe| pe.claims()),
+        Ok(FileKind::Pe64) => pe::Pe::find::<ImageNtHeaders64>(file).map(|pe| pe.claims()),
+        Ok(FileKind::Coff) => pe::Coff::<ImageFileHeader>::find(file).map(|coff| coff.claims()),
+        Ok(FileKind::CoffBig) => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| coff.claims()),
         _ => return Vec::new(),
     }
     .unwrap_or_default()

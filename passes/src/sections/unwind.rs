@@ -38,13 +38,21 @@ impl Layout {
 }
 
 /// The entries as they stand in `.eh_frame`, and the address of the section and the error when not all can be read.
+#[derive(Default)]
 pub(super) struct Entries {
     rows: Vec<UnwindEntry>,
     broken: Option<(u64, gimli::Error)>,
 }
 
+impl Entries {
+    /// Adds entries of another source.
+    pub(super) fn add(&mut self, rows: Vec<UnwindEntry>) {
+        self.rows.extend(rows);
+    }
+}
+
 pub(super) fn read(sections: &Rows<BinarySections>, layout: Layout) -> Entries {
-    let mut entries = Entries { rows: Vec::new(), broken: None };
+    let mut entries = Entries::default();
     let columns = sections.columns();
     let mut eh_frames =
         columns.iter().filter(|section| section.section_name == ".eh_frame" && section.is_readable);
@@ -97,6 +105,7 @@ fn read_eh_frame(
             is_personality_indirect: fde.personality().map(|pointer| matches!(pointer, Pointer::Indirect(_))),
             lsda_address: fde.lsda().and_then(|pointer| pointer.direct().ok()),
             is_signal_frame: fde.is_signal_trampoline(),
+            is_continuation: false,
         });
         last_cie = Some(fde.cie().clone());
     }
