@@ -239,16 +239,16 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
 }
 
 /// Adds the starts of unwind entries that lie in no symbol's function, and gives starts without a size that of their entry. An entry
-/// that goes on where the last one of a function ends belongs to the same function.
+/// that goes on with the function before belongs to it where it lies in it or at its end.
 fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
     let named = starts.len();
     let mut last: Option<usize> = None;
     for entry in sections.unwind_entries.columns().iter() {
         let Some((address, size)) = described_code(entry).filter(|range| is_code(range.0)) else { continue };
         if let Some(start) = last.filter(|_| entry.is_continuation).map(|last| &mut starts[last])
-            && start.address.checked_add(start.size) == Some(address)
+            && address - start.address <= start.size
         {
-            start.size = start.size.saturating_add(size);
+            start.size = start.size.max((address - start.address).saturating_add(size));
             continue;
         }
         let known = &starts[..named];
