@@ -167,7 +167,7 @@ pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     for (name, _) in members {
         if name.len() > SHORT_NAME_SIZE_MAX {
             names.push(format!("/{}", long_names.len()));
-            long_names += &format!("{name}/\n");
+            long_names.extend([name, "/\n"]);
         } else {
             names.push(format!("{name}/"));
         }
