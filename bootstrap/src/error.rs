@@ -1,7 +1,7 @@
 //! What can go wrong outside the passes.
 
-use binframe_ir::Violation;
 use binframe_ir::parquet::ReadError;
+use binframe_ir::{TableInfo, Violation};
 use binframe_passes::Unsupported;
 use parquet::errors::ParquetError;
 use std::fmt;
@@ -60,6 +60,35 @@ pub enum Error {
     },
     /// Rows break what their tables declare: a defect of binframe.
     Violations(Vec<Violation>),
+    /// A dataset was made without a table that is needed.
+    MissingTable {
+        /// The dataset.
+        path: PathBuf,
+        /// The table.
+        table: &'static TableInfo,
+    },
+    /// A dataset has no input of the name that was asked for, or has several and none was asked for.
+    NoSuchBinary {
+        /// The dataset.
+        path: PathBuf,
+        /// The name that was asked for.
+        asked: Option<String>,
+        /// The inputs that are files of their own.
+        known: Vec<String>,
+    },
+    /// Rows of a dataset contradict each other.
+    Disagreement {
+        /// The dataset.
+        path: PathBuf,
+        /// The table of the row that disagrees.
+        table: &'static str,
+        /// The input that the row belongs to.
+        binary: String,
+        /// The row, counted from the first of the input.
+        row: usize,
+        /// What it says, and what others say.
+        message: String,
+    },
     /// No function has the name that was asked for.
     NoSuchFunction {
         /// The name.
@@ -115,6 +144,28 @@ impl fmt::Display for Error {
             Self::Violations(violations) => {
                 write!(formatter, "rows break what their tables declare; this is a defect of binframe:")?;
                 violations.iter().try_for_each(|violation| write!(formatter, "\n  {violation}"))
+            }
+            Self::MissingTable { path, table } => write!(
+                formatter,
+                "{}: has no table {}; lower the file again with --emit {}",
+                path.display(),
+                table.name,
+                table.stage.name()
+            ),
+            Self::NoSuchBinary { path, asked, known } => {
+                const SHOWN: usize = 10;
+                write!(formatter, "{}: ", path.display())?;
+                match asked {
+                    Some(asked) => write!(formatter, "has no input `{asked}`; it has ")?,
+                    None => write!(formatter, "has {} inputs; choose one with --binary: ", known.len())?,
+                }
+                let shown: Vec<_> = known.iter().take(SHOWN).map(String::as_str).collect();
+                let rest = if known.len() > SHOWN { ", …" } else { "" };
+                write!(formatter, "{}{rest}", shown.join(", "))
+            }
+            Self::Disagreement { path, table, binary, row, message } => {
+                let path = path.display();
+                write!(formatter, "{path}: {table}, row {row} of {binary}: {message}; lower the file again")
             }
             Self::NoSuchFunction { name, similar } if similar.is_empty() => {
                 write!(formatter, "no function is named `{name}`; `binframe dump functions` lists them")

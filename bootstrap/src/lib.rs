@@ -2,7 +2,7 @@
 //!
 //! [`lower`] lowers executables into a dataset: a directory of Parquet files that appears whole or not at all. [`Source`]
 //! opens an executable or a dataset as tables, for whoever asks for some of their rows. [`Database`] holds the passes as
-//! queries that run again only when what they read has changed.
+//! queries that run again only when what they read has changed. [`rebuild`] writes an input of a dataset back, byte for byte.
 
 mod addresses;
 mod database;
@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod lower;
 mod lowered_file;
+mod rebuild;
 mod source;
 mod timing;
 mod trace;
@@ -25,9 +26,10 @@ pub use diff::{
     RowsDifference, TableComparison, TableDifference, diff,
 };
 pub use error::Error;
-pub use file::{FileBytes, map_file};
+pub use file::{FileBytes, NewFile, map_file};
 pub use lower::{Progress, Request, lower};
 pub use lowered_file::LoweredFile;
+pub use rebuild::{Rebuilt, rebuild};
 pub use source::{Filter, Part, Source};
 pub use timing::Timing;
 pub use trace::trace;

@@ -19,6 +19,7 @@ pub(crate) struct Arguments {
 const EXAMPLES: &str = "\
 EXAMPLES:
   binframe lower /bin/ls -o ls.tables      every table of an executable, as Parquet files
+  binframe rebuild ls.tables -o ls         the executable again, from the tables alone
   binframe dump functions /bin/ls          the functions that were found
   binframe trace 0x401000 /bin/ls          all that each stage says of an address
   binframe diff old/app new/app            what changed between two builds
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     /// Lower executables into a dataset of Parquet files
     #[command(after_help = LOWER_EXAMPLES)]
     Lower(LowerArguments),
+    /// Write an executable back, byte for byte, from the tables of a dataset alone
+    #[command(after_help = REBUILD_EXAMPLES)]
+    Rebuild(RebuildArguments),
     /// Print rows of a table
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(DumpArguments),
@@ -92,6 +96,30 @@ pub(crate) enum StageName {
     Cfg,
     /// Memory regions, stack frames and accesses
     Memory,
+}
+
+const REBUILD_EXAMPLES: &str = "\
+Any file that was lowered with the stage `sections` can be rebuilt, archives and their members included. Every row that \
+holds bytes is checked against the others, and the whole against its digest; a dataset that contradicts itself is \
+refused, and no file is left.
+
+EXAMPLES:
+  binframe lower app -o app.tables --emit sections && binframe rebuild app.tables -o app.rebuilt && cmp app app.rebuilt
+  binframe rebuild all.tables --binary libm.a -o libm.a
+  binframe rebuild all.tables --binary 'libm.a(s_sin.o)' -o s_sin.o";
+
+/// Arguments of `binframe rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArguments {
+    /// Dataset that `binframe lower` wrote
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: PathBuf,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Input to rebuild, as the column `binary` names it [default: the only one that is a file of its own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) binary: Option<String>,
 }
 
 const DUMP_EXAMPLES: &str = "\

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Command::Lower(arguments) => commands::lower::run(arguments),
+        Command::Rebuild(arguments) => commands::rebuild::run(arguments),
         Command::Dump(arguments) => commands::dump::run(arguments),
         Command::Trace(arguments) => commands::trace::run(arguments),
         Command::Diff(arguments) => commands::diff::run(arguments),

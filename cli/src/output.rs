@@ -3,12 +3,12 @@
 use crate::failure::Failure;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema};
+use binframe::NewFile;
 use binframe::ir::parquet::BINARY_COLUMN;
 use binframe::ir::{Batch, ColumnInfo, DerivedInfo, TableInfo};
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where rows or text go.
@@ -23,41 +23,17 @@ fn buffered(output: Box<dyn Write + Send>) -> Output {
     BufWriter::with_capacity(1 << 16, output)
 }
 
-/// A file that appears whole or not at all: until it is published it lies beside its place, and it is gone when dropped.
-/// What was there, perhaps the executable that is read meanwhile, stays as it is until then.
-pub(crate) struct NewFile {
-    path: PathBuf,
-    partial: PathBuf,
-}
-
-impl NewFile {
-    /// Begins a file, and returns where its content goes. A device or pipe is written to as it is, and is no new file.
-    pub(crate) fn create(path: &Path) -> Result<(Output, Option<Self>), Failure> {
-        let failure = |error| Failure::Failed(format!("{}: cannot create: {error}", path.display()));
-        if path.exists() && !path.is_file() {
-            let output = File::options().write(true).open(path).map_err(failure)?;
-            return Ok((buffered(Box::new(output)), None));
-        }
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(".partial");
-        let file = Self { path: path.to_owned(), partial: path.with_file_name(name) };
-        let output = File::create(&file.partial).map_err(failure)?;
-        Ok((buffered(Box::new(output)), Some(file)))
+/// Where the content of a file goes, and the file, which is to be published at the end. A device or pipe is written to as it
+/// is, and is no new file.
+pub(crate) fn create(path: &Path) -> Result<(Output, Option<NewFile>), Failure> {
+    let failure = |error| Failure::Failed(format!("{}: cannot create: {error}", path.display()));
+    if path.exists() && !path.is_file() {
+        let output = File::options().write(true).open(path).map_err(failure)?;
+        return Ok((buffered(Box::new(output)), None));
     }
-
-    /// Puts the file in its place.
-    pub(crate) fn publish(self) -> Result<(), Failure> {
-        let failure = |error| Failure::Failed(format!("{}: cannot create: {error}", self.path.display()));
-        fs::rename(&self.partial, &self.path).map_err(failure)
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        // Once it is published, it is not there any more.
-        _ = fs::remove_file(&self.partial);
-    }
+    let file = NewFile::create(path, false)?;
+    let output = file.file().try_clone().map_err(failure)?;
+    Ok((buffered(Box::new(output)), Some(file)))
 }
 
 /// A column that is shown.

@@ -359,9 +359,17 @@ impl TermBuilder {
     /// When a vocabulary was given beforehand, or has more than 65,536 words.
     pub fn push(&mut self, word: &str) {
         assert!(self.vocabulary.is_none(), "words of a given vocabulary are pushed by code");
-        let code = *self.known.entry(word.to_owned()).or_insert_with(|| {
+        // Neighbours often have the same word.
+        let last = self
+            .codes
+            .last()
+            .copied()
+            .filter(|code| self.words.get(*code as usize).is_some_and(|last| last == word));
+        let code = last.or_else(|| self.known.get(word).copied()).unwrap_or_else(|| {
+            let code = u16::try_from(self.words.len()).expect("at most 65,536 words");
             self.words.push(word.to_owned());
-            u16::try_from(self.words.len() - 1).expect("at most 65,536 words")
+            self.known.insert(word.to_owned(), code);
+            code
         });
         self.codes.push(code);
     }

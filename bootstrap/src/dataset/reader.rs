@@ -6,7 +6,7 @@ use arrow_array::ArrayRef;
 use binframe_ir::parquet::TableReader;
 use binframe_ir::{Batch, TableInfo};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
 use std::ops::Range;
@@ -18,7 +18,29 @@ pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
     /// The files that were opened so far: whoever goes through many inputs asks for each file many times.
-    readers: Mutex<BTreeMap<PathBuf, Arc<TableReader<Bytes>>>>,
+    readers: Mutex<BTreeMap<PathBuf, Arc<PartFile>>>,
+}
+
+/// One file of a table.
+struct PartFile {
+    reader: TableReader<Bytes>,
+    /// The inputs of its row groups, in their order.
+    binaries: Vec<String>,
+    /// The row groups of each input.
+    row_groups: HashMap<String, Vec<usize>>,
+}
+
+impl PartFile {
+    fn open(table: &'static TableInfo, path: &Path) -> Result<Self, Error> {
+        let reader = TableReader::open(table, map_file(path)?.0).map_err(Error::read(path))?;
+        let binary = |index| reader.row_group_binary(index).unwrap_or_default();
+        let binaries: Vec<_> = (0..reader.row_groups()).map(binary).collect();
+        let mut row_groups = HashMap::<String, Vec<usize>>::new();
+        for (index, binary) in binaries.iter().enumerate() {
+            row_groups.entry(binary.clone()).or_default().push(index);
+        }
+        Ok(Self { reader, binaries, row_groups })
+    }
 }
 
 impl fmt::Debug for Dataset {
@@ -30,18 +52,23 @@ impl fmt::Debug for Dataset {
 /// A row group of a file.
 pub(crate) struct StoredPart {
     path: PathBuf,
-    reader: Arc<TableReader<Bytes>>,
+    file: Arc<PartFile>,
     index: usize,
 }
 
 impl StoredPart {
     pub(crate) fn read(&self) -> Result<Batch, Error> {
-        self.reader.read(self.index).map_err(Error::read(&self.path))
+        self.file.reader.read(self.index).map_err(Error::read(&self.path))
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.file.reader.row_group_rows(self.index) as usize
     }
 
     /// One column alone.
     pub(crate) fn read_column(&self, column: &str) -> Result<ArrayRef, Error> {
-        self.reader.read_column(self.index, column).map_err(Error::read(&self.path))
+        self.file.reader.read_column(self.index, column).map_err(Error::read(&self.path))
     }
 }
 
@@ -66,6 +93,11 @@ impl Dataset {
         &self.manifest
     }
 
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether it was made with a table.
     pub fn has_table(&self, table: &TableInfo) -> bool {
         self.manifest.tables.iter().any(|entry| entry.table == table.name)
@@ -79,14 +111,14 @@ impl Dataset {
             .collect()
     }
 
-    fn reader(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<TableReader<Bytes>>, Error> {
+    fn part_file(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<PartFile>, Error> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = readers.get(path) {
-            return Ok(Arc::clone(reader));
+        if let Some(file) = readers.get(path) {
+            return Ok(Arc::clone(file));
         }
-        let reader = Arc::new(TableReader::open(table, map_file(path)?.0).map_err(Error::read(path))?);
-        readers.insert(path.to_owned(), Arc::clone(&reader));
-        Ok(reader)
+        let file = Arc::new(PartFile::open(table, path)?);
+        readers.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
     }
 
     /// The row groups of a table that may hold what is asked for, and the inputs that they belong to.
@@ -97,15 +129,15 @@ impl Dataset {
     ) -> Result<Vec<(String, StoredPart)>, Error> {
         let mut parts = Vec::new();
         for path in self.parts(table) {
-            let reader = self.reader(table, &path)?;
-            for index in 0..reader.row_groups() {
-                let binary = reader.row_group_binary(index).unwrap_or_default();
-                let is_asked_for = filter.binary.is_none_or(|asked| asked == binary);
-                if is_asked_for && may_touch(table, &reader, index, filter.addresses.as_ref()) {
-                    parts.push((
-                        binary,
-                        StoredPart { path: path.clone(), reader: Arc::clone(&reader), index },
-                    ));
+            let file = self.part_file(table, &path)?;
+            let asked_for = match filter.binary {
+                Some(binary) => file.row_groups.get(binary).cloned().unwrap_or_default(),
+                None => (0..file.binaries.len()).collect(),
+            };
+            for index in asked_for {
+                if may_touch(table, &file.reader, index, filter.addresses.as_ref()) {
+                    let part = StoredPart { path: path.clone(), file: Arc::clone(&file), index };
+                    parts.push((file.binaries[index].clone(), part));
                 }
             }
         }

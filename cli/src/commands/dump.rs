@@ -2,11 +2,11 @@
 
 use crate::arguments::{DumpArguments, Format};
 use crate::failure::Failure;
-use crate::output::{self, Column, NewFile};
+use crate::output::{self, Column};
 use crate::row_writer::RowWriter;
 use binframe::ir::Table;
 use binframe::ir::tables::Functions;
-use binframe::{Filter, Source, address_column, rows_in};
+use binframe::{Filter, NewFile, Source, address_column, rows_in};
 use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
     let (out, new_file) = match &arguments.output {
-        Some(path) => NewFile::create(path)?,
+        Some(path) => output::create(path)?,
         None => (output::stdout(), None),
     };
     let mut writer = RowWriter::new(arguments.format, arguments.table, columns, has_binary, out)?;

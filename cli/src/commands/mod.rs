@@ -3,5 +3,6 @@
 pub(crate) mod diff;
 pub(crate) mod dump;
 pub(crate) mod lower;
+pub(crate) mod rebuild;
 pub(crate) mod schemas;
 pub(crate) mod trace;

@@ -97,7 +97,7 @@ pub struct BinaryExport<'a> {
     pub export_name: Option<&'a str>,
     /// Its number (PE: ordinal); null for formats without.
     pub ordinal: Option<u32>,
-    /// Its address; null where another file has it.
+    /// Its address; null where another file has it, and for a thread-local variable.
     #[column(unit = "address")]
     pub address: Option<u64>,
     /// Library and name of what stands for it, such as `NTDLL.RtlAllocateHeap`; null where this file has it.
@@ -125,7 +125,8 @@ pub struct BinaryRelocation<'a> {
     /// Address of the place; in a relocatable object, its offset in the section.
     #[column(unit = "address")]
     pub address: u64,
-    /// The specification's name of how it is changed, such as `R_X86_64_RELATIVE`, or its number in hexadecimal.
+    /// The specification's name of how it is changed, such as `R_X86_64_RELATIVE`, or its number in hexadecimal; `RELR` for ELF's
+    /// packed relocations, which add the address that the file is loaded at.
     pub relocation_type: Term<'a>,
     /// Position of the symbol that it refers to, in the dynamic symbol table if the loader does it; null where it refers to
     /// none.
@@ -191,7 +192,7 @@ pub struct BinaryNote<'a> {
     pub text: Option<&'a str>,
 }
 
-/// A resource of a PE file: an icon, a manifest, a version …
+/// A resource of a PE file, such as an icon, a manifest or a version.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "binary_resources", stage = Sections, key(resource_index), span(address, size))]
 pub struct BinaryResource<'a> {

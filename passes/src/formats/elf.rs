@@ -5,7 +5,7 @@
 use super::{Claim, Unsupported};
 use bytes::Bytes;
 use object::elf::{self, FileHeader32, FileHeader64};
-use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
+use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
 use object::{Endianness, FileKind, StringTable};
 
 /// A header of 32-bit or of 64-bit files.
@@ -103,6 +103,61 @@ impl<'a, H: Header> Elf<'a, H> {
         [Claim::header(0, size_of::<H>() as u64)].into_iter().chain(tables).collect()
     }
 
+    /// The dynamic section: where the loader finds it or, in a file without segments, where its header says.
+    pub(crate) fn dynamic(&self) -> object::Result<Option<DynamicSection<'a, H>>> {
+        let (endian, file) = (self.endian, self.file.as_ref());
+        let mut found = None;
+        for header in self.program_headers {
+            if let Some(entries) = header.dynamic(endian, file)? {
+                found = Some((header.p_offset(endian).into(), entries));
+                break;
+            }
+        }
+        if found.is_none() && self.program_headers.is_empty() {
+            for header in self.section_headers {
+                if let Some((entries, _)) = header.dynamic(endian, file)? {
+                    found = Some((header.sh_offset(endian).into(), entries));
+                    break;
+                }
+            }
+        }
+        let Some((file_offset, entries)) = found else { return Ok(None) };
+        let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL);
+        let entries = &entries[..end.unwrap_or(entries.len())];
+        let value =
+            |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+        let text = value(elf::DT_STRTAB).zip(value(elf::DT_STRSZ));
+        let strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0));
+        let strings =
+            strings.map_or_else(StringTable::default, |text| StringTable::new(text, 0, text.len() as u64));
+        Ok(Some(DynamicSection { file_offset, entries, strings }))
+    }
+
+    /// The bytes that are loaded to an address, and where they stand in the file.
+    pub(crate) fn loaded(&self, address: u64, size: u64) -> Option<(&'a [u8], u64)> {
+        let endian = self.endian;
+        let loaded = self.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
+        loaded.into_iter().find_map(|header| {
+            let bytes = header.data_range(endian, self.file.as_ref(), address, size).ok()??;
+            let start: u64 = header.p_offset(endian).into();
+            Some((bytes, start.checked_add(address.checked_sub(header.p_vaddr(endian).into())?)?))
+        })
+    }
+
+    /// Whether the loader looks up every symbol before the program begins.
+    pub(crate) fn binds_now(&self) -> bool {
+        let Ok(Some(dynamic)) = self.dynamic() else { return false };
+        dynamic.entries.iter().any(|entry| {
+            let value = entry.val(self.endian);
+            match entry.tag(self.endian) {
+                elf::DT_BIND_NOW => true,
+                elf::DT_FLAGS => value & u64::from(elf::DF_BIND_NOW.0) != 0,
+                elf::DT_FLAGS_1 => value & u64::from(elf::DF_1_NOW.0) != 0,
+                _ => false,
+            }
+        })
+    }
+
     /// Every run of notes: the section that it stands in, if there are sections, its place in the file, and the notes.
     pub(crate) fn notes(&self) -> Vec<NoteRun<'a, H>> {
         let (endian, file) = (self.endian, self.file.as_ref());
@@ -124,6 +179,16 @@ impl<'a, H: Header> Elf<'a, H> {
         };
         runs.into_iter().filter(|run| !matches!(run.notes, Ok(None))).collect()
     }
+}
+
+/// What the dynamic linker is told.
+pub(crate) struct DynamicSection<'a, H: Header> {
+    /// Where the first entry stands in the file.
+    pub(crate) file_offset: u64,
+    /// The entries before the one that ends them.
+    pub(crate) entries: &'a [H::Dyn],
+    /// The text that entries refer to.
+    pub(crate) strings: StringTable<'a>,
 }
 
 /// Notes that stand together.

@@ -1,7 +1,20 @@
 //! What an ELF file tells linker and loader.
 
+mod dynamic;
+mod initializers;
+mod notes;
+mod relocations;
+mod symbols;
+
 use super::Linkage;
 use crate::formats::elf::{Elf, Header};
 use crate::sections::SectionsIr;
 
-pub(super) fn run<H: Header>(_elf: &Elf<'_, H>, _sections: &SectionsIr, _linkage: &mut Linkage) {}
+pub(super) fn run<H: Header>(elf: &Elf<'_, H>, sections: &SectionsIr, linkage: &mut Linkage) {
+    dynamic::push(elf, linkage);
+    let arrays = initializers::arrays(elf);
+    let relocated = relocations::push(elf, sections, &arrays, linkage);
+    symbols::push(elf, sections, &relocated, linkage);
+    initializers::push(elf, sections, &arrays, &relocated, linkage);
+    notes::push(elf, linkage);
+}

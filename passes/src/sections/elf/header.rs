@@ -9,7 +9,7 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Enumeration, Rows};
 use object::elf;
-use object::read::elf::{Dyn, ProgramHeader};
+use object::read::elf::ProgramHeader;
 
 /// What the compiler's stack protector calls: glibc and musl, its hidden form in libraries, and a failure of the guard page.
 const STACK_PROTECTOR_SYMBOLS: [&str; 3] =
@@ -94,24 +94,13 @@ fn has_no_execute<H: Header>(elf: &Elf<'_, H>) -> bool {
 }
 
 fn relocation_read_only<H: Header>(elf: &Elf<'_, H>) -> RelocationReadOnly {
-    let (endian, file) = (elf.endian, elf.file.as_ref());
-    if elf.program_headers.iter().all(|header| header.p_type(endian) != elf::PT_GNU_RELRO) {
+    if elf.program_headers.iter().all(|header| header.p_type(elf.endian) != elf::PT_GNU_RELRO) {
         return RelocationReadOnly::None;
     }
-    let entries = elf.program_headers.iter().find_map(|header| header.dynamic(endian, file).ok()?);
-    let binds_now = |entry: &H::Dyn| {
-        let value = entry.val(endian);
-        match entry.tag(endian) {
-            elf::DT_BIND_NOW => true,
-            elf::DT_FLAGS => value & u64::from(elf::DF_BIND_NOW.0) != 0,
-            elf::DT_FLAGS_1 => value & u64::from(elf::DF_1_NOW.0) != 0,
-            _ => false,
-        }
-    };
-    match entries {
-        Some(entries) if !entries.iter().any(binds_now) => RelocationReadOnly::Partial,
-        // Nothing is bound later where nothing is dynamic.
-        _ => RelocationReadOnly::Full,
+    // Nothing is bound later where nothing is dynamic.
+    match matches!(elf.dynamic(), Ok(None)) || elf.binds_now() {
+        true => RelocationReadOnly::Full,
+        false => RelocationReadOnly::Partial,
     }
 }
 
