@@ -8,14 +8,17 @@
 //! - [`objects`]: relocatable objects of every format, and containers of them.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose.
+//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
+//! [`promises`] says what tables of any file keep, broken or not.
 
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;
+pub mod mutation;
 pub mod objects;
 pub mod patch;
 pub mod programs;
+pub mod promises;
 pub mod random;
 
 mod compile;
