@@ -4,11 +4,12 @@
 //! `BINFRAME_MUTANTS` says how many, `BINFRAME_MUTANTS_SEED` with which seed they begin: a seed that is printed makes its
 //! mutant again, alone.
 
+mod memory;
+mod multiplied;
+
 use binframe_testsuite::mutation::{Original, mutant, originals};
 use binframe_testsuite::promises;
 use bytes::Bytes;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,44 +25,11 @@ const MUTANTS: u64 = 10_000;
 /// Mutants of one thread, which is named after them: what the system says when a stack overflows.
 const MUTANTS_PER_THREAD: u64 = 100;
 
-/// Time after which a mutant of a few kilobytes counts as hanging.
+/// Time after which a file of a few hundred kilobytes counts as hanging.
 const HANG: Duration = Duration::from_secs(5);
-
-/// Memory that a file may take, with all of its tables: this many times its size, and a little more.
-const MEMORY_PER_FILE_SIZE_MAX: usize = 1000;
-const MEMORY_BASE: usize = 8 << 20;
 
 /// Failures after which the run ends.
 const FAILURES_MAX: usize = 10;
-
-/// The system's allocator, which counts what each thread holds and at most held.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static MOST_HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe")]
-// SAFETY: the system's allocator does the work; counting touches nothing of what it gives.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.get().wrapping_add(layout.size());
-        HELD.set(held);
-        MOST_HELD.set(MOST_HELD.get().max(held));
-        // SAFETY: the caller keeps the promises of the same function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the promises of the same function.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[test]
 fn mutants_are_lowered_or_refused() {
@@ -121,8 +89,7 @@ impl Run<'_> {
         thread::scope(|scope| {
             let name = format!("mutants {}..{}", seeds.start, seeds.end);
             let work = || {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-                pool.expect("a pool of this thread").install(|| {
+                alone(|| {
                     for seed in seeds.clone() {
                         *running.lock().expect("no thread panicked") = (seed, Instant::now());
                         self.check(seed);
@@ -145,28 +112,33 @@ impl Run<'_> {
     }
 
     fn check(&self, seed: u64) {
-        let file = Bytes::from(mutant(self.originals, seed).bytes);
-        let before = HELD.get();
-        MOST_HELD.set(before);
-        let outcome = catch_unwind(AssertUnwindSafe(|| promises::broken(&file)));
-        let memory = MOST_HELD.get() - before;
-        let limit = MEMORY_BASE + MEMORY_PER_FILE_SIZE_MAX * file.len();
-        match outcome {
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                self.fail(seed, &format!("a panic: {}", text.unwrap_or("of no text")));
-            }
-            Ok(Ok(broken)) if !broken.is_empty() => {
-                self.fail(seed, &broken[..broken.len().min(5)].join("; "))
-            }
-            Ok(_) if memory > limit => {
-                self.fail(seed, &format!("{memory} bytes of memory for a file of {}", file.len()));
-            }
-            Ok(Ok(_)) => _ = self.lowered.fetch_add(1, Ordering::Relaxed),
-            Ok(Err(_)) => {}
+        match outcome(&Bytes::from(mutant(self.originals, seed).bytes)) {
+            Ok(is_lowered) => _ = self.lowered.fetch_add(u64::from(is_lowered), Ordering::Relaxed),
+            Err(reason) => self.fail(seed, &reason),
         }
     }
+}
+
+/// Whether a file is lowered, or else refused; or what went wrong.
+fn outcome(file: &Bytes) -> Result<bool, String> {
+    let (outcome, memory) = memory::most_held(|| catch_unwind(AssertUnwindSafe(|| promises::broken(file))));
+    let limit = memory::BASE + memory::PER_FILE_SIZE_MAX * file.len();
+    match outcome {
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("a panic: {}", text.unwrap_or("of no text")))
+        }
+        Ok(Ok(broken)) if !broken.is_empty() => Err(broken[..broken.len().min(5)].join("; ")),
+        Ok(_) if memory > limit => Err(format!("{memory} bytes of memory for a file of {}", file.len())),
+        Ok(outcome) => Ok(outcome.is_ok()),
+    }
+}
+
+/// Runs work in this thread, and in it what rayon would give to others.
+fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    pool.expect("a pool of this thread").install(work)
 }
 
 /// Keeps a mutant, so that it can be looked at.
