@@ -17,8 +17,8 @@ const CLAIMED: usize = HEADERS * 64;
 /// Where they are loaded.
 const ADDRESS: u64 = 0x50_0000;
 
-/// Contents of the bytes: addresses, and text.
-const FILLERS: [[u8; 8]; 2] = [[0x10, 0, 0x50, 0, 0, 0, 0, 0], *b"sevenby\0"];
+/// Contents of the bytes: nothing, addresses, and text.
+const FILLERS: [[u8; 8]; 3] = [[0; 8], [0x10, 0, 0x50, 0, 0, 0, 0, 0], *b"sevenby\0"];
 
 /// Types that something reads, and one that nothing does.
 const TYPES: [elf::SectionType; 14] = [
