@@ -51,6 +51,8 @@ pub(crate) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
     let found = match &file[..file.len().min(4)] {
         [] => "an empty file".to_owned(),
         b"\x7fELF" => return elf::kind(file),
+        // The library wants more bytes than an archive without members has.
+        b"!<ar" if file == object::archive::MAGIC => return Ok(FileKind::Archive),
         [0xca, 0xfe, 0xba, 0xbe] if !container::is_universal(file) => "a Java class".to_owned(),
         magic => match FileKind::parse(file) {
             Ok(FileKind::CoffImport) => "a short import, which only linkers read".to_owned(),
