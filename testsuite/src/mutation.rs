@@ -78,8 +78,15 @@ pub fn originals() -> Vec<Original> {
 
 /// Programs and libraries of the machine's linkers, as small as they get.
 fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
-    const LIBRARY: &[&str] =
-        &["-shared", "-nostdlib", "-fPIC", "-O1", "-Wl,-z,noseparate-code", "-Wl,--hash-style=both"];
+    const LIBRARY: &[&str] = &[
+        "-shared",
+        "-nostdlib",
+        "-fPIC",
+        "-O1",
+        "-fexceptions",
+        "-Wl,-z,noseparate-code",
+        "-Wl,--hash-style=both",
+    ];
     let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
     vec![library.map(|path| ("ELF library", path))]
 }
