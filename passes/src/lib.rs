@@ -15,6 +15,7 @@ pub mod isa;
 pub mod linkage;
 pub mod memory;
 mod names;
+mod pointers;
 pub mod sections;
 pub mod strings;
 
