@@ -17,6 +17,7 @@ pub mod memory;
 mod names;
 mod pointers;
 pub mod sections;
+mod sections_by_address;
 pub mod strings;
 
 pub use code::{Code, CodeRange, CodeRegion, FunctionStart};

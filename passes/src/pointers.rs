@@ -2,6 +2,8 @@
 //!
 //! Source: Linux Standard Base, Core specification, section 10.5.1 (DWARF exception header encoding), and `unwind-pe.h` of GCC.
 
+use binframe_ir::Rows;
+use binframe_ir::tables::BinarySections;
 use gimli::{DwEhPe, EndianSlice, Error, Reader as _, RunTimeEndian, constants};
 
 /// Bytes with an order.
@@ -33,9 +35,27 @@ pub(crate) struct Pointer {
     pub(crate) is_indirect: bool,
 }
 
-impl Bases<'_> {
+impl<'a> Bases<'a> {
+    /// Those of a file, without a section.
+    pub(crate) fn of(sections: &Rows<BinarySections>, endian: RunTimeEndian, address_size: u8) -> Self {
+        let columns = sections.columns();
+        let address_of = |names: &[&str]| {
+            let found = |name: &&str| columns.iter().find(|section| section.section_name == *name);
+            names.iter().find_map(found).map(|section| section.address)
+        };
+        Self {
+            section: EndianSlice::new(&[], endian),
+            address: 0,
+            address_size,
+            text: address_of(&[".text", "__TEXT,__text"]),
+            // Where the table has two parts, its symbol and `DT_PLTGOT` are at the second.
+            data: address_of(&[".got.plt", ".got"]),
+            function: None,
+        }
+    }
+
     /// Reads a pointer, whose encoding is not `DW_EH_PE_omit`.
-    pub(crate) fn read(&self, encoding: DwEhPe, input: &mut Reader<'_>) -> gimli::Result<Pointer> {
+    pub(crate) fn read(&self, encoding: DwEhPe, input: &mut Reader<'a>) -> gimli::Result<Pointer> {
         if encoding.is_absent() || !encoding.is_valid_encoding() {
             return Err(Error::UnknownPointerEncoding(encoding));
         }
@@ -64,7 +84,7 @@ impl Bases<'_> {
     }
 
     /// Reads a number of the width that pointers of an encoding have.
-    pub(crate) fn read_number(&self, encoding: DwEhPe, input: &mut Reader<'_>) -> gimli::Result<u64> {
+    pub(crate) fn read_number(&self, encoding: DwEhPe, input: &mut Reader<'a>) -> gimli::Result<u64> {
         match encoding.format() {
             constants::DW_EH_PE_absptr => input.read_address(self.address_size),
             constants::DW_EH_PE_uleb128 => input.read_uleb128(),

@@ -5,12 +5,12 @@
 //!
 //! Sources: Linux Standard Base, Core specification, section 10.6 (`.eh_frame`); DWARF 5, section 6.4.1 (`.debug_frame`).
 
-use super::CodeSections;
 use crate::diagnostics::{Collector, Place};
 use crate::pointers::{Bases, Pointer, Reader};
+use crate::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
-    BinarySection, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
+    BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
 use object::Endianness;
@@ -108,27 +108,14 @@ pub(in crate::sections) fn read(
     relocations: Option<&[Relocation]>,
 ) -> Entries {
     let columns = sections.columns();
-    let address_of = |names: &[&str]| {
-        let found = |name: &&str| columns.iter().find(|section| section.section_name == *name);
-        names.iter().find_map(found).map(|section| section.address)
-    };
-    let code = CodeSections::of(sections);
-    let text = address_of(&[".text", "__TEXT,__text"]);
-    // Of the two parts of the global offset table, its symbol and `DT_PLTGOT` are at the second, where there is one.
-    let data = address_of(&[".got.plt", ".got"]);
+    let code = SectionsByAddress::of(sections, |section| section.is_executable);
+    let mut bases = Bases::of(sections, layout.endian, layout.address_size);
     let mut entries = Entries::default();
     for section in columns.iter() {
         let Some(source) = source(section.section_name) else { continue };
-        let content = EndianSlice::new(section.content, layout.endian);
-        let bases = Bases {
-            section: content,
-            address: section.address,
-            address_size: layout.address_size,
-            text,
-            data,
-            function: None,
-        };
-        let frames = Frames { section, source, bases, code: &code, relocations };
+        bases.section = EndianSlice::new(section.content, layout.endian);
+        bases.address = section.address;
+        let frames = Frames { columns, section, source, bases, code: &code, relocations };
         frames.read(&mut entries);
     }
     entries
@@ -136,10 +123,11 @@ pub(in crate::sections) fn read(
 
 /// A section of frames.
 struct Frames<'a> {
+    columns: BinarySectionColumns<'a>,
     section: BinarySection<'a>,
     source: UnwindSource,
     bases: Bases<'a>,
-    code: &'a CodeSections,
+    code: &'a SectionsByAddress,
     relocations: Option<&'a [Relocation]>,
 }
 
@@ -317,7 +305,7 @@ impl<'a> Frames<'a> {
             entry.size = bases.within_address_size(self.relocated_sum(size_offset, size));
             return Ok(entry);
         }
-        entry.section_index = self.code.holding(entry.address);
+        entry.section_index = self.code.holding(entry.address).map(|row| self.columns.section_index[row]);
         entry.personality_address = common.personality.map(|pointer| pointer.address);
         entry.is_personality_indirect = common.personality.map(|pointer| pointer.is_indirect);
         if common.has_augmentation_data {
