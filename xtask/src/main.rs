@@ -14,6 +14,7 @@ mod command;
 mod datasets;
 mod develop;
 mod manifest;
+mod roundtrip;
 mod snapshots;
 mod tools;
 mod workspace;
@@ -47,11 +48,37 @@ const TASKS: &[Task] = &[
         run: bootstrap::run,
     },
     Task {
+        name: "roundtrip",
+        arguments: "[FOLDER...]",
+        summary: "lower and rebuild every binary of the machine and compare every byte",
+        details: "Builds the release command, then takes every ELF, PE, Mach-O and COFF file and every archive below the\n\
+                  folders, by default those of the system and of the Rust toolchain. Prints how many are the same, and\n\
+                  which are not. Takes minutes.",
+        run: roundtrip::run,
+    },
+    Task {
         name: "test",
         arguments: "[ARGS...]",
         summary: "run every test; ARGS go to `cargo test --workspace`",
         details: "For example `cargo xtask test basic_blocks` or `cargo xtask test -p binframe-ir`.",
         run: develop::test,
+    },
+    Task {
+        name: "mutate",
+        arguments: "[--seed NUMBER] [--count NUMBER]",
+        summary: "break files at random and check that each is refused or lowered as promised",
+        details: "Runs the test `mutants` in a release build, with a million broken files if --count says nothing else.\n\
+                  A failure prints the seed of its file, which makes that file alone again with --count 1, and where the\n\
+                  file was left to be looked at.",
+        run: develop::mutate,
+    },
+    Task {
+        name: "compare",
+        arguments: "",
+        summary: "compare the tables of every ELF file of this machine with what readelf prints",
+        details: "Runs the test `readelf` in a release build on every ELF file of the system and of the Rust toolchain,\n\
+                  where `cargo xtask test` takes a sample of them. It takes an hour of one core.",
+        run: develop::compare,
     },
     Task {
         name: "dump",

@@ -15,7 +15,9 @@ enumeration! {
     }
 }
 
-/// A run of printable characters in a section that is not code, symbols, relocations, unwinding or debug information.
+/// A run of at least 4 printable ASCII characters (a space to `~`, or a tab), in a section that is not code, symbols,
+/// relocations, unwinding or debug information, nor of the dynamic linker; in an ELF file without sections, in any of its
+/// segments. One that takes more than 64 KiB stands in several rows.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "binary_strings", stage = Sections, key(section_index, file_offset))]
 pub struct BinaryString<'a> {
@@ -33,7 +35,7 @@ pub struct BinaryString<'a> {
     pub size: u64,
     /// How it is encoded.
     pub encoding: StringEncoding,
-    /// The characters.
+    /// The characters as UTF-8.
     pub text: &'a str,
 }
 
@@ -72,6 +74,6 @@ pub struct FileExtent<'a> {
     pub section_index: Option<u32>,
     /// Position of the member that it belongs to, among those that are lowered by themselves; null where it belongs to none.
     pub member_index: Option<u32>,
-    /// The bytes; null where the content of a section or the file extents of a member have them.
+    /// The bytes themselves; null where the content of a section or the file extents of a member have them.
     pub content: Option<&'a [u8]>,
 }

@@ -4,8 +4,8 @@ use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
 use crate::names::{NameBudget, demangle};
 use binframe_ir::tables::{
-    BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode, Severity,
-    SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+    BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
+    Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::SymbolIndex;
@@ -23,7 +23,7 @@ pub(super) fn table<H: Header>(
     let headers = elf.section_table();
     let mut writer = Writer {
         elf,
-        sections,
+        sections: sections.columns(),
         rows: BinarySymbolBuilder::default(),
         diagnostics,
         names: NameBudget::of_file(file),
@@ -46,7 +46,7 @@ pub(super) fn table<H: Header>(
 
 struct Writer<'a, H: Header> {
     elf: &'a Elf<'a, H>,
-    sections: &'a Rows<BinarySections>,
+    sections: BinarySectionColumns<'a>,
     rows: BinarySymbolBuilder,
     diagnostics: &'a mut Collector,
     names: NameBudget,
@@ -116,26 +116,30 @@ impl<H: Header> Writer<'_, H> {
             section if section.is_special() => None,
             section => Some(u32::from(section.0)),
         };
-        let columns = self.sections.columns();
-        let section_index = section.filter(|section| (*section as usize) < columns.len());
+        let section_index = section.filter(|section| (*section as usize) < self.sections.len());
         if let (Some(section), None) = (section, section_index) {
-            let message = format!("symbol {index} lies in section {section}, of {} sections", columns.len());
+            let message =
+                format!("symbol {index} lies in section {section}, of {} sections", self.sections.len());
             let place = Place::Address(symbol.st_value(endian).into());
             self.diagnostics.report(Severity::Warning, DiagnosticCode::SymbolWithoutSection, place, &message);
         }
         let version_index = versions.map(|versions| versions.version_index(endian, index));
-        let version = versions.zip(version_index).and_then(|(versions, index)| {
-            let version = versions.version(index.index()).ok()??;
-            self.names.take(String::from_utf8_lossy(version.name()))
+        let version = versions
+            .zip(version_index)
+            .and_then(|(versions, index)| versions.version(index.index()).ok()?)
+            .and_then(|version| {
+                Some((self.names.take(String::from_utf8_lossy(version.name()))?, version.file()))
+            });
+        // A version of another file is asked for, even by a copy of what that file defines.
+        let is_default_version = version.as_ref().map(|(_, file)| {
+            shndx != elf::SHN_UNDEF && file.is_none() && version_index.is_some_and(|index| !index.is_hidden())
         });
-        let is_default_version =
-            shndx != elf::SHN_UNDEF && version_index.is_some_and(|index| !index.is_hidden());
         self.rows.push(BinarySymbol {
             symbol_name,
             symbol_type: symbol_type(symbol.st_type()).name(),
             symbol_address: symbol.st_value(endian).into(),
             symbol_size: symbol.st_size(endian).into(),
-            section_name: section_index.map(|section| columns.section_name.value(section as usize)),
+            section_name: section_index.map(|section| self.sections.section_name.value(section as usize)),
             demangled_name,
             binding: match symbol.st_bind() {
                 elf::STB_LOCAL => SymbolBinding::Local,
@@ -160,8 +164,8 @@ impl<H: Header> Writer<'_, H> {
             is_dynamic: versions.is_some(),
             symbol_index: index.0 as u32,
             section_index,
-            version: version.as_deref(),
-            is_default_version: version.as_ref().map(|_| is_default_version),
+            version: version.as_ref().map(|(name, _)| name.as_ref()),
+            is_default_version,
         });
     }
 }

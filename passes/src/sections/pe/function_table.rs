@@ -2,58 +2,85 @@
 //!
 //! Source: Microsoft's "x64 exception handling", "ARM64 exception handling" and "ARM exception handling".
 
+use super::super::unwind::frames::Relocation;
 use crate::diagnostics::{Collector, Place};
-use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::pe::Pe;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
 };
 use object::LittleEndian as LE;
-use object::pe::{self, ImageRelocation, Machine};
-use object::read::coff::Symbol;
-use std::collections::HashMap;
+use object::pe::{self, Machine};
 
 /// Steps from an entry to the one that says what its function is like; compilers make one or two.
 const CHAIN_STEPS_MAX: usize = 32;
+
+/// What sections of objects are named that hold function tables.
+pub(super) const FUNCTION_TABLE: &str = ".pdata";
+
+/// What sections of objects are named that function tables refer to.
+pub(super) const UNWIND_INFO: &str = ".xdata";
 
 type Reason = &'static str;
 
 /// The entries of a linked file.
 pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEntry> {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION) else { return Vec::new() };
-    let machine = pe.coff.machine;
-    let mut table = Table { places: pe, machine, entries: Vec::new(), diagnostics };
-    let Some((bytes, _)) = pe.bytes_from(rva) else {
-        table.report(rva.into(), "the function table does not lie in the file");
-        return table.entries;
+    let (Some(section_index), Some((bytes, file_offset))) = (pe.section_index(rva), pe.bytes_from(rva))
+    else {
+        let place = Place::Address(pe.address(rva));
+        let message = "the function table lies in no section";
+        diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, message);
+        return Vec::new();
     };
-    let section = pe.section_index(rva).map(|index| &pe.coff.section_headers[index as usize - 1]);
-    let section_rva = section.map_or(0, |section| section.virtual_address.get(LE));
-    let content = &bytes[..bytes.len().min(size as usize)];
-    table.read(content, Spot { section: 0, offset: rva }, u64::from(rva - section_rva));
+    let section = &pe.coff.section_headers[section_index as usize - 1];
+    let mut table = Table {
+        places: pe,
+        machine: pe.coff.machine,
+        section_index,
+        start: Spot { section: 0, offset: rva },
+        first_offset: rva - section.virtual_address.get(LE),
+        file_offset,
+        entries: Vec::new(),
+        diagnostics,
+    };
+    table.read(&bytes[..bytes.len().min(size as usize)]);
     table.entries
 }
 
 /// The entries of an object.
-pub(super) fn of_object<H: ObjectHeader>(
-    coff: &Coff<'_, H>,
+pub(super) fn of_object(
+    machine: Machine,
     sections: &Rows<BinarySections>,
+    relocations: &[Relocation],
     diagnostics: &mut Collector,
 ) -> Vec<UnwindEntry> {
     let sections = sections.columns();
-    let places = Relocated { sections, targets: targets(coff, sections) };
-    let mut table = Table { places: &places, machine: coff.machine, entries: Vec::new(), diagnostics };
-    let mut entry_offset = 0;
-    for section in sections.iter().filter(|section| group(section.section_name) == ".pdata") {
-        let start = Spot { section: section.section_index, offset: 0 };
-        table.read(section.content, start, entry_offset);
-        entry_offset += section.content.len() as u64;
+    let places = Relocated { sections, relocations };
+    let mut entries = Vec::new();
+    for section in sections.iter().filter(|section| group(section.section_name) == FUNCTION_TABLE) {
+        let mut table = Table {
+            places: &places,
+            machine,
+            section_index: section.section_index,
+            start: Spot { section: section.section_index, offset: 0 },
+            first_offset: 0,
+            file_offset: section.file_offset,
+            entries,
+            diagnostics,
+        };
+        table.read(section.content);
+        entries = table.entries;
     }
-    table.entries
+    // Relocations name handlers, and what those read.
+    for entry in &mut entries {
+        (entry.personality_address, entry.is_personality_indirect, entry.lsda_address) = (None, None, None);
+    }
+    entries
 }
 
 /// The name without what linkers put sections of one name in order by.
-fn group(section_name: &str) -> &str {
+pub(super) fn group(section_name: &str) -> &str {
     section_name.split('$').next().unwrap_or(section_name)
 }
 
@@ -106,8 +133,7 @@ impl Places for Pe<'_> {
 /// An object: what its function table refers to is said by relocations.
 struct Relocated<'a> {
     sections: BinarySectionColumns<'a>,
-    /// What a relocation adds to the number in a place: where its symbol lies (section 0 if in another file).
-    targets: HashMap<Spot, Spot>,
+    relocations: &'a [Relocation],
 }
 
 impl Places for Relocated<'_> {
@@ -117,7 +143,12 @@ impl Places for Relocated<'_> {
     }
 
     fn target(&self, field: Spot) -> Option<Spot> {
-        Some(self.targets.get(&field)?.plus(self.number(field)?))
+        let key = (field.section, u64::from(field.offset));
+        let found =
+            self.relocations.binary_search_by_key(&key, |found| (found.frames_index, found.offset)).ok()?;
+        let relocation = &self.relocations[found];
+        let target = Spot { section: relocation.section_index.unwrap_or(0), offset: relocation.value as u32 };
+        Some(target.plus(self.number(field)?))
     }
 
     fn address(&self, spot: Spot) -> u64 {
@@ -125,34 +156,20 @@ impl Places for Relocated<'_> {
     }
 
     fn section_index(&self, spot: Spot) -> Option<u32> {
-        (1..=self.sections.len()).contains(&(spot.section as usize)).then_some(spot.section)
+        (spot.section != 0).then_some(spot.section)
     }
 }
 
-fn targets<H: ObjectHeader>(coff: &Coff<'_, H>, sections: BinarySectionColumns<'_>) -> HashMap<Spot, Spot> {
-    // Tables of sections may share bytes: there cannot be more relocations than fit in the file.
-    let mut left = coff.file.len() / size_of::<ImageRelocation>();
-    let mut targets = HashMap::new();
-    let Ok(symbols) = coff.symbols() else { return targets };
-    for (section, header) in sections.iter().zip(coff.section_headers) {
-        if ![".pdata", ".xdata"].contains(&group(section.section_name)) {
-            continue;
-        }
-        let relocations = header.coff_relocations(coff.file.as_ref()).unwrap_or_default();
-        for relocation in relocations.iter().take(left) {
-            let offset = relocation.virtual_address.get(LE).wrapping_sub(header.virtual_address.get(LE));
-            let Ok(symbol) = symbols.symbol(relocation.symbol()) else { continue };
-            let target = Spot { section: symbol.section_number().0.max(0) as u32, offset: symbol.value() };
-            targets.insert(Spot { section: section.section_index, offset }, target);
-        }
-        left = left.saturating_sub(relocations.len());
-    }
-    targets
-}
-
+/// A function table that is read.
 struct Table<'a, P> {
     places: &'a P,
     machine: Machine,
+    /// The section that the entries stand in.
+    section_index: u32,
+    /// Where the first stands: the place, in its section, and in the file.
+    start: Spot,
+    first_offset: u32,
+    file_offset: u64,
     entries: Vec<UnwindEntry>,
     diagnostics: &'a mut Collector,
 }
@@ -167,46 +184,45 @@ struct Description {
 }
 
 impl<P: Places> Table<'_, P> {
-    /// Reads the entries in some bytes, of which the first stands at `start`, and at `first_offset` of all entries.
-    fn read(&mut self, content: &[u8], start: Spot, first_offset: u64) {
+    fn read(&mut self, content: &[u8]) {
         let entry_size = match self.machine {
             pe::IMAGE_FILE_MACHINE_AMD64 => 12,
             pe::IMAGE_FILE_MACHINE_ARM64 | pe::IMAGE_FILE_MACHINE_ARMNT => 8,
             _ if content.is_empty() => return,
-            _ => return self.report(first_offset, "function tables of this architecture are not read"),
+            _ => return self.report(0, "function tables of this architecture are not read"),
         };
-        for (entry_offset, content) in (0..).step_by(entry_size).zip(content.chunks(entry_size)) {
-            if content.len() < entry_size {
-                return self.report(first_offset + u64::from(entry_offset), "the last entry is cut short");
-            }
-            let entry = start.plus(entry_offset);
-            let has_target =
-                self.places.target(entry).is_some_and(|begin| begin != Spot { section: 0, offset: 0 });
-            if !has_target && content.iter().all(|byte| *byte == 0) {
+        for (position, content) in (0..).step_by(entry_size).zip(content.chunks(entry_size)) {
+            let entry = self.start.plus(position);
+            let is_null = |spot| spot == Spot { section: 0, offset: 0 };
+            if content.iter().all(|byte| *byte == 0) && self.places.target(entry).is_none_or(is_null) {
                 // Linkers fill the table up with zeros.
                 continue;
             }
-            let entry_offset = first_offset + u64::from(entry_offset);
-            match self.entry(entry) {
-                Ok((begin, description)) => self.push(begin, &description, entry_offset),
-                Err(reason) => self.report(entry_offset, reason),
+            let read = match content.len() {
+                length if length < entry_size => Err("it is cut short"),
+                _ => self.entry(entry),
+            };
+            match read {
+                Ok((begin, description)) => self.push(begin, &description, position),
+                Err(reason) => self.report(position, reason),
             }
         }
     }
 
-    fn report(&mut self, entry_offset: u64, reason: &str) {
-        let message = format!("at {entry_offset:#x} of the function table: {reason}");
-        let code = DiagnosticCode::BrokenUnwind;
-        self.diagnostics.report(Severity::Warning, code, Place::Address(entry_offset), &message);
+    fn report(&mut self, position: u32, reason: &str) {
+        let message = format!("an entry of a function table cannot be read: {reason}");
+        let place = Place::FileOffset(self.file_offset + u64::from(position));
+        self.diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, &message);
     }
 
-    fn push(&mut self, begin: Spot, description: &Description, entry_offset: u64) {
+    fn push(&mut self, begin: Spot, description: &Description, position: u32) {
         let (personality, data) = description.handler.unzip();
         self.entries.push(UnwindEntry {
             address: self.places.address(begin),
             size: description.size.into(),
             source: UnwindSource::FunctionTable,
-            entry_offset,
+            entry_section_index: self.section_index,
+            entry_offset: u64::from(self.first_offset) + u64::from(position),
             section_index: self.places.section_index(begin),
             personality_address: personality.map(|spot| self.places.address(spot)),
             is_personality_indirect: personality.map(|_| false),

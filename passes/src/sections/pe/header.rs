@@ -104,7 +104,7 @@ fn header<'s, H: ObjectHeader>(
 }
 
 /// The architecture, and the width of its addresses.
-fn architecture(machine: Machine) -> (Architecture, u8) {
+pub(super) fn architecture(machine: Machine) -> (Architecture, u8) {
     match machine {
         pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),
         pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_CHPE_X86 => (Architecture::X86, 32),
