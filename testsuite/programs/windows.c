@@ -1,4 +1,4 @@
-/* A Windows library with a little of everything that a linker makes tables of: it needs no C library. */
+// A Windows library with a little of everything that linkers make tables of. It needs no C library.
 
 __declspec(dllimport) void Sleep(unsigned milliseconds);
 
@@ -11,7 +11,7 @@ static void on_thread(void *module, unsigned reason, void *reserved)
     value += (int)reason;
 }
 
-/* What the linker takes the directory of thread-local storage for: its data, its index, its callbacks. */
+// What linkers take for the directory of thread-local storage: its data, its index, its callbacks.
 static unsigned thread_index;
 static void (*const callbacks[])(void *, unsigned, void *) = { on_thread, 0 };
 const struct {
@@ -21,7 +21,7 @@ const struct {
     unsigned zeros, characteristics;
 } _tls_used = { &address, &address + 1, &thread_index, callbacks, 0, 0 };
 
-/* A tree of resources: of type 10, name 1, language 0x409. */
+// A tree of resources, with one leaf: of type 10, name 1, language 0x409.
 __attribute__((section(".rsrc"), used)) static const unsigned resources[] = {
     0, 0, 0, 0x10000, 10, 0x80000018,
     0, 0, 0, 0x10000, 1, 0x80000030,

@@ -317,6 +317,32 @@ fn function_tables_are_those_of_readobj() {
     }
 }
 
+/// The section and offset of every function that symbols name is that of an entry: of function tables, and for 32-bit x86 of
+/// GNU's kind of frames.
+#[test]
+fn functions_of_objects_are_described() {
+    let Some((folder, mut paths)) = compiled_objects() else { return };
+    let command = "clang-14 --target=i686-w64-mingw32 -c -O1 -fexceptions exceptions.cpp -o frames.obj";
+    let Some(()) = folder.run(command) else { return };
+    // Microsoft's 32-bit compilers describe nothing.
+    paths.retain(|path| !path.ends_with("i686.obj"));
+    paths.push(folder.path("frames.obj"));
+    for path in paths {
+        let tables = lowered(&path);
+        let symbols = tables.lowered.sections.symbols.columns();
+        let functions = symbols.iter().filter(|symbol| symbol.symbol_type == "function");
+        let functions = functions.filter(|symbol| symbol.definition == SymbolDefinition::Section);
+        let mut functions: Vec<_> =
+            functions.map(|symbol| (symbol.section_index, symbol.symbol_address)).collect();
+        let entries = tables.lowered.sections.unwind_entries.columns();
+        let mut found: Vec<_> = entries.iter().map(|entry| (entry.section_index, entry.address)).collect();
+        functions.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, functions, "{}", path.display());
+        assert!(!found.is_empty() && entries.iter().all(|entry| entry.size > 0));
+    }
+}
+
 #[test]
 fn a_part_in_the_midst_of_a_function_is_none_of_its_own() {
     let Some((_folder, path)) = parts() else { return };

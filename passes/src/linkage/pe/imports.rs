@@ -41,7 +41,7 @@ struct Library {
     base: u64,
 }
 
-impl<'d> Writer<'_, 'd> {
+impl Writer<'_, '_> {
     fn report(&mut self, directory: usize, read: Result<(), String>) {
         if let (Err(error), Some((rva, _))) = (read, self.pe.directory(directory)) {
             let place = Place::Address(self.pe.address(rva));
@@ -160,10 +160,8 @@ fn descriptors<'d, T: Pod>(
     pe: &Pe<'d>,
     directory: usize,
 ) -> impl Iterator<Item = Result<&'d T, String>> + use<'d, T> {
-    let bytes = match pe.directory(directory) {
-        Some((rva, _)) => Some(pe.bytes_from(rva).map_or(&[][..], |(bytes, _)| bytes)),
-        None => None,
-    };
+    let directory = pe.directory(directory);
+    let bytes = directory.map(|(rva, _)| pe.bytes_from(rva).map_or(&[][..], |(bytes, _)| bytes));
     let count = bytes.map_or(0, |bytes| bytes.len() / size_of::<T>());
     let entries = bytes.and_then(|bytes| object::pod::slice_from_bytes(bytes, count).ok());
     let entries = entries.map_or(&[][..], |(entries, _)| entries);

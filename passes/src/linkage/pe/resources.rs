@@ -48,14 +48,14 @@ impl<'d> Tree<'_, 'd> {
     }
 
     fn types(&mut self, root: &ResourceDirectoryTable<'d>) -> Result<(), String> {
-        for entry in root.entries {
+        for &entry in root.entries {
             let resource_type = match entry.name_or_id() {
                 ResourceNameOrId::Id(id) => NAMES_RT.name(id).map_or_else(|| id.to_string(), str::to_owned),
                 ResourceNameOrId::Name(_) => self.name(entry)?,
             };
-            for named in self.branch(entry)?.entries {
+            for &named in self.branch(entry)?.entries {
                 let resource_name = self.name(named)?;
-                for of_language in self.branch(named)?.entries {
+                for &of_language in self.branch(named)?.entries {
                     self.leaf(&resource_type, &resource_name, of_language)?;
                 }
             }
@@ -68,13 +68,13 @@ impl<'d> Tree<'_, 'd> {
         Ok(())
     }
 
-    fn branch(&mut self, entry: &Entry) -> Result<ResourceDirectoryTable<'d>, String> {
+    fn branch(&mut self, entry: Entry) -> Result<ResourceDirectoryTable<'d>, String> {
         self.count()?;
         let branch = entry.data(self.directory).map_err(|error| error.to_string())?;
         branch.table().ok_or_else(|| "the tree ends before its third level".to_owned())
     }
 
-    fn name(&mut self, entry: &Entry) -> Result<String, String> {
+    fn name(&mut self, entry: Entry) -> Result<String, String> {
         match entry.name_or_id() {
             ResourceNameOrId::Id(id) => Ok(id.to_string()),
             ResourceNameOrId::Name(name) => {
@@ -84,7 +84,7 @@ impl<'d> Tree<'_, 'd> {
         }
     }
 
-    fn leaf(&mut self, resource_type: &str, resource_name: &str, entry: &Entry) -> Result<(), String> {
+    fn leaf(&mut self, resource_type: &str, resource_name: &str, entry: Entry) -> Result<(), String> {
         self.count()?;
         let data: &ImageResourceDataEntry = match entry.data(self.directory) {
             Ok(ResourceDirectoryEntryData::Data(data)) => data,
