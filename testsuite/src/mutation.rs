@@ -89,10 +89,13 @@ fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
     ];
     let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
     let windows = programs::WINDOWS_C;
-    let pe = programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"]);
-    let pe32 =
-        programs::compile_msvc("windows32", windows, &["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"]);
-    let arm = programs::compile_msvc("windows_arm64", windows, &["--target=aarch64-pc-windows-msvc"]);
+    let pe = programs::compile_windows("windows.dll", windows, &["-O1", "-s", "-Wl,--build-id"]);
+    let pe32 = programs::compile_msvc(
+        "windows32.exe",
+        windows,
+        &["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"],
+    );
+    let arm = programs::compile_msvc("windows_arm64.exe", windows, &["--target=aarch64-pc-windows-msvc"]);
     let linked = [("ELF library", library), ("PE library", pe), ("PE32", pe32), ("PE of AArch64", arm)];
     linked.map(|(name, path)| path.map(|path| (name, path))).into()
 }
