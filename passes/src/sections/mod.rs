@@ -15,9 +15,11 @@
 mod container;
 mod contents;
 mod elf;
+mod macho;
 mod unwind;
 
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
 use crate::formats::{self, Unsupported};
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
@@ -51,6 +53,12 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
     match formats::kind(file)? {
         FileKind::Elf32 => Ok(elf::run(&Elf::<object::elf::FileHeader32<_>>::find(file)?, member_index)),
         FileKind::Elf64 => Ok(elf::run(&Elf::<object::elf::FileHeader64<_>>::find(file)?, member_index)),
+        FileKind::MachO32 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader32<_>>::find(file)?, member_index))
+        }
+        FileKind::MachO64 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader64<_>>::find(file)?, member_index))
+        }
         FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64 => {
             Ok(container::run(file, member_index))
         }

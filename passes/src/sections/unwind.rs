@@ -3,10 +3,10 @@
 //! Source: Linux Standard Base, Core specification, section 10.6 (exception frames).
 
 use crate::diagnostics::{Collector, Place};
-use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinarySections, DiagnosticCode, Severity, UnwindEntries, UnwindEntry, UnwindEntryBuilder, UnwindSource,
 };
+use binframe_ir::{Enumeration, Rows};
 use gimli::{
     BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EndianSlice, Pointer, RunTimeEndian,
     UnwindSection,
@@ -37,17 +37,21 @@ impl Layout {
     }
 }
 
+/// Names of the section, in ELF and in Mach-O.
+const EH_FRAME_NAMES: [&str; 2] = [".eh_frame", "__TEXT,__eh_frame"];
+
 /// The entries as they stand in `.eh_frame`, and the address of the section and the error when not all can be read.
 pub(super) struct Entries {
-    rows: Vec<UnwindEntry>,
+    pub(super) rows: Vec<UnwindEntry>,
     broken: Option<(u64, gimli::Error)>,
 }
 
 pub(super) fn read(sections: &Rows<BinarySections>, layout: Layout) -> Entries {
     let mut entries = Entries { rows: Vec::new(), broken: None };
     let columns = sections.columns();
-    let mut eh_frames =
-        columns.iter().filter(|section| section.section_name == ".eh_frame" && section.is_readable);
+    let mut eh_frames = columns
+        .iter()
+        .filter(|section| EH_FRAME_NAMES.contains(&section.section_name) && section.is_readable);
     if let Some(section) = eh_frames.next() {
         let read = read_eh_frame(section.content, section.address, layout, &mut entries.rows);
         entries.broken = read.err().map(|error| (section.address, error));
@@ -61,7 +65,7 @@ pub(super) fn table(entries: Entries, diagnostics: &mut Collector) -> Rows<Unwin
         let message = format!("the unwind entries after the first {} cannot be read: {error}", entries.len());
         diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, Place::Address(address), &message);
     }
-    entries.sort_by_key(|entry| (entry.address, entry.source, entry.entry_offset));
+    entries.sort_by_key(|entry| (entry.address, entry.source.name(), entry.entry_offset));
     let mut rows = UnwindEntryBuilder::default();
     rows.extend(entries);
     rows.finish()
