@@ -58,14 +58,13 @@ impl LoweredPart {
 }
 
 impl LoweredFile {
-    /// Maps a file and reads its structure. A container is followed by its members.
+    /// Maps a file. A container is followed by its members.
     pub(crate) fn open(path: &Path, names: &mut UniqueNames) -> Result<Vec<Self>, Error> {
         let bytes = map_file(path)?;
         let database = Database::default();
         let file = Executable::new(&database, bytes, 0);
         let name = names.add(&file_name(path));
         let opened = Self { path: path.to_owned(), name, container: None, database, file };
-        opened.sections()?;
         let mut files = Vec::new();
         opened.push_with_members(names, &mut files);
         Ok(files)

@@ -60,7 +60,10 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
-        Ok(Self::Files(LoweredFile::open(path, &mut UniqueNames::default())?))
+        let files = LoweredFile::open(path, &mut UniqueNames::default())?;
+        // What cannot be lowered is refused here, not when the first table is asked for.
+        files.first().map(LoweredFile::sections).transpose()?;
+        Ok(Self::Files(files))
     }
 
     /// The names of its inputs.

@@ -1,7 +1,8 @@
-//! `cargo xtask bootstrap`: the proof that what binframe writes depends on its input alone.
+//! `cargo xtask bootstrap`: the proof that tables depend on the executable alone, and hold all of it.
 //!
-//! One executable, by default binframe's own, is lowered twice: by one thread and by many. The two datasets must be
-//! the same in every byte.
+//! Stage 0: binframe lowers an executable, by default its own, with one thread and with many; the datasets must be the same
+//! in every byte. Stage 1: the executable is rebuilt from the dataset, and must be the same in every byte. Stage 2: the
+//! rebuilt executable (or binframe, where it is another's) lowers the rebuilt executable, to the same dataset again.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,7 +19,7 @@ use crate::workspace::Workspace;
 /// Where an ELF file of 64 bits keeps the address at which it is entered.
 const ELF64_ENTRY_OFFSET: usize = 24;
 
-/// Builds the release command, lowers the file at both thread counts, compares, and says what came of it.
+/// Builds the release command, goes through the stages, and says what came of it.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let file = match arguments {
         [] => workspace.binframe(),
@@ -27,37 +28,44 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     };
     eprintln!("Building binframe …");
     command::run(workspace.cargo().args(["build", "--release", "-p", "binframe-cli"]))?;
+    let folder = workspace.root.join(workspace.below_target("bootstrap"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| Failure::io("remove", &folder, &error))?;
+    }
+    let rebuilt = folder.join("stage-1");
+    std::fs::create_dir_all(&rebuilt).map_err(|error| Failure::io("create", &rebuilt, &error))?;
+    let rebuilt = rebuilt.join(file.file_name().unwrap_or_default());
 
+    let own = workspace.root.join(workspace.binframe());
+    let original = workspace.root.join(&file);
     let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let one_dataset = workspace.below_target("bootstrap/jobs-1");
-    let many_dataset = workspace.below_target("bootstrap/jobs-n");
     eprintln!();
-    let one_wall = lower(workspace, &file, &one_dataset, 1)?;
-    let many_wall = lower(workspace, &file, &many_dataset, cores)?;
+    eprintln!("Stage 0: lowering {} with 1 thread and with {cores} …", file.display());
+    let one = Run::new(&own, &original, folder.join("stage-0"), 1)?;
+    let many = Run::new(&own, &original, folder.join("stage-0-parallel"), cores)?;
+    let agreement = datasets::compare(&one.dataset, &many.dataset)?;
 
-    let agreement =
-        datasets::compare(&workspace.root.join(&one_dataset), &workspace.root.join(&many_dataset))?;
-    let one = Run {
-        steps: manifest::steps(&workspace.root.join(&one_dataset))?,
-        dataset: one_dataset,
-        wall: one_wall,
-    };
-    let many = Run {
-        steps: manifest::steps(&workspace.root.join(&many_dataset))?,
-        dataset: many_dataset,
-        wall: many_wall,
-    };
-    let proof = Proof { file, one, many, cores, agreement };
+    eprintln!("Stage 1: rebuilding it from the tables …");
+    command::run(Command::new(&own).arg("rebuild").arg(&one.dataset).arg("-o").arg(&rebuilt))?;
+    datasets::compare_files(&original, &rebuilt)?;
+
+    let again = if original == own { &rebuilt } else { &own };
+    eprintln!("Stage 2: lowering {} with {} …", from_here(workspace, &rebuilt).display(), name_of(again));
+    let second = Run::new(again, &rebuilt, folder.join("stage-2"), cores)?;
+    datasets::compare(&one.dataset, &second.dataset)?;
+
+    let proof = Proof { file, rebuilt, one, many, second, cores, agreement };
     println!("\n{}\n", steps_text(&proof));
-    print_summary(workspace, &proof);
-    Ok(())
+    print_summary(workspace, &proof)
 }
 
 /// What a successful run found out.
 struct Proof {
     file: PathBuf,
+    rebuilt: PathBuf,
     one: Run,
     many: Run,
+    second: Run,
     cores: usize,
     agreement: Agreement,
 }
@@ -69,20 +77,16 @@ struct Run {
     wall: Duration,
 }
 
-/// Lowers the file into a fresh dataset and returns the wall time it took.
-fn lower(workspace: &Workspace, file: &Path, dataset: &Path, jobs: usize) -> Result<Duration, Failure> {
-    eprintln!("Lowering {} with {} …", file.display(), counted(jobs, "thread"));
-    let path = workspace.root.join(dataset);
-    if path.exists() {
-        std::fs::remove_dir_all(&path).map_err(|error| Failure::io("remove", &path, &error))?;
+impl Run {
+    /// Lowers a file into a fresh dataset. The path that is recorded is the file's name alone: stages differ in the folder.
+    fn new(binframe: &Path, file: &Path, dataset: PathBuf, jobs: usize) -> Result<Self, Failure> {
+        let mut lower = Command::new(binframe);
+        lower.current_dir(file.parent().unwrap_or(Path::new("/")));
+        lower.arg("lower").arg(file.file_name().unwrap_or_default()).arg("-o").arg(&dataset);
+        lower.args(["--jobs", &jobs.to_string()]);
+        let wall = command::run(&mut lower)?;
+        Ok(Self { steps: manifest::steps(&dataset)?, dataset, wall })
     }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|error| Failure::io("create", parent, &error))?;
-    }
-    let mut lower = Command::new(workspace.root.join(workspace.binframe()));
-    lower.current_dir(&workspace.root).arg("lower").arg(file).arg("-o").arg(dataset);
-    lower.args(["--jobs", &jobs.to_string()]);
-    command::run(&mut lower)
 }
 
 /// Two tables: the passes, which make rows in memory, and the tables of the dataset, with both runs' times.
@@ -109,15 +113,17 @@ fn steps_text(proof: &Proof) -> String {
 fn line(cells: &[String; 3], times: &[String; 2]) -> String {
     let [name, rows, size] = cells;
     let [one, many] = times;
-    format!("{name:<16} {rows:>12} {size:>12} {one:>11} {many:>11}")
+    format!("{name:<22} {rows:>12} {size:>12} {one:>11} {many:>11}")
 }
 
-fn print_summary(workspace: &Workspace, proof: &Proof) {
+fn print_summary(workspace: &Workspace, proof: &Proof) -> Result<(), Failure> {
     let binframe = workspace.binframe().display().to_string();
     let file = proof.file.display();
-    let (dataset, other) = (proof.one.dataset.display(), proof.many.dataset.display());
-    let file_size = std::fs::metadata(workspace.root.join(&proof.file)).map_or(0, |metadata| metadata.len());
-    let own = if proof.file == workspace.binframe() { ", binframe's own executable" } else { "" };
+    let [dataset, other] =
+        [&proof.one, &proof.many].map(|run| from_here(workspace, &run.dataset).display().to_string());
+    let file_size = std::fs::metadata(&proof.rebuilt).map_or(0, |metadata| metadata.len());
+    let is_own = proof.file == workspace.binframe();
+    let own = if is_own { ", binframe's own executable" } else { "" };
     let (one, many) = (proof.one.wall.as_secs_f64(), proof.many.wall.as_secs_f64());
 
     println!("Lowered   {file} ({}{own})", megabytes(file_size));
@@ -135,6 +141,17 @@ fn print_summary(workspace: &Workspace, proof: &Proof) {
     );
     println!("Wrote     {dataset}/ (a folder of Parquet for each table)");
     println!();
+    let who = if is_own { "the rebuilt executable" } else { "binframe" };
+    println!("Stage 0   {:016x}  the tables", datasets::fingerprint(&proof.one.dataset)?);
+    println!(
+        "Stage 1   {:016x}  the executable, rebuilt from them: every byte is the same",
+        datasets::file_fingerprint(&proof.rebuilt)?
+    );
+    println!(
+        "Stage 2   {:016x}  the tables that {who} made of it",
+        datasets::fingerprint(&proof.second.dataset)?
+    );
+    println!();
     println!("Three commands to try next:");
     println!("  # the functions that were found");
     println!("  {binframe} dump functions {dataset} --limit 10");
@@ -144,6 +161,7 @@ fn print_summary(workspace: &Workspace, proof: &Proof) {
     println!("  {binframe} trace {address} {dataset}");
     println!("  # what differs between two datasets or two builds of a program; here, nothing");
     println!("  {binframe} diff {dataset} {other}");
+    Ok(())
 }
 
 /// The address at which an executable is entered, as an example to trace; a library has none.
@@ -164,6 +182,16 @@ fn from_root(workspace: &Workspace, file: &Path) -> Result<PathBuf, Failure> {
     } else {
         Err(Failure::Failed(format!("{} is not a file", file.display())))
     }
+}
+
+/// A path below the root of the workspace, as seen from there.
+fn from_here<'p>(workspace: &Workspace, path: &'p Path) -> &'p Path {
+    path.strip_prefix(&workspace.root).unwrap_or(path)
+}
+
+fn name_of(program: &Path) -> String {
+    let folder = program.parent().and_then(Path::file_name).unwrap_or_default();
+    Path::new(folder).join(program.file_name().unwrap_or_default()).display().to_string()
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,42 @@ pub(crate) fn compare(left: &Path, right: &Path) -> Result<Agreement, Failure> {
         return Err(Failure::Failed(format!("the datasets {names} differ\n{}", listing(&different))));
     }
     Ok(Agreement { files: left_files.len(), bytes: left_files.values().sum() })
+}
+
+/// Compares two files. Fails if they differ.
+pub(crate) fn compare_files(left: &Path, right: &Path) -> Result<(), Failure> {
+    match first_difference(left, right)? {
+        None => Ok(()),
+        Some(offset) => {
+            let names = format!("{} and {}", left.display(), right.display());
+            Err(Failure::Failed(format!("{names} differ from byte {offset} on")))
+        }
+    }
+}
+
+/// A number that all bytes of a dataset's tables go into, for people to compare.
+pub(crate) fn fingerprint(dataset: &Path) -> Result<u64, Failure> {
+    let mut hasher = DefaultHasher::new();
+    for file in table_files(dataset)?.keys() {
+        file.hash(&mut hasher);
+        hasher.write_u64(file_fingerprint(&dataset.join(file))?);
+    }
+    Ok(hasher.finish())
+}
+
+/// A number that all bytes of a file go into, for people to compare.
+pub(crate) fn file_fingerprint(path: &Path) -> Result<u64, Failure> {
+    let mut hasher = DefaultHasher::new();
+    let mut reader = open(path)?;
+    loop {
+        let bytes = reader.fill_buf().map_err(|error| Failure::io("read", path, &error))?;
+        if bytes.is_empty() {
+            return Ok(hasher.finish());
+        }
+        hasher.write(bytes);
+        let read = bytes.len();
+        reader.consume(read);
+    }
 }
 
 /// Every file of a dataset's tables with its size, by path below the dataset.

@@ -39,10 +39,11 @@ const TASKS: &[Task] = &[
     Task {
         name: "bootstrap",
         arguments: "[FILE]",
-        summary: "lower FILE, or binframe itself, at two thread counts and compare every byte",
-        details: "Builds the release command, lowers FILE (by default the command's own executable) with one thread\n\
-                  and with all of them into target/bootstrap/, and refuses if any table differs in any byte. Prints rows,\n\
-                  sizes and times of every pass and table, and commands to go on with.",
+        summary: "lower FILE, or binframe itself, rebuild it from the tables, and lower that again",
+        details: "Builds the release command. Stage 0: lowers FILE (by default the command's own executable) with one\n\
+                  thread and with all of them into target/bootstrap/. Stage 1: rebuilds it from the tables alone. Stage 2:\n\
+                  lowers what was rebuilt, binframe itself by the rebuilt binframe. Refuses if any byte differs. Prints rows,\n\
+                  sizes and times of every pass and table, the fingerprint of each stage, and commands to go on with.",
         run: bootstrap::run,
     },
     Task {

@@ -2,13 +2,15 @@
 //!
 //! The Parquet library looks up the value of every row in a hash table of its own. A dictionary array has the codes already,
 //! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page.
-//! Booleans and the null bitmap are written bit for bit, 64-bit integers as packed differences. On the columns of
+//! Booleans and the null bitmap are written bit for bit, 64-bit integers as packed differences, text and bytes from where
+//! they lie. On the columns of
 //! `instructions` this takes a fraction of the time.
 //!
 //! Sources: Parquet format, "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::ZSTD_LEVEL;
 use super::differences::{packed_differences, push_bits, push_varint};
+use super::pages::Pages;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -25,21 +27,28 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+use std::io::{self, Cursor};
 use std::sync::Arc;
 use zstd::bulk::Compressor;
 
 /// A column chunk, ready to be appended to a row group.
 pub(super) struct DirectChunk {
     /// The pages with their headers, end to end.
-    pub(super) pages: Bytes,
+    pub(super) pages: Pages,
     /// What the file's footer says of them.
     pub(super) close: ColumnCloseResult,
 }
 
+/// Bytes from this size on are compressed where they lie, smaller ones put together.
+const LARGE_SIZE: usize = 1 << 18;
+
+/// What a frame of zstd may take beyond its content and a hundredth of it.
+const FRAME_SIZE: usize = 256;
+
 /// Integers of more values than this are better off as packed differences.
 const INTEGERS_MAX: usize = 256;
 
-/// Encodes a column of names, of few integers or of booleans; none for other columns. A column that holds one name alone
+/// Encodes a column of names, text, bytes, booleans, or integers that are few or of 64 bits; none for other columns. A column that holds one name alone
 /// gets it as its least and greatest value.
 pub(super) fn encode_directly(
     array: &ArrayRef,
@@ -56,18 +65,22 @@ pub(super) fn encode_directly(
         DataType::UInt64 => Some(differences::<UInt64Type>(array)),
         DataType::Int64 => Some(differences::<Int64Type>(array)),
         DataType::Boolean if array.null_count() == 0 => Some(booleans(array)),
+        DataType::Utf8 => Some(text(array)),
+        DataType::BinaryView => Some(bytes(array)),
         _ => None,
     };
     values.map(|values| encode(array, &values, column, zstd)).transpose()
 }
 
 /// A column's values, less the nulls.
-struct Values {
+struct Values<'a> {
     /// The values that rows have, in the dictionary page's encoding (`PLAIN`); none without a dictionary.
     dictionary: Vec<u8>,
     dictionary_count: usize,
     /// Every row's value.
     rows: Vec<u8>,
+    /// What follows them, where it lies already.
+    bytes: Vec<&'a [u8]>,
     encoding: Encoding,
     statistics: Option<Statistics>,
 }
@@ -82,7 +95,7 @@ struct Used {
     rows: Vec<u16>,
 }
 
-fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values {
+fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values<'static> {
     let array = array.as_dictionary::<K>();
     let names: &StringArray = array.values().as_string();
     let used = used_values(array.keys(), names.len().max(1)).expect("codes are positions in the dictionary");
@@ -101,19 +114,45 @@ fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values {
     Values::coded(&used, dictionary, statistics)
 }
 
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, limit: usize) -> Option<Values> {
+fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, limit: usize) -> Option<Values<'static>> {
     let used = used_values(array.as_primitive::<T>(), limit)?;
     let dictionary = used.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
     (used.values.len() <= INTEGERS_MAX).then(|| Values::coded(&used, dictionary, None))
 }
 
-fn booleans(array: &ArrayRef) -> Values {
+fn booleans(array: &ArrayRef) -> Values<'static> {
     let rows = array.as_boolean().values().sliced()[..array.len().div_ceil(8)].to_vec();
-    Values { dictionary: Vec::new(), dictionary_count: 0, rows, encoding: Encoding::PLAIN, statistics: None }
+    Values { rows, ..Values::plain() }
+}
+
+/// The lengths of all values, and then all values end to end, which in Arrow's buffer they are.
+fn text(array: &ArrayRef) -> Values<'_> {
+    let array = array.as_string::<i32>();
+    let offsets = array.value_offsets();
+    let is_contiguous = array.null_count() == 0;
+    let valid = |row: &usize| array.is_valid(*row);
+    let lengths: Vec<u64> = (0..array.len())
+        .filter(valid)
+        .map(|row| u64::from(offsets[row].abs_diff(offsets[row + 1])))
+        .collect();
+    let bytes = match is_contiguous {
+        true => vec![&array.value_data()[offsets[0] as usize..offsets[array.len()] as usize]],
+        false => (0..array.len()).filter(valid).map(|row| array.value(row).as_bytes()).collect(),
+    };
+    let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
+    Values { rows: packed_differences(&lengths), bytes, encoding, ..Values::plain() }
+}
+
+/// As text. The values may lie anywhere, such as in a mapped file.
+fn bytes(array: &ArrayRef) -> Values<'_> {
+    let bytes: Vec<_> = array.as_binary_view().iter().flatten().collect();
+    let lengths: Vec<_> = bytes.iter().map(|value| value.len() as u64).collect();
+    let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
+    Values { rows: packed_differences(&lengths), bytes, encoding, ..Values::plain() }
 }
 
 /// The least and the greatest value are those of unsigned integers, which are addresses for the most part.
-fn differences<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values
+fn differences<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values<'static>
 where
     T::Native: Into<i128>,
 {
@@ -129,20 +168,31 @@ where
     let nulls = Some(array.null_count() as u64);
     let is_unsigned = T::DATA_TYPE == DataType::UInt64;
     Values {
-        dictionary: Vec::new(),
-        dictionary_count: 0,
         rows: packed_differences(&values),
         encoding: Encoding::DELTA_BINARY_PACKED,
         statistics: is_unsigned.then(|| Statistics::int64(least, greatest, None, nulls, false)),
+        ..Values::plain()
     }
 }
 
-impl Values {
+impl Values<'_> {
+    /// No values yet, without a dictionary.
+    fn plain() -> Self {
+        Self {
+            dictionary: Vec::new(),
+            dictionary_count: 0,
+            rows: Vec::new(),
+            bytes: Vec::new(),
+            encoding: Encoding::PLAIN,
+            statistics: None,
+        }
+    }
+
     /// Values that stand in a dictionary.
     fn coded(used: &Used, dictionary: Vec<u8>, statistics: Option<Statistics>) -> Self {
         let dictionary_count = used.values.len();
         let encoding = if dictionary_count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
-        Self { dictionary, dictionary_count, rows: codes(used), encoding, statistics }
+        Self { dictionary, dictionary_count, rows: codes(used), encoding, statistics, ..Self::plain() }
     }
 }
 
@@ -169,28 +219,28 @@ fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -
 
 fn encode(
     array: &ArrayRef,
-    values: &Values,
+    values: &Values<'_>,
     column: &ColumnDescPtr,
     zstd: &mut Compressor<'_>,
 ) -> Result<DirectChunk, ParquetError> {
-    let mut pages = TrackedWrite::new(Vec::new());
-    let mut writer = SerializedPageWriter::new(&mut pages);
-    let mut sizes = Sizes { zstd, compressed: 0, uncompressed: 0 };
+    let mut writer =
+        Writer { zstd, pages: TrackedWrite::new(Pages::default()), compressed: 0, uncompressed: 0 };
     let count = values.dictionary_count;
     if count > 0 {
         let num_values = count as u32;
         let page =
             |buf| Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
-        sizes.write(&mut writer, &values.dictionary, page)?;
+        writer.write(&[&values.dictionary], page)?;
     }
-    let data_page_offset = sizes.compressed;
-    let mut body = Vec::new();
+    let data_page_offset = writer.compressed;
+    let mut start = Vec::new();
     if column.max_def_level() > 0 {
         let levels = definition_levels(array.len(), array.nulls());
-        body.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-        body.extend_from_slice(&levels);
+        start.extend_from_slice(&(levels.len() as u32).to_le_bytes());
+        start.extend_from_slice(&levels);
     }
-    body.extend_from_slice(&values.rows);
+    start.extend_from_slice(&values.rows);
+    let body: Vec<_> = [start.as_slice()].into_iter().chain(values.bytes.iter().copied()).collect();
     let page = |buf| Page::DataPage {
         buf,
         num_values: array.len() as u32,
@@ -199,29 +249,29 @@ fn encode(
         rep_level_encoding: Encoding::RLE,
         statistics: None,
     };
-    sizes.write(&mut writer, &body, page)?;
+    writer.write(&body, page)?;
 
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, values.encoding])
         .set_compression(Compression::ZSTD(level))
         .set_num_values(array.len() as i64)
-        .set_total_compressed_size(sizes.compressed as i64)
-        .set_total_uncompressed_size(sizes.uncompressed as i64)
+        .set_total_compressed_size(writer.compressed as i64)
+        .set_total_uncompressed_size(writer.uncompressed as i64)
         .set_dictionary_page_offset((count > 0).then_some(0))
         .set_data_page_offset(data_page_offset as i64);
     if let Some(statistics) = &values.statistics {
         metadata = metadata.set_statistics(statistics.clone());
     }
     let close = ColumnCloseResult {
-        bytes_written: sizes.compressed as u64,
+        bytes_written: writer.compressed as u64,
         rows_written: array.len() as u64,
         metadata: metadata.build()?,
         bloom_filter: None,
         column_index: None,
         offset_index: None,
     };
-    Ok(DirectChunk { pages: pages.into_inner()?.into(), close })
+    Ok(DirectChunk { pages: writer.pages.into_inner()?, close })
 }
 
 /// Levels of 0 (null) or 1: the null bitmap as it is, or one run.
@@ -268,24 +318,62 @@ fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
     out.push(value);
 }
 
-/// Sizes of the pages so far, headers included.
-struct Sizes<'z, 'd> {
+/// Compresses and writes the pages of one column chunk.
+struct Writer<'z, 'd> {
     zstd: &'z mut Compressor<'d>,
+    pages: TrackedWrite<Pages>,
+    /// Sizes of the pages so far, headers included.
     compressed: usize,
     uncompressed: usize,
 }
 
-impl Sizes<'_, '_> {
-    fn write(
-        &mut self,
-        writer: &mut SerializedPageWriter<'_, Vec<u8>>,
-        body: &[u8],
-        page: impl FnOnce(Bytes) -> Page,
-    ) -> Result<(), ParquetError> {
-        let compressed = self.zstd.compress(body)?;
-        let written = writer.write_page(CompressedPage::new(page(compressed.into()), body.len()))?;
+impl Writer<'_, '_> {
+    /// Writes a page, whose body is the given pieces, end to end.
+    fn write(&mut self, body: &[&[u8]], page: impl FnOnce(Bytes) -> Page) -> Result<(), ParquetError> {
+        let size = body.iter().map(|piece| piece.len()).sum();
+        let compressed = Bytes::from(self.compress(body, size)?);
+        self.pages.inner_mut().expect(compressed.clone());
+        let page = CompressedPage::new(page(compressed), size);
+        let written = SerializedPageWriter::new(&mut self.pages).write_page(page)?;
         self.compressed += written.compressed_size;
         self.uncompressed += written.uncompressed_size;
         Ok(())
+    }
+
+    /// Compresses pieces to one frame or, where some are large, to several, which together are as good: zstd decompresses
+    /// frames that follow each other to what follows each other in them. So large pieces stay where they lie.
+    fn compress(&mut self, pieces: &[&[u8]], size: usize) -> io::Result<Vec<u8>> {
+        if let [whole] = pieces {
+            return self.zstd.compress(whole);
+        }
+        if size < LARGE_SIZE {
+            return self.zstd.compress(&pieces.concat());
+        }
+        // Room that is not written to is not taken from the system.
+        let frames = 2 * (size / LARGE_SIZE) + 2;
+        let mut compressed = Cursor::new(Vec::with_capacity(size + size / 128 + frames * FRAME_SIZE));
+        let mut push_frame = |bytes: &[u8]| -> io::Result<()> {
+            let written = self.zstd.compress_to_buffer(bytes, &mut compressed)?;
+            compressed.set_position(compressed.position() + written as u64);
+            Ok(())
+        };
+        let mut small = Vec::new();
+        for piece in pieces {
+            let is_large = piece.len() >= LARGE_SIZE;
+            if !is_large {
+                small.extend_from_slice(piece);
+            }
+            if small.len() >= if is_large { 1 } else { LARGE_SIZE } {
+                push_frame(&small)?;
+                small.clear();
+            }
+            if is_large {
+                push_frame(piece)?;
+            }
+        }
+        if !small.is_empty() {
+            push_frame(&small)?;
+        }
+        Ok(compressed.into_inner())
     }
 }

@@ -5,6 +5,7 @@
 
 mod differences;
 mod direct;
+mod pages;
 mod reader;
 mod writer;
 

@@ -33,7 +33,7 @@ pub struct BinaryString<'a> {
     pub size: u64,
     /// How it is encoded.
     pub encoding: StringEncoding,
-    /// The characters.
+    /// The characters as UTF-8.
     pub text: &'a str,
 }
 
@@ -72,6 +72,6 @@ pub struct FileExtent<'a> {
     pub section_index: Option<u32>,
     /// Position of the member that it belongs to, among those that are lowered by themselves; null where it belongs to none.
     pub member_index: Option<u32>,
-    /// The bytes; null where the content of a section or the file extents of a member have them.
+    /// The bytes themselves; null where the content of a section or the file extents of a member have them.
     pub content: Option<&'a [u8]>,
 }

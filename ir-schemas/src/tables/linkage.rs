@@ -186,7 +186,7 @@ pub struct BinaryNote<'a> {
     pub owner: &'a str,
     /// The owner's name of its type, such as `NT_GNU_BUILD_ID`, or its number in hexadecimal.
     pub note_type: &'a str,
-    /// What it says.
+    /// What it says, as stored.
     pub content: &'a [u8],
     /// What it says in words, such as `x86 feature: IBT, SHSTK`; null for types that binframe does not know.
     pub text: Option<&'a str>,
@@ -210,7 +210,7 @@ pub struct BinaryResource<'a> {
     /// Where it stands in the file; null where it stands in no section.
     #[column(unit = "file offset")]
     pub file_offset: Option<u64>,
-    /// Its size.
+    /// Its size in memory and in the file.
     #[column(unit = "bytes")]
     pub size: u64,
 }

@@ -11,9 +11,8 @@ use binframe_ir::{Enumeration, Rows};
 use object::elf;
 use object::read::elf::ProgramHeader;
 
-/// What the compiler's stack protector calls: glibc and musl, its hidden form in libraries, and a failure of the guard page.
-const STACK_PROTECTOR_SYMBOLS: [&str; 3] =
-    ["__stack_chk_fail", "__stack_chk_fail_local", "__stack_chk_guard"];
+/// What symbols of the compiler's stack protector begin with: what it calls, in libraries by a hidden name, and its guard.
+const STACK_PROTECTOR: &str = "__stack_chk_";
 
 pub(super) fn table<H: Header>(
     elf: &Elf<'_, H>,
@@ -37,7 +36,7 @@ pub(super) fn table<H: Header>(
     let is_run = matches!(kind, BinaryKind::Executable | BinaryKind::Dynamic);
     let symbols = symbols.columns();
     let names_stack_protector =
-        || (0..symbols.len()).any(|row| STACK_PROTECTOR_SYMBOLS.contains(&symbols.symbol_name.value(row)));
+        || (0..symbols.len()).any(|row| symbols.symbol_name.value(row).starts_with(STACK_PROTECTOR));
     let loaded = elf.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
     let mut rows = BinaryHeaderBuilder::default();
     rows.push(BinaryHeader {

@@ -4,8 +4,8 @@ use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
 use crate::names::{NameBudget, demangle};
 use binframe_ir::tables::{
-    BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode, Severity,
-    SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+    BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
+    Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::SymbolIndex;
@@ -23,7 +23,7 @@ pub(super) fn table<H: Header>(
     let headers = elf.section_table();
     let mut writer = Writer {
         elf,
-        sections,
+        sections: sections.columns(),
         rows: BinarySymbolBuilder::default(),
         diagnostics,
         names: NameBudget::of_file(file),
@@ -46,7 +46,7 @@ pub(super) fn table<H: Header>(
 
 struct Writer<'a, H: Header> {
     elf: &'a Elf<'a, H>,
-    sections: &'a Rows<BinarySections>,
+    sections: BinarySectionColumns<'a>,
     rows: BinarySymbolBuilder,
     diagnostics: &'a mut Collector,
     names: NameBudget,
@@ -116,10 +116,10 @@ impl<H: Header> Writer<'_, H> {
             section if section.is_special() => None,
             section => Some(u32::from(section.0)),
         };
-        let columns = self.sections.columns();
-        let section_index = section.filter(|section| (*section as usize) < columns.len());
+        let section_index = section.filter(|section| (*section as usize) < self.sections.len());
         if let (Some(section), None) = (section, section_index) {
-            let message = format!("symbol {index} lies in section {section}, of {} sections", columns.len());
+            let message =
+                format!("symbol {index} lies in section {section}, of {} sections", self.sections.len());
             let place = Place::Address(symbol.st_value(endian).into());
             self.diagnostics.report(Severity::Warning, DiagnosticCode::SymbolWithoutSection, place, &message);
         }
@@ -135,7 +135,7 @@ impl<H: Header> Writer<'_, H> {
             symbol_type: symbol_type(symbol.st_type()).name(),
             symbol_address: symbol.st_value(endian).into(),
             symbol_size: symbol.st_size(endian).into(),
-            section_name: section_index.map(|section| columns.section_name.value(section as usize)),
+            section_name: section_index.map(|section| self.sections.section_name.value(section as usize)),
             demangled_name,
             binding: match symbol.st_bind() {
                 elf::STB_LOCAL => SymbolBinding::Local,
