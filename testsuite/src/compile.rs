@@ -52,6 +52,15 @@ pub(crate) enum Target {
 
 /// The backend for baseline x86-64 Linux, independent of the machine that runs the test.
 pub(crate) fn backend(opt_level: OptLevel) -> OwnedTargetIsa {
+    backend_for("x86_64-unknown-linux-gnu", opt_level, false)
+}
+
+/// The backend for the baseline of a target, independent of the machine that runs the test.
+pub(crate) fn backend_for(
+    target: &str,
+    opt_level: OptLevel,
+    is_position_independent: bool,
+) -> OwnedTargetIsa {
     let mut flags = settings::builder();
     let opt_level = match opt_level {
         OptLevel::None => "none",
@@ -61,14 +70,14 @@ pub(crate) fn backend(opt_level: OptLevel) -> OwnedTargetIsa {
     for (name, value) in [
         ("opt_level", opt_level),
         ("machine_code_cfg_info", "true"),
-        ("is_pic", "false"),
+        ("is_pic", if is_position_independent { "true" } else { "false" }),
         ("unwind_info", "true"),
         ("enable_verifier", "true"),
     ] {
         flags.set(name, value).expect("the setting exists");
     }
-    isa::lookup_by_name("x86_64-unknown-linux-gnu")
-        .expect("cranelift is built with its x86 backend")
+    isa::lookup_by_name(target)
+        .expect("cranelift is built with the backend")
         .finish(settings::Flags::new(flags))
         .expect("the flags suit the backend")
 }

@@ -1,19 +1,24 @@
 //! Executables with a known answer, for the tests of the whole pipeline.
 //!
-//! Three sources, from the most controlled to the most real:
+//! Four sources, from the most controlled to the most real:
 //!
 //! - [`fixtures`]: small commented programs in CLIF, cranelift's text form. [`executable`] compiles and links them into ELF files that really run, with the
 //!   same bytes on every machine, and keeps what the compiler knew: functions, blocks, edges, calls ([`FunctionTruth`](executable::FunctionTruth)).
 //! - [`random`]: CLIF modules drawn from a seed, for property tests over hundreds of shapes.
+//! - [`objects`]: relocatable objects of every format, and containers of them.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose.
+//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
+//! [`promises`] says what tables of any file keep, broken or not.
 
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;
+pub mod mutation;
+pub mod objects;
 pub mod patch;
 pub mod programs;
+pub mod promises;
 pub mod random;
 
 mod compile;

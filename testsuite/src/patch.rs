@@ -21,6 +21,8 @@ pub mod header {
 pub mod section {
     /// Offset of the name.
     pub const NAME: (usize, usize) = (0, 4);
+    /// Type.
+    pub const TYPE: (usize, usize) = (4, 4);
     /// Flags.
     pub const FLAGS: (usize, usize) = (8, 8);
     /// Address.
@@ -31,6 +33,8 @@ pub mod section {
     pub const SIZE: (usize, usize) = (32, 8);
     /// Another section that this one needs.
     pub const LINK: (usize, usize) = (40, 4);
+    /// Size of an entry.
+    pub const ENTRY_SIZE: (usize, usize) = (56, 8);
 }
 
 /// Fields of a program header: offset, size in bytes.
@@ -39,8 +43,12 @@ pub mod segment {
     pub const TYPE: (usize, usize) = (0, 4);
     /// Offset in the file.
     pub const OFFSET: (usize, usize) = (8, 8);
+    /// Address.
+    pub const ADDRESS: (usize, usize) = (16, 8);
     /// Size in the file.
     pub const FILE_SIZE: (usize, usize) = (32, 8);
+    /// Size in memory.
+    pub const SIZE: (usize, usize) = (40, 8);
     /// Alignment.
     pub const ALIGNMENT: (usize, usize) = (48, 8);
 }

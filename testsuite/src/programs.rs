@@ -16,6 +16,9 @@ pub const SWITCH_C: &str = include_str!("../programs/switch.c");
 /// C: `qsort` with callbacks, globals, statics, string operations.
 pub const SORT_C: &str = include_str!("../programs/sort.c");
 
+/// C: a library without dependencies: addresses in data, constructors, thread-local, weak and undefined names.
+pub const LIBRARY_C: &str = include_str!("../programs/library.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 

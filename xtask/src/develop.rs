@@ -1,4 +1,4 @@
-//! The short tasks of everyday work: `test`, `dump`, `diff`, `schemas`, `bench`.
+//! The short tasks of everyday work: `test`, `mutate`, `compare`, `dump`, `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -23,6 +23,43 @@ fn names_package(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--");
     own.filter_map(|argument| argument.to_str())
         .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+/// Breaks files at random and lowers them, more of them than the tests do.
+pub(crate) fn mutate(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    const COUNT: &str = "1000000";
+    let mut cargo = release_test(workspace, "mutants");
+    cargo.env("BINFRAME_MUTANTS", COUNT);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let variable = match argument.to_str() {
+            Some("--seed") => "BINFRAME_MUTANTS_SEED",
+            Some("--count") => "BINFRAME_MUTANTS",
+            _ => return Err(Failure::Usage(format!("mutate has no argument `{}`", argument.display()))),
+        };
+        let value =
+            arguments.next().filter(|value| value.to_str().is_some_and(|text| text.parse::<u64>().is_ok()));
+        let value = value.ok_or_else(|| Failure::Usage(format!("{} needs a number", argument.display())))?;
+        cargo.env(variable, value);
+    }
+    command::run(&mut cargo).map(drop)
+}
+
+/// Compares the tables of every file of the system with what others read from it.
+pub(crate) fn compare(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    if !arguments.is_empty() {
+        return Err(Failure::Usage("compare takes no argument".to_owned()));
+    }
+    tools::require("readelf", "compare the tables with what it reads")?;
+    let mut cargo = release_test(workspace, "readelf");
+    command::run(cargo.env("BINFRAME_COMPARE", "all")).map(drop)
+}
+
+/// The command that runs one file of tests, built to be fast.
+fn release_test(workspace: &Workspace, name: &str) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--release", "-p", "binframe-testsuite", "--test", name]);
+    cargo
 }
 
 /// `binframe dump …`, freshly built.

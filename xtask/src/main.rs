@@ -54,6 +54,23 @@ const TASKS: &[Task] = &[
         run: develop::test,
     },
     Task {
+        name: "mutate",
+        arguments: "[--seed NUMBER] [--count NUMBER]",
+        summary: "break files at random and check that each is refused or lowered as promised",
+        details: "Runs the test `mutants` in a release build, with a million broken files if --count says nothing else.\n\
+                  A failure prints the seed of its file, which makes that file alone again with --count 1, and where the\n\
+                  file was left to be looked at.",
+        run: develop::mutate,
+    },
+    Task {
+        name: "compare",
+        arguments: "",
+        summary: "compare the tables of every ELF file of this machine with what readelf prints",
+        details: "Runs the test `readelf` in a release build on every ELF file of the system and of the Rust toolchain,\n\
+                  where `cargo xtask test` takes a sample of them. It takes an hour of one core.",
+        run: develop::compare,
+    },
+    Task {
         name: "dump",
         arguments: "TABLE FILE [ARGS...]",
         summary: "build the release command and run `binframe dump`",

@@ -161,23 +161,34 @@ impl<'a, H: Header> Elf<'a, H> {
     /// Every run of notes: the section that it stands in, if there are sections, its place in the file, and the notes.
     pub(crate) fn notes(&self) -> Vec<NoteRun<'a, H>> {
         let (endian, file) = (self.endian, self.file.as_ref());
-        let of_section = |(section_index, header): (u32, &H::SectionHeader)| NoteRun {
-            section_index: Some(section_index),
-            file_offset: header.sh_offset(endian).into(),
-            notes: header.notes(endian, file),
+        // Runs of an honest file share no bytes: together they are not larger than it.
+        let mut left = file.len() as u64;
+        let mut run = |section_index, file_offset: u64, size: u64, notes: object::Result<_>| {
+            let notes = match notes {
+                Ok(None) => return None,
+                Ok(Some(notes)) => match left.checked_sub(size) {
+                    Some(rest) => {
+                        left = rest;
+                        Ok(notes)
+                    }
+                    None => Err("it shares bytes with others".to_owned()),
+                },
+                Err(error) => Err(error.to_string()),
+            };
+            Some(NoteRun { section_index, file_offset, notes })
         };
-        let of_segment = |header: &H::ProgramHeader| NoteRun {
-            section_index: None,
-            file_offset: header.p_offset(endian).into(),
-            notes: header.notes(endian, file),
+        if self.section_headers.is_empty() {
+            let of_segment = |header: &H::ProgramHeader| {
+                let (offset, size) = header.file_range(endian);
+                run(None, offset, size, header.notes(endian, file))
+            };
+            return self.program_headers.iter().filter_map(of_segment).collect();
+        }
+        let of_section = |(section_index, header): (u32, &H::SectionHeader)| {
+            let (offset, size) = (header.sh_offset(endian).into(), header.sh_size(endian).into());
+            run(Some(section_index), offset, size, header.notes(endian, file))
         };
-        let in_sections = (0..).zip(self.section_headers).map(of_section);
-        let in_segments = self.program_headers.iter().map(of_segment);
-        let runs: Vec<_> = match self.section_headers.is_empty() {
-            true => in_segments.collect(),
-            false => in_sections.collect(),
-        };
-        runs.into_iter().filter(|run| !matches!(run.notes, Ok(None))).collect()
+        (0..).zip(self.section_headers).filter_map(of_section).collect()
     }
 }
 
@@ -197,6 +208,6 @@ pub(crate) struct NoteRun<'a, H: Header> {
     pub(crate) section_index: Option<u32>,
     /// Where the first note stands in the file.
     pub(crate) file_offset: u64,
-    /// The notes; none where there are none.
-    pub(crate) notes: object::Result<Option<NoteIterator<'a, H>>>,
+    /// The notes, or why they cannot be read.
+    pub(crate) notes: Result<NoteIterator<'a, H>, String>,
 }

@@ -1,10 +1,11 @@
 //! `binary_initializers`, from the dynamic section and the arrays of functions.
 
 use super::Linkage;
-use super::relocations::Relocated;
+use super::relocations::{Relocated, SymbolRows};
+use crate::diagnostics::Place;
 use crate::formats::elf::{Elf, Header};
 use crate::sections::SectionsIr;
-use binframe_ir::tables::{BinaryInitializer, InitializerKind, SymbolDefinition};
+use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind, SymbolDefinition};
 use object::elf;
 use object::endian::Endian;
 use object::read::elf::{Dyn, SectionHeader};
@@ -68,9 +69,18 @@ pub(super) fn push<H: Header>(
         }
     }
     let pointer_size = if elf.header.is_type_64() { 8 } else { 4 };
+    let symbols = SymbolRows::new(sections);
+    // Arrays of an honest file share no bytes.
+    let mut left = elf.file.len();
     for array in arrays {
         let size = array.addresses.end - array.addresses.start;
         let Some((bytes, _)) = elf.loaded(array.addresses.start, size) else { continue };
+        let Some(rest) = left.checked_sub(bytes.len()) else {
+            let message = "arrays of functions share bytes: the rest of them was left out";
+            linkage.report(DiagnosticCode::BrokenLinkage, Place::Address(array.addresses.start), message);
+            break;
+        };
+        left = rest;
         let pointers = bytes.chunks_exact(pointer_size);
         for (slot, pointer) in array.addresses.clone().step_by(pointer_size).zip(pointers) {
             let stored = match *pointer {
@@ -80,7 +90,7 @@ pub(super) fn push<H: Header>(
             };
             let function = match relocated.pointers.get(&slot) {
                 Some((addend, Some(symbol))) => {
-                    symbol_address(sections, *symbol).map(|address| address.wrapping_add_signed(*addend))
+                    symbol_address(&symbols, *symbol).map(|address| address.wrapping_add_signed(*addend))
                 }
                 Some((0, None)) | None => Some(stored),
                 Some((addend, None)) => Some(*addend as u64),
@@ -101,9 +111,8 @@ pub(super) fn push<H: Header>(
 }
 
 /// The address of a symbol of the dynamic table, if this file has it.
-fn symbol_address(sections: &SectionsIr, symbol_index: u32) -> Option<u64> {
-    let symbols = sections.symbols.columns();
-    let mut dynamic = symbols.iter().filter(|symbol| symbol.is_dynamic);
-    let symbol = dynamic.find(|symbol| symbol.symbol_index == symbol_index)?;
-    (symbol.definition != SymbolDefinition::Undefined).then_some(symbol.symbol_address)
+fn symbol_address(symbols: &SymbolRows<'_>, symbol_index: u32) -> Option<u64> {
+    let row = symbols.find(true, symbol_index)?;
+    let is_here = symbols.columns.definition.get(row) != SymbolDefinition::Undefined;
+    is_here.then(|| symbols.columns.symbol_address[row])
 }

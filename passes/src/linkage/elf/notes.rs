@@ -13,16 +13,11 @@ const TEXT_SIZE_MAX: usize = 4096;
 
 pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
     let mut note_index = 0;
-    // Segments may share bytes: notes of an honest file are not more than fit in it.
-    let mut left = elf.file.len();
     for run in elf.notes() {
         let mut file_offset = run.file_offset;
-        let read = run.notes.and_then(|notes| {
-            let Some(mut notes) = notes else { return Ok(()) };
-            while let Some(note) = notes.next()? {
+        let read = run.notes.and_then(|mut notes| {
+            while let Some(note) = notes.next().map_err(|error| error.to_string())? {
                 let size = note_size(elf, &note, file_offset);
-                let Some(rest) = left.checked_sub(size as usize) else { return Ok(()) };
-                left = rest;
                 push_note(elf, &note, note_index, run.section_index, file_offset, size, linkage);
                 file_offset = file_offset.saturating_add(size);
                 note_index += 1;

@@ -11,6 +11,7 @@ use object::elf::{self, RelocationType, machine_names};
 use object::pod;
 use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// What the loader writes that other tables tell of.
 #[derive(Default)]
@@ -45,13 +46,11 @@ pub(super) fn push<H: Header>(
         false => tables_of_sections(elf, linkage),
         true => tables_of_segments(elf, linkage),
     };
-    let symbols = sections.symbols.columns();
     let mut writer = Writer {
         machine: elf.machine,
         sections_count: elf.section_headers.len() as u32,
-        arrays,
-        static_symbols: symbols.is_dynamic.iter().filter(|is_dynamic| *is_dynamic == Some(false)).count(),
-        symbols,
+        arrays: united(arrays),
+        symbols: SymbolRows::new(sections),
         linkage,
         relocated: Relocated::default(),
         next: 0,
@@ -139,10 +138,9 @@ fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
 struct Writer<'a> {
     machine: elf::Machine,
     sections_count: u32,
-    arrays: &'a [Array],
-    symbols: BinarySymbolColumns<'a>,
-    /// Rows of the static symbol table, which come first.
-    static_symbols: usize,
+    /// Where arrays of functions are loaded, in order and apart from each other.
+    arrays: Vec<Range<u64>>,
+    symbols: SymbolRows<'a>,
     linkage: &'a mut Linkage,
     relocated: Relocated,
     next: u32,
@@ -197,7 +195,8 @@ impl Writer<'_> {
     }
 
     fn remember(&mut self, address: u64, r_type: RelocationType, symbol: Option<u32>, addend: Option<i64>) {
-        if self.arrays.iter().any(|array| array.addresses.contains(&address)) {
+        let array = self.arrays.partition_point(|array| array.end <= address);
+        if self.arrays.get(array).is_some_and(|array| array.contains(&address)) {
             self.relocated.pointers.insert(address, (addend.unwrap_or_default(), symbol));
         }
         if let (Some(is_for_calls), Some(symbol)) = (is_slot(self.machine, r_type), symbol) {
@@ -214,12 +213,8 @@ impl Writer<'_> {
         addend: Option<i64>,
     ) -> Result<(), String> {
         self.left = self.left.checked_sub(1).ok_or("there are more than places in the file")?;
-        let first = if table.has_dynamic_symbols { self.static_symbols } else { 0 };
-        let row = symbol_index.map(|index| first + (index as usize).wrapping_sub(1));
-        let row = row.filter(|row| {
-            *row < self.symbols.len() && self.symbols.is_dynamic.value(*row) == table.has_dynamic_symbols
-        });
-        let name = row.map(|row| self.symbols.symbol_name.value(row));
+        let row = symbol_index.and_then(|index| self.symbols.find(table.has_dynamic_symbols, index));
+        let name = row.map(|row| self.symbols.columns.symbol_name.value(row));
         let exists = |index: &u32| *index < self.sections_count;
         self.linkage.relocations.push(BinaryRelocation {
             relocation_index: self.next,
@@ -234,6 +229,41 @@ impl Writer<'_> {
         });
         self.next += 1;
         Ok(())
+    }
+}
+
+/// Where arrays of functions are loaded, in order and apart from each other.
+fn united(arrays: &[Array]) -> Vec<Range<u64>> {
+    let mut ranges: Vec<_> = arrays.iter().map(|array| array.addresses.clone()).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, range| {
+        let is_apart = next.start > range.end;
+        range.end = if is_apart { range.end } else { range.end.max(next.end) };
+        !is_apart
+    });
+    ranges
+}
+
+/// The rows of both symbol tables, by what tables of relocations call them.
+pub(super) struct SymbolRows<'a> {
+    pub(super) columns: BinarySymbolColumns<'a>,
+    /// Rows of the static table, which come first.
+    static_symbols: usize,
+}
+
+impl<'a> SymbolRows<'a> {
+    pub(super) fn new(sections: &'a SectionsIr) -> Self {
+        let columns = sections.symbols.columns();
+        let static_symbols =
+            columns.is_dynamic.iter().filter(|is_dynamic| *is_dynamic == Some(false)).count();
+        Self { columns, static_symbols }
+    }
+
+    /// The row of the symbol at an index of one of the tables, whose first symbol, which is none, has no row.
+    pub(super) fn find(&self, is_dynamic: bool, symbol_index: u32) -> Option<usize> {
+        let first = if is_dynamic { self.static_symbols } else { 0 };
+        let row = first.checked_add((symbol_index as usize).checked_sub(1)?)?;
+        (row < self.columns.len() && self.columns.is_dynamic.value(row) == is_dynamic).then_some(row)
     }
 }
 

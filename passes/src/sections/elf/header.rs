@@ -115,9 +115,8 @@ impl<'a> Notes<'a> {
     fn read<H: Header>(elf: &Elf<'a, H>, diagnostics: &mut Collector) -> Self {
         let mut found = Self::default();
         for run in elf.notes() {
-            let read = run.notes.and_then(|notes| {
-                let Some(mut notes) = notes else { return Ok(()) };
-                while let Some(note) = notes.next()? {
+            let read = run.notes.and_then(|mut notes| {
+                while let Some(note) = notes.next().map_err(|error| error.to_string())? {
                     if note.name() == elf::ELF_NOTE_GNU {
                         found.take(elf, &note);
                     }

@@ -1,0 +1,274 @@
+//! `(file, seed) -> broken file`: what no compiler writes, and the same from the same seed.
+//!
+//! Headers and tables are where a break does most. They are found by what `file_extents` and `binary_sections` say of the file
+//! before it is broken, and each is struck as often as any other, however small it is.
+
+use crate::objects::{self, Architecture, Format};
+use crate::random::Random;
+use crate::{fixtures, programs};
+use binframe::ir::Enumeration;
+use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
+use binframe::passes::{extents, sections};
+use bytes::Bytes;
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Ways to break a file that are taken together at most.
+const STEPS_MAX: usize = 4;
+
+/// A file that is broken.
+pub struct Original {
+    /// What it is.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its headers and tables.
+    structures: Vec<Range<usize>>,
+    is_big_endian: bool,
+}
+
+/// A broken file.
+pub struct Mutant {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What it was made of, and how.
+    pub recipe: String,
+}
+
+/// The mutant of a seed: one of the originals, broken.
+pub fn mutant(originals: &[Original], seed: u64) -> Mutant {
+    let mut random = Random(seed);
+    let original = random.pick(originals);
+    let mut breaker = Breaker { original, bytes: original.bytes.clone(), random, recipe: String::new() };
+    for _ in 0..=breaker.random.below(STEPS_MAX) {
+        let (name, step) = *breaker.random.pick(STEPS);
+        breaker.recipe += &format!("; {name} ");
+        step(&mut breaker);
+    }
+    Mutant { recipe: format!("{}{}", original.name, breaker.recipe), bytes: breaker.bytes }
+}
+
+/// Small files of every format; those that need a compiler which the machine does not have are missing.
+pub fn originals() -> Vec<Original> {
+    let mut originals = vec![
+        Original::new("loops_and_calls", fixtures::loops_and_calls().bytes),
+        Original::new("stack_and_globals", fixtures::stack_and_globals().bytes),
+    ];
+    for (format, architecture) in objects::ALL {
+        let bytes = objects::object(format, architecture);
+        originals.push(Original::new(&format!("{format:?} object of {architecture:?}"), bytes));
+    }
+    let [elf, coff] = [Format::Elf, Format::Coff].map(|format| objects::object(format, Architecture::X86_64));
+    let members = [("elf.o", elf.as_slice()), ("an_object_of_windows.obj", &coff), ("text", b"no object")];
+    originals.push(Original::new("archive", objects::archive(&members)));
+    let members = [Architecture::X86_64, Architecture::Aarch64]
+        .map(|architecture| objects::object(Format::MachO, architecture));
+    originals
+        .push(Original::new("universal file", objects::universal(&members.each_ref().map(Vec::as_slice))));
+    originals.extend(
+        linked()
+            .into_iter()
+            .flatten()
+            .map(|(name, path)| Original::new(name, fs::read(path).expect("a compiled program can be read"))),
+    );
+    originals
+}
+
+/// Programs and libraries of the machine's linkers, as small as they get.
+fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
+    const LIBRARY: &[&str] =
+        &["-shared", "-nostdlib", "-fPIC", "-O1", "-Wl,-z,noseparate-code", "-Wl,--hash-style=both"];
+    let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
+    vec![library.map(|path| ("ELF library", path))]
+}
+
+impl Original {
+    /// Finds what there is to break in a file.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Self {
+        let file = Bytes::from(bytes.clone());
+        let mut structures = structures(&file, 0);
+        for member in sections::members(&file) {
+            structures.extend(self::structures(&member.bytes, member.range.start as usize));
+        }
+        structures.retain(|range| !range.is_empty());
+        let big = Some(Endianness::Big.name());
+        let is_big_endian = sections::run(&file, 0)
+            .is_ok_and(|sections| sections.headers.columns().iter().any(|header| header.endianness == big));
+        Self { name: name.to_owned(), bytes, structures, is_big_endian }
+    }
+}
+
+/// The ranges of headers, and of sections that are more than code and data; `base` is where the file begins.
+fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
+    let Ok(sections) = sections::run(file, 0) else { return vec![base..base + file.len()] };
+    let is_plain = |index: u32| {
+        let mut columns = sections.sections.columns().iter();
+        let kind = columns.find(|section| section.section_index == index).map(|section| section.kind);
+        matches!(kind, None | Some(SectionKind::Code | SectionKind::Plt | SectionKind::Data))
+    };
+    let extents = extents::run(file, &sections);
+    let extents = extents.columns().iter();
+    extents
+        .filter(|extent| match extent.owner {
+            ExtentOwner::Header | ExtentOwner::Table => true,
+            ExtentOwner::Section => !extent.section_index.is_none_or(is_plain),
+            ExtentOwner::Member | ExtentOwner::Padding | ExtentOwner::Overlay => false,
+        })
+        .map(|extent| base + extent.file_offset as usize..base + (extent.file_offset + extent.size) as usize)
+        .collect()
+}
+
+struct Breaker<'a> {
+    original: &'a Original,
+    bytes: Vec<u8>,
+    random: Random,
+    recipe: String,
+}
+
+type Step = fn(&mut Breaker<'_>);
+
+/// Most of what goes wrong in real files and in attacks is a number: it comes up more often.
+const STEPS: &[(&str, Step)] = &[
+    ("number", |breaker| breaker.number()),
+    ("number", |breaker| breaker.number()),
+    ("number", |breaker| breaker.number()),
+    ("copy", |breaker| breaker.copy()),
+    ("copy", |breaker| breaker.copy()),
+    ("replace", |breaker| breaker.replace()),
+    ("zero", |breaker| breaker.zero()),
+    ("join texts", |breaker| breaker.join_texts()),
+    ("remove", |breaker| breaker.remove()),
+    ("insert", |breaker| breaker.insert()),
+    ("cut", |breaker| breaker.cut()),
+];
+
+impl Breaker<'_> {
+    /// A range that may be struck: a header or a table, and now and then anything.
+    fn target(&mut self) -> Range<usize> {
+        let whole = 0..self.bytes.len();
+        let target = match self.random.chance(95) && !self.original.structures.is_empty() {
+            true => self.random.pick(&self.original.structures).clone(),
+            false => whole.clone(),
+        };
+        target.start.min(whole.end)..target.end.min(whole.end)
+    }
+
+    /// A place in a target, at a multiple of `alignment` from its start.
+    fn place(&mut self, alignment: usize) -> usize {
+        let target = self.target();
+        let steps = target.len() / alignment;
+        target.start + alignment * self.random.below(steps.max(1))
+    }
+
+    /// Writes as much as fits.
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.recipe += &format!("{bytes:02x?} at {at:#x}");
+        for (to, from) in self.bytes.iter_mut().skip(at).zip(bytes) {
+            *to = *from;
+        }
+    }
+
+    /// Counts, sizes and offsets that are too large, just too large, or lead back into the headers.
+    fn number(&mut self) {
+        const EDGES: [u64; 16] = [
+            0,
+            1,
+            2,
+            0x7f,
+            0xff,
+            0x7fff,
+            0xffff,
+            0x1_0000,
+            0x0100_0000,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_ffff,
+            1 << 32,
+            1 << 40,
+            1 << 63,
+            u64::MAX,
+        ];
+        let size = *self.random.pick(&[1, 2, 4, 4, 8, 8]);
+        let at = self.place(size);
+        let near = match self.random.below(4) {
+            0 => self.bytes.len() as u64,
+            1 => self.target().start as u64,
+            2 => u64::from(self.bytes.get(at).copied().unwrap_or_default()),
+            _ => *self.random.pick(&EDGES),
+        };
+        let distance = *self.random.pick(&[0, 0, 0, 1, u64::MAX, 8, 8_u64.wrapping_neg(), 24]);
+        let value = near.wrapping_add(distance);
+        match self.original.is_big_endian ^ self.random.chance(5) {
+            true => self.write(at, &value.to_be_bytes()[8 - size..]),
+            false => self.write(at, &value.to_le_bytes()[..size]),
+        }
+    }
+
+    /// One header or entry over another, so that tables overlap or lead to themselves.
+    fn copy(&mut self) {
+        let size = *self.random.pick(&[4, 8, 12, 16, 24, 28, 40, 56, 64, 128]);
+        let alignment = *self.random.pick(&[4, 8, size]);
+        let (from, to) = (self.place(alignment), self.place(alignment));
+        let entry: Vec<u8> = self.bytes.iter().skip(from).take(size).copied().collect();
+        self.write(to, &entry);
+    }
+
+    /// Single bytes.
+    fn replace(&mut self) {
+        for _ in 0..=self.random.below(8) {
+            let at = self.place(1);
+            let any = self.random.next() as u8;
+            let byte = *self.random.pick(&[0, 0xff, 0x80, b'9', b' ', any, any]);
+            self.write(at, &[byte]);
+        }
+    }
+
+    fn zero(&mut self) {
+        let size = *self.random.pick(&[1, 2, 4, 8, 16, 64]);
+        let at = self.place(size.min(8));
+        self.write(at, &vec![0; size]);
+    }
+
+    /// A target without zeros: texts in it do not end.
+    fn join_texts(&mut self) {
+        let target = self.target();
+        self.recipe += &format!("{target:x?}");
+        let filler = *self.random.pick(b"A_\xff");
+        for byte in self.bytes[target].iter_mut().filter(|byte| **byte == 0) {
+            *byte = filler;
+        }
+    }
+
+    /// A few bytes less: what stands behind them is not where offsets say.
+    fn remove(&mut self) {
+        let at = self.place(1);
+        let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
+        self.recipe += &format!("{at:#x}..{end:#x}");
+        self.bytes.drain(at..end);
+    }
+
+    /// A few bytes more, which stood there already.
+    fn insert(&mut self) {
+        let at = self.place(1);
+        let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
+        self.recipe += &format!("{at:#x}..{end:#x}");
+        let more = self.bytes[at..end].to_vec();
+        self.bytes.splice(at..at, more);
+    }
+
+    /// The file ends at the edge of a header or table, beside it, or inside.
+    fn cut(&mut self) {
+        let target = self.target();
+        let inside = target.start + self.random.below(target.len().max(1));
+        let size = *self.random.pick(&[
+            target.start,
+            target.start + 1,
+            inside,
+            target.end.saturating_sub(1),
+            target.end,
+        ]);
+        self.recipe += &format!("at {size:#x}");
+        self.bytes.truncate(size);
+    }
+}

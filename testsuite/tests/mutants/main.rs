@@ -1,0 +1,155 @@
+//! Thousands of broken files, each of which is refused or lowered to tables that keep what they promise, in bounded time and
+//! memory.
+//!
+//! `BINFRAME_MUTANTS` says how many, `BINFRAME_MUTANTS_SEED` with which seed they begin: a seed that is printed makes its
+//! mutant again, alone.
+
+mod memory;
+mod multiplied;
+
+use binframe_testsuite::mutation::{Original, mutant, originals};
+use binframe_testsuite::promises;
+use bytes::Bytes;
+use std::io::Write;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+/// Mutants of a run that says nothing else.
+const MUTANTS: u64 = 10_000;
+
+/// Mutants of one thread, which is named after them: what the system says when a stack overflows.
+const MUTANTS_PER_THREAD: u64 = 100;
+
+/// Time after which a file of a few hundred kilobytes counts as hanging.
+const HANG: Duration = Duration::from_secs(5);
+
+/// Failures after which the run ends.
+const FAILURES_MAX: usize = 10;
+
+#[test]
+fn mutants_are_lowered_or_refused() {
+    let first = variable("BINFRAME_MUTANTS_SEED").unwrap_or(0);
+    let seeds = first..first.saturating_add(variable("BINFRAME_MUTANTS").unwrap_or(MUTANTS));
+    let originals = originals();
+    let run = Run { originals: &originals, failures: Mutex::default(), lowered: AtomicU64::new(0) };
+    let next = AtomicU64::new(seeds.start);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while !run.is_over() {
+                    let start = next.fetch_add(MUTANTS_PER_THREAD, Ordering::Relaxed);
+                    if start >= seeds.end {
+                        break;
+                    }
+                    run.check_all(start..seeds.end.min(start + MUTANTS_PER_THREAD));
+                }
+            });
+        }
+    });
+    let failures = run.failures.into_inner().expect("no thread panicked");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let (lowered, all) = (run.lowered.into_inner(), seeds.end - seeds.start);
+    assert!(all < 1000 || (all / 5..all - all / 20).contains(&lowered), "{lowered} of {all} were lowered");
+}
+
+fn variable(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+struct Run<'a> {
+    originals: &'a [Original],
+    failures: Mutex<Vec<String>>,
+    lowered: AtomicU64,
+}
+
+impl Run<'_> {
+    fn is_over(&self) -> bool {
+        self.failures.lock().expect("no thread panicked").len() >= FAILURES_MAX
+    }
+
+    fn fail(&self, seed: u64, reason: &str) {
+        let mutant = mutant(self.originals, seed);
+        let path = save(seed, &mutant.bytes);
+        let failure = format!(
+            "BINFRAME_MUTANTS_SEED={seed} BINFRAME_MUTANTS=1: {reason}\n  {}\n  {}",
+            mutant.recipe,
+            path.display()
+        );
+        self.failures.lock().expect("no thread panicked").push(failure);
+    }
+
+    /// Checks mutants in a thread of their own, in which rayon runs everything, while this one looks at the clock.
+    fn check_all(&self, seeds: Range<u64>) {
+        let running = Mutex::new((seeds.start, Instant::now()));
+        thread::scope(|scope| {
+            let name = format!("mutants {}..{}", seeds.start, seeds.end);
+            let work = || {
+                alone(|| {
+                    for seed in seeds.clone() {
+                        *running.lock().expect("no thread panicked") = (seed, Instant::now());
+                        self.check(seed);
+                    }
+                });
+            };
+            let worker =
+                thread::Builder::new().name(name).spawn_scoped(scope, work).expect("the system has threads");
+            while !worker.is_finished() {
+                thread::sleep(Duration::from_millis(2));
+                let (seed, since) = *running.lock().expect("no thread panicked");
+                if since.elapsed() > HANG {
+                    abort(&format!(
+                        "BINFRAME_MUTANTS_SEED={seed} BINFRAME_MUTANTS=1 hangs: {}",
+                        mutant(self.originals, seed).recipe
+                    ));
+                }
+            }
+        });
+    }
+
+    fn check(&self, seed: u64) {
+        match outcome(&Bytes::from(mutant(self.originals, seed).bytes)) {
+            Ok(is_lowered) => _ = self.lowered.fetch_add(u64::from(is_lowered), Ordering::Relaxed),
+            Err(reason) => self.fail(seed, &reason),
+        }
+    }
+}
+
+/// Whether a file is lowered, or else refused; or what went wrong.
+fn outcome(file: &Bytes) -> Result<bool, String> {
+    let (outcome, memory) = memory::most_held(|| catch_unwind(AssertUnwindSafe(|| promises::broken(file))));
+    let limit = memory::BASE + memory::PER_FILE_SIZE_MAX * file.len();
+    match outcome {
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("a panic: {}", text.unwrap_or("of no text")))
+        }
+        Ok(Ok(broken)) if !broken.is_empty() => Err(broken[..broken.len().min(5)].join("; ")),
+        Ok(_) if memory > limit => Err(format!("{memory} bytes of memory for a file of {}", file.len())),
+        Ok(outcome) => Ok(outcome.is_ok()),
+    }
+}
+
+/// Runs work in this thread, and in it what rayon would give to others.
+fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    pool.expect("a pool of this thread").install(work)
+}
+
+/// Keeps a mutant, so that it can be looked at.
+fn save(seed: u64, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutant-{seed}"));
+    fs::write(&path, bytes).expect("the target directory is writable");
+    path
+}
+
+/// Ends the process, since a thread that hangs cannot be ended alone. What tests print is kept until they end: this is not.
+fn abort(reason: &str) -> ! {
+    _ = writeln!(std::io::stderr(), "{reason}");
+    std::process::abort()
+}
