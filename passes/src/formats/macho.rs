@@ -102,11 +102,6 @@ impl<'a, H: Header> MachO<'a, H> {
         self.header.filetype(self.endian) == macho::MH_OBJECT
     }
 
-    /// Size of a pointer.
-    pub(crate) fn pointer_size(&self) -> u8 {
-        H::pointer_size()
-    }
-
     /// Address that the file was linked for: that of its header; none of an object.
     pub(crate) fn image_address(&self) -> Option<u64> {
         let mut segments = self.segments.iter().filter(|_| !self.is_relocatable());

@@ -10,7 +10,7 @@
 //! What can go wrong: a file of another format, or whose headers cannot be found, is [`Unsupported`]. Anything else that is
 //! broken is a diagnostic: `no_section_table`, `section_out_of_bounds`, `section_too_large`, `segment_out_of_bounds`,
 //! `broken_section_table`, `broken_name`, `broken_symbol_table`, `symbol_without_section`, `broken_note`, `broken_unwind`,
-//! `opaque_member`, `broken_container`.
+//! `broken_loader_command`, `opaque_member`, `broken_container`.
 
 mod container;
 mod contents;

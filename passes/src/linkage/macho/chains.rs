@@ -98,7 +98,7 @@ fn push_segment<H: Header>(
             section_index: None,
             address,
             relocation_type,
-            symbol_index: symbol.and_then(|symbol| symbol.symbol_index),
+            symbol_index: symbol.and_then(|symbol| symbol.index),
             symbol_name: symbol.map(|symbol| symbol.name.as_str()),
             addend: Some(target as i64),
         })?;

@@ -179,3 +179,63 @@ impl Writer<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linkage::LinkageIr;
+    use bytes::Bytes;
+
+    /// Two names that begin alike; the second stands for one of the first library.
+    const TRIE: &[u8] = b"\0\x01_a\0\x06\x02\0\x10\x02b\0\x11cd\0\x15\x02\0\x20\0\x05\x08\x01_z\0\0";
+
+    fn exports(trie: &[u8]) -> (Result<(), String>, LinkageIr) {
+        let file = Bytes::from(vec![0; 100]);
+        let mut linkage = Linkage::new(&file);
+        let libraries = ["libz.dylib".to_owned()];
+        let mut writer = Writer {
+            image_address: 0x1000,
+            symbols: HashMap::new(),
+            libraries: &libraries,
+            linkage: &mut linkage,
+            next: 0,
+        };
+        let pushed = writer.push_trie(trie);
+        (pushed, linkage.finish())
+    }
+
+    #[test]
+    fn a_name_is_what_the_edges_to_its_node_say() {
+        let (pushed, linkage) = exports(TRIE);
+        assert_eq!(pushed, Ok(()));
+        let rows = linkage.exports.columns();
+        let rows: Vec<_> = rows.iter().map(|row| (row.export_name, row.address, row.forwarded_to)).collect();
+        assert_eq!(
+            rows,
+            [
+                (Some("_a"), Some(0x1010), None),
+                (Some("_ab"), Some(0x1020), None),
+                (Some("_acd"), None, Some("libz.dylib._z")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trie_that_goes_in_circles_ends() {
+        let mut trie = TRIE.to_vec();
+        // The edge `b` leads to the root, or where another leads.
+        for target in [0, 6, 0x15] {
+            trie[12] = target;
+            let (pushed, linkage) = exports(&trie);
+            assert!(pushed.is_err());
+            assert!(linkage.exports.columns().len() <= 2);
+        }
+    }
+
+    #[test]
+    fn a_trie_that_is_cut_is_reported() {
+        for size in 1..TRIE.len() {
+            assert!(exports(&TRIE[..size]).0.is_err(), "{size}");
+        }
+    }
+}

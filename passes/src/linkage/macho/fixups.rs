@@ -48,7 +48,7 @@ fn push_info<'a, H: Header>(
     imports: &mut Imports<'a>,
 ) {
     let macho = writer.macho;
-    let (endian, file, size) = (macho.endian, macho.file.as_ref(), macho.pointer_size());
+    let (endian, file, size) = (macho.endian, macho.file.as_ref(), H::pointer_size());
     let rebases = info.rebases(endian, file, size).map_err(|error| error.to_string());
     if let Err(error) = rebases.and_then(|rebases| push_rebases(writer, rebases)) {
         writer.report(Place::FileOffset(info.rebase_off.get(endian).into()), error);
@@ -113,7 +113,7 @@ fn push_binds<'a, H: Header>(
             section_index: None,
             address,
             relocation_type: bind.kind.name().unwrap_or(&unnamed),
-            symbol_index: symbol.symbol_index,
+            symbol_index: symbol.index,
             symbol_name: Some(&symbol.name),
             addend: Some(bind.addend),
         })?;

@@ -29,7 +29,7 @@ impl AddressRanges {
 pub(super) struct Symbol {
     pub(super) name: String,
     /// Its position in the symbol table.
-    pub(super) symbol_index: Option<u32>,
+    pub(super) index: Option<u32>,
     /// Whether this file has it too.
     is_defined: bool,
     /// Its position among the imports, if it is one.
@@ -45,7 +45,7 @@ struct Import {
     /// The pointer, and whether it is bound late.
     slot: Option<(u64, bool)>,
     /// Whether it has to be somewhere else.
-    is_import: bool,
+    is_needed: bool,
 }
 
 pub(super) struct Imports<'a> {
@@ -97,10 +97,10 @@ impl<'a> Imports<'a> {
                 is_weak: true,
                 is_lazy: true,
                 slot: None,
-                is_import: false,
+                is_needed: false,
             });
         }
-        Symbol { name: text, symbol_index, is_defined, number }
+        Symbol { name: text, index: symbol_index, is_defined, number }
     }
 
     /// Says that a symbol comes from a library.
@@ -109,10 +109,10 @@ impl<'a> Imports<'a> {
         let is_own = dylib == macho::BIND_SPECIAL_DYLIB_SELF
             || dylib == macho::BIND_SPECIAL_DYLIB_WEAK_LOOKUP && symbol.is_defined;
         let Some(import) = self.all.get_mut(symbol.number).filter(|_| !is_own) else { return };
-        if !import.is_import || dylib != macho::BIND_SPECIAL_DYLIB_WEAK_LOOKUP {
+        if !import.is_needed || dylib != macho::BIND_SPECIAL_DYLIB_WEAK_LOOKUP {
             import.dylib = dylib;
         }
-        import.is_import = true;
+        import.is_needed = true;
         import.is_weak &= is_weak;
         import.is_lazy &= is_lazy;
     }
@@ -137,7 +137,7 @@ impl<'a> Imports<'a> {
         if !self.are_listed && !macho.is_relocatable() {
             self.all = undefined(macho, sections);
         }
-        let imports = self.all.into_iter().filter(|import| import.is_import);
+        let imports = self.all.into_iter().filter(|import| import.is_needed);
         for (import_index, import) in (0..).zip(imports) {
             let library = import.dylib.index().and_then(|number| library(libraries, number));
             let library_name = library.and_then(|name| linkage.names.take(name));
@@ -188,7 +188,7 @@ fn undefined<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr) -> Vec<Impo
             is_weak: description.contains(macho::N_WEAK_REF),
             is_lazy: slot.is_some_and(|slot| slot.1),
             slot,
-            is_import: true,
+            is_needed: true,
         })
     };
     undefined.filter_map(import).collect()
@@ -218,7 +218,7 @@ fn indirect_slots<H: Header>(macho: &MachO<'_, H>) -> HashMap<u32, (u64, bool)> 
             if let Some(symbol_index) = entry.get(endian).index() {
                 slots.entry(symbol_index).or_insert((address, is_lazy));
             }
-            address = address.wrapping_add(macho.pointer_size().into());
+            address = address.wrapping_add(H::pointer_size().into());
         }
     }
     slots

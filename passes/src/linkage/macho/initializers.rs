@@ -2,9 +2,10 @@
 
 use super::Linkage;
 use super::fixups::Pointers;
+use crate::diagnostics::Place;
 use crate::formats::bytes_at;
 use crate::formats::macho::{Header, MachO};
-use binframe_ir::tables::{BinaryInitializer, InitializerKind};
+use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind};
 use object::endian::Endian;
 use object::macho;
 use object::read::macho::{LoadCommandVariant, Section};
@@ -55,16 +56,20 @@ pub(super) fn push<H: Header>(
     for array in arrays {
         let size = array.addresses.end - array.addresses.start;
         let (bytes, _) = bytes_at(macho.file, array.file_offset, size);
-        // Sections do not share bytes.
-        let Some(rest) = left.checked_sub(bytes.len()) else { break };
+        // Sections of an honest file share no bytes.
+        let Some(rest) = left.checked_sub(bytes.len()) else {
+            let message = "arrays of functions share bytes: the rest of them was left out";
+            linkage.report(DiagnosticCode::BrokenLinkage, Place::FileOffset(array.file_offset), message);
+            break;
+        };
         left = rest;
-        let entry_size = if array.has_offsets { 4 } else { usize::from(macho.pointer_size()) };
+        let entry_size = if array.has_offsets { 4 } else { usize::from(H::pointer_size()) };
         let slots = array.addresses.clone().step_by(entry_size);
         for (slot, stored) in slots.zip(bytes.chunks_exact(entry_size)) {
-            let stored = match *stored {
-                [a, b, c, d] => u64::from(endian.read_u32([a, b, c, d])),
-                [a, b, c, d, e, f, g, h] => endian.read_u64([a, b, c, d, e, f, g, h]),
-                _ => continue,
+            let stored = match (stored.first_chunk(), stored.first_chunk()) {
+                (Some(bytes), _) => endian.read_u64(*bytes),
+                (None, Some(bytes)) => endian.read_u32(*bytes).into(),
+                (None, None) => continue,
             };
             let function = match pointers.get(&slot) {
                 Some(function) => *function,

@@ -229,7 +229,7 @@ fn read_unlinked<H: Header>(
     entries: &mut Vec<UnwindEntry>,
 ) -> Option<()> {
     let endian = macho.endian;
-    let pointer_size = usize::from(macho.pointer_size());
+    let pointer_size = usize::from(H::pointer_size());
     let entry_size = pointer_size * 3 + 8;
     let (_, _, header, _) = macho.sections().nth(section.section_index.checked_sub(1)? as usize)?;
     let relocations = header.relocations(endian, macho.file.as_ref()).ok()?;
@@ -239,9 +239,9 @@ fn read_unlinked<H: Header>(
     let symbols = symbols.columns();
     let word = |offset: usize| -> Option<u64> {
         let bytes = section.content.get(offset..offset + pointer_size)?;
-        Some(match bytes {
-            &[a, b, c, d] => endian.read_u32([a, b, c, d]).into(),
-            bytes => endian.read_u64(bytes.try_into().ok()?),
+        Some(match bytes.first_chunk() {
+            Some(bytes) => endian.read_u64(*bytes),
+            None => endian.read_u32(*bytes.first_chunk()?).into(),
         })
     };
     // The address in the object; none where another file has it.
@@ -273,5 +273,51 @@ fn read_unlinked<H: Header>(
             is_signal_frame: false,
         });
     }
-    (section.content.len() % entry_size == 0).then_some(())
+    section.content.len().is_multiple_of(entry_size).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table with two common encodings, one personality routine, landing pads of the function at 0x140, and a page of each kind.
+    fn content() -> Vec<u8> {
+        let header = [1, 28, 2, 36, 1, 40, 3, 0x0100_0000, 0x5200_0000, 0x2000];
+        let index = [0x100, 84, 76, 0x200, 108, 84, 0x300, 0, 84];
+        let landing_pads = [0x140, 0x900];
+        // Kind; offset and number of entries; functions and their encodings.
+        let regular = [2, 8 | 2 << 16, 0x100, 0x0300_0000, 0x140, 0x5200_0000];
+        // The page's own encodings follow the common ones: the last function, of the last of them, is not described.
+        let compressed = [3, 12 | 3 << 16, 24 | 2 << 16, 0, 2 << 24 | 0x10, 3 << 24 | 0x40, 0x0400_0000, 0];
+        let words: Vec<u32> = [&header[..], &index, &landing_pads, &regular, &compressed].concat();
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn read(content: &[u8], starts: Vec<u64>) -> Option<Vec<(u64, u64, Option<u64>, Option<u64>)>> {
+        let table = Table { content, endian: Endianness::Little, image_address: 0x1_0000, starts };
+        let mut entries = Vec::new();
+        table.read(&mut entries)?;
+        let rows = entries.iter();
+        Some(rows.map(|row| (row.address, row.size, row.personality_address, row.lsda_address)).collect())
+    }
+
+    #[test]
+    fn pages_of_both_kinds_are_read_and_cut_where_functions_begin() {
+        let expected = [
+            (0x1_0100, 0x20, None, None),
+            (0x1_0120, 0x20, None, None),
+            (0x1_0140, 0xc0, Some(0x1_2000), Some(0x1_0900)),
+            (0x1_0200, 0x10, None, None),
+            (0x1_0210, 0x30, None, None),
+        ];
+        assert_eq!(read(&content(), vec![0x1_0100, 0x1_0120]).as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_table_that_is_cut_is_not_read_whole() {
+        let content = content();
+        for size in 0..content.len() {
+            assert_eq!(read(&content[..size], Vec::new()), None, "{size}");
+        }
+    }
 }

@@ -114,10 +114,11 @@ fn program_counter(cpu_type: CpuType, endian: object::Endianness, state: &[u8]) 
     };
     let (flavor, rest) = state.split_first_chunk()?;
     let registers = rest.get(4..)?;
-    match registers.get(offset..offset + size)? {
+    let register = registers.get(offset..offset + size)?;
+    match register.first_chunk() {
         _ if endian.read_u32(*flavor) != expected_flavor => None,
-        &[a, b, c, d] => Some(endian.read_u32([a, b, c, d]).into()),
-        bytes => bytes.try_into().ok().map(|bytes| endian.read_u64(bytes)),
+        Some(bytes) => Some(endian.read_u64(*bytes)),
+        None => Some(endian.read_u32(*register.first_chunk()?).into()),
     }
 }
 
