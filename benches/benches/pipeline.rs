@@ -4,7 +4,7 @@
 //! one row group of `instructions` holds. Throughputs are in bytes of that code and in rows; the sweep's rows are
 //! instructions.
 
-use binframe::ir::parquet::{ROW_GROUP_ROWS_MAX, TableWriter};
+use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
 use binframe::ir::{Batch, Rows};
 use binframe::passes::cfg::{self, CfgIr};
 use binframe::passes::instructions::{self, InstructionsIr};
@@ -105,7 +105,8 @@ fn parquet(criterion: &mut Criterion) {
 
 /// Writes a file of one row group to nowhere.
 fn write(batch: &Batch) -> usize {
-    let mut writer = TableWriter::new(batch.info(), std::io::sink()).expect("a table has a file schema");
+    let mut writer = TableWriter::new(batch.info(), std::io::sink(), &Compressors::default())
+        .expect("a table has a file schema");
     let rows = writer.encoder().encode(batch, "cargo").expect("rows that can be encoded");
     writer.append(rows).expect("a sink takes everything");
     let bytes = writer.bytes();

@@ -6,7 +6,7 @@
 #![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it makes")]
 
 use crate::FileBytes;
-use binframe_ir::tables::{BinaryStrings, FileExtents, MemoryRegions};
+use binframe_ir::tables::{FileExtents, MemoryRegions};
 use binframe_ir::{Fingerprint, Rows};
 use binframe_passes::cfg::CfgIr;
 use binframe_passes::exceptions::ExceptionsIr;
@@ -14,6 +14,7 @@ use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
+use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, Unsupported};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -95,8 +96,8 @@ impl<T> Eq for Pass<T> {}
 /// The queries, in the order of the pipeline (`binframe_passes::lower`).
 pub mod lowered {
     use super::{
-        BinaryStrings, CfgIr, Code, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr,
-        MemoryIr, MemoryRegions, Pass, Rows, SectionsIr, Unsupported, passes,
+        CfgIr, Code, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr, MemoryIr,
+        MemoryRegions, Pass, Rows, SectionsIr, StringsIr, Unsupported, passes,
     };
 
     /// The file's own structure.
@@ -125,12 +126,9 @@ pub mod lowered {
 
     /// Runs of printable characters.
     #[salsa::tracked(returns(clone))]
-    pub fn strings(
-        db: &dyn salsa::Database,
-        file: Executable,
-    ) -> Result<Pass<Rows<BinaryStrings>>, Unsupported> {
+    pub fn strings(db: &dyn salsa::Database, file: Executable) -> Result<Pass<StringsIr>, Unsupported> {
         let strings = passes::strings::run(&*sections(db, file)?);
-        let fingerprint = strings.batch().fingerprint();
+        let fingerprint = strings.fingerprint();
         Ok(Pass::new(strings, fingerprint))
     }
 

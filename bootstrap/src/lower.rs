@@ -124,7 +124,8 @@ impl Run<'_> {
             record.add(stopwatch, "exceptions", structure, output, rows(&exceptions.tables()), size);
             let stopwatch = begin("strings");
             let strings = file.strings()?;
-            record.add(stopwatch, "strings", structure, strings.fingerprint(), strings.len() as u64, size);
+            let output = strings.fingerprint();
+            record.add(stopwatch, "strings", structure, output, rows(&strings.tables()), size);
             let stopwatch = begin("extents");
             let extents = file.extents()?;
             record.add(stopwatch, "extents", input, extents.fingerprint(), extents.len() as u64, size);

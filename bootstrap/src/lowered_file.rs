@@ -15,6 +15,7 @@ use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
+use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, CodeRange, Unsupported, instructions, memory};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -108,7 +109,7 @@ impl LoweredFile {
         self.checked(lowered::exceptions(&self.database, self.file))
     }
 
-    pub(crate) fn strings(&self) -> Result<Pass<Rows<BinaryStrings>>, Error> {
+    pub(crate) fn strings(&self) -> Result<Pass<StringsIr>, Error> {
         self.checked(lowered::strings(&self.database, self.file))
     }
 
@@ -187,7 +188,7 @@ impl LoweredFile {
         let found = match table.stage {
             Stage::Run if table == Diagnostics::INFO => Some(self.diagnostics(stages)?),
             Stage::Run => find(&[self.binary(stages)?.batch()]),
-            Stage::Sections if table == BinaryStrings::INFO => find(&[self.strings()?.batch()]),
+            Stage::Sections if table == BinaryStrings::INFO => find(&self.strings()?.tables()),
             Stage::Sections if table == FileExtents::INFO => find(&[self.extents()?.batch()]),
             Stage::Sections if table == ExceptionCallSites::INFO => find(&self.exceptions()?.tables()),
             Stage::Sections => match find(&self.sections()?.tables()) {
@@ -222,6 +223,9 @@ impl LoweredFile {
             batches.push(self.memory()?.diagnostics.batch().clone());
         }
         batches.push(self.sections()?.diagnostics.batch().clone());
+        if has_sections {
+            batches.push(self.strings()?.diagnostics.batch().clone());
+        }
         Ok(Batch::concat(&batches))
     }
 

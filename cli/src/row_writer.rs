@@ -6,7 +6,7 @@ use crate::output::{self, Column, Output};
 use crate::table_text::TableText;
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use binframe::ir::parquet::TableWriter;
+use binframe::ir::parquet::{Compressors, TableWriter};
 use binframe::ir::{Batch, TableInfo};
 use std::io::Write;
 
@@ -52,7 +52,8 @@ impl RowWriter {
             Format::Csv => Layout::Csv { has_heading: false },
             Format::Json => Layout::Json,
             Format::Parquet => {
-                let writer = TableWriter::new(table, out).map_err(|error| Failure::output(&error))?;
+                let writer = TableWriter::new(table, out, &Compressors::default())
+                    .map_err(|error| Failure::output(&error))?;
                 return Ok(Self::Parquet(Box::new(writer)));
             }
         };

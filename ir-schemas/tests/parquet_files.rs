@@ -4,7 +4,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{Field, Schema};
 use binframe_ir::parquet::{
-    BINARY_COLUMN, ReadError, TableReader, TableWriter, file_schema, writer_properties,
+    BINARY_COLUMN, Compressors, ReadError, TableReader, TableWriter, file_schema, writer_properties,
 };
 use binframe_ir::tables::{BasicBlocks, Functions};
 use binframe_ir::{Batch, Table, from_text, to_text};
@@ -121,7 +121,8 @@ fn a_file_cut_short_is_an_error_and_never_a_panic() {
 }
 
 fn written(parts: &[(Batch, &str)]) -> Bytes {
-    let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new()).expect("memory does not fail");
+    let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new(), &Compressors::default())
+        .expect("memory does not fail");
     for (batch, binary) in parts {
         let rows = writer.encoder().encode(batch, binary).expect("memory does not fail");
         writer.append(rows).expect("memory does not fail");

@@ -6,7 +6,7 @@ use arrow_array::{
     TimestampNanosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::DataType;
-use binframe_ir::parquet::{TableReader, TableWriter};
+use binframe_ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe_ir::{Batch, ColumnInfo, TABLES, TableInfo, from_text, to_text};
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -117,7 +117,8 @@ fn text() -> BoxedStrategy<String> {
 }
 
 fn through_parquet(info: &'static TableInfo, batches: &[Batch]) -> Vec<Batch> {
-    let mut writer = TableWriter::new(info, Vec::new()).expect("memory does not fail");
+    let mut writer =
+        TableWriter::new(info, Vec::new(), &Compressors::default()).expect("memory does not fail");
     for batch in batches {
         let rows = writer.encoder().encode(batch, "input").expect("any rows can be encoded");
         writer.append(rows).expect("memory does not fail");

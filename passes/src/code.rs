@@ -15,6 +15,7 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// What later passes read of a file.
@@ -250,7 +251,8 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     if let Some(address) = entry.filter(|address| is_code(*address)) {
         starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, name: None });
     }
-    starts.sort_by_key(|start| (start.address, start.evidence));
+    // Of several unwind entries for one address, the largest counts.
+    starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
     starts.dedup_by_key(|start| start.address);
     starts
 }

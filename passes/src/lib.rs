@@ -15,7 +15,9 @@ pub mod isa;
 pub mod linkage;
 pub mod memory;
 mod names;
+mod pointers;
 pub mod sections;
+mod sections_by_address;
 pub mod strings;
 
 pub use code::{Code, CodeRange, CodeRegion, FunctionStart};

@@ -1,6 +1,6 @@
 //! `(executable) -> tables`, in the two ways in which binframe is used: in memory, and into a dataset on disk.
 
-use binframe::ir::parquet::{TableReader, TableWriter};
+use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe::ir::tables::{Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe::passes::{self, Lowered, Unsupported, instructions, memory};
@@ -81,7 +81,8 @@ impl Written {
     pub fn replace(&self, binary: &str, rows: &Batch) {
         let path = self.path().join(rows.info().name).join("part-00000.parquet");
         let file = fs::File::create(&path).expect("the dataset is writable");
-        let mut writer = TableWriter::new(rows.info(), file).expect("the table can be written");
+        let mut writer =
+            TableWriter::new(rows.info(), file, &Compressors::default()).expect("the table can be written");
         let encoded = writer.encoder().encode(rows, binary).expect("the rows can be encoded");
         writer.append(encoded).and_then(|()| writer.finish()).expect("the rows can be written");
     }

@@ -36,7 +36,8 @@ fn all_tables(file: &Bytes, lowered: &Tables, extents: &Rows<FileExtents>) -> Ve
     let strings = strings::run(sections);
     let diagnostics = &lowered.lowered.instructions.diagnostics;
     let others = [diagnostics.batch(), lowered.instructions.batch(), lowered.memory_accesses.batch()];
-    tables.extend(others.into_iter().chain([extents.batch(), strings.batch()]));
+    tables.extend(others.into_iter().chain([extents.batch()]));
+    tables.extend(strings.tables());
     tables.into_iter().cloned().collect()
 }
 

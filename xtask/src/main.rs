@@ -14,6 +14,7 @@ mod command;
 mod datasets;
 mod develop;
 mod manifest;
+mod roundtrip;
 mod snapshots;
 mod tools;
 mod workspace;
@@ -45,6 +46,15 @@ const TASKS: &[Task] = &[
                   lowers what was rebuilt, binframe itself by the rebuilt binframe. Refuses if any byte differs. Prints rows,\n\
                   sizes and times of every pass and table, the fingerprint of each stage, and commands to go on with.",
         run: bootstrap::run,
+    },
+    Task {
+        name: "roundtrip",
+        arguments: "[FOLDER...]",
+        summary: "lower and rebuild every binary of the machine and compare every byte",
+        details: "Builds the release command, then takes every ELF, PE, Mach-O and COFF file and every archive below the\n\
+                  folders, by default those of the system and of the Rust toolchain. Prints how many are the same, and\n\
+                  which are not. Takes minutes.",
+        run: roundtrip::run,
     },
     Task {
         name: "test",

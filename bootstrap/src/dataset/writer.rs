@@ -6,7 +6,7 @@
 use super::{Manifest, ManifestTable, manifest_path, part_path};
 use crate::Error;
 use binframe_ir::TableInfo;
-use binframe_ir::parquet::{EncodedRows, TableEncoder, TableWriter};
+use binframe_ir::parquet::{Compressors, EncodedRows, TableEncoder, TableWriter};
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, File};
@@ -30,6 +30,7 @@ pub(crate) struct TableFiles {
     parts: u32,
     rows: u64,
     bytes: u64,
+    compressors: Compressors,
     open: Option<(TableWriter<BufWriter<File>>, PathBuf)>,
 }
 
@@ -37,7 +38,8 @@ impl DatasetWriter {
     /// Begins a dataset with the given tables, which will stand at `target`.
     pub(crate) fn create(target: &Path, tables: &[&'static TableInfo]) -> Result<Self, Error> {
         let staging = Staging::create(target)?;
-        let open = |info: &&'static TableInfo| TableFiles::create(info, &staging.path);
+        let compressors = Compressors::default();
+        let open = |info: &&'static TableInfo| TableFiles::create(info, &staging.path, &compressors);
         let tables = tables.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { staging, tables })
     }
@@ -91,10 +93,11 @@ impl DatasetWriter {
 }
 
 impl TableFiles {
-    fn create(info: &'static TableInfo, dataset: &Path) -> Result<Self, Error> {
+    fn create(info: &'static TableInfo, dataset: &Path, compressors: &Compressors) -> Result<Self, Error> {
         let directory = dataset.join(info.name);
         fs::create_dir(&directory).map_err(Error::io(&directory, "create"))?;
-        let mut files = Self { info, directory, parts: 0, rows: 0, bytes: 0, open: None };
+        let compressors = compressors.clone();
+        let mut files = Self { info, directory, parts: 0, rows: 0, bytes: 0, compressors, open: None };
         files.open_part()?;
         Ok(files)
     }
@@ -138,7 +141,8 @@ impl TableFiles {
         let dataset = self.directory.parent().expect("tables lie in a dataset");
         let path = part_path(dataset, self.info.name, self.parts);
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
-        let writer = TableWriter::new(self.info, BufWriter::new(file)).map_err(Error::write(&path))?;
+        let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)
+            .map_err(Error::write(&path))?;
         self.open = Some((writer, path));
         self.parts += 1;
         Ok(())

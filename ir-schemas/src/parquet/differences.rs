@@ -1,4 +1,4 @@
-//! 64-bit integers as packed differences.
+//! Integers as packed differences.
 //!
 //! Source: Parquet format, "Delta encoding (`DELTA_BINARY_PACKED`)". A block is 128 differences to the value before, less
 //! the least of them, in four miniblocks of 32; a miniblock's numbers have as many bits as its greatest needs.
@@ -6,8 +6,17 @@
 const BLOCK: usize = 128;
 const MINIBLOCK: usize = 32;
 
-/// Encodes values. Differences wrap, so that any values can follow each other.
-pub(super) fn packed_differences(values: &[u64]) -> Vec<u8> {
+/// How many bits a column's integers have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// 32, of which values are the sign-extended form.
+    Narrow,
+    /// 64.
+    Wide,
+}
+
+/// Encodes values. Differences wrap at the width, so that any values can follow each other.
+pub(super) fn packed_differences(values: &[u64], width: Width) -> Vec<u8> {
     let mut out = Vec::with_capacity(values.len() * 2);
     push_varint(&mut out, BLOCK as u64);
     push_varint(&mut out, (BLOCK / MINIBLOCK) as u64);
@@ -18,7 +27,8 @@ pub(super) fn packed_differences(values: &[u64]) -> Vec<u8> {
         let block = &values[start - 1..values.len().min(start + BLOCK)];
         let count = block.len() - 1;
         for (difference, pair) in differences.iter_mut().zip(block.windows(2)) {
-            *difference = pair[1].wrapping_sub(pair[0]).cast_signed();
+            let wide = pair[1].wrapping_sub(pair[0]).cast_signed();
+            *difference = if width == Width::Narrow { i64::from(wide as i32) } else { wide };
         }
         push_block(&mut out, &differences[..count]);
     }

@@ -1,4 +1,4 @@
-//! `(array) -> column chunk`, for arrays whose buffers are what Parquet wants already.
+//! `(array) -> column chunk`, out of Arrow's buffers, which are nearly what Parquet wants.
 //!
 //! The Parquet library looks up the value of every row in a hash table of its own. A dictionary array has the codes already,
 //! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page.
@@ -9,14 +9,15 @@
 //! Sources: Parquet format, "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::ZSTD_LEVEL;
-use super::differences::{packed_differences, push_bits, push_varint};
+use super::differences::{Width, packed_differences, push_bits, push_varint};
 use super::pages::Pages;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, cast::AsArray};
-use arrow_buffer::{ArrowNativeType, NullBuffer};
-use arrow_schema::DataType;
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use zstd::bulk::Compressor;
 
 /// A column chunk, ready to be appended to a row group.
-pub(super) struct DirectChunk {
+pub(super) struct ColumnChunk {
     /// The pages with their headers, end to end.
     pub(super) pages: Pages,
     /// What the file's footer says of them.
@@ -48,28 +49,36 @@ const FRAME_SIZE: usize = 256;
 /// Integers of more values than this are better off as packed differences.
 const INTEGERS_MAX: usize = 256;
 
-/// Encodes a column of names, text, bytes, booleans, or integers that are few or of 64 bits; none for other columns. A column that holds one name alone
-/// gets it as its least and greatest value.
-pub(super) fn encode_directly(
+/// Encodes a column. One that holds one name alone gets it as its least and greatest value.
+///
+/// # Panics
+/// For a type that no column can have.
+pub(super) fn encode_column(
     array: &ArrayRef,
     column: &ColumnDescPtr,
     zstd: &mut Compressor<'_>,
-) -> Result<Option<DirectChunk>, ParquetError> {
+) -> Result<ColumnChunk, ParquetError> {
     let values = match array.data_type() {
-        DataType::Dictionary(key, _) if **key == DataType::UInt8 => Some(names::<UInt8Type>(array)),
-        DataType::Dictionary(key, _) if **key == DataType::UInt16 => Some(names::<UInt16Type>(array)),
-        DataType::Dictionary(key, _) if **key == DataType::Int32 => Some(names::<Int32Type>(array)),
-        DataType::UInt8 => integers::<UInt8Type>(array, 1 << 8),
-        DataType::UInt16 => integers::<UInt16Type>(array, 1 << 16),
-        DataType::UInt32 => integers::<UInt32Type>(array, 1 << 16),
-        DataType::UInt64 => Some(differences::<UInt64Type>(array)),
-        DataType::Int64 => Some(differences::<Int64Type>(array)),
-        DataType::Boolean if array.null_count() == 0 => Some(booleans(array)),
-        DataType::Utf8 => Some(text(array)),
-        DataType::BinaryView => Some(bytes(array)),
-        _ => None,
+        DataType::Dictionary(key, _) if **key == DataType::UInt8 => names::<UInt8Type>(array),
+        DataType::Dictionary(key, _) if **key == DataType::UInt16 => names::<UInt16Type>(array),
+        DataType::Dictionary(key, _) if **key == DataType::Int32 => names::<Int32Type>(array),
+        DataType::UInt8 => few_integers::<UInt8Type>(array).unwrap_or_else(|| integers::<UInt8Type>(array)),
+        DataType::UInt16 => {
+            few_integers::<UInt16Type>(array).unwrap_or_else(|| integers::<UInt16Type>(array))
+        }
+        DataType::UInt32 => {
+            few_integers::<UInt32Type>(array).unwrap_or_else(|| integers::<UInt32Type>(array))
+        }
+        DataType::Int32 => integers::<Int32Type>(array),
+        DataType::UInt64 => integers::<UInt64Type>(array),
+        DataType::Int64 => integers::<Int64Type>(array),
+        DataType::Timestamp(TimeUnit::Nanosecond, None) => integers::<TimestampNanosecondType>(array),
+        DataType::Boolean => booleans(array),
+        DataType::Utf8 => text(array),
+        DataType::BinaryView => bytes(array),
+        other => unreachable!("no column is of {other}"),
     };
-    values.map(|values| encode(array, &values, column, zstd)).transpose()
+    encode(array, &values, column, zstd)
 }
 
 /// A column's values, less the nulls.
@@ -114,14 +123,21 @@ fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values<'static> {
     Values::coded(&used, dictionary, statistics)
 }
 
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef, limit: usize) -> Option<Values<'static>> {
-    let used = used_values(array.as_primitive::<T>(), limit)?;
+fn few_integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<Values<'static>> {
+    let used = used_values(array.as_primitive::<T>(), 1 << 16)?;
     let dictionary = used.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
     (used.values.len() <= INTEGERS_MAX).then(|| Values::coded(&used, dictionary, None))
 }
 
 fn booleans(array: &ArrayRef) -> Values<'static> {
-    let rows = array.as_boolean().values().sliced()[..array.len().div_ceil(8)].to_vec();
+    let array = array.as_boolean();
+    let values = match array.nulls() {
+        None => array.values().sliced(),
+        Some(nulls) => {
+            nulls.valid_indices().map(|row| array.value(row)).collect::<BooleanBuffer>().into_inner()
+        }
+    };
+    let rows = values[..(array.len() - array.null_count()).div_ceil(8)].to_vec();
     Values { rows, ..Values::plain() }
 }
 
@@ -140,7 +156,7 @@ fn text(array: &ArrayRef) -> Values<'_> {
         false => (0..array.len()).filter(valid).map(|row| array.value(row).as_bytes()).collect(),
     };
     let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    Values { rows: packed_differences(&lengths), bytes, encoding, ..Values::plain() }
+    Values { rows: packed_differences(&lengths, Width::Narrow), bytes, encoding, ..Values::plain() }
 }
 
 /// As text. The values may lie anywhere, such as in a mapped file.
@@ -148,29 +164,34 @@ fn bytes(array: &ArrayRef) -> Values<'_> {
     let bytes: Vec<_> = array.as_binary_view().iter().flatten().collect();
     let lengths: Vec<_> = bytes.iter().map(|value| value.len() as u64).collect();
     let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    Values { rows: packed_differences(&lengths), bytes, encoding, ..Values::plain() }
+    Values { rows: packed_differences(&lengths, Width::Narrow), bytes, encoding, ..Values::plain() }
 }
 
-/// The least and the greatest value are those of unsigned integers, which are addresses for the most part.
-fn differences<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values<'static>
+/// The least and the greatest value are those of 64-bit unsigned integers, which are addresses for the most part.
+fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values<'static>
 where
     T::Native: Into<i128>,
 {
     let array = array.as_primitive::<T>();
-    let wrap = |value: T::Native| Into::<i128>::into(value) as u64;
-    let all = array.values().iter().map(|value| wrap(*value));
+    let is_narrow = size_of::<T::Native>() < size_of::<u64>();
+    let wrap = |value: T::Native| match Into::<i128>::into(value) {
+        value if is_narrow => i64::from(value as i32).cast_unsigned(),
+        value => value as u64,
+    };
     let values: Vec<u64> = match array.nulls() {
-        None => all.collect(),
+        None => array.values().iter().map(|value| wrap(*value)).collect(),
         Some(nulls) => nulls.valid_indices().map(|row| wrap(array.values()[row])).collect(),
     };
-    let bound = |value: Option<&u64>| value.map(|value| value.cast_signed());
-    let (least, greatest) = (bound(values.iter().min()), bound(values.iter().max()));
-    let nulls = Some(array.null_count() as u64);
-    let is_unsigned = T::DATA_TYPE == DataType::UInt64;
+    let statistics = (T::DATA_TYPE == DataType::UInt64).then(|| {
+        let bound = |value: Option<&u64>| value.map(|value| value.cast_signed());
+        let (least, greatest) = (bound(values.iter().min()), bound(values.iter().max()));
+        Statistics::int64(least, greatest, None, Some(array.null_count() as u64), false)
+    });
+    let width = if is_narrow { Width::Narrow } else { Width::Wide };
     Values {
-        rows: packed_differences(&values),
+        rows: packed_differences(&values, width),
         encoding: Encoding::DELTA_BINARY_PACKED,
-        statistics: is_unsigned.then(|| Statistics::int64(least, greatest, None, nulls, false)),
+        statistics,
         ..Values::plain()
     }
 }
@@ -200,19 +221,21 @@ impl Values<'_> {
 fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -> Option<Used> {
     let all = array.values();
     // What stands under nulls counts too: at worst, the column is encoded in another way.
-    if all.iter().map(|value| value.as_usize()).max().is_some_and(|greatest| greatest >= limit) {
+    let above =
+        all.iter().map(|value| value.as_usize()).max().map_or(0, |greatest| greatest.saturating_add(1));
+    if above > limit {
         return None;
     }
     let rows: Vec<u16> = match array.nulls() {
         None => all.iter().map(|value| value.as_usize() as u16).collect(),
         Some(nulls) => nulls.valid_indices().map(|row| all[row].as_usize() as u16).collect(),
     };
-    let mut is_used = vec![false; limit];
+    let mut is_used = vec![false; above];
     for value in &rows {
         is_used[*value as usize] = true;
     }
-    let values: Vec<_> = (0..limit).filter(|value| is_used[*value]).map(|value| value as u16).collect();
-    let mut positions = vec![0; limit];
+    let values: Vec<_> = (0..above).filter(|value| is_used[*value]).map(|value| value as u16).collect();
+    let mut positions = vec![0; above];
     (0..).zip(&values).for_each(|(position, value)| positions[*value as usize] = position);
     Some(Used { values, positions, rows })
 }
@@ -222,7 +245,7 @@ fn encode(
     values: &Values<'_>,
     column: &ColumnDescPtr,
     zstd: &mut Compressor<'_>,
-) -> Result<DirectChunk, ParquetError> {
+) -> Result<ColumnChunk, ParquetError> {
     let mut writer =
         Writer { zstd, pages: TrackedWrite::new(Pages::default()), compressed: 0, uncompressed: 0 };
     let count = values.dictionary_count;
@@ -271,7 +294,7 @@ fn encode(
         column_index: None,
         offset_index: None,
     };
-    Ok(DirectChunk { pages: writer.pages.into_inner()?, close })
+    Ok(ColumnChunk { pages: writer.pages.into_inner()?, close })
 }
 
 /// Levels of 0 (null) or 1: the null bitmap as it is, or one run.

@@ -10,15 +10,14 @@ mod reader;
 mod writer;
 
 pub use reader::{ReadError, TableReader};
-pub use writer::{EncodedRows, TableEncoder, TableWriter};
+pub use writer::{Compressors, EncodedRows, TableEncoder, TableWriter};
 
 use crate::TableInfo;
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
 /// Name of the last column of every file.
@@ -42,31 +41,18 @@ pub fn file_schema(info: &TableInfo) -> Schema {
     Schema::new_with_metadata(fields, schema.metadata)
 }
 
-/// How files of a table are written: whole numbers as packed differences, names through dictionaries, other bytes end
-/// to end, all under zstd.
+/// What the footers of a table's files say. Columns bring their encodings and statistics with them.
 pub fn writer_properties(info: &TableInfo) -> WriterProperties {
-    let mut properties = WriterProperties::builder()
+    let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
         .set_created_by("binframe".to_owned())
         .set_max_row_group_row_count(None)
-        // Columns that `direct` encodes, addresses and inputs among them, bring their own.
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
         .set_key_value_metadata(Some(vec![KeyValue::new(
             FINGERPRINT_KEY.to_owned(),
             info.fingerprint().to_string(),
         )]));
-    for column in info.columns {
-        let path = ColumnPath::from(column.name);
-        let data_type = (column.data_type)();
-        let encoding = match data_type {
-            DataType::Binary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
-            _ if data_type.is_integer() => Encoding::DELTA_BINARY_PACKED,
-            _ => continue,
-        };
-        properties =
-            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
-    }
     let mut properties = properties.build();
     add_encoded_arrow_schema_to_metadata(&file_schema(info), &mut properties);
     properties

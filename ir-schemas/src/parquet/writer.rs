@@ -1,18 +1,17 @@
 //! Writes files of tables.
 
-use super::direct::{DirectChunk, encode_directly};
+use super::direct::{ColumnChunk, encode_column};
 use super::{ZSTD_LEVEL, file_schema, writer_properties};
 use crate::{Batch, TableInfo};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
-use std::io::Write;
-use std::sync::Arc;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use zstd::bulk::Compressor;
 
 /// Writes one file of a table.
@@ -23,36 +22,49 @@ pub struct TableWriter<W: Write + Send> {
 }
 
 /// Encodes rows of one table, on any thread.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TableEncoder {
-    schema: SchemaRef,
     parquet_schema: Arc<SchemaDescriptor>,
-    row_groups: Arc<ArrowRowGroupWriterFactory>,
+    compressors: Compressors,
 }
 
 /// One encoded row group.
 pub struct EncodedRows {
-    columns: Vec<EncodedColumn>,
+    columns: Vec<ColumnChunk>,
     rows: usize,
 }
 
-enum EncodedColumn {
-    /// As the Parquet library encodes it.
-    Plain(ArrowColumnChunk),
-    /// Out of Arrow's buffers.
-    Direct(DirectChunk),
+/// Memory that compressing takes, shared by whoever compresses: to prepare it takes longer than to compress few rows.
+#[derive(Clone, Default)]
+pub struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
+
+impl fmt::Debug for Compressors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Compressors").finish_non_exhaustive()
+    }
+}
+
+impl Compressors {
+    /// Takes one that nobody uses, or a new one.
+    fn take(&self) -> io::Result<Compressor<'static>> {
+        let unused = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        unused.map_or_else(|| Compressor::new(ZSTD_LEVEL), Ok)
+    }
+
+    fn give_back(&self, compressor: Compressor<'static>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+    }
 }
 
 impl<W: Write + Send> TableWriter<W> {
     /// Begins a file.
-    pub fn new(info: &'static TableInfo, out: W) -> Result<Self, ParquetError> {
-        let schema = Arc::new(file_schema(info));
-        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
+    pub fn new(info: &'static TableInfo, out: W, compressors: &Compressors) -> Result<Self, ParquetError> {
+        let parquet_schema = ArrowSchemaConverter::new().convert(&file_schema(info))?;
         let properties = Arc::new(writer_properties(info));
         let file = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), properties)?;
-        let row_groups = Arc::new(ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)));
-        let parquet_schema = Arc::new(parquet_schema);
-        Ok(Self { encoder: TableEncoder { schema, parquet_schema, row_groups }, file, rows: 0 })
+        let encoder =
+            TableEncoder { parquet_schema: Arc::new(parquet_schema), compressors: compressors.clone() };
+        Ok(Self { encoder, file, rows: 0 })
     }
 
     /// What encodes this file's row groups.
@@ -64,10 +76,7 @@ impl<W: Write + Send> TableWriter<W> {
     pub fn append(&mut self, rows: EncodedRows) -> Result<(), ParquetError> {
         let mut row_group = self.file.next_row_group()?;
         for column in rows.columns {
-            match column {
-                EncodedColumn::Plain(chunk) => chunk.append_to_row_group(&mut row_group)?,
-                EncodedColumn::Direct(chunk) => row_group.append_column(&chunk.pages, chunk.close)?,
-            }
+            row_group.append_column(&column.pages, column.close)?;
         }
         row_group.close()?;
         self.rows += rows.rows as u64;
@@ -96,20 +105,12 @@ impl TableEncoder {
         let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
         let keys = Int32Array::new(vec![0; batch.rows()].into(), None);
         let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
-        let mut zstd = Compressor::new(ZSTD_LEVEL)?;
-        let mut columns = Vec::with_capacity(batch.columns().len() + 1);
-        let writers = self.row_groups.create_column_writers(0)?;
-        let arrays = batch.columns().iter().chain([&binary]);
-        for (index, (mut writer, array)) in writers.into_iter().zip(arrays).enumerate() {
-            if let Some(chunk) = encode_directly(array, &self.parquet_schema.column(index), &mut zstd)? {
-                columns.push(EncodedColumn::Direct(chunk));
-                continue;
-            }
-            for leaf in compute_leaves(self.schema.field(index), array)? {
-                writer.write(&leaf)?;
-            }
-            columns.push(EncodedColumn::Plain(writer.close()?));
-        }
+        let mut compressor = self.compressors.take()?;
+        let arrays = batch.columns().iter().chain([&binary]).enumerate();
+        let chunks = arrays
+            .map(|(index, array)| encode_column(array, &self.parquet_schema.column(index), &mut compressor));
+        let columns = chunks.collect::<Result<_, _>>()?;
+        self.compressors.give_back(compressor);
         Ok(EncodedRows { columns, rows: batch.rows() })
     }
 }

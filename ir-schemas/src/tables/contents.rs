@@ -15,7 +15,9 @@ enumeration! {
     }
 }
 
-/// A run of printable characters in a section that is not code, symbols, relocations, unwinding or debug information.
+/// A run of at least 4 printable ASCII characters (a space to `~`, or a tab), in a section that is not code, symbols,
+/// relocations, unwinding or debug information, nor of the dynamic linker; in an ELF file without sections, in any of its
+/// segments. One that takes more than 64 KiB stands in several rows.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "binary_strings", stage = Sections, key(section_index, file_offset))]
 pub struct BinaryString<'a> {

@@ -37,6 +37,8 @@ enumeration! {
         Memory = "memory",
         /// The `sections` pass.
         Sections = "sections",
+        /// The `strings` pass.
+        Strings = "strings",
     }
 }
 
@@ -93,6 +95,8 @@ enumeration! {
         OverlappingCode = "overlapping_code",
         /// A section is too large for one value; its content was left out.
         SectionTooLarge = "section_too_large",
+        /// All text of the file together is too long; the rest was left out.
+        TooMuchText = "too_much_text",
         /// A run of bytes in code is no instruction.
         InvalidInstructions = "invalid_instructions",
         /// An instruction reaches over a known function start; it was cut there.

@@ -19,7 +19,7 @@ enumeration! {
 
 /// A range of code that the compiler described for unwinding: in practice, a function or a cold part of one.
 #[derive(Debug, Clone, Copy, Table)]
-#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_offset), span(address, size))]
+#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_section_index, entry_offset), span(address, size))]
 pub struct UnwindEntry {
     /// Address of the first byte of code; in a relocatable object, its offset in its section.
     #[column(unit = "address")]
@@ -29,6 +29,9 @@ pub struct UnwindEntry {
     pub size: u64,
     /// Where the description stands.
     pub source: UnwindSource,
+    /// Index of the section that the description stands in.
+    #[column(references = "binary_sections.section_index")]
+    pub entry_section_index: u32,
     /// Where the description begins in its section.
     #[column(unit = "bytes")]
     pub entry_offset: u64,
@@ -36,12 +39,13 @@ pub struct UnwindEntry {
     #[column(references = "binary_sections.section_index")]
     pub section_index: Option<u32>,
     /// Address of the function that handles exceptions (C++ and Rust: the personality routine), or of the pointer to it where
-    /// `is_personality_indirect`; null where there is none.
+    /// `is_personality_indirect`; null where there is none, and in a relocatable object, where relocations name it.
     #[column(unit = "address")]
     pub personality_address: Option<u64>,
-    /// Whether `personality_address` is that of a pointer; null where there is no handler.
+    /// Whether `personality_address` is that of a pointer; null where that is null.
     pub is_personality_indirect: Option<bool>,
-    /// Address of the language-specific data (the landing pads); null where there is none.
+    /// Address of the language-specific data (the landing pads); null where there is none, where it is that of a pointer to
+    /// it, and in a relocatable object, where relocations name it.
     #[column(unit = "address")]
     pub lsda_address: Option<u64>,
     /// Whether it describes the frame of a signal handler; the C library lets such a range begin one byte before the code.

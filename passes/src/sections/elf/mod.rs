@@ -1,11 +1,13 @@
 //! The tables of an ELF file.
 
+mod frame_relocations;
 mod header;
 mod section_table;
 mod segments;
 mod symbols;
 
-use super::{SectionsIr, unwind};
+use super::SectionsIr;
+use super::unwind::{self, frames};
 use crate::diagnostics::Collector;
 use crate::formats::elf::{Elf, Header};
 use binframe_ir::tables::DiagnosticPass;
@@ -18,12 +20,16 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
         true => section_table::from_segments(elf, &mut diagnostics),
         false => section_table::table(elf, &mut diagnostics),
     };
-    let unwind_layout = unwind::Layout::elf(elf.endian, elf.machine, elf.header.is_type_64());
+    let frames = || {
+        let layout = frames::Layout::new(elf.endian, elf.header.is_type_64());
+        frames::read(&sections, layout, frame_relocations::read(elf, &sections).as_deref())
+    };
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(elf, &sections, &mut diagnostics),
-        || rayon::join(|| unwind::read(&sections, unwind_layout), || Sha256::digest(elf.file)),
+        || rayon::join(frames, || Sha256::digest(elf.file)),
     );
-    let unwind_entries = unwind::table(unwind, &mut diagnostics);
+    unwind.report(&mut diagnostics);
+    let unwind_entries = unwind::table(unwind.rows);
     let headers = header::table(elf, &symbols, &sha256, member_index, &mut diagnostics);
     SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() }
 }

@@ -124,12 +124,16 @@ impl<H: Header> Writer<'_, H> {
             self.diagnostics.report(Severity::Warning, DiagnosticCode::SymbolWithoutSection, place, &message);
         }
         let version_index = versions.map(|versions| versions.version_index(endian, index));
-        let version = versions.zip(version_index).and_then(|(versions, index)| {
-            let version = versions.version(index.index()).ok()??;
-            self.names.take(String::from_utf8_lossy(version.name()))
+        let version = versions
+            .zip(version_index)
+            .and_then(|(versions, index)| versions.version(index.index()).ok()?)
+            .and_then(|version| {
+                Some((self.names.take(String::from_utf8_lossy(version.name()))?, version.file()))
+            });
+        // A version of another file is asked for, even by a copy of what that file defines.
+        let is_default_version = version.as_ref().map(|(_, file)| {
+            shndx != elf::SHN_UNDEF && file.is_none() && version_index.is_some_and(|index| !index.is_hidden())
         });
-        let is_default_version =
-            shndx != elf::SHN_UNDEF && version_index.is_some_and(|index| !index.is_hidden());
         self.rows.push(BinarySymbol {
             symbol_name,
             symbol_type: symbol_type(symbol.st_type()).name(),
@@ -160,8 +164,8 @@ impl<H: Header> Writer<'_, H> {
             is_dynamic: versions.is_some(),
             symbol_index: index.0 as u32,
             section_index,
-            version: version.as_deref(),
-            is_default_version: version.as_ref().map(|_| is_default_version),
+            version: version.as_ref().map(|(name, _)| name.as_ref()),
+            is_default_version,
         });
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn read<H: Header>(
     let read = match image_address {
         Some(image_address) => {
             let starts = function_starts(macho, image_address, symbols);
-            let table = Table { content: section.content, endian: macho.endian, image_address, starts };
+            let section_index = section.section_index;
+            let (content, endian) = (section.content, macho.endian);
+            let table = Table { content, endian, section_index, image_address, starts };
             table.read(&mut entries)
         }
         None => read_unlinked(macho, &section, symbols, &mut entries),
@@ -84,6 +86,7 @@ fn function_starts<H: Header>(
 struct Table<'a> {
     content: &'a [u8],
     endian: Endianness,
+    section_index: u32,
     image_address: u64,
     /// Where functions begin.
     starts: Vec<u64>,
@@ -209,6 +212,7 @@ impl Table<'_> {
             address,
             size: end - address,
             source: UnwindSource::CompactUnwind,
+            entry_section_index: self.section_index,
             entry_offset: function.entry_offset as u64,
             section_index: None,
             personality_address: personality,
@@ -220,8 +224,8 @@ impl Table<'_> {
     }
 }
 
-/// Adds the entries of an object: address of the function, its size, how it is unwound, the personality routine, and the
-/// language-specific data; each pointer is relocated.
+/// Adds the entries of an object: each has the address of a function, its size, how it is unwound, the personality routine and the
+/// language-specific data. Pointers are relocated.
 fn read_unlinked<H: Header>(
     macho: &MachO<'_, H>,
     section: &BinarySection<'_>,
@@ -237,39 +241,34 @@ fn read_unlinked<H: Header>(
     let relocations: HashMap<_, _> =
         relocations.map(|entry| entry.info(endian)).map(|entry| (entry.r_address as usize, entry)).collect();
     let symbols = symbols.columns();
-    let word = |offset: usize| -> Option<u64> {
-        let bytes = section.content.get(offset..offset + pointer_size)?;
-        Some(match bytes.first_chunk() {
-            Some(bytes) => endian.read_u64(*bytes),
-            None => endian.read_u32(*bytes.first_chunk()?).into(),
-        })
-    };
-    // The address in the object; none where another file has it.
-    let pointer = |offset: usize| -> Option<u64> {
-        let stored = word(offset)?;
-        let relocation = relocations.get(&offset)?;
-        if !relocation.r_extern {
-            return Some(stored);
-        }
-        let row = relocation.r_symbolnum as usize;
-        let is_here = row < symbols.len() && symbols.definition.get(row) == SymbolDefinition::Section;
-        is_here.then(|| symbols.symbol_address[row].wrapping_add(stored))
-    };
     for (entry_offset, entry) in (0..).step_by(entry_size).zip(section.content.chunks_exact(entry_size)) {
-        let Some(address) = pointer(entry_offset) else { continue };
-        let personality = entry_offset + pointer_size + 8;
-        let has_personality = relocations.contains_key(&personality) || word(personality)? != 0;
-        let size = endian.read_u32(*entry.get(pointer_size..)?.first_chunk()?);
+        let (pointer, rest) = entry.split_at_checked(pointer_size)?;
+        let stored = match pointer.first_chunk() {
+            Some(bytes) => endian.read_u64(*bytes),
+            None => endian.read_u32(*pointer.first_chunk()?).into(),
+        };
+        // An address in the object, or what is added to that of a symbol.
+        let address = match relocations.get(&entry_offset).filter(|relocation| relocation.r_extern) {
+            None => stored,
+            Some(relocation) => {
+                let row = relocation.r_symbolnum as usize;
+                let is_here = row < symbols.len() && symbols.definition.get(row) == SymbolDefinition::Section;
+                if !is_here {
+                    return None;
+                }
+                symbols.symbol_address[row].wrapping_add(stored)
+            }
+        };
         entries.push(UnwindEntry {
             address,
-            size: size.into(),
+            size: endian.read_u32(*rest.first_chunk()?).into(),
             source: UnwindSource::CompactUnwind,
+            entry_section_index: section.section_index,
             entry_offset: entry_offset as u64,
             section_index: None,
-            // The entry itself has the pointer.
-            personality_address: has_personality.then_some(personality as u64),
-            is_personality_indirect: has_personality.then_some(true),
-            lsda_address: pointer(personality + pointer_size),
+            personality_address: None,
+            is_personality_indirect: None,
+            lsda_address: None,
             is_signal_frame: false,
         });
     }
@@ -294,7 +293,8 @@ mod tests {
     }
 
     fn read(content: &[u8], starts: Vec<u64>) -> Option<Vec<(u64, u64, Option<u64>, Option<u64>)>> {
-        let table = Table { content, endian: Endianness::Little, image_address: 0x1_0000, starts };
+        let (endian, image_address) = (Endianness::Little, 0x1_0000);
+        let table = Table { content, endian, section_index: 1, image_address, starts };
         let mut entries = Vec::new();
         table.read(&mut entries)?;
         let rows = entries.iter();

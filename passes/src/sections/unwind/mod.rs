@@ -1,0 +1,17 @@
+//! `unwind_entries`: what every format's readers of unwinding information have in common.
+
+pub(super) mod frames;
+
+use binframe_ir::Rows;
+use binframe_ir::tables::{UnwindEntries, UnwindEntry, UnwindEntryBuilder};
+
+/// The table. Of entries with the same key, which only a broken file has, the first stays.
+pub(super) fn table(mut entries: Vec<UnwindEntry>) -> Rows<UnwindEntries> {
+    let key =
+        |entry: &UnwindEntry| (entry.address, entry.source, entry.entry_section_index, entry.entry_offset);
+    entries.sort_by_key(key);
+    entries.dedup_by_key(|entry| key(entry));
+    let mut rows = UnwindEntryBuilder::default();
+    rows.extend(entries);
+    rows.finish()
+}

@@ -1,0 +1,167 @@
+//! The files that are compared.
+
+use binframe_testsuite::objects::{self, Format};
+use binframe_testsuite::{fixtures, programs};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// Where systems keep their executables and libraries.
+const FOLDERS: [&str; 6] =
+    ["/usr/bin", "/usr/sbin", "/usr/lib", "/lib", "/usr/lib64", "/usr/aarch64-linux-gnu"];
+
+/// Files of a sample, and how large they may be.
+const SAMPLE_FILES: usize = 30;
+const SAMPLE_SIZE_MAX: u64 = 1 << 20;
+
+/// Architectures that LLVM's assembler knows, of 32 and 64 bits and of both byte orders.
+const TARGETS: [&str; 16] = [
+    "i386",
+    "x86_64",
+    "x86_64-linux-gnux32",
+    "arm",
+    "armeb",
+    "aarch64",
+    "aarch64_be",
+    "mips",
+    "mips64",
+    "powerpc",
+    "powerpc64",
+    "powerpc64le",
+    "riscv32",
+    "riscv64",
+    "s390x",
+    "sparcv9",
+];
+
+/// Sections of several types, symbols of every kind and relocations of data, for any architecture.
+const ASSEMBLY: &str = "
+    .file \"every_kind.s\"
+    .data
+    .globl object
+    .type object, %object
+    .size object, 8
+object: .long elsewhere + 4
+    .long local - 1
+    .weak weak_name
+weak_name: .long 0
+    .protected guarded
+guarded: .long 0
+    .hidden hidden_name
+local: .long hidden_name
+    .comm shared, 24, 8
+    .set number, 4711
+    .section .tdata, \"awT\", %progbits
+    .type per_thread, %tls_object
+per_thread: .long 1
+    .section .rodata.strings, \"aMS\", %progbits, 1
+    .asciz \"text\"
+    .section .bss.large, \"aw\", %nobits
+    .zero 4096
+    .section .note.test, \"a\", %note
+    .long 5, 4, 1
+    .asciz \"test\"
+    .balign 4
+    .long 7
+    .section .text.member, \"axG\", %progbits, member, comdat
+    .long 0
+    .section .excluded, \"e\", %progbits
+    .long 0
+    .section .init_array, \"aw\", %init_array
+    .long local
+";
+
+/// Files, some of them in a folder that goes with this.
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    _made: TempDir,
+}
+
+impl Files {
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+}
+
+/// Files that are made, and a sample of those that are there, or all of them.
+pub(super) fn files() -> Files {
+    let made = tempfile::tempdir().expect("a temporary folder");
+    let mut paths = make(made.path());
+    let mut present = BTreeSet::new();
+    let toolchains = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    let toolchains = toolchains.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".rustup")));
+    for folder in FOLDERS.iter().map(PathBuf::from).chain(toolchains) {
+        // Some of the folders are links to others.
+        collect(&fs::canonicalize(&folder).unwrap_or(folder), &mut present);
+    }
+    if std::env::var_os("BINFRAME_COMPARE").is_none_or(|asked| asked != "all") {
+        present.retain(|path| fs::metadata(path).is_ok_and(|metadata| metadata.len() <= SAMPLE_SIZE_MAX));
+        let mut sample: Vec<_> = present.into_iter().collect();
+        sample.sort_by_key(|path| fnv1a(path.as_os_str().as_encoded_bytes()));
+        present = sample.into_iter().filter(|path| is_elf(path)).take(SAMPLE_FILES).collect();
+    }
+    paths.extend(present.into_iter().filter(|path| is_elf(path)));
+    Files { paths, _made: made }
+}
+
+/// Every file below a folder, links left out.
+fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => collect(&entry.path(), found),
+            Ok(kind) if kind.is_file() => _ = found.insert(entry.path()),
+            _ => {}
+        }
+    }
+}
+
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
+}
+
+/// The hash of Fowler, Noll and Vo: any would do that is the same everywhere.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn make(folder: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut write = |name: String, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).expect("the temporary folder is writable");
+        paths.push(path);
+    };
+    write("loops_and_calls".to_owned(), &fixtures::loops_and_calls().bytes);
+    for (format, architecture) in objects::ALL.into_iter().filter(|(format, _)| *format == Format::Elf) {
+        write(format!("{architecture:?}.o"), &objects::object(format, architecture));
+    }
+    for target in TARGETS {
+        let path = folder.join(format!("{target}.o"));
+        paths.extend(assemble(target, &path).then_some(path));
+    }
+    let shared = ["-shared", "-fPIC", "-nostdlib", "-g", "-Wl,-z,pack-relative-relocs"];
+    paths.extend(programs::compile_c("library-with-relr", programs::LIBRARY_C, &shared));
+    paths.push(programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
+    paths
+}
+
+/// Whether there is an assembler that knows the target.
+fn assemble(target: &str, path: &Path) -> bool {
+    let mut assembler = Command::new("llvm-mc");
+    let target = if target.contains('-') { target.to_owned() } else { format!("{target}-linux-gnu") };
+    assembler.arg(format!("-triple={target}")).args(["-filetype=obj", "-o"]).arg(path);
+    let Ok(mut child) = assembler.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn() else { return false };
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(ASSEMBLY.as_bytes()).expect("the assembler reads it");
+    drop(input);
+    let output = child.wait_with_output().expect("the assembler ends");
+    assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
+    true
+}

@@ -1,0 +1,110 @@
+//! Tables of ELF files are what `readelf` prints of the same files.
+//!
+//! The test takes a sample of the machine's files, the same every time, and objects of many architectures. With
+//! `BINFRAME_COMPARE=all`, it takes every ELF file of the system and of the Rust toolchain.
+//!
+//! Each file beside this one compares one thing. What is known to differ is left out there, with the reason.
+
+mod dynamic;
+mod files;
+mod notes;
+mod relocations;
+mod sections;
+mod segments;
+mod symbols;
+
+use binframe::map_file;
+use binframe::passes::linkage::{self, LinkageIr};
+use binframe::passes::sections::SectionsIr;
+use rayon::prelude::*;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Differences that are shown.
+const DIFFERENCES_SHOWN_MAX: usize = 40;
+
+/// What binframe reads from a file.
+struct Lowered {
+    sections: SectionsIr,
+    linkage: LinkageIr,
+}
+
+/// How many things were compared, or the first difference.
+type Outcome = Result<usize, String>;
+
+/// What is compared: the option that makes `readelf` print it, and who reads that.
+const SUBJECTS: [(&str, fn(&Lowered, &str) -> Outcome); 6] = [
+    ("-S", sections::compare),
+    ("-l", segments::compare),
+    ("-s", symbols::compare),
+    ("-r", relocations::compare),
+    ("-d", dynamic::compare),
+    ("-n", notes::compare),
+];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "how much was compared is worth knowing")]
+fn tables_are_what_readelf_prints() {
+    let files = files::files();
+    let compared: [AtomicUsize; SUBJECTS.len()] = Default::default();
+    let compare_file = |path: &PathBuf| -> Vec<String> {
+        let lowered = match lowered(path) {
+            Ok(lowered) => lowered,
+            Err(error) => return vec![format!("{}: {error}", path.display())],
+        };
+        let outcomes = SUBJECTS.iter().zip(&compared).map(|((option, compare), compared)| {
+            let count = compare(&lowered, &readelf(option, path)?)?;
+            compared.fetch_add(count, Ordering::Relaxed);
+            Ok(())
+        });
+        let differences = outcomes.filter_map(Result::err);
+        differences.map(|difference: String| format!("{}: {difference}", path.display())).collect()
+    };
+    if readelf("--version", Path::new("")).is_err() {
+        eprintln!("this machine has no readelf: nothing was compared with it");
+        return;
+    }
+    let mut differences: Vec<_> = files.paths().par_iter().flat_map_iter(compare_file).collect();
+    for ((option, _), compared) in SUBJECTS.iter().zip(compared) {
+        let compared = compared.into_inner();
+        eprintln!("readelf {option}: {compared} rows of {} files are the same", files.paths().len());
+        assert!(compared > 50, "next to nothing was compared with readelf {option}");
+    }
+    let count = differences.len();
+    differences.truncate(DIFFERENCES_SHOWN_MAX);
+    assert!(count == 0, "{count} differences:\n{}", differences.join("\n"));
+}
+
+fn lowered(path: &Path) -> Result<Lowered, String> {
+    let file = map_file(path).map_err(|error| error.to_string())?.0;
+    let sections = binframe::passes::sections::run(&file, 0).map_err(|error| error.to_string())?;
+    let linkage = linkage::run(&file, &sections);
+    Ok(Lowered { sections, linkage })
+}
+
+/// What `readelf` prints. Bytes that are no UTF-8 are replaced, as they are in tables.
+fn readelf(option: &str, path: &Path) -> Result<String, String> {
+    let mut readelf = Command::new("readelf");
+    readelf.args([option, "-W"]).arg(path).env("LC_ALL", "C");
+    let output = readelf.output().map_err(|error| format!("readelf cannot be run: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How many rows there are, if they are the same.
+fn same<T: PartialEq + Debug>(found: &[T], expected: &[T]) -> Outcome {
+    let difference = found.iter().zip(expected).find(|(found, expected)| found != expected);
+    match difference {
+        Some((found, expected)) => Err(format!("\n    found    {found:x?}\n    expected {expected:x?}")),
+        None if found.len() != expected.len() => {
+            let more = found.get(expected.len()).or(expected.get(found.len()));
+            Err(format!("{} rows, expected {}; the first more: {more:x?}", found.len(), expected.len()))
+        }
+        None => Ok(found.len()),
+    }
+}
+
+fn hexadecimal(digits: &str) -> Option<u64> {
+    u64::from_str_radix(digits.strip_prefix("0x").unwrap_or(digits), 16).ok()
+}

@@ -1,0 +1,79 @@
+//! `binary_relocations` and `readelf -r`.
+
+use crate::{Lowered, Outcome, hexadecimal, same};
+
+/// A relocation as `readelf` prints it.
+#[derive(Debug, PartialEq)]
+struct Relocation {
+    table: String,
+    address: u64,
+    relocation_type: String,
+    symbol_index: Option<u32>,
+    addend: Option<i64>,
+}
+
+pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
+    let is_64 = lowered.sections.headers.columns().iter().any(|header| header.bits == Some(64));
+    same(&relocations(lowered), &parse(text, is_64))
+}
+
+fn relocations(lowered: &Lowered) -> Vec<Relocation> {
+    let sections = lowered.sections.sections.columns();
+    let relocations = lowered.linkage.relocations.columns();
+    let relocation = relocations.iter().map(|row| Relocation {
+        table: row
+            .table_section_index
+            .map_or_else(String::new, |index| sections.section_name.value(index as usize).to_owned()),
+        address: row.address,
+        relocation_type: row.relocation_type.0.to_owned(),
+        symbol_index: row.symbol_index,
+        addend: row.addend,
+    });
+    relocation.collect()
+}
+
+fn parse(text: &str, is_64: bool) -> Vec<Relocation> {
+    let mut table = String::new();
+    let mut has_addend = false;
+    let mut relocations = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("Relocation section '") {
+            rest.split_once('\'').map_or("", |(name, _)| name).clone_into(&mut table);
+        }
+        if line.trim_start().starts_with("Offset ") {
+            has_addend = line.ends_with("+ Addend");
+        }
+        relocations.extend(parse_line(line, &table, is_64, has_addend));
+    }
+    relocations
+}
+
+/// `0000000000003fd8  0000000200000006 R_X86_64_GLOB_DAT      0000000000000000 exit@GLIBC_2.2.5 + 0`; without a symbol, the addend
+/// stands alone; a place of a RELR table stands alone, too.
+fn parse_line(line: &str, table: &str, is_64: bool, has_addend: bool) -> Option<Relocation> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let width = if is_64 { 16 } else { 8 };
+    let address = words.first().filter(|word| word.len() == width)?;
+    let address = hexadecimal(address)?;
+    let table = table.to_owned();
+    let Some(info) = words.get(1) else {
+        let relocation_type = "RELR".to_owned();
+        return Some(Relocation { table, address, relocation_type, symbol_index: None, addend: None });
+    };
+    let info = hexadecimal(info)?;
+    let symbol_index = (info >> if is_64 { 32 } else { 8 }) as u32;
+    let addend = || {
+        let (sign, digits) = match line.rsplit_once(" - ") {
+            Some((_, digits)) => (-1, digits),
+            None => (1, words[words.len() - 1]),
+        };
+        hexadecimal(digits.trim()).map(|addend| (addend as i64).wrapping_mul(sign))
+    };
+    Some(Relocation {
+        table,
+        address,
+        relocation_type: (*words.get(2)?).to_owned(),
+        symbol_index: (symbol_index > 0).then_some(symbol_index),
+        addend: if has_addend { addend() } else { None },
+    })
+}

@@ -1,0 +1,131 @@
+//! `binary_sections` and `readelf -S`.
+
+use crate::{Lowered, Outcome, hexadecimal, same};
+use binframe::ir::tables::BinarySection;
+
+/// A section as `readelf` prints it.
+#[derive(Debug, PartialEq)]
+struct Section {
+    index: u32,
+    name: String,
+    section_type: String,
+    address: u64,
+    file_offset: u64,
+    size: u64,
+    entry_size: u64,
+    flags: String,
+    link: u32,
+    info: u32,
+    alignment: u64,
+}
+
+pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
+    let expected: Vec<Section> = text.lines().filter_map(parse).collect();
+    let columns = lowered.sections.sections.columns();
+    if expected.is_empty() {
+        return Ok(0);
+    }
+    for row in columns.iter() {
+        let has_bytes = !matches!(row.section_type, Some("SHT_NOBITS" | "SHT_NULL"));
+        let size = if has_bytes { row.size } else { 0 };
+        if (row.file_size, row.content.len() as u64) != (size, size) {
+            return Err(format!("section {} has {} bytes", row.section_index, row.content.len()));
+        }
+    }
+    let mut found: Vec<_> = columns.iter().map(|row| section(&row)).collect();
+    for ((found, row), expected) in found.iter_mut().zip(columns.iter()).zip(&expected) {
+        overlook(found, &row, expected);
+    }
+    same(&found, &expected)
+}
+
+/// The row, in `readelf`'s words.
+fn section(row: &BinarySection<'_>) -> Section {
+    let name = row.section_type.unwrap_or_default();
+    let name = name.strip_prefix("SHT_").unwrap_or(name);
+    // The versions' types are the only ones of GNU's that are printed without it.
+    let name = name.strip_prefix("GNU_").filter(|name| name.starts_with("VER")).unwrap_or(name);
+    Section {
+        index: row.section_index,
+        name: row.section_name.to_owned(),
+        section_type: name.to_owned(),
+        address: row.address,
+        file_offset: row.file_offset,
+        size: row.size,
+        entry_size: row.entry_size.unwrap_or_default(),
+        flags: String::new(),
+        link: row.link.unwrap_or_default(),
+        info: row.info.unwrap_or_default(),
+        alignment: row.alignment,
+    }
+}
+
+/// What is known to differ.
+fn overlook(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
+    // Types that one of the two has no name for.
+    const BASES: [(&str, u64); 3] = [("LOOS", 0x6000_0000), ("LOPROC", 0x7000_0000), ("LOUSER", 0x8000_0000)];
+    const UNNAMED: [(&str, &str); 1] = [("0x7000002a", "MIPS_ABIFLAGS")];
+    let number = expected.section_type.split_once('+').and_then(|(base, rest)| {
+        let base = BASES.iter().find(|(name, _)| *name == base)?.1;
+        Some(format!("{:#x}", hexadecimal(rest)?.checked_add(base)?))
+    });
+    if number.as_ref() == Some(&found.section_type)
+        || UNNAMED.contains(&(found.section_type.as_str(), expected.section_type.as_str()))
+    {
+        found.section_type.clone_from(&expected.section_type);
+    }
+    // A section that is not loaded has no address, whatever its header says.
+    if !row.is_readable {
+        found.address = expected.address;
+    }
+    found.flags = flags(row.flags, &expected.flags);
+}
+
+/// The letters of flags, in the order in which `readelf` prints them; those that it calls specific (`o`, `p`, `x`) and those of
+/// one system or processor are not compared, as what they are called depends on it.
+fn flags(flags: u64, expected: &str) -> String {
+    const LETTERS: [(u64, char); 11] = [
+        (1, 'W'),
+        (2, 'A'),
+        (4, 'X'),
+        (0x10, 'M'),
+        (0x20, 'S'),
+        (0x40, 'I'),
+        (0x80, 'L'),
+        (0x100, 'O'),
+        (0x200, 'G'),
+        (0x400, 'T'),
+        (0x800, 'C'),
+    ];
+    let known = LETTERS.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, letter)| *letter);
+    let others = expected.chars().filter(|letter| LETTERS.iter().all(|(_, known)| known != letter));
+    known.chain(others).collect()
+}
+
+/// `  [ 1] .text PROGBITS 0000000000401000 001000 0000d9 00  AX  0   0 16`; many have no name, and many no flags.
+fn parse(line: &str) -> Option<Section> {
+    let (index, rest) = line.trim_start().strip_prefix('[')?.split_once("] ")?;
+    let index = index.trim().parse().ok()?;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let is_address = |word: &str| matches!(word.len(), 8 | 16) && hexadecimal(word).is_some();
+    // From behind: alignment, info, link, maybe flags, size of entries, size, offset, address; before it the type.
+    let address = [8, 7].iter().filter_map(|distance| words.len().checked_sub(*distance));
+    let address = address.into_iter().find(|at| *at > 0 && is_address(words[*at]))?;
+    let flags = if words.len() - address == 8 { words[address + 4] } else { "" };
+    let [link, info, alignment] = words[words.len() - 3..] else { return None };
+    let end_of_name = rest.find(&format!(" {} ", words[address]))?;
+    let name = rest[..end_of_name].trim_end().strip_suffix(words[address - 1])?.trim_end();
+    Some(Section {
+        index,
+        name: name.to_owned(),
+        section_type: words[address - 1].to_owned(),
+        address: hexadecimal(words[address])?,
+        file_offset: hexadecimal(words[address + 1])?,
+        size: hexadecimal(words[address + 2])?,
+        entry_size: hexadecimal(words[address + 3])?,
+        flags: flags.to_owned(),
+        link: link.parse().ok()?,
+        info: info.parse().ok()?,
+        alignment: alignment.parse().ok()?,
+    })
+}

@@ -1,0 +1,37 @@
+//! `binary_segments` and `readelf -l`.
+
+use crate::{Lowered, Outcome, hexadecimal, same};
+
+/// Type, file offset, address, size in the file, size in memory, permissions, alignment.
+type Segment = (String, u64, u64, u64, u64, String, u64);
+
+pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
+    let expected: Vec<Segment> = text.lines().filter_map(parse).collect();
+    same(&segments(lowered), &expected)
+}
+
+fn segments(lowered: &Lowered) -> Vec<Segment> {
+    let segments = lowered.sections.segments.columns();
+    let segment = segments.iter().map(|row| {
+        let name = row.segment_type.unwrap_or_default();
+        let name = name.strip_prefix("PT_").unwrap_or(name).to_owned();
+        let permissions = row.permissions.to_owned();
+        (name, row.file_offset, row.address, row.file_size, row.size, permissions, row.alignment)
+    });
+    segment.collect()
+}
+
+/// `  LOAD 0x001000 0x0000000000401000 0x0000000000401000 0x0000d9 0x0000d9 R E 0x1000`; addresses are virtual and physical.
+fn parse(line: &str) -> Option<Segment> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [name, offset, address, physical, file_size, size, .., alignment] = words[..] else { return None };
+    let numbers = [offset, address, physical, file_size, size, alignment];
+    if numbers.iter().any(|number| !number.starts_with("0x") && *number != "0") {
+        return None;
+    }
+    let flags = words[6..words.len() - 1].concat();
+    let permissions = [('R', 'r'), ('W', 'w'), ('E', 'x')];
+    let permissions = permissions.map(|(letter, own)| if flags.contains(letter) { own } else { '-' });
+    let [offset, address, _, file_size, size, alignment] = numbers.map(hexadecimal);
+    Some((name.to_owned(), offset?, address?, file_size?, size?, permissions.iter().collect(), alignment?))
+}
