@@ -182,8 +182,8 @@ fn operations_of_the_loader_are_those_of_objdump() {
             }
             let words: Vec<_> = line.split_whitespace().collect();
             let Some(address) = words.iter().find(|word| word.starts_with("0x")) else { continue };
-            let names = words.iter().filter(|word| **word != "(weak_import)");
-            let symbol = names.last().filter(|_| !is_rebase).map(|name| (*name).to_owned());
+            let mut names = words.iter().filter(|word| **word != "(weak_import)");
+            let symbol = names.next_back().filter(|_| !is_rebase).map(|name| (*name).to_owned());
             if let (Some(symbol), true) = (&symbol, line.contains("flat-namespace")) {
                 libraries.insert(symbol.clone(), line.contains("(weak_import)"));
             }

@@ -3,7 +3,7 @@
 mod llvm;
 
 use binframe::ir::tables::{BinaryKind, ExtentOwner, Format, SectionKind, SymbolDefinition, SymbolType};
-use binframe::ir::{Enumeration, tables};
+use binframe::ir::{Enumeration, Rows, Table, tables};
 use binframe::passes::extents;
 use binframe::passes::linkage::{self, LinkageIr};
 use binframe::passes::sections::{self, SectionsIr};
@@ -140,8 +140,8 @@ fn executables_lower_through_all_stages() {
         assert_eq!(imports["_printf"].is_delayed, fixups == Fixups::Operations);
         assert!(imports["_perhaps"].is_weak && !imports["_printf"].is_weak);
         let written = Written::of_bytes("apple", &bytes).expect("it is lowered, and rows are verified");
-        let functions = written.table(&<tables::Functions as binframe::ir::Table>::INFO);
-        let functions = binframe::ir::Rows::<tables::Functions>::from_batch(functions).expect("its table");
+        let functions = written.table(tables::Functions::INFO);
+        let functions = Rows::<tables::Functions>::from_batch(functions).expect("its table");
         let functions: BTreeMap<_, _> =
             functions.columns().iter().map(|row| (row.address, row.name.map(str::to_owned))).collect();
         let symbols = sections.symbols.columns();
