@@ -11,6 +11,7 @@
 //! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
 //! [`promises`] says what tables of any file keep, broken or not.
 
+pub mod apple;
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;

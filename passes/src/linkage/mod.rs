@@ -10,17 +10,19 @@
 //! `broken_name`.
 
 mod elf;
+mod macho;
 
-use crate::diagnostics::Collector;
+use crate::diagnostics::{Collector, Place};
 use crate::formats;
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
 use crate::names::NameBudget;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializerBuilder,
     BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder, BinaryNotes,
-    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticPass,
-    Diagnostics, LoaderCommandBuilder, LoaderCommands,
+    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
+    DiagnosticPass, Diagnostics, LoaderCommandBuilder, LoaderCommands, Severity,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -98,6 +100,14 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
             _ = Elf::<object::elf::FileHeader64<_>>::find(file)
                 .map(|elf| elf::run(&elf, sections, &mut linkage));
         }
+        Ok(FileKind::MachO32) => {
+            _ = MachO::<object::macho::MachHeader32<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
+        Ok(FileKind::MachO64) => {
+            _ = MachO::<object::macho::MachHeader64<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
         _ => {}
     }
     linkage.finish()
@@ -119,6 +129,11 @@ impl Linkage {
             diagnostics: Collector::new(DiagnosticPass::Linkage),
             names: NameBudget::of_file(file),
         }
+    }
+
+    /// Adds a warning.
+    fn report(&mut self, code: DiagnosticCode, place: Place, message: &str) {
+        self.diagnostics.report(Severity::Warning, code, place, message);
     }
 
     fn finish(self) -> LinkageIr {
