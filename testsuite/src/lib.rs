@@ -7,7 +7,8 @@
 //! - [`random`]: CLIF modules drawn from a seed, for property tests over hundreds of shapes.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose.
+//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose; [`tools`] has what other programs
+//! say of them.
 
 pub mod executable;
 pub mod fixtures;
@@ -15,6 +16,7 @@ pub mod lowering;
 pub mod patch;
 pub mod programs;
 pub mod random;
+pub mod tools;
 
 mod compile;
 mod elf;

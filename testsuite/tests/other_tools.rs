@@ -4,32 +4,15 @@ use binframe::ir::Enumeration;
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::patch::Patch;
+use binframe_testsuite::tools::output;
 use binframe_testsuite::{fixtures, programs};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Real executables; those that are there are compared, and a compiled program on every machine.
 const EXECUTABLES: [&str; 4] = ["/usr/bin/env", "/usr/bin/ls", "/usr/bin/bash", "/usr/bin/dash"];
-
-/// What a tool prints; none, said aloud, on a machine that does not have it.
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    match Command::new(tool).args(arguments).arg(file).env("LC_ALL", "C").output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{tool} {}", file.display());
-            Some(String::from_utf8(output.stdout).expect("UTF-8"))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("this machine has no {tool}: nothing was compared with it");
-            None
-        }
-        Err(error) => panic!("{tool} cannot be run: {error}"),
-    }
-}
 
 fn executables() -> Vec<PathBuf> {
     let mut executables: Vec<_> =
@@ -47,7 +30,7 @@ type Lengths = BTreeMap<u64, usize>;
 
 /// The instructions as `objdump` prints them: ` 401000:\t55                   \tpush   %rbp`.
 fn objdump(path: &Path) -> Option<Lengths> {
-    let text = run("objdump", &["-d", "-z", "-w"], path)?;
+    let text = output("objdump", &["-d", "-z", "-w"], path)?;
     let instruction = |line: &str| {
         let mut columns = line.split('\t');
         let address = u64::from_str_radix(columns.next()?.trim().strip_suffix(':')?, 16).ok()?;
@@ -138,7 +121,7 @@ type Section = (u32, String, u64, u64, u64, u64, [bool; 3]);
 #[test]
 fn sections_are_those_of_readelf() {
     for path in executables() {
-        let Some(text) = run("readelf", &["-S", "-W"], &path) else { return };
+        let Some(text) = output("readelf", &["-S", "-W"], &path) else { return };
         let expected: Vec<Section> = text.lines().filter_map(readelf_section).collect();
         let tables = lowered(&path);
         let sections = tables.lowered.sections.sections.columns();
@@ -183,7 +166,7 @@ type Symbol = (bool, u32, String, u64, u64, [String; 3], Option<u32>);
 #[test]
 fn symbols_are_those_of_readelf() {
     for path in executables() {
-        let Some(text) = run("readelf", &["-s", "-W"], &path) else { return };
+        let Some(text) = output("readelf", &["-s", "-W"], &path) else { return };
         let tables = lowered(&path);
         let symbols = tables.lowered.sections.symbols.columns();
         let found = symbols.iter().map(|row| {
