@@ -255,3 +255,65 @@ impl Table<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sections::by_hand;
+    use binframe_ir::tables::UnwindEntry;
+
+    const LSDA: u64 = 0x5000;
+
+    fn entry(address: u64, lsda_address: u64) -> UnwindEntry {
+        UnwindEntry {
+            address,
+            size: 16,
+            source: UnwindSource::EhFrame,
+            entry_section_index: 0,
+            entry_offset: address,
+            section_index: None,
+            personality_address: None,
+            is_personality_indirect: None,
+            lsda_address: Some(lsda_address),
+            is_signal_frame: false,
+        }
+    }
+
+    /// Reads a section of tables, for functions at the addresses.
+    fn read(content: &[u8], functions: impl IntoIterator<Item = u64>) -> ExceptionsIr {
+        let sections = by_hand::sections(&[("tables", LSDA, content)]);
+        let entries = functions.into_iter().map(|address| entry(address, LSDA)).collect();
+        run(&by_hand::file(1 << 20, sections, entries))
+    }
+
+    #[test]
+    fn call_sites_count_from_the_function_and_landing_pads_from_what_the_table_says() {
+        // Landing pads count from an address, types stand 9 bytes away, call sites have two bytes a number.
+        let table = [0x03, 0, 0x40, 0, 0, 0x03, 9, 0x02, 14, 1, 0, 2, 0, 0, 0, 0, 3, 0, 4, 0, 5, 0, 6];
+        let found = read(&table, [0x100]);
+        let rows: Vec<_> = found.call_sites.columns().iter().collect();
+        let fields = |row: &ExceptionCallSite| (row.address, row.size, row.landing_pad_address, row.action);
+        assert_eq!(
+            rows.iter().map(fields).collect::<Vec<_>>(),
+            [(0x101, 2, None, 0), (0x103, 4, Some(0x4005), 6)]
+        );
+        assert!(found.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn what_stands_before_a_broken_call_site_stays() {
+        let found = read(&[0xff, 0xff, 0x01, 6, 1, 2, 3, 4, 5, 6], [0x100]);
+        assert_eq!((found.call_sites.len(), found.diagnostics.len()), (1, 1));
+        let outside = read(&[0xff, 0xff, 0x01, 60, 1, 2, 3, 4], [0x100]);
+        assert_eq!((outside.call_sites.len(), outside.diagnostics.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_table_that_many_functions_share_is_not_read_for_all() {
+        let mut table = vec![0xff, 0xff, 0x01, 100];
+        table.extend([0; 100]);
+        let found = read(&table, (0..1000).map(|function| function * 16));
+        assert_eq!(found.call_sites.len(), 25 * TABLES_PER_SECTION_SIZE_MAX);
+        assert!(found.diagnostics.len() > 900);
+    }
+}
