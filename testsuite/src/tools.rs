@@ -31,7 +31,7 @@ fn say_missing(tool: &str) {
 pub fn system_files(step: usize) -> Vec<PathBuf> {
     let folders = ["/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-    let paths = entries.flatten().filter_map(|entry| Some(entry.ok()?.path().canonicalize().ok()?));
+    let paths = entries.flatten().filter_map(|entry| entry.ok()?.path().canonicalize().ok());
     let is_elf = |path: &PathBuf| {
         let mut magic = [0; 4];
         let file = std::fs::File::open(path);

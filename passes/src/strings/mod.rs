@@ -73,7 +73,9 @@ pub fn run(sections: &SectionsIr) -> StringsIr {
         left_out: 0,
     };
     for ((section, _), runs) in parts.iter().zip(found) {
-        runs.into_iter().for_each(|run| writer.push(section, run));
+        for run in runs {
+            writer.push(section, run);
+        }
     }
     if writer.left_out > 0 {
         let message =

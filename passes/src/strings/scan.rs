@@ -177,7 +177,7 @@ impl Block {
             let is_space_or_above = low + each(0x80 - b' ');
             let is_delete = low + each(0x80 - 0x7f);
             let is_not_tab = (low ^ each(b'\t')) + each(0x7f);
-            let is_not_zero = low + each(0x7f) | word;
+            let is_not_zero = (low + each(0x7f)) | word;
             let printable = (is_space_or_above & !is_delete | !is_not_tab) & !word & HIGH;
             block.printable |= gather(printable) << (8 * index);
             block.zero |= gather(!is_not_zero & HIGH) << (8 * index);
