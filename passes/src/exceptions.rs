@@ -27,8 +27,11 @@ use std::fmt;
 /// All tables together may be this many times the sections that they stand in. Those of honest files share few bytes.
 const TABLES_PER_SECTION_SIZE_MAX: usize = 4;
 
-/// Tables that are read at a time.
+/// Tables that one thread reads at a time.
 const TABLES_PER_PART: usize = 1 << 10;
+
+/// Parts that are held at a time.
+const PARTS: usize = 32;
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
@@ -74,11 +77,17 @@ pub fn run(sections: &SectionsIr) -> ExceptionsIr {
             Err(broken) => report(*lsda_address, broken),
         }
     }
-    let parts: Vec<_> = tables.par_chunks(TABLES_PER_PART).map(Part::read).collect();
-    for (lsda_address, error) in parts.iter().flat_map(|part| &part.broken) {
-        report(*lsda_address, Broken::Bytes(*error));
+    let mut rows = ExceptionCallSiteBuilder::default();
+    for tables in tables.chunks(TABLES_PER_PART * PARTS) {
+        let parts: Vec<_> = tables.par_chunks(TABLES_PER_PART).map(Part::read).collect();
+        for part in parts {
+            rows.extend(part.call_sites);
+            for (lsda_address, error) in part.broken {
+                report(lsda_address, Broken::Bytes(error));
+            }
+        }
     }
-    ExceptionsIr { call_sites: table(parts), diagnostics: diagnostics.finish() }
+    ExceptionsIr { call_sites: in_order(rows.finish()), diagnostics: diagnostics.finish() }
 }
 
 /// The ranges of code that have a table, and its address, each pair once.
@@ -93,11 +102,14 @@ fn named(sections: &SectionsIr) -> Vec<(u64, u64)> {
     named
 }
 
-/// The call sites of all parts, in the order of the table.
-fn table(parts: Vec<Part>) -> Rows<ExceptionCallSites> {
+/// The rows in the order of their key. They have it where compilers wrote the tables: ranges of code follow one another, and so
+/// do the call sites in them.
+fn in_order(rows: Rows<ExceptionCallSites>) -> Rows<ExceptionCallSites> {
     let key = |row: &ExceptionCallSite| (row.address, row.lsda_address, row.call_site_index);
-    let mut call_sites: Vec<_> = parts.into_iter().flat_map(|part| part.call_sites).collect();
-    // Ranges of code follow one another, and call sites follow one another in them: there is nothing to do, mostly.
+    if rows.columns().iter().is_sorted_by(|one, next| key(one) < key(next)) {
+        return rows;
+    }
+    let mut call_sites: Vec<_> = rows.columns().iter().collect();
     call_sites.sort_by_key(key);
     call_sites.dedup_by_key(|row| key(row));
     let mut rows = ExceptionCallSiteBuilder::default();
@@ -210,7 +222,6 @@ impl<'a> File<'a> {
 }
 
 /// What was read of some tables.
-#[derive(Default)]
 struct Part {
     call_sites: Vec<ExceptionCallSite>,
     /// Addresses of tables, the rest of which cannot be read.
@@ -219,7 +230,9 @@ struct Part {
 
 impl Part {
     fn read(tables: &[Table<'_>]) -> Self {
-        let mut part = Self::default();
+        // A call site takes four bytes at least. Room that is not used costs nothing.
+        let call_sites_max = tables.iter().map(|table| table.call_sites.len() / 4).sum();
+        let mut part = Self { call_sites: Vec::with_capacity(call_sites_max), broken: Vec::new() };
         for table in tables {
             if let Err(error) = table.read(&mut part.call_sites) {
                 part.broken.push((table.lsda_address, error));
