@@ -12,6 +12,8 @@
 //! `broken_section_table`, `broken_name`, `broken_symbol_table`, `symbol_without_section`, `broken_note`, `broken_unwind`,
 //! `broken_loader_command`, `opaque_member`, `broken_container`.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod container;
 mod contents;
 mod elf;

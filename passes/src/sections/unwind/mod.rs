@@ -1,6 +1,8 @@
 //! `unwind_entries`: what every format's readers of unwinding information have in common.
 
 pub(super) mod frames;
+#[cfg(test)]
+mod tests;
 
 use binframe_ir::tables::{UnwindEntries, UnwindEntry, UnwindEntryBuilder};
 use binframe_ir::{Enumeration, Rows};
