@@ -289,6 +289,7 @@ mod tests {
             is_personality_indirect: None,
             lsda_address: Some(lsda_address),
             is_signal_frame: false,
+            is_continuation: false,
         }
     }
 

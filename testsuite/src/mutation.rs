@@ -9,9 +9,10 @@ use crate::random::Random;
 use crate::{fixtures, programs};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
-use binframe::passes::{extents, sections};
+use binframe::passes::{extents, linkage, sections};
 use bytes::Bytes;
 use std::fs;
+use std::iter;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -41,13 +42,13 @@ pub struct Mutant {
 pub fn mutant(originals: &[Original], seed: u64) -> Mutant {
     let mut random = Random(seed);
     let original = random.pick(originals);
-    let mut breaker = Breaker { original, bytes: original.bytes.clone(), random, recipe: String::new() };
+    let mut breaker = Breaker { original, bytes: original.bytes.clone(), random };
+    let mut recipe = vec![original.name.clone()];
     for _ in 0..=breaker.random.below(STEPS_MAX) {
-        let (name, step) = *breaker.random.pick(STEPS);
-        breaker.recipe += &format!("; {name} ");
-        step(&mut breaker);
+        let step = *breaker.random.pick(STEPS);
+        recipe.push(step(&mut breaker));
     }
-    Mutant { recipe: format!("{}{}", original.name, breaker.recipe), bytes: breaker.bytes }
+    Mutant { recipe: recipe.join("; "), bytes: breaker.bytes }
 }
 
 /// Small files of every format; those that need a compiler which the machine does not have are missing.
@@ -83,10 +84,23 @@ pub fn originals() -> Vec<Original> {
 
 /// Programs and libraries of the machine's linkers, as small as they get.
 fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
-    const LIBRARY: &[&str] =
-        &["-shared", "-nostdlib", "-fPIC", "-O1", "-Wl,-z,noseparate-code", "-Wl,--hash-style=both"];
+    const LIBRARY: &[&str] = &[
+        "-shared",
+        "-nostdlib",
+        "-fPIC",
+        "-O1",
+        "-fexceptions",
+        "-Wl,-z,noseparate-code",
+        "-Wl,--hash-style=both",
+    ];
     let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
-    vec![library.map(|path| ("ELF library", path))]
+    let windows = programs::WINDOWS_C;
+    let pe = programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"]);
+    let pe32 =
+        programs::compile_msvc("windows32", windows, &["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"]);
+    let arm = programs::compile_msvc("windows_arm64", windows, &["--target=aarch64-pc-windows-msvc"]);
+    let linked = [("ELF library", library), ("PE library", pe), ("PE32", pe32), ("PE of AArch64", arm)];
+    linked.map(|(name, path)| path.map(|path| (name, path))).into()
 }
 
 impl Original {
@@ -107,12 +121,18 @@ impl Original {
 
 /// The ranges of headers, and of sections that are more than code and data; `base` is where the file begins.
 fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
-    let Ok(sections) = sections::run(file, 0) else { return vec![base..base + file.len()] };
+    let Ok(sections) = sections::run(file, 0) else { return iter::once(base..base + file.len()).collect() };
     let is_plain = |index: u32| {
         let mut columns = sections.sections.columns().iter();
         let kind = columns.find(|section| section.section_index == index).map(|section| section.kind);
         matches!(kind, None | Some(SectionKind::Code | SectionKind::Plt | SectionKind::Data))
     };
+    // What the loader reads may stand in the midst of data.
+    let commands = linkage::run(file, &sections).loader_commands;
+    let commands =
+        commands.columns().iter().map(|command| (command.file_offset, command.size)).collect::<Vec<_>>();
+    let commands =
+        commands.into_iter().map(|(offset, size)| base + offset as usize..base + (offset + size) as usize);
     let extents = extents::run(file, &sections);
     let extents = extents.columns().iter();
     extents
@@ -122,6 +142,7 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
             ExtentOwner::Member | ExtentOwner::Padding | ExtentOwner::Overlay => false,
         })
         .map(|extent| base + extent.file_offset as usize..base + (extent.file_offset + extent.size) as usize)
+        .chain(commands)
         .collect()
 }
 
@@ -129,24 +150,24 @@ struct Breaker<'a> {
     original: &'a Original,
     bytes: Vec<u8>,
     random: Random,
-    recipe: String,
 }
 
-type Step = fn(&mut Breaker<'_>);
+/// Breaks something, and says what.
+type Step = fn(&mut Breaker<'_>) -> String;
 
 /// Most of what goes wrong in real files and in attacks is a number: it comes up more often.
-const STEPS: &[(&str, Step)] = &[
-    ("number", |breaker| breaker.number()),
-    ("number", |breaker| breaker.number()),
-    ("number", |breaker| breaker.number()),
-    ("copy", |breaker| breaker.copy()),
-    ("copy", |breaker| breaker.copy()),
-    ("replace", |breaker| breaker.replace()),
-    ("zero", |breaker| breaker.zero()),
-    ("join texts", |breaker| breaker.join_texts()),
-    ("remove", |breaker| breaker.remove()),
-    ("insert", |breaker| breaker.insert()),
-    ("cut", |breaker| breaker.cut()),
+const STEPS: &[Step] = &[
+    |breaker| breaker.number(),
+    |breaker| breaker.number(),
+    |breaker| breaker.number(),
+    |breaker| breaker.copy(),
+    |breaker| breaker.copy(),
+    |breaker| breaker.replace(),
+    |breaker| breaker.zero(),
+    |breaker| breaker.join_texts(),
+    |breaker| breaker.remove(),
+    |breaker| breaker.insert(),
+    |breaker| breaker.cut(),
 ];
 
 impl Breaker<'_> {
@@ -168,15 +189,15 @@ impl Breaker<'_> {
     }
 
     /// Writes as much as fits.
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        self.recipe += &format!("{bytes:02x?} at {at:#x}");
+    fn write(&mut self, at: usize, bytes: &[u8]) -> String {
         for (to, from) in self.bytes.iter_mut().skip(at).zip(bytes) {
             *to = *from;
         }
+        format!("{bytes:02x?} at {at:#x}")
     }
 
     /// Counts, sizes and offsets that are too large, just too large, or lead back into the headers.
-    fn number(&mut self) {
+    fn number(&mut self) -> String {
         const EDGES: [u64; 16] = [
             0,
             1,
@@ -212,59 +233,62 @@ impl Breaker<'_> {
     }
 
     /// One header or entry over another, so that tables overlap or lead to themselves.
-    fn copy(&mut self) {
+    fn copy(&mut self) -> String {
         let size = *self.random.pick(&[4, 8, 12, 16, 24, 28, 40, 56, 64, 128]);
         let alignment = *self.random.pick(&[4, 8, size]);
         let (from, to) = (self.place(alignment), self.place(alignment));
         let entry: Vec<u8> = self.bytes.iter().skip(from).take(size).copied().collect();
-        self.write(to, &entry);
+        self.write(to, &entry)
     }
 
     /// Single bytes.
-    fn replace(&mut self) {
+    fn replace(&mut self) -> String {
+        let mut replaced = Vec::new();
         for _ in 0..=self.random.below(8) {
             let at = self.place(1);
             let any = self.random.next() as u8;
             let byte = *self.random.pick(&[0, 0xff, 0x80, b'9', b' ', any, any]);
-            self.write(at, &[byte]);
+            replaced.push(self.write(at, &[byte]));
         }
+        replaced.join(", ")
     }
 
-    fn zero(&mut self) {
+    fn zero(&mut self) -> String {
         let size = *self.random.pick(&[1, 2, 4, 8, 16, 64]);
         let at = self.place(size.min(8));
-        self.write(at, &vec![0; size]);
+        self.write(at, &vec![0; size])
     }
 
     /// A target without zeros: texts in it do not end.
-    fn join_texts(&mut self) {
+    fn join_texts(&mut self) -> String {
         let target = self.target();
-        self.recipe += &format!("{target:x?}");
+        let what = format!("no zeros in {target:x?}");
         let filler = *self.random.pick(b"A_\xff");
         for byte in self.bytes[target].iter_mut().filter(|byte| **byte == 0) {
             *byte = filler;
         }
+        what
     }
 
     /// A few bytes less: what stands behind them is not where offsets say.
-    fn remove(&mut self) {
+    fn remove(&mut self) -> String {
         let at = self.place(1);
         let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
-        self.recipe += &format!("{at:#x}..{end:#x}");
         self.bytes.drain(at..end);
+        format!("without {at:#x}..{end:#x}")
     }
 
     /// A few bytes more, which stood there already.
-    fn insert(&mut self) {
+    fn insert(&mut self) -> String {
         let at = self.place(1);
         let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
-        self.recipe += &format!("{at:#x}..{end:#x}");
         let more = self.bytes[at..end].to_vec();
         self.bytes.splice(at..at, more);
+        format!("{at:#x}..{end:#x} twice")
     }
 
     /// The file ends at the edge of a header or table, beside it, or inside.
-    fn cut(&mut self) {
+    fn cut(&mut self) -> String {
         let target = self.target();
         let inside = target.start + self.random.below(target.len().max(1));
         let size = *self.random.pick(&[
@@ -274,7 +298,7 @@ impl Breaker<'_> {
             target.end.saturating_sub(1),
             target.end,
         ]);
-        self.recipe += &format!("at {size:#x}");
         self.bytes.truncate(size);
+        format!("cut at {size:#x}")
     }
 }

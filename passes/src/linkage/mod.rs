@@ -11,11 +11,13 @@
 
 mod elf;
 mod macho;
+mod pe;
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats;
 use crate::formats::elf::Elf;
 use crate::formats::macho::MachO;
+use crate::formats::pe::{Coff, Pe};
 use crate::names::NameBudget;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
@@ -27,6 +29,7 @@ use binframe_ir::tables::{
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::FileKind;
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
@@ -107,6 +110,18 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
         Ok(FileKind::MachO64) => {
             _ = MachO::<object::macho::MachHeader64<_>>::find(file)
                 .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
+        Ok(FileKind::Pe32) => {
+            _ = Pe::find::<ImageNtHeaders32>(file).map(|pe| pe::run(&pe, &mut linkage));
+        }
+        Ok(FileKind::Pe64) => {
+            _ = Pe::find::<ImageNtHeaders64>(file).map(|pe| pe::run(&pe, &mut linkage));
+        }
+        Ok(FileKind::Coff) => {
+            _ = Coff::<ImageFileHeader>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
+        }
+        Ok(FileKind::CoffBig) => {
+            _ = Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
         }
         _ => {}
     }

@@ -22,6 +22,8 @@ mod unwind;
 
 use crate::formats::elf::Elf;
 use crate::formats::macho::MachO;
+mod pe;
+use crate::formats::pe::{Coff, Pe};
 use crate::formats::{self, Unsupported};
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
@@ -29,6 +31,7 @@ use binframe_ir::tables::{
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::FileKind;
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use rayon::prelude::*;
 
 pub use container::members;
@@ -61,6 +64,10 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         FileKind::MachO64 => {
             Ok(macho::run(&MachO::<object::macho::MachHeader64<_>>::find(file)?, member_index))
         }
+        FileKind::Pe32 => Ok(pe::run(&Pe::find::<ImageNtHeaders32>(file)?, member_index)),
+        FileKind::Pe64 => Ok(pe::run(&Pe::find::<ImageNtHeaders64>(file)?, member_index)),
+        FileKind::Coff => Ok(pe::run_object(&Coff::<ImageFileHeader>::find(file)?, member_index)),
+        FileKind::CoffBig => Ok(pe::run_object(&Coff::<AnonObjectHeaderBigobj>::find(file)?, member_index)),
         FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64 => {
             Ok(container::run(file, member_index))
         }

@@ -4,9 +4,9 @@
 //! `BINFRAME_MUTANTS` says how many, `BINFRAME_MUTANTS_SEED` with which seed they begin: a seed that is printed makes its
 //! mutant again, alone.
 
-mod memory;
 mod multiplied;
 
+use binframe_testsuite::memory::{self, Counting};
 use binframe_testsuite::mutation::{Original, mutant, originals};
 use binframe_testsuite::promises;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -27,6 +27,13 @@ const MUTANTS_PER_THREAD: u64 = 100;
 
 /// Time after which a file of a few hundred kilobytes counts as hanging.
 const HANG: Duration = Duration::from_secs(5);
+
+/// Memory that a file may take with all of its tables: this many times its size, and a little more.
+const MEMORY_PER_FILE_SIZE_MAX: usize = 300;
+const MEMORY_BASE: usize = 4 << 20;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Failures after which the run ends.
 const FAILURES_MAX: usize = 10;
@@ -83,29 +90,29 @@ impl Run<'_> {
         self.failures.lock().expect("no thread panicked").push(failure);
     }
 
-    /// Checks mutants in a thread of their own, in which rayon runs everything, while this one looks at the clock.
+    /// Checks mutants in a thread of their own, while this one looks at the clock.
     fn check_all(&self, seeds: Range<u64>) {
         let running = Mutex::new((seeds.start, Instant::now()));
+        let is_over = AtomicBool::new(false);
+        let work = || {
+            for seed in seeds.clone() {
+                *running.lock().expect("no thread panicked") = (seed, Instant::now());
+                self.check(seed);
+            }
+        };
         thread::scope(|scope| {
-            let name = format!("mutants {}..{}", seeds.start, seeds.end);
-            let work = || {
-                alone(|| {
-                    for seed in seeds.clone() {
-                        *running.lock().expect("no thread panicked") = (seed, Instant::now());
-                        self.check(seed);
-                    }
-                });
-            };
-            let worker =
-                thread::Builder::new().name(name).spawn_scoped(scope, work).expect("the system has threads");
-            while !worker.is_finished() {
+            scope.spawn(|| {
+                let name = format!("mutants {}..{}", seeds.start, seeds.end);
+                let outcome = memory::alone(name, work);
+                is_over.store(true, Ordering::Relaxed);
+                outcome.expect("panics of passes are caught");
+            });
+            while !is_over.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(2));
                 let (seed, since) = *running.lock().expect("no thread panicked");
                 if since.elapsed() > HANG {
-                    abort(&format!(
-                        "BINFRAME_MUTANTS_SEED={seed} BINFRAME_MUTANTS=1 hangs: {}",
-                        mutant(self.originals, seed).recipe
-                    ));
+                    let recipe = mutant(self.originals, seed).recipe;
+                    abort(&format!("BINFRAME_MUTANTS_SEED={seed} BINFRAME_MUTANTS=1 hangs: {recipe}"));
                 }
             }
         });
@@ -122,7 +129,7 @@ impl Run<'_> {
 /// Whether a file is lowered, or else refused; or what went wrong.
 fn outcome(file: &Bytes) -> Result<bool, String> {
     let (outcome, memory) = memory::most_held(|| catch_unwind(AssertUnwindSafe(|| promises::broken(file))));
-    let limit = memory::BASE + memory::PER_FILE_SIZE_MAX * file.len();
+    let limit = MEMORY_BASE + MEMORY_PER_FILE_SIZE_MAX * file.len();
     match outcome {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -133,12 +140,6 @@ fn outcome(file: &Bytes) -> Result<bool, String> {
         Ok(_) if memory > limit => Err(format!("{memory} bytes of memory for a file of {}", file.len())),
         Ok(outcome) => Ok(outcome.is_ok()),
     }
-}
-
-/// Runs work in this thread, and in it what rayon would give to others.
-fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-    pool.expect("a pool of this thread").install(work)
 }
 
 /// Keeps a mutant, so that it can be looked at.

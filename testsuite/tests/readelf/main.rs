@@ -34,8 +34,11 @@ struct Lowered {
 /// How many things were compared, or the first difference.
 type Outcome = Result<usize, String>;
 
+/// Compares tables with what `readelf` printed.
+type Compare = fn(&Lowered, &str) -> Outcome;
+
 /// What is compared: the option that makes `readelf` print it, and who reads that.
-const SUBJECTS: [(&str, fn(&Lowered, &str) -> Outcome); 6] = [
+const SUBJECTS: [(&str, Compare); 6] = [
     ("-S", sections::compare),
     ("-l", segments::compare),
     ("-s", symbols::compare),
@@ -45,7 +48,6 @@ const SUBJECTS: [(&str, fn(&Lowered, &str) -> Outcome); 6] = [
 ];
 
 #[test]
-#[expect(clippy::print_stderr, reason = "how much was compared is worth knowing")]
 fn tables_are_what_readelf_prints() {
     let files = files::files();
     let compared: [AtomicUsize; SUBJECTS.len()] = Default::default();

@@ -7,7 +7,7 @@ use crate::{Lowered, Outcome, hexadecimal, same};
 struct Relocation {
     table: String,
     address: u64,
-    relocation_type: String,
+    kind: String,
     symbol_index: Option<u32>,
     addend: Option<i64>,
 }
@@ -25,7 +25,7 @@ fn relocations(lowered: &Lowered) -> Vec<Relocation> {
             .table_section_index
             .map_or_else(String::new, |index| sections.section_name.value(index as usize).to_owned()),
         address: row.address,
-        relocation_type: row.relocation_type.0.to_owned(),
+        kind: row.relocation_type.0.to_owned(),
         symbol_index: row.symbol_index,
         addend: row.addend,
     });
@@ -57,8 +57,8 @@ fn parse_line(line: &str, table: &str, is_64: bool, has_addend: bool) -> Option<
     let address = hexadecimal(address)?;
     let table = table.to_owned();
     let Some(info) = words.get(1) else {
-        let relocation_type = "RELR".to_owned();
-        return Some(Relocation { table, address, relocation_type, symbol_index: None, addend: None });
+        let kind = "RELR".to_owned();
+        return Some(Relocation { table, address, kind, symbol_index: None, addend: None });
     };
     let info = hexadecimal(info)?;
     let symbol_index = (info >> if is_64 { 32 } else { 8 }) as u32;
@@ -72,7 +72,7 @@ fn parse_line(line: &str, table: &str, is_64: bool, has_addend: bool) -> Option<
     Some(Relocation {
         table,
         address,
-        relocation_type: (*words.get(2)?).to_owned(),
+        kind: (*words.get(2)?).to_owned(),
         symbol_index: (symbol_index > 0).then_some(symbol_index),
         addend: if has_addend { addend() } else { None },
     })

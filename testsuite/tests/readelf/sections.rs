@@ -8,7 +8,7 @@ use binframe::ir::tables::BinarySection;
 struct Section {
     index: u32,
     name: String,
-    section_type: String,
+    kind: String,
     address: u64,
     file_offset: u64,
     size: u64,
@@ -48,7 +48,7 @@ fn section(row: &BinarySection<'_>) -> Section {
     Section {
         index: row.section_index,
         name: row.section_name.to_owned(),
-        section_type: name.to_owned(),
+        kind: name.to_owned(),
         address: row.address,
         file_offset: row.file_offset,
         size: row.size,
@@ -65,14 +65,14 @@ fn overlook(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
     // Types that one of the two has no name for.
     const BASES: [(&str, u64); 3] = [("LOOS", 0x6000_0000), ("LOPROC", 0x7000_0000), ("LOUSER", 0x8000_0000)];
     const UNNAMED: [(&str, &str); 1] = [("0x7000002a", "MIPS_ABIFLAGS")];
-    let number = expected.section_type.split_once('+').and_then(|(base, rest)| {
+    let number = expected.kind.split_once('+').and_then(|(base, rest)| {
         let base = BASES.iter().find(|(name, _)| *name == base)?.1;
         Some(format!("{:#x}", hexadecimal(rest)?.checked_add(base)?))
     });
-    if number.as_ref() == Some(&found.section_type)
-        || UNNAMED.contains(&(found.section_type.as_str(), expected.section_type.as_str()))
+    if number.as_ref() == Some(&found.kind)
+        || UNNAMED.contains(&(found.kind.as_str(), expected.kind.as_str()))
     {
-        found.section_type.clone_from(&expected.section_type);
+        found.kind.clone_from(&expected.kind);
     }
     // A section that is not loaded has no address, whatever its header says.
     if !row.is_readable {
@@ -118,7 +118,7 @@ fn parse(line: &str) -> Option<Section> {
     Some(Section {
         index,
         name: name.to_owned(),
-        section_type: words[address - 1].to_owned(),
+        kind: words[address - 1].to_owned(),
         address: hexadecimal(words[address])?,
         file_offset: hexadecimal(words[address + 1])?,
         size: hexadecimal(words[address + 2])?,

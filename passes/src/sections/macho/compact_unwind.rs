@@ -219,6 +219,7 @@ impl Table<'_> {
             is_personality_indirect: personality.map(|_| true),
             lsda_address,
             is_signal_frame: false,
+            is_continuation: false,
         }));
         Some(())
     }
@@ -270,6 +271,7 @@ fn read_unlinked<H: Header>(
             is_personality_indirect: None,
             lsda_address: None,
             is_signal_frame: false,
+            is_continuation: false,
         });
     }
     section.content.len().is_multiple_of(entry_size).then_some(())

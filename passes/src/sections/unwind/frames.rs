@@ -309,6 +309,7 @@ impl<'a> Frames<'a> {
             is_personality_indirect: None,
             lsda_address: None,
             is_signal_frame: common.is_signal_frame,
+            is_continuation: false,
         };
         if self.relocations.is_some() {
             let (address, section_index) = self.relocated(address_offset, pointer.stored)?;

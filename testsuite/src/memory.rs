@@ -1,23 +1,17 @@
-//! How much memory a thread holds, counted where it is given out.
+//! How much memory a thread holds, counted where it is given out: a test that asks makes [`Counting`] its allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-
-/// Memory that a file may take with all of its tables, per byte of it.
-pub(crate) const PER_FILE_SIZE_MAX: usize = 300;
-/// Memory that any file may take.
-pub(crate) const BASE: usize = 4 << 20;
+use std::thread;
 
 /// The system's allocator, which counts what each thread holds and at most held.
-struct Counting;
+pub struct Counting;
 
 thread_local! {
+    // Neither has to be made or dropped, which an allocator could not bear.
     static HELD: Cell<usize> = const { Cell::new(0) };
     static MOST_HELD: Cell<usize> = const { Cell::new(0) };
 }
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[expect(unsafe_code, reason = "an allocator is unsafe")]
 // SAFETY: the system's allocator does the work; counting touches nothing of what it gives.
@@ -37,10 +31,23 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs work in this thread, and says how much more memory than before the thread held at most.
-pub(crate) fn most_held<R>(work: impl FnOnce() -> R) -> (R, usize) {
+/// Runs work, and says how much more memory than before this thread held at most. What the work gives to other threads is
+/// not counted: run it [`alone`].
+pub fn most_held<R>(work: impl FnOnce() -> R) -> (R, usize) {
     let before = HELD.get();
     MOST_HELD.set(before);
     let result = work();
     (result, MOST_HELD.get() - before)
+}
+
+/// Runs work in a thread of its own, which does alone what passes would share with others.
+pub fn alone<R: Send>(name: String, work: impl FnOnce() -> R + Send) -> thread::Result<R> {
+    let work = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+        pool.expect("the thread is in no pool yet").install(work)
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name).spawn_scoped(scope, work);
+        thread.expect("the system has threads").join()
+    })
 }
