@@ -5,8 +5,8 @@ use crate::{Error, FileBytes, map_file};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
-    Binaries, Binary, BinaryBuilder, BinaryStrings, Diagnostics, ExceptionCallSites, FileExtents,
-    Instructions, MemoryAccesses,
+    Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, Diagnostics, ExceptionCallSites,
+    FileExtents, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
@@ -37,6 +37,8 @@ pub struct LoweredFile {
 pub(crate) enum LoweredPart {
     /// These.
     Ready(Batch),
+    /// These symbols, whose names are to be demangled.
+    Symbols(Rows<BinarySymbols>),
     /// Instructions of a range of code.
     Instructions(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of functions.
@@ -48,6 +50,7 @@ impl LoweredPart {
     pub(crate) fn rows(&self) -> Batch {
         match self {
             Self::Ready(batch) => batch.clone(),
+            Self::Symbols(symbols) => passes::sections::with_demangled_names(symbols).batch().clone(),
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
             }
@@ -152,7 +155,11 @@ impl LoweredFile {
             return self.access_parts(addresses);
         }
         let batch = self.table(table, stages)?;
-        Ok(partitions(&batch).into_iter().map(LoweredPart::Ready).collect())
+        let part = |batch: Batch| match Rows::from_batch(batch.clone()) {
+            Some(symbols) => LoweredPart::Symbols(symbols),
+            None => LoweredPart::Ready(batch),
+        };
+        Ok(partitions(&batch).into_iter().map(part).collect())
     }
 
     fn instruction_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
