@@ -92,7 +92,11 @@ fn parse_line(line: &str, is_dynamic: bool) -> Option<Symbol> {
         Some(rest) => rest.split_once(']')?.1,
         None => rest,
     };
-    let (section, name) = word(rest)?;
+    let (section, name) = match rest.trim_start().strip_prefix("bad section index[") {
+        // The section is not there: it was stripped.
+        Some(rest) => ("other", rest.split_once("] ")?.1),
+        None => word(rest)?,
+    };
     let (name, version, is_default_version) = if is_dynamic { versioned(name) } else { (name, None, None) };
     let symbol_type = match symbol_type {
         "FUNC" => "function".to_owned(),
