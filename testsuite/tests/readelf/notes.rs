@@ -25,13 +25,14 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
 /// What is known to differ.
 fn overlook(found: &mut Note, expected: &Note) {
     let Note { owner, kind, .. } = found;
-    // What types mean is their owner's to say; `readelf` has names for some numbers of owners that it does not know.
-    let is_number =
-        matches!((kind.as_str(), expected.kind.as_str()), ("0x1", "NT_VERSION") | ("0x2", "NT_ARCH"));
-    // It leaves out how some names begin.
-    let is_shorter =
-        ["NT_", "NT_GNU_BUILD_ATTRIBUTE_"].iter().any(|prefix| format!("{prefix}{}", expected.kind) == *kind);
-    if is_number || is_shorter {
+    // What types mean is their owner's to say: `readelf` has names for some numbers of owners that it does not know, shorter
+    // names for others, and for one a name of two words, of which this is the first.
+    let names = [("0x1", "NT_VERSION"), ("0x2", "NT_ARCH"), ("NT_GO_BUILD_ID", "GO")];
+    let prefixes = ["NT_", "NT_GNU_BUILD_ATTRIBUTE_"];
+    let is_shorter = |prefix: &&str| {
+        kind.strip_prefix(*prefix).is_some_and(|rest| rest.eq_ignore_ascii_case(&expected.kind))
+    };
+    if names.contains(&(kind.as_str(), expected.kind.as_str())) || prefixes.iter().any(is_shorter) {
         kind.clone_from(&expected.kind);
     }
     // It reads what the owner of a build attribute says between the letters.

@@ -24,8 +24,9 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     same(&found, &expected)
 }
 
-/// Types that were renamed, and what `readelf` calls them.
-const RENAMED: [(&str, &str); 3] = [
+/// Types that have two names, and the one that `readelf` has.
+const RENAMED: [(&str, &str); 4] = [
+    ("R_386_JMP_SLOT", "R_386_JUMP_SLOT"),
     ("R_AARCH64_TLS_DTPMOD", "R_AARCH64_TLS_DTPMOD64"),
     ("R_AARCH64_TLS_DTPREL", "R_AARCH64_TLS_DTPREL64"),
     ("R_AARCH64_TLS_TPREL", "R_AARCH64_TLS_TPREL64"),
