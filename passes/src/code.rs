@@ -194,7 +194,9 @@ fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u
     let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
     let mut regions: Vec<_> = executable
         .filter_map(|section| {
-            let (bytes, _) = bytes_at(file, section.file_offset, section.file_size);
+            // PE files fill sections up to a multiple of a size; that is no code.
+            let size = section.file_size.min(section.size);
+            let (bytes, _) = bytes_at(file, section.file_offset, size);
             left = left.checked_sub(bytes.len())?;
             // A section that would pass the end of the address space cannot be loaded.
             section.address.checked_add(bytes.len() as u64)?;
@@ -227,26 +229,7 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
         index.is_some_and(|index| address < regions[index].end_address())
     };
     let mut starts = symbol_starts(sections, &is_code, names);
-    let named = starts.len();
-    let unwind = sections.unwind_entries.columns();
-    for (address, size) in unwind.iter().filter_map(described_code).filter(|range| is_code(range.0)) {
-        let known = &starts[..named];
-        match known.binary_search_by_key(&address, |start| start.address) {
-            Ok(index) if starts[index].size == 0 => starts[index].size = size,
-            Ok(_) => {}
-            Err(next) => {
-                let before = next.checked_sub(1).map(|index| &known[index]);
-                if before.is_none_or(|start| address - start.address >= start.size) {
-                    starts.push(FunctionStart {
-                        address,
-                        size,
-                        evidence: FunctionEvidence::Unwind,
-                        name: None,
-                    });
-                }
-            }
-        }
-    }
+    add_unwind_starts(sections, &is_code, &mut starts);
     let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
     if let Some(address) = entry.filter(|address| is_code(*address)) {
         starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, name: None });
@@ -255,6 +238,39 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
     starts.dedup_by_key(|start| start.address);
     starts
+}
+
+/// Adds the starts of unwind entries that lie in no symbol's function, and gives starts without a size that of their entry. An entry
+/// that goes on with the function before belongs to it where it lies in it or at its end.
+fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
+    let named = starts.len();
+    let mut last: Option<usize> = None;
+    for entry in sections.unwind_entries.columns().iter() {
+        let Some((address, size)) = described_code(entry).filter(|range| is_code(range.0)) else { continue };
+        if let Some(start) = last.filter(|_| entry.is_continuation).map(|last| &mut starts[last])
+            && address - start.address <= start.size
+        {
+            start.size = start.size.max((address - start.address).saturating_add(size));
+            continue;
+        }
+        let known = &starts[..named];
+        last = match known.binary_search_by_key(&address, |start| start.address) {
+            Ok(index) if starts[index].size == 0 => {
+                starts[index].size = size;
+                Some(index)
+            }
+            Ok(_) => None,
+            Err(next) => {
+                let before = next.checked_sub(1).map(|index| &known[index]);
+                let is_outside = before.is_none_or(|start| address - start.address >= start.size);
+                is_outside.then(|| {
+                    let evidence = FunctionEvidence::Unwind;
+                    starts.push(FunctionStart { address, size, evidence, name: None });
+                    starts.len() - 1
+                })
+            }
+        };
+    }
 }
 
 /// Where the code that an unwind entry describes begins, and its size. That of a signal frame begins behind a byte which is there

@@ -3,12 +3,13 @@
 //! Headers and tables are where a break does most. They are found by what `file_extents` and `binary_sections` say of the file
 //! before it is broken, and each is struck as often as any other, however small it is.
 
+use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
 use crate::random::Random;
 use crate::{fixtures, programs};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
-use binframe::passes::{extents, sections};
+use binframe::passes::{extents, linkage, sections};
 use bytes::Bytes;
 use std::fs;
 use std::iter;
@@ -67,6 +68,11 @@ pub fn originals() -> Vec<Original> {
         .map(|architecture| objects::object(Format::MachO, architecture));
     originals
         .push(Original::new("universal file", objects::universal(&members.each_ref().map(Vec::as_slice))));
+    for (fixups, name) in [(Fixups::Operations, "operations"), (Fixups::Chains, "chains")] {
+        let executable = apple::executable(Architecture::X86_64, fixups);
+        originals
+            .extend(executable.map(|bytes| Original::new(&format!("Mach-O executable with {name}"), bytes)));
+    }
     originals.extend(
         linked()
             .into_iter()
@@ -88,7 +94,13 @@ fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
         "-Wl,--hash-style=both",
     ];
     let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
-    vec![library.map(|path| ("ELF library", path))]
+    let windows = programs::WINDOWS_C;
+    let pe = programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"]);
+    let pe32 =
+        programs::compile_msvc("windows32", windows, &["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"]);
+    let arm = programs::compile_msvc("windows_arm64", windows, &["--target=aarch64-pc-windows-msvc"]);
+    let linked = [("ELF library", library), ("PE library", pe), ("PE32", pe32), ("PE of AArch64", arm)];
+    linked.map(|(name, path)| path.map(|path| (name, path))).into()
 }
 
 impl Original {
@@ -115,6 +127,12 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
         let kind = columns.find(|section| section.section_index == index).map(|section| section.kind);
         matches!(kind, None | Some(SectionKind::Code | SectionKind::Plt | SectionKind::Data))
     };
+    // What the loader reads may stand in the midst of data.
+    let commands = linkage::run(file, &sections).loader_commands;
+    let commands =
+        commands.columns().iter().map(|command| (command.file_offset, command.size)).collect::<Vec<_>>();
+    let commands =
+        commands.into_iter().map(|(offset, size)| base + offset as usize..base + (offset + size) as usize);
     let extents = extents::run(file, &sections);
     let extents = extents.columns().iter();
     extents
@@ -124,6 +142,7 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
             ExtentOwner::Member | ExtentOwner::Padding | ExtentOwner::Overlay => false,
         })
         .map(|extent| base + extent.file_offset as usize..base + (extent.file_offset + extent.size) as usize)
+        .chain(commands)
         .collect()
 }
 

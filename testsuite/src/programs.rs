@@ -19,6 +19,9 @@ pub const SORT_C: &str = include_str!("../programs/sort.c");
 /// C: a library without dependencies: addresses in data, constructors, cleanups, thread-local, weak and undefined names.
 pub const LIBRARY_C: &str = include_str!("../programs/library.c");
 
+/// C for Windows: imports, exports, data with addresses in it, thread-local storage, resources; but no C library.
+pub const WINDOWS_C: &str = include_str!("../programs/windows.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 
@@ -28,6 +31,20 @@ pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 /// compile.
 pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile("cc", &[], "c", name, source, flags)
+}
+
+/// Compiles a C library for 64-bit Windows with MinGW's compiler, and without start files, and returns its path; none on a machine
+/// without that compiler.
+pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    compile("x86_64-w64-mingw32-gcc", &["-shared", "-nostartfiles", "-Wl,-e,entry"], "c", name, source, flags)
+}
+
+/// Compiles a C program for Windows with clang and LLVM's linker, without the libraries of Windows: what it imports is left undefined.
+/// None on a machine without that compiler.
+pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let fixed =
+        ["-fuse-ld=lld", "-nostdlib", "-Wl,-entry:entry", "-Wl,-subsystem:console", "-Wl,-force:unresolved"];
+    compile("clang-14", &fixed, "c", name, source, flags)
 }
 
 /// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if the

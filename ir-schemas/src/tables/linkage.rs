@@ -39,7 +39,7 @@ enumeration! {
         Upward = "upward",
         /// It stands in for the file's own symbols (ELF: `DT_FILTER`, `DT_AUXILIARY`).
         Filter = "filter",
-        /// The name under which others load this file (ELF: `DT_SONAME`).
+        /// The name under which others load this file (ELF: `DT_SONAME`; PE: the name among its exports).
         OwnName = "own_name",
         /// A path to search, before the user's own.
         Rpath = "rpath",

@@ -116,7 +116,7 @@ pub struct BinaryHeader<'a> {
     /// nothing is loaded.
     #[column(unit = "address")]
     pub image_address: Option<u64>,
-    /// What identifies the build, in hexadecimal (ELF: build id; PE: the id of its PDB; Mach-O: UUID); null where there is none.
+    /// What identifies the build, in hexadecimal (ELF: build id; PE: GUID and age of its PDB, as stored; Mach-O: UUID); null where there is none.
     pub build_id: Option<&'a str>,
     /// Path of the program interpreter or dynamic linker that the file asks for; null where it asks for none.
     pub interpreter: Option<&'a str>,

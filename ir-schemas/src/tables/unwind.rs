@@ -50,6 +50,9 @@ pub struct UnwindEntry {
     pub lsda_address: Option<u64>,
     /// Whether it describes the frame of a signal handler; the C library lets such a range begin one byte before the code.
     pub is_signal_frame: bool,
+    /// Whether it goes on with a function whose start another entry describes (PE: chained unwinding information, or a part
+    /// without prologue).
+    pub is_continuation: bool,
 }
 
 /// A range of code and where control goes when something is thrown in it.

@@ -10,6 +10,8 @@ pub(crate) mod pe;
 use binframe_ir::tables::ExtentOwner;
 use bytes::Bytes;
 use object::elf::{FileHeader32, FileHeader64};
+use object::macho::{MachHeader32, MachHeader64};
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use object::{Endianness, FileKind};
 use std::fmt;
 use std::ops::Range;
@@ -50,6 +52,8 @@ pub(crate) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
     let found = match &file[..file.len().min(4)] {
         [] => "an empty file".to_owned(),
         b"\x7fELF" => return elf::kind(file),
+        // The library wants more bytes than an archive without members has.
+        b"!<ar" if file == object::archive::MAGIC => return Ok(FileKind::Archive),
         [0xca, 0xfe, 0xba, 0xbe] if !container::is_universal(file) => "a Java class".to_owned(),
         magic => match FileKind::parse(file) {
             Ok(FileKind::CoffImport) => "a short import, which only linkers read".to_owned(),
@@ -67,6 +71,12 @@ pub(crate) fn check(file: &Bytes, kind: FileKind) -> Result<(), Unsupported> {
     match kind {
         FileKind::Elf32 => elf::Elf::<FileHeader32<Endianness>>::find(file).map(drop),
         FileKind::Elf64 => elf::Elf::<FileHeader64<Endianness>>::find(file).map(drop),
+        FileKind::MachO32 => macho::MachO::<MachHeader32<Endianness>>::find(file).map(drop),
+        FileKind::MachO64 => macho::MachO::<MachHeader64<Endianness>>::find(file).map(drop),
+        FileKind::Pe32 => pe::Pe::find::<ImageNtHeaders32>(file).map(drop),
+        FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(drop),
+        FileKind::Coff => pe::Coff::<ImageFileHeader>::find(file).map(drop),
+        FileKind::CoffBig => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(drop),
         _ => Err(Unsupported::new(0, format!("{kind:?}"), EXPECTED_FORMAT)),
     }
 }
@@ -94,6 +104,16 @@ pub(crate) fn claims(file: &Bytes) -> Vec<Claim> {
     match kind(file) {
         Ok(FileKind::Elf32) => elf::Elf::<FileHeader32<Endianness>>::find(file).map(|elf| elf.claims()),
         Ok(FileKind::Elf64) => elf::Elf::<FileHeader64<Endianness>>::find(file).map(|elf| elf.claims()),
+        Ok(FileKind::MachO32) => {
+            macho::MachO::<MachHeader32<Endianness>>::find(file).map(|macho| macho.claims())
+        }
+        Ok(FileKind::MachO64) => {
+            macho::MachO::<MachHeader64<Endianness>>::find(file).map(|macho| macho.claims())
+        }
+        Ok(FileKind::Pe32) => pe::Pe::find::<ImageNtHeaders32>(file).map(|pe| pe.claims()),
+        Ok(FileKind::Pe64) => pe::Pe::find::<ImageNtHeaders64>(file).map(|pe| pe.claims()),
+        Ok(FileKind::Coff) => pe::Coff::<ImageFileHeader>::find(file).map(|coff| coff.claims()),
+        Ok(FileKind::CoffBig) => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| coff.claims()),
         _ => return Vec::new(),
     }
     .unwrap_or_default()

@@ -10,21 +10,26 @@
 //! `broken_name`.
 
 mod elf;
+mod macho;
+mod pe;
 
-use crate::diagnostics::Collector;
+use crate::diagnostics::{Collector, Place};
 use crate::formats;
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
+use crate::formats::pe::{Coff, Pe};
 use crate::names::NameBudget;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializerBuilder,
     BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder, BinaryNotes,
-    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticPass,
-    Diagnostics, LoaderCommandBuilder, LoaderCommands,
+    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
+    DiagnosticPass, Diagnostics, LoaderCommandBuilder, LoaderCommands, Severity,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::FileKind;
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
@@ -98,6 +103,26 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
             _ = Elf::<object::elf::FileHeader64<_>>::find(file)
                 .map(|elf| elf::run(&elf, sections, &mut linkage));
         }
+        Ok(FileKind::MachO32) => {
+            _ = MachO::<object::macho::MachHeader32<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
+        Ok(FileKind::MachO64) => {
+            _ = MachO::<object::macho::MachHeader64<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
+        Ok(FileKind::Pe32) => {
+            _ = Pe::find::<ImageNtHeaders32>(file).map(|pe| pe::run(&pe, &mut linkage));
+        }
+        Ok(FileKind::Pe64) => {
+            _ = Pe::find::<ImageNtHeaders64>(file).map(|pe| pe::run(&pe, &mut linkage));
+        }
+        Ok(FileKind::Coff) => {
+            _ = Coff::<ImageFileHeader>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
+        }
+        Ok(FileKind::CoffBig) => {
+            _ = Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
+        }
         _ => {}
     }
     linkage.finish()
@@ -119,6 +144,11 @@ impl Linkage {
             diagnostics: Collector::new(DiagnosticPass::Linkage),
             names: NameBudget::of_file(file),
         }
+    }
+
+    /// Adds a warning.
+    fn report(&mut self, code: DiagnosticCode, place: Place, message: &str) {
+        self.diagnostics.report(Severity::Warning, code, place, message);
     }
 
     fn finish(self) -> LinkageIr {

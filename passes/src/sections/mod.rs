@@ -10,14 +10,20 @@
 //! What can go wrong: a file of another format, or whose headers cannot be found, is [`Unsupported`]. Anything else that is
 //! broken is a diagnostic: `no_section_table`, `section_out_of_bounds`, `section_too_large`, `segment_out_of_bounds`,
 //! `broken_section_table`, `broken_name`, `broken_symbol_table`, `symbol_without_section`, `broken_note`, `broken_unwind`,
-//! `opaque_member`, `broken_container`.
+//! `broken_loader_command`, `opaque_member`, `broken_container`.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod container;
 mod contents;
 mod elf;
+mod macho;
 mod unwind;
 
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
+mod pe;
+use crate::formats::pe::{Coff, Pe};
 use crate::formats::{self, Unsupported};
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
@@ -25,6 +31,7 @@ use binframe_ir::tables::{
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use object::FileKind;
+use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use rayon::prelude::*;
 
 pub use container::members;
@@ -51,6 +58,16 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
     match formats::kind(file)? {
         FileKind::Elf32 => Ok(elf::run(&Elf::<object::elf::FileHeader32<_>>::find(file)?, member_index)),
         FileKind::Elf64 => Ok(elf::run(&Elf::<object::elf::FileHeader64<_>>::find(file)?, member_index)),
+        FileKind::MachO32 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader32<_>>::find(file)?, member_index))
+        }
+        FileKind::MachO64 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader64<_>>::find(file)?, member_index))
+        }
+        FileKind::Pe32 => Ok(pe::run(&Pe::find::<ImageNtHeaders32>(file)?, member_index)),
+        FileKind::Pe64 => Ok(pe::run(&Pe::find::<ImageNtHeaders64>(file)?, member_index)),
+        FileKind::Coff => Ok(pe::run_object(&Coff::<ImageFileHeader>::find(file)?, member_index)),
+        FileKind::CoffBig => Ok(pe::run_object(&Coff::<AnonObjectHeaderBigobj>::find(file)?, member_index)),
         FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64 => {
             Ok(container::run(file, member_index))
         }

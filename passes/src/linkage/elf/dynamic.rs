@@ -4,7 +4,7 @@ use super::Linkage;
 use crate::diagnostics::Place;
 use crate::formats::elf::{DynamicSection, Elf, Header};
 use binframe_ir::Term;
-use binframe_ir::tables::{BinaryLibrary, DiagnosticCode, LibraryKind, LoaderCommand, Severity};
+use binframe_ir::tables::{BinaryLibrary, DiagnosticCode, LibraryKind, LoaderCommand};
 use object::elf::{self, machine_names};
 use object::read::elf::Dyn;
 use std::borrow::Cow;
@@ -64,11 +64,4 @@ fn text<'a, H: Header>(
         linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(file_offset), &message);
         Cow::Borrowed("")
     })
-}
-
-impl Linkage {
-    /// Adds a warning.
-    pub(super) fn report(&mut self, code: DiagnosticCode, place: Place, message: &str) {
-        self.diagnostics.report(Severity::Warning, code, place, message);
-    }
 }

@@ -1,0 +1,147 @@
+//! `binary_headers`, from the PE headers, the load configuration and the debug directory.
+
+use super::super::hexadecimal;
+use crate::diagnostics::{Collector, Place};
+use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use binframe_ir::tables::{
+    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness,
+    Format, Severity,
+};
+use binframe_ir::{Enumeration, Rows};
+use object::LittleEndian as LE;
+use object::pe::{self, Machine};
+use std::mem::offset_of;
+
+/// What a reference to a PDB begins with; GUID and age of the PDB follow.
+const PDB_MAGIC: &[u8] = b"RSDS";
+
+/// In the extended DLL characteristics: a shadow stack may check return addresses.
+const CET_COMPAT: u8 = 1;
+
+pub(super) fn table(
+    pe: &Pe<'_>,
+    sha256: &[u8],
+    member_index: u32,
+    diagnostics: &mut Collector,
+) -> Rows<BinaryHeaders> {
+    let flags = pe.coff.header.characteristics.get(LE);
+    let is_relocatable = pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
+    let is_dynamic = is_relocatable || flags.contains(pe::IMAGE_FILE_DLL);
+    let debug_entries = pe.debug_entries().unwrap_or_else(|| {
+        let message = "the debug directory does not lie in the file";
+        diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, Place::FileOffset(0), message);
+        Vec::new()
+    });
+    let mut contents = debug_entries.iter().map(|entry| (entry.header.typ.get(LE), entry.content));
+    let build_id = contents.clone().find_map(|(debug_type, content)| match debug_type {
+        pe::IMAGE_DEBUG_TYPE_CODEVIEW => content.strip_prefix(PDB_MAGIC)?.get(..20).map(hexadecimal),
+        _ => None,
+    });
+    let has_return_protection = contents.any(|(debug_type, content)| {
+        debug_type == pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS
+            && content.first().is_some_and(|flags| flags & CET_COMPAT != 0)
+    });
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(BinaryHeader {
+        bits: Some(if pe.is_64 { 64 } else { 32 }),
+        kind: if is_dynamic { BinaryKind::Dynamic } else { BinaryKind::Executable },
+        entry_address: (pe.entry_rva != 0).then(|| pe.address(pe.entry_rva)),
+        image_address: Some(pe.image_base),
+        build_id: build_id.as_deref(),
+        is_position_independent: Some(is_relocatable),
+        has_no_execute: Some(pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT)),
+        has_stack_protector: Some(has_security_cookie(pe)),
+        has_branch_protection: Some(pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_GUARD_CF)),
+        has_return_protection: Some(has_return_protection),
+        has_signature: Some(pe.directory(pe::IMAGE_DIRECTORY_ENTRY_SECURITY).is_some()),
+        ..header(&pe.coff, Format::Pe, &hexadecimal(sha256), member_index)
+    });
+    rows.finish()
+}
+
+pub(super) fn table_of_object<H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    sha256: &[u8],
+    member_index: u32,
+) -> Rows<BinaryHeaders> {
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(header(coff, Format::Coff, &hexadecimal(sha256), member_index));
+    rows.finish()
+}
+
+/// What linked files and objects say alike.
+fn header<'s, H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    format: Format,
+    sha256: &'s str,
+    member_index: u32,
+) -> BinaryHeader<'s> {
+    let (architecture, bits) = architecture(coff.machine);
+    let is_big_endian = coff.machine == pe::IMAGE_FILE_MACHINE_POWERPCBE;
+    BinaryHeader {
+        member_index,
+        format,
+        architecture: Some(architecture),
+        machine: Some(coff.machine.0.into()),
+        bits: Some(bits),
+        endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }.name()),
+        kind: BinaryKind::Relocatable,
+        flags: coff.header.characteristics().0.into(),
+        entry_address: None,
+        image_address: None,
+        build_id: None,
+        interpreter: None,
+        is_position_independent: None,
+        has_no_execute: None,
+        relocation_read_only: None,
+        has_stack_protector: None,
+        has_branch_protection: None,
+        has_return_protection: None,
+        has_signature: None,
+        file_size: coff.file.len() as u64,
+        sha256,
+    }
+}
+
+/// The architecture, and the width of its addresses.
+pub(super) fn architecture(machine: Machine) -> (Architecture, u8) {
+    match machine {
+        pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),
+        pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_CHPE_X86 => (Architecture::X86, 32),
+        pe::IMAGE_FILE_MACHINE_ARM64 | pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => {
+            (Architecture::Aarch64, 64)
+        }
+        pe::IMAGE_FILE_MACHINE_ARM | pe::IMAGE_FILE_MACHINE_THUMB | pe::IMAGE_FILE_MACHINE_ARMNT => {
+            (Architecture::Arm, 32)
+        }
+        pe::IMAGE_FILE_MACHINE_RISCV32 => (Architecture::RiscV, 32),
+        pe::IMAGE_FILE_MACHINE_RISCV64 => (Architecture::RiscV, 64),
+        pe::IMAGE_FILE_MACHINE_POWERPC
+        | pe::IMAGE_FILE_MACHINE_POWERPCFP
+        | pe::IMAGE_FILE_MACHINE_POWERPCBE => (Architecture::PowerPc, 32),
+        pe::IMAGE_FILE_MACHINE_R3000
+        | pe::IMAGE_FILE_MACHINE_R4000
+        | pe::IMAGE_FILE_MACHINE_R10000
+        | pe::IMAGE_FILE_MACHINE_WCEMIPSV2
+        | pe::IMAGE_FILE_MACHINE_MIPS16
+        | pe::IMAGE_FILE_MACHINE_MIPSFPU
+        | pe::IMAGE_FILE_MACHINE_MIPSFPU16 => (Architecture::Mips, 32),
+        pe::IMAGE_FILE_MACHINE_IA64 => (Architecture::Itanium, 64),
+        pe::IMAGE_FILE_MACHINE_ALPHA64 => (Architecture::Other, 64),
+        _ => (Architecture::Other, 32),
+    }
+}
+
+/// Whether the load configuration names the number that the compiler's stack protector compares with. Its size says how many
+/// of its fields there are.
+fn has_security_cookie(pe: &Pe<'_>) -> bool {
+    let (offset, size) = match pe.is_64 {
+        true => (offset_of!(pe::ImageLoadConfigDirectory64, security_cookie), 8),
+        false => (offset_of!(pe::ImageLoadConfigDirectory32, security_cookie), 4),
+    };
+    let Some((rva, _)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG) else { return false };
+    let Some((bytes, _)) = pe.bytes_from(rva) else { return false };
+    let own_size = bytes.first_chunk().map_or(0, |size| u32::from_le_bytes(*size));
+    let bytes = &bytes[..bytes.len().min(own_size as usize)];
+    bytes.get(offset..offset + size).is_some_and(|cookie| cookie.iter().any(|byte| *byte != 0))
+}

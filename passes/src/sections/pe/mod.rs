@@ -1,0 +1,50 @@
+//! The tables of PE files and COFF objects.
+
+mod function_table;
+mod header;
+mod section_table;
+mod symbols;
+mod unwind_relocations;
+
+use super::SectionsIr;
+use super::unwind::{self, frames};
+use crate::diagnostics::Collector;
+use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use binframe_ir::Rows;
+use binframe_ir::tables::DiagnosticPass;
+use object::Endianness;
+use sha2::{Digest, Sha256};
+
+/// A linked file.
+pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let sections = section_table::table(&pe.coff, &mut diagnostics);
+    let layout = frames::Layout::new(Endianness::Little, pe.is_64);
+    let (symbols, (mut unwind, sha256)) = rayon::join(
+        || symbols::table(&pe.coff, &sections, &mut diagnostics),
+        || rayon::join(|| frames::read(&sections, layout, None), || Sha256::digest(pe.coff.file)),
+    );
+    unwind.report(&mut diagnostics);
+    unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
+    let unwind_entries = unwind::table(unwind.rows);
+    let headers = header::table(pe, &sha256, member_index, &mut diagnostics);
+    let diagnostics = diagnostics.finish();
+    SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
+}
+
+/// An object.
+pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let sections = section_table::table(coff, &mut diagnostics);
+    let (symbols, sha256) =
+        rayon::join(|| symbols::table(coff, &sections, &mut diagnostics), || Sha256::digest(coff.file));
+    let relocations = unwind_relocations::read(coff, &sections);
+    let headers = header::table_of_object(coff, &sha256, member_index);
+    let layout = frames::Layout::new(Endianness::Little, header::architecture(coff.machine).1 == 64);
+    let mut unwind = frames::read(&sections, layout, Some(&relocations));
+    unwind.report(&mut diagnostics);
+    unwind.rows.extend(function_table::of_object(coff.machine, &sections, &relocations, &mut diagnostics));
+    let unwind_entries = unwind::table(unwind.rows);
+    let diagnostics = diagnostics.finish();
+    SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
+}

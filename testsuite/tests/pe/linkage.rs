@@ -1,0 +1,256 @@
+//! What linker and loader are told is what `llvm-readobj` reads, and what was written in the sources.
+
+use crate::tools::{Block, number, readobj};
+use crate::{bytes, library, lowered, parts, program, read_files, real_files};
+use binframe::ir::tables::{Format, LibraryKind};
+use binframe::passes::linkage::{self, LinkageIr};
+use binframe::passes::sections;
+use std::path::Path;
+
+fn linked(path: &Path) -> LinkageIr {
+    let file = bytes(path);
+    linkage::run(&file, &sections::run(&file, 0).expect("a file that is supported"))
+}
+
+fn image_base(path: &Path) -> u64 {
+    let tables = lowered(path);
+    tables
+        .lowered
+        .sections
+        .headers
+        .columns()
+        .iter()
+        .next()
+        .and_then(|header| header.image_address)
+        .unwrap_or(0)
+}
+
+fn programs() -> (Vec<crate::Folder>, Vec<std::path::PathBuf>) {
+    let (folders, mut paths): (Vec<_>, Vec<_>) =
+        [program(), library(), parts()].into_iter().flatten().unzip();
+    paths.extend(real_files(&["dll"]));
+    (folders, paths)
+}
+
+/// A library, the name of what is imported, its number, the place of its pointer, and whether it is searched later.
+type Import = (String, Option<String>, u32, u64, bool);
+
+#[test]
+fn imports_are_those_of_readobj() {
+    let (_folders, paths) = programs();
+    for path in paths {
+        let Some(text) = readobj("--coff-imports", &path) else { return };
+        let mut expected: Vec<Import> = Vec::new();
+        let heads = [("Import {", "ImportAddressTableRVA"), ("DelayImport {", "ImportAddressTable")];
+        for (head, table) in heads {
+            for block in Block::all(&text, head) {
+                let library = block.value("Name").expect("a name");
+                let table = block.number(table).expect("a table");
+                for (symbol, position) in block.values("Symbol").zip(0..) {
+                    let (name, ordinal) = symbol.rsplit_once('(').expect("a number");
+                    let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+                    let ordinal = number(ordinal.trim_end_matches(')')) as u32;
+                    let is_delayed = head.starts_with("Delay");
+                    expected.push((library.to_owned(), name, ordinal, table + 8 * position, is_delayed));
+                }
+            }
+        }
+        let base = image_base(&path);
+        let tables = linked(&path);
+        let found: Vec<Import> = tables
+            .imports
+            .columns()
+            .iter()
+            .map(|import| {
+                let library = import.library_name.expect("a library").to_owned();
+                let name = import.import_name.map(str::to_owned);
+                let slot = import.slot_address.expect("a place") - base;
+                (library, name, import.ordinal.expect("a number"), slot, import.is_delayed)
+            })
+            .collect();
+        assert_eq!(found, expected, "{}", path.display());
+        assert!(!found.is_empty() && tables.diagnostics.columns().is_empty());
+    }
+}
+
+#[test]
+fn exports_are_those_of_readobj() {
+    let (_folders, paths) = programs();
+    for path in paths {
+        let Some(text) = readobj("--coff-exports", &path) else { return };
+        // The reader gives a place to what lies elsewhere, too, and but one name to each number.
+        let expected = Block::all(&text, "Export {").into_iter().map(|block| {
+            let name = block.value("Name").filter(|name| !name.is_empty()).map(str::to_owned);
+            (block.number("Ordinal").expect("a number") as u32, name, block.number("RVA").expect("a place"))
+        });
+        let expected: Vec<_> = expected.filter(|(_, name, rva)| name.is_some() || *rva != 0).collect();
+        let base = image_base(&path);
+        let tables = linked(&path);
+        let found = tables.exports.columns();
+        let found: Vec<_> = found
+            .iter()
+            .zip(&expected)
+            .map(|(export, expected)| {
+                let rva = export.address.map_or(expected.2, |address| address - base);
+                (export.ordinal.expect("a number"), export.export_name.map(str::to_owned), rva)
+            })
+            .collect();
+        assert_eq!(found, expected, "{}", path.display());
+        assert_eq!(tables.exports.columns().len(), expected.len());
+    }
+}
+
+#[test]
+fn a_library_exports_what_it_was_told_to() {
+    let Some((_folder, path)) = library() else { return };
+    let tables = linked(&path);
+    let exports = tables.exports.columns();
+    let named =
+        |name| exports.iter().find(|export| export.export_name == Some(name)).expect("it is exported");
+    assert_eq!(named("heap").forwarded_to, Some("NTDLL.RtlAllocateHeap"));
+    assert_eq!(named("heap").address, None);
+    assert_eq!(named("add").address, named("plus").address);
+    let unnamed = exports.iter().find(|export| export.export_name.is_none()).expect("mul");
+    assert_eq!(unnamed.ordinal, Some(7));
+    let symbols = lowered(&path);
+    let symbols = symbols.lowered.sections.symbols.columns();
+    let mul = symbols.iter().find(|symbol| symbol.symbol_name == "mul").expect("the file has symbols");
+    assert_eq!(unnamed.address, Some(mul.symbol_address));
+    let libraries = tables.libraries.columns();
+    let own: Vec<_> = libraries.iter().filter(|library| library.kind == LibraryKind::OwnName).collect();
+    assert!(own.len() == 1 && own[0].library_name == "library.dll");
+}
+
+#[test]
+fn relocations_are_those_of_readobj() {
+    let (_folders, paths) = read_files();
+    for path in paths {
+        let tables = linked(&path);
+        let relocations = tables.relocations.columns();
+        let headers = sections::run(&bytes(&path), 0).expect("a file that is supported").headers;
+        let header = headers.columns().iter().next().expect("one header");
+        if header.format == Format::Pe {
+            let Some(text) = readobj("--coff-basereloc", &path) else { return };
+            let expected = Block::all(&text, "  Entry {").into_iter().map(|block| {
+                let kind = format!("IMAGE_REL_BASED_{}", block.value("Type").expect("a type"));
+                (kind, block.number("Address").expect("a place"))
+            });
+            // What fills a block up changes nothing.
+            let expected: Vec<_> = expected.filter(|(kind, _)| !kind.ends_with("ABSOLUTE")).collect();
+            let base = header.image_address.expect("a base");
+            let found = relocations.iter().map(|row| (row.relocation_type.0.to_owned(), row.address - base));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{}", path.display());
+            continue;
+        }
+        let Some(text) = readobj("--relocations", &path) else { return };
+        let found = relocations.iter().map(|row| {
+            let section = row.section_index.expect("a section");
+            let symbol = row.symbol_name.expect("a symbol").to_owned();
+            let index = row.symbol_index.expect("a symbol");
+            (section, row.address, row.relocation_type.0.to_owned(), symbol, index)
+        });
+        assert_eq!(found.collect::<Vec<_>>(), readobj_relocations(&text), "{}", path.display());
+    }
+}
+
+/// `  Section (4) .text {`, then lines such as `    0x17 IMAGE_REL_AMD64_REL32 f (19)`.
+fn readobj_relocations(text: &str) -> Vec<(u32, u64, String, String, u32)> {
+    let mut section = 0;
+    let mut relocations = Vec::new();
+    for line in text.lines() {
+        if let Some((index, _)) = line.trim().strip_prefix("Section (").and_then(|rest| rest.split_once(')'))
+        {
+            section = index.parse().expect("a number");
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [address, kind, symbol, index] = words[..]
+            && address.starts_with("0x")
+        {
+            let symbol = symbol.to_owned();
+            relocations.push((section, number(address), kind.to_owned(), symbol, number(index) as u32));
+        }
+    }
+    relocations
+}
+
+#[test]
+fn resources_are_those_of_the_source() {
+    let Some((_folder, path)) = program() else { return };
+    let (file, tables) = (bytes(&path), linked(&path));
+    let resources = tables.resources.columns();
+    let found: Vec<_> = resources
+        .iter()
+        .map(|resource| {
+            let start = resource.file_offset.expect("it is in the file") as usize;
+            let content = &file[start..start + resource.size as usize];
+            let text: String =
+                content.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| *byte as char).collect();
+            (resource.resource_type, resource.resource_name, resource.language, text)
+        })
+        .collect();
+    let row = |kind, name, text: &str| (kind, name, 0x409, text.to_owned());
+    let expected =
+        [row("MYTYPE", "7", "other"), row("RT_STRING", "1", "onetwo"), row("RT_RCDATA", "HELLO", "sometext")];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn callbacks_of_threads_are_found() {
+    let Some((_folder, path)) = program() else { return };
+    let tables = linked(&path);
+    let lowered = lowered(&path);
+    let symbols = lowered.lowered.sections.symbols.columns();
+    let callback =
+        symbols.iter().find(|symbol| symbol.symbol_name == "on_thread").expect("the file has symbols");
+    let initializers = tables.initializers.columns();
+    let mut addresses = initializers.iter().map(|initializer| initializer.function_address);
+    assert!(addresses.any(|address| address == Some(callback.symbol_address)));
+}
+
+#[test]
+fn the_debug_directory_names_the_build() {
+    let Some((_folder, path)) = parts() else { return };
+    let Some(text) = readobj("--coff-debug-directory", &path) else { return };
+    let guid = text.lines().find_map(|line| line.trim().strip_prefix("PDBGUID: ("));
+    let guid = guid.and_then(|guid| guid.strip_suffix(')')).expect("it was linked with /debug");
+    let lowered = lowered(&path);
+    let header = lowered.lowered.sections.headers.columns().iter().next().expect("one header");
+    // The age is 1.
+    let expected = guid.replace(' ', "").to_lowercase() + "01000000";
+    assert_eq!(header.build_id, Some(expected.as_str()));
+    let tables = linked(&path);
+    let notes = tables.notes.columns();
+    let found: Vec<_> = notes.iter().map(|note| (note.owner, note.note_type, note.text)).collect();
+    let expected = [
+        ("PE", "IMAGE_DEBUG_TYPE_CODEVIEW", Some("parts.pdb")),
+        ("PE", "IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS", Some("CET_COMPAT")),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn directories_lie_where_the_loader_looks() {
+    let (_folders, paths) = programs();
+    for path in paths {
+        let Some(text) = readobj("--file-headers", &path) else { return };
+        let block = Block::all(&text, "  DataDirectory {").into_iter().next().expect("there are directories");
+        let names = ["Export", "Import", "Resource", "Exception", "Certificate", "BaseRelocation", "Debug"];
+        let expected = names.iter().filter_map(|name| {
+            let directory = |field| block.number(&format!("{name}Table{field}"));
+            let directory = |field| directory(field).or_else(|| block.number(&format!("{name}{field}")));
+            let (rva, size) = (directory("RVA")?, directory("Size")?);
+            (rva != 0).then_some((rva, size))
+        });
+        let base = image_base(&path);
+        let tables = linked(&path);
+        let commands = tables.loader_commands.columns();
+        let found: Vec<_> =
+            commands.iter().map(|row| (row.value.expect("nothing is signed") - base, row.size)).collect();
+        let expected: Vec<_> = expected.collect();
+        assert!(
+            expected.len() > 2 && found.starts_with(&expected),
+            "{}: {found:x?} {expected:x?}",
+            path.display()
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! Runs compilers, linkers and readers of the machine, and takes apart what `llvm-readobj` prints.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A folder that tools work in, which goes with it.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    /// A folder with files of these names and contents.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a temporary folder"));
+        for (name, content) in files {
+            fs::write(folder.path(name), content).expect("the temporary folder is writable");
+        }
+        folder
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a tool with words divided by blanks; none on a machine that does not have it.
+    pub(crate) fn run(&self, command: &str) -> Option<()> {
+        let mut words = command.split_whitespace();
+        let tool = words.next().expect("a command has a tool");
+        let output = run(Command::new(tool).args(words).current_dir(self.0.path()))?;
+        assert!(output.is_ok(), "{command}: {}", output.expect_err("it is none"));
+        Some(())
+    }
+}
+
+/// What `llvm-readobj` prints of a file; none on a machine that does not have it.
+pub(crate) fn readobj(option: &str, file: &Path) -> Option<String> {
+    let output = run(Command::new("llvm-readobj-14").arg(option).arg(file))?;
+    Some(output.unwrap_or_else(|error| panic!("llvm-readobj {option} {}: {error}", file.display())))
+}
+
+/// What a tool prints, or says of what went wrong.
+#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+pub(crate) fn run(command: &mut Command) -> Option<Result<String, String>> {
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            Some(Ok(String::from_utf8_lossy(&output.stdout).into_owned()))
+        }
+        Ok(output) => Some(Err(String::from_utf8_lossy(&output.stderr).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("this machine has no {command:?}: less was checked");
+            None
+        }
+        Err(error) => panic!("{command:?} cannot be run: {error}"),
+    }
+}
+
+/// The lines of a block as keys and values, those of blocks in it among them.
+pub(crate) struct Block<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Block<'a> {
+    /// The blocks whose first line is `head`, indented as it is.
+    pub(crate) fn all(text: &'a str, head: &str) -> Vec<Self> {
+        let indent = &head[..head.len() - head.trim_start().len()];
+        let end = format!("{indent}}}");
+        let mut lines = text.lines();
+        let mut blocks = Vec::new();
+        while lines.by_ref().any(|line| line == head) {
+            let inner = lines.by_ref().take_while(|line| *line != end);
+            let entry = |line: &'a str| {
+                let line = line.trim();
+                line.split_once(": ").or_else(|| line.split_once(" ("))
+            };
+            blocks.push(Self(inner.filter_map(entry).collect()));
+        }
+        blocks
+    }
+
+    /// The values of a key.
+    pub(crate) fn values(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(of, _)| *of == key).map(|(_, value)| *value)
+    }
+
+    /// The first value of a key.
+    pub(crate) fn value(&self, key: &str) -> Option<&'a str> {
+        self.values(key).next()
+    }
+
+    /// The number behind the head of a list: `Characteristics [ (0x60000020)`.
+    pub(crate) fn list_number(&self, key: &str) -> Option<u64> {
+        self.0.iter().find(|(of, _)| of.strip_suffix(" [") == Some(key)).map(|(_, value)| number(value))
+    }
+
+    /// The first number of a key: what stands in parentheses where there is a name, too.
+    pub(crate) fn number(&self, key: &str) -> Option<u64> {
+        self.value(key).map(number)
+    }
+}
+
+/// `7`, `0x7`, `name (7)`, `(0x7)`.
+pub(crate) fn number(text: &str) -> u64 {
+    let text = text.rsplit_once('(').map_or(text, |(_, number)| number).trim_end_matches(')');
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.unwrap_or_else(|_| panic!("{text} is no number"))
+}
