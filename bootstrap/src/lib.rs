@@ -5,6 +5,7 @@
 //! queries that run again only when what they read has changed.
 
 mod addresses;
+mod companions;
 mod database;
 mod dataset;
 mod diff;
