@@ -16,6 +16,9 @@ pub const SWITCH_C: &str = include_str!("../programs/switch.c");
 /// C: `qsort` with callbacks, globals, statics, string operations.
 pub const SORT_C: &str = include_str!("../programs/sort.c");
 
+/// C: every kind of type and variable, calls that are inlined.
+pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 
@@ -25,6 +28,11 @@ pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 /// compile.
 pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile("cc", &[], "c", name, source, flags)
+}
+
+/// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
+pub fn compile_c_with(compiler: &str, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    compile(compiler, &[], "c", name, source, flags)
 }
 
 /// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if the

@@ -289,8 +289,8 @@ pub struct DebugType<'a> {
     /// where there is none.
     #[column(references = "debug_types.type_index")]
     pub target_type_index: Option<u32>,
-    /// The specification's name of how a base type is encoded, such as `DW_ATE_unsigned`, or its number in hexadecimal; null for
-    /// other types.
+    /// The specification's name of how values are encoded, such as `DW_ATE_unsigned`, or its number in hexadecimal; null where
+    /// the type does not say.
     pub encoding: Option<Term<'a>>,
     /// Elements of an array in all its dimensions; null for other types, and where it is not known.
     pub element_count: Option<u64>,
@@ -342,11 +342,10 @@ pub struct DebugTypeMember<'a> {
     /// Type of the member; null for an enumerator, or where it is not said.
     #[column(references = "debug_types.type_index")]
     pub member_type_index: Option<u32>,
-    /// Where it begins in a value; null where it has no place in one, or only a computation tells.
+    /// Where it begins in a value; null where it has no place in one, is not whole bytes, or only a computation tells.
     #[column(unit = "bytes")]
     pub offset: Option<u64>,
-    /// Where it begins, in bits of a value in memory counted as the specification does; null but for fields that are not whole
-    /// bytes.
+    /// Where it begins in a value, counted from its first bit in memory; null but for fields that are not whole bytes.
     #[column(unit = "bits")]
     pub bit_offset: Option<u64>,
     /// Its size; null but for fields that are not whole bytes.

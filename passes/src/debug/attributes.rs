@@ -80,6 +80,8 @@ pub(super) struct Attributes<'a> {
     pub(super) byte_size: Option<u64>,
     pub(super) bit_size: Option<u64>,
     pub(super) bit_offset: Option<u64>,
+    /// Before DWARF 4: from the most significant bit of the storage unit.
+    pub(super) storage_bit_offset: Option<u64>,
     pub(super) alignment: Option<u64>,
     pub(super) encoding: Option<u64>,
     pub(super) count: Option<u64>,
@@ -154,8 +156,7 @@ impl<'a> Attributes<'a> {
             constants::DW_AT_byte_size => self.byte_size = unsigned,
             constants::DW_AT_bit_size => self.bit_size = unsigned,
             constants::DW_AT_data_bit_offset => self.bit_offset = unsigned,
-            // Before DWARF 4, bits were counted from the most significant of the storage unit.
-            constants::DW_AT_bit_offset => self.bit_offset = self.bit_offset.or(unsigned),
+            constants::DW_AT_bit_offset => self.storage_bit_offset = unsigned,
             constants::DW_AT_alignment => self.alignment = unsigned,
             constants::DW_AT_encoding => self.encoding = unsigned,
             constants::DW_AT_count => self.count = unsigned,

@@ -258,13 +258,14 @@ impl<'w, 'a> Walk<'w, 'a> {
             declaration_file: attributes.declaration_file,
             declaration_line: attributes.declaration_line,
         });
+        // What stands in an inlined call without code of its own belongs to the function around it.
         Scope {
-            function: number,
+            function: number.or(around.function.filter(|_| is_inlined)),
             is_in_function: true,
             function_depth: around.function_depth.saturating_add(u16::from(code.is_some())),
             frame_base: if is_inlined { around.frame_base } else { own_base },
             kind: VariableScope::Function,
-            code,
+            code: code.or(around.code.filter(|_| is_inlined)),
             owner: None,
             variant: Variant::Outside,
             ..around
@@ -346,16 +347,25 @@ impl<'w, 'a> Walk<'w, 'a> {
             (MemberKind::Enumerator, _) => attributes.constant.as_ref().and_then(number),
             _ => None,
         };
-        let is_bit_field = attributes.bit_size.is_some() && attributes.bit_offset.is_some();
+        // What is not said is the beginning.
+        let offset = offset.unwrap_or(has_place.then_some(0));
+        let bit_offset = attributes.bit_size.and_then(|bits| {
+            let start = offset?.checked_mul(8)?;
+            let inside = match (attributes.storage_bit_offset, attributes.byte_size) {
+                (Some(before), _) if !context.is_little() => before,
+                (Some(before), Some(size)) => size.checked_mul(8)?.checked_sub(before)?.checked_sub(bits)?,
+                _ => attributes.bit_offset.unwrap_or(0),
+            };
+            start.checked_add(inside)
+        });
         self.entries.types[owner as usize].member_count += 1;
         self.entries.members.push(MemberEntry {
             owner,
             name: attributes.name,
             kind,
             type_: attributes.type_,
-            // What is not said is the beginning.
-            offset: offset.unwrap_or((has_place && !is_bit_field).then_some(0)),
-            bit_offset: attributes.bit_offset,
+            offset: offset.filter(|_| bit_offset.is_none()),
+            bit_offset,
             bit_size: attributes.bit_size,
             value,
         });

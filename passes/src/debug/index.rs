@@ -144,7 +144,7 @@ impl<'a> Index<'a> {
                 TypeKind::Reference => after.push(" &".to_owned()),
                 TypeKind::RvalueReference => after.push(" &&".to_owned()),
                 TypeKind::MemberPointer => after.push(" ::*".to_owned()),
-                TypeKind::Function => after.push(" (*)".to_owned()),
+                TypeKind::Function => after.push(" ()".to_owned()),
                 TypeKind::Array => {
                     after.push(of.elements.map_or_else(|| "[]".to_owned(), |count| format!("[{count}]")));
                 }

@@ -66,12 +66,12 @@ impl<'a> Programs<'a> {
     }
 
     /// The rows, in parts that hold about as many as a row group does.
-    pub(super) fn rows(&self, units: &Units<'a>) -> Vec<(Rows<LineTable>, Vec<Problem>)> {
+    pub(super) fn rows(&self, units: &Units<'a>, least_address: u64) -> Vec<(Rows<LineTable>, Vec<Problem>)> {
         let mut programs: Vec<_> = self.0.values().collect();
         programs.sort_by_key(|program| program.unit_index);
         let share = NameShare::of(programs.iter().map(|program| program.size).sum());
         let runs = runs(&programs, RUN_SIZE, |program| program.size);
-        runs.into_par_iter().map(|run| self.rows_of(units, &programs[run], share)).collect()
+        runs.into_par_iter().map(|run| self.rows_of(units, &programs[run], share, least_address)).collect()
     }
 
     fn rows_of(
@@ -79,6 +79,7 @@ impl<'a> Programs<'a> {
         units: &Units<'a>,
         programs: &[&Program<'a>],
         share: NameShare,
+        least_address: u64,
     ) -> (Rows<LineTable>, Vec<Problem>) {
         let mut names = share.names(programs.iter().map(|program| program.size).sum());
         let mut files = SourceFiles::default();
@@ -86,8 +87,13 @@ impl<'a> Programs<'a> {
         let mut rows = LineRowBuilder { file: files.column(), ..LineRowBuilder::default() };
         let mut problems: Vec<_> = names.problem().into_iter().collect();
         for program in programs {
-            let mut writer =
-                Writer { unit_index: program.unit_index, row_index: 0, last: None, rows: &mut rows };
+            let mut writer = Writer {
+                unit_index: program.unit_index,
+                row_index: 0,
+                last: None,
+                least_address,
+                rows: &mut rows,
+            };
             let result = program
                 .program
                 .clone()
@@ -119,6 +125,8 @@ struct Writer<'r> {
     unit_index: u32,
     row_index: u32,
     last: Option<Pending>,
+    /// The least address of code.
+    least_address: u64,
     rows: &'r mut LineRowBuilder,
 }
 
@@ -137,7 +145,7 @@ impl Writer<'_> {
         while let Some(instruction) = instructions.next_instruction(&header)? {
             if let LineInstruction::SetAddress(address) = instruction {
                 // What a linker has discarded stands at an address that is none, or before what came before.
-                is_discarded = address < row.address() || address >= least_tombstone;
+                is_discarded = address < row.address().max(self.least_address) || address >= least_tombstone;
             }
             if !row.execute(instruction, &mut program)? {
                 continue;

@@ -84,7 +84,8 @@ impl<'a> Context<'_, 'a> {
         }
     }
 
-    fn is_little(self) -> bool {
+    /// Whether the least significant byte of a number comes first.
+    pub(super) fn is_little(self) -> bool {
         gimli::Section::reader(&self.dwarf.debug_info).endian() == gimli::RunTimeEndian::Little
     }
 

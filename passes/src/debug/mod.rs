@@ -200,10 +200,12 @@ fn tables(
     let split = SplitFiles::load(found, reports);
     let units = Units::find(main, &split, reports);
     // Beyond this point every unit has its split part, and all of them are known by their positions.
-    let budget = ListBudget::new([main].into_iter().chain(split.iter()), units.size());
+    let least_address = least_address(sections);
+    let files = [main].into_iter().chain(split.iter());
+    let budget = ListBudget::new(files, units.size(), least_address);
     let unit_rows = units::table(&units, &budget, reports);
     let programs = Programs::find(&units);
-    let (lines, problems): (Vec<_>, Vec<_>) = programs.rows(&units).into_iter().unzip();
+    let (lines, problems): (Vec<_>, Vec<_>) = programs.rows(&units, least_address).into_iter().unzip();
     problems.iter().flatten().for_each(|(code, message)| reports.error(*code, message));
     let entries: Vec<_> = units
         .units
@@ -240,6 +242,12 @@ fn tables(
     }
     parts.retain(|part| part.rows() > 0);
     parts
+}
+
+/// The least address of code. Some linkers leave what they have discarded at 0; code is there only if a section says so.
+fn least_address(sections: &SectionsIr) -> u64 {
+    let mut columns = sections.sections.columns().iter();
+    u64::from(!columns.any(|section| section.is_executable && section.address == 0 && section.size > 0))
 }
 
 /// Runs of items that are about as large as given together, or one alone.

@@ -10,7 +10,7 @@ use gimli::{Dwarf, DwarfPackage, EndianSlice, RunTimeEndian, SectionId};
 use object::read::{
     CompressionFormat, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget,
 };
-use object::{Endianness, SectionIndex};
+use object::{Architecture, Endianness, RelocationFlags, SectionIndex, elf};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -225,7 +225,8 @@ fn relocate(
                 .map(|target| target.address().wrapping_add(base_of(Some(section)).unwrap_or(0))),
             _ => Some(0),
         };
-        let is_known = matches!(kind, RelocationKind::Absolute | RelocationKind::SectionOffset);
+        let is_known = matches!(kind, RelocationKind::Absolute | RelocationKind::SectionOffset)
+            || is_thread_local(file.architecture(), relocation.flags());
         let size = usize::from(relocation.size() / 8);
         let place = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(size)?));
         let place = place.filter(|place| is_known && [4, 8].contains(&size) && place.end <= content.len());
@@ -243,6 +244,17 @@ fn relocate(
         }
     }
     (left_out > 0).then(|| format!("{left_out} relocations are of a kind that is not applied"))
+}
+
+/// Whether a relocation is of a thread-local variable's offset, which is counted like an address.
+fn is_thread_local(architecture: Architecture, flags: RelocationFlags) -> bool {
+    let RelocationFlags::Elf { r_type, .. } = flags else { return false };
+    match architecture {
+        Architecture::X86_64 => [elf::R_X86_64_DTPOFF32, elf::R_X86_64_DTPOFF64].contains(&r_type),
+        Architecture::I386 => r_type == elf::R_386_TLS_LDO_32,
+        Architecture::Aarch64 => r_type == elf::R_AARCH64_TLS_DTPREL,
+        _ => false,
+    }
 }
 
 /// The number that bytes hold.

@@ -4,7 +4,6 @@ use super::index::Index;
 use super::names::Names;
 use binframe_ir::tables::{
     DebugType, DebugTypeBuilder, DebugTypeMember, DebugTypeMemberBuilder, DebugTypeMembers, DebugTypes,
-    TypeKind,
 };
 use binframe_ir::{Rows, Term};
 use gimli::constants::DwAte;
@@ -18,7 +17,7 @@ pub(super) fn rows(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> R
         for (type_index, of) in (index.type_bases[unit]..).zip(&index.entries[unit].types) {
             let origin = of.origin.filter(|_| of.name.is_none());
             let named = origin.and_then(|reference| index.find_type(unit_index, reference)?.1.name);
-            let encoding = of.encoding.filter(|_| of.kind == TypeKind::Base).map(|encoding| {
+            let encoding = of.encoding.map(|encoding| {
                 let known = u8::try_from(encoding).ok().and_then(|known| DwAte(known).static_string());
                 known.map_or_else(|| format!("{:#x}", encoding & 0xff), str::to_owned)
             });
@@ -30,7 +29,7 @@ pub(super) fn rows(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> R
                 alignment: of.alignment,
                 target_type_index: of.target.and_then(|reference| index.type_of(unit_index, reference)),
                 encoding: encoding.as_deref().map(Term),
-                element_count: of.elements.filter(|_| of.kind == TypeKind::Array),
+                element_count: of.elements,
                 member_count: of.member_count,
                 is_declaration: of.is_declaration,
                 unit_index,
