@@ -26,6 +26,8 @@ mod locations;
 mod names;
 mod sections;
 mod split;
+#[cfg(test)]
+mod tests;
 mod types;
 mod units;
 mod variables;

@@ -75,6 +75,14 @@ impl<'a> DebugSections<'a> {
         Some(Self { endian, sections, file_offset, build_id, link, problems })
     }
 
+    /// Sections of these bytes.
+    #[cfg(test)]
+    pub(super) fn of(sections: &[(&'static str, &'a [u8])]) -> Self {
+        let sections = sections.iter().map(|(name, content)| (*name, Cow::Borrowed(*content))).collect();
+        let endian = RunTimeEndian::Little;
+        Self { endian, sections, file_offset: 0, build_id: None, link: None, problems: Vec::new() }
+    }
+
     /// The sections of a file that is linked or will be.
     pub(super) fn linked(&self) -> Dwarf<Reader<'_>> {
         let Ok(dwarf) = Dwarf::load(|id| Ok::<_, Infallible>(self.get(Some(id.name()))));
