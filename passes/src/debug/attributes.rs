@@ -128,7 +128,7 @@ impl<'a> Attributes<'a> {
                 constants::DW_AT_data_member_location => attributes.member_location = Some(value),
                 constants::DW_AT_const_value => attributes.constant = Some(value),
                 constants::DW_AT_declaration => {
-                    attributes.is_declaration = value == AttributeValue::Flag(true)
+                    attributes.is_declaration = value == AttributeValue::Flag(true);
                 }
                 constants::DW_AT_external => attributes.is_external = value == AttributeValue::Flag(true),
                 name => attributes.read_number(name, &value),

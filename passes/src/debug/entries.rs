@@ -156,7 +156,7 @@ struct Walk<'w, 'a> {
 
 impl<'w, 'a> Walk<'w, 'a> {
     fn run(&mut self) -> Result<(), (usize, gimli::Error)> {
-        let unit = &self.unit.unit;
+        let unit = &self.unit.inner;
         let mut raw = unit.entries_raw(None).map_err(|error| (0, error))?;
         let mut entry = DebuggingInformationEntry::null();
         let mut scopes = vec![FILE_SCOPE];
@@ -206,7 +206,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 return Scope { variant: Variant::Of(attributes.discriminant), ..around };
             }
             constants::DW_TAG_subrange_type if around.owner.is_some() => {
-                self.add_dimension(attributes, around)
+                self.add_dimension(attributes, around);
             }
             _ => match (type_kind(tag), member_kind(tag, attributes, around)) {
                 (Some(kind), _) => return self.add_type(offset, attributes, kind, around),
@@ -221,12 +221,12 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// Appends the ranges of an entry.
     fn ranges(&mut self, attributes: &Attributes<'a>) -> std::ops::Range<usize> {
         let before = self.entries.ranges.len();
-        self.entries.ranges.extend(lists::ranges(self.dwarf, &self.unit.unit, attributes, &mut self.left));
+        self.entries.ranges.extend(lists::ranges(self.dwarf, &self.unit.inner, attributes, &mut self.left));
         before..self.entries.ranges.len()
     }
 
     fn context(&self, frame_base: Option<FrameBase>) -> Context<'w, 'a> {
-        Context { dwarf: self.dwarf, unit: &self.unit.unit, frame_base }
+        Context { dwarf: self.dwarf, unit: &self.unit.inner, frame_base }
     }
 
     fn add_function(

@@ -110,10 +110,10 @@ fn code<'a>(
     files: &mut SourceFiles,
     names: &mut Names,
 ) -> Option<u16> {
-    let unit = &index.units.units[unit_index as usize];
+    let unit = &index.units.all[unit_index as usize];
     let place = unit.program?;
     // Before DWARF 5, 0 said that there is none.
-    if file == 0 && unit.unit.header.version() < 5 {
+    if file == 0 && unit.inner.header.version() < 5 {
         return None;
     }
     files.add(index.units, programs, place, names);

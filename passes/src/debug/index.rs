@@ -41,7 +41,7 @@ impl<'a> Index<'a> {
     fn place(&self, unit_index: u32, reference: Reference) -> Option<(u32, u32)> {
         match reference {
             Reference::Unit(offset) => Some((unit_index, offset)),
-            Reference::Section(offset) => self.units.at(self.units.units[unit_index as usize].dwarf, offset),
+            Reference::Section(offset) => self.units.at(self.units.all[unit_index as usize].dwarf, offset),
             Reference::Signature(signature) => self.units.of_signature(signature),
         }
     }
@@ -113,7 +113,7 @@ impl<'a> Index<'a> {
             match of.kind {
                 TypeKind::Array => elements = elements.checked_mul(of.elements?)?,
                 TypeKind::Pointer | TypeKind::Reference | TypeKind::RvalueReference => {
-                    let size = self.units.units[unit_index as usize].unit.header.address_size();
+                    let size = self.units.all[unit_index as usize].inner.header.address_size();
                     return u64::from(size).checked_mul(elements);
                 }
                 TypeKind::Function => return None,

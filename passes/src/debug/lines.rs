@@ -31,7 +31,7 @@ struct Program<'a> {
     /// The first unit that names it.
     unit_index: u32,
     size: u64,
-    program: gimli::Result<IncompleteLineProgram<Reader<'a>>>,
+    lines: gimli::Result<IncompleteLineProgram<Reader<'a>>>,
 }
 
 /// The line number programs.
@@ -41,7 +41,7 @@ impl<'a> Programs<'a> {
     /// Finds the programs that units name, and reads their headers.
     pub(super) fn find(units: &Units<'a>) -> Self {
         let mut places = BTreeMap::new();
-        for (unit_index, unit) in (0..).zip(&units.units) {
+        for (unit_index, unit) in (0..).zip(&units.all) {
             if let Some(place) = unit.program {
                 places.entry(place).or_insert(unit_index);
             }
@@ -52,15 +52,15 @@ impl<'a> Programs<'a> {
             let end = next(position).filter(|next| next.0 == place.0).map_or(usize::MAX, |next| next.1);
             let section = units.dwarfs[place.0].debug_line.reader();
             let content = section.slice().get(place.1..end.min(section.len())).unwrap_or_default();
-            let unit = &units.units[*unit_index as usize].unit;
-            let program = DebugLine::from(EndianSlice::new(content, section.endian())).program(
+            let unit = &units.all[*unit_index as usize].inner;
+            let lines = DebugLine::from(EndianSlice::new(content, section.endian())).program(
                 DebugLineOffset(0),
                 unit.header.address_size(),
                 unit.comp_dir,
                 unit.name,
             );
             let size = content.len() as u64;
-            (*place, Program { place: *place, unit_index: *unit_index, size, program })
+            (*place, Program { place: *place, unit_index: *unit_index, size, lines })
         };
         Self(ordered.par_iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect())
     }
@@ -83,7 +83,9 @@ impl<'a> Programs<'a> {
     ) -> (Rows<LineTable>, Vec<Problem>) {
         let mut names = share.names(programs.iter().map(|program| program.size).sum());
         let mut files = SourceFiles::default();
-        programs.iter().for_each(|program| files.add(units, self, program.place, &mut names));
+        for program in programs {
+            files.add(units, self, program.place, &mut names);
+        }
         let mut rows = LineRowBuilder { file: files.column(), ..LineRowBuilder::default() };
         let mut problems: Vec<_> = names.problem().into_iter().collect();
         for program in programs {
@@ -95,7 +97,7 @@ impl<'a> Programs<'a> {
                 rows: &mut rows,
             };
             let result = program
-                .program
+                .lines
                 .clone()
                 .and_then(|lines| writer.run(lines, |file| files.code(Some(program.place), file)));
             writer.flush(None);
@@ -110,7 +112,7 @@ impl<'a> Programs<'a> {
 
     fn header(&self, place: ProgramPlace) -> Option<(u32, &LineProgramHeader<Reader<'a>>)> {
         let program = self.0.get(&place)?;
-        Some((program.unit_index, program.program.as_ref().ok()?.header()))
+        Some((program.unit_index, program.lines.as_ref().ok()?.header()))
     }
 }
 
@@ -132,9 +134,9 @@ struct Writer<'r> {
 
 impl Writer<'_> {
     /// Runs a program.
-    fn run<'a>(
+    fn run(
         &mut self,
-        mut program: IncompleteLineProgram<Reader<'a>>,
+        mut program: IncompleteLineProgram<Reader<'_>>,
         code: impl Fn(u64) -> Option<u16>,
     ) -> gimli::Result<()> {
         let header = program.header().clone();
@@ -211,7 +213,7 @@ impl SourceFiles {
             return;
         }
         let Some((unit_index, header)) = programs.header(place) else { return };
-        let unit = &units.units[unit_index as usize];
+        let unit = &units.all[unit_index as usize];
         let first_listed = usize::from(header.version() <= 4);
         let list = (0..header.file_names().len() + first_listed).map(|index| {
             let file = header.file(index as u64)?;
@@ -252,13 +254,13 @@ fn path<'a>(
     file: &FileEntry<Reader<'a>>,
 ) -> Option<String> {
     let text = |value: &AttributeValue<Reader<'a>>| {
-        let text = Text::of(dwarf, &unit.unit, value)?;
+        let text = Text::of(dwarf, &unit.inner, value)?;
         Some(String::from_utf8_lossy(text.bytes()).into_owned())
     };
     let mut path = text(&file.path_name())?;
     let directory = file.directory(header).as_ref().and_then(text);
     let compiled_in =
-        unit.unit.comp_dir.map(|directory| String::from_utf8_lossy(directory.slice()).into_owned());
+        unit.inner.comp_dir.map(|directory| String::from_utf8_lossy(directory.slice()).into_owned());
     for directory in [directory, compiled_in].into_iter().flatten() {
         if is_absolute(&path) || directory.is_empty() {
             continue;

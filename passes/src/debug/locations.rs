@@ -151,10 +151,10 @@ impl<'a> Context<'_, 'a> {
         let mut operations = value.exprloc_value()?.operations(self.unit.encoding());
         match (operations.next().ok()??, operations.next()) {
             (Operation::CallFrameCFA, Ok(None)) => Some(FrameBase::Cfa),
-            (Operation::Register { register }, Ok(None))
-            | (Operation::RegisterOffset { register, offset: 0, .. }, Ok(None)) => {
-                Some(FrameBase::Register(register.0))
-            }
+            (
+                Operation::Register { register } | Operation::RegisterOffset { register, offset: 0, .. },
+                Ok(None),
+            ) => Some(FrameBase::Register(register.0)),
             _ => None,
         }
     }

@@ -210,13 +210,13 @@ fn tables(
     let (lines, problems): (Vec<_>, Vec<_>) = programs.rows(&units, least_address).into_iter().unzip();
     problems.iter().flatten().for_each(|(code, message)| reports.error(*code, message));
     let entries: Vec<_> = units
-        .units
+        .all
         .par_iter()
         .map(|unit| entries::read(units.dwarf(unit), unit, budget.of(unit.size())))
         .collect();
-    for (unit, entries) in units.units.iter().zip(&entries) {
+    for (unit, entries) in units.all.iter().zip(&entries) {
         if let Some((offset, error)) = &entries.broken {
-            let start = unit.unit.header.offset().0;
+            let start = unit.inner.header.offset().0;
             let message =
                 format!("the unit at {start:#x} cannot be read beyond {offset:#x} bytes of it: {error}");
             reports.error(DiagnosticCode::BrokenDebugUnit, &message);
@@ -227,7 +227,7 @@ fn tables(
     let architecture = sections.headers.columns().iter().find_map(|header| header.architecture);
     let share = NameShare::of(units.size());
     let make = |run: Range<usize>| {
-        let size = units.units[run.clone()].iter().map(units::Unit::size).sum();
+        let size = units.all[run.clone()].iter().map(units::Unit::size).sum();
         let mut names = share.names(size);
         let functions = functions::rows(&index, &programs, run.clone(), &mut names).batch().clone();
         let variables = variables::rows(&index, architecture, run.clone(), &mut names).batch().clone();
@@ -235,12 +235,14 @@ fn tables(
         let members = types::members(&index, run, &mut names).batch().clone();
         ([functions, variables, types, members], names.problem())
     };
-    let made: Vec<_> = runs(&units.units, RUN_SIZE, units::Unit::size).into_par_iter().map(make).collect();
+    let made: Vec<_> = runs(&units.all, RUN_SIZE, units::Unit::size).into_par_iter().map(make).collect();
     let mut parts = vec![unit_rows.batch().clone()];
     parts.extend(lines.iter().map(|rows| rows.batch().clone()));
     for (batches, problem) in made {
         parts.extend(batches);
-        problem.iter().for_each(|(code, message)| reports.error(*code, message));
+        if let Some((code, message)) = problem {
+            reports.error(code, &message);
+        }
     }
     parts.retain(|part| part.rows() > 0);
     parts

@@ -130,6 +130,12 @@ const SECTIONS: [SectionId; 14] = [
     SectionId::DebugTypes,
 ];
 
+/// Whether a file has a section.
+pub(super) fn has(bytes: &[u8], id: SectionId) -> bool {
+    let Ok(file) = object::File::parse(bytes) else { return false };
+    file.sections().any(|section| section.name().ok().and_then(known_name) == Some(id.name()))
+}
+
 /// The name in ELF of a section that is read: `.zdebug_info` and `__debug_info` are `.debug_info`.
 fn known_name(name: &str) -> Option<&'static str> {
     let kind = [".debug_", ".zdebug_", "__debug_"].iter().find_map(|prefix| name.strip_prefix(prefix))?;

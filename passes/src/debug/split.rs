@@ -1,10 +1,10 @@
 //! Debug information that stands in other files: split parts of units (`.dwo`), packages of them (`.dwp`), and whole files that
 //! were stripped off.
 //!
-//! Sources: DWARF 5, section 7.3; for DWARF 4, "DebugFission" of the GCC wiki; GDB manual, "Separate Debug Files".
+//! Sources: DWARF 5, section 7.3; for DWARF 4, "Debug fission" of the GCC wiki; GDB manual, "Separate Debug Files".
 
 use super::attributes::Text;
-use super::sections::DebugSections;
+use super::sections::{self, DebugSections};
 use super::units::{Unit, read_units};
 use super::{Companion, CompanionFile, CompanionKind, Reader, Reports};
 use binframe_ir::tables::DiagnosticCode;
@@ -172,19 +172,23 @@ const PACKAGED: [SectionId; 3] = [SectionId::DebugAbbrev, SectionId::DebugInfo, 
 pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Vec<Companion> {
     let mut wanted = Vec::new();
     let mut bytes = file;
-    if DebugSections::load(bytes).is_none_or(|sections| sections.size(SectionId::DebugInfo) == 0) {
+    if !sections::has(bytes, SectionId::DebugInfo) {
         wanted.extend(separate(path, file));
         match found.iter().find(|file| file.kind == CompanionKind::Separate) {
             Some(separate) => bytes = &separate.bytes,
             None => return wanted,
         }
     }
+    // A unit that was split has its addresses there, so that nothing has to be read of most files.
+    if !sections::has(bytes, SectionId::DebugAddr) {
+        return wanted;
+    }
     let Some(sections) = DebugSections::load(bytes) else { return wanted };
     let dwarf = sections.linked();
     let mut names = BTreeMap::new();
     for unit in read_units(&dwarf, 0, &mut Reports::new(0)) {
         if let Some((name, _)) = unit.split_part() {
-            let directory = unit.unit.comp_dir.map(|directory| Text::new(directory.slice()));
+            let directory = unit.inner.comp_dir.map(|directory| Text::new(directory.slice()));
             names.entry(lossy(name)).or_insert(directory.map(lossy));
         }
     }

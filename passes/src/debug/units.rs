@@ -31,7 +31,8 @@ pub(super) type ProgramPlace = (usize, usize);
 pub(super) struct Unit<'a> {
     /// Position of the sections that it stands in.
     pub(super) dwarf: usize,
-    pub(super) unit: gimli::Unit<Reader<'a>>,
+    /// What all units have in common.
+    pub(super) inner: gimli::Unit<Reader<'a>>,
     root: Root<'a>,
     /// Its line number program.
     pub(super) program: Option<ProgramPlace>,
@@ -55,7 +56,7 @@ struct Root<'a> {
 /// All units, and the sections that they stand in.
 pub(super) struct Units<'a> {
     pub(super) dwarfs: Vec<Dwarf<Reader<'a>>>,
-    pub(super) units: Vec<Unit<'a>>,
+    pub(super) all: Vec<Unit<'a>>,
     /// Sections of units: their place among `dwarfs`, where each begins in `.debug_info` and its position, in order.
     by_offset: Vec<(usize, u64, u32)>,
     /// Units of types, by their signatures.
@@ -73,7 +74,7 @@ impl<'a> Units<'a> {
         let units = read_units(&dwarfs[0], 0, reports);
         let units = split.join(&mut dwarfs, units, reports);
         let place = |(position, unit): (u32, &Unit<'_>)| {
-            let start = unit.unit.header.debug_info_offset()?.0 as u64;
+            let start = unit.inner.header.debug_info_offset()?.0 as u64;
             Some((unit.dwarf, start, position))
         };
         let mut by_offset: Vec<_> = (0..).zip(&units).filter_map(place).collect();
@@ -81,7 +82,7 @@ impl<'a> Units<'a> {
         let mut by_signature: Vec<_> =
             (0..).zip(&units).filter_map(|(position, unit)| Some((unit.signature()?.0, position))).collect();
         by_signature.sort_unstable();
-        Self { dwarfs, units, by_offset, by_signature }
+        Self { dwarfs, all: units, by_offset, by_signature }
     }
 
     /// The sections of a unit.
@@ -94,7 +95,7 @@ impl<'a> Units<'a> {
         let after = self.by_offset.partition_point(|(of, start, _)| (*of, *start) <= (dwarf, offset));
         let (of, start, position) = *self.by_offset.get(after.checked_sub(1)?)?;
         let inside = offset - start;
-        let size = self.units[position as usize].size();
+        let size = self.all[position as usize].size();
         (of == dwarf && inside < size).then_some((position, inside as u32))
     }
 
@@ -102,25 +103,25 @@ impl<'a> Units<'a> {
     pub(super) fn of_signature(&self, signature: u64) -> Option<(u32, u32)> {
         let first = self.by_signature.partition_point(|(known, _)| *known < signature);
         let (known, position) = *self.by_signature.get(first)?;
-        let (_, offset) = self.units[position as usize].signature()?;
+        let (_, offset) = self.all[position as usize].signature()?;
         (known == signature).then_some((position, offset))
     }
 
     /// Bytes of all units.
     pub(super) fn size(&self) -> u64 {
-        self.units.iter().map(Unit::size).sum()
+        self.all.iter().map(Unit::size).sum()
     }
 }
 
 impl<'a> Unit<'a> {
     /// Its size, the header included.
     pub(super) fn size(&self) -> u64 {
-        self.unit.header.length_including_self() as u64
+        self.inner.header.length_including_self() as u64
     }
 
     /// The signature of the type that it is of, and where that stands.
     pub(super) fn signature(&self) -> Option<(u64, u32)> {
-        match self.unit.header.type_() {
+        match self.inner.header.type_() {
             UnitType::Type { type_signature, type_offset }
             | UnitType::SplitType { type_signature, type_offset } => {
                 Some((type_signature.0, u32::try_from(type_offset.0).ok()?))
@@ -131,13 +132,13 @@ impl<'a> Unit<'a> {
 
     /// The name of its split part and the part's identification, where it was split.
     pub(super) fn split_part(&self) -> Option<(Text<'a>, DwoId)> {
-        Some((self.root.split_name?, self.unit.dwo_id?))
+        Some((self.root.split_name?, self.inner.dwo_id?))
     }
 
     /// What the file itself keeps of a unit, made whole by its split part.
     pub(super) fn joined(self, mut part: Self) -> Self {
-        part.unit.copy_relocated_attributes(&self.unit);
-        part.unit.comp_dir = part.unit.comp_dir.or(self.unit.comp_dir);
+        part.inner.copy_relocated_attributes(&self.inner);
+        part.inner.comp_dir = part.inner.comp_dir.or(self.inner.comp_dir);
         part.program = self.program;
         part.kept = Some(Box::new(self));
         part
@@ -145,7 +146,7 @@ impl<'a> Unit<'a> {
 
     /// Whether it is the split part of that identification.
     pub(super) fn is_part(&self, id: DwoId) -> bool {
-        self.signature().is_none() && self.unit.dwo_id == Some(id)
+        self.signature().is_none() && self.inner.dwo_id == Some(id)
     }
 
     /// That its split part was not found.
@@ -271,7 +272,7 @@ fn read_unit<'a>(
             (constants::DW_AT_dwo_name | constants::DW_AT_GNU_dwo_name, _) => root.split_name = text(),
             (constants::DW_AT_language, AttributeValue::Language(language)) => root.language = Some(language),
             (constants::DW_AT_stmt_list, AttributeValue::DebugLineRef(offset)) => {
-                root.program = Some(offset.0)
+                root.program = Some(offset.0);
             }
             _ => {}
         }
@@ -280,20 +281,20 @@ fn read_unit<'a>(
     (unit.comp_dir, unit.name) = (directory.map(reader), root.attributes.name.map(reader));
     unit.low_pc = root.attributes.low.unwrap_or(0);
     let program = root.program.map(|offset| (position, offset));
-    Ok(Unit { dwarf: position, unit, root, program, kept: None, is_skeleton: false })
+    Ok(Unit { dwarf: position, inner: unit, root, program, kept: None, is_skeleton: false })
 }
 
 /// The rows of the units.
 pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Reports) -> Rows<DebugUnits> {
     let mut rows = DebugUnitBuilder::default();
     let mut names = NameShare::of(units.size()).names(units.size());
-    for (unit_index, unit) in (0..).zip(&units.units) {
+    for (unit_index, unit) in (0..).zip(&units.all) {
         let root = &unit.root;
         let mut name = |text| names.take_text(text);
         // Addresses and names of files stay where the linker and the reader find them.
         let kept = unit.kept.as_deref().unwrap_or(unit);
         let left = &mut budget.of(kept.size());
-        let ranges = lists::ranges(units.dwarf(kept), &kept.unit, &kept.root.attributes, left);
+        let ranges = lists::ranges(units.dwarf(kept), &kept.inner, &kept.root.attributes, left);
         let split_name = kept.root.split_name.filter(|_| unit.kept.is_some() || unit.is_skeleton);
         let language = root.language.map(|language| {
             let known = language.static_string();
@@ -305,7 +306,7 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             (_, _, true) => UnitKind::Skeleton,
             _ => UnitKind::Compilation,
         };
-        let directory = unit.unit.comp_dir.map(|directory| Text::new(directory.slice()));
+        let directory = unit.inner.comp_dir.map(|directory| Text::new(directory.slice()));
         rows.push(DebugUnit {
             unit_index,
             kind,
@@ -313,13 +314,13 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             compilation_directory: name(directory).as_deref(),
             producer: name(root.producer).as_deref(),
             language: language.as_deref().map(Term),
-            version: unit.unit.header.version(),
+            version: unit.inner.header.version(),
             low_address: ranges.iter().map(|range| range.begin).min(),
             high_address: ranges.iter().map(|range| range.end).max(),
             split_name: name(split_name).as_deref(),
-            split_id: unit.unit.dwo_id.filter(|_| split_name.is_some()).map(|id| id.0),
+            split_id: unit.inner.dwo_id.filter(|_| split_name.is_some()).map(|id| id.0),
             type_signature: unit.signature().map(|(signature, _)| signature),
-            unit_offset: unit.unit.header.offset().0 as u64,
+            unit_offset: unit.inner.header.offset().0 as u64,
         });
     }
     names.problem().iter().for_each(|(code, message)| reports.error(*code, message));

@@ -18,8 +18,8 @@ pub(super) fn rows(
     let mut rows = DebugVariableBuilder::default();
     for unit in run {
         let (entries, unit_index) = (&index.entries[unit], unit as u32);
-        let mut variable_index = index.variable_bases[unit];
-        for variable in entries.variables.iter().filter(|variable| variable.is_row) {
+        let variables = entries.variables.iter().filter(|variable| variable.is_row);
+        for (variable_index, variable) in (index.variable_bases[unit]..).zip(variables) {
             let (mut name, mut type_) = (None, None);
             for (unit, entry) in index.variable_origins(unit_index, variable) {
                 name = name.or(entry.name);
@@ -58,7 +58,6 @@ pub(super) fn rows(
                     entry_offset: variable.offset,
                 });
             }
-            variable_index += 1;
         }
     }
     rows.finish()

@@ -22,8 +22,11 @@ const HANG: Duration = Duration::from_secs(10);
 /// The flag of a compressed section.
 const SHF_COMPRESSED: u64 = 1 << 11;
 
+/// A section: its name and index, where it stands, and its size.
+type Section = (String, usize, usize, usize);
+
 /// A file with debug information, and where its sections stand.
-fn original() -> (Vec<u8>, Vec<(String, usize, usize, usize)>) {
+fn original() -> (Vec<u8>, Vec<Section>) {
     let flags = ["-g", "-O2"];
     let path = programs::compile_c("shapes-broken", programs::SHAPES_C, &flags)
         .unwrap_or_else(|| programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"]));

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// What a tool prints; none, said aloud, on a machine that does not have it.
 #[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-pub fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
+pub(crate) fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
     match Command::new(tool).args(arguments).arg(file).env("LC_ALL", "C").output() {
         Ok(output) => {
             assert!(output.status.success(), "{tool} {}", file.display());
@@ -23,38 +23,38 @@ pub fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
 
 /// An entry of debug information.
 #[derive(Debug, Default)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its kind, such as `variable`.
-    pub tag: String,
+    pub(crate) tag: String,
     /// Where the entry that it is in begins.
-    pub parent: Option<u64>,
+    pub(crate) parent: Option<u64>,
     /// Names and values of attributes, the values without parentheses and with their lines joined.
-    pub attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Entry {
     /// The value of an attribute.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(String::as_str)
     }
 
     /// The text of an attribute.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// A number, in decimal or in hexadecimal with `0x`.
-    pub fn number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
         number(self.get(name)?)
     }
 
     /// The entry that an attribute refers to: `0x00000054 "int"`.
-    pub fn reference(&self, name: &str) -> Option<u64> {
+    pub(crate) fn reference(&self, name: &str) -> Option<u64> {
         number(self.get(name)?.split(' ').next()?)
     }
 
     /// The ranges of code, without those that are empty or begin at 0: what a linker has discarded.
-    pub fn ranges(&self) -> Vec<(u64, u64)> {
+    pub(crate) fn ranges(&self) -> Vec<(u64, u64)> {
         if let Some(list) = self.get("ranges") {
             return ranges(list)
                 .into_iter()
@@ -68,7 +68,7 @@ impl Entry {
 }
 
 /// `0x0000000c [0x119d, 0x11a0): DW_OP_reg5 RDI [0x…` as ranges and what stands behind them.
-pub fn ranges(list: &str) -> Vec<((u64, u64), &str)> {
+pub(crate) fn ranges(list: &str) -> Vec<((u64, u64), &str)> {
     list.split('[').filter_map(range).collect()
 }
 
@@ -78,7 +78,7 @@ fn range(part: &str) -> Option<((u64, u64), &str)> {
     Some(((number(start)?, number(end)?), rest.trim_start_matches(':').trim()))
 }
 
-pub fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok().or_else(|| text.parse().ok().map(i64::cast_unsigned)),
@@ -86,7 +86,7 @@ pub fn number(text: &str) -> Option<u64> {
 }
 
 /// The entries of `.debug_info`, by their offsets.
-pub fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
+pub(crate) fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
     let text = run("llvm-dwarfdump", &["--debug-info"], file)?;
     let mut entries = BTreeMap::new();
     let mut current: Option<(u64, Entry)> = None;
@@ -115,12 +115,13 @@ pub fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
         let line = line.trim();
         match line.strip_prefix("DW_AT_").and_then(|line| line.split_once('\t')) {
             Some((name, value)) => {
-                last = name.to_owned();
+                name.clone_into(&mut last);
                 entry.attributes.insert(last.clone(), value.strip_prefix('(').unwrap_or(value).to_owned());
             }
             None => {
                 if let Some(value) = entry.attributes.get_mut(&last) {
-                    *value += &format!(" {line}");
+                    value.push(' ');
+                    value.push_str(line);
                 }
             }
         }
@@ -137,18 +138,18 @@ pub fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
 
 /// A row of a line number program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    pub address: u64,
-    pub size: u64,
-    pub file: String,
-    pub line: u32,
-    pub column: u32,
-    pub discriminator: u32,
-    pub flags: [bool; 3],
+pub(crate) struct Line {
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+    pub(crate) file: String,
+    pub(crate) number: u32,
+    pub(crate) column: u32,
+    pub(crate) discriminator: u32,
+    pub(crate) flags: [bool; 3],
 }
 
 /// The rows of every program, by the offset of the program.
-pub fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
+pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
     let text = run("llvm-dwarfdump", &["--debug-line"], file)?;
     let mut programs: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
     let (mut offset, mut version) = (0, 0);
@@ -198,7 +199,7 @@ fn row(text: &str, path: &dyn Fn(u64) -> String) -> (Line, bool) {
         address: numbers[0],
         size: 0,
         file: path(numbers[3]),
-        line: numbers[1] as u32,
+        number: numbers[1] as u32,
         column: numbers[2] as u32,
         discriminator: numbers[5] as u32,
         flags: ["is_stmt", "prologue_end", "epilogue_begin"].map(has),

@@ -89,7 +89,7 @@ fn what_stands_in_other_files_is_found() {
             compiled(folder, "split", &[&flags[..], &["-gsplit-dwarf"]].concat()).expect("gcc is there");
         assert_eq!(fingerprint(&split), expected, "{version}");
         let units = debug(&split).units;
-        assert!(units.columns().row(0).split_name.is_some_and(|name| name.ends_with(".dwo")));
+        assert!(units.columns().row(0).split_name.is_some_and(|name| name.contains(".dwo")));
         if ran(folder, "dwp", &["-e", "split", "-o", "split.dwp"]) {
             for entry in fs::read_dir(folder).expect("the folder").flatten() {
                 if entry.path().extension().is_some_and(|extension| extension == "dwo") {

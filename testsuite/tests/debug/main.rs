@@ -16,17 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// All tables of the debug information of one file.
-pub struct Debug {
-    pub units: Rows<DebugUnits>,
-    pub lines: Rows<LineTable>,
-    pub functions: Rows<DebugFunctions>,
-    pub variables: Rows<DebugVariables>,
-    pub types: Rows<DebugTypes>,
-    pub members: Rows<DebugTypeMembers>,
+pub(crate) struct Debug {
+    pub(crate) units: Rows<DebugUnits>,
+    pub(crate) lines: Rows<LineTable>,
+    pub(crate) functions: Rows<DebugFunctions>,
+    pub(crate) variables: Rows<DebugVariables>,
+    pub(crate) types: Rows<DebugTypes>,
+    pub(crate) members: Rows<DebugTypeMembers>,
 }
 
 /// Reads the debug information of a file.
-pub fn debug(path: &Path) -> Debug {
+pub(crate) fn debug(path: &Path) -> Debug {
     let source = Source::open(path).expect("a file that is supported");
     Debug {
         units: rows(&source),
@@ -117,7 +117,7 @@ fn lines_are_those_of_dwarfdump() {
                 address: row.address,
                 size: row.size,
                 file: file.to_owned(),
-                line: row.line.unwrap_or(0),
+                number: row.line.unwrap_or(0),
                 column: row.column.unwrap_or(0),
                 discriminator: row.discriminator,
                 flags: [row.is_statement, row.is_prologue_end, row.is_epilogue_begin],
@@ -265,6 +265,9 @@ fn location(text: &str) -> (LocationClass, Option<u64>) {
     }
 }
 
+/// The code where a variable is in a place, and the place.
+type Place = (Option<(u64, u64)>, (LocationClass, Option<u64>));
+
 #[test]
 fn variables_are_those_of_dwarfdump() {
     for path in executables() {
@@ -272,7 +275,6 @@ fn variables_are_those_of_dwarfdump() {
         let debug = debug(&path);
         let (units, types) = (debug.units.columns(), debug.types.columns());
         let at = |unit: u32, offset: u32| units.row(unit as usize).unit_offset + u64::from(offset);
-        type Place = (Option<(u64, u64)>, (LocationClass, Option<u64>));
         let mut found: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
         for row in debug.variables.columns().iter() {
             let offset = at(row.unit_index, row.entry_offset);
