@@ -27,8 +27,11 @@ use std::fmt;
 /// All tables together may be this many times the sections that they stand in. Those of honest files share few bytes.
 const TABLES_PER_SECTION_SIZE_MAX: usize = 4;
 
-/// Tables that are read at a time.
+/// Tables that one thread reads at a time.
 const TABLES_PER_PART: usize = 1 << 10;
+
+/// Parts that are held at a time.
+const PARTS: usize = 32;
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
@@ -74,11 +77,17 @@ pub fn run(sections: &SectionsIr) -> ExceptionsIr {
             Err(broken) => report(*lsda_address, broken),
         }
     }
-    let parts: Vec<_> = tables.par_chunks(TABLES_PER_PART).map(Part::read).collect();
-    for (lsda_address, error) in parts.iter().flat_map(|part| &part.broken) {
-        report(*lsda_address, Broken::Bytes(*error));
+    let mut rows = ExceptionCallSiteBuilder::default();
+    for tables in tables.chunks(TABLES_PER_PART * PARTS) {
+        let parts: Vec<_> = tables.par_chunks(TABLES_PER_PART).map(Part::read).collect();
+        for part in parts {
+            rows.extend(part.call_sites);
+            for (lsda_address, error) in part.broken {
+                report(lsda_address, Broken::Bytes(error));
+            }
+        }
     }
-    ExceptionsIr { call_sites: table(parts), diagnostics: diagnostics.finish() }
+    ExceptionsIr { call_sites: in_order(rows.finish()), diagnostics: diagnostics.finish() }
 }
 
 /// The ranges of code that have a table, and its address, each pair once.
@@ -93,11 +102,14 @@ fn named(sections: &SectionsIr) -> Vec<(u64, u64)> {
     named
 }
 
-/// The call sites of all parts, in the order of the table.
-fn table(parts: Vec<Part>) -> Rows<ExceptionCallSites> {
+/// The rows in the order of their key. They have it where compilers wrote the tables: ranges of code follow one another, and so
+/// do the call sites in them.
+fn in_order(rows: Rows<ExceptionCallSites>) -> Rows<ExceptionCallSites> {
     let key = |row: &ExceptionCallSite| (row.address, row.lsda_address, row.call_site_index);
-    let mut call_sites: Vec<_> = parts.into_iter().flat_map(|part| part.call_sites).collect();
-    // Ranges of code follow one another, and call sites follow one another in them: there is nothing to do, mostly.
+    if rows.columns().iter().is_sorted_by(|one, next| key(one) < key(next)) {
+        return rows;
+    }
+    let mut call_sites: Vec<_> = rows.columns().iter().collect();
     call_sites.sort_by_key(key);
     call_sites.dedup_by_key(|row| key(row));
     let mut rows = ExceptionCallSiteBuilder::default();
@@ -210,7 +222,6 @@ impl<'a> File<'a> {
 }
 
 /// What was read of some tables.
-#[derive(Default)]
 struct Part {
     call_sites: Vec<ExceptionCallSite>,
     /// Addresses of tables, the rest of which cannot be read.
@@ -219,7 +230,9 @@ struct Part {
 
 impl Part {
     fn read(tables: &[Table<'_>]) -> Self {
-        let mut part = Self::default();
+        // A call site takes four bytes at least. Room that is not used costs nothing.
+        let call_sites_max = tables.iter().map(|table| table.call_sites.len() / 4).sum();
+        let mut part = Self { call_sites: Vec::with_capacity(call_sites_max), broken: Vec::new() };
         for table in tables {
             if let Err(error) = table.read(&mut part.call_sites) {
                 part.broken.push((table.lsda_address, error));
@@ -253,5 +266,68 @@ impl Table<'_> {
             call_site_index += 1;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sections::by_hand;
+    use binframe_ir::tables::UnwindEntry;
+
+    const LSDA: u64 = 0x5000;
+
+    fn entry(address: u64, lsda_address: u64) -> UnwindEntry {
+        UnwindEntry {
+            address,
+            size: 16,
+            source: UnwindSource::EhFrame,
+            entry_section_index: 0,
+            entry_offset: address,
+            section_index: None,
+            personality_address: None,
+            is_personality_indirect: None,
+            lsda_address: Some(lsda_address),
+            is_signal_frame: false,
+            is_continuation: false,
+        }
+    }
+
+    /// Reads a section of tables, for functions at the addresses.
+    fn read(content: &[u8], functions: impl IntoIterator<Item = u64>) -> ExceptionsIr {
+        let sections = by_hand::sections(&[("tables", LSDA, content)]);
+        let entries = functions.into_iter().map(|address| entry(address, LSDA)).collect();
+        run(&by_hand::file(1 << 20, sections, entries))
+    }
+
+    #[test]
+    fn call_sites_count_from_the_function_and_landing_pads_from_what_the_table_says() {
+        // Landing pads count from an address, types stand 9 bytes away, call sites have two bytes a number.
+        let table = [0x03, 0, 0x40, 0, 0, 0x03, 9, 0x02, 14, 1, 0, 2, 0, 0, 0, 0, 3, 0, 4, 0, 5, 0, 6];
+        let found = read(&table, [0x100]);
+        let rows: Vec<_> = found.call_sites.columns().iter().collect();
+        let fields = |row: &ExceptionCallSite| (row.address, row.size, row.landing_pad_address, row.action);
+        assert_eq!(
+            rows.iter().map(fields).collect::<Vec<_>>(),
+            [(0x101, 2, None, 0), (0x103, 4, Some(0x4005), 6)]
+        );
+        assert!(found.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn what_stands_before_a_broken_call_site_stays() {
+        let found = read(&[0xff, 0xff, 0x01, 6, 1, 2, 3, 4, 5, 6], [0x100]);
+        assert_eq!((found.call_sites.len(), found.diagnostics.len()), (1, 1));
+        let outside = read(&[0xff, 0xff, 0x01, 60, 1, 2, 3, 4], [0x100]);
+        assert_eq!((outside.call_sites.len(), outside.diagnostics.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_table_that_many_functions_share_is_not_read_for_all() {
+        let mut table = vec![0xff, 0xff, 0x01, 100];
+        table.extend([0; 100]);
+        let found = read(&table, (0..1000).map(|function| function * 16));
+        assert_eq!(found.call_sites.len(), 25 * TABLES_PER_SECTION_SIZE_MAX);
+        assert!(found.diagnostics.len() > 900);
     }
 }

@@ -9,8 +9,10 @@
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
 //! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
-//! [`promises`] says what tables of any file keep, broken or not; [`memory`] counts what lowering them takes.
+//! [`promises`] says what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
+//! other programs say of them.
 
+pub mod apple;
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;
@@ -21,6 +23,7 @@ pub mod patch;
 pub mod programs;
 pub mod promises;
 pub mod random;
+pub mod tools;
 
 mod compile;
 mod elf;

@@ -3,6 +3,7 @@
 //! Headers and tables are where a break does most. They are found by what `file_extents` and `binary_sections` say of the file
 //! before it is broken, and each is struck as often as any other, however small it is.
 
+use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
 use crate::random::Random;
 use crate::{fixtures, programs};
@@ -67,6 +68,11 @@ pub fn originals() -> Vec<Original> {
         .map(|architecture| objects::object(Format::MachO, architecture));
     originals
         .push(Original::new("universal file", objects::universal(&members.each_ref().map(Vec::as_slice))));
+    for (fixups, name) in [(Fixups::Operations, "operations"), (Fixups::Chains, "chains")] {
+        let executable = apple::executable(Architecture::X86_64, fixups);
+        originals
+            .extend(executable.map(|bytes| Original::new(&format!("Mach-O executable with {name}"), bytes)));
+    }
     originals.extend(
         linked()
             .into_iter()

@@ -3,32 +3,15 @@
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::patch::Patch;
+use binframe_testsuite::tools::output;
 use binframe_testsuite::{fixtures, programs};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Real executables; those that are there are compared, and a compiled program on every machine.
 const EXECUTABLES: [&str; 4] = ["/usr/bin/env", "/usr/bin/ls", "/usr/bin/bash", "/usr/bin/dash"];
-
-/// What a tool prints; none, said aloud, on a machine that does not have it.
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    match Command::new(tool).args(arguments).arg(file).env("LC_ALL", "C").output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{tool} {}", file.display());
-            Some(String::from_utf8(output.stdout).expect("UTF-8"))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("this machine has no {tool}: nothing was compared with it");
-            None
-        }
-        Err(error) => panic!("{tool} cannot be run: {error}"),
-    }
-}
 
 fn executables() -> Vec<PathBuf> {
     let mut executables: Vec<_> =
@@ -46,7 +29,7 @@ type Lengths = BTreeMap<u64, usize>;
 
 /// The instructions as `objdump` prints them: ` 401000:\t55                   \tpush   %rbp`.
 fn objdump(path: &Path) -> Option<Lengths> {
-    let text = run("objdump", &["-d", "-z", "-w"], path)?;
+    let text = output("objdump", &["-d", "-z", "-w"], path)?;
     let instruction = |line: &str| {
         let mut columns = line.split('\t');
         let address = u64::from_str_radix(columns.next()?.trim().strip_suffix(':')?, 16).ok()?;

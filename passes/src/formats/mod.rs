@@ -10,6 +10,7 @@ pub(crate) mod pe;
 use binframe_ir::tables::ExtentOwner;
 use bytes::Bytes;
 use object::elf::{FileHeader32, FileHeader64};
+use object::macho::{MachHeader32, MachHeader64};
 use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use object::{Endianness, FileKind};
 use std::fmt;
@@ -70,6 +71,8 @@ pub(crate) fn check(file: &Bytes, kind: FileKind) -> Result<(), Unsupported> {
     match kind {
         FileKind::Elf32 => elf::Elf::<FileHeader32<Endianness>>::find(file).map(drop),
         FileKind::Elf64 => elf::Elf::<FileHeader64<Endianness>>::find(file).map(drop),
+        FileKind::MachO32 => macho::MachO::<MachHeader32<Endianness>>::find(file).map(drop),
+        FileKind::MachO64 => macho::MachO::<MachHeader64<Endianness>>::find(file).map(drop),
         FileKind::Pe32 => pe::Pe::find::<ImageNtHeaders32>(file).map(drop),
         FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(drop),
         FileKind::Coff => pe::Coff::<ImageFileHeader>::find(file).map(drop),
@@ -101,6 +104,12 @@ pub(crate) fn claims(file: &Bytes) -> Vec<Claim> {
     match kind(file) {
         Ok(FileKind::Elf32) => elf::Elf::<FileHeader32<Endianness>>::find(file).map(|elf| elf.claims()),
         Ok(FileKind::Elf64) => elf::Elf::<FileHeader64<Endianness>>::find(file).map(|elf| elf.claims()),
+        Ok(FileKind::MachO32) => {
+            macho::MachO::<MachHeader32<Endianness>>::find(file).map(|macho| macho.claims())
+        }
+        Ok(FileKind::MachO64) => {
+            macho::MachO::<MachHeader64<Endianness>>::find(file).map(|macho| macho.claims())
+        }
         Ok(FileKind::Pe32) => pe::Pe::find::<ImageNtHeaders32>(file).map(|pe| pe.claims()),
         Ok(FileKind::Pe64) => pe::Pe::find::<ImageNtHeaders64>(file).map(|pe| pe.claims()),
         Ok(FileKind::Coff) => pe::Coff::<ImageFileHeader>::find(file).map(|coff| coff.claims()),

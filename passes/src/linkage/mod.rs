@@ -10,11 +10,13 @@
 //! `broken_name`.
 
 mod elf;
+mod macho;
 mod pe;
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats;
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
 use crate::formats::pe::{Coff, Pe};
 use crate::names::NameBudget;
 use crate::sections::SectionsIr;
@@ -100,6 +102,14 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
         Ok(FileKind::Elf64) => {
             _ = Elf::<object::elf::FileHeader64<_>>::find(file)
                 .map(|elf| elf::run(&elf, sections, &mut linkage));
+        }
+        Ok(FileKind::MachO32) => {
+            _ = MachO::<object::macho::MachHeader32<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
+        }
+        Ok(FileKind::MachO64) => {
+            _ = MachO::<object::macho::MachHeader64<_>>::find(file)
+                .map(|macho| macho::run(&macho, sections, &mut linkage));
         }
         Ok(FileKind::Pe32) => {
             _ = Pe::find::<ImageNtHeaders32>(file).map(|pe| pe::run(&pe, &mut linkage));

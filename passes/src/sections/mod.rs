@@ -10,17 +10,22 @@
 //! What can go wrong: a file of another format, or whose headers cannot be found, is [`Unsupported`]. Anything else that is
 //! broken is a diagnostic: `no_section_table`, `section_out_of_bounds`, `section_too_large`, `segment_out_of_bounds`,
 //! `broken_section_table`, `broken_name`, `broken_symbol_table`, `symbol_without_section`, `broken_note`, `broken_unwind`,
-//! `opaque_member`, `broken_container`.
+//! `broken_loader_command`, `opaque_member`, `broken_container`.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod container;
 mod contents;
 mod elf;
-mod pe;
+mod macho;
 mod unwind;
 
 use crate::formats::elf::Elf;
+use crate::formats::macho::MachO;
+mod pe;
 use crate::formats::pe::{Coff, Pe};
 use crate::formats::{self, Unsupported};
+use crate::names;
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
 };
@@ -41,7 +46,7 @@ pub struct SectionsIr {
     pub segments: Rows<BinarySegments>,
     /// The sections.
     pub sections: Rows<BinarySections>,
-    /// The symbols.
+    /// The symbols. Their demangled names, which no pass reads, are made on demand by [`with_demangled_names`].
     pub symbols: Rows<BinarySymbols>,
     /// The ranges of code that are described for unwinding.
     pub unwind_entries: Rows<UnwindEntries>,
@@ -54,6 +59,12 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
     match formats::kind(file)? {
         FileKind::Elf32 => Ok(elf::run(&Elf::<object::elf::FileHeader32<_>>::find(file)?, member_index)),
         FileKind::Elf64 => Ok(elf::run(&Elf::<object::elf::FileHeader64<_>>::find(file)?, member_index)),
+        FileKind::MachO32 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader32<_>>::find(file)?, member_index))
+        }
+        FileKind::MachO64 => {
+            Ok(macho::run(&MachO::<object::macho::MachHeader64<_>>::find(file)?, member_index))
+        }
         FileKind::Pe32 => Ok(pe::run(&Pe::find::<ImageNtHeaders32>(file)?, member_index)),
         FileKind::Pe64 => Ok(pe::run(&Pe::find::<ImageNtHeaders64>(file)?, member_index)),
         FileKind::Coff => Ok(pe::run_object(&Coff::<ImageFileHeader>::find(file)?, member_index)),
@@ -63,6 +74,11 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         }
         kind => Err(formats::check(file, kind).expect_err("a kind that is supported is handled")),
     }
+}
+
+/// Symbols, or some of them, with their names as they were in source code.
+pub fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
+    names::with_demangled_names(symbols)
 }
 
 impl SectionsIr {

@@ -73,7 +73,9 @@ pub fn run(sections: &SectionsIr) -> StringsIr {
         left_out: 0,
     };
     for ((section, _), runs) in parts.iter().zip(found) {
-        runs.into_iter().for_each(|run| writer.push(section, run));
+        for run in runs {
+            writer.push(section, run);
+        }
     }
     if writer.left_out > 0 {
         let message =
@@ -145,5 +147,42 @@ impl Writer {
                 text,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sections::by_hand;
+
+    /// Place and text of every row, and the number of diagnostics.
+    fn found(file_size: usize, contents: &[(&str, u64, &[u8])]) -> (Vec<(u64, String)>, usize) {
+        let sections = by_hand::sections(contents);
+        let found = run(&by_hand::file(file_size as u64, sections, Vec::new()));
+        let rows = found.strings.columns();
+        let rows = rows.iter().map(|row| (row.file_offset, row.text.to_owned())).collect();
+        (rows, found.diagnostics.len())
+    }
+
+    #[test]
+    fn text_of_either_encoding_is_found_in_data_alone() {
+        let content = b"abc\0four\x01w\0i\0d\0e\0\xff";
+        let (rows, _) = found(1 << 20, &[(".text", 0x100, content), (".data", 0x200, content)]);
+        assert_eq!(rows, [(0x204, "four".to_owned()), (0x209, "wide".to_owned())]);
+    }
+
+    #[test]
+    fn long_text_stands_in_several_rows() {
+        let content = vec![b'a'; ROW_SIZE_MAX * 20 + 1];
+        let (rows, _) = found(content.len(), &[(".data", 0, &content)]);
+        assert_eq!(rows.len(), 21);
+        assert_eq!(rows[20], ((ROW_SIZE_MAX * 20) as u64, "a".to_owned()));
+    }
+
+    #[test]
+    fn sections_that_share_bytes_do_not_multiply_text() {
+        let content = vec![b'a'; 1000];
+        let (rows, diagnostics) = found(1000, &[(".data", 0, &content), (".data", 0, &content)]);
+        assert_eq!((rows.len(), diagnostics), (1, 1));
     }
 }

@@ -169,28 +169,31 @@ impl Block {
             u64::from_le_bytes([byte; 8])
         }
         const HIGH: u64 = each(0x80);
-        let mut block = Self { printable: 0, zero: 0 };
-        for (index, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        let (mut printable, mut zero) = (0, 0);
+        for word in bytes.as_chunks::<8>().0 {
             let word = u64::from_le_bytes(*word);
             // Sums do not pass into the next byte, as none is above 0xff.
             let low = word & !HIGH;
             let is_space_or_above = low + each(0x80 - b' ');
             let is_delete = low + each(0x80 - 0x7f);
             let is_not_tab = (low ^ each(b'\t')) + each(0x7f);
-            let is_not_zero = low + each(0x7f) | word;
-            let printable = (is_space_or_above & !is_delete | !is_not_tab) & !word & HIGH;
-            block.printable |= gather(printable) << (8 * index);
-            block.zero |= gather(!is_not_zero & HIGH) << (8 * index);
+            let is_not_zero = (low + each(0x7f)) | word;
+            // Eight words later, bits of the first have become the lowest of each byte.
+            printable = printable >> 1 | (is_space_or_above & !is_delete | !is_not_tab) & !word & HIGH;
+            zero = zero >> 1 | !is_not_zero & HIGH;
         }
-        block
+        Self { printable: transpose(printable), zero: transpose(zero) }
     }
 }
 
-/// The highest bits of eight bytes, where the others are 0.
+/// Bit `m` of byte `n` becomes bit `n` of byte `m`. Source: Hacker's Delight, section 7-3.
 #[inline]
-fn gather(highest_bits: u64) -> u64 {
-    // The bit of byte `n`, now at 8n, is to be at 56 + n: the factor has bits at 56 - 7n. No two products meet.
-    ((highest_bits >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56
+fn transpose(mut bits: u64) -> u64 {
+    for (distance, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0xf0f0_f0f0)] {
+        let swapped = (bits ^ bits >> distance) & mask;
+        bits ^= swapped ^ swapped << distance;
+    }
+    bits
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Differences that are shown.
-const DIFFERENCES_SHOWN_MAX: usize = 40;
+const DIFFERENCES_SHOWN_MAX: usize = 200;
 
 /// What binframe reads from a file.
 struct Lowered {

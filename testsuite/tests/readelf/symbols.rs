@@ -71,7 +71,8 @@ fn parse(text: &str) -> Vec<Symbol> {
         if let Some(table) = line.strip_prefix("Symbol table ") {
             is_dynamic = table.starts_with("'.dynsym'");
         }
-        symbols.extend(parse_line(line, is_dynamic));
+        // Of a file that does not say that it is for Linux, `readelf` does not believe GNU's own binding.
+        symbols.extend(parse_line(&line.replacen("<OS specific>: 10", "UNIQUE", 1), is_dynamic));
     }
     symbols.sort_by_key(|symbol| (symbol.is_dynamic, symbol.index));
     symbols
@@ -92,7 +93,11 @@ fn parse_line(line: &str, is_dynamic: bool) -> Option<Symbol> {
         Some(rest) => rest.split_once(']')?.1,
         None => rest,
     };
-    let (section, name) = word(rest)?;
+    let (section, name) = match rest.trim_start().strip_prefix("bad section index[") {
+        // The section is not there: it was stripped.
+        Some(rest) => ("other", rest.split_once("] ")?.1),
+        None => word(rest)?,
+    };
     let (name, version, is_default_version) = if is_dynamic { versioned(name) } else { (name, None, None) };
     let symbol_type = match symbol_type {
         "FUNC" => "function".to_owned(),

@@ -64,10 +64,23 @@ fn push_note<H: Header>(
         file_offset,
         size,
         owner: &owner,
-        note_type: NoteType::names(note.name()).name(note_type).unwrap_or(&unnamed),
+        note_type: type_name(note.name(), note_type).unwrap_or(&unnamed),
         content: note.desc(),
         text: text(elf, note).and_then(|text| linkage.names.take(text)).as_deref(),
     });
+}
+
+/// What the owner calls a type of its notes.
+fn type_name(owner: &[u8], note_type: NoteType) -> Option<&'static str> {
+    match (owner, note_type.0) {
+        // From SystemTap, systemd and binutils, whose notes the library has no names for.
+        (b"stapsdt", 3) => Some("NT_STAPSDT"),
+        (b"FDO", 0xcafe_1a7e) => Some("NT_FDO_PACKAGING_METADATA"),
+        (b"FDO", 0x407c_0c0a) => Some("NT_FDO_DLOPEN_METADATA"),
+        ([b'G', b'A', ..], 0x100) => Some("NT_GNU_BUILD_ATTRIBUTE_OPEN"),
+        ([b'G', b'A', ..], 0x101) => Some("NT_GNU_BUILD_ATTRIBUTE_FUNC"),
+        _ => NoteType::names(owner).name(note_type),
+    }
 }
 
 /// What a note says in words.

@@ -25,16 +25,15 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
         if !is_frames {
             continue;
         }
-        let mut push = |entry: &Crel, adds_stored| {
-            relocations.extend(relocation(elf, &symbols, frames_index, entry, adds_stored));
-        };
+        let read = |entry: &Crel, adds_stored| relocation(elf, &symbols, frames_index, entry, adds_stored);
         if let Ok(Some((entries, _))) = header.rel(endian, file) {
-            entries.iter().for_each(|entry| push(&Crel::from_rel(entry, endian), true));
+            relocations.extend(entries.iter().filter_map(|entry| read(&Crel::from_rel(entry, endian), true)));
         } else if let Ok(Some((entries, _))) = header.rela(endian, file) {
-            entries.iter().for_each(|entry| push(&Crel::from_rela(entry, endian, is_mips64el), false));
+            let crel = |entry| Crel::from_rela(entry, endian, is_mips64el);
+            relocations.extend(entries.iter().filter_map(|entry| read(&crel(entry), false)));
         } else if let Ok(Some((entries, _))) = header.crel(endian, file) {
             let adds_stored = !entries.is_rela();
-            entries.map_while(Result::ok).for_each(|entry| push(&entry, adds_stored));
+            relocations.extend(entries.map_while(Result::ok).filter_map(|entry| read(&entry, adds_stored)));
         }
     }
     relocations.sort_by_key(|relocation: &Relocation| (relocation.frames_index, relocation.offset));

@@ -13,7 +13,7 @@ use binframe_ir::tables::{
     BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
-use object::Endianness;
+use object::{Endianness, elf};
 use std::fmt;
 
 /// How numbers stand in frames.
@@ -64,6 +64,7 @@ pub(in crate::sections) struct Entries {
 enum Broken {
     Bytes(Error),
     Relocation,
+    Compressed,
 }
 
 impl From<Error> for Broken {
@@ -77,6 +78,7 @@ impl fmt::Display for Broken {
         match self {
             Self::Bytes(error) => error.fmt(formatter),
             Self::Relocation => formatter.write_str("no relocation says where its code is"),
+            Self::Compressed => formatter.write_str("the section is compressed"),
         }
     }
 }
@@ -95,7 +97,7 @@ impl Entries {
 pub(in crate::sections) fn source(section_name: &str) -> Option<UnwindSource> {
     match section_name {
         ".eh_frame" | "__TEXT,__eh_frame" => Some(UnwindSource::EhFrame),
-        ".debug_frame" | "__DWARF,__debug_frame" => Some(UnwindSource::DebugFrame),
+        ".debug_frame" | ".zdebug_frame" | "__DWARF,__debug_frame" => Some(UnwindSource::DebugFrame),
         _ => None,
     }
 }
@@ -113,12 +115,22 @@ pub(in crate::sections) fn read(
     let mut entries = Entries::default();
     for section in columns.iter() {
         let Some(source) = source(section.section_name) else { continue };
+        if is_compressed(&section) {
+            entries.broken.push((section.file_offset, Broken::Compressed));
+            continue;
+        }
         bases.section = EndianSlice::new(section.content, layout.endian);
         bases.address = section.address;
         let frames = Frames { columns, section, source, bases, code: &code, relocations };
         frames.read(&mut entries);
     }
     entries
+}
+
+/// Whether an ELF section says so, or has the name that the GNU tools gave such sections before.
+fn is_compressed(section: &BinarySection<'_>) -> bool {
+    let is_elf = section.section_type.is_some();
+    section.section_name == ".zdebug_frame" || is_elf && section.flags & elf::SHF_COMPRESSED.0 != 0
 }
 
 /// A section of frames.

@@ -1,0 +1,74 @@
+//! Tables of files that do not exist, for tests.
+
+use super::{SectionsIr, permissions};
+use binframe_ir::Rows;
+use binframe_ir::tables::{
+    BinaryHeader, BinaryHeaderBuilder, BinaryKind, BinarySection, BinarySectionBuilder, BinarySections,
+    Format, SectionKind, UnwindEntry,
+};
+
+/// Readable sections of data, with their names and addresses.
+pub(crate) fn sections(contents: &[(&str, u64, &[u8])]) -> Rows<BinarySections> {
+    let mut rows = BinarySectionBuilder::default();
+    rows.extend((0..).zip(contents).map(|(section_index, (section_name, address, content))| BinarySection {
+        section_name,
+        address: *address,
+        size: content.len() as u64,
+        content,
+        permissions: permissions(true, false, *section_name == ".text"),
+        is_executable: *section_name == ".text",
+        is_writable: false,
+        is_readable: true,
+        section_index,
+        file_offset: *address,
+        file_size: content.len() as u64,
+        alignment: 1,
+        kind: if *section_name == ".text" { SectionKind::Code } else { SectionKind::Data },
+        flags: 0,
+        section_type: Some("SHT_PROGBITS"),
+        link: None,
+        info: None,
+        entry_size: None,
+    }));
+    rows.finish()
+}
+
+/// The tables of a little-endian 64-bit file.
+pub(crate) fn file(
+    file_size: u64,
+    sections: Rows<BinarySections>,
+    unwind_entries: Vec<UnwindEntry>,
+) -> SectionsIr {
+    let mut headers = BinaryHeaderBuilder::default();
+    headers.push(BinaryHeader {
+        member_index: 0,
+        format: Format::Elf,
+        architecture: None,
+        machine: None,
+        bits: Some(64),
+        endianness: Some("little"),
+        kind: BinaryKind::Executable,
+        flags: 0,
+        entry_address: None,
+        image_address: None,
+        build_id: None,
+        interpreter: None,
+        is_position_independent: None,
+        has_no_execute: None,
+        relocation_read_only: None,
+        has_stack_protector: None,
+        has_branch_protection: None,
+        has_return_protection: None,
+        has_signature: None,
+        file_size,
+        sha256: "",
+    });
+    SectionsIr {
+        headers: headers.finish(),
+        segments: Rows::default(),
+        sections,
+        symbols: Rows::default(),
+        unwind_entries: super::unwind::table(unwind_entries),
+        diagnostics: Rows::default(),
+    }
+}

@@ -1,0 +1,117 @@
+//! `(objects) -> linked Mach-O files`, by the linker that comes with Rust; and objects of C, by clang.
+
+use crate::objects::{self, Architecture, Format};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// How the loader is told which pointers to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fixups {
+    /// Operations that set them (`LC_DYLD_INFO_ONLY`).
+    Operations,
+    /// The pointers themselves, each with the distance to the next (`LC_DYLD_CHAINED_FIXUPS`).
+    Chains,
+}
+
+/// Links `objects::object` into an executable whose entry point is `checked_twice`; none, said aloud, where Rust has no linker.
+pub fn executable(architecture: Architecture, fixups: Fixups) -> Option<Vec<u8>> {
+    let object = objects::object(Format::MachO, architecture);
+    link(architecture, fixups, &[&object], &["-execute", "-e", "_checked_twice"])
+}
+
+/// Links objects. Names that none of them defines are left to the loader.
+pub fn link(
+    architecture: Architecture,
+    fixups: Fixups,
+    objects: &[&[u8]],
+    flags: &[&str],
+) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(linker()?);
+    command.current_dir(folder.path());
+    command.args(["-flavor", "darwin", "-platform_version", "macos", "13.1", "13.3", "-arch"]);
+    command.arg(match architecture {
+        Architecture::X86_64 => "x86_64",
+        Architecture::Aarch64 => "arm64",
+    });
+    command.arg(match fixups {
+        Fixups::Operations => "-no_fixup_chains",
+        Fixups::Chains => "-fixup_chains",
+    });
+    command.args(["-undefined", "dynamic_lookup", "-o", "linked"]).args(flags);
+    for (index, object) in objects.iter().enumerate() {
+        let name = format!("{index}.o");
+        fs::write(folder.path().join(&name), object).expect("the temporary folder is writable");
+        command.arg(name);
+    }
+    let output = command.output().expect("the linker can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(fs::read(folder.path().join("linked")).expect("the linker has written a file"))
+}
+
+/// `rust-lld`, which stands in the folder of the compiler's target.
+fn linker() -> Option<PathBuf> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
+    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).expect("UTF-8").trim());
+    let targets = fs::read_dir(sysroot.join("lib/rustlib")).ok()?;
+    let linkers = targets.flatten().map(|target| target.path().join("bin/rust-lld"));
+    let found = linkers.into_iter().find(|path| path.exists());
+    if found.is_none() {
+        say_missing("rust-lld");
+    }
+    found
+}
+
+/// An object of C or C++, by file extension; none, said aloud, on a machine without clang.
+pub fn compile(architecture: &str, extension: &str, source: &str, flags: &[&str]) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = format!("source.{extension}");
+    fs::write(folder.path().join(&name), source).expect("the temporary folder is writable");
+    let target = format!("{architecture}-apple-macos11");
+    let mut arguments = vec!["-target", &target, "-ffreestanding", "-nostdinc", "-c", &name, "-o", "object"];
+    arguments.extend(flags);
+    let run = |tool: &str| output(Command::new(tool).current_dir(folder.path()).args(&arguments));
+    let output = tools("clang").iter().find_map(|tool| run(tool));
+    let Some(output) = output else {
+        say_missing("clang");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(fs::read(folder.path().join("object")).expect("the compiler has written a file"))
+}
+
+/// What a tool of LLVM prints of a file; none, said aloud, on a machine without it.
+pub fn llvm(tool: &str, arguments: &[&str], file: &[u8]) -> Option<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("input");
+    fs::write(&path, file).expect("the temporary folder is writable");
+    let run = |tool: &String| output(Command::new(tool).args(arguments).arg(&path));
+    let output = tools(&format!("llvm-{tool}")).iter().find_map(run);
+    let Some(output) = output else {
+        say_missing(tool);
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// The names that Debian gives the versions of a tool.
+fn tools(tool: &str) -> Vec<String> {
+    let versions = (14..30).rev().map(|version| format!("{tool}-{version}"));
+    [tool.to_owned()].into_iter().chain(versions).collect()
+}
+
+fn output(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("a tool cannot be run: {error}"),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+fn say_missing(tool: &str) {
+    eprintln!("this machine has no {tool}: Mach-O files of it are left out");
+}
