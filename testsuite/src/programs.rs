@@ -75,7 +75,8 @@ fn compile(
     let directory = tempfile::tempdir_in(&cache).expect("the target directory is writable");
     let source_path = directory.path().join(format!("{name}.{extension}"));
     fs::write(&source_path, source).expect("the target directory is writable");
-    let output_path = directory.path().join(name);
+    // Without an extension, MinGW's compiler would add one.
+    let output_path = directory.path().join(format!("{name}.out"));
     let mut command = Command::new(compiler);
     command.args(fixed_flags).args(flags).arg(&source_path).arg("-o").arg(&output_path);
     let output = run(command.current_dir(directory.path()), compiler)?;
