@@ -9,6 +9,7 @@ use crate::FileBytes;
 use binframe_ir::tables::{FileExtents, MemoryRegions};
 use binframe_ir::{Fingerprint, Rows};
 use binframe_passes::cfg::CfgIr;
+use binframe_passes::debug::{CompanionFile, DebugIr};
 use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
@@ -51,6 +52,14 @@ pub struct Executable {
     /// Its position among the members of its container; 0 for a file of its own.
     #[returns(copy)]
     pub member_index: u32,
+}
+
+/// The other files that hold debug information of an executable.
+#[salsa::input]
+pub struct Companions {
+    /// Those that were found.
+    #[returns(clone)]
+    pub found: Vec<CompanionFile>,
 }
 
 /// What a pass made, equal to another when the fingerprints are. Cloning shares it.
@@ -96,8 +105,8 @@ impl<T> Eq for Pass<T> {}
 /// The queries, in the order of the pipeline (`binframe_passes::lower`).
 pub mod lowered {
     use super::{
-        CfgIr, Code, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr, MemoryIr,
-        MemoryRegions, Pass, Rows, SectionsIr, StringsIr, Unsupported, passes,
+        CfgIr, Code, Companions, DebugIr, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr,
+        MemoryIr, MemoryRegions, Pass, Rows, SectionsIr, StringsIr, Unsupported, passes,
     };
 
     /// The file's own structure.
@@ -141,6 +150,19 @@ pub mod lowered {
         let extents = passes::extents::run(&file.bytes(db).0, &*sections(db, file)?);
         let fingerprint = extents.batch().fingerprint();
         Ok(Pass::new(extents, fingerprint))
+    }
+
+    /// What debug information says of the source.
+    #[salsa::tracked(returns(clone))]
+    pub fn debug(
+        db: &dyn salsa::Database,
+        file: Executable,
+        companions: Companions,
+    ) -> Result<Pass<DebugIr>, Unsupported> {
+        let sections = sections(db, file)?;
+        let debug = passes::debug::run(&file.bytes(db).0, &sections, &companions.found(db));
+        let fingerprint = debug.fingerprint();
+        Ok(Pass::new(debug, fingerprint))
     }
 
     /// The code, and where the file says that functions begin.

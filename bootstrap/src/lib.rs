@@ -5,6 +5,7 @@
 //! queries that run again only when what they read has changed. [`rebuild`] writes an input of a dataset back, byte for byte.
 
 mod addresses;
+mod companions;
 mod database;
 mod dataset;
 mod diff;

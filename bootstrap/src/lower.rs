@@ -130,6 +130,11 @@ impl Run<'_> {
             let extents = file.extents()?;
             record.add(stopwatch, "extents", input, extents.fingerprint(), extents.len() as u64, size);
         }
+        if self.stages.contains(&Stage::Debug) {
+            let stopwatch = begin("debug");
+            let debug = file.debug()?;
+            record.add(stopwatch, "debug", input, debug.fingerprint(), debug.rows(), size);
+        }
         if reaches(Stage::Instructions) {
             let stopwatch = begin("instructions");
             let (code, instructions) = (file.code()?, file.instructions()?);

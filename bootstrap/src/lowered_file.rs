@@ -1,15 +1,17 @@
 //! One executable, whose tables are made on demand.
 
-use crate::database::{Database, Executable, Pass, lowered};
+use crate::companions;
+use crate::database::{Companions, Database, Executable, Pass, lowered};
 use crate::{Error, FileBytes, map_file};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
-    Binaries, Binary, BinaryBuilder, BinaryStrings, Diagnostics, ExceptionCallSites, FileExtents,
-    Instructions, MemoryAccesses,
+    Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, Diagnostics, ExceptionCallSites,
+    FileExtents, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
+use binframe_passes::debug::DebugIr;
 use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
@@ -17,6 +19,7 @@ use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, CodeRange, Unsupported, instructions, memory};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,12 +34,16 @@ pub struct LoweredFile {
     container: Option<String>,
     database: Database,
     file: Executable,
+    /// The other files that hold its debug information, once they were looked for.
+    companions: OnceCell<Companions>,
 }
 
 /// Rows of a table that are made together, on any thread.
 pub(crate) enum LoweredPart {
     /// These.
     Ready(Batch),
+    /// These symbols, whose names are to be demangled.
+    Symbols(Rows<BinarySymbols>),
     /// Instructions of a range of code.
     Instructions(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of functions.
@@ -48,6 +55,7 @@ impl LoweredPart {
     pub(crate) fn rows(&self) -> Batch {
         match self {
             Self::Ready(batch) => batch.clone(),
+            Self::Symbols(symbols) => passes::sections::with_demangled_names(symbols).batch().clone(),
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
             }
@@ -65,7 +73,14 @@ impl LoweredFile {
         let database = Database::default();
         let file = Executable::new(&database, bytes, 0);
         let name = names.add(&file_name(path));
-        let opened = Self { path: path.to_owned(), name, container: None, database, file };
+        let opened = Self {
+            path: path.to_owned(),
+            name,
+            container: None,
+            database,
+            file,
+            companions: OnceCell::new(),
+        };
         let mut files = Vec::new();
         opened.push_with_members(names, &mut files);
         Ok(files)
@@ -78,6 +93,7 @@ impl LoweredFile {
             container: Some(self.name.clone()),
             database: self.database.clone(),
             file: Executable::new(&self.database, FileBytes(member.bytes), index),
+            companions: OnceCell::new(),
         });
         let members: Vec<_> = members.collect();
         files.push(self);
@@ -133,6 +149,13 @@ impl LoweredFile {
         self.checked(lowered::memory(&self.database, self.file))
     }
 
+    pub(crate) fn debug(&self) -> Result<Pass<DebugIr>, Error> {
+        let companions = self
+            .companions
+            .get_or_init(|| Companions::new(&self.database, companions::find(&self.path, &self.bytes().0)));
+        self.checked(lowered::debug(&self.database, self.file, *companions))
+    }
+
     fn checked<T>(&self, result: Result<T, Unsupported>) -> Result<T, Error> {
         result.map_err(|reason| Error::Unsupported { path: self.path.clone(), reason })
     }
@@ -151,8 +174,15 @@ impl LoweredFile {
         if table == MemoryAccesses::INFO {
             return self.access_parts(addresses);
         }
-        let batch = self.table(table, stages)?;
-        Ok(partitions(&batch).into_iter().map(LoweredPart::Ready).collect())
+        let batches = match table.stage {
+            Stage::Debug => self.debug()?.parts(table),
+            _ => vec![self.table(table, stages)?],
+        };
+        let part = |batch: Batch| match Rows::from_batch(batch.clone()) {
+            Some(symbols) => LoweredPart::Symbols(symbols),
+            None => LoweredPart::Ready(batch),
+        };
+        Ok(batches.iter().flat_map(partitions).map(part).collect())
     }
 
     fn instruction_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
@@ -209,6 +239,9 @@ impl LoweredFile {
         let mut batches = Vec::new();
         if reaches(Stage::Cfg) {
             batches.push(self.cfg()?.diagnostics.batch().clone());
+        }
+        if stages.contains(&Stage::Debug) {
+            batches.push(self.debug()?.diagnostics.batch().clone());
         }
         if has_sections {
             batches.push(self.exceptions()?.diagnostics.batch().clone());

@@ -84,6 +84,15 @@ impl Source {
         }
     }
 
+    /// Whether it has the table and, where rows are made on demand, they are part of the pipeline: what stands beside it is
+    /// made only when it is asked for by name.
+    pub(crate) fn has_unasked(&self, table: &TableInfo) -> bool {
+        match self {
+            Self::Files(_) => table.stage != Stage::Debug,
+            Self::Dataset(dataset) => dataset.has_table(table),
+        }
+    }
+
     /// The parts of a table that may hold what is asked for, in the order of inputs and keys. A dataset that was made
     /// without the table has none.
     pub fn parts(&self, table: &'static TableInfo, filter: &Filter<'_>) -> Result<Vec<Part>, Error> {

@@ -16,7 +16,8 @@ pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Erro
     let mut selected = Selected::new();
     let mut traced = Vec::new();
     let covering = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
-    for table in TABLES.iter().copied().filter(|table| *table != Binaries::INFO) {
+    let is_traced = |table: &&TableInfo| *table != Binaries::INFO && source.has_unasked(table);
+    for table in TABLES.iter().copied().filter(is_traced) {
         // Rows that name an address lie anywhere.
         let filter = if table.span.is_some() { covering.clone() } else { Filter::default() };
         for part in source.parts(table, &filter)? {

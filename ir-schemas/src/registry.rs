@@ -3,8 +3,9 @@
 use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
-    BinarySymbols, CallEdges, CfgEdges, Diagnostics, ExceptionCallSites, FileExtents, Functions,
-    Instructions, LoaderCommands, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, Functions, Instructions, LineTable,
+    LoaderCommands, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 
@@ -26,6 +27,12 @@ pub const TABLES: &[&TableInfo] = &[
     BinaryResources::INFO,
     BinaryStrings::INFO,
     FileExtents::INFO,
+    DebugUnits::INFO,
+    LineTable::INFO,
+    DebugFunctions::INFO,
+    DebugVariables::INFO,
+    DebugTypes::INFO,
+    DebugTypeMembers::INFO,
     Instructions::INFO,
     Functions::INFO,
     BasicBlocks::INFO,

@@ -6,6 +6,7 @@
 mod bitmap;
 pub mod cfg;
 mod code;
+pub mod debug;
 mod diagnostics;
 pub mod exceptions;
 pub mod extents;

@@ -1,5 +1,9 @@
 //! Names of symbols: how much of them is kept, and what they were in source code.
 
+use binframe_ir::tables::BinarySymbols;
+use binframe_ir::{Cell, Rows, Table};
+use std::borrow::Cow;
+use std::ffi::CStr;
 use std::fmt::Write;
 
 /// What demangling one name may write. Mangled names can stand for far longer ones.
@@ -11,28 +15,66 @@ const NAMES_PER_FILE_SIZE_MAX: usize = 16;
 /// Arrow's limit for the text of one column, less a margin for names that stand in no file.
 const NAMES_SIZE_MAX: usize = 1 << 30;
 
-/// How many bytes of names may still be kept.
-pub(crate) struct NameBudget(usize);
+/// How many bytes of names may still be kept, and looked at.
+pub(crate) struct NameBudget {
+    left: usize,
+    /// Any number of names may have one end, which is looked for again and again.
+    unread: usize,
+}
 
 impl NameBudget {
     pub(crate) fn of_file(file: &[u8]) -> Self {
-        Self(file.len().saturating_mul(NAMES_PER_FILE_SIZE_MAX).min(NAMES_SIZE_MAX))
+        let all = file.len().saturating_mul(NAMES_PER_FILE_SIZE_MAX);
+        Self { left: all.min(NAMES_SIZE_MAX), unread: all }
     }
 
     /// The name, if there is room for it.
     pub(crate) fn take<T: AsRef<str>>(&mut self, name: T) -> Option<T> {
-        self.0 = self.0.checked_sub(name.as_ref().len())?;
+        self.left = self.left.checked_sub(name.as_ref().len())?;
         Some(name)
+    }
+
+    /// The name at an offset of a string table, up to the zero byte or the end.
+    pub(crate) fn read<'a>(&mut self, strings: &'a [u8], offset: u64) -> Result<Cow<'a, str>, &'static str> {
+        const TOO_LONG: &str = "all names together are too long";
+        let rest = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..));
+        let rest = rest.ok_or("it stands behind the string table")?;
+        let read = &rest[..rest.len().min(self.unread)];
+        let name = CStr::from_bytes_until_nul(read).map_or(read, CStr::to_bytes);
+        self.unread -= name.len();
+        if name.len() == read.len() && read.len() < rest.len() {
+            return Err(TOO_LONG);
+        }
+        self.take(String::from_utf8_lossy(name)).ok_or(TOO_LONG)
     }
 }
 
+/// The same symbols, with their names as they were in source code.
+pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
+    let column = BinarySymbols::INFO.column_index("demangled_name").expect("a column of symbols");
+    let names = symbols.columns().symbol_name;
+    let mut left = names.value_data().len().saturating_mul(NAMES_PER_FILE_SIZE_MAX).min(NAMES_SIZE_MAX);
+    let mut demangled = <Option<&str> as Cell>::Builder::default();
+    for name in names.iter().flatten() {
+        let text = demangle(name).filter(|text| text.len() <= left);
+        left -= text.as_ref().map_or(0, String::len);
+        demangled.push(text.as_deref());
+    }
+    let mut columns = symbols.batch().columns().to_vec();
+    columns[column] = <Option<&str> as Cell>::finish(demangled, None);
+    Rows::new(columns)
+}
+
 /// The name as it was in Rust or C++ source; none for a name that was not mangled.
-pub(crate) fn demangle(name: &str) -> Option<String> {
-    // Versions stand after the name: `_ZdlPv@@GLIBCXX_3.4`.
-    let mangled = name.split('@').next().unwrap_or(name);
+fn demangle(name: &str) -> Option<String> {
+    // Mach-O and 32-bit Windows put an underscore before names.
+    let mangled =
+        if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
     if !["_R", "_Z"].iter().any(|prefix| mangled.starts_with(prefix)) {
         return None;
     }
+    // Versions stand after the name: `_ZdlPv@@GLIBCXX_3.4`.
+    let mangled = mangled.split('@').next().unwrap_or(mangled);
     let mut text = Limited(String::new());
     if let Ok(symbol) = rustc_demangle::try_demangle(mangled) {
         return write!(text, "{symbol:#}").is_ok().then_some(text.0);
@@ -70,6 +112,7 @@ mod tests {
             demangle("_ZNSt6vectorIiSaIiEE9push_backERKi").unwrap(),
             "std::vector<int, std::allocator<int> >::push_back(int const&)"
         );
+        assert_eq!(demangle("__RNvC6_123foo3bar").unwrap(), "123foo::bar");
         assert_eq!(demangle("main"), None);
         assert_eq!(demangle("_Zbroken"), None);
     }

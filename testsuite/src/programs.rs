@@ -22,6 +22,9 @@ pub const LIBRARY_C: &str = include_str!("../programs/library.c");
 /// C for Windows: imports, exports, data with addresses in it, thread-local storage, resources; but no C library.
 pub const WINDOWS_C: &str = include_str!("../programs/windows.c");
 
+/// C: every kind of type and variable, calls that are inlined.
+pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 
@@ -45,6 +48,11 @@ pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf>
     let fixed =
         ["-fuse-ld=lld", "-nostdlib", "-Wl,-entry:entry", "-Wl,-subsystem:console", "-Wl,-force:unresolved"];
     compile("clang-14", &fixed, "c", name, source, flags)
+}
+
+/// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
+pub fn compile_c_with(compiler: &str, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    compile(compiler, &[], "c", name, source, flags)
 }
 
 /// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if the

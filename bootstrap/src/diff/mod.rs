@@ -114,7 +114,8 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
         // Functions have their own comparison; `binaries` holds paths, which say nothing about an executable.
         let is_left_out = table == Functions::INFO && functions.is_some() || table == Binaries::INFO;
         let (in_old, in_new) = (old.source.has_table(table), new.source.has_table(table));
-        if is_left_out || !in_old && !in_new {
+        let is_asked = [old, new].iter().any(|side| side.source.has_unasked(table));
+        if is_left_out || !is_asked {
             continue;
         }
         let comparison = if in_old != in_new {

@@ -2,6 +2,7 @@
 
 mod cfg;
 mod contents;
+mod debug;
 mod instructions;
 mod linkage;
 mod memory;
@@ -11,6 +12,7 @@ mod unwind;
 
 pub use cfg::*;
 pub use contents::*;
+pub use debug::*;
 pub use instructions::*;
 pub use linkage::*;
 pub use memory::*;

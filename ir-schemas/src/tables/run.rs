@@ -89,6 +89,14 @@ enumeration! {
         OpaqueMember = "opaque_member",
         /// The rest of a container cannot be read; its bytes are kept without knowing what they are.
         BrokenContainer = "broken_container",
+        /// A section of debug information cannot be read; it was left out.
+        BrokenDebugSection = "broken_debug_section",
+        /// The rest of a unit of debug information cannot be read; it was left out.
+        BrokenDebugUnit = "broken_debug_unit",
+        /// The rest of a line number program cannot be read; its rows were left out.
+        BrokenLineProgram = "broken_line_program",
+        /// Debug information stands in another file that was not found, or is not the one that is meant.
+        MissingDebugFile = "missing_debug_file",
         /// There is code that binframe does not decode: of another architecture, or not linked yet.
         UndecodedCode = "undecoded_code",
         /// Two executable sections share addresses; the first was kept for the later stages.

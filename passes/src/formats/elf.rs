@@ -86,6 +86,13 @@ impl<'a, H: Header> Elf<'a, H> {
         SectionTable::new(self.section_headers, StringTable::default())
     }
 
+    /// The text that the names of sections stand in.
+    pub(crate) fn section_names(&self) -> object::Result<&'a [u8]> {
+        let (endian, file) = (self.endian, self.file.as_ref());
+        let index = self.header.section_strings_index(endian, file)?;
+        self.section_table().section(index)?.data(endian, file)
+    }
+
     /// Where a section's header stands.
     pub(crate) fn section_header_offset(&self, section_index: u32) -> u64 {
         let size = size_of::<H::SectionHeader>() as u64;
@@ -127,9 +134,7 @@ impl<'a, H: Header> Elf<'a, H> {
         let value =
             |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
         let text = value(elf::DT_STRTAB).zip(value(elf::DT_STRSZ));
-        let strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0));
-        let strings =
-            strings.map_or_else(StringTable::default, |text| StringTable::new(text, 0, text.len() as u64));
+        let strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0)).unwrap_or(&[]);
         Ok(Some(DynamicSection { file_offset, entries, strings }))
     }
 
@@ -199,7 +204,7 @@ pub(crate) struct DynamicSection<'a, H: Header> {
     /// The entries before the one that ends them.
     pub(crate) entries: &'a [H::Dyn],
     /// The text that entries refer to.
-    pub(crate) strings: StringTable<'a>,
+    pub(crate) strings: &'a [u8],
 }
 
 /// Notes that stand together.

@@ -25,6 +25,7 @@ use crate::formats::macho::MachO;
 mod pe;
 use crate::formats::pe::{Coff, Pe};
 use crate::formats::{self, Unsupported};
+use crate::names;
 use binframe_ir::tables::{
     BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
 };
@@ -45,7 +46,7 @@ pub struct SectionsIr {
     pub segments: Rows<BinarySegments>,
     /// The sections.
     pub sections: Rows<BinarySections>,
-    /// The symbols.
+    /// The symbols. Their demangled names, which no pass reads, are made on demand by [`with_demangled_names`].
     pub symbols: Rows<BinarySymbols>,
     /// The ranges of code that are described for unwinding.
     pub unwind_entries: Rows<UnwindEntries>,
@@ -73,6 +74,11 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         }
         kind => Err(formats::check(file, kind).expect_err("a kind that is supported is handled")),
     }
+}
+
+/// Symbols, or some of them, with their names as they were in source code.
+pub fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
+    names::with_demangled_names(symbols)
 }
 
 impl SectionsIr {

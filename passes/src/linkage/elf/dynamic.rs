@@ -57,10 +57,8 @@ fn text<'a, H: Header>(
     file_offset: u64,
     linkage: &mut Linkage,
 ) -> Cow<'a, str> {
-    let found = u32::try_from(offset).ok().and_then(|offset| dynamic.strings.get(offset).ok());
-    let found = found.map(String::from_utf8_lossy).and_then(|text| linkage.names.take(text));
-    found.unwrap_or_else(|| {
-        let message = format!("no text stands at {offset:#x} of the dynamic string table");
+    linkage.names.read(dynamic.strings, offset).unwrap_or_else(|error| {
+        let message = format!("the text at {offset:#x} of the dynamic string table cannot be read: {error}");
         linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(file_offset), &message);
         Cow::Borrowed("")
     })

@@ -4,6 +4,7 @@ use super::super::contents::Contents;
 use super::super::permissions;
 use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
+use crate::names::NameBudget;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind, Severity,
@@ -11,28 +12,28 @@ use binframe_ir::tables::{
 use object::Endianness;
 use object::elf::{self, machine_names};
 use object::read::elf::{ProgramHeader, SectionHeader};
+use std::borrow::Cow;
 
 pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
     let endian = elf.endian;
     let types = machine_names(elf.machine).sht;
-    let names = elf.header.section_strings(endian, elf.file.as_ref(), elf.section_headers);
-    let names = names.unwrap_or_else(|error| {
+    let strings = elf.section_names().unwrap_or_else(|error| {
         let place = Place::FileOffset(elf.section_header_offset(0));
         let message = format!("sections have no names: {error}");
         diagnostics.report(Severity::Error, DiagnosticCode::BrokenSectionTable, place, &message);
-        object::StringTable::default()
+        &[]
     });
+    let mut names = NameBudget::of_file(elf.file);
     let mut contents = Contents::new(elf.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(elf.file);
     for (section_index, header) in (0..).zip(elf.section_headers) {
-        let name = header.name(endian, names).unwrap_or_else(|error| {
+        let name = names.read(strings, header.sh_name(endian).into()).unwrap_or_else(|error| {
             let place = Place::FileOffset(elf.section_header_offset(section_index));
             let message = format!("section {section_index} has no name: {error}");
             contents.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
-            b""
+            Cow::Borrowed("")
         });
-        let name = String::from_utf8_lossy(name);
         let (file_offset, file_size) = match header.file_range(endian) {
             Some((offset, size)) if header.sh_type(endian) != elf::SHT_NULL => (offset, size),
             _ => (header.sh_offset(endian).into(), 0),

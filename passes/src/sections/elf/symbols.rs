@@ -2,7 +2,7 @@
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
-use crate::names::{NameBudget, demangle};
+use crate::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -11,7 +11,6 @@ use binframe_ir::{Enumeration, Rows};
 use object::SymbolIndex;
 use object::elf;
 use object::read::elf::{SectionHeader, Sym, SymbolTable, VersionTable};
-use rayon::prelude::*;
 use std::borrow::Cow;
 
 pub(super) fn table<H: Header>(
@@ -63,41 +62,21 @@ impl<H: Header> Writer<'_, H> {
 
     /// The dynamic table is the one that has versions.
     fn push_table<'d>(&mut self, table: &SymbolTable<'d, H>, versions: Option<&VersionTable<'d, H>>) {
-        /// Symbols whose names are demangled at a time.
-        const BATCH: usize = 1 << 14;
         let endian = self.elf.endian;
+        let strings = self.elf.section_headers.get(table.string_section().0);
+        let strings =
+            strings.and_then(|header| header.data(endian, self.elf.file.as_ref()).ok()).unwrap_or(&[]);
         // The first symbol is none: it stands for "no symbol".
-        let symbols: Vec<_> = table.enumerate().skip(1).collect();
-        for batch in symbols.chunks(BATCH) {
-            let name = |&(_, symbol): &(SymbolIndex, &H::Sym)| {
-                let name = table.symbol_name(endian, symbol).map(String::from_utf8_lossy);
-                let demangled = name.as_deref().ok().and_then(demangle);
-                (name, demangled)
-            };
-            let names: Vec<_> = batch.par_iter().map(name).collect();
-            for (&(index, symbol), (name, demangled)) in batch.iter().zip(names) {
+        for (index, symbol) in table.enumerate().skip(1) {
+            let name = self.names.read(strings, symbol.st_name(endian).into());
+            let name = name.unwrap_or_else(|error| {
+                let message = format!("symbol {index} has no name: {error}");
                 let place = Place::Address(symbol.st_value(endian).into());
-                let name = self.within_limit(index, name.map_err(|error| error.to_string()), place);
-                let demangled = demangled.and_then(|text| self.names.take(text));
-                self.push(table, versions, index, symbol, &name, demangled.as_deref());
-            }
+                self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+                Cow::Borrowed("")
+            });
+            self.push(table, versions, index, symbol, &name);
         }
-    }
-
-    /// The name, or an empty one and a diagnostic.
-    fn within_limit<'n>(
-        &mut self,
-        index: SymbolIndex,
-        name: Result<Cow<'n, str>, String>,
-        place: Place,
-    ) -> Cow<'n, str> {
-        let name =
-            name.and_then(|name| self.names.take(name).ok_or("all names together are too long".to_owned()));
-        name.unwrap_or_else(|error| {
-            let message = format!("symbol {index} has no name: {error}");
-            self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
-            Cow::Borrowed("")
-        })
     }
 
     fn push<'d>(
@@ -107,7 +86,6 @@ impl<H: Header> Writer<'_, H> {
         index: SymbolIndex,
         symbol: &H::Sym,
         symbol_name: &str,
-        demangled_name: Option<&str>,
     ) {
         let endian = self.elf.endian;
         let shndx = symbol.st_shndx(endian);
@@ -140,7 +118,7 @@ impl<H: Header> Writer<'_, H> {
             symbol_address: symbol.st_value(endian).into(),
             symbol_size: symbol.st_size(endian).into(),
             section_name: section_index.map(|section| self.sections.section_name.value(section as usize)),
-            demangled_name,
+            demangled_name: None,
             binding: match symbol.st_bind() {
                 elf::STB_LOCAL => SymbolBinding::Local,
                 elf::STB_GLOBAL => SymbolBinding::Global,

@@ -3,7 +3,7 @@
 use crate::diagnostics::{Collector, Place};
 use crate::formats::bytes_at;
 use crate::formats::macho::{Header, MachO};
-use crate::names::{NameBudget, demangle};
+use crate::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     SectionKind, Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -11,17 +11,13 @@ use binframe_ir::tables::{
 use binframe_ir::{Enumeration, Rows};
 use object::macho;
 use object::read::macho::Nlist;
-use rayon::prelude::*;
 use std::borrow::Cow;
-use std::ffi::CStr;
 
 pub(super) fn table<H: Header>(
     macho: &MachO<'_, H>,
     sections: &Rows<BinarySections>,
     diagnostics: &mut Collector,
 ) -> Rows<BinarySymbols> {
-    /// Symbols whose names are demangled at a time.
-    const BATCH: usize = 1 << 14;
     let mut rows = BinarySymbolBuilder::default();
     let Some(symtab) = macho.symtab() else { return rows.finish() };
     let endian = macho.endian;
@@ -37,57 +33,18 @@ pub(super) fn table<H: Header>(
     };
     let (strings, _) =
         bytes_at(macho.file, symtab.stroff.get(endian).into(), symtab.strsize.get(endian).into());
-    let mut names = Names { strings, left: NameBudget::of_file(macho.file), unread: macho.file.len() * 16 };
+    let mut names = NameBudget::of_file(macho.file);
     let mut reader = Reader { sections: sections.columns(), diagnostics, file_offset };
-    let mut symbol_index = 0;
-    let symbols: Vec<&H::Nlist> = symbols.iter().collect();
-    for batch in symbols.chunks(BATCH) {
-        let named: Vec<_> = batch.iter().map(|symbol| names.read(symbol.n_strx(endian))).collect();
-        // Names in source code get an underscore in front.
-        let source_name = |name: &Result<Cow<'_, str>, _>| {
-            name.as_deref().ok().and_then(|name| demangle(name.strip_prefix('_')?))
-        };
-        let demangled: Vec<_> = named.par_iter().map(source_name).collect();
-        for ((symbol, name), demangled) in batch.iter().zip(named).zip(demangled) {
-            let name = name.unwrap_or_else(|error| {
-                let message = format!("symbol {symbol_index} has no name: {error}");
-                reader.report(
-                    Severity::Warning,
-                    DiagnosticCode::BrokenName,
-                    symbol_index,
-                    size_of::<H::Nlist>(),
-                    &message,
-                );
-                Cow::Borrowed("")
-            });
-            let demangled = demangled.and_then(|text| names.left.take(text));
-            rows.push(reader.row::<H>(macho, symbol_index, *symbol, &name, demangled.as_deref()));
-            symbol_index += 1;
-        }
+    for (symbol_index, symbol) in (0..).zip(symbols.iter()) {
+        let name = names.read(strings, symbol.n_strx(endian).into()).unwrap_or_else(|error| {
+            let message = format!("symbol {symbol_index} has no name: {error}");
+            let (severity, code) = (Severity::Warning, DiagnosticCode::BrokenName);
+            reader.report(severity, code, symbol_index, size_of::<H::Nlist>(), &message);
+            Cow::Borrowed("")
+        });
+        rows.push(reader.row::<H>(macho, symbol_index, symbol, &name));
     }
     rows.finish()
-}
-
-/// The names of symbols.
-struct Names<'a> {
-    strings: &'a [u8],
-    left: NameBudget,
-    /// Bytes that may still be looked at: any number of names may have one end.
-    unread: usize,
-}
-
-impl<'a> Names<'a> {
-    fn read(&mut self, offset: u32) -> Result<Cow<'a, str>, &'static str> {
-        const TOO_LONG: &str = "all names together are too long";
-        let rest = self.strings.get(offset as usize..).ok_or("it stands behind the string table")?;
-        let read = &rest[..rest.len().min(self.unread)];
-        let name = CStr::from_bytes_until_nul(read).map_or(read, CStr::to_bytes);
-        self.unread -= name.len();
-        if name.len() == read.len() && read.len() < rest.len() {
-            return Err(TOO_LONG);
-        }
-        self.left.take(String::from_utf8_lossy(name)).ok_or(TOO_LONG)
-    }
 }
 
 struct Reader<'a, 'd> {
@@ -128,7 +85,6 @@ impl<'a> Reader<'a, '_> {
         symbol_index: u32,
         symbol: &H::Nlist,
         symbol_name: &'r str,
-        demangled_name: Option<&'r str>,
     ) -> BinarySymbol<'r>
     where
         'a: 'r,
@@ -158,7 +114,7 @@ impl<'a> Reader<'a, '_> {
             symbol_address: value,
             symbol_size: if symbol.is_common() { value } else { 0 },
             section_name: row.map(|row| self.sections.section_name.value(row)),
-            demangled_name,
+            demangled_name: None,
             binding: binding(flags, description),
             visibility: match flags.contains(macho::N_PEXT) && !flags.is_stab() {
                 true => SymbolVisibility::Hidden,

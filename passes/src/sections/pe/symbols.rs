@@ -2,7 +2,7 @@
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats::pe::{Coff, ObjectHeader};
-use crate::names::{NameBudget, demangle};
+use crate::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -11,7 +11,6 @@ use binframe_ir::{Enumeration, Rows};
 use object::pe;
 use object::read::coff::{Symbol, SymbolTable};
 use object::{LittleEndian as LE, SymbolIndex};
-use rayon::prelude::*;
 use std::borrow::Cow;
 
 pub(super) fn table<H: ObjectHeader>(
@@ -48,27 +47,10 @@ struct Writer<'a, 'd, H: ObjectHeader> {
 
 impl<'d, H: ObjectHeader> Writer<'_, 'd, H> {
     fn push_all(&mut self) {
-        /// Symbols whose names are demangled at a time.
-        const BATCH: usize = 1 << 14;
-        // 32-bit x86 puts an underscore before names of C.
-        let has_prefix = self.coff.machine == pe::IMAGE_FILE_MACHINE_I386;
-        let table = self.table;
-        let symbols: Vec<_> = table.iter().collect();
-        for batch in symbols.chunks(BATCH) {
-            let name = |&(index, symbol): &(SymbolIndex, &'d H::Symbol)| {
-                let name = name(table, index, symbol).map(String::from_utf8_lossy);
-                let demangled = name.as_deref().ok().and_then(|name| {
-                    let prefix = if has_prefix && name.starts_with("__") { "_" } else { "" };
-                    demangle(&name[prefix.len()..])
-                });
-                (name, demangled)
-            };
-            let names: Vec<_> = batch.par_iter().map(name).collect();
-            for (&(index, symbol), (name, demangled)) in batch.iter().zip(names) {
-                let name = self.within_limit(index, name);
-                let demangled = demangled.and_then(|text| self.names.take(text));
-                self.push(index, symbol, &name, demangled.as_deref());
-            }
+        for (index, symbol) in self.table.iter() {
+            let name = name(self.table, index, symbol).map(String::from_utf8_lossy);
+            let name = self.within_limit(index, name);
+            self.push(index, symbol, &name);
         }
     }
 
@@ -85,7 +67,7 @@ impl<'d, H: ObjectHeader> Writer<'_, 'd, H> {
         })
     }
 
-    fn push(&mut self, index: SymbolIndex, symbol: &H::Symbol, name: &str, demangled_name: Option<&str>) {
+    fn push(&mut self, index: SymbolIndex, symbol: &H::Symbol, name: &str) {
         let number = symbol.section_number();
         let definition = definition(symbol);
         let section = (definition == SymbolDefinition::Section).then_some(number.0 as u32);
@@ -103,7 +85,7 @@ impl<'d, H: ObjectHeader> Writer<'_, 'd, H> {
             symbol_address: section_address.wrapping_add(symbol.value().into()),
             symbol_size: size(self.table, index, symbol, definition).into(),
             section_name: section_row.map(|row| self.sections.section_name.value(row)),
-            demangled_name,
+            demangled_name: None,
             binding: match symbol.storage_class() {
                 pe::IMAGE_SYM_CLASS_EXTERNAL => SymbolBinding::Global,
                 pe::IMAGE_SYM_CLASS_WEAK_EXTERNAL => SymbolBinding::Weak,

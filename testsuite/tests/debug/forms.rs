@@ -1,0 +1,159 @@
+//! Debug information says the same however it is stored: compressed, split over several files, stripped off.
+
+use crate::debug;
+use crate::dwarfdump::run;
+use binframe::ir::{Batch, Fingerprint, to_text};
+use binframe_testsuite::programs::SHAPES_C;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A folder with the program in it.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("shapes.c"), SHAPES_C).expect("the temporary folder is writable");
+    folder
+}
+
+/// Runs a tool in a folder. Gives whether it is there and knows what it is asked for.
+fn ran(folder: &Path, tool: &str, arguments: &[&str]) -> bool {
+    Command::new(tool)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+fn compiled(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
+    let fixed = ["shapes.c", "-o", name];
+    ran(folder, "gcc", &[flags, &fixed].concat()).then(|| folder.join(name))
+}
+
+/// Rows that say the same wherever they are stored: offsets of units and names of files and compilers are not among them.
+fn fingerprint(path: &Path, of_variables: &[&str]) -> (Fingerprint, usize) {
+    let debug = debug(path);
+    let without = |batch: &Batch, left_out: &[&str]| {
+        let text = to_text(batch);
+        let mut lines = text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let header = lines.next().expect("a header");
+        let kept: Vec<_> = (0..header.len()).filter(|column| !left_out.contains(&header[*column])).collect();
+        lines
+            .map(|line| kept.iter().map(|column| line[*column]).collect::<Vec<_>>().join("|") + "\n")
+            .collect()
+    };
+    let tables: [(&Batch, &[&str]); 5] = [
+        (debug.lines.batch(), &[]),
+        (debug.functions.batch(), &["entry_offset"]),
+        (debug.variables.batch(), of_variables),
+        (debug.types.batch(), &["entry_offset"]),
+        (debug.members.batch(), &[]),
+    ];
+    let text: String =
+        tables.iter().map(|(batch, left_out)| -> String { without(batch, left_out) }).collect();
+    let rows = tables.iter().map(|(batch, _)| batch.rows()).sum();
+    (Fingerprint::of_bytes(text.as_bytes()), rows)
+}
+
+#[test]
+fn compression_changes_nothing() {
+    let folder = folder();
+    let folder = folder.path();
+    let Some(plain) = compiled(folder, "plain", &["-g", "-O2"]) else { return };
+    let expected = fingerprint(&plain, &["entry_offset"]);
+    assert!(expected.1 > 100);
+    let mut compared = 0;
+    for kind in ["zlib", "zlib-gnu", "zstd"] {
+        let option = format!("--compress-debug-sections={kind}");
+        if ran(folder, "objcopy", &[&option, "plain", kind]) {
+            assert!(fs::metadata(folder.join(kind)).is_ok(), "{kind}");
+            assert_eq!(fingerprint(&folder.join(kind), &["entry_offset"]), expected, "{kind}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 1 || run("objcopy", &["--version"], &plain).is_none());
+}
+
+#[test]
+fn what_stands_in_other_files_is_found() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let folder = folder();
+        let folder = folder.path();
+        // What gcc 12 writes to split parts of DWARF 4 of variables that every thread has is no offset.
+        let flags = ["-g", "-O2", version, "-D__thread="];
+        let Some(plain) = compiled(folder, "plain", &flags) else { return };
+        // Nor does it write the same end of the last range in which a variable is.
+        let fingerprint = |path: &Path| fingerprint(path, &["entry_offset", "valid_size"]);
+        let expected = fingerprint(&plain);
+        let split =
+            compiled(folder, "split", &[&flags[..], &["-gsplit-dwarf"]].concat()).expect("gcc is there");
+        assert_eq!(fingerprint(&split), expected, "{version}");
+        let units = debug(&split).units;
+        assert!(units.columns().row(0).split_name.is_some_and(|name| name.contains(".dwo")));
+        if ran(folder, "dwp", &["-e", "split", "-o", "split.dwp"]) {
+            for entry in fs::read_dir(folder).expect("the folder").flatten() {
+                if entry.path().extension().is_some_and(|extension| extension == "dwo") {
+                    fs::remove_file(entry.path()).expect("the folder is writable");
+                }
+            }
+            assert_eq!(fingerprint(&split), expected, "{version}, in a package");
+        }
+        assert!(ran(folder, "objcopy", &["--only-keep-debug", "plain", "plain.debug"]));
+        assert!(ran(
+            folder,
+            "objcopy",
+            &["--strip-debug", "--add-gnu-debuglink=plain.debug", "plain", "stripped"]
+        ));
+        assert_eq!(fingerprint(&folder.join("stripped")), expected, "{version}, stripped off");
+    }
+}
+
+#[test]
+fn types_with_units_of_their_own_are_found() {
+    for flags in [
+        ["-gdwarf-4", "-g"],
+        ["-gdwarf-5", "-g"],
+        ["-gdwarf-4", "-gsplit-dwarf"],
+        ["-gdwarf-5", "-gsplit-dwarf"],
+    ] {
+        let folder = folder();
+        let flags = [&flags[..], &["-O2", "-fdebug-types-section"]].concat();
+        let Some(path) = compiled(folder.path(), "types", &flags) else { return };
+        let debug = debug(&path);
+        let (types, members) = (debug.types.columns(), debug.members.columns());
+        let point =
+            debug.variables.columns().iter().find(|row| row.name == Some("point")).expect("a variable");
+        assert_eq!(point.size, Some(if point.is_parameter { 8 } else { 16 }), "{flags:?}");
+        let described =
+            types.iter().find(|row| row.name == Some("point") && !row.is_declaration).expect("a type");
+        let names: Vec<_> = members
+            .iter()
+            .filter(|row| row.type_index == described.type_index)
+            .filter_map(|row| row.member_name)
+            .collect();
+        assert_eq!(names, ["x", "near", "far", "name"], "{flags:?}");
+        let alias = types.iter().find(|row| row.name == Some("point_t")).expect("a typedef");
+        assert_eq!(alias.target_type_index, Some(described.type_index), "{flags:?}");
+    }
+}
+
+#[test]
+fn an_object_is_read_as_if_it_were_linked() {
+    let folder = folder();
+    let Some(linked) = compiled(folder.path(), "linked", &["-g", "-O2"]) else { return };
+    let object = compiled(folder.path(), "object", &["-g", "-O2", "-c"]).expect("gcc is there");
+    let (linked, object) = (debug(&linked), debug(&object));
+    let names = |rows: &crate::Debug| -> Vec<_> {
+        rows.functions.columns().iter().map(|row| (row.name.map(str::to_owned), row.size)).collect()
+    };
+    assert_eq!(names(&linked), names(&object));
+    let lines = |rows: &crate::Debug| -> Vec<_> {
+        let files = rows
+            .lines
+            .columns()
+            .iter()
+            .map(|row| (row.file.map(|file| file.0.to_owned()), row.line, row.size));
+        files.collect()
+    };
+    assert_eq!(lines(&linked), lines(&object));
+}
