@@ -134,9 +134,9 @@ fn parts() -> Option<(Folder, PathBuf)> {
     Some((folder, path))
 }
 
-/// Objects of several architectures.
+/// Objects of several architectures, and one with the header of large objects.
 fn compiled_objects() -> Option<(Folder, Vec<PathBuf>)> {
-    let folder = Folder::with(&[("exceptions.cpp", EXCEPTIONS_CPP)]);
+    let folder = Folder::with(&[("exceptions.cpp", EXCEPTIONS_CPP), ("library.c", LIBRARY_C)]);
     let mut paths = Vec::new();
     for target in ["x86_64", "aarch64", "i686"] {
         let flags = "-O1 -fexceptions -fcxx-exceptions -ffunction-sections";
@@ -145,6 +145,8 @@ fn compiled_objects() -> Option<(Folder, Vec<PathBuf>)> {
         ))?;
         paths.push(folder.path(&format!("{target}.obj")));
     }
+    folder.run("x86_64-w64-mingw32-gcc -c -O1 -Wa,-mbig-obj library.c -o large.obj")?;
+    paths.push(folder.path("large.obj"));
     Some((folder, paths))
 }
 

@@ -325,3 +325,71 @@ impl<P: Places> Table<'_, P> {
         Ok(Description { size, is_continuation: is_part, handler })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use binframe_ir::tables::{BinarySection, BinarySectionBuilder, DiagnosticPass, SectionKind};
+
+    /// A section of code, a function table and what it refers to, with the relocations of an object.
+    fn entries(
+        machine: Machine,
+        table: &[u8],
+        info: &[u8],
+        targets: &[(u32, u64, u32, u64)],
+    ) -> Vec<UnwindEntry> {
+        let mut rows = BinarySectionBuilder::default();
+        for (section_index, section_name, content) in
+            [(1, ".text$mn", &[0; 64][..]), (2, ".pdata", table), (3, ".xdata", info)]
+        {
+            rows.push(BinarySection {
+                section_name,
+                address: 0,
+                size: content.len() as u64,
+                content,
+                permissions: "r--",
+                is_executable: false,
+                is_writable: false,
+                is_readable: true,
+                section_index,
+                file_offset: 0,
+                file_size: content.len() as u64,
+                alignment: 4,
+                kind: SectionKind::Data,
+                flags: 0,
+                section_type: None,
+                link: None,
+                info: None,
+                entry_size: None,
+            });
+        }
+        let relocation = |&(frames_index, offset, section, value): &(u32, u64, u32, u64)| Relocation {
+            frames_index,
+            offset,
+            section_index: Some(section),
+            value,
+            adds_stored: true,
+            is_subtracted: false,
+        };
+        let relocations: Vec<_> = targets.iter().map(relocation).collect();
+        let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+        let entries = of_object(machine, &rows.finish(), &relocations, &mut diagnostics);
+        assert!(diagnostics.finish().columns().is_empty());
+        entries
+    }
+
+    #[test]
+    fn entries_of_thumb_code_are_packed_or_refer_to_a_record() {
+        // A packed function of 6 halfwords; a record of 9 halfwords that describes a part without prologue.
+        let packed = 6 << 2 | 1;
+        let record: u32 = 1 << 28 | 1 << 22 | 9;
+        let table: Vec<u8> = [0, packed, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        let targets = [(2, 0, 1, 1), (2, 8, 1, 13), (2, 12, 3, 0)];
+        let found = entries(pe::IMAGE_FILE_MACHINE_ARMNT, &table, &record.to_le_bytes(), &targets);
+        let found: Vec<_> = found
+            .iter()
+            .map(|entry| (entry.section_index, entry.address, entry.size, entry.is_continuation))
+            .collect();
+        assert_eq!(found, [(Some(1), 0, 12, false), (Some(1), 12, 18, true)]);
+    }
+}
