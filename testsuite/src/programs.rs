@@ -36,7 +36,7 @@ pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile("cc", &[], "c", name, source, flags)
 }
 
-/// Compiles a C library for 64-bit Windows, whose name has to end in `.dll`, with MinGW's compiler and without start files; none on a machine
+/// Compiles a C library for 64-bit Windows with MinGW's compiler, and without start files, and returns its path; none on a machine
 /// without that compiler.
 pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile(
@@ -96,7 +96,8 @@ fn compile(
     let directory = tempfile::tempdir_in(&cache).expect("the target directory is writable");
     let source_path = directory.path().join(format!("{name}.{extension}"));
     fs::write(&source_path, source).expect("the target directory is writable");
-    let output_path = directory.path().join(name);
+    // Without an extension, MinGW's compiler would add one.
+    let output_path = directory.path().join(format!("{name}.out"));
     let mut command = Command::new(compiler);
     command.args(fixed_flags).args(flags).arg(&source_path).arg("-o").arg(&output_path);
     let output = run(command.current_dir(directory.path()), compiler)?;
