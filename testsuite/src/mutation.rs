@@ -76,14 +76,13 @@ pub fn originals() -> Vec<Original> {
     originals.extend(
         linked()
             .into_iter()
-            .flatten()
             .map(|(name, path)| Original::new(name, fs::read(path).expect("a compiled program can be read"))),
     );
     originals
 }
 
-/// Programs and libraries of the machine's linkers, as small as they get.
-fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
+/// Programs and libraries of the machine's compilers and linkers, as small as they get.
+fn linked() -> Vec<(&'static str, PathBuf)> {
     const LIBRARY: &[&str] = &[
         "-shared",
         "-nostdlib",
@@ -93,14 +92,23 @@ fn linked() -> Vec<Option<(&'static str, PathBuf)>> {
         "-Wl,-z,noseparate-code",
         "-Wl,--hash-style=both",
     ];
-    let library = programs::compile_c("library", programs::LIBRARY_C, LIBRARY);
+    let library = |more: &[&str]| {
+        let flags: Vec<&str> = LIBRARY.iter().chain(more).copied().collect();
+        programs::compile_c("library", programs::LIBRARY_C, &flags)
+    };
     let windows = programs::WINDOWS_C;
-    let pe = programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"]);
-    let pe32 =
-        programs::compile_msvc("windows32", windows, &["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"]);
-    let arm = programs::compile_msvc("windows_arm64", windows, &["--target=aarch64-pc-windows-msvc"]);
-    let linked = [("ELF library", library), ("PE library", pe), ("PE32", pe32), ("PE of AArch64", arm)];
-    linked.map(|(name, path)| path.map(|path| (name, path))).into()
+    let msvc = |flags: &[&str]| programs::compile_msvc("windows", windows, flags);
+    let linked = [
+        ("ELF library", library(&[])),
+        ("ELF library with DWARF 5", library(&["-gdwarf-5"])),
+        ("ELF library with DWARF 3", library(&["-gdwarf-3", "-gstrict-dwarf"])),
+        ("ELF library with compressed DWARF 4", library(&["-gdwarf-4", "-gz"])),
+        ("ELF object with DWARF 5", library(&["-gdwarf-5", "-c"])),
+        ("PE library", programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"])),
+        ("PE32", msvc(&["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"])),
+        ("PE of AArch64", msvc(&["--target=aarch64-pc-windows-msvc"])),
+    ];
+    linked.into_iter().filter_map(|(name, path)| Some((name, path?))).collect()
 }
 
 impl Original {

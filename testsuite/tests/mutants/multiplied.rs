@@ -46,25 +46,79 @@ fn sections_that_claim_the_same_bytes_cost_no_more_than_the_file() {
     let mut broken = Vec::new();
     for section_type in TYPES {
         for (flags, filler) in FLAGS.into_iter().flat_map(|flags| FILLERS.map(|filler| (flags, filler))) {
-            let mut file = Patch(fixtures::loops_and_calls().bytes);
-            let offset = file.0.len() as u64;
-            file.replace_section(5, &filler.repeat(CLAIMED / filler.len()));
-            file.section(5, section::TYPE, u64::from(section_type.0)).section(5, section::FLAGS, flags);
-            file.segment(1, segment::OFFSET, offset).segment(1, segment::FILE_SIZE, CLAIMED as u64);
-            file.segment(1, segment::ADDRESS, ADDRESS).segment(1, segment::SIZE, CLAIMED as u64);
-            file.section(5, section::ADDRESS, ADDRESS).section(5, section::LINK, 5);
-            file.section(5, section::ENTRY_SIZE, 24);
-            file.add_section_headers(HEADERS);
-            let started = Instant::now();
             let name = format!("{section_type:?}, flags {flags:#x}, {filler:x?}");
-            let outcome =
-                alone(name.clone(), || outcome(&Bytes::from(file.0))).expect("panics of passes are caught");
-            let reason = outcome.err().or_else(|| {
-                let elapsed = started.elapsed();
-                (elapsed > HANG).then(|| format!("{elapsed:?}"))
-            });
-            broken.extend(reason.map(|reason| format!("{name}: {reason}")));
+            broken.extend(problem(&name, elf_file(section_type, flags, filler)));
         }
     }
+    for filler in FILLERS {
+        broken.extend(problem(&format!("COFF, {filler:x?}"), coff_file(filler)));
+        broken.extend(problem(&format!("Mach-O, {filler:x?}"), macho_file(filler)));
+    }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// What is wrong with how a file is lowered; none if nothing is.
+fn problem(name: &str, file: Vec<u8>) -> Option<String> {
+    let started = Instant::now();
+    let outcome =
+        alone(name.to_owned(), || outcome(&Bytes::from(file))).expect("panics of passes are caught");
+    let elapsed = started.elapsed();
+    let reason = outcome.err().or_else(|| (elapsed > HANG).then(|| format!("{elapsed:?}")))?;
+    Some(format!("{name}: {reason}"))
+}
+
+fn elf_file(section_type: elf::SectionType, flags: u64, filler: [u8; 8]) -> Vec<u8> {
+    let mut file = Patch(fixtures::loops_and_calls().bytes);
+    let offset = file.0.len() as u64;
+    file.replace_section(5, &filler.repeat(CLAIMED / filler.len()));
+    file.section(5, section::TYPE, u64::from(section_type.0)).section(5, section::FLAGS, flags);
+    file.segment(1, segment::OFFSET, offset).segment(1, segment::FILE_SIZE, CLAIMED as u64);
+    file.segment(1, segment::ADDRESS, ADDRESS).segment(1, segment::SIZE, CLAIMED as u64);
+    file.section(5, section::ADDRESS, ADDRESS).section(5, section::LINK, 5);
+    file.section(5, section::ENTRY_SIZE, 24);
+    file.add_section_headers(HEADERS);
+    file.0
+}
+
+/// An object for x86-64 whose sections have the same content and the same relocations.
+fn coff_file(filler: [u8; 8]) -> Vec<u8> {
+    let offset = (20 + 40 * HEADERS) as u32;
+    let relocations = (CLAIMED / 10) as u16;
+    // Machine, sections; time, symbols and their number; size of the optional header, characteristics.
+    let symbols = offset + CLAIMED as u32;
+    let header = [0x8664 | (HEADERS as u32) << 16, 0, symbols, 1, 0];
+    let mut file = header.map(u32::to_le_bytes).concat();
+    for _ in 0..HEADERS {
+        file.extend(b".text\0\0\0");
+        // Address and size in memory; size, offset, relocations, line numbers; how many of each; code.
+        for word in [0, 0, CLAIMED as u32, offset, offset, 0, u32::from(relocations), 0x6000_0020] {
+            file.extend(word.to_le_bytes());
+        }
+    }
+    file.extend(filler.repeat(CLAIMED / filler.len()));
+    // One symbol, and no text but its size.
+    file.extend([0; 18].into_iter().chain(4_u32.to_le_bytes()));
+    file
+}
+
+/// An object for x86-64 whose sections have the same content and the same relocations.
+fn macho_file(filler: [u8; 8]) -> Vec<u8> {
+    let commands_size = (72 + 80 * HEADERS) as u32;
+    let offset = 32 + commands_size;
+    // Magic, processor, kind, commands, their size, flags.
+    let header = [0xfeed_facf, 0x0100_0007, 3, 1, 1, commands_size, 0, 0];
+    // LC_SEGMENT_64: addresses and sizes are of 64 bits, of which each pair holds one.
+    let segment = [0x19, commands_size, 0, 0, 0, 0, 0, 0, CLAIMED as u32, 0];
+    let segment_end = [offset, 0, CLAIMED as u32, 0, 7, 7, HEADERS as u32, 0];
+    let mut words = [header.as_slice(), &segment, &segment_end].concat();
+    for _ in 0..HEADERS {
+        let names = [0x7865_745f, 0x74, 0, 0, 0x4554_5f5f, 0x5458, 0, 0];
+        let range = [0, 0, CLAIMED as u32, 0, offset, 0];
+        // Relocations and their number; pointers to functions that are called at the start.
+        let rest = [offset, (CLAIMED / 8) as u32, 9, 0, 0, 0];
+        words.extend([names.as_slice(), &range, &rest].concat());
+    }
+    let mut file: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    file.extend(filler.repeat(CLAIMED / filler.len()));
+    file
 }
