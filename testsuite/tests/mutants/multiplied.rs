@@ -1,4 +1,4 @@
-//! Files that claim the same bytes a thousand times: work and memory stay in proportion to the file.
+//! Files that claim the same bytes thousands of times: work and memory stay in proportion to the file.
 
 use crate::{HANG, outcome};
 use binframe_testsuite::fixtures;
@@ -7,6 +7,10 @@ use binframe_testsuite::patch::{Patch, section, segment};
 use bytes::Bytes;
 use object::elf;
 use std::time::Instant;
+
+/// Sections of the fixture, by index.
+const SYMTAB: usize = 3;
+const STRTAB: usize = 4;
 
 /// Headers that claim the bytes.
 const HEADERS: usize = 1000;
@@ -53,6 +57,28 @@ fn sections_that_claim_the_same_bytes_cost_no_more_than_the_file() {
     for filler in FILLERS {
         broken.extend(problem(&format!("COFF, {filler:x?}"), coff_file(filler)));
         broken.extend(problem(&format!("Mach-O, {filler:x?}"), macho_file(filler)));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn names_that_share_their_ends_cost_no_more_than_the_file() {
+    // One long name, of nothing or of as many parts as fit; a symbol for each of the names that its ends are.
+    const NAME_SIZE: usize = 1 << 20;
+    let fillers: [&[u8]; 4] = [b"a", b"_ZN1a", b"_ZNSt1aE", b"_RNvC1a"];
+    let mut broken = Vec::new();
+    for filler in fillers {
+        let mut names: Vec<u8> = filler.iter().copied().cycle().take(NAME_SIZE).collect();
+        names.push(0);
+        let symbols = (0..NAME_SIZE as u32 / 24).flat_map(|index| {
+            let name = index * filler.len() as u32 % NAME_SIZE as u32;
+            // Name; a global function of section 1; value and size.
+            [name, 0x0001_0012, 0x40_1000, 0, 0, 0]
+        });
+        let symbols: Vec<u8> = symbols.flat_map(u32::to_le_bytes).collect();
+        let mut file = Patch(fixtures::loops_and_calls().bytes);
+        file.replace_section(SYMTAB, &symbols).replace_section(STRTAB, &names);
+        broken.extend(problem(&String::from_utf8_lossy(filler), file.0));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
