@@ -1,6 +1,6 @@
 //! `binframe dump`
 
-use crate::{Folder, both, loops};
+use crate::{EVERY_STAGE, Folder, both, loops};
 use binframe::ir::parquet::TableReader;
 use binframe::ir::{TABLES, table_named};
 use serde_json::Value;
@@ -41,6 +41,7 @@ fn tables_are_aligned() {
 #[test]
 fn every_table_has_as_many_rows_in_every_format() {
     let folder = both();
+    folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
     for table in TABLES {
         for source in ["stack", "both"] {
             let rows = json(&folder, &[table.name, source]).len();
@@ -95,6 +96,7 @@ fn a_device_is_written_to() {
 #[test]
 fn a_row_of_a_dataset_is_the_row_of_its_file_and_its_name() {
     let folder = both();
+    folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
     for table in TABLES {
         let mut expected = Vec::new();
         for binary in ["loops", "stack"] {
