@@ -132,7 +132,7 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         stored: &'a [u8],
         names: &mut NameBudget,
     ) -> Result<Cow<'a, str>, &'static str> {
-        let offset = match stored.first_chunk() {
+        let offset = match stored.first_chunk::<8>() {
             Some([0, 0, 0, 0, offset @ ..]) => u32::from_le_bytes(*offset),
             _ => 0,
         };
