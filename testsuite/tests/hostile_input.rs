@@ -5,14 +5,19 @@ use binframe::ir::tables::{DiagnosticCode, Diagnostics};
 use binframe::ir::{Enumeration, Rows, Stage, Table};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::{Written, lower_into, try_tables};
-use binframe_testsuite::mutation::{Original, mutant};
+use binframe_testsuite::mutation::{Original, mutant, originals};
 use binframe_testsuite::patch::{Patch, header, section, segment, symbol};
+use binframe_testsuite::promises::all_tables;
+use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// Broken files that are lowered into datasets; `mutants` has more of them, in memory.
 const MUTATIONS: u64 = 200;
+
+/// Broken files of all formats, of which some make each diagnostic that no case makes.
+const MUTANTS_MAX: u64 = 5000;
 
 /// Time after which lowering a small file counts as hanging.
 const HANG: Duration = Duration::from_secs(5);
@@ -198,6 +203,14 @@ const CASES: &[Case] = &[
         codes: &[Code::SectionTooLarge, Code::More],
     },
     Case {
+        name: "sections of text share it",
+        edit: |file| {
+            file.replace_section(5, &b"a text of some length\0".repeat(1000));
+            file.section(5, section::TYPE, SHT_PROGBITS).add_section_headers(3)
+        },
+        codes: &[Code::TooMuchText],
+    },
+    Case {
         name: "code ends with the address space",
         edit: |file| file.section(TEXT, section::ADDRESS, u64::MAX - 217),
         codes: &[],
@@ -261,5 +274,20 @@ fn every_break_makes_its_diagnostics_and_every_diagnostic_is_made() {
         assert_eq!(codes, case.codes.iter().copied().collect(), "{}: {messages:#?}", case.name);
         made.extend(codes.into_iter().map(Enumeration::name));
     }
-    assert_eq!(made, Code::NAMES.iter().copied().collect());
+    let all: BTreeSet<_> = Code::NAMES.iter().copied().collect();
+    let originals = originals();
+    let seeds = (0..MUTANTS_MAX).take_while(|seed| {
+        made.extend(codes_of(&mutant(&originals, *seed).bytes.into()));
+        made.len() < all.len()
+    });
+    let last = seeds.last();
+    assert_eq!(made, all, "not even one of {last:?} mutants makes the others");
+}
+
+/// The diagnostics of a file in memory, if it is supported.
+fn codes_of(file: &Bytes) -> Vec<&'static str> {
+    let tables = all_tables(file).unwrap_or_default();
+    let diagnostics = tables.into_iter().filter(|batch| batch.info() == Diagnostics::INFO);
+    let rows = diagnostics.map(|batch| Rows::<Diagnostics>::from_batch(batch).expect("the table"));
+    rows.flat_map(|rows| rows.columns().iter().map(|row| row.code.name()).collect::<Vec<_>>()).collect()
 }
