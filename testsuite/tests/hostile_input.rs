@@ -203,14 +203,6 @@ const CASES: &[Case] = &[
         codes: &[Code::SectionTooLarge, Code::More],
     },
     Case {
-        name: "sections of text share it",
-        edit: |file| {
-            file.replace_section(5, &b"a text of some length\0".repeat(1000));
-            file.section(5, section::TYPE, SHT_PROGBITS).add_section_headers(3)
-        },
-        codes: &[Code::TooMuchText],
-    },
-    Case {
         name: "code ends with the address space",
         edit: |file| file.section(TEXT, section::ADDRESS, u64::MAX - 217),
         codes: &[],
