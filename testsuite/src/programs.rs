@@ -39,14 +39,27 @@ pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
 /// Compiles a C library for 64-bit Windows with MinGW's compiler, and without start files, and returns its path; none on a machine
 /// without that compiler.
 pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    compile("x86_64-w64-mingw32-gcc", &["-shared", "-nostartfiles", "-Wl,-e,entry"], "c", name, source, flags)
+    compile(
+        "x86_64-w64-mingw32-gcc",
+        &["-shared", "-nostartfiles", "-Wl,-e,entry,--no-insert-timestamp"],
+        "c",
+        name,
+        source,
+        flags,
+    )
 }
 
 /// Compiles a C program for Windows with clang and LLVM's linker, without the libraries of Windows: what it imports is left undefined.
 /// None on a machine without that compiler.
 pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    let fixed =
-        ["-fuse-ld=lld", "-nostdlib", "-Wl,-entry:entry", "-Wl,-subsystem:console", "-Wl,-force:unresolved"];
+    let fixed = [
+        "-fuse-ld=lld",
+        "-nostdlib",
+        "-Wl,-entry:entry",
+        "-Wl,-subsystem:console",
+        "-Wl,-force:unresolved",
+        "-Wl,-brepro",
+    ];
     compile("clang-14", &fixed, "c", name, source, flags)
 }
 

@@ -35,7 +35,7 @@ const TEXT_ADDRESS: u64 = 0x40_1000;
 const LOADED_CODE: u64 = 6;
 
 /// `SHT_PROGBITS`.
-const PROGRAM_DEFINED: u64 = 1;
+const SHT_PROGBITS: u64 = 1;
 
 /// `PT_NOTE`.
 const PT_NOTE: u64 = 4;
@@ -167,6 +167,26 @@ const CASES: &[Case] = &[
         codes: &[Code::BrokenUnwind],
     },
     Case {
+        name: "a table of landing pads stands nowhere",
+        edit: |file| {
+            let common = [16, 0, 0, 0, 0, 0, 0, 0, 1, b'z', b'L', b'R', 0, 1, 0x78, 16, 2, 0x03, 0x03, 0];
+            // The function at the start of the text, and what is said to stand at the address 0x10.
+            let frame = [20, 0, 0, 0, 24, 0, 0, 0, 0, 0x10, 0x40, 0, 37, 0, 0, 0, 4, 0x10, 0, 0, 0, 0, 0, 0];
+            file.replace_section(EH_FRAME, &[common.as_slice(), &frame].concat())
+        },
+        codes: &[Code::BrokenExceptionTable],
+    },
+    Case {
+        name: "two sections claim the same text",
+        edit: |file| {
+            let place = file.0.len() as u64;
+            file.replace_section(EH_FRAME, &[b'a'; 60_000]).section(EH_FRAME, section::NAME, 0);
+            file.section(SYMTAB, section::TYPE, SHT_PROGBITS);
+            file.section(SYMTAB, section::OFFSET, place).section(SYMTAB, section::SIZE, 60_000)
+        },
+        codes: &[Code::TooMuchText],
+    },
+    Case {
         name: "two executable sections share addresses",
         edit: |file| {
             file.section(EH_FRAME, section::FLAGS, LOADED_CODE);
@@ -181,14 +201,6 @@ const CASES: &[Case] = &[
             file.section(5, section::SIZE, 8968 + 60_000 * 64).add_section_headers(60_000 - 6)
         },
         codes: &[Code::SectionTooLarge, Code::More],
-    },
-    Case {
-        name: "sections of text share it",
-        edit: |file| {
-            file.replace_section(5, &b"a text of some length\0".repeat(1000));
-            file.section(5, section::TYPE, PROGRAM_DEFINED).add_section_headers(3)
-        },
-        codes: &[Code::TooMuchText],
     },
     Case {
         name: "code ends with the address space",

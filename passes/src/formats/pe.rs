@@ -3,6 +3,7 @@
 //! Source: Microsoft's "PE Format".
 
 use super::{Claim, Unsupported, bytes_at};
+use crate::names::NameBudget;
 use binframe_ir::tables::ExtentOwner;
 use bytes::Bytes;
 use object::pe::{
@@ -14,6 +15,7 @@ use object::read::ReadRef;
 use object::read::coff::{CoffHeader, SymbolTable};
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
 use object::{LittleEndian as LE, U32};
+use std::borrow::Cow;
 
 /// Longest text that is read: compilers cut names far earlier, and paths are shorter.
 const TEXT_SIZE_MAX: usize = 1 << 16;
@@ -112,9 +114,44 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         Ok(Self { file, header, machine: header.machine(), section_headers, section_headers_offset, image })
     }
 
-    /// The symbols, if there are any, and the text that they and the headers of sections refer to.
+    /// The symbols, if there are any.
     pub(crate) fn symbols(&self) -> object::Result<SymbolTable<'a, &'a [u8], H>> {
         self.header.symbols(self.file.as_ref())
+    }
+
+    /// The text that symbols and the headers of sections refer to, which begins with its size.
+    pub(crate) fn strings(&self) -> &'a [u8] {
+        let (offset, size) = self.strings_range();
+        if offset == 0 { &[] } else { bytes_at(self.file, offset, size).0 }
+    }
+
+    /// The name of a symbol as it is stored: up to eight characters, or four zeros and where it stands in the text. Nothing stands at
+    /// the start of the text, but its size.
+    pub(crate) fn name(
+        &self,
+        stored: &'a [u8],
+        names: &mut NameBudget,
+    ) -> Result<Cow<'a, str>, &'static str> {
+        let offset = match stored.first_chunk::<8>() {
+            Some([0, 0, 0, 0, offset @ ..]) => u32::from_le_bytes(*offset),
+            _ => 0,
+        };
+        match offset {
+            0 => names.read(stored, 0),
+            offset => names.read(self.strings(), offset.into()),
+        }
+    }
+
+    /// Where the text stands: behind the symbols, if there is any.
+    fn strings_range(&self) -> (u64, u64) {
+        let symbols = u64::from(self.header.pointer_to_symbol_table());
+        if symbols == 0 {
+            return (0, 0);
+        }
+        let count = u64::from(self.header.number_of_symbols());
+        let offset = symbols + count * size_of::<H::SymbolBytes>() as u64;
+        let size = self.file.as_ref().read_at::<U32<LE>>(offset).map_or(0, |size| size.get(LE));
+        (offset, size.into())
     }
 
     /// Address of a section's first byte; 0 in an object.
@@ -146,12 +183,9 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         ];
         let offset = u64::from(self.header.pointer_to_symbol_table());
         if offset != 0 {
-            let count = u64::from(self.header.number_of_symbols());
-            let size = count * size_of::<H::SymbolBytes>() as u64;
-            let text_offset = offset + size;
-            let text_size = self.file.as_ref().read_at::<U32<LE>>(text_offset).map_or(0, |size| size.get(LE));
-            claims.push(table(offset, size));
-            claims.push(table(text_offset, text_size.into()));
+            let (strings_offset, strings_size) = self.strings_range();
+            claims.push(table(offset, strings_offset - offset));
+            claims.push(table(strings_offset, strings_size));
         }
         for section in self.section_headers {
             let lines = u64::from(section.number_of_linenumbers.get(LE));

@@ -76,6 +76,7 @@ fn base_name(machine: Machine, relocation_type: BaseRelocationType) -> Option<&'
 /// The relocations of an object's sections.
 pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Linkage) {
     let mut writer = Writer {
+        coff,
         symbols: coff.symbols().unwrap_or_default(),
         machine: names_machine(coff.machine),
         linkage,
@@ -105,6 +106,7 @@ fn names_machine(machine: Machine) -> Machine {
 }
 
 struct Writer<'a, 'd, H: ObjectHeader> {
+    coff: &'a Coff<'d, H>,
     symbols: SymbolTable<'d, &'d [u8], H>,
     machine: Machine,
     linkage: &'a mut Linkage,
@@ -124,8 +126,7 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
         let r_type = entry.typ.get(LE);
         let index = entry.symbol();
         let symbol = self.symbols.symbol(index).map_err(|error| error.to_string())?;
-        let name = symbol.name(self.symbols.strings()).map_err(|error| error.to_string())?;
-        let name = self.linkage.names.take(String::from_utf8_lossy(name));
+        let name = self.coff.name(symbol.raw_name(), &mut self.linkage.names)?;
         let unnamed = format!("{:#x}", r_type.0);
         self.linkage.relocations.push(BinaryRelocation {
             relocation_index: self.relocation_index,
@@ -135,7 +136,7 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
             address: entry.virtual_address.get(LE).wrapping_sub(section.virtual_address.get(LE)).into(),
             relocation_type: Term(type_name(self.machine, r_type).unwrap_or(&unnamed)),
             symbol_index: Some(index.0 as u32),
-            symbol_name: Some(&name.ok_or("all names together are too long")?),
+            symbol_name: Some(&name),
             addend: None,
         });
         self.relocation_index += 1;

@@ -16,17 +16,17 @@ pub(super) fn table<H: ObjectHeader>(
     coff: &Coff<'_, H>,
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {
-    // Long names stand where those of symbols do; a table that cannot be read is reported with the symbols.
-    let strings = coff.symbols().map(|symbols| symbols.strings()).unwrap_or_default();
     let mut names = NameBudget::of_file(coff.file);
     let mut contents = Contents::new(coff.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(coff.file);
     for (section_index, header) in (1..).zip(coff.section_headers) {
-        let name = header.name(strings).map_err(|error| error.to_string()).and_then(|name| {
-            let name = names.take(String::from_utf8_lossy(name));
-            name.ok_or_else(|| "all names together are too long".to_owned())
-        });
+        let name = match header.name_offset() {
+            // Long names stand where those of symbols do.
+            Ok(Some(offset)) => names.read(coff.strings(), offset.into()),
+            Ok(None) => names.read(&header.name, 0),
+            Err(_) => Err("what stands for it is no number"),
+        };
         let name = name.unwrap_or_else(|error| {
             let place = Place::FileOffset(coff.section_header_offset(section_index));
             let message = format!("section {section_index} has no name: {error}");

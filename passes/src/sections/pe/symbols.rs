@@ -45,26 +45,18 @@ struct Writer<'a, 'd, H: ObjectHeader> {
     names: NameBudget,
 }
 
-impl<'d, H: ObjectHeader> Writer<'_, 'd, H> {
+impl<H: ObjectHeader> Writer<'_, '_, H> {
     fn push_all(&mut self) {
         for (index, symbol) in self.table.iter() {
-            let name = name(self.table, index, symbol).map(String::from_utf8_lossy);
-            let name = self.within_limit(index, name);
+            let name = name(self.coff, self.table, index, symbol, &mut self.names).unwrap_or_else(|error| {
+                let offset = u64::from(self.coff.header.pointer_to_symbol_table());
+                let place = Place::FileOffset(offset + (index.0 * size_of::<H::SymbolBytes>()) as u64);
+                let message = format!("symbol {index} has no name: {error}");
+                self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+                Cow::Borrowed("")
+            });
             self.push(index, symbol, &name);
         }
-    }
-
-    /// The name, or an empty one and a diagnostic.
-    fn within_limit<'n>(&mut self, index: SymbolIndex, name: Result<Cow<'n, str>, String>) -> Cow<'n, str> {
-        let name =
-            name.and_then(|name| self.names.take(name).ok_or("all names together are too long".to_owned()));
-        name.unwrap_or_else(|error| {
-            let offset = u64::from(self.coff.header.pointer_to_symbol_table());
-            let place = Place::FileOffset(offset + (index.0 * size_of::<H::SymbolBytes>()) as u64);
-            let message = format!("symbol {index} has no name: {error}");
-            self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
-            Cow::Borrowed("")
-        })
     }
 
     fn push(&mut self, index: SymbolIndex, symbol: &H::Symbol, name: &str) {
@@ -107,23 +99,23 @@ impl<'d, H: ObjectHeader> Writer<'_, 'd, H> {
 
 /// The name; that of a source file stands in the records behind.
 fn name<'d, H: ObjectHeader>(
+    coff: &Coff<'d, H>,
     table: &SymbolTable<'d, &'d [u8], H>,
     index: SymbolIndex,
     symbol: &'d H::Symbol,
-) -> Result<&'d [u8], String> {
-    let text = |error: object::Error| error.to_string();
-    if !symbol.has_aux_file_name() {
-        return symbol.name(table.strings()).map_err(text);
-    }
-    let name = table.aux_file_name(index, symbol.number_of_aux_symbols()).map_err(text)?;
-    // GNU assemblers put a long name with those of symbols, and four zeros and its offset here.
-    match table.get::<[u8; 8]>(index, 1).map_err(text)? {
-        [0, 0, 0, 0, offset @ ..] if *offset != [0; 4] => {
-            let offset = u32::from_le_bytes(*offset);
-            table.strings().get(offset).map_err(|()| format!("no text stands at {offset:#x}"))
+    names: &mut NameBudget,
+) -> Result<Cow<'d, str>, &'static str> {
+    let mut stored: &[u8] = symbol.raw_name();
+    if symbol.has_aux_file_name() {
+        const OUTSIDE: &str = "it does not lie in the table";
+        let count = symbol.number_of_aux_symbols();
+        stored = table.aux_file_name(index, count).map_err(|_| OUTSIDE)?;
+        // GNU assemblers put a long name where those of symbols are.
+        if stored.is_empty() {
+            stored = table.get::<[u8; 8]>(index, 1).map_err(|_| OUTSIDE)?;
         }
-        _ => Ok(name),
     }
+    coff.name(stored, names)
 }
 
 fn symbol_type<S: Symbol>(symbol: &S) -> SymbolType {
