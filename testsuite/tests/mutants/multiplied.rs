@@ -83,6 +83,25 @@ fn names_that_share_their_ends_cost_no_more_than_the_file() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+#[test]
+fn compressed_sections_cost_no_more_than_the_file() {
+    const SIZE: usize = 1 << 28;
+    const COMPRESSED: u64 = 0x800;
+    const PROGRAM_DEFINED: u64 = 1;
+    let zeros = zstd::bulk::compress(&vec![0; SIZE], 19).expect("zeros can be compressed");
+    let mut broken = Vec::new();
+    for claimed in [SIZE as u64, 1 << 40, u64::MAX] {
+        // ELFCOMPRESS_ZSTD and what fills it up, size, alignment.
+        let content = [[2, claimed, 1].map(u64::to_le_bytes).concat(), zeros.clone()].concat();
+        let mut file = Patch(fixtures::loops_and_calls().bytes);
+        file.replace_section(5, b".debug_info\0").add_section_headers(1).replace_section(6, &content);
+        file.section(6, section::TYPE, PROGRAM_DEFINED).section(6, section::NAME, 0);
+        file.section(6, section::FLAGS, COMPRESSED);
+        broken.extend(problem(&format!("{claimed:#x} bytes"), file.0));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
 /// What is wrong with how a file is lowered; none if nothing is.
 fn problem(name: &str, file: Vec<u8>) -> Option<String> {
     let started = Instant::now();
