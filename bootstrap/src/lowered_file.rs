@@ -97,7 +97,9 @@ impl LoweredFile {
         });
         let members: Vec<_> = members.collect();
         files.push(self);
-        members.into_iter().for_each(|member| member.push_with_members(names, files));
+        for member in members {
+            member.push_with_members(names, files);
+        }
     }
 
     /// The last component of the path; in a container, with the member in parentheses.

@@ -108,7 +108,7 @@ fn a_failing_run_says_why_and_leaves_nothing() {
     let output = output.expect("the command starts");
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).expect("UTF-8");
-    let expected = ["text: ", "offset 0x0", "expected an ELF executable"];
+    let expected = ["text: ", "offset 0x0", "expected an ELF, PE, COFF or Mach-O file"];
     assert!(expected.iter().all(|part| message.contains(part)) && message.lines().count() == 1, "{message}");
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
 }

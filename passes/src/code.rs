@@ -178,12 +178,11 @@ impl Code {
 fn undecoded(sections: &SectionsIr) -> Option<&'static str> {
     let header = sections.headers.columns().iter().next()?;
     match (header.kind, header.architecture) {
-        (BinaryKind::Container, _) => None,
         (BinaryKind::Relocatable, _) => {
             Some("code that is not linked yet has no addresses, and is not decoded")
         }
         (BinaryKind::CoreDump, _) => Some("the code in a core dump is not decoded"),
-        (_, Some(Architecture::X86_64)) => None,
+        (BinaryKind::Container, _) | (_, Some(Architecture::X86_64)) => None,
         _ => Some("code is decoded for x86_64 only"),
     }
 }

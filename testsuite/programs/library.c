@@ -16,10 +16,10 @@ __attribute__((destructor)) static void end(void) { name = 0; }
 __attribute__((weak)) int apply(int which, int number) { return operations[which % 3](number); }
 
 // A frame that is cleaned up when an exception passes through it.
-static void count_down(int *number) { --*number; }
+static void take_back(int *number) { per_thread -= *number; }
 
 int with_cleanup(int number) {
-    __attribute__((cleanup(count_down))) int held = number;
+    __attribute__((cleanup(take_back))) int held = number;
     return elsewhere(held) + elsewhere(number);
 }
 

@@ -104,6 +104,8 @@ fn linked() -> Vec<(&'static str, PathBuf)> {
         ("ELF library with DWARF 3", library(&["-gdwarf-3", "-gstrict-dwarf"])),
         ("ELF library with compressed DWARF 4", library(&["-gdwarf-4", "-gz"])),
         ("ELF object with DWARF 5", library(&["-gdwarf-5", "-c"])),
+        // The other part of it goes with the folder that it is compiled in.
+        ("ELF object with a part of its DWARF", library(&["-gdwarf-5", "-gsplit-dwarf", "-c"])),
         ("PE library", programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"])),
         ("PE32", msvc(&["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"])),
         ("PE of AArch64", msvc(&["--target=aarch64-pc-windows-msvc"])),

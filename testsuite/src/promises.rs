@@ -1,20 +1,17 @@
 //! What the tables of any file keep, however broken it is: rows are what their tables declare, and extents are the file.
 
 use crate::lowering::{self, Tables};
-use binframe::ir::tables::{ExtentOwner, FileExtent, FileExtents};
-use binframe::ir::{Batch, Rows, TABLES, integers, validate};
-use binframe::passes::sections::SectionsIr;
-use binframe::passes::{Unsupported, exceptions, extents, linkage, sections, strings};
+use binframe::ir::tables::{BinarySections, ExtentOwner, FileExtent, FileExtents};
+use binframe::ir::{Batch, Rows, Stage, TABLES, Table, integers, validate};
+use binframe::passes::{Unsupported, debug, exceptions, extents, linkage, sections, strings};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Lowers a file and the members that it has through all passes, and says what is not as promised.
 pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
-    let lowered = lowering::try_tables(file)?;
-    let sections = &lowered.lowered.sections;
-    let extents = extents::run(file, sections);
-    let mut broken = invalid_rows(&all_tables(file, &lowered, &extents));
-    broken.extend(unlike_file(file, sections, &extents));
+    let tables = all_tables(file)?;
+    let mut broken = invalid_rows(&tables);
+    broken.extend(unlike_file(file, &rows(&tables), &rows(&tables)));
     for member in sections::members(file) {
         match self::broken(&member.bytes) {
             Ok(found) => broken.extend(found.into_iter().map(|found| format!("{}: {found}", member.name))),
@@ -24,21 +21,32 @@ pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
     Ok(broken)
 }
 
-fn all_tables(file: &Bytes, lowered: &Tables, extents: &Rows<FileExtents>) -> Vec<Batch> {
-    let sections = &lowered.lowered.sections;
+/// The tables of all passes over one file; each pass that has diagnostics has a table of them.
+pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
+    let Tables { lowered, instructions, memory_accesses } = lowering::try_tables(file)?;
+    let sections = &lowered.sections;
     let (linkage, exceptions) = (linkage::run(file, sections), exceptions::run(sections));
+    let (strings, debug) = (strings::run(sections), debug::run(file, sections, &[]));
+    let extents = extents::run(file, sections);
     let mut tables: Vec<&Batch> = Vec::new();
     tables.extend(sections.tables());
     tables.extend(linkage.tables());
     tables.extend(exceptions.tables());
-    tables.extend(lowered.lowered.cfg.tables());
-    tables.extend(lowered.lowered.memory.tables());
-    let strings = strings::run(sections);
-    let diagnostics = &lowered.lowered.instructions.diagnostics;
-    let others = [diagnostics.batch(), lowered.instructions.batch(), lowered.memory_accesses.batch()];
-    tables.extend(others.into_iter().chain([extents.batch()]));
     tables.extend(strings.tables());
-    tables.into_iter().cloned().collect()
+    tables.extend(lowered.cfg.tables());
+    tables.extend(lowered.memory.tables());
+    tables.extend([extents.batch(), instructions.batch(), memory_accesses.batch()]);
+    tables.extend([lowered.instructions.diagnostics.batch(), debug.diagnostics.batch()]);
+    let debug_tables = TABLES.iter().filter(|table| table.stage == Stage::Debug);
+    let debug_tables = debug_tables.map(|table| debug.parts(table)).filter(|parts| !parts.is_empty());
+    let debug_tables = debug_tables.map(|parts| Batch::concat(&parts));
+    Ok(tables.into_iter().cloned().chain(debug_tables).collect())
+}
+
+/// The rows of a table that one pass makes.
+fn rows<T: Table>(tables: &[Batch]) -> Rows<T> {
+    let batch = tables.iter().find(|batch| batch.info() == T::INFO);
+    Rows::from_batch(batch.expect("every table is made").clone()).expect("it is of this table")
 }
 
 /// Rows that break the declaration of their table.
@@ -61,9 +69,9 @@ fn invalid_rows(tables: &[Batch]) -> Vec<String> {
 }
 
 /// Extents that do not follow each other, or whose bytes, wherever they stand, are not those of the file.
-fn unlike_file(file: &Bytes, sections: &SectionsIr, extents: &Rows<FileExtents>) -> Vec<String> {
+fn unlike_file(file: &Bytes, sections: &Rows<BinarySections>, extents: &Rows<FileExtents>) -> Vec<String> {
     let members = sections::members(file);
-    let contents = sections.sections.columns();
+    let contents = sections.columns();
     let contents = contents.iter().map(|section| (section.section_index, section));
     let contents: BTreeMap<u32, _> =
         contents.map(|(index, section)| (index, (section.file_offset, section.content))).collect();

@@ -29,7 +29,7 @@ fn assert_same_files(input: &Path) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let lower = |name: &str, threads: usize| {
         let output = folder.path().join(name);
-        let lowered = with_threads(threads, || lower_into(input, &output, &Stage::PIPELINE));
+        let lowered = with_threads(threads, || lower_into(input, &output, &Stage::ALL));
         lowered.unwrap_or_else(|error| panic!("{error}"));
         files(&output)
     };
@@ -47,6 +47,7 @@ fn assert_same_files(input: &Path) {
 #[test]
 fn a_compiled_program() {
     assert_same_files(&programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
+    assert_same_files(&programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"]));
 }
 
 #[test]

@@ -5,14 +5,19 @@ use binframe::ir::tables::{DiagnosticCode, Diagnostics};
 use binframe::ir::{Enumeration, Rows, Stage, Table};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::{Written, lower_into, try_tables};
-use binframe_testsuite::mutation::{Original, mutant};
+use binframe_testsuite::mutation::{Original, mutant, originals};
 use binframe_testsuite::patch::{Patch, header, section, segment, symbol};
+use binframe_testsuite::promises::all_tables;
+use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// Broken files that are lowered into datasets; `mutants` has more of them, in memory.
 const MUTATIONS: u64 = 200;
+
+/// Broken files of all formats, of which some make each diagnostic that no case makes.
+const MUTANTS_MAX: u64 = 5000;
 
 /// Time after which lowering a small file counts as hanging.
 const HANG: Duration = Duration::from_secs(5);
@@ -28,6 +33,9 @@ const TEXT_ADDRESS: u64 = 0x40_1000;
 
 /// `SHF_ALLOC | SHF_EXECINSTR`.
 const LOADED_CODE: u64 = 6;
+
+/// `SHT_PROGBITS`.
+const SHT_PROGBITS: u64 = 1;
 
 /// `PT_NOTE`.
 const PT_NOTE: u64 = 4;
@@ -159,6 +167,26 @@ const CASES: &[Case] = &[
         codes: &[Code::BrokenUnwind],
     },
     Case {
+        name: "a table of landing pads stands nowhere",
+        edit: |file| {
+            let common = [16, 0, 0, 0, 0, 0, 0, 0, 1, b'z', b'L', b'R', 0, 1, 0x78, 16, 2, 0x03, 0x03, 0];
+            // The function at the start of the text, and what is said to stand at the address 0x10.
+            let frame = [20, 0, 0, 0, 24, 0, 0, 0, 0, 0x10, 0x40, 0, 37, 0, 0, 0, 4, 0x10, 0, 0, 0, 0, 0, 0];
+            file.replace_section(EH_FRAME, &[common.as_slice(), &frame].concat())
+        },
+        codes: &[Code::BrokenExceptionTable],
+    },
+    Case {
+        name: "two sections claim the same text",
+        edit: |file| {
+            let place = file.0.len() as u64;
+            file.replace_section(EH_FRAME, &[b'a'; 60_000]).section(EH_FRAME, section::NAME, 0);
+            file.section(SYMTAB, section::TYPE, SHT_PROGBITS);
+            file.section(SYMTAB, section::OFFSET, place).section(SYMTAB, section::SIZE, 60_000)
+        },
+        codes: &[Code::TooMuchText],
+    },
+    Case {
         name: "two executable sections share addresses",
         edit: |file| {
             file.section(EH_FRAME, section::FLAGS, LOADED_CODE);
@@ -238,5 +266,20 @@ fn every_break_makes_its_diagnostics_and_every_diagnostic_is_made() {
         assert_eq!(codes, case.codes.iter().copied().collect(), "{}: {messages:#?}", case.name);
         made.extend(codes.into_iter().map(Enumeration::name));
     }
-    assert_eq!(made, Code::NAMES.iter().copied().collect());
+    let all: BTreeSet<_> = Code::NAMES.iter().copied().collect();
+    let originals = originals();
+    let seeds = (0..MUTANTS_MAX).take_while(|seed| {
+        made.extend(codes_of(&mutant(&originals, *seed).bytes.into()));
+        made.len() < all.len()
+    });
+    let last = seeds.last();
+    assert_eq!(made, all, "not even one of {last:?} mutants makes the others");
+}
+
+/// The diagnostics of a file in memory, if it is supported.
+fn codes_of(file: &Bytes) -> Vec<&'static str> {
+    let tables = all_tables(file).unwrap_or_default();
+    let diagnostics = tables.into_iter().filter(|batch| batch.info() == Diagnostics::INFO);
+    let rows = diagnostics.map(|batch| Rows::<Diagnostics>::from_batch(batch).expect("the table"));
+    rows.flat_map(|rows| rows.columns().iter().map(|row| row.code.name()).collect::<Vec<_>>()).collect()
 }

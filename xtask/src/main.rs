@@ -77,7 +77,7 @@ const TASKS: &[Task] = &[
         arguments: "",
         summary: "compare the tables of every ELF file of this machine with what readelf prints",
         details: "Runs the test `readelf` in a release build on every ELF file of the system and of the Rust toolchain,\n\
-                  where `cargo xtask test` takes a sample of them. It takes an hour of one core.",
+                  where `cargo xtask test` takes a sample of them. It takes minutes.",
         run: develop::compare,
     },
     Task {

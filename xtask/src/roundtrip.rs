@@ -60,7 +60,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     for (kind, same) in &outcomes {
         println!("{:>7} {kind} files are the same in every byte", same.len());
     }
-    failed.iter().for_each(|message| println!("{message}"));
+    for message in &failed {
+        println!("{message}");
+    }
     match failed.len() {
         0 => Ok(()),
         count => Err(Failure::Failed(format!("{count} files were refused or are different"))),

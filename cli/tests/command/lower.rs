@@ -1,6 +1,6 @@
 //! `binframe lower`
 
-use crate::{Folder, both, loops};
+use crate::{EVERY_STAGE, Folder, both, loops};
 use binframe::ir::{Stage, TABLES};
 use binframe_testsuite::fixtures;
 
@@ -52,10 +52,13 @@ fn inputs_of_one_name_are_told_apart() {
 #[test]
 fn timings_name_every_pass_and_table() {
     let (folder, _) = loops();
-    let output = folder.command(&["lower", "loops", "-o", "all", "--timings"]).output().expect("it starts");
+    let output = folder
+        .command(&["lower", "loops", "-o", "all", "--timings", "--emit", EVERY_STAGE])
+        .output()
+        .expect("it starts");
     assert!(output.status.success());
     let text = String::from_utf8(output.stderr).expect("text is UTF-8");
-    let passes = Stage::PIPELINE.map(|stage| stage.name().to_owned());
+    let passes = Stage::ALL.map(|stage| stage.name().to_owned());
     let tables = TABLES.iter().map(|table| format!("write {}", table.name));
     for step in passes.into_iter().chain(tables) {
         assert!(text.lines().any(|line| line.starts_with(&format!("{step} "))), "{step} in\n{text}");

@@ -77,6 +77,9 @@ fn loops() -> (Folder, Executable) {
     (Folder::with(&[("loops", &executable.bytes)]), executable)
 }
 
+/// What `--emit` takes to make every table.
+const EVERY_STAGE: &str = "sections,debug,instructions,cfg,memory";
+
 /// A folder with the files `loops` and `stack`, and the dataset `both` of the two.
 fn both() -> Folder {
     let (loops, stack) = (fixtures::loops_and_calls(), fixtures::stack_and_globals());

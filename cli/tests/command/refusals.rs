@@ -7,15 +7,15 @@ use std::process::Stdio;
 /// Files that cannot be lowered, and what is said of each.
 fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let good = fixtures::loops_and_calls().bytes;
-    let mut narrow = good.clone();
-    narrow[4] = 1;
+    let mut odd = good.clone();
+    odd[4] = 7;
     vec![
         ("empty", Vec::new(), "an empty file at offset 0x0"),
-        ("notes.txt", b"some notes".to_vec(), "at offset 0x0; expected an ELF executable"),
+        ("notes.txt", b"some notes".to_vec(), "at offset 0x0; expected an ELF, PE, COFF or Mach-O file"),
         ("truncated", good[..40].to_vec(), "beyond the end of the file (40 bytes) at offset 0x28"),
-        ("narrow", narrow, "a 32-bit ELF file at offset 0x4"),
-        ("app.exe", b"MZ\x90\x00\x03".to_vec(), "a PE or DOS executable at offset 0x0"),
-        ("app.macho", b"\xcf\xfa\xed\xfe\x07".to_vec(), "a Mach-O file at offset 0x0"),
+        ("odd", odd, "the unknown ELF class 7 at offset 0x4"),
+        ("app.exe", b"MZ\x90\x00\x03".to_vec(), "a DOS executable, or a PE file cut short at offset 0x0"),
+        ("app.macho", b"\xcf\xfa\xed\xfe\x07".to_vec(), "the bytes [cf, fa, ed, fe] at offset 0x0"),
     ]
 }
 
@@ -85,7 +85,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
         (&["lower", "absent"], "--output <DIR>"),
         (
             &["lower", "absent", "-o", "out", "--emit", "code"],
-            "[possible values: sections, instructions, cfg, memory]",
+            "[possible values: sections, debug, instructions, cfg, memory]",
         ),
         (&["lower", "absent", "-o", "out", "--jobs", "0"], "--jobs"),
     ] {

@@ -123,7 +123,7 @@ pub struct DebugFunction<'a> {
     /// The type of what it returns; null where it returns nothing.
     #[column(references = "debug_types.type_index")]
     pub return_type_index: Option<u32>,
-    /// The unit.
+    /// The unit that it belongs to.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
     /// Where its entry begins in the unit.
@@ -217,7 +217,7 @@ pub struct DebugVariable<'a> {
     pub address: Option<u64>,
     /// Its value; null where it is not known, or not of eight bytes or less.
     pub constant: Option<i64>,
-    /// The unit.
+    /// The unit that it belongs to.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
     /// Where its entry begins in the unit.
@@ -298,7 +298,7 @@ pub struct DebugType<'a> {
     pub member_count: u32,
     /// Whether the unit only says that there is such a type.
     pub is_declaration: bool,
-    /// The unit.
+    /// The unit that it belongs to.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
     /// Where its entry begins in the unit.
@@ -330,7 +330,7 @@ enumeration! {
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "debug_type_members", stage = Debug, key(type_index, member_index))]
 pub struct DebugTypeMember<'a> {
-    /// The type.
+    /// The type that it belongs to.
     #[column(references = "debug_types.type_index")]
     pub type_index: u32,
     /// Position among the members of the type.

@@ -215,7 +215,9 @@ impl SourceFiles {
         let Some((unit_index, header)) = programs.header(place) else { return };
         let unit = &units.all[unit_index as usize];
         let first_listed = usize::from(header.version() <= 4);
-        let list = (0..header.file_names().len() + first_listed).map(|index| {
+        // No honest program lists more files than a column can name.
+        let count = (header.file_names().len() + first_listed).min(WORDS_MAX);
+        let list = (0..count).map(|index| {
             let file = header.file(index as u64)?;
             self.word(names.take(path(&units.dwarfs[place.0], unit, header, file)?)?)
         });

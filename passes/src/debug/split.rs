@@ -82,8 +82,10 @@ impl<'a> SplitFiles<'a> {
 /// Split parts that no unit has taken yet.
 struct Parts<'s> {
     files: &'s SplitFiles<'s>,
-    /// The units of the files that were read.
-    read: BTreeMap<&'s str, Vec<Unit<'s>>>,
+    /// The parts of the files that were read, by their identifications.
+    read: BTreeMap<&'s str, BTreeMap<u64, Unit<'s>>>,
+    /// The units of types that stand with them.
+    types: Vec<Unit<'s>>,
     package: Option<DwarfPackage<Reader<'s>>>,
     /// Bytes of the package that may still be read.
     package_left: u64,
@@ -100,7 +102,14 @@ impl<'s> Parts<'s> {
             sections.package().map_err(broken).ok()
         });
         let package_left = package_size * READS_MAX;
-        Self { files, read: BTreeMap::new(), package, package_left, is_package_used: false }
+        Self {
+            files,
+            read: BTreeMap::new(),
+            types: Vec::new(),
+            package,
+            package_left,
+            is_package_used: false,
+        }
     }
 
     /// A part in a file of its own.
@@ -112,12 +121,15 @@ impl<'s> Parts<'s> {
         reports: &mut Reports,
     ) -> Option<Unit<'s>> {
         let (name, sections) = self.files.parts.get_key_value(name)?;
-        let units = self.read.entry(name).or_insert_with(|| {
+        let parts = self.read.entry(name).or_insert_with(|| {
             dwarfs.push(sections.split(&dwarfs[0]));
-            read_units(&dwarfs[dwarfs.len() - 1], dwarfs.len() - 1, reports)
+            let units = read_units(&dwarfs[dwarfs.len() - 1], dwarfs.len() - 1, reports);
+            let (types, parts): (Vec<_>, Vec<_>) =
+                units.into_iter().partition(|unit| unit.signature().is_some());
+            self.types.extend(types);
+            parts.into_iter().filter_map(|unit| Some((unit.inner.dwo_id?.0, unit))).collect()
         });
-        let position = units.iter().position(|unit| unit.is_part(id))?;
-        Some(units.remove(position))
+        parts.remove(&id.0)
     }
 
     /// A part in the package.
@@ -130,7 +142,7 @@ impl<'s> Parts<'s> {
         let dwarf = self.package.as_ref()?.find_cu(id, &dwarfs[0]).ok().flatten()?;
         let unit = self.packaged(dwarf, dwarfs, reports)?;
         self.is_package_used = true;
-        unit.is_part(id).then_some(unit)
+        (unit.inner.dwo_id == Some(id)).then_some(unit)
     }
 
     /// The unit that sections of the package hold.
@@ -149,9 +161,7 @@ impl<'s> Parts<'s> {
 
     /// The units of types.
     fn types(mut self, dwarfs: &mut Vec<Dwarf<Reader<'s>>>, reports: &mut Reports) -> Vec<Unit<'s>> {
-        let read = std::mem::take(&mut self.read);
-        let mut types: Vec<_> =
-            read.into_values().flatten().filter(|unit| unit.signature().is_some()).collect();
+        let mut types = std::mem::take(&mut self.types);
         let rows =
             self.package.as_ref().filter(|_| self.is_package_used).map_or(0, |it| it.tu_index.unit_count());
         for row in 1..=rows {

@@ -144,11 +144,6 @@ impl<'a> Unit<'a> {
         part
     }
 
-    /// Whether it is the split part of that identification.
-    pub(super) fn is_part(&self, id: DwoId) -> bool {
-        self.signature().is_none() && self.inner.dwo_id == Some(id)
-    }
-
     /// That its split part was not found.
     pub(super) fn set_skeleton(&mut self) {
         self.is_skeleton = true;

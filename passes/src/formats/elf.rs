@@ -156,8 +156,8 @@ impl<'a, H: Header> Elf<'a, H> {
             let value = entry.val(self.endian);
             match entry.tag(self.endian) {
                 elf::DT_BIND_NOW => true,
-                elf::DT_FLAGS => value & u64::from(elf::DF_BIND_NOW.0) != 0,
-                elf::DT_FLAGS_1 => value & u64::from(elf::DF_1_NOW.0) != 0,
+                elf::DT_FLAGS => value & elf::DF_BIND_NOW.0 != 0,
+                elf::DT_FLAGS_1 => value & elf::DF_1_NOW.0 != 0,
                 _ => false,
             }
         })

@@ -1,4 +1,4 @@
-//! Files that claim the same bytes a thousand times: work and memory stay in proportion to the file.
+//! Files that claim the same bytes thousands of times: work and memory stay in proportion to the file.
 
 use crate::{HANG, outcome};
 use binframe_testsuite::fixtures;
@@ -7,6 +7,10 @@ use binframe_testsuite::patch::{Patch, section, segment};
 use bytes::Bytes;
 use object::elf;
 use std::time::Instant;
+
+/// Sections of the fixture, by index.
+const SYMTAB: usize = 3;
+const STRTAB: usize = 4;
 
 /// Headers that claim the bytes.
 const HEADERS: usize = 1000;
@@ -53,6 +57,47 @@ fn sections_that_claim_the_same_bytes_cost_no_more_than_the_file() {
     for filler in FILLERS {
         broken.extend(problem(&format!("COFF, {filler:x?}"), coff_file(filler)));
         broken.extend(problem(&format!("Mach-O, {filler:x?}"), macho_file(filler)));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn names_that_share_their_ends_cost_no_more_than_the_file() {
+    // One long name, of nothing or of as many parts as fit; a symbol for each of the names that its ends are.
+    const NAME_SIZE: usize = 1 << 20;
+    let fillers: [&[u8]; 4] = [b"a", b"_ZN1a", b"_ZNSt1aE", b"_RNvC1a"];
+    let mut broken = Vec::new();
+    for filler in fillers {
+        let mut names: Vec<u8> = filler.iter().copied().cycle().take(NAME_SIZE).collect();
+        names.push(0);
+        let symbols = (0..NAME_SIZE as u32 / 24).flat_map(|index| {
+            let name = index * filler.len() as u32 % NAME_SIZE as u32;
+            // Name; a global function of section 1; value and size.
+            [name, 0x0001_0012, 0x40_1000, 0, 0, 0]
+        });
+        let symbols: Vec<u8> = symbols.flat_map(u32::to_le_bytes).collect();
+        let mut file = Patch(fixtures::loops_and_calls().bytes);
+        file.replace_section(SYMTAB, &symbols).replace_section(STRTAB, &names);
+        broken.extend(problem(&String::from_utf8_lossy(filler), file.0));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn compressed_sections_cost_no_more_than_the_file() {
+    const SIZE: usize = 1 << 28;
+    const COMPRESSED: u64 = 0x800;
+    const PROGRAM_DEFINED: u64 = 1;
+    let zeros = zstd::bulk::compress(&vec![0; SIZE], 19).expect("zeros can be compressed");
+    let mut broken = Vec::new();
+    for claimed in [SIZE as u64, 1 << 40, u64::MAX] {
+        // ELFCOMPRESS_ZSTD and what fills it up, size, alignment.
+        let content = [[2, claimed, 1].map(u64::to_le_bytes).concat(), zeros.clone()].concat();
+        let mut file = Patch(fixtures::loops_and_calls().bytes);
+        file.replace_section(5, b".debug_info\0").add_section_headers(1).replace_section(6, &content);
+        file.section(6, section::TYPE, PROGRAM_DEFINED).section(6, section::NAME, 0);
+        file.section(6, section::FLAGS, COMPRESSED);
+        broken.extend(problem(&format!("{claimed:#x} bytes"), file.0));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

@@ -83,10 +83,10 @@ pub(super) fn push<H: Header>(
         left = rest;
         let pointers = bytes.chunks_exact(pointer_size);
         for (slot, pointer) in array.addresses.clone().step_by(pointer_size).zip(pointers) {
-            let stored = match *pointer {
-                [a, b, c, d] => u64::from(endian.read_u32([a, b, c, d])),
-                [a, b, c, d, e, f, g, h] => endian.read_u64([a, b, c, d, e, f, g, h]),
-                _ => continue,
+            let stored = match (pointer.first_chunk::<8>(), pointer.first_chunk::<4>()) {
+                (Some(wide), _) => endian.read_u64(*wide),
+                (None, Some(narrow)) => u64::from(endian.read_u32(*narrow)),
+                (None, None) => continue,
             };
             let function = match relocated.pointers.get(&slot) {
                 Some((addend, Some(symbol))) => {

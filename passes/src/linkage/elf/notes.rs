@@ -121,8 +121,8 @@ fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
 /// The properties, such as `X86_FEATURE_1_AND: IBT, SHSTK`.
 fn properties<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> String {
     let mut texts = Vec::new();
-    let mut properties = note.gnu_properties(elf.endian);
-    while let Some(Ok(Some(property))) = properties.as_mut().map(|properties| properties.next()) {
+    let Some(mut properties) = note.gnu_properties(elf.endian) else { return String::new() };
+    while let Ok(Some(property)) = properties.next() {
         let property_type = property.pr_type();
         let unnamed = format!("{:#x}", property_type.0);
         let name = GnuPropertyType::type_names(elf.machine).name(property_type).unwrap_or(&unnamed);
@@ -136,7 +136,7 @@ fn properties<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> String {
         let mut flags = Vec::new();
         let rest = property_type.u32_value_names(elf.machine).map_or(value, |names| {
             names.names(value, |_, flag| {
-                flags.push(flag.trim_start_matches(stem).trim_start_matches('_').to_owned())
+                flags.push(flag.trim_start_matches(stem).trim_start_matches('_').to_owned());
             })
         });
         flags.extend((rest != 0).then(|| format!("{rest:#x}")));

@@ -289,12 +289,14 @@ mod tests {
         // Kind; offset and number of entries; functions and their encodings.
         let regular = [2, 8 | 2 << 16, 0x100, 0x0300_0000, 0x140, 0x5200_0000];
         // The page's own encodings follow the common ones: the last function, of the last of them, is not described.
-        let compressed = [3, 12 | 3 << 16, 24 | 2 << 16, 0, 2 << 24 | 0x10, 3 << 24 | 0x40, 0x0400_0000, 0];
+        let compressed = [3, 0x3_000c, 0x2_0018, 0, 2 << 24 | 0x10, 3 << 24 | 0x40, 0x0400_0000, 0];
         let words: Vec<u32> = [&header[..], &index, &landing_pads, &regular, &compressed].concat();
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    fn read(content: &[u8], starts: Vec<u64>) -> Option<Vec<(u64, u64, Option<u64>, Option<u64>)>> {
+    type Read = Vec<(u64, u64, Option<u64>, Option<u64>)>;
+
+    fn read(content: &[u8], starts: Vec<u64>) -> Option<Read> {
         let (endian, image_address) = (Endianness::Little, 0x1_0000);
         let table = Table { content, endian, section_index: 1, image_address, starts };
         let mut entries = Vec::new();
