@@ -349,7 +349,7 @@ pub struct BinarySymbol<'a> {
     pub symbol_size: u64,
     /// Name of the section that the symbol lies in; null for an undefined, absolute or common symbol.
     pub section_name: Option<&'a str>,
-    /// The name as it was in Rust or C++ source; null where the name was not mangled.
+    /// The name as it was in Rust or C++ source; null where the name was not mangled as Rust and the Itanium C++ ABI do it.
     pub demangled_name: Option<&'a str>,
     /// Who may refer to the symbol.
     pub binding: SymbolBinding,
