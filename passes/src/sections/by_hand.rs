@@ -1,6 +1,6 @@
 //! Tables of files that do not exist, for tests.
 
-use super::{SectionsIr, permissions};
+use super::{SectionsIr, permissions, plain_header};
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, BinarySection, BinarySectionBuilder, BinarySections,
@@ -41,27 +41,9 @@ pub(crate) fn file(
 ) -> SectionsIr {
     let mut headers = BinaryHeaderBuilder::default();
     headers.push(BinaryHeader {
-        member_index: 0,
-        format: Format::Elf,
-        architecture: None,
-        machine: None,
         bits: Some(64),
         endianness: Some("little"),
-        kind: BinaryKind::Executable,
-        flags: 0,
-        entry_address: None,
-        image_address: None,
-        build_id: None,
-        interpreter: None,
-        is_position_independent: None,
-        has_no_execute: None,
-        relocation_read_only: None,
-        has_stack_protector: None,
-        has_branch_protection: None,
-        has_return_protection: None,
-        has_signature: None,
-        file_size,
-        sha256: "",
+        ..plain_header(Format::Elf, BinaryKind::Executable, file_size as usize, "")
     });
     SectionsIr {
         headers: headers.finish(),

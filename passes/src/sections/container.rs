@@ -1,6 +1,6 @@
 //! Containers: a header, and which members are files of their own.
 
-use super::{SectionsIr, hexadecimal};
+use super::{SectionsIr, hexadecimal, plain_header};
 use crate::diagnostics::{Collector, Place};
 use crate::formats;
 use crate::formats::container::{self, Member};
@@ -32,28 +32,12 @@ pub(super) fn run(file: &Bytes, member_index: u32) -> SectionsIr {
     }
     let is_archive = matches!(formats::kind(file), Ok(FileKind::Archive));
     let mut headers = BinaryHeaderBuilder::default();
+    let format = if is_archive { Format::Archive } else { Format::Universal };
+    let sha256 = hexadecimal(&Sha256::digest(file));
     headers.push(BinaryHeader {
         member_index,
-        format: if is_archive { Format::Archive } else { Format::Universal },
-        architecture: None,
-        machine: None,
-        bits: None,
         endianness: (!is_archive).then_some(Endianness::Big.name()),
-        kind: BinaryKind::Container,
-        flags: 0,
-        entry_address: None,
-        image_address: None,
-        build_id: None,
-        interpreter: None,
-        is_position_independent: None,
-        has_no_execute: None,
-        relocation_read_only: None,
-        has_stack_protector: None,
-        has_branch_protection: None,
-        has_return_protection: None,
-        has_signature: None,
-        file_size: file.len() as u64,
-        sha256: &hexadecimal(&Sha256::digest(file)),
+        ..plain_header(format, BinaryKind::Container, file.len(), &sha256)
     });
     SectionsIr {
         headers: headers.finish(),

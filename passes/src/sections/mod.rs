@@ -27,7 +27,8 @@ use crate::formats::pe::{Coff, Pe};
 use crate::formats::{self, Unsupported};
 use crate::names;
 use binframe_ir::tables::{
-    BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
+    BinaryHeader, BinaryHeaders, BinaryKind, BinarySections, BinarySegments, BinarySymbols, Diagnostics,
+    Format, UnwindEntries,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -98,6 +99,33 @@ impl SectionsIr {
     pub fn fingerprint(&self) -> Fingerprint {
         let fingerprints: Vec<_> = self.tables().into_par_iter().map(Batch::fingerprint).collect();
         Fingerprint::of_all(fingerprints)
+    }
+}
+
+/// The header of a file of which nothing more is known; what it is linked or run with does not apply to it.
+fn plain_header(format: Format, kind: BinaryKind, file_size: usize, sha256: &str) -> BinaryHeader<'_> {
+    BinaryHeader {
+        member_index: 0,
+        format,
+        architecture: None,
+        machine: None,
+        bits: None,
+        endianness: None,
+        kind,
+        flags: 0,
+        entry_address: None,
+        image_address: None,
+        build_id: None,
+        interpreter: None,
+        is_position_independent: None,
+        has_no_execute: None,
+        relocation_read_only: None,
+        has_stack_protector: None,
+        has_branch_protection: None,
+        has_return_protection: None,
+        has_signature: None,
+        file_size: file_size as u64,
+        sha256,
     }
 }
 

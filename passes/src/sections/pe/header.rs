@@ -1,6 +1,6 @@
 //! `binary_headers`, from the PE headers, the load configuration and the debug directory.
 
-use super::super::hexadecimal;
+use super::super::{hexadecimal, plain_header};
 use crate::diagnostics::{Collector, Place};
 use crate::formats::pe::{Coff, ObjectHeader, Pe};
 use binframe_ir::tables::{
@@ -80,26 +80,12 @@ fn header<'s, H: ObjectHeader>(
     let is_big_endian = coff.machine == pe::IMAGE_FILE_MACHINE_POWERPCBE;
     BinaryHeader {
         member_index,
-        format,
         architecture: Some(architecture),
         machine: Some(coff.machine.0.into()),
         bits: Some(bits),
         endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }.name()),
-        kind: BinaryKind::Relocatable,
         flags: coff.header.characteristics().0.into(),
-        entry_address: None,
-        image_address: None,
-        build_id: None,
-        interpreter: None,
-        is_position_independent: None,
-        has_no_execute: None,
-        relocation_read_only: None,
-        has_stack_protector: None,
-        has_branch_protection: None,
-        has_return_protection: None,
-        has_signature: None,
-        file_size: coff.file.len() as u64,
-        sha256,
+        ..plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256)
     }
 }
 
