@@ -66,6 +66,7 @@ impl<H: Header> Writer<'_, H> {
         let strings = self.elf.section_headers.get(table.string_section().0);
         let strings =
             strings.and_then(|header| header.data(endian, self.elf.file.as_ref()).ok()).unwrap_or(&[]);
+        self.rows.reserve(table.len());
         // The first symbol is none: it stands for "no symbol".
         for (index, symbol) in table.enumerate().skip(1) {
             let name = self.names.read(strings, symbol.st_name(endian).into());
