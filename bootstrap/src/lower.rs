@@ -181,8 +181,9 @@ impl Run<'_> {
             Ok(())
         };
         // Where one thread fails, the others take no more.
-        let results =
-            rayon::broadcast(|_| write_parts().inspect_err(|_| next.store(parts.len(), Ordering::Relaxed)));
+        let write_all = || write_parts().inspect_err(|_| next.store(parts.len(), Ordering::Relaxed));
+        // To wake the others takes longer than to write one small part.
+        let results = if parts.len() > 1 { rayon::broadcast(|_| write_all()) } else { vec![write_all()] };
         results.into_iter().collect::<Result<(), Error>>()?;
         let (rows, bytes) = (table.rows() - rows_before, table.bytes() - bytes_before);
         self.add(stopwatch.stop(format!("write {step}"), rows, bytes));
