@@ -6,7 +6,7 @@
 //! Invariants: the first extent begins at 0, every other where the one before ends, the last ends with the file; none is
 //! empty. An extent's bytes stand in it, or in the content of its section, or in the extents of its member.
 
-use crate::formats::{self, Claim, container};
+use crate::formats::{Claim, Headers, container};
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
     BinaryKind, BinarySectionColumns, ExtentOwner, FileExtent, FileExtentBuilder, FileExtents,
@@ -39,7 +39,7 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<FileExtents> {
         owner: ExtentOwner::Member,
         index: Some(index),
     });
-    let mut claims = formats::claims(file);
+    let mut claims = Headers::find(file).map_or_else(|_| Vec::new(), |headers| headers.claims());
     claims.extend(of_sections.chain(of_members));
     let mut writer = Writer::new(file, sections);
     let mut offset = 0;

@@ -1,5 +1,6 @@
 //! Containers: archives, and Mach-O files for several architectures.
 
+use super::Headers;
 use bytes::Bytes;
 use object::FileKind;
 use object::read::archive::ArchiveFile;
@@ -80,13 +81,11 @@ pub(crate) fn read(file: &Bytes) -> Container {
 
 /// Why a member is not lowered by itself; none if it is. Archives hold no containers, so that nesting ends.
 fn unsupported(bytes: &Bytes, is_in_archive: bool) -> Option<String> {
-    match super::kind(bytes) {
+    match Headers::find(bytes) {
         Err(reason) => Some(reason.to_string()),
-        Ok(FileKind::Archive) if !is_in_archive => None,
-        Ok(FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64) => {
-            Some("a container in a container".to_owned())
-        }
-        Ok(kind) => super::check(bytes, kind).err().map(|reason| reason.to_string()),
+        Ok(Headers::Archive) if !is_in_archive => None,
+        Ok(Headers::Archive | Headers::Universal) => Some("a container in a container".to_owned()),
+        Ok(_) => None,
     }
 }
 

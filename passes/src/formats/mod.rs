@@ -66,18 +66,49 @@ pub(crate) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
     Err(Unsupported::new(0, found, EXPECTED_FORMAT))
 }
 
-/// Whether the headers of a file that is no container can be found.
-pub(crate) fn check(file: &Bytes, kind: FileKind) -> Result<(), Unsupported> {
-    match kind {
-        FileKind::Elf32 => elf::Elf::<FileHeader32<Endianness>>::find(file).map(drop),
-        FileKind::Elf64 => elf::Elf::<FileHeader64<Endianness>>::find(file).map(drop),
-        FileKind::MachO32 => macho::MachO::<MachHeader32<Endianness>>::find(file).map(drop),
-        FileKind::MachO64 => macho::MachO::<MachHeader64<Endianness>>::find(file).map(drop),
-        FileKind::Pe32 => pe::Pe::find::<ImageNtHeaders32>(file).map(drop),
-        FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(drop),
-        FileKind::Coff => pe::Coff::<ImageFileHeader>::find(file).map(drop),
-        FileKind::CoffBig => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(drop),
-        _ => Err(Unsupported::new(0, format!("{kind:?}"), EXPECTED_FORMAT)),
+/// A file whose headers were found.
+pub(crate) enum Headers<'a> {
+    Elf32(elf::Elf<'a, FileHeader32<Endianness>>),
+    Elf64(elf::Elf<'a, FileHeader64<Endianness>>),
+    MachO32(macho::MachO<'a, MachHeader32<Endianness>>),
+    MachO64(macho::MachO<'a, MachHeader64<Endianness>>),
+    Pe(pe::Pe<'a>),
+    Coff(pe::Coff<'a, ImageFileHeader>),
+    CoffBig(pe::Coff<'a, AnonObjectHeaderBigobj>),
+    Archive,
+    Universal,
+}
+
+impl<'a> Headers<'a> {
+    /// Finds them. Those of containers are left to [`container::read`].
+    pub(crate) fn find(file: &'a Bytes) -> Result<Self, Unsupported> {
+        match kind(file)? {
+            FileKind::Elf32 => elf::Elf::find(file).map(Self::Elf32),
+            FileKind::Elf64 => elf::Elf::find(file).map(Self::Elf64),
+            FileKind::MachO32 => macho::MachO::find(file).map(Self::MachO32),
+            FileKind::MachO64 => macho::MachO::find(file).map(Self::MachO64),
+            FileKind::Pe32 => pe::Pe::find::<ImageNtHeaders32>(file).map(Self::Pe),
+            FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(Self::Pe),
+            FileKind::Coff => pe::Coff::find(file).map(Self::Coff),
+            FileKind::CoffBig => pe::Coff::find(file).map(Self::CoffBig),
+            FileKind::Archive => Ok(Self::Archive),
+            FileKind::MachOFat32 | FileKind::MachOFat64 => Ok(Self::Universal),
+            kind => Err(Unsupported::new(0, format!("{kind:?}"), EXPECTED_FORMAT)),
+        }
+    }
+
+    /// What headers, and tables that no section holds, take of the file.
+    pub(crate) fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::Elf32(elf) => elf.claims(),
+            Self::Elf64(elf) => elf.claims(),
+            Self::MachO32(macho) => macho.claims(),
+            Self::MachO64(macho) => macho.claims(),
+            Self::Pe(pe) => pe.claims(),
+            Self::Coff(coff) => coff.claims(),
+            Self::CoffBig(coff) => coff.claims(),
+            Self::Archive | Self::Universal => Vec::new(),
+        }
     }
 }
 
@@ -97,26 +128,6 @@ impl Claim {
     pub(crate) fn header(offset: u64, size: u64) -> Self {
         Self { range: offset..offset.saturating_add(size), owner: ExtentOwner::Header, index: None }
     }
-}
-
-/// What headers, and tables that no section holds, take of a file.
-pub(crate) fn claims(file: &Bytes) -> Vec<Claim> {
-    match kind(file) {
-        Ok(FileKind::Elf32) => elf::Elf::<FileHeader32<Endianness>>::find(file).map(|elf| elf.claims()),
-        Ok(FileKind::Elf64) => elf::Elf::<FileHeader64<Endianness>>::find(file).map(|elf| elf.claims()),
-        Ok(FileKind::MachO32) => {
-            macho::MachO::<MachHeader32<Endianness>>::find(file).map(|macho| macho.claims())
-        }
-        Ok(FileKind::MachO64) => {
-            macho::MachO::<MachHeader64<Endianness>>::find(file).map(|macho| macho.claims())
-        }
-        Ok(FileKind::Pe32) => pe::Pe::find::<ImageNtHeaders32>(file).map(|pe| pe.claims()),
-        Ok(FileKind::Pe64) => pe::Pe::find::<ImageNtHeaders64>(file).map(|pe| pe.claims()),
-        Ok(FileKind::Coff) => pe::Coff::<ImageFileHeader>::find(file).map(|coff| coff.claims()),
-        Ok(FileKind::CoffBig) => pe::Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| coff.claims()),
-        _ => return Vec::new(),
-    }
-    .unwrap_or_default()
 }
 
 /// `length` bytes from an offset of the file on, as far as they lie in it, and whether they all do.

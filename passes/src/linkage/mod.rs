@@ -14,10 +14,7 @@ mod macho;
 mod pe;
 
 use crate::diagnostics::{Collector, Place};
-use crate::formats;
-use crate::formats::elf::Elf;
-use crate::formats::macho::MachO;
-use crate::formats::pe::{Coff, Pe};
+use crate::formats::Headers;
 use crate::names::NameBudget;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
@@ -28,8 +25,6 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
-use object::FileKind;
-use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
@@ -94,36 +89,15 @@ struct Linkage {
 /// Reads what linker and loader are told.
 pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
     let mut linkage = Linkage::new(file);
-    match formats::kind(file) {
-        Ok(FileKind::Elf32) => {
-            _ = Elf::<object::elf::FileHeader32<_>>::find(file)
-                .map(|elf| elf::run(&elf, sections, &mut linkage));
-        }
-        Ok(FileKind::Elf64) => {
-            _ = Elf::<object::elf::FileHeader64<_>>::find(file)
-                .map(|elf| elf::run(&elf, sections, &mut linkage));
-        }
-        Ok(FileKind::MachO32) => {
-            _ = MachO::<object::macho::MachHeader32<_>>::find(file)
-                .map(|macho| macho::run(&macho, sections, &mut linkage));
-        }
-        Ok(FileKind::MachO64) => {
-            _ = MachO::<object::macho::MachHeader64<_>>::find(file)
-                .map(|macho| macho::run(&macho, sections, &mut linkage));
-        }
-        Ok(FileKind::Pe32) => {
-            _ = Pe::find::<ImageNtHeaders32>(file).map(|pe| pe::run(&pe, &mut linkage));
-        }
-        Ok(FileKind::Pe64) => {
-            _ = Pe::find::<ImageNtHeaders64>(file).map(|pe| pe::run(&pe, &mut linkage));
-        }
-        Ok(FileKind::Coff) => {
-            _ = Coff::<ImageFileHeader>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
-        }
-        Ok(FileKind::CoffBig) => {
-            _ = Coff::<AnonObjectHeaderBigobj>::find(file).map(|coff| pe::run_object(&coff, &mut linkage));
-        }
-        _ => {}
+    match Headers::find(file) {
+        Ok(Headers::Elf32(elf)) => elf::run(&elf, sections, &mut linkage),
+        Ok(Headers::Elf64(elf)) => elf::run(&elf, sections, &mut linkage),
+        Ok(Headers::MachO32(macho)) => macho::run(&macho, sections, &mut linkage),
+        Ok(Headers::MachO64(macho)) => macho::run(&macho, sections, &mut linkage),
+        Ok(Headers::Pe(pe)) => pe::run(&pe, &mut linkage),
+        Ok(Headers::Coff(coff)) => pe::run_object(&coff, &mut linkage),
+        Ok(Headers::CoffBig(coff)) => pe::run_object(&coff, &mut linkage),
+        Ok(Headers::Archive | Headers::Universal) | Err(_) => {}
     }
     linkage.finish()
 }

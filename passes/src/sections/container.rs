@@ -2,7 +2,6 @@
 
 use super::{SectionsIr, hexadecimal, plain_header};
 use crate::diagnostics::{Collector, Place};
-use crate::formats;
 use crate::formats::container::{self, Member};
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
@@ -10,7 +9,6 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
-use object::FileKind;
 use sha2::{Digest, Sha256};
 
 /// The members of a container that are lowered by themselves, in their order; none of a file that is no container.
@@ -18,7 +16,7 @@ pub fn members(file: &Bytes) -> Vec<Member> {
     container::read(file).members
 }
 
-pub(super) fn run(file: &Bytes, member_index: u32) -> SectionsIr {
+pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let container = container::read(file);
     for (member, reason) in &container.opaque {
@@ -30,13 +28,11 @@ pub(super) fn run(file: &Bytes, member_index: u32) -> SectionsIr {
         let message = format!("members were left out: {error}");
         diagnostics.report(Severity::Error, DiagnosticCode::BrokenContainer, Place::FileOffset(0), &message);
     }
-    let is_archive = matches!(formats::kind(file), Ok(FileKind::Archive));
     let mut headers = BinaryHeaderBuilder::default();
-    let format = if is_archive { Format::Archive } else { Format::Universal };
     let sha256 = hexadecimal(&Sha256::digest(file));
     headers.push(BinaryHeader {
         member_index,
-        endianness: (!is_archive).then_some(Endianness::Big.name()),
+        endianness: (format == Format::Universal).then_some(Endianness::Big.name()),
         ..plain_header(format, BinaryKind::Container, file.len(), &sha256)
     });
     SectionsIr {

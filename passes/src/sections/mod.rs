@@ -20,11 +20,8 @@ mod elf;
 mod macho;
 mod unwind;
 
-use crate::formats::elf::Elf;
-use crate::formats::macho::MachO;
 mod pe;
-use crate::formats::pe::{Coff, Pe};
-use crate::formats::{self, Unsupported};
+use crate::formats::{Headers, Unsupported};
 use crate::names;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaders, BinaryKind, BinarySections, BinarySegments, BinarySymbols, Diagnostics,
@@ -32,8 +29,6 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
-use object::FileKind;
-use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
 use rayon::prelude::*;
 
 pub use container::members;
@@ -57,24 +52,17 @@ pub struct SectionsIr {
 
 /// Reads the structure of a file, which may be a member of a container.
 pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
-    match formats::kind(file)? {
-        FileKind::Elf32 => Ok(elf::run(&Elf::<object::elf::FileHeader32<_>>::find(file)?, member_index)),
-        FileKind::Elf64 => Ok(elf::run(&Elf::<object::elf::FileHeader64<_>>::find(file)?, member_index)),
-        FileKind::MachO32 => {
-            Ok(macho::run(&MachO::<object::macho::MachHeader32<_>>::find(file)?, member_index))
-        }
-        FileKind::MachO64 => {
-            Ok(macho::run(&MachO::<object::macho::MachHeader64<_>>::find(file)?, member_index))
-        }
-        FileKind::Pe32 => Ok(pe::run(&Pe::find::<ImageNtHeaders32>(file)?, member_index)),
-        FileKind::Pe64 => Ok(pe::run(&Pe::find::<ImageNtHeaders64>(file)?, member_index)),
-        FileKind::Coff => Ok(pe::run_object(&Coff::<ImageFileHeader>::find(file)?, member_index)),
-        FileKind::CoffBig => Ok(pe::run_object(&Coff::<AnonObjectHeaderBigobj>::find(file)?, member_index)),
-        FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64 => {
-            Ok(container::run(file, member_index))
-        }
-        kind => Err(formats::check(file, kind).expect_err("a kind that is supported is handled")),
-    }
+    Ok(match Headers::find(file)? {
+        Headers::Elf32(elf) => elf::run(&elf, member_index),
+        Headers::Elf64(elf) => elf::run(&elf, member_index),
+        Headers::MachO32(macho) => macho::run(&macho, member_index),
+        Headers::MachO64(macho) => macho::run(&macho, member_index),
+        Headers::Pe(pe) => pe::run(&pe, member_index),
+        Headers::Coff(coff) => pe::run_object(&coff, member_index),
+        Headers::CoffBig(coff) => pe::run_object(&coff, member_index),
+        Headers::Archive => container::run(file, Format::Archive, member_index),
+        Headers::Universal => container::run(file, Format::Universal, member_index),
+    })
 }
 
 /// Symbols, or some of them, with their names as they were in source code.
