@@ -16,7 +16,7 @@ use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
-use binframe_passes::{self as passes, Code, Unsupported};
+use binframe_passes::{self as passes, Code, References, Unsupported};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl<T> Eq for Pass<T> {}
 pub mod lowered {
     use super::{
         CfgIr, Code, Companions, DebugIr, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr,
-        MemoryIr, MemoryRegions, Pass, Rows, SectionsIr, StringsIr, Unsupported, passes,
+        MemoryIr, MemoryRegions, Pass, References, Rows, SectionsIr, StringsIr, Unsupported, passes,
     };
 
     /// The file's own structure.
@@ -173,6 +173,16 @@ pub mod lowered {
         Ok(Pass::new(code, fingerprint))
     }
 
+    /// What the rest of the file says of its code.
+    #[salsa::tracked(returns(clone))]
+    pub fn references(db: &dyn salsa::Database, file: Executable) -> Result<Pass<References>, Unsupported> {
+        let (sections, linkage) = (sections(db, file)?, linkage(db, file)?);
+        let (exceptions, code) = (exceptions(db, file)?, code(db, file)?);
+        let references = References::of(&sections, &linkage, &exceptions, &code, &file.bytes(db).0);
+        let fingerprint = references.fingerprint();
+        Ok(Pass::new(references, fingerprint))
+    }
+
     /// Where instructions begin, and how control leaves them.
     #[salsa::tracked(returns(clone))]
     pub fn instructions(
@@ -187,7 +197,7 @@ pub mod lowered {
     /// Functions, basic blocks and edges.
     #[salsa::tracked(returns(clone))]
     pub fn cfg(db: &dyn salsa::Database, file: Executable) -> Result<Pass<CfgIr>, Unsupported> {
-        let cfg = passes::cfg::run(&*code(db, file)?, &*instructions(db, file)?);
+        let cfg = passes::cfg::run(&*code(db, file)?, &*instructions(db, file)?, &*references(db, file)?);
         let fingerprint = cfg.fingerprint();
         Ok(Pass::new(cfg, fingerprint))
     }

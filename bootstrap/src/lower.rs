@@ -113,8 +113,8 @@ impl Run<'_> {
         let (size, input) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
         record.add(stopwatch, "sections", input, sections.fingerprint(), rows(&sections.tables()), size);
         // What a pass made is kept: asking again is answered from memory.
-        if has_sections {
-            let structure = sections.fingerprint();
+        let structure = sections.fingerprint();
+        if has_sections || reaches(Stage::Cfg) {
             let stopwatch = begin("linkage");
             let linkage = file.linkage()?;
             record.add(stopwatch, "linkage", input, linkage.fingerprint(), rows(&linkage.tables()), size);
@@ -122,6 +122,8 @@ impl Run<'_> {
             let exceptions = file.exceptions()?;
             let output = exceptions.fingerprint();
             record.add(stopwatch, "exceptions", structure, output, rows(&exceptions.tables()), size);
+        }
+        if has_sections {
             let stopwatch = begin("strings");
             let strings = file.strings()?;
             let output = strings.fingerprint();
@@ -143,8 +145,9 @@ impl Run<'_> {
         }
         if reaches(Stage::Cfg) {
             let stopwatch = begin("cfg");
-            let (code, cfg) = (file.code()?, file.cfg()?);
-            let input = Fingerprint::of_all([code.fingerprint(), file.instructions()?.fingerprint()]);
+            let (code, references, cfg) = (file.code()?, file.references()?, file.cfg()?);
+            let instructions = file.instructions()?.fingerprint();
+            let input = Fingerprint::of_all([code.fingerprint(), references.fingerprint(), instructions]);
             record.add(stopwatch, "cfg", input, cfg.fingerprint(), rows(&cfg.tables()), code.size());
         }
         if reaches(Stage::Memory) {

@@ -18,7 +18,7 @@ use binframe_passes::linkage::LinkageIr;
 use binframe_passes::memory::MemoryIr;
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
-use binframe_passes::{self as passes, Code, CodeRange, Unsupported, instructions, memory};
+use binframe_passes::{self as passes, Code, CodeRange, References, Unsupported, instructions, memory};
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub(crate) enum LoweredPart {
     Symbols(Rows<BinarySymbols>),
     /// Instructions of a range of code.
     Instructions(Pass<Code>, Pass<InstructionsIr>, CodeRange),
-    /// Memory accesses of a run of functions.
+    /// Memory accesses of a run of blocks.
     MemoryAccesses(Pass<Code>, Pass<CfgIr>, Range<usize>),
 }
 
@@ -59,8 +59,8 @@ impl LoweredPart {
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
             }
-            Self::MemoryAccesses(code, cfg, functions) => {
-                memory::accesses(code, cfg, functions.clone()).batch().clone()
+            Self::MemoryAccesses(code, cfg, blocks) => {
+                memory::accesses(code, cfg, blocks.clone()).batch().clone()
             }
         }
     }
@@ -139,6 +139,10 @@ impl LoweredFile {
         self.checked(lowered::code(&self.database, self.file))
     }
 
+    pub(crate) fn references(&self) -> Result<Pass<References>, Error> {
+        self.checked(lowered::references(&self.database, self.file))
+    }
+
     pub(crate) fn instructions(&self) -> Result<Pass<InstructionsIr>, Error> {
         self.checked(lowered::instructions(&self.database, self.file))
     }
@@ -200,12 +204,12 @@ impl LoweredFile {
 
     fn access_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
         let (code, cfg) = (self.code()?, self.cfg()?);
-        let functions = cfg.functions.columns();
+        let blocks = cfg.basic_blocks.columns();
         let is_inside = |row: &usize| {
-            let (start, end) = (functions.address[*row], functions.address[*row] + functions.size[*row]);
+            let (start, end) = (blocks.address[*row], blocks.address[*row] + blocks.size[*row]);
             addresses.is_none_or(|range| start < range.end && range.start < end)
         };
-        // Functions stand in the order of their addresses: those inside a range are a run.
+        // Blocks stand in the order of their addresses: those inside a range are a run.
         let runs = memory::partitions(&cfg).into_iter().filter_map(|run| {
             let first = run.clone().find(is_inside)?;
             let last = run.rev().find(is_inside)?;
@@ -245,13 +249,13 @@ impl LoweredFile {
         if stages.contains(&Stage::Debug) {
             batches.push(self.debug()?.diagnostics.batch().clone());
         }
-        if has_sections {
+        if has_sections || reaches(Stage::Cfg) {
             batches.push(self.exceptions()?.diagnostics.batch().clone());
         }
         if reaches(Stage::Instructions) {
             batches.push(self.instructions()?.diagnostics.batch().clone());
         }
-        if has_sections {
+        if has_sections || reaches(Stage::Cfg) {
             batches.push(self.linkage()?.diagnostics.batch().clone());
         }
         if reaches(Stage::Memory) {

@@ -4,8 +4,8 @@ use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
     BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, Functions, Instructions, LineTable,
-    LoaderCommands, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions, Instructions,
+    JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 
@@ -35,9 +35,13 @@ pub const TABLES: &[&TableInfo] = &[
     DebugTypeMembers::INFO,
     Instructions::INFO,
     Functions::INFO,
+    FunctionParts::INFO,
     BasicBlocks::INFO,
+    Loops::INFO,
     CfgEdges::INFO,
     CallEdges::INFO,
+    JumpTables::INFO,
+    JumpTableEntries::INFO,
     MemoryRegions::INFO,
     StackFrames::INFO,
     MemoryAccesses::INFO,

@@ -1,17 +1,19 @@
 //! A bit for every byte of a code region.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A set of positions below a fixed length. It answers "the next one", "how many in this range" in whole words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A set of positions below a fixed length. It answers "the next one", "how many in this range" in whole words. Threads that
+/// share it may add members; when others see them is not said.
+#[derive(Debug, Default)]
 pub(crate) struct Bitmap {
-    words: Vec<u64>,
+    words: Vec<AtomicU64>,
 }
 
 impl Bitmap {
     /// The empty set of positions below `length`.
     pub(crate) fn new(length: usize) -> Self {
-        Self { words: vec![0; length.div_ceil(64)] }
+        Self { words: std::iter::repeat_with(AtomicU64::default).take(length.div_ceil(64)).collect() }
     }
 
     /// Sets that stand end to end; each but the last holds a multiple of 64 positions.
@@ -20,40 +22,63 @@ impl Bitmap {
     }
 
     pub(crate) fn insert(&mut self, position: usize) {
-        self.words[position / 64] |= 1 << (position % 64);
+        *self.words[position / 64].get_mut() |= 1 << (position % 64);
+    }
+
+    /// Adds a member that others may add too, and says whether it is new.
+    pub(crate) fn insert_shared(&self, position: usize) -> bool {
+        let bit = 1 << (position % 64);
+        !self.contains(position) && self.words[position / 64].fetch_or(bit, Relaxed) & bit == 0
     }
 
     /// Removes all positions below `end`.
     pub(crate) fn clear_below(&mut self, end: usize) {
         let whole = (end / 64).min(self.words.len());
-        self.words[..whole].fill(0);
+        self.words[..whole].iter_mut().for_each(|word| *word.get_mut() = 0);
         if let Some(word) = self.words.get_mut(whole) {
-            *word &= u64::MAX << (end % 64);
+            *word.get_mut() &= u64::MAX << (end % 64);
         }
     }
 
     pub(crate) fn contains(&self, position: usize) -> bool {
-        self.words.get(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+        self.word(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+    }
+
+    fn word(&self, index: usize) -> Option<u64> {
+        self.words.get(index).map(|word| word.load(Relaxed))
     }
 
     /// The least member in the range.
     pub(crate) fn first_in(&self, range: Range<usize>) -> Option<usize> {
         let mut index = range.start / 64;
-        let mut word = self.words.get(index)? & (u64::MAX << (range.start % 64));
+        let mut word = self.word(index)? & (u64::MAX << (range.start % 64));
         while word == 0 {
             index += 1;
             if index * 64 >= range.end {
                 return None;
             }
-            word = *self.words.get(index)?;
+            word = self.word(index)?;
         }
         let position = index * 64 + word.trailing_zeros() as usize;
         (position < range.end).then_some(position)
     }
 
+    /// The greatest member in the range.
+    pub(crate) fn last_in(&self, range: Range<usize>) -> Option<usize> {
+        let last = range.end.checked_sub(1)?;
+        let mut index = last / 64;
+        let mut word = self.word(index)? & (u64::MAX >> (63 - last % 64));
+        while word == 0 {
+            index = index.checked_sub(1).filter(|index| (index + 1) * 64 > range.start)?;
+            word = self.word(index)?;
+        }
+        let position = index * 64 + 63 - word.leading_zeros() as usize;
+        (position >= range.start).then_some(position)
+    }
+
     /// Number of members.
     pub(crate) fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 
     /// Number of members in the range.
@@ -65,13 +90,13 @@ impl Bitmap {
         let head = u64::MAX << (range.start % 64);
         let tail = u64::MAX >> (63 - (range.end - 1) % 64);
         let words = &self.words[first..=last];
-        let count = |word: u64| word.count_ones() as usize;
+        let count = |word: &AtomicU64, mask: u64| (word.load(Relaxed) & mask).count_ones() as usize;
         match words {
-            [only] => count(only & head & tail),
+            [only] => count(only, head & tail),
             [start, between @ .., end] => {
-                count(start & head)
-                    + between.iter().map(|word| count(*word)).sum::<usize>()
-                    + count(end & tail)
+                count(start, head)
+                    + between.iter().map(|word| count(word, u64::MAX)).sum::<usize>()
+                    + count(end, tail)
             }
             [] => 0,
         }
@@ -84,8 +109,14 @@ impl Bitmap {
     }
 
     /// The words, for a fingerprint.
-    pub(crate) fn words(&self) -> &[u64] {
-        &self.words
+    pub(crate) fn words(&self) -> Vec<u64> {
+        self.words.iter().map(|word| word.load(Relaxed)).collect()
+    }
+}
+
+impl Clone for Bitmap {
+    fn clone(&self) -> Self {
+        Self { words: self.words().into_iter().map(AtomicU64::new).collect() }
     }
 }
 
@@ -106,6 +137,10 @@ mod tests {
                 let expected: Vec<_> = positions.into_iter().filter(|p| (start..end).contains(p)).collect();
                 assert_eq!(bitmap.iter_in(start..end).collect::<Vec<_>>(), expected);
                 assert_eq!(bitmap.count_in(start..end), expected.len());
+            }
+            for end in start..512 {
+                let last = positions.into_iter().rfind(|p| (start..end).contains(p));
+                assert_eq!(bitmap.last_in(start..end), last);
             }
             let mut rest = bitmap.clone();
             rest.clear_below(start);

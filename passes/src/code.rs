@@ -55,6 +55,8 @@ pub struct FunctionStart {
     pub size: u64,
     /// What says so.
     pub evidence: FunctionEvidence,
+    /// Whether the code is said to be part of a function that begins elsewhere.
+    pub is_part: bool,
     name: Option<Range<u32>>,
 }
 
@@ -161,7 +163,7 @@ impl Code {
         });
         let starts = self.starts.iter().flat_map(|start| {
             let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
-            [start.address, start.size, u64::from(start.evidence.code()), name]
+            [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_part), name]
         });
         let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
         let rest = [
@@ -231,7 +233,7 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     add_unwind_starts(sections, &is_code, &mut starts);
     let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
     if let Some(address) = entry.filter(|address| is_code(*address)) {
-        starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, name: None });
+        starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, is_part: false, name: None });
     }
     // Of several unwind entries for one address, the largest counts.
     starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
@@ -264,7 +266,7 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
                 let is_outside = before.is_none_or(|start| address - start.address >= start.size);
                 is_outside.then(|| {
                     let evidence = FunctionEvidence::Unwind;
-                    starts.push(FunctionStart { address, size, evidence, name: None });
+                    starts.push(FunctionStart { address, size, evidence, is_part: false, name: None });
                     starts.len() - 1
                 })
             }
@@ -309,7 +311,14 @@ fn symbol_starts(
         let from = names.len() as u32;
         names.push_str(symbols.symbol_name.value(row));
         let name = (from < names.len() as u32).then_some(from..names.len() as u32);
-        starts.push(FunctionStart { address, size, evidence: FunctionEvidence::Symbol, name });
+        let (evidence, is_part) = (FunctionEvidence::Symbol, is_part(symbols.symbol_name.value(row)));
+        starts.push(FunctionStart { address, size, evidence, is_part, name });
     }
     starts
+}
+
+/// Whether a symbol's name is one that compilers give to a part of a function, such as `main.cold` or `main.cold.3`.
+fn is_part(name: &str) -> bool {
+    let name = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    name.ends_with(".cold") || name.ends_with(".cold.")
 }

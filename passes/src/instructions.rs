@@ -10,8 +10,8 @@
 //!
 //! Invariants: rows are in the order of their addresses, never overlap, and those of one section cover it.
 //!
-//! What later passes need at hand is small: a bit for every byte where an instruction begins, and the instructions where
-//! control leaves the straight line ([`InstructionsIr`]). Rows of the table have a hundred bytes each and are decoded again
+//! What later passes need at hand is small: a bit for every byte where an instruction begins, the instructions where control
+//! leaves the straight line, and the constant addresses that others name ([`InstructionsIr`]). Rows of the table have a hundred bytes each and are decoded again
 //! for the part of the code that is asked for ([`decode`]), which is cheaper than to hold them.
 //!
 //! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`. Not done here: telling data
@@ -20,7 +20,7 @@
 use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
-use crate::isa::x86::{CodeDecoder, Instruction, RowWriter, classify, direct_target};
+use crate::isa::x86::{CodeDecoder, ConstantAddress, Instruction, RowWriter, classify, constant_address, target};
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
 use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
 use rayon::prelude::*;
@@ -42,6 +42,16 @@ pub struct InstructionsIr {
 pub(crate) struct RegionInstructions {
     pub(crate) starts: Bitmap,
     pub(crate) branches: Branches,
+    pub(crate) constants: Constants,
+}
+
+/// The constant addresses that instructions name which go on to the next, one in each row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Constants {
+    pub(crate) positions: Vec<u32>,
+    pub(crate) addresses: Vec<u64>,
+    /// Whether the address itself is taken; otherwise, what stands there is read or written.
+    pub(crate) are_taken: Vec<bool>,
 }
 
 /// The instructions whose flow is not `next`, one in each row.
@@ -50,7 +60,8 @@ pub(crate) struct Branches {
     pub(crate) positions: Vec<u32>,
     pub(crate) sizes: Vec<u8>,
     pub(crate) flows: Vec<Flow>,
-    /// Where a direct jump or call goes; 0 for the others.
+    /// Where a direct jump or call goes; for an indirect one, the address of the pointer that it reads, if that is constant; 0 for
+    /// the others.
     pub(crate) targets: Vec<u64>,
 }
 
@@ -152,7 +163,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
     let pieces = (0..length).into_par_iter().step_by(piece_size).map(|start| {
         let end = (start + piece_size).min(length);
         let mut piece =
-            Piece { start, starts: Bitmap::new(end - start), branches: Branches::default(), end: start };
+            Piece { start, starts: Bitmap::new(end - start), branches: Branches::default(), constants: Constants::default(), end: start };
         piece.end = piece.sweep(region, anchors, start, |position| position >= end);
         piece
     });
@@ -162,12 +173,14 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         pieces[index].join(region, anchors, from, ((index + 1) * piece_size).min(length));
     }
     let mut branches = Branches::with_capacity(pieces.iter().map(|piece| piece.branches.flows.len()).sum());
+    let mut constants = Constants::with_capacity(pieces.iter().map(|piece| piece.constants.positions.len()).sum());
     let mut starts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         branches.append(piece.branches);
+        constants.append(piece.constants);
         starts.push(piece.starts);
     }
-    RegionInstructions { starts: Bitmap::concat(starts), branches }
+    RegionInstructions { starts: Bitmap::concat(starts), branches, constants }
 }
 
 /// The instructions that begin in a part of a region.
@@ -177,6 +190,7 @@ struct Piece {
     /// Positions of instructions, counted from `start`.
     starts: Bitmap,
     branches: Branches,
+    constants: Constants,
     /// Where the last instruction ends.
     end: usize,
 }
@@ -208,9 +222,14 @@ impl Piece {
                 false => (1, Flow::Invalid),
             };
             self.starts.insert(position - self.start);
-            if flow != Flow::Next {
-                let target = if flow == Flow::Invalid { 0 } else { direct_target(&instruction).unwrap_or(0) };
-                self.branches.push(position as u32, size as u8, flow, target);
+            match flow {
+                Flow::Next => {
+                    if let Some(constant) = constant_address(&instruction) {
+                        self.constants.push(position as u32, constant);
+                    }
+                }
+                Flow::Invalid => self.branches.push(position as u32, size as u8, flow, 0),
+                _ => self.branches.push(position as u32, size as u8, flow, target(&instruction).unwrap_or(0)),
             }
             position += size;
             if flow == Flow::Invalid {
@@ -224,6 +243,7 @@ impl Piece {
     fn join(&mut self, region: &CodeRegion, anchors: &[u32], from: usize, end: usize) {
         let speculative = std::mem::take(&mut self.starts);
         let branches = std::mem::take(&mut self.branches);
+        let constants = std::mem::take(&mut self.constants);
         self.starts = Bitmap::new(end - self.start);
         let start = self.start;
         let is_joined = |position: usize| position >= end || speculative.contains(position - start);
@@ -236,6 +256,39 @@ impl Piece {
         self.starts.clear_below(joined - start);
         corrected.iter_in(0..joined - start).for_each(|position| self.starts.insert(position));
         self.branches.append(branches.split_off(joined));
+        self.constants.append(constants.split_off(joined));
+    }
+}
+
+impl Constants {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            positions: Vec::with_capacity(rows),
+            addresses: Vec::with_capacity(rows),
+            are_taken: Vec::with_capacity(rows),
+        }
+    }
+
+    fn push(&mut self, position: u32, constant: ConstantAddress) {
+        self.positions.push(position);
+        self.addresses.push(constant.address);
+        self.are_taken.push(constant.is_taken);
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.positions.append(&mut other.positions);
+        self.addresses.append(&mut other.addresses);
+        self.are_taken.append(&mut other.are_taken);
+    }
+
+    /// The rows at and after a position.
+    fn split_off(mut self, position: usize) -> Self {
+        let row = self.positions.partition_point(|other| (*other as usize) < position);
+        Self {
+            positions: self.positions.split_off(row),
+            addresses: self.addresses.split_off(row),
+            are_taken: self.are_taken.split_off(row),
+        }
     }
 }
 
@@ -279,6 +332,11 @@ impl Branches {
         self.positions.partition_point(|other| (*other as usize) < position)
     }
 
+    /// Whether the instruction in a row goes elsewhere than to the next.
+    pub(crate) fn leaves(&self, row: usize, region_address: u64) -> bool {
+        self.targets[row] != region_address + self.end(row) as u64
+    }
+
     /// Position after the instruction in a row.
     pub(crate) fn end(&self, row: usize) -> usize {
         self.positions[row] as usize + self.sizes[row] as usize
@@ -286,13 +344,17 @@ impl Branches {
 }
 
 impl RegionInstructions {
-    fn fingerprints(&self) -> [Fingerprint; 3] {
-        // Positions and sizes follow from the starts.
+    fn fingerprints(&self) -> [Fingerprint; 5] {
+        // Positions and sizes of branches follow from the starts.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
+        let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
+        let constants: Vec<_> = constants.map(|(position, is_taken)| u64::from(*position) << 1 | u64::from(*is_taken)).collect();
         [
-            Fingerprint::of_numbers(self.starts.words()),
+            Fingerprint::of_numbers(&self.starts.words()),
             Fingerprint::of_numbers(&self.branches.targets),
             Fingerprint::of_bytes(&flows),
+            Fingerprint::of_numbers(&constants),
+            Fingerprint::of_numbers(&self.constants.addresses),
         ]
     }
 }

@@ -17,13 +17,16 @@ pub mod linkage;
 pub mod memory;
 mod names;
 mod pointers;
+mod references;
 pub mod sections;
 mod sections_by_address;
 pub mod strings;
+mod values;
 
 pub use code::{Code, CodeRange, CodeRegion, FunctionStart};
 pub use formats::Unsupported;
 pub use formats::container::Member;
+pub use references::References;
 
 use bytes::Bytes;
 
@@ -36,8 +39,14 @@ pub const VERSION: u32 = 2;
 pub struct Lowered {
     /// The file's own structure.
     pub sections: sections::SectionsIr,
+    /// What linker and loader are told.
+    pub linkage: linkage::LinkageIr,
+    /// Where control goes when something is thrown.
+    pub exceptions: exceptions::ExceptionsIr,
     /// The code, and where the file itself says that functions begin.
     pub code: Code,
+    /// What the rest of the file says of the code.
+    pub references: References,
     /// Where instructions begin and how control leaves them.
     pub instructions: instructions::InstructionsIr,
     /// Functions, basic blocks and edges.
@@ -49,12 +58,15 @@ pub struct Lowered {
 /// Lowers an executable through all stages.
 pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
     let sections = sections::run(file, 0)?;
+    let linkage = linkage::run(file, &sections);
+    let exceptions = exceptions::run(&sections);
     let code = Code::of(&sections, file);
-    // Beyond this point no pass reads the file or its offsets: code has addresses.
+    let references = References::of(&sections, &linkage, &exceptions, &code, file);
+    // Beyond this point no pass reads the file or its offsets: code and data have addresses.
     let instructions = instructions::run(&code);
     // Beyond this point code is a sequence of instructions that never overlap.
-    let cfg = cfg::run(&code, &instructions);
+    let cfg = cfg::run(&code, &instructions, &references);
     // Beyond this point code in functions is reached through blocks and edges.
     let memory = memory::run(memory::regions(&sections), &code, &cfg);
-    Ok(Lowered { sections, code, instructions, cfg, memory })
+    Ok(Lowered { sections, linkage, exceptions, code, references, instructions, cfg, memory })
 }

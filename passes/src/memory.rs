@@ -14,7 +14,7 @@
 //! What can go wrong: `stack_pointer_lost`. Not done here: which callees pop arguments or do not return; values of other
 //! registers; heap allocation sites.
 
-use crate::cfg::CfgIr;
+use crate::cfg::{BlocksByFunction, CfgIr};
 use crate::code::Code;
 use crate::diagnostics::{Collector, Place};
 use crate::isa::x86::{
@@ -61,33 +61,40 @@ pub fn run(memory_regions: Rows<MemoryRegions>, code: &Code, cfg: &CfgIr) -> Mem
     MemoryIr { memory_regions, stack_frames, diagnostics }
 }
 
-/// Runs of functions whose accesses are about as many as one row group holds.
+/// Runs of blocks whose accesses are about as many as one row group holds.
 pub fn partitions(cfg: &CfgIr) -> Vec<Range<usize>> {
-    let functions = cfg.functions.columns();
+    let counts = cfg.basic_blocks.columns().instruction_count;
     let mut partitions = Vec::new();
     let (mut start, mut instructions) = (0, 0);
-    for row in 0..functions.len() {
-        let added = functions.instruction_count[row] as usize;
+    for (row, added) in counts.iter().enumerate() {
+        let added = *added as usize;
         if row > start && instructions + added > ROW_GROUP_ROWS_MAX {
             partitions.push(start..row);
             (start, instructions) = (row, 0);
         }
         instructions += added;
     }
-    if start < functions.len() {
-        partitions.push(start..functions.len());
+    if start < counts.len() {
+        partitions.push(start..counts.len());
     }
     partitions
 }
 
-/// The accesses of a run of functions.
-pub fn accesses(code: &Code, cfg: &CfgIr, functions: Range<usize>) -> Rows<MemoryAccesses> {
-    let mut analysis = Analysis::new(code, cfg);
+/// The accesses of a run of blocks.
+pub fn accesses(code: &Code, cfg: &CfgIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
+    let by_function = cfg.blocks_by_function();
+    let mut analysis = Analysis::new(code, cfg, &by_function);
     let mut rows = MemoryAccessBuilder::default();
-    for row in functions {
-        let function_address = cfg.functions.columns().address[row];
-        analysis.follow(row);
-        analysis.visit(row, |instruction, before, _, info| {
+    let own_functions = &cfg.basic_blocks.columns().function_address[blocks.clone()];
+    let mut next = blocks.start;
+    // Blocks of one function stand together, but for its parts.
+    for own in own_functions.chunk_by(|one, other| one == other) {
+        let function_address = own[0];
+        let together = next..next + own.len();
+        next = together.end;
+        let function = cfg.functions.columns().address.partition_point(|address| *address < function_address);
+        analysis.follow(function);
+        analysis.visit(together, |instruction, before, _, info| {
             for touch in touches(instruction, before, info).into_iter().flatten() {
                 let (region, stack_offset, global_address) = match touch.place {
                     Touched::Stack(offset) => (AccessRegion::Stack, Some(offset), None),
@@ -161,13 +168,18 @@ pub fn regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
 }
 
 fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostics>) {
-    let parts = partitions(cfg).into_par_iter().map(|functions| {
-        let mut analysis = Analysis::new(code, cfg);
+    /// Functions that one thread follows at a time.
+    const FUNCTIONS_PER_TASK: usize = 1 << 10;
+    let by_function = cfg.blocks_by_function();
+    let count = cfg.functions.len();
+    let parts = (0..count).into_par_iter().step_by(FUNCTIONS_PER_TASK).map(|first| {
+        let functions = first..count.min(first + FUNCTIONS_PER_TASK);
+        let mut analysis = Analysis::new(code, cfg, &by_function);
         let mut rows = StackFrameBuilder::default();
         let mut lost = Vec::new();
         for row in functions {
             let status = analysis.follow(row);
-            let (lowest, saved_registers, uses_frame_pointer) = analysis.extent(row);
+            let (lowest, saved_registers, uses_frame_pointer) = analysis.extent();
             let function_address = analysis.functions.address[row];
             if status != FrameStatus::Exact {
                 lost.push((function_address, status));
@@ -199,41 +211,40 @@ struct Analysis<'a> {
     functions: binframe_ir::tables::FunctionColumns<'a>,
     blocks: BasicBlockColumns<'a>,
     edges: CfgEdgeColumns<'a>,
+    by_function: &'a BlocksByFunction,
     info: InstructionInfoFactory,
-    /// What holds where each block of the function begins; none where no known edge leads.
+    /// The rows of the blocks of the function that was followed.
+    rows: &'a [u32],
+    /// What holds where each of them begins; none where no known edge leads.
     states: Vec<Option<StackState>>,
 }
 
 impl<'a> Analysis<'a> {
-    fn new(code: &'a Code, cfg: &'a CfgIr) -> Self {
+    fn new(code: &'a Code, cfg: &'a CfgIr, by_function: &'a BlocksByFunction) -> Self {
         Self {
             code,
             functions: cfg.functions.columns(),
             blocks: cfg.basic_blocks.columns(),
             edges: cfg.cfg_edges.columns(),
+            by_function,
             info: InstructionInfoFactory::new(),
+            rows: &[],
             states: Vec::new(),
         }
     }
 
-    /// The rows of a function's blocks.
-    fn blocks_of(&self, function: usize) -> Range<usize> {
-        let start =
-            self.blocks.address.partition_point(|address| *address < self.functions.address[function]);
-        start..start + self.functions.block_count[function] as usize
-    }
-
     /// Finds the state at every block of a function.
     fn follow(&mut self, function: usize) -> FrameStatus {
-        let blocks = self.blocks_of(function);
+        self.rows = self.by_function.rows_of(function);
         self.states.clear();
-        self.states.resize(blocks.len(), None);
-        self.states[0] = Some(StackState::ENTRY);
+        self.states.resize(self.rows.len(), None);
+        let Some(entry) = self.index_of(self.functions.address[function]) else { return FrameStatus::Exact };
+        self.states[entry] = Some(StackState::ENTRY);
         let (mut is_dynamic, mut is_conflicting) = (false, false);
-        let mut work = vec![0];
+        let mut work = vec![entry];
         while let Some(index) = work.pop() {
             let Some(mut state) = self.states[index] else { continue };
-            let row = blocks.start + index;
+            let row = self.rows[index] as usize;
             let code = self.code;
             each_instruction(code, self.blocks, row, |instruction| {
                 let before = state.stack_pointer;
@@ -243,9 +254,9 @@ impl<'a> Analysis<'a> {
             let source = self.blocks.address[row];
             let first = self.edges.source_address.partition_point(|address| *address < source);
             let own = (first..self.edges.len()).take_while(|edge| self.edges.source_address[*edge] == source);
-            for edge in own.filter(|edge| self.edges.kind.get(*edge) != EdgeKind::Indirect) {
+            for edge in own.filter(|edge| self.edges.kind.get(*edge) != EdgeKind::LandingPad) {
                 let Some(target) = self.edges.target_address.get(edge) else { continue };
-                let Ok(next) = self.blocks.address[blocks.clone()].binary_search(&target) else { continue };
+                let Some(next) = self.index_of(target) else { continue };
                 let met = match self.states[next] {
                     None => state,
                     Some(old) => {
@@ -267,15 +278,20 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Calls `each` with every instruction of a function that was followed, and with the states before and after it.
+    /// Position of the block that begins at an address among those of the function.
+    fn index_of(&self, address: u64) -> Option<usize> {
+        self.rows.binary_search_by_key(&address, |row| self.blocks.address[*row as usize]).ok()
+    }
+
+    /// Calls `each` with every instruction of some blocks of the function that was followed, and with the states before and after it.
     fn visit(
         &mut self,
-        function: usize,
+        rows: Range<usize>,
         mut each: impl FnMut(&Instruction, StackState, StackState, &mut InstructionInfoFactory),
     ) {
-        let blocks = self.blocks_of(function);
-        for (row, state) in blocks.zip(&self.states) {
-            let mut state = state.unwrap_or(StackState { stack_pointer: None, frame_pointer: None });
+        for row in rows {
+            let index = self.rows.partition_point(|other| (*other as usize) < row);
+            let mut state = self.states[index].unwrap_or(StackState { stack_pointer: None, frame_pointer: None });
             each_instruction(self.code, self.blocks, row, |instruction| {
                 let before = state;
                 state.step(instruction, &mut self.info);
@@ -286,16 +302,19 @@ impl<'a> Analysis<'a> {
 
     /// The lowest offset that the stack pointer has in a function that was followed, the registers that it saves, and
     /// whether the frame pointer points into the frame.
-    fn extent(&mut self, function: usize) -> (i64, Vec<&'static str>, bool) {
+    fn extent(&mut self) -> (i64, Vec<&'static str>, bool) {
         let (mut lowest, mut saved_registers, mut uses_frame_pointer) = (0, Vec::new(), false);
-        self.visit(function, |instruction, before, after, _| {
-            lowest = after.stack_pointer.unwrap_or(0).min(lowest);
-            uses_frame_pointer |= after.frame_pointer.is_some();
-            let saved = saved_register(instruction).filter(|_| before.stack_pointer.is_some());
-            if let Some(register) = saved.filter(|register| !saved_registers.contains(register)) {
-                saved_registers.push(register);
-            }
-        });
+        for row in self.rows {
+            let row = *row as usize;
+            self.visit(row..row + 1, |instruction, before, after, _| {
+                lowest = after.stack_pointer.unwrap_or(0).min(lowest);
+                uses_frame_pointer |= after.frame_pointer.is_some();
+                let saved = saved_register(instruction).filter(|_| before.stack_pointer.is_some());
+                if let Some(register) = saved.filter(|register| !saved_registers.contains(register)) {
+                    saved_registers.push(register);
+                }
+            });
+        }
         (lowest, saved_registers, uses_frame_pointer)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::CodeDecoder;
 use binframe_ir::tables::Flow;
-use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind};
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// How control leaves a valid instruction.
 ///
@@ -38,6 +38,53 @@ pub(crate) fn direct_target(instruction: &Instruction) -> Option<u64> {
         }
         _ => None,
     }
+}
+
+/// Where a direct jump or call goes, or the constant address of the pointer that an indirect one reads.
+#[inline]
+pub(crate) fn target(instruction: &Instruction) -> Option<u64> {
+    direct_target(instruction).or_else(|| memory_address(instruction))
+}
+
+/// A constant address in an instruction that is no branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConstantAddress {
+    pub(crate) address: u64,
+    /// Whether the instruction computes the address, rather than touch what stands there.
+    pub(crate) is_taken: bool,
+}
+
+/// The constant address that an instruction names, if it names one. A large number that is moved or pushed may be an address.
+#[inline]
+pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddress> {
+    if let Some(address) = memory_address(instruction) {
+        return Some(ConstantAddress { address, is_taken: instruction.mnemonic() == Mnemonic::Lea });
+    }
+    let operand = match instruction.mnemonic() {
+        Mnemonic::Mov => 1,
+        Mnemonic::Push => 0,
+        _ => return None,
+    };
+    let is_wide = match instruction.op_kind(operand) {
+        OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64 => true,
+        _ => false,
+    };
+    let address = is_wide.then(|| instruction.immediate(operand))?;
+    (address >= ADDRESS_MIN).then_some(ConstantAddress { address, is_taken: true })
+}
+
+/// The least number that is taken for an address where nothing says so: systems map nothing below.
+const ADDRESS_MIN: u64 = 0x1_0000;
+
+/// The address of a memory operand that no register but the instruction pointer, and no index that is known to be 0, is part of.
+#[inline]
+fn memory_address(instruction: &Instruction) -> Option<u64> {
+    let is_constant = match instruction.memory_base() {
+        Register::RIP | Register::EIP => true,
+        Register::None => instruction.memory_displ_size() >= 4 && !matches!(instruction.segment_prefix(), Register::FS | Register::GS),
+        _ => false,
+    };
+    is_constant.then(|| instruction.memory_displacement64())
 }
 
 /// Whether the bytes are whole instructions that linkers and compilers put between functions: `nop`, `int3`, zeros.

@@ -1,10 +1,12 @@
 //! x86 in 64-bit mode, as iced-x86 decodes it.
 
+mod evaluate;
 mod flow;
 mod operands;
 mod stack;
 
-pub(crate) use flow::{classify, direct_target, is_padding};
+pub(crate) use evaluate::State;
+pub(crate) use flow::{ConstantAddress, classify, constant_address, direct_target, is_padding, target};
 pub(crate) use operands::RowWriter;
 pub(crate) use stack::{StackState, Touched, saved_register, touches};
 

@@ -1,0 +1,517 @@
+//! Follows control from where functions begin.
+//!
+//! A call comes back if its callee may return, and a callee may return if some way from its start leads to a return, or to a place
+//! that is not known. Both are found together, as the least solution: a walk stops at a call of a function that is not known to
+//! return, and goes on when it is. Walks go in rounds, all of a round in parallel; what one finds, others see in the next round.
+
+use super::graph::{Known, rows_of};
+use super::jump_tables::{Resolver, Table};
+use super::layout::{Extent, Layout, Place};
+use super::noreturn::never_returns;
+use crate::bitmap::Bitmap;
+use crate::isa::x86::is_padding;
+use crate::references::References;
+use binframe_ir::tables::Flow;
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
+/// What belongs to no function.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A round of fewer walks is not worth waking other threads.
+const PARALLEL_MIN: usize = 64;
+
+/// How often the indirect jumps of one function are looked at.
+const ATTEMPTS_MAX: u32 = 64;
+
+/// A row of branches, and its region.
+pub(super) type Row = (u32, u32);
+
+/// What is known of one function.
+#[derive(Debug, Default)]
+pub(super) struct FunctionFlow {
+    /// Whether some way leads from its start to a return, or to a place that is not known.
+    pub(super) may_return: bool,
+    /// Extents that belong to it, beside its own.
+    pub(super) parts: Vec<u32>,
+    /// Indirect jumps whose targets are known, in their order.
+    pub(super) tables: Vec<Table>,
+    /// Those whose targets are not.
+    pub(super) unresolved: Vec<Row>,
+    /// Direct jumps to code that belongs to no function.
+    pub(super) leaving: Vec<(Row, Place)>,
+    attempts: u32,
+}
+
+/// What the walks found.
+pub(super) struct Flows<'a> {
+    pub(super) known: Known<'a>,
+    /// For each extent; empty for parts.
+    pub(super) functions: Vec<FunctionFlow>,
+    /// The function that each extent belongs to.
+    pub(super) owners: Vec<u32>,
+}
+
+/// Where a walk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Resume {
+    /// At a place where a block begins.
+    At(Place),
+    /// Behind a call.
+    Behind(Row),
+    /// Wherever nothing led in the extents that the file gives the function.
+    Gaps,
+}
+
+/// What a walk has to say to the others.
+enum Event {
+    /// The function returns if the callee does; or goes on behind a call of it.
+    Waits { callee: u32, call: Option<Row> },
+    /// Control goes to a place of an extent that belongs to another function, or to none yet.
+    Enters { extent: u32, place: Place },
+}
+
+/// What all walks of a round read.
+struct Context<'a, 'k> {
+    known: &'k Known<'a>,
+    visited: &'k [Bitmap],
+    may_return: &'k [bool],
+    owners: &'k [u32],
+    never_returning_slots: &'k FxHashSet<u64>,
+    /// Whether nothing more is learnt of which functions return.
+    is_settled: bool,
+}
+
+/// Walks all functions.
+pub(super) fn run<'a>(layout: &'a Layout<'a>, references: &'a References) -> Flows<'a> {
+    let mut descent = Descent::new(layout, references);
+    let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
+    let mut frontier: Vec<_> = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+    loop {
+        descent.walk_all(frontier);
+        frontier = descent.settle();
+        if frontier.is_empty() {
+            break;
+        }
+    }
+    descent.is_settled = true;
+    let sized = layout.extents.iter().zip(0..).filter(|(extent, _)| extent.is_sized());
+    let mut frontier: Vec<_> = sized.map(|(_, index)| (descent.flows.owners[index as usize], Resume::Gaps)).collect();
+    frontier.dedup();
+    frontier.retain(|(function, _)| *function != NONE);
+    descent.walk_all(frontier);
+    descent.flows
+}
+
+struct Descent<'a> {
+    flows: Flows<'a>,
+    /// The rows of branches that were walked over, for each region.
+    visited: Vec<Bitmap>,
+    may_return: Vec<bool>,
+    /// Functions that never return, whatever is found.
+    never_returns: Vec<bool>,
+    never_returning_slots: FxHashSet<u64>,
+    /// Who waits for each function to return.
+    waiting: Vec<Vec<(u32, Option<Row>)>>,
+    is_settled: bool,
+}
+
+impl<'a> Descent<'a> {
+    fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
+        let count = layout.extents.len();
+        let owner = |(extent, index): (&Extent, u32)| if extent.start.is_part { NONE } else { index };
+        let is_never = |extent: &Extent| layout.name(extent).is_some_and(never_returns);
+        let slots = references.slots().filter(|(_, name)| never_returns(name));
+        Self {
+            flows: Flows {
+                known: Known::new(layout, references),
+                functions: std::iter::repeat_with(FunctionFlow::default).take(count).collect(),
+                owners: layout.extents.iter().zip(0..).map(owner).collect(),
+            },
+            visited: rows_of(layout),
+            may_return: vec![false; count],
+            never_returns: layout.extents.iter().map(is_never).collect(),
+            never_returning_slots: slots.map(|(address, _)| address).collect(),
+            waiting: vec![Vec::new(); count],
+            is_settled: false,
+        }
+    }
+
+    /// Walks from a frontier on, round after round.
+    fn walk_all(&mut self, mut frontier: Vec<(u32, Resume)>) {
+        while !frontier.is_empty() {
+            frontier.sort_unstable();
+            frontier.dedup();
+            let groups: Vec<_> = frontier.chunk_by(|one, next| one.0 == next.0).collect();
+            let mut functions: Vec<_> =
+                groups.iter().map(|group| std::mem::take(&mut self.flows.functions[group[0].0 as usize])).collect();
+            let context = Context {
+                known: &self.flows.known,
+                visited: &self.visited,
+                may_return: &self.may_return,
+                owners: &self.flows.owners,
+                never_returning_slots: &self.never_returning_slots,
+                is_settled: self.is_settled,
+            };
+            let walk = |(group, flow): (&&[(u32, Resume)], &mut FunctionFlow)| {
+                let mut walker = Walker::new(&context, group[0].0, flow);
+                walker.walk(group);
+                walker.events
+            };
+            let tasks = groups.len();
+            let events: Vec<_> = match tasks < PARALLEL_MIN {
+                true => groups.iter().zip(&mut functions).map(walk).collect(),
+                false => groups.par_iter().zip(&mut functions).map(walk).collect(),
+            };
+            let walked: Vec<_> = groups.iter().map(|group| group[0].0).collect();
+            for (function, flow) in walked.iter().zip(functions) {
+                self.flows.functions[*function as usize] = flow;
+            }
+            frontier = self.next_round(&walked, events);
+        }
+    }
+
+    /// Tells functions what others found, and returns where walks go on.
+    fn next_round(&mut self, walked: &[u32], events: Vec<Vec<Event>>) -> Vec<(u32, Resume)> {
+        let mut next = Vec::new();
+        let mut returning = Vec::new();
+        for (function, events) in walked.iter().zip(events) {
+            if self.flows.functions[*function as usize].may_return {
+                returning.push(*function);
+            }
+            for event in events {
+                match event {
+                    Event::Waits { callee, call } => self.waiting[callee as usize].push((*function, call)),
+                    Event::Enters { extent, place } => {
+                        let owner = &mut self.flows.owners[extent as usize];
+                        if *owner == NONE {
+                            *owner = *function;
+                            self.flows.functions[*function as usize].parts.push(extent);
+                        }
+                        next.push((*owner, Resume::At(place)));
+                    }
+                }
+            }
+        }
+        if self.is_settled {
+            for function in walked {
+                self.flows.functions[*function as usize].may_return = self.may_return[*function as usize];
+            }
+        } else {
+            // Also those who began to wait in this round.
+            self.tell_callers(returning, &mut next);
+        }
+        next
+    }
+
+    /// Goes on behind the calls of functions that may return.
+    fn tell_callers(&mut self, mut returning: Vec<u32>, next: &mut Vec<(u32, Resume)>) {
+        while let Some(function) = returning.pop() {
+            let index = function as usize;
+            if self.never_returns[index] {
+                self.flows.functions[index].may_return = false;
+                continue;
+            }
+            self.may_return[index] = true;
+            self.flows.functions[index].may_return = true;
+            for (waiting, call) in std::mem::take(&mut self.waiting[index]) {
+                match call {
+                    Some(call) => next.push((waiting, Resume::Behind(call))),
+                    None if !self.may_return[waiting as usize] => returning.push(waiting),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Takes what is still open for what it most likely is, and returns where walks go on; nowhere, if nothing was open.
+    fn settle(&mut self) -> Vec<(u32, Resume)> {
+        let mut next = Vec::new();
+        // An indirect jump whose targets are not known may be a tail call.
+        let open = (0..self.may_return.len() as u32).filter(|function| {
+            let flow = &self.flows.functions[*function as usize];
+            !self.may_return[*function as usize] && !self.never_returns[*function as usize] && !flow.unresolved.is_empty()
+        });
+        self.tell_callers(open.collect(), &mut next);
+        // A part that nothing goes to stands for itself.
+        for (owner, index) in self.flows.owners.iter_mut().zip(0..).filter(|(owner, _)| **owner == NONE) {
+            *owner = index;
+            let place = self.flows.known.layout.extents[index as usize].start.place;
+            next.push((index, Resume::At(place)));
+        }
+        // Where another function jumps into a function's midst, a block begins.
+        let known = &self.flows.known;
+        for flow in &self.flows.functions {
+            for (_, place) in &flow.leaving {
+                let is_new = !known.leaders[place.region as usize].contains(place.position as usize);
+                if is_new && known.is_reached(*place) {
+                    let extent = known.layout.extent_at(*place).expect("what is reached lies in an extent");
+                    next.push((self.flows.owners[extent], Resume::At(*place)));
+                }
+            }
+        }
+        next
+    }
+}
+
+/// Walks one function.
+struct Walker<'a, 'k> {
+    context: &'k Context<'a, 'k>,
+    function: u32,
+    flow: &'k mut FunctionFlow,
+    work: Vec<Place>,
+    /// Indirect jumps that were met and not looked at yet.
+    indirect: Vec<Row>,
+    events: Vec<Event>,
+}
+
+impl<'a, 'k> Walker<'a, 'k> {
+    fn new(context: &'k Context<'a, 'k>, function: u32, flow: &'k mut FunctionFlow) -> Self {
+        Self { context, function, flow, work: Vec::new(), indirect: Vec::new(), events: Vec::new() }
+    }
+
+    fn layout(&self) -> &'k Layout<'a> {
+        self.context.known.layout
+    }
+
+    fn walk(&mut self, resumes: &[(u32, Resume)]) {
+        for (_, resume) in resumes {
+            match *resume {
+                Resume::At(place) => self.enter(place),
+                Resume::Behind((region, row)) => {
+                    self.context.known.returning[region as usize].insert_shared(row as usize);
+                    let position = self.layout().branches(region as usize).positions[row as usize];
+                    let extent = self.layout().extent_at(Place { region, position }).expect("walked calls lie in extents");
+                    self.walk_rows(extent, row + 1);
+                }
+                Resume::Gaps => self.walk_gaps(),
+            }
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(place) = self.work.pop() {
+                let extent = self.extent_at(place).expect("work lies in extents");
+                let rows = &self.layout().extents[extent].rows;
+                let branches = self.layout().branches(place.region as usize);
+                let rows = &branches.positions[rows.start as usize..rows.end as usize];
+                let row = rows.partition_point(|position| *position < place.position) as u32;
+                self.walk_rows(extent, self.layout().extents[extent].rows.start + row);
+            }
+            if !self.resolve() {
+                return;
+            }
+        }
+    }
+
+    /// Makes a block begin at a place of the function.
+    fn enter(&mut self, place: Place) {
+        if self.context.known.leaders[place.region as usize].insert_shared(place.position as usize) {
+            self.work.push(place);
+        }
+    }
+
+    fn extent_at(&self, place: Place) -> Option<usize> {
+        let own = &self.layout().extents[self.function as usize];
+        let is_own = own.start.place.region == place.region
+            && (own.start.place.position..own.end).contains(&place.position);
+        if is_own { Some(self.function as usize) } else { self.layout().extent_at(place) }
+    }
+
+    /// Walks from a row of branches on, to where the straight line ends.
+    fn walk_rows(&mut self, extent_index: usize, first: u32) {
+        let extent = &self.layout().extents[extent_index];
+        let region = extent.region();
+        let branches = self.layout().branches(region);
+        for row in first as usize..extent.rows.end as usize {
+            if !self.context.visited[region].insert_shared(row) {
+                return;
+            }
+            let (flow, target, end) = (branches.flows[row], branches.targets[row], branches.end(row));
+            let row_key = (region as u32, row as u32);
+            let next = Place { region: region as u32, position: end as u32 };
+            match flow {
+                Flow::Next => {}
+                Flow::Call | Flow::IndirectCall => {
+                    let end_address = self.layout().address(next);
+                    self.land(end_address);
+                    if !self.comes_back(flow, target, end_address, row_key) {
+                        return;
+                    }
+                    self.context.known.returning[region].insert_shared(row);
+                }
+                Flow::CondJump => {
+                    self.jump(row_key, target);
+                    return self.go_on(extent, next);
+                }
+                Flow::Jump => return self.jump(row_key, target),
+                Flow::Ret => {
+                    self.flow.may_return = true;
+                    return;
+                }
+                Flow::IndirectJump => return self.jump_indirectly(row_key, target),
+                Flow::Trap | Flow::Invalid => return,
+            }
+        }
+        let end = Place { region: region as u32, position: extent.end };
+        if self.layout().extent_at(end).is_some() {
+            self.go_to(None, end);
+        }
+    }
+
+    /// Goes on to the next instruction as a block of its own.
+    fn go_on(&mut self, extent: &Extent, next: Place) {
+        if next.position < extent.end {
+            self.enter(next);
+        } else if self.layout().extent_at(next).is_some() {
+            self.go_to(None, next);
+        }
+    }
+
+    /// The landing pad of a call, if it has one, is where control may go.
+    fn land(&mut self, end_address: u64) {
+        let pad = self.context.known.references.landing_pad(end_address);
+        if let Some(place) = pad.and_then(|pad| self.layout().place_of(pad)) {
+            self.go_to(None, place);
+        }
+    }
+
+    fn comes_back(&mut self, flow: Flow, target: u64, end_address: u64, call: Row) -> bool {
+        if flow == Flow::IndirectCall {
+            return !self.context.never_returning_slots.contains(&target);
+        }
+        // A call of what follows only pushes an address.
+        if target == end_address {
+            return true;
+        }
+        let Some(place) = self.layout().place_of(target) else { return true };
+        let Some(callee) = self.layout().extent_at(place) else { return true };
+        let is_function = self.layout().extents[callee].start.place == place && self.context.owners[callee] == callee as u32;
+        if !is_function || self.context.may_return[callee] {
+            return true;
+        }
+        self.events.push(Event::Waits { callee: callee as u32, call: Some(call) });
+        false
+    }
+
+    fn jump(&mut self, row: Row, target: u64) {
+        match self.layout().place_of(target) {
+            Some(place) => self.go_to(Some(row), place),
+            // Nothing is known of what is there.
+            None => self.flow.may_return = true,
+        }
+    }
+
+    /// Goes to a place by a jump, or from one extent to the next.
+    fn go_to(&mut self, jump: Option<Row>, place: Place) {
+        let Some(extent) = self.extent_at(place) else { return self.leave(jump, place) };
+        let owner = self.context.owners[extent];
+        let start = &self.layout().extents[extent].start;
+        if owner == self.function {
+            self.enter(place);
+        } else if owner == extent as u32 && start.place == place {
+            match self.context.may_return[extent] {
+                true => self.flow.may_return = true,
+                false => self.events.push(Event::Waits { callee: owner, call: None }),
+            }
+        } else if owner == NONE || start.size > 0 {
+            self.flow.may_return |= owner != NONE;
+            self.events.push(Event::Enters { extent: extent as u32, place });
+        } else {
+            self.leave(jump, place);
+        }
+    }
+
+    fn leave(&mut self, jump: Option<Row>, place: Place) {
+        self.flow.may_return = true;
+        if let Some(row) = jump {
+            self.flow.leaving.push((row, place));
+        }
+    }
+
+    fn jump_indirectly(&mut self, row: Row, slot: u64) {
+        let references = self.context.known.references;
+        if slot != 0 && references.import_at(slot).is_some() {
+            self.flow.may_return |= !self.context.never_returning_slots.contains(&slot);
+        } else if self.layout().code.regions[row.0 as usize].is_plt {
+            self.flow.may_return = true;
+        } else {
+            self.indirect.push(row);
+        }
+    }
+
+    /// Looks for the tables of indirect jumps, and says whether there is more to walk.
+    fn resolve(&mut self) -> bool {
+        if self.indirect.is_empty() && self.flow.unresolved.is_empty() || self.flow.attempts >= ATTEMPTS_MAX {
+            self.flow.unresolved.append(&mut self.indirect);
+            return false;
+        }
+        self.flow.attempts += 1;
+        self.flow.unresolved.append(&mut self.indirect);
+        self.flow.unresolved.sort_unstable();
+        let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
+        let mut resolver = Resolver::new(self.context.known, self.context.owners, self.function, extents, &self.flow.tables);
+        let found = resolver.resolve(&self.flow.unresolved);
+        if found.is_empty() {
+            return false;
+        }
+        let is_found = |row: &Row| found.iter().any(|table| table.jump == *row);
+        self.flow.unresolved.retain(|row| !is_found(row));
+        for table in &found {
+            for place in &table.places {
+                self.go_to(None, *place);
+            }
+        }
+        self.flow.tables.extend(found);
+        self.flow.tables.sort_by_key(|table| table.jump);
+        true
+    }
+
+    /// Walks what the file says is the function's, and nothing led to.
+    fn walk_gaps(&mut self) {
+        let extents: Vec<_> = std::iter::once(self.function).chain(self.flow.parts.iter().copied()).collect();
+        for index in extents {
+            let extent = &self.layout().extents[index as usize];
+            if !extent.is_sized() {
+                continue;
+            }
+            let region = extent.region();
+            let mut position = extent.start.place.position;
+            while position < extent.end {
+                let leaders = &self.context.known.leaders[region];
+                if leaders.contains(position as usize) {
+                    position = self.context.known.block(extent, position).end.max(position + 1);
+                    continue;
+                }
+                let end = leaders.first_in(position as usize..extent.end as usize).unwrap_or(extent.end as usize);
+                position = match self.code_in(region, position as usize, end) {
+                    Some(start) => {
+                        self.enter(Place { region: region as u32, position: start as u32 });
+                        self.drain();
+                        start as u32
+                    }
+                    None => end as u32,
+                };
+            }
+        }
+    }
+
+    /// Where code that is no padding begins in a range of positions; none where it seems to be data.
+    fn code_in(&self, region: usize, start: usize, end: usize) -> Option<usize> {
+        let instructions = &self.layout().instructions.regions[region];
+        let bytes = &self.layout().code.regions[region].bytes;
+        let mut starts = instructions.starts.iter_in(start..end).peekable();
+        while let Some(position) = starts.next() {
+            let next = starts.peek().copied().unwrap_or(end);
+            if !is_padding(&bytes[position..next]) {
+                let branches = &instructions.branches;
+                let rows = branches.first_at(position)..branches.first_at(end);
+                let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());
+                return (!is_data.is_some_and(|row| branches.flows[row] == Flow::Invalid)).then_some(position);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,162 @@
+//! Blocks of one function and the ways between them, from where blocks are known to begin.
+
+use super::jump_tables::Table;
+use super::layout::{Extent, Layout, Place};
+use crate::bitmap::Bitmap;
+use crate::references::References;
+use binframe_ir::tables::{EdgeKind, Flow, Terminator};
+use rayon::slice::ParallelSliceMut;
+use std::sync::OnceLock;
+
+/// What is known of where control goes; threads that walk different functions add to it.
+pub(super) struct Known<'a> {
+    pub(super) layout: &'a Layout<'a>,
+    pub(super) references: &'a References,
+    /// Where blocks begin, for each region.
+    pub(super) leaders: Vec<Bitmap>,
+    /// The rows of branches that are calls which come back, for each region.
+    pub(super) returning: Vec<Bitmap>,
+    /// The addresses that instructions name, in their order, once something asked for them.
+    named: OnceLock<Vec<u64>>,
+}
+
+/// A bit for every branch, for each region.
+pub(super) fn rows_of(layout: &Layout<'_>) -> Vec<Bitmap> {
+    layout.instructions.regions.iter().map(|region| Bitmap::new(region.branches.flows.len())).collect()
+}
+
+/// A basic block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub(super) start: Place,
+    pub(super) end: u32,
+    /// The row of the branch that it ends with, if it ends with one.
+    pub(super) last: Option<u32>,
+    pub(super) terminator: Terminator,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
+        let leaders = layout.code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
+        let returning = rows_of(layout);
+        Self { layout, references, leaders, returning, named: OnceLock::new() }
+    }
+
+    /// The first address behind `address` that an instruction names.
+    pub(super) fn next_named(&self, address: u64) -> u64 {
+        let named = self.named.get_or_init(|| {
+            let regions = &self.layout.instructions.regions;
+            let mut named: Vec<_> = regions.iter().flat_map(|region| region.constants.addresses.iter().copied()).collect();
+            named.par_sort_unstable();
+            named.dedup();
+            named
+        });
+        named.get(named.partition_point(|other| *other <= address)).copied().unwrap_or(u64::MAX)
+    }
+
+    /// The bytes of constant data, or of code, from an address on.
+    pub(super) fn constants_at(&self, address: u64) -> &[u8] {
+        match self.references.constants_from(address) {
+            [] => self.layout.code.bytes(address, u64::MAX),
+            bytes => bytes,
+        }
+    }
+
+    /// The block of an extent that begins at a position.
+    pub(super) fn block(&self, extent: &Extent, start: u32) -> Block {
+        let region = extent.region();
+        let branches = self.layout.branches(region);
+        let leader = self.leaders[region].first_in(start as usize + 1..extent.end as usize);
+        let limit = leader.map_or(extent.end, |leader| leader as u32);
+        let mut block = Block {
+            start: Place { region: region as u32, position: start },
+            end: limit,
+            last: None,
+            terminator: if leader.is_some() { Terminator::Fallthrough } else { Terminator::End },
+        };
+        let rows = &branches.positions[..extent.rows.end as usize];
+        let first = branches.first_at(start as usize);
+        for (row, _) in rows.iter().enumerate().skip(first).take_while(|(_, position)| **position < limit) {
+            let (flow, end) = (branches.flows[row], branches.end(row) as u32);
+            let terminator = match flow {
+                Flow::Call | Flow::IndirectCall if self.returning[region].contains(row) => {
+                    let is_last = end == limit && leader.is_some();
+                    if is_last {
+                        (block.last, block.terminator) = (Some(row as u32), Terminator::Call);
+                    }
+                    continue;
+                }
+                Flow::Call | Flow::IndirectCall => Terminator::CallNoReturn,
+                Flow::Jump => Terminator::Jump,
+                Flow::CondJump => Terminator::CondJump,
+                Flow::Ret => Terminator::Ret,
+                Flow::IndirectJump => Terminator::IndirectJump,
+                Flow::Trap => Terminator::Trap,
+                Flow::Invalid => Terminator::Invalid,
+                Flow::Next => continue,
+            };
+            return Block { end, last: Some(row as u32), terminator, ..block };
+        }
+        block
+    }
+
+    /// The blocks of an extent, in the order of their places.
+    pub(super) fn blocks(&self, extent: &Extent) -> impl Iterator<Item = Block> {
+        let leaders = &self.leaders[extent.region()];
+        let starts = leaders.iter_in(extent.start.place.position as usize..extent.end as usize);
+        starts.map(|start| self.block(extent, start as u32))
+    }
+
+    /// Whether a place lies in a block.
+    pub(super) fn is_reached(&self, place: Place) -> bool {
+        let Some(extent) = self.layout.extent_at(place) else { return false };
+        let extent = &self.layout.extents[extent];
+        let range = extent.start.place.position as usize..place.position as usize + 1;
+        let leader = self.leaders[extent.region()].last_in(range);
+        leader.is_some_and(|leader| self.block(extent, leader as u32).end > place.position)
+    }
+
+    /// Calls `each` with every way out of a block to a place, and why it is taken.
+    pub(super) fn each_edge(&self, block: &Block, tables: &[Table], mut each: impl FnMut(EdgeKind, Place)) {
+        let region = block.start.region as usize;
+        let branches = self.layout.branches(region);
+        let next = Place { position: block.end, ..block.start };
+        let target = |row: u32| self.layout.place_of(branches.targets[row as usize]);
+        match (block.terminator, block.last) {
+            (Terminator::Fallthrough | Terminator::End, _) => each(EdgeKind::Fallthrough, next),
+            (Terminator::Call, _) => each(EdgeKind::CallReturn, next),
+            (Terminator::Jump, Some(row)) => {
+                target(row).into_iter().for_each(|place| each(EdgeKind::Jump, place));
+            }
+            (Terminator::CondJump, Some(row)) => {
+                each(EdgeKind::Fallthrough, next);
+                target(row).into_iter().for_each(|place| each(EdgeKind::Taken, place));
+            }
+            (Terminator::IndirectJump, Some(row)) => {
+                let key = (block.start.region, row);
+                if let Ok(table) = tables.binary_search_by_key(&key, |table| table.jump) {
+                    tables[table].places.iter().for_each(|place| each(EdgeKind::Indirect, *place));
+                }
+            }
+            _ => {}
+        }
+        self.each_landing_pad(block, |place| each(EdgeKind::LandingPad, place));
+    }
+
+    fn each_landing_pad(&self, block: &Block, mut each: impl FnMut(Place)) {
+        let region = block.start.region as usize;
+        let address = self.layout.address(block.start);
+        let addresses = address..address + u64::from(block.end - block.start.position);
+        if !self.references.has_landing_pads(addresses) {
+            return;
+        }
+        let branches = self.layout.branches(region);
+        let rows = branches.first_at(block.start.position as usize)..branches.first_at(block.end as usize);
+        let calls = rows.filter(|row| matches!(branches.flows[*row], Flow::Call | Flow::IndirectCall));
+        for row in calls {
+            let end_address = self.layout.code.regions[region].address + branches.end(row) as u64;
+            let pad = self.references.landing_pad(end_address).and_then(|pad| self.layout.place_of(pad));
+            pad.into_iter().for_each(&mut each);
+        }
+    }
+}

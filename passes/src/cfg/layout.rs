@@ -1,0 +1,116 @@
+//! Where functions, and parts of them, begin, and how far each may reach.
+
+use crate::code::{Code, FunctionStart};
+use crate::instructions::{Branches, InstructionsIr};
+use binframe_ir::tables::FunctionEvidence;
+
+/// A place of code: the index of a region, and a position in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    pub(super) region: u32,
+    pub(super) position: u32,
+}
+
+/// Where a function, or a part of one, begins.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) place: Place,
+    /// Size in bytes; 0 where the file does not say.
+    pub(super) size: u64,
+    pub(super) evidence: FunctionEvidence,
+    /// Row in `code.starts`, for a start that the file states.
+    pub(super) stated: Option<u32>,
+    /// Whether the code is part of a function that begins elsewhere.
+    pub(super) is_part: bool,
+}
+
+/// The range of a function, or of a part of one. Ranges never overlap.
+#[derive(Debug, Clone)]
+pub(super) struct Extent {
+    pub(super) start: Start,
+    /// Position that nothing of the function lies at or behind.
+    pub(super) end: u32,
+    /// The rows of branches in the range.
+    pub(super) rows: std::ops::Range<u32>,
+}
+
+impl Extent {
+    pub(super) fn region(&self) -> usize {
+        self.start.place.region as usize
+    }
+
+    /// Whether the file says how far the function reaches.
+    pub(super) fn is_sized(&self) -> bool {
+        self.start.size > 0
+    }
+
+    fn contains(&self, place: Place) -> bool {
+        self.start.place.region == place.region && (self.start.place.position..self.end).contains(&place.position)
+    }
+}
+
+/// All extents, in the order of their addresses.
+pub(super) struct Layout<'a> {
+    pub(super) code: &'a Code,
+    pub(super) instructions: &'a InstructionsIr,
+    pub(super) extents: Vec<Extent>,
+}
+
+impl<'a> Layout<'a> {
+    /// The extents of starts that are in the order of their places, once each.
+    pub(super) fn new(code: &'a Code, instructions: &'a InstructionsIr, starts: &[Start]) -> Self {
+        let extents = starts.iter().enumerate().map(|(index, start)| {
+            let region = start.place.region as usize;
+            let next = starts.get(index + 1).filter(|next| next.place.region == start.place.region);
+            let limit = next.map_or(code.regions[region].bytes.len() as u32, |next| next.place.position);
+            let end = match start.size {
+                0 => limit,
+                size => {
+                    let end = u64::from(start.place.position).saturating_add(size).min(u64::from(limit)) as usize;
+                    let starts = &instructions.regions[region].starts;
+                    starts.first_in(end..limit as usize).map_or(limit, |end| end as u32)
+                }
+            };
+            let branches = &instructions.regions[region].branches;
+            let first = branches.first_at(start.place.position as usize) as u32;
+            let rows = first..branches.first_at(end as usize) as u32;
+            Extent { start: start.clone(), end, rows }
+        });
+        Self { code, instructions, extents: extents.collect() }
+    }
+
+    /// The place of an address at which an instruction begins.
+    pub(super) fn place_of(&self, address: u64) -> Option<Place> {
+        place_of(self.code, self.instructions, address)
+    }
+
+    pub(super) fn address(&self, place: Place) -> u64 {
+        self.code.regions[place.region as usize].address + u64::from(place.position)
+    }
+
+    pub(super) fn branches(&self, region: usize) -> &'a Branches {
+        &self.instructions.regions[region].branches
+    }
+
+    /// The extent that holds a place.
+    pub(super) fn extent_at(&self, place: Place) -> Option<usize> {
+        let index = self.extents.partition_point(|extent| extent.start.place <= place).checked_sub(1)?;
+        self.extents[index].contains(place).then_some(index)
+    }
+
+    /// What the file states of an extent's start.
+    pub(super) fn stated(&self, extent: &Extent) -> Option<&'a FunctionStart> {
+        extent.start.stated.map(|row| &self.code.starts[row as usize])
+    }
+
+    pub(super) fn name(&self, extent: &Extent) -> Option<&'a str> {
+        self.stated(extent).and_then(|start| self.code.name(start))
+    }
+}
+
+/// The place of an address at which an instruction begins.
+pub(super) fn place_of(code: &Code, instructions: &InstructionsIr, address: u64) -> Option<Place> {
+    let (region, position) = code.locate(address)?;
+    let place = Place { region: region as u32, position: position as u32 };
+    instructions.regions[region].starts.contains(position).then_some(place)
+}

@@ -1,0 +1,387 @@
+//! Rows of the stage's tables, from where control was found to go.
+
+use super::descent::{Flows, FunctionFlow};
+use super::graph::Block;
+use super::jump_tables::Table;
+use super::layout::{Extent, Layout, Place};
+use crate::diagnostics::{Collector, Place as Where};
+use binframe_ir::tables::{
+    BasicBlock, BasicBlockBuilder, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge, CallEdgeBuilder, CallEdges,
+    CallKind, CfgEdge, CfgEdgeBuilder, CfgEdges, Confidence, DiagnosticCode, EdgeEvidence, EdgeKind, Flow, Function,
+    FunctionBuilder, FunctionEvidence, FunctionPart, FunctionPartBuilder, FunctionParts, Functions, JumpTable,
+    JumpTableBuilder, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder, JumpTables, LoopBuilder, Loops,
+    PartEvidence, Severity, Terminator,
+};
+use binframe_ir::{Batch, Rows, Table as _};
+use rayon::prelude::*;
+
+/// Tasks for each thread, so that none waits long for the others. One thread does all in one, and copies nothing together.
+const TASKS_PER_THREAD: usize = 4;
+
+/// The tables, less the diagnostics.
+pub(super) struct Tables {
+    pub(super) functions: Rows<Functions>,
+    pub(super) function_parts: Rows<FunctionParts>,
+    pub(super) basic_blocks: Rows<BasicBlocks>,
+    pub(super) loops: Rows<Loops>,
+    pub(super) cfg_edges: Rows<CfgEdges>,
+    pub(super) call_edges: Rows<CallEdges>,
+    pub(super) jump_tables: Rows<JumpTables>,
+    pub(super) jump_table_entries: Rows<JumpTableEntries>,
+}
+
+/// Makes the rows of all functions.
+pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
+    let functions: Vec<u32> = (0..).zip(&flows.owners).filter(|(index, owner)| index == *owner).map(|(index, _)| index).collect();
+    let tasks = match rayon::current_num_threads() {
+        1 => 1,
+        threads => threads * TASKS_PER_THREAD,
+    };
+    let parts = functions.par_chunks(functions.len().div_ceil(tasks).max(1)).map(|chunk| {
+        let mut writer = Writer::new(flows);
+        chunk.iter().for_each(|function| writer.write(*function));
+        writer
+    });
+    let mut parts: Vec<_> = parts.collect();
+    for (code, address, message) in parts.iter_mut().flat_map(|part| std::mem::take(&mut part.reports)) {
+        let severity = match code {
+            DiagnosticCode::UnresolvedIndirectJump => Severity::Note,
+            _ => Severity::Warning,
+        };
+        diagnostics.report(severity, code, Where::Address(address), &message);
+    }
+    let tables: Vec<_> = parts.into_iter().map(Writer::finish).collect();
+    // Parts of functions lie elsewhere, and so do their rows.
+    let is_in_order = flows.functions.iter().all(|flow| flow.parts.is_empty());
+    let ((functions, basic_blocks), (cfg_edges, call_edges)) = rayon::join(
+        || (joined(&tables, true, |tables| &tables.functions), joined(&tables, is_in_order, |tables| &tables.basic_blocks)),
+        || (joined(&tables, is_in_order, |tables| &tables.cfg_edges), joined(&tables, is_in_order, |tables| &tables.call_edges)),
+    );
+    Tables {
+        functions,
+        function_parts: joined(&tables, false, |tables| &tables.function_parts),
+        basic_blocks,
+        loops: joined(&tables, is_in_order, |tables| &tables.loops),
+        cfg_edges,
+        call_edges,
+        jump_tables: joined(&tables, is_in_order, |tables| &tables.jump_tables),
+        jump_table_entries: joined(&tables, is_in_order, |tables| &tables.jump_table_entries),
+    }
+}
+
+/// The rows of all parts, in the order of their first key column, an address.
+fn joined<T: binframe_ir::Table>(tables: &[Tables], is_in_order: bool, rows: impl Fn(&Tables) -> &Rows<T>) -> Rows<T> {
+    let joined = Rows::concat(tables.iter().map(rows));
+    if is_in_order {
+        return joined;
+    }
+    let addresses: Vec<u64> = binframe_ir::integers(joined.batch().column(T::INFO.key[0])).flatten().collect();
+    let mut positions: Vec<u32> = (0..addresses.len() as u32).collect();
+    positions.par_sort_by_key(|position| addresses[*position as usize]);
+    let batch: Batch = joined.batch().take(&positions);
+    Rows::from_batch(batch).expect("rows that are moved stay rows of their table")
+}
+
+/// What a writer could not understand.
+type Report = (DiagnosticCode, u64, String);
+
+struct Writer<'f, 'a> {
+    flows: &'f Flows<'a>,
+    layout: &'f Layout<'a>,
+    functions: FunctionBuilder,
+    function_parts: FunctionPartBuilder,
+    blocks: BasicBlockBuilder,
+    loops: LoopBuilder,
+    edges: CfgEdgeBuilder,
+    calls: CallEdgeBuilder,
+    jump_tables: JumpTableBuilder,
+    jump_table_entries: JumpTableEntryBuilder,
+    reports: Vec<Report>,
+    /// Edges of the block that is written.
+    own_edges: Vec<(EdgeKind, u64)>,
+}
+
+impl<'f, 'a> Writer<'f, 'a> {
+    fn new(flows: &'f Flows<'a>) -> Self {
+        Self {
+            flows,
+            layout: flows.known.layout,
+            functions: FunctionBuilder::default(),
+            function_parts: FunctionPartBuilder::default(),
+            blocks: BasicBlockBuilder::default(),
+            loops: LoopBuilder::default(),
+            edges: CfgEdgeBuilder::default(),
+            calls: CallEdgeBuilder::default(),
+            jump_tables: JumpTableBuilder::default(),
+            jump_table_entries: JumpTableEntryBuilder::default(),
+            reports: Vec::new(),
+            own_edges: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Tables {
+        Tables {
+            functions: self.functions.finish(),
+            function_parts: self.function_parts.finish(),
+            basic_blocks: self.blocks.finish(),
+            loops: self.loops.finish(),
+            cfg_edges: self.edges.finish(),
+            call_edges: self.calls.finish(),
+            jump_tables: self.jump_tables.finish(),
+            jump_table_entries: self.jump_table_entries.finish(),
+        }
+    }
+
+    fn write(&mut self, function: u32) {
+        let flow = &self.flows.functions[function as usize];
+        let extent = &self.layout.extents[function as usize];
+        let function_address = self.layout.address(extent.start.place);
+        let mut blocks: Vec<Block> = Vec::new();
+        for index in std::iter::once(function).chain(flow.parts.iter().copied()) {
+            blocks.extend(self.flows.known.blocks(&self.layout.extents[index as usize]));
+        }
+        let main_end = blocks.iter().filter(|block| self.is_in(extent, block.start)).map(|block| block.end).max();
+        blocks.sort_by_key(|block| block.start);
+        let mut instruction_count = 0;
+        for block in &blocks {
+            let starts = &self.layout.instructions.regions[block.start.region as usize].starts;
+            let count = starts.count_in(block.start.position as usize..block.end as usize) as u32;
+            instruction_count += count;
+            self.blocks.push(BasicBlock {
+                address: self.layout.address(block.start),
+                size: u64::from(block.end - block.start.position),
+                function_address,
+                instruction_count: count,
+                terminator: block.terminator,
+                evidence: BlockEvidence::Flow,
+                immediate_dominator: None,
+                immediate_post_dominator: None,
+                loop_header: None,
+                loop_depth: 0,
+            });
+            self.write_edges(block, flow);
+            self.write_calls(block, function, function_address);
+        }
+        self.write_tables(flow, function_address);
+        for part in &flow.parts {
+            self.write_part(&self.layout.extents[*part as usize], function_address);
+        }
+        let end = if extent.is_sized() { extent.end } else { main_end.unwrap_or(extent.end) };
+        self.functions.push(Function {
+            address: function_address,
+            size: u64::from(end - extent.start.place.position),
+            name: self.layout.name(extent),
+            section_index: self.layout.code.regions[extent.region()].section_index,
+            evidence: extent.start.evidence,
+            confidence: confidence(extent),
+            may_return: flow.may_return,
+            is_reducible: true,
+            block_count: blocks.len() as u32,
+            instruction_count,
+            loop_count: 0,
+            recursion_address: None,
+        });
+    }
+
+    fn is_in(&self, extent: &Extent, place: Place) -> bool {
+        extent.start.place <= place && place.region == extent.start.place.region && place.position < extent.end
+    }
+
+    fn write_part(&mut self, part: &Extent, function_address: u64) {
+        let evidence = match part.start.evidence {
+            FunctionEvidence::Symbol => PartEvidence::Symbol,
+            FunctionEvidence::Unwind => PartEvidence::Unwind,
+            _ => PartEvidence::JumpTarget,
+        };
+        self.function_parts.push(FunctionPart {
+            address: self.layout.address(part.start.place),
+            size: u64::from(part.end - part.start.place.position),
+            function_address,
+            evidence,
+        });
+    }
+
+    fn write_tables(&mut self, flow: &FunctionFlow, function_address: u64) {
+        for table in &flow.tables {
+            let jump_address = self.branch_address(table.jump);
+            self.jump_tables.push(JumpTable {
+                jump_address,
+                function_address,
+                table_address: table.address,
+                kind: table.kind,
+                entry_size: table.entry_size,
+                base_address: table.base,
+                index_table_address: table.index_table,
+                entry_count: table.places.len() as u32,
+                bound_evidence: table.bound,
+                confidence: confidence_of(table),
+            });
+            for (place, entry_index) in table.places.iter().zip(0..) {
+                let target_address = self.layout.address(*place);
+                self.jump_table_entries.push(JumpTableEntry { jump_address, entry_index, target_address });
+            }
+        }
+    }
+
+    fn branch_address(&self, (region, row): (u32, u32)) -> u64 {
+        let position = self.layout.branches(region as usize).positions[row as usize];
+        self.layout.address(Place { region, position })
+    }
+
+    fn write_edges(&mut self, block: &Block, flow: &FunctionFlow) {
+        let mut edges = std::mem::take(&mut self.own_edges);
+        self.flows.known.each_edge(block, &flow.tables, |kind, place| {
+            if self.is_block(place) {
+                edges.push((kind, self.layout.address(place)));
+            }
+        });
+        edges.sort_unstable();
+        edges.dedup();
+        let source_address = self.layout.address(block.start);
+        let jump = block.last.map(|row| (block.start.region, row));
+        for (kind, target_address) in edges.drain(..) {
+            let (evidence, confidence) = match kind {
+                EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
+                EdgeKind::Indirect => {
+                    let table = flow.tables.iter().find(|table| Some(table.jump) == jump);
+                    (EdgeEvidence::JumpTable, table.map_or(Confidence::Guess, confidence_of))
+                }
+                EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
+                _ => (EdgeEvidence::Encoding, Confidence::Certain),
+            };
+            self.edges.push(CfgEdge { source_address, target_address: Some(target_address), kind, evidence, confidence });
+        }
+        self.own_edges = edges;
+        self.write_open_edges(block, flow, source_address);
+    }
+
+    /// Adds the edge of a block that is left for nowhere known, and reports it.
+    fn write_open_edges(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) {
+        let edge = |kind, evidence, confidence| CfgEdge { source_address, target_address: None, kind, evidence, confidence };
+        let Some(row) = block.last.map(|row| (block.start.region, row)) else { return };
+        let branches = self.layout.branches(row.0 as usize);
+        let target = branches.targets[row.1 as usize];
+        match block.terminator {
+            Terminator::Ret => self.edges.push(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
+            Terminator::IndirectJump => {
+                if flow.unresolved.binary_search(&row).is_ok() {
+                    let message = "where this jump goes is not known".to_owned();
+                    let address = self.branch_address(row);
+                    self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
+                } else if flow.tables.iter().any(|table| table.jump == row) {
+                    return;
+                }
+                let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
+                let evidence = if is_import { EdgeEvidence::Import } else { EdgeEvidence::Unresolved };
+                let confidence = if is_import { Confidence::Certain } else { Confidence::Guess };
+                self.edges.push(edge(EdgeKind::Indirect, evidence, confidence));
+            }
+            Terminator::Jump | Terminator::CondJump => self.check_target(row, target),
+            _ => {}
+        }
+    }
+
+    /// Whether a block begins at a place.
+    fn is_block(&self, place: Place) -> bool {
+        self.flows.known.leaders[place.region as usize].contains(place.position as usize)
+    }
+
+    /// Reports a target that is outside all code or inside an instruction.
+    fn check_target(&mut self, row: (u32, u32), target: u64) {
+        let (code, message) = match self.layout.code.locate(target) {
+            None => (DiagnosticCode::TargetOutsideCode, format!("{target:#x} is in no executable section")),
+            Some((region, position)) if self.layout.instructions.regions[region].starts.contains(position) => return,
+            Some(_) => (DiagnosticCode::TargetInsideInstruction, format!("{target:#x} is inside an instruction")),
+        };
+        self.reports.push((code, self.branch_address(row), message));
+    }
+
+    /// Adds the calls of a block.
+    fn write_calls(&mut self, block: &Block, caller: u32, caller_address: u64) {
+        let region = block.start.region;
+        let branches = self.layout.branches(region as usize);
+        let first = branches.first_at(block.start.position as usize);
+        for row in first..branches.flows.len() {
+            if branches.positions[row] >= block.end {
+                break;
+            }
+            let (flow, target) = (branches.flows[row], branches.targets[row]);
+            let comes_back = self.flows.known.returning[region as usize].contains(row);
+            let call = match flow {
+                Flow::Call => {
+                    self.check_target((region, row as u32), target);
+                    let callee = self.function_at(target);
+                    let import_name = callee.and_then(|callee| self.import_of(callee));
+                    let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Direct };
+                    (kind, callee, import_name, comes_back)
+                }
+                Flow::IndirectCall | Flow::IndirectJump => {
+                    let import_name = Some(target).filter(|slot| *slot != 0).and_then(|slot| self.flows.known.references.import_at(slot));
+                    match (flow, import_name) {
+                        (Flow::IndirectCall, Some(_)) => (CallKind::Import, None, import_name, comes_back),
+                        (Flow::IndirectCall, None) => (CallKind::Indirect, None, None, comes_back),
+                        (_, Some(_)) => (CallKind::Tail, None, import_name, self.flows.functions[caller as usize].may_return),
+                        (_, None) => continue,
+                    }
+                }
+                Flow::Jump | Flow::CondJump => match self.function_at(target).filter(|callee| *callee != caller) {
+                    Some(callee) => (CallKind::Tail, Some(callee), self.import_of(callee), self.flows.functions[callee as usize].may_return),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let (kind, callee, import_name, may_return) = call;
+            let (evidence, confidence) = match kind {
+                CallKind::Direct => (EdgeEvidence::Encoding, Confidence::Certain),
+                CallKind::Import => (EdgeEvidence::Import, Confidence::Certain),
+                CallKind::Tail if callee.is_none() => (EdgeEvidence::Import, Confidence::Certain),
+                CallKind::Tail => (EdgeEvidence::Encoding, Confidence::Likely),
+                CallKind::Indirect => (EdgeEvidence::Unresolved, Confidence::Guess),
+            };
+            self.calls.push(CallEdge {
+                call_address: self.branch_address((region, row as u32)),
+                caller_address,
+                callee_address: callee.map(|callee| self.layout.address(self.layout.extents[callee as usize].start.place)),
+                import_name,
+                kind,
+                may_return,
+                evidence,
+                confidence,
+            });
+        }
+    }
+
+    /// The function that begins at an address.
+    fn function_at(&self, address: u64) -> Option<u32> {
+        let place = self.layout.place_of(address)?;
+        let extent = self.layout.extent_at(place)?;
+        let is_function = self.layout.extents[extent].start.place == place && self.flows.owners[extent] == extent as u32;
+        is_function.then_some(extent as u32)
+    }
+
+    /// The name of what a stub jumps to: the function's first branch reads a pointer that the loader sets.
+    fn import_of(&self, function: u32) -> Option<&'f str> {
+        let extent = &self.layout.extents[function as usize];
+        let branches = self.layout.branches(extent.region());
+        let row = extent.rows.start as usize;
+        let is_stub = (row as u32) < extent.rows.end && branches.flows[row] == Flow::IndirectJump && branches.targets[row] != 0;
+        is_stub.then(|| self.flows.known.references.import_at(branches.targets[row]))?
+    }
+}
+
+/// How sure a function's existence and its size are.
+fn confidence(extent: &Extent) -> Confidence {
+    match extent.start.evidence {
+        FunctionEvidence::Symbol | FunctionEvidence::Unwind if extent.is_sized() => Confidence::Certain,
+        FunctionEvidence::JumpTarget | FunctionEvidence::AddressTaken | FunctionEvidence::Gap => Confidence::Guess,
+        _ => Confidence::Likely,
+    }
+}
+
+fn confidence_of(table: &Table) -> Confidence {
+    match table.bound {
+        BoundEvidence::Compare => Confidence::Certain,
+        BoundEvidence::Mask => Confidence::Likely,
+        BoundEvidence::Content => Confidence::Guess,
+    }
+}

@@ -1,0 +1,379 @@
+//! What an instruction does to values in registers and memory, as far as finding the targets of indirect jumps needs it.
+//!
+//! Memory on the stack is followed as if no pointer led there; other memory counts as changed by every write and call.
+
+use super::operands::is_memory;
+use crate::values::{Bound, Value, Values};
+use iced_x86::{
+    ConditionCode, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+};
+
+const REGISTERS: usize = 16;
+
+/// Values in memory and bounds that are followed at a time; the oldest is forgotten first.
+const CELLS_MAX: usize = 48;
+const BOUNDS_MAX: usize = 16;
+
+/// What registers and memory hold before an instruction.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    registers: [Value; REGISTERS],
+    cells: Vec<Cell>,
+    /// What the flags compare.
+    compared: Option<(Value, Value)>,
+    /// What comparisons said on the way.
+    pub(crate) bounds: Vec<Bound>,
+    /// Which memory loads see.
+    epoch: u64,
+}
+
+/// What stands in memory on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cell {
+    address: Value,
+    size: u8,
+    value: Value,
+}
+
+/// A number for what becomes unknown at an address: for a register, or for memory ([`MEMORY`]).
+fn unknown_at(address: u64, place: usize) -> u64 {
+    address.wrapping_mul(64).wrapping_add(place as u64)
+}
+
+const MEMORY: usize = REGISTERS;
+/// What is unknown where ways meet has other numbers than what an instruction leaves unknown.
+const MEETING: usize = 32;
+
+impl State {
+    /// Nothing is known before an address.
+    pub(crate) fn unknown(values: &mut Values, address: u64) -> Self {
+        let register = |register| values.unknown(unknown_at(address, MEETING + register));
+        Self {
+            registers: std::array::from_fn(register),
+            cells: Vec::new(),
+            compared: None,
+            bounds: Vec::new(),
+            epoch: unknown_at(address, MEETING + MEMORY),
+        }
+    }
+
+    /// Keeps what also holds on another way to an address, and says whether something was lost.
+    pub(crate) fn meet(&mut self, values: &mut Values, other: &Self, address: u64) -> bool {
+        let mut is_less = false;
+        for (register, (own, others)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
+            let met = values.unknown(unknown_at(address, MEETING + register));
+            if own != others && *own != met {
+                *own = met;
+                is_less = true;
+            }
+        }
+        let met = unknown_at(address, MEETING + MEMORY);
+        if self.epoch != other.epoch && self.epoch != met {
+            self.epoch = met;
+            is_less = true;
+        }
+        let known = self.cells.len() + self.bounds.len();
+        self.cells.retain(|cell| other.cells.contains(cell));
+        self.bounds.retain_mut(|bound| other.bounds.contains(bound));
+        if self.compared != other.compared && self.compared.is_some() {
+            self.compared = None;
+            is_less = true;
+        }
+        is_less || self.cells.len() + self.bounds.len() < known
+    }
+
+    /// Follows an instruction.
+    pub(crate) fn step(&mut self, values: &mut Values, instruction: &Instruction, info: &mut InstructionInfoFactory) {
+        if instruction.rflags_modified() != 0 {
+            self.compared = None;
+        }
+        let size = operand_size(instruction, 0);
+        match instruction.mnemonic() {
+            Mnemonic::Mov | Mnemonic::Movzx => {
+                let value = self.read(values, instruction, 1);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Movsx | Mnemonic::Movsxd => {
+                let value = self.read(values, instruction, 1);
+                let value = values.sign_extended(value, operand_size(instruction, 1) * 8);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Cdqe => self.registers[0] = values.sign_extended(self.registers[0], 32),
+            Mnemonic::Cwde => {
+                let value = values.sign_extended(self.registers[0], 16);
+                self.registers[0] = values.zero_extended(value, 32);
+            }
+            Mnemonic::Lea => {
+                let value = self.address(values, instruction);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Add => {
+                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
+                let value = values.sum(one, other);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Inc | Mnemonic::Dec => {
+                let old = self.read(values, instruction, 0);
+                let added = if instruction.mnemonic() == Mnemonic::Inc { 1 } else { u64::MAX };
+                let value = values.offset(old, added);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Sub => {
+                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
+                let value = match values.number(other) {
+                    Some(number) => values.offset(one, number.wrapping_neg()),
+                    None => values.unknown(unknown_at(instruction.ip(), 0)),
+                };
+                self.write(values, instruction, 0, value);
+                self.compared = Some((one, other));
+            }
+            Mnemonic::Cmp => {
+                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
+                self.compared = Some((one, other));
+            }
+            Mnemonic::And => {
+                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
+                let value = match values.number(other) {
+                    Some(mask) => values.masked(one, mask),
+                    None => values.unknown(unknown_at(instruction.ip(), 0)),
+                };
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Shl | Mnemonic::Sal if instruction.op1_kind() == OpKind::Immediate8 => {
+                let old = self.read(values, instruction, 0);
+                let value = values.scaled(old, instruction.immediate8() & if size == 8 { 63 } else { 31 });
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Xor
+                if instruction.op0_kind() == OpKind::Register
+                    && instruction.op1_kind() == OpKind::Register
+                    && instruction.op0_register() == instruction.op1_register() =>
+            {
+                let zero = values.constant(0);
+                self.write(values, instruction, 0, zero);
+            }
+            Mnemonic::Push => {
+                let value = self.read(values, instruction, 0);
+                let increment = i64::from(instruction.stack_pointer_increment());
+                let pointer = values.offset(self.registers[STACK_POINTER], increment as u64);
+                self.registers[STACK_POINTER] = pointer;
+                self.store(values, pointer, increment.unsigned_abs() as u8, value, instruction.ip());
+            }
+            Mnemonic::Pop if instruction.op0_kind() == OpKind::Register => {
+                let increment = instruction.stack_pointer_increment();
+                let pointer = self.registers[STACK_POINTER];
+                let value = self.load(values, pointer, increment.unsigned_abs() as u8);
+                self.registers[STACK_POINTER] = values.offset(pointer, i64::from(increment) as u64);
+                self.write(values, instruction, 0, value);
+            }
+            Mnemonic::Leave => {
+                let frame = self.registers[FRAME_POINTER];
+                let size = instruction.stack_pointer_increment().unsigned_abs().clamp(4, 8) as u8;
+                let size = if instruction.code() == iced_x86::Code::Leaveq { 8 } else { size };
+                self.registers[FRAME_POINTER] = self.load(values, frame, size);
+                self.registers[STACK_POINTER] = values.offset(frame, u64::from(size));
+            }
+            Mnemonic::Call => self.call(values, instruction.ip()),
+            Mnemonic::Nop | Mnemonic::Test | Mnemonic::Endbr64 | Mnemonic::Endbr32 => {}
+            _ => self.forget_written(values, instruction, info),
+        }
+    }
+
+    /// A callee leaves the stack and the registers that it has to keep.
+    fn call(&mut self, values: &mut Values, address: u64) {
+        // rax, rcx, rdx, rsi, rdi, r8 to r11: the System V ABI's, of which Windows keeps two more.
+        for register in [0, 1, 2, 6, 7, 8, 9, 10, 11] {
+            self.registers[register] = values.unknown(unknown_at(address, register));
+        }
+        self.epoch = unknown_at(address, MEMORY);
+        self.compared = None;
+    }
+
+    fn forget_written(&mut self, values: &mut Values, instruction: &Instruction, info: &mut InstructionInfoFactory) {
+        let used = info.info_options(instruction, InstructionInfoOptions::NONE);
+        let is_written = |access: OpAccess| {
+            !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+        };
+        for used in used.used_registers().iter().filter(|used| is_written(used.access())) {
+            if let Some(register) = number(used.register()) {
+                self.registers[register] = match register {
+                    STACK_POINTER if instruction.stack_pointer_increment() != 0 => {
+                        values.offset(self.registers[register], i64::from(instruction.stack_pointer_increment()) as u64)
+                    }
+                    _ => values.unknown(unknown_at(instruction.ip(), register)),
+                };
+            }
+        }
+        for used in used.used_memory().iter().filter(|used| is_written(used.access())) {
+            let is_plain = used.index() == Register::None && used.base() != Register::None;
+            let base = Some(used.base()).filter(|_| is_plain).and_then(number);
+            let address = base.map(|base| values.offset(self.registers[base], used.displacement()));
+            let size = used.memory_size().size().min(64) as u8;
+            let value = values.unknown(unknown_at(instruction.ip(), MEMORY + 1));
+            match address {
+                Some(address) => self.store(values, address, size, value, instruction.ip()),
+                None => self.epoch = unknown_at(instruction.ip(), MEMORY),
+            }
+        }
+    }
+
+    /// Takes one way out of a conditional jump.
+    pub(crate) fn branch(&mut self, values: &Values, instruction: &Instruction, is_taken: bool) {
+        let Some((value, other)) = self.compared else { return };
+        let Some(number) = values.number(other) else { return };
+        let maximum = match (instruction.condition_code(), is_taken) {
+            (ConditionCode::a, false) | (ConditionCode::be, true) | (ConditionCode::e, true) | (ConditionCode::ne, false) => number,
+            (ConditionCode::ae, false) | (ConditionCode::b, true) if number > 0 => number - 1,
+            // A number that is at most so much, with its sign, and has none.
+            (ConditionCode::g, false) | (ConditionCode::le, true) if values.width(value) < 32 => number,
+            (ConditionCode::ge, false) | (ConditionCode::l, true) if values.width(value) < 32 && number > 0 => number - 1,
+            _ => return,
+        };
+        if self.bounds.len() == BOUNDS_MAX {
+            self.bounds.remove(0);
+        }
+        self.bounds.retain(|bound| bound.value != value);
+        self.bounds.push(Bound { value, maximum });
+    }
+
+    /// Where an indirect jump or call goes.
+    pub(crate) fn target(&self, values: &mut Values, instruction: &Instruction) -> Value {
+        self.read(values, instruction, 0)
+    }
+
+    /// The value of a memory operand's address.
+    fn address(&self, values: &mut Values, instruction: &Instruction) -> Value {
+        if matches!(instruction.memory_base(), Register::RIP | Register::EIP) {
+            return values.constant(instruction.memory_displacement64());
+        }
+        let mut sum = values.constant(instruction.memory_displacement64());
+        if let Some(base) = number(instruction.memory_base()) {
+            sum = values.sum(self.registers[base], sum);
+        }
+        if let Some(index) = number(instruction.memory_index()) {
+            let scaled = values.scaled(self.registers[index], instruction.memory_index_scale().trailing_zeros() as u8);
+            sum = values.sum(sum, scaled);
+        }
+        let bits = match instruction.memory_base().size().max(instruction.memory_index().size()) {
+            4 => 32,
+            _ => return sum,
+        };
+        values.zero_extended(sum, bits)
+    }
+
+    /// An operand as a number without sign; a constant with its sign.
+    fn read(&self, values: &mut Values, instruction: &Instruction, operand: u32) -> Value {
+        let kind = instruction.op_kind(operand);
+        match kind {
+            OpKind::Register => {
+                let register = instruction.op_register(operand);
+                match number(register) {
+                    Some(index) if !is_high_byte(register) => {
+                        values.zero_extended(self.registers[index], (register.size() * 8) as u8)
+                    }
+                    _ => values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize)),
+                }
+            }
+            kind if is_memory(kind) => {
+                let size = operand_size(instruction, operand);
+                match instruction.segment_prefix() {
+                    Register::FS | Register::GS => values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize)),
+                    _ => {
+                        let address = self.address(values, instruction);
+                        self.load(values, address, size)
+                    }
+                }
+            }
+            _ => {
+                let number = values.constant(instruction.immediate(operand));
+                let bits = operand_size(instruction, 0) * 8;
+                // Comparisons and masks are of the first operand's size.
+                match instruction.mnemonic() {
+                    Mnemonic::Cmp | Mnemonic::And if bits > 0 => values.zero_extended(number, bits),
+                    _ => number,
+                }
+            }
+        }
+    }
+
+    fn load(&self, values: &mut Values, address: Value, size: u8) -> Value {
+        match self.cells.iter().find(|cell| cell.address == address && cell.size >= size) {
+            Some(cell) if size <= 8 && size > 0 => values.zero_extended(cell.value, size * 8),
+            _ => values.load(address, size, self.epoch),
+        }
+    }
+
+    fn write(&mut self, values: &mut Values, instruction: &Instruction, operand: u32, value: Value) {
+        let kind = instruction.op_kind(operand);
+        if kind == OpKind::Register {
+            let register = instruction.op_register(operand);
+            let Some(index) = number(register) else { return };
+            self.registers[index] = match register.size() {
+                8 => value,
+                4 => values.zero_extended(value, 32),
+                _ if is_high_byte(register) => values.unknown(unknown_at(instruction.ip(), index)),
+                size => values.low(value, (size * 8) as u8),
+            };
+        } else if is_memory(kind) {
+            let address = self.address(values, instruction);
+            let size = operand_size(instruction, operand);
+            self.store(values, address, size, value, instruction.ip());
+        }
+    }
+
+    fn store(&mut self, values: &mut Values, address: Value, size: u8, value: Value, at: u64) {
+        let base = stack_offset(values, self, address);
+        if base.is_none() {
+            self.epoch = unknown_at(at, MEMORY);
+            return;
+        }
+        self.cells.retain(|cell| {
+            let (own, new) = (offset_of(values, cell.address), offset_of(values, address));
+            own.0 != new.0
+                || own.1.wrapping_sub(new.1) as i64 >= i64::from(size)
+                || new.1.wrapping_sub(own.1) as i64 >= i64::from(cell.size)
+        });
+        if self.cells.len() == CELLS_MAX {
+            self.cells.remove(0);
+        }
+        if size <= 8 && size > 0 {
+            let value = values.zero_extended(value, size * 8);
+            self.cells.push(Cell { address, size, value });
+        }
+    }
+}
+
+const STACK_POINTER: usize = 4;
+const FRAME_POINTER: usize = 5;
+
+/// The offset of an address from what the stack or frame pointer is an offset of.
+fn stack_offset(values: &Values, state: &State, address: Value) -> Option<u64> {
+    let (base, offset) = offset_of(values, address);
+    let is_base = |register: usize| offset_of(values, state.registers[register]).0 == base;
+    (is_base(STACK_POINTER) || is_base(FRAME_POINTER)).then_some(offset)
+}
+
+fn offset_of(values: &Values, value: Value) -> (Value, u64) {
+    match values.get(value) {
+        crate::values::Expression::Offset(base, offset) => (base, offset),
+        _ => (value, 0),
+    }
+}
+
+/// Number of a general register, of any size.
+fn number(register: Register) -> Option<usize> {
+    let full = register.full_register();
+    full.is_gpr64().then(|| full.number())
+}
+
+fn is_high_byte(register: Register) -> bool {
+    matches!(register, Register::AH | Register::BH | Register::CH | Register::DH)
+}
+
+fn operand_size(instruction: &Instruction, operand: u32) -> u8 {
+    match instruction.op_kind(operand) {
+        OpKind::Register => instruction.op_register(operand).size() as u8,
+        kind if is_memory(kind) => instruction.memory_size().size().min(64) as u8,
+        _ => 0,
+    }
+}

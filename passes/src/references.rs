@@ -1,0 +1,279 @@
+//! `(binary_headers, binary_sections, binary_relocations, binary_imports, binary_exports, binary_initializers,`
+//! `exception_call_sites, code) -> references`
+//!
+//! What the rest of a file says of its code: the pointers in data that lead there, the places where the loader writes pointers to
+//! functions of other files, the landing pads, and the bytes of data, in which jump tables stand.
+//!
+//! Pointers are what relocations put into data. A file that is linked for one address has no relocations; there, every aligned word
+//! of data that is an address of code counts as one.
+//!
+//! Invariants: pointers are in the order of their places, slots and data in that of their addresses; data never overlaps.
+
+use crate::code::Code;
+use crate::exceptions::ExceptionsIr;
+use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
+use crate::linkage::LinkageIr;
+use crate::sections::SectionsIr;
+use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
+use binframe_ir::{Enumeration, Fingerprint, Rows};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// What the rest of a file says of its code.
+#[derive(Debug, Clone)]
+pub struct References {
+    pointers: Vec<Pointer>,
+    slots: Vec<Slot>,
+    data: Vec<Data>,
+    call_sites: Rows<ExceptionCallSites>,
+    /// Size of an address in bytes.
+    address_size: u8,
+    /// Address that the file was linked for.
+    image_address: u64,
+    names: String,
+    fingerprint: Fingerprint,
+}
+
+/// A pointer to code that stands in data, or in a table of the loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pointer {
+    /// Address of the pointer; 0 for one in a table of the loader.
+    pub(crate) place: u64,
+    /// Where it leads.
+    pub(crate) target: u64,
+    /// What it says of a function there.
+    pub(crate) evidence: FunctionEvidence,
+}
+
+/// A place where the loader writes a pointer to something of another file.
+#[derive(Debug, Clone)]
+struct Slot {
+    address: u64,
+    name: Range<u32>,
+}
+
+/// Bytes that are loaded and are no code.
+#[derive(Debug, Clone)]
+struct Data {
+    address: u64,
+    bytes: Bytes,
+    is_writable: bool,
+}
+
+impl PartialEq for References {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for References {}
+
+impl References {
+    /// Those of a file and of its tables.
+    pub fn of(
+        sections: &SectionsIr,
+        linkage: &LinkageIr,
+        exceptions: &ExceptionsIr,
+        code: &Code,
+        file: &Bytes,
+    ) -> Self {
+        let header = sections.headers.columns().iter().next();
+        let mut references = Self {
+            pointers: Vec::new(),
+            slots: Vec::new(),
+            data: Vec::new(),
+            call_sites: exceptions.call_sites.clone(),
+            address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
+            image_address: header.and_then(|header| header.image_address).unwrap_or(0),
+            names: String::new(),
+            fingerprint: Fingerprint::of_bytes(&[]),
+        };
+        let is_little = header.and_then(|header| header.endianness) != Some(Endianness::Big.name());
+        if !code.regions.is_empty() && is_little {
+            references.add_data(sections, file);
+            references.add_relocated(linkage, code);
+            if linkage.relocations.columns().iter().all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some()) {
+                references.add_words(code);
+            }
+            references.add_listed(linkage, code);
+        }
+        references.pointers.sort_unstable();
+        references.pointers.dedup_by_key(|pointer| (pointer.place, pointer.target));
+        references.slots.sort_by_key(|slot| (slot.address, slot.name.start));
+        references.slots.dedup_by_key(|slot| slot.address);
+        references.fingerprint = references.compute_fingerprint();
+        references
+    }
+
+    fn add_data(&mut self, sections: &SectionsIr, file: &Bytes) {
+        let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+        let columns = sections.sections.columns();
+        for section in columns.iter().filter(|section| section.is_readable && !section.is_executable && section.address > 0) {
+            let (bytes, _) = bytes_at(file, section.file_offset, section.file_size.min(section.size));
+            let Some(rest) = left.checked_sub(bytes.len()) else { break };
+            if !bytes.is_empty() && section.address.checked_add(bytes.len() as u64).is_some() {
+                left = rest;
+                let (address, bytes) = (section.address, file.slice_ref(bytes));
+                self.data.push(Data { address, bytes, is_writable: section.is_writable });
+            }
+        }
+        self.data.sort_by_key(|data| data.address);
+        let mut end = 0;
+        self.data.retain(|data| {
+            let is_free = data.address >= end;
+            if is_free {
+                end = data.address + data.bytes.len() as u64;
+            }
+            is_free
+        });
+    }
+
+    /// Adds what relocations write: pointers into the file, and slots for those into others.
+    fn add_relocated(&mut self, linkage: &LinkageIr, code: &Code) {
+        let relocations = linkage.relocations.columns();
+        for relocation in relocations.iter().filter(|relocation| relocation.is_dynamic) {
+            let place = relocation.address;
+            match relocation.symbol_name {
+                Some(name) => self.add_slot(place, name),
+                None if relocation.symbol_index.is_some() => {}
+                None => {
+                    let stored = || self.read_address(place);
+                    let target = relocation.addend.map(|addend| addend as u64).or_else(stored);
+                    self.add_pointer(place, target, FunctionEvidence::Pointer, code);
+                }
+            }
+        }
+        for import in linkage.imports.columns().iter() {
+            if let (Some(address), Some(name)) = (import.slot_address, import.import_name) {
+                self.add_slot(address, name);
+            }
+        }
+    }
+
+    /// Adds the words of data that are addresses of code.
+    fn add_words(&mut self, code: &Code) {
+        let step = usize::from(self.address_size.max(1));
+        for index in 0..self.data.len() {
+            let data = self.data[index].clone();
+            let skipped = (data.address as usize).wrapping_neg() % step;
+            for offset in (skipped..data.bytes.len()).step_by(step) {
+                let place = data.address + offset as u64;
+                let target = self.read_address(place);
+                self.add_pointer(place, target, FunctionEvidence::Pointer, code);
+            }
+        }
+    }
+
+    /// Adds what the loader is told: initialisers and exports.
+    fn add_listed(&mut self, linkage: &LinkageIr, code: &Code) {
+        for initializer in linkage.initializers.columns().iter() {
+            let place = initializer.slot_address.unwrap_or(0);
+            self.add_pointer(place, initializer.function_address, FunctionEvidence::Initializer, code);
+        }
+        for export in linkage.exports.columns().iter() {
+            self.add_pointer(0, export.address, FunctionEvidence::Export, code);
+        }
+    }
+
+    fn add_pointer(&mut self, place: u64, target: Option<u64>, evidence: FunctionEvidence, code: &Code) {
+        if let Some(target) = target.filter(|target| code.locate(*target).is_some()) {
+            self.pointers.push(Pointer { place, target, evidence });
+        }
+    }
+
+    fn add_slot(&mut self, address: u64, name: &str) {
+        let from = self.names.len() as u32;
+        self.names.push_str(name);
+        self.slots.push(Slot { address, name: from..self.names.len() as u32 });
+    }
+
+    fn compute_fingerprint(&self) -> Fingerprint {
+        let pointers = self.pointers.iter().flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
+        let slots = self.slots.iter().flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
+        // What stands in writable data is no constant.
+        let constant = self.data.iter().filter(|data| !data.is_writable);
+        let data = constant.flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
+        let rest = [
+            Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&[self.image_address, u64::from(self.address_size)]),
+            Fingerprint::of_bytes(self.names.as_bytes()),
+            self.call_sites.batch().fingerprint(),
+        ];
+        Fingerprint::of_all(data.chain(rest))
+    }
+
+    /// Equal for equal references.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Pointers to code, in the order of their places.
+    pub(crate) fn pointers(&self) -> &[Pointer] {
+        &self.pointers
+    }
+
+    /// Where the pointer at a place leads, if it leads to code.
+    pub(crate) fn pointer_at(&self, place: u64) -> Option<u64> {
+        let index = self.pointers.binary_search_by_key(&place, |pointer| pointer.place).ok()?;
+        Some(self.pointers[index].target)
+    }
+
+    /// The name of what the loader writes a pointer to at an address.
+    pub(crate) fn import_at(&self, slot_address: u64) -> Option<&str> {
+        let index = self.slots.binary_search_by_key(&slot_address, |slot| slot.address).ok()?;
+        let name = &self.slots[index].name;
+        Some(&self.names[name.start as usize..name.end as usize])
+    }
+
+    /// The places where the loader writes pointers, and the names of what it writes.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.slots.iter().map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
+    }
+
+    /// The landing pad of an instruction that ends at an address.
+    pub(crate) fn landing_pad(&self, call_end_address: u64) -> Option<u64> {
+        let sites = self.call_sites.columns();
+        // Frames are unwound with the address of the call's last byte.
+        let address = call_end_address.wrapping_sub(1);
+        let row = sites.address.partition_point(|start| *start <= address).checked_sub(1)?;
+        let is_inside = address - sites.address[row] < sites.size[row];
+        sites.landing_pad_address.get(row).filter(|_| is_inside)
+    }
+
+    /// Whether some call has a landing pad in a range of code.
+    pub(crate) fn has_landing_pads(&self, addresses: Range<u64>) -> bool {
+        let starts = self.call_sites.columns().address;
+        let from = starts.partition_point(|start| *start < addresses.start);
+        starts.get(from).is_some_and(|start| *start < addresses.end)
+    }
+
+    /// The bytes of constant data from an address on; none where there is no such data.
+    pub(crate) fn constants_from(&self, address: u64) -> &[u8] {
+        self.data_from(address, false).unwrap_or(&[])
+    }
+
+    /// Address that the file was linked for.
+    pub(crate) fn image_address(&self) -> u64 {
+        self.image_address
+    }
+
+    /// Size of an address in bytes.
+    pub(crate) fn address_size(&self) -> u8 {
+        self.address_size
+    }
+
+    fn data_from(&self, address: u64, may_be_writable: bool) -> Option<&[u8]> {
+        let index = self.data.partition_point(|data| data.address <= address).checked_sub(1)?;
+        let data = Some(&self.data[index]).filter(|data| may_be_writable || !data.is_writable)?;
+        data.bytes.get(usize::try_from(address - data.address).ok()?..)
+    }
+
+    fn read_address(&self, place: u64) -> Option<u64> {
+        let bytes = self.data_from(place, true)?;
+        match self.address_size {
+            4 => Some(u64::from(u32::from_le_bytes(*bytes.first_chunk()?))),
+            _ => Some(u64::from_le_bytes(*bytes.first_chunk()?)),
+        }
+    }
+}
