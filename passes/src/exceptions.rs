@@ -290,6 +290,7 @@ mod tests {
             lsda_address: Some(lsda_address),
             is_signal_frame: false,
             is_continuation: false,
+            begins_in_frame: None,
         }
     }
 

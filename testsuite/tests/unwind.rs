@@ -1,7 +1,7 @@
 //! Unwind entries are those that `readelf` reads: of the system's files, and of objects of several architectures.
 
 use binframe::ir::Enumeration;
-use binframe::ir::tables::{SymbolType, UnwindEntry, UnwindSource};
+use binframe::ir::tables::{Architecture, SymbolType, UnwindEntry, UnwindSource};
 use binframe::passes::sections::{self, SectionsIr};
 use binframe_testsuite::tools;
 use bytes::Bytes;
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Source, place in the section, address, address behind.
-type Frame = (UnwindSource, u64, u64, u64);
+/// Source, place in the section, address, address behind, whether it begins in a frame.
+type Frame = (UnwindSource, u64, u64, u64, Option<bool>);
 
 fn sections(path: &Path) -> SectionsIr {
     let file = Bytes::from(fs::read(path).expect("the file can be read"));
@@ -23,33 +23,64 @@ fn own(path: &Path) -> BTreeSet<Frame> {
     let sections = sections(path);
     let broken = sections.diagnostics.columns();
     assert!(broken.iter().all(|row| row.code.name() != "broken_unwind"), "{}", path.display());
-    let frame =
-        |row: UnwindEntry| (row.source, row.entry_offset, row.address, row.address.wrapping_add(row.size));
+    let frame = |row: UnwindEntry| {
+        let end_address = row.address.wrapping_add(row.size);
+        (row.source, row.entry_offset, row.address, end_address, row.begins_in_frame)
+    };
     sections.unwind_entries.columns().iter().map(frame).collect()
 }
 
-/// `000000d0 0000000000000034 000000a8 FDE cie=0000002c pc=0000000000001050..00000000000011c0`, below the section's name.
-fn readelf(path: &Path) -> Option<BTreeSet<Frame>> {
-    let text = tools::output("readelf", &["-W", "--debug-dump=frames"], path)?;
+/// Where `readelf` says that a frame is found behind a call.
+fn frame_at_entry(architecture: Architecture) -> Option<&'static [&'static str]> {
+    match architecture {
+        Architecture::X86_64 => Some(&["rsp+8"]),
+        Architecture::X86 => Some(&["esp+4"]),
+        Architecture::Aarch64 => Some(&["sp+0"]),
+        Architecture::Arm => Some(&["r13+0"]),
+        Architecture::RiscV => Some(&["sp+0", "r2+0"]),
+        _ => None,
+    }
+}
+
+/// `000000d0 0000000000000034 000000a8 FDE cie=0000002c pc=0000000000001050..00000000000011c0`, below the section's name. A table
+/// follows, whose first row says where the frame is; common information has such a table too, which holds if there is none.
+fn readelf(path: &Path, architecture: Architecture) -> Option<BTreeSet<Frame>> {
+    let options = ["-W", "--debug-dump=frames-interp,no-follow-links"];
+    let text = tools::output("readelf", &options, path)?;
     let number = |text: &str| u64::from_str_radix(text, 16).expect("readelf prints numbers");
+    let begins_in_frame = |place: &str| Some(!frame_at_entry(architecture)?.contains(&place));
     let mut source = UnwindSource::EhFrame;
+    let mut commons = BTreeMap::new();
     let mut frames = BTreeSet::new();
-    for line in text.lines() {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
         if let Some(section) = line.strip_prefix("Contents of the ") {
             let is_debug = section.starts_with(".debug_frame");
             source = if is_debug { UnwindSource::DebugFrame } else { UnwindSource::EhFrame };
+            commons.clear();
         }
         let words: Vec<_> = line.split_whitespace().collect();
-        if let [offset, _, _, "FDE", _, range] = words[..] {
-            let (start, end) = range.strip_prefix("pc=")?.split_once("..")?;
-            frames.insert((source, number(offset), number(start), number(end)));
+        let mut first_row = || {
+            lines.next_if(|line| line.trim_start().starts_with("LOC "))?;
+            Some(begins_in_frame(lines.next()?.split_whitespace().nth(1)?))
+        };
+        match words[..] {
+            [offset, _, _, "CIE", ..] => _ = commons.insert(number(offset), first_row()),
+            [offset, _, _, "FDE", common, range] => {
+                let (start, end) = range.strip_prefix("pc=")?.split_once("..")?;
+                let common = commons.get(&number(common.strip_prefix("cie=")?)).copied().flatten();
+                let begins_in_frame = first_row().or(common).unwrap_or_else(|| begins_in_frame("none"));
+                frames.insert((source, number(offset), number(start), number(end), begins_in_frame));
+            }
+            _ => {}
         }
     }
     Some(frames)
 }
 
 fn assert_same(path: &Path) -> usize {
-    let Some(expected) = readelf(path) else { return 0 };
+    let architecture = sections(path).headers.columns().architecture.get(0).expect("an ELF file has one");
+    let Some(expected) = readelf(path, architecture) else { return 0 };
     let found = own(path);
     let missing: Vec<_> = expected.difference(&found).take(5).collect();
     assert!(missing.is_empty(), "{}: not as in readelf: {missing:x?}", path.display());
@@ -74,6 +105,13 @@ fn build(folder: &TempDir, compiler: &str, flags: &[&str], extension: &str, sour
 }
 
 const SOURCE: &str = "
+    void seldom(int *) __attribute__((cold));
+    int fourth(int a) {
+        int all[9] = {a};
+        for (int i = 0; i < a; i++)
+            if (__builtin_expect(all[i % 9]++ > 3, 0)) { seldom(all); seldom(all + 1); }
+        return all[a % 9];
+    }
     int outside(int);
     int first(int a) { return outside(a) + outside(a * 2); }
     static __attribute__((noinline)) int second(int a) { return outside(a * 3) + 1; }
@@ -98,7 +136,7 @@ fn of_objects_that_compilers_make() {
         for variant in variants {
             let flags = [variant, &["-c"]].concat();
             let Some(object) = build(&folder, compiler, &flags, "c", SOURCE) else { continue };
-            assert!(assert_same(&object) >= 3, "{compiler} {flags:?}");
+            assert!(assert_same(&object) >= 4, "{compiler} {flags:?}");
             assert_sections(&object);
         }
     }

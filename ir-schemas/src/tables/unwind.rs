@@ -53,6 +53,10 @@ pub struct UnwindEntry {
     /// Whether it goes on with a function whose start another entry describes (PE: chained unwinding information, or a part
     /// without prologue).
     pub is_continuation: bool,
+    /// Whether a frame is there at its first instruction, and not what a call leaves: so begin cold parts of functions. Null where
+    /// nothing says so: compact unwinding information, records of AArch64's function tables, and frames of architectures other
+    /// than x86, Arm and RISC-V.
+    pub begins_in_frame: Option<bool>,
 }
 
 /// A range of code and where control goes when something is thrown in it.

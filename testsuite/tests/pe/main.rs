@@ -90,6 +90,13 @@ handler:
 	.def	__delayLoadHelper2; .scl 2; .type 32; .endef
 __delayLoadHelper2:
 	ret
+	.seh_proc cold
+cold:
+	.seh_stackalloc 40
+	.seh_endprologue
+	addq	$40, %rsp
+	ret
+	.seh_endproc
 ";
 
 const EXCEPTIONS_CPP: &str = "
@@ -299,11 +306,15 @@ fn function_tables_are_those_of_readobj() {
             .into_iter()
             .map(|block| {
                 let (start, end) = (block.number("StartAddress"), block.number("EndAddress"));
+                let is_continuation = block.values("StartAddress").count() > 1;
+                let has_no_prologue =
+                    block.number("PrologSize") == Some(0) && block.number("UnwindCodeCount") != Some(0);
                 (
                     start.expect("a start"),
                     end.expect("an end"),
                     block.number("Handler"),
-                    block.values("StartAddress").count() > 1,
+                    is_continuation,
+                    Some(is_continuation || has_no_prologue),
                 )
             })
             .collect();
@@ -312,7 +323,8 @@ fn function_tables_are_those_of_readobj() {
         let found = entries.iter().filter(|entry| entry.source == UnwindSource::FunctionTable).map(|entry| {
             // The reader prints a handler with the entry that names it.
             let handler = entry.personality_address.filter(|_| !entry.is_continuation);
-            (entry.address, entry.address + entry.size, handler, entry.is_continuation)
+            let end_address = entry.address + entry.size;
+            (entry.address, end_address, handler, entry.is_continuation, entry.begins_in_frame)
         });
         assert_eq!(found.collect::<Vec<_>>(), expected, "{}", path.display());
         assert!(!expected.is_empty(), "{}", path.display());
@@ -352,13 +364,16 @@ fn a_part_in_the_midst_of_a_function_is_none_of_its_own() {
     let header = tables.lowered.sections.headers.columns().iter().next().expect("one header");
     let entry = header.entry_address.expect("a program has an entry point");
     let entries: Vec<_> = tables.lowered.sections.unwind_entries.columns().iter().collect();
-    let [function, part] = entries.as_slice() else { panic!("{entries:?}") };
+    let [function, part, cold] = entries.as_slice() else { panic!("{entries:?}") };
     assert_eq!((function.address, function.is_continuation, part.is_continuation), (entry, false, true));
+    let begins_in_frame = entries.iter().map(|entry| entry.begins_in_frame).collect::<Vec<_>>();
+    assert_eq!(begins_in_frame, [Some(false), Some(true), Some(true)]);
+    assert!(!cold.is_continuation, "nothing says whose part it is");
     assert_eq!(function.personality_address, part.personality_address);
     assert_eq!(function.personality_address, Some(entry + function.size), "the handler stands behind");
     let unwound = tables.lowered.cfg.functions.columns();
     let unwound = unwound.iter().filter(|function| function.evidence == FunctionEvidence::Unwind);
-    assert_eq!(unwound.map(|function| function.address).collect::<Vec<_>>(), [entry]);
+    assert_eq!(unwound.map(|function| function.address).collect::<Vec<_>>(), [entry, cold.address]);
     assert_eq!(header.has_branch_protection, Some(true), "/guard:cf");
     assert_eq!(header.has_return_protection, Some(true), "/cetcompat");
     assert_eq!(header.has_stack_protector, Some(false), "no load configuration");

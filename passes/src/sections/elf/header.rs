@@ -65,7 +65,7 @@ pub(super) fn table<H: Header>(
     rows.finish()
 }
 
-fn architecture(machine: elf::Machine) -> Architecture {
+pub(super) fn architecture(machine: elf::Machine) -> Architecture {
     match machine {
         elf::EM_X86_64 => Architecture::X86_64,
         elf::EM_386 | elf::EM_IAMCU => Architecture::X86,

@@ -21,7 +21,8 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
         false => section_table::table(elf, &mut diagnostics),
     };
     let frames = || {
-        let layout = frames::Layout::new(elf.endian, elf.header.is_type_64());
+        let layout =
+            frames::Layout::new(header::architecture(elf.machine), elf.endian, elf.header.is_type_64());
         frames::read(&sections, layout, frame_relocations::read(elf, &sections).as_deref())
     };
     let (symbols, (unwind, sha256)) = rayon::join(

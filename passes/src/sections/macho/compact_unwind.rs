@@ -220,6 +220,7 @@ impl Table<'_> {
             lsda_address,
             is_signal_frame: false,
             is_continuation: false,
+            begins_in_frame: None,
         }));
         Some(())
     }
@@ -272,6 +273,7 @@ fn read_unlinked<H: Header>(
             lsda_address: None,
             is_signal_frame: false,
             is_continuation: false,
+            begins_in_frame: None,
         });
     }
     section.content.len().is_multiple_of(entry_size).then_some(())

@@ -71,7 +71,7 @@ pub(super) fn table<H: Header>(
     rows.finish()
 }
 
-fn architecture(cpu_type: CpuType) -> Architecture {
+pub(super) fn architecture(cpu_type: CpuType) -> Architecture {
     match cpu_type {
         macho::CPU_TYPE_X86_64 => Architecture::X86_64,
         macho::CPU_TYPE_X86 => Architecture::X86,

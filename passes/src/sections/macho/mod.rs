@@ -24,7 +24,8 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
     }
     let segments = segments::table(macho, &mut diagnostics);
     let sections = section_table::table(macho, &mut diagnostics);
-    let layout = frames::Layout::new(macho.endian, macho.header.is_type_64());
+    let architecture = header::architecture(macho.cpu_type);
+    let layout = frames::Layout::new(architecture, macho.endian, macho.header.is_type_64());
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(macho, &sections, &mut diagnostics),
         || rayon::join(|| frames::read(&sections, layout, None), || Sha256::digest(macho.file)),

@@ -179,6 +179,7 @@ struct Table<'a, P> {
 struct Description {
     size: u32,
     is_continuation: bool,
+    begins_in_frame: Option<bool>,
     /// The handler, and the data that it reads.
     handler: Option<(Spot, Spot)>,
 }
@@ -229,6 +230,7 @@ impl<P: Places> Table<'_, P> {
             lsda_address: data.map(|spot| self.places.address(spot)),
             is_signal_frame: false,
             is_continuation: description.is_continuation,
+            begins_in_frame: description.begins_in_frame,
         });
     }
 
@@ -278,6 +280,9 @@ impl<P: Places> Table<'_, P> {
                 let handler = self.places.target(behind).ok_or("its handler does not lie in the file")?;
                 description.handler = Some((handler, behind.plus(4)));
             }
+            // What a prologue without code does was done before.
+            let has_no_prologue = header[1] == 0 && codes > 0;
+            description.begins_in_frame = Some(description.is_continuation || has_no_prologue);
             return Ok(description);
         }
         Err("its description goes on and on")
@@ -291,9 +296,10 @@ impl<P: Places> Table<'_, P> {
             0 => {}
             flag => {
                 let size = (packed >> 2 & 0x7ff) * unit;
+                let is_continuation = flag == 2;
+                let begins_in_frame = Some(is_continuation);
                 return match flag {
-                    1 => Ok(Description { size, ..Description::default() }),
-                    2 => Ok(Description { size, is_continuation: true, ..Description::default() }),
+                    1 | 2 => Ok(Description { size, is_continuation, begins_in_frame, handler: None }),
                     _ => Err("its description is of an unknown kind"),
                 };
             }
@@ -322,7 +328,9 @@ impl<P: Places> Table<'_, P> {
             }
             false => None,
         };
-        Ok(Description { size, is_continuation: is_part, handler })
+        // Records of AArch64 say it by an instruction for unwinding that is not read.
+        let begins_in_frame = (unit == 2).then_some(is_part);
+        Ok(Description { size, is_continuation: is_part, begins_in_frame, handler })
     }
 }
 

@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let sections = section_table::table(&pe.coff, &mut diagnostics);
-    let layout = frames::Layout::new(Endianness::Little, pe.is_64);
+    let (architecture, _) = header::architecture(pe.coff.machine);
+    let layout = frames::Layout::new(architecture, Endianness::Little, pe.is_64);
     let (symbols, (mut unwind, sha256)) = rayon::join(
         || symbols::table(&pe.coff, &sections, &mut diagnostics),
         || rayon::join(|| frames::read(&sections, layout, None), || Sha256::digest(pe.coff.file)),
@@ -40,7 +41,8 @@ pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32)
         rayon::join(|| symbols::table(coff, &sections, &mut diagnostics), || Sha256::digest(coff.file));
     let relocations = unwind_relocations::read(coff, &sections);
     let headers = header::table_of_object(coff, &sha256, member_index);
-    let layout = frames::Layout::new(Endianness::Little, header::architecture(coff.machine).1 == 64);
+    let (architecture, bits) = header::architecture(coff.machine);
+    let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
     let mut unwind = frames::read(&sections, layout, Some(&relocations));
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_object(coff.machine, &sections, &relocations, &mut diagnostics));

@@ -5,12 +5,14 @@
 //!
 //! Sources: Linux Standard Base, Core specification, section 10.6 (`.eh_frame`); DWARF 5, section 6.4.1 (`.debug_frame`).
 
+use super::frame_addresses::FrameAddress;
 use crate::diagnostics::{Collector, Place};
 use crate::pointers::{Bases, Pointer, Reader};
 use crate::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
-    BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
+    Architecture, BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry,
+    UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
 use object::{Endianness, elf};
@@ -19,6 +21,7 @@ use std::fmt;
 /// How numbers stand in frames.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sections) struct Layout {
+    architecture: Architecture,
     endian: RunTimeEndian,
     address_size: u8,
 }
@@ -41,12 +44,12 @@ pub(in crate::sections) struct Relocation {
 }
 
 impl Layout {
-    pub(in crate::sections) fn new(endian: Endianness, is_64: bool) -> Self {
+    pub(in crate::sections) fn new(architecture: Architecture, endian: Endianness, is_64: bool) -> Self {
         let endian = match endian {
             Endianness::Little => RunTimeEndian::Little,
             Endianness::Big => RunTimeEndian::Big,
         };
-        Self { endian, address_size: if is_64 { 8 } else { 4 } }
+        Self { architecture, endian, address_size: if is_64 { 8 } else { 4 } }
     }
 }
 
@@ -121,7 +124,8 @@ pub(in crate::sections) fn read(
         }
         bases.section = EndianSlice::new(section.content, layout.endian);
         bases.address = section.address;
-        let frames = Frames { columns, section, source, bases, code: &code, relocations };
+        let architecture = layout.architecture;
+        let frames = Frames { columns, section, source, architecture, bases, code: &code, relocations };
         frames.read(&mut entries);
     }
     entries
@@ -138,6 +142,7 @@ struct Frames<'a> {
     columns: BinarySectionColumns<'a>,
     section: BinarySection<'a>,
     source: UnwindSource,
+    architecture: Architecture,
     bases: Bases<'a>,
     code: &'a SectionsByAddress,
     relocations: Option<&'a [Relocation]>,
@@ -153,6 +158,9 @@ struct Common {
     lsda_encoding: Option<DwEhPe>,
     personality: Option<Pointer>,
     is_signal_frame: bool,
+    /// What the distances of instructions are multiplied by, and where the frame is found before those of a description.
+    data_factor: i64,
+    frame_address: FrameAddress,
 }
 
 /// A frame whose common information may stand behind it.
@@ -239,6 +247,8 @@ impl<'a> Frames<'a> {
             lsda_encoding: None,
             personality: None,
             is_signal_frame: false,
+            data_factor: 1,
+            frame_address: FrameAddress::Other,
         };
         if version == 4 && self.source == UnwindSource::DebugFrame {
             common.address_size = rest.read_address_size()?;
@@ -246,12 +256,13 @@ impl<'a> Frames<'a> {
         }
         // Factors of the instructions that follow, and the register of the return address.
         rest.read_uleb128()?;
-        rest.read_sleb128()?;
+        common.data_factor = rest.read_sleb128()?;
         match version {
             1 => _ = rest.read_u8()?,
             _ => _ = rest.read_uleb128()?,
         }
         self.augment(&mut common, augmentation, rest)?;
+        common.frame_address = common.frame_address.after(*rest, common.data_factor);
         Ok(common)
     }
 
@@ -310,26 +321,34 @@ impl<'a> Frames<'a> {
             lsda_address: None,
             is_signal_frame: common.is_signal_frame,
             is_continuation: false,
+            begins_in_frame: None,
         };
-        if self.relocations.is_some() {
-            let (address, section_index) = self.relocated(address_offset, pointer.stored)?;
-            entry.address = bases.within_address_size(address);
-            entry.section_index = Some(section_index);
-            entry.size = bases.within_address_size(self.relocated_sum(size_offset, size));
-            return Ok(entry);
+        match self.relocations {
+            Some(_) => {
+                let (address, section_index) = self.relocated(address_offset, pointer.stored)?;
+                entry.address = bases.within_address_size(address);
+                entry.section_index = Some(section_index);
+                entry.size = bases.within_address_size(self.relocated_sum(size_offset, size));
+            }
+            None => {
+                let row = self.code.holding(entry.address);
+                entry.section_index = row.map(|row| self.columns.section_index[row]);
+                entry.personality_address = common.personality.map(|pointer| pointer.address);
+                entry.is_personality_indirect = common.personality.map(|pointer| pointer.is_indirect);
+            }
         }
-        entry.section_index = self.code.holding(entry.address).map(|row| self.columns.section_index[row]);
-        entry.personality_address = common.personality.map(|pointer| pointer.address);
-        entry.is_personality_indirect = common.personality.map(|pointer| pointer.is_indirect);
         if common.has_augmentation_data {
             let mut data = augmentation_data(&mut rest)?;
             bases.function = Some(entry.address);
-            if let Some(encoding) = common.lsda_encoding.filter(|encoding| !encoding.is_absent()) {
+            let encoding = common.lsda_encoding.filter(|encoding| !encoding.is_absent());
+            if let (Some(encoding), None) = (encoding, self.relocations) {
                 let pointer = bases.read(encoding, &mut data)?;
                 let is_there = pointer.stored != 0 && !pointer.is_indirect;
                 entry.lsda_address = is_there.then_some(pointer.address);
             }
         }
+        let frame_address = common.frame_address.after(rest, common.data_factor);
+        entry.begins_in_frame = frame_address.is_at_entry(self.architecture).map(|is_at_entry| !is_at_entry);
         Ok(entry)
     }
 

@@ -1,5 +1,6 @@
 //! `unwind_entries`: what every format's readers of unwinding information have in common.
 
+mod frame_addresses;
 pub(super) mod frames;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::frames::{Layout, read};
 use crate::diagnostics::Collector;
 use crate::sections::by_hand;
-use binframe_ir::tables::{DiagnosticPass, UnwindEntry, UnwindSource};
+use binframe_ir::tables::{Architecture, DiagnosticPass, UnwindEntry, UnwindSource};
 use object::Endianness;
 
 /// Addresses of the sections.
@@ -26,7 +26,7 @@ fn common(augmentation: &[u8], data: &[u8]) -> Vec<u8> {
 fn rows(name: &str, content: &[u8]) -> (Vec<UnwindEntry>, usize) {
     let sections =
         by_hand::sections(&[(".text", TEXT, &[0x90; 64]), (name, FRAMES, content), (".got", GOT, &[0; 8])]);
-    let entries = read(&sections, Layout::new(Endianness::Little, true), None);
+    let entries = read(&sections, Layout::new(Architecture::X86_64, Endianness::Little, true), None);
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     entries.report(&mut diagnostics);
     (entries.rows, diagnostics.finish().len())
