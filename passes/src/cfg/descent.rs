@@ -5,7 +5,7 @@
 //! return, and goes on when it is. Walks go in rounds, all of a round in parallel; what one finds, others see in the next round.
 
 use super::graph::{Known, rows_of};
-use super::jump_tables::{Resolver, Table};
+use super::jump_tables::{Resolver, Scratch, Table};
 use super::layout::{Extent, Layout, Place};
 use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
@@ -22,7 +22,7 @@ pub(super) const NONE: u32 = u32::MAX;
 const PARALLEL_MIN: usize = 64;
 
 /// How often the indirect jumps of one function are looked at.
-const ATTEMPTS_MAX: u32 = 64;
+const ATTEMPTS_MAX: u32 = 256;
 
 /// A row of branches, and its region.
 pub(super) type Row = (u32, u32);
@@ -59,6 +59,8 @@ enum Resume {
     At(Place),
     /// Behind a call.
     Behind(Row),
+    /// At the indirect jumps whose targets are not known.
+    Retry,
     /// Wherever nothing led in the extents that the file gives the function.
     Gaps,
 }
@@ -78,8 +80,6 @@ struct Context<'a, 'k> {
     may_return: &'k [bool],
     owners: &'k [u32],
     never_returning_slots: &'k FxHashSet<u64>,
-    /// Whether nothing more is learnt of which functions return.
-    is_settled: bool,
 }
 
 /// Walks all functions.
@@ -113,7 +113,11 @@ struct Descent<'a> {
     never_returning_slots: FxHashSet<u64>,
     /// Who waits for each function to return.
     waiting: Vec<Vec<(u32, Option<Row>)>>,
+    /// Whether nothing more is learnt of which functions return.
     is_settled: bool,
+    /// Whether indirect jumps were looked at again.
+    is_retried: bool,
+    scratch: Scratch,
 }
 
 impl<'a> Descent<'a> {
@@ -134,6 +138,8 @@ impl<'a> Descent<'a> {
             never_returning_slots: slots.map(|(address, _)| address).collect(),
             waiting: vec![Vec::new(); count],
             is_settled: false,
+            is_retried: false,
+            scratch: Scratch::default(),
         }
     }
 
@@ -151,17 +157,15 @@ impl<'a> Descent<'a> {
                 may_return: &self.may_return,
                 owners: &self.flows.owners,
                 never_returning_slots: &self.never_returning_slots,
-                is_settled: self.is_settled,
             };
-            let walk = |(group, flow): (&&[(u32, Resume)], &mut FunctionFlow)| {
-                let mut walker = Walker::new(&context, group[0].0, flow);
+            let walk = |scratch: &mut Scratch, (group, flow): (&&[(u32, Resume)], &mut FunctionFlow)| {
+                let mut walker = Walker::new(&context, group[0].0, flow, scratch);
                 walker.walk(group);
                 walker.events
             };
-            let tasks = groups.len();
-            let events: Vec<_> = match tasks < PARALLEL_MIN {
-                true => groups.iter().zip(&mut functions).map(walk).collect(),
-                false => groups.par_iter().zip(&mut functions).map(walk).collect(),
+            let events: Vec<_> = match groups.len() < PARALLEL_MIN {
+                true => groups.iter().zip(&mut functions).map(|task| walk(&mut self.scratch, task)).collect(),
+                false => groups.par_iter().zip(&mut functions).map_init(Scratch::default, walk).collect(),
             };
             let walked: Vec<_> = groups.iter().map(|group| group[0].0).collect();
             for (function, flow) in walked.iter().zip(functions) {
@@ -227,6 +231,11 @@ impl<'a> Descent<'a> {
     /// Takes what is still open for what it most likely is, and returns where walks go on; nowhere, if nothing was open.
     fn settle(&mut self) -> Vec<(u32, Resume)> {
         let mut next = Vec::new();
+        // More may be known of what leads to an indirect jump than when it was met.
+        if !std::mem::replace(&mut self.is_retried, true) {
+            let flows = self.flows.functions.iter().zip(0..);
+            return flows.filter(|(flow, _)| !flow.unresolved.is_empty()).map(|(_, index)| (index, Resume::Retry)).collect();
+        }
         // An indirect jump whose targets are not known may be a tail call.
         let open = (0..self.may_return.len() as u32).filter(|function| {
             let flow = &self.flows.functions[*function as usize];
@@ -263,11 +272,17 @@ struct Walker<'a, 'k> {
     /// Indirect jumps that were met and not looked at yet.
     indirect: Vec<Row>,
     events: Vec<Event>,
+    scratch: &'k mut Scratch,
 }
 
 impl<'a, 'k> Walker<'a, 'k> {
-    fn new(context: &'k Context<'a, 'k>, function: u32, flow: &'k mut FunctionFlow) -> Self {
-        Self { context, function, flow, work: Vec::new(), indirect: Vec::new(), events: Vec::new() }
+    fn new(
+        context: &'k Context<'a, 'k>,
+        function: u32,
+        flow: &'k mut FunctionFlow,
+        scratch: &'k mut Scratch,
+    ) -> Self {
+        Self { context, function, flow, work: Vec::new(), indirect: Vec::new(), events: Vec::new(), scratch }
     }
 
     fn layout(&self) -> &'k Layout<'a> {
@@ -284,6 +299,7 @@ impl<'a, 'k> Walker<'a, 'k> {
                     let extent = self.layout().extent_at(Place { region, position }).expect("walked calls lie in extents");
                     self.walk_rows(extent, row + 1);
                 }
+                Resume::Retry => self.indirect.append(&mut self.flow.unresolved),
                 Resume::Gaps => self.walk_gaps(),
             }
         }
@@ -444,21 +460,23 @@ impl<'a, 'k> Walker<'a, 'k> {
 
     /// Looks for the tables of indirect jumps, and says whether there is more to walk.
     fn resolve(&mut self) -> bool {
-        if self.indirect.is_empty() && self.flow.unresolved.is_empty() || self.flow.attempts >= ATTEMPTS_MAX {
-            self.flow.unresolved.append(&mut self.indirect);
-            return false;
+        let mut jumps = std::mem::take(&mut self.indirect);
+        jumps.sort_unstable();
+        let mut found = Vec::new();
+        if !jumps.is_empty() && self.flow.attempts < ATTEMPTS_MAX {
+            self.flow.attempts += 1;
+            let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
+            let Context { known, owners, .. } = self.context;
+            let mut resolver =
+                Resolver::new(known, owners, self.function, extents, &self.flow.tables, self.scratch);
+            found = resolver.resolve(&jumps);
         }
-        self.flow.attempts += 1;
-        self.flow.unresolved.append(&mut self.indirect);
+        let is_found = |row: &Row| found.iter().any(|table: &Table| table.jump == *row);
+        self.flow.unresolved.extend(jumps.into_iter().filter(|row| !is_found(row)));
         self.flow.unresolved.sort_unstable();
-        let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
-        let mut resolver = Resolver::new(self.context.known, self.context.owners, self.function, extents, &self.flow.tables);
-        let found = resolver.resolve(&self.flow.unresolved);
         if found.is_empty() {
             return false;
         }
-        let is_found = |row: &Row| found.iter().any(|table| table.jump == *row);
-        self.flow.unresolved.retain(|row| !is_found(row));
         for table in &found {
             for place in &table.places {
                 self.go_to(None, *place);

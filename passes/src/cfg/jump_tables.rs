@@ -8,13 +8,14 @@
 use super::descent::{NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
-use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, State};
+use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
-use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind};
-use std::collections::BTreeSet;
+use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Blocks that are followed before the jumps of one function.
-const BLOCKS_MAX: usize = 2048;
+/// Blocks that are followed before a jump: at first, and if that does not say enough.
+const NEAR_BLOCKS_MAX: usize = 12;
+const BLOCKS_MAX: usize = 1024;
 
 /// How often a block is followed again because more ways to it were found, on the average.
 const VISITS_MAX: usize = 12;
@@ -52,16 +53,50 @@ struct Shape {
     index: Value,
 }
 
+/// What finding tables needs room for, kept from one function to the next.
+pub(super) struct Scratch {
+    values: Values,
+    info: InstructionInfoFactory,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { values: Values::default(), info: InstructionInfoFactory::new() }
+    }
+}
+
 /// Finds tables of one function.
 pub(super) struct Resolver<'k, 'a> {
     known: &'k Known<'a>,
     owners: &'k [u32],
     function: u32,
     blocks: Vec<Block>,
-    /// For each block, where control goes, and how.
-    ways: Vec<Vec<(EdgeKind, usize)>>,
-    values: Values,
-    info: InstructionInfoFactory,
+    /// Ways from block to block, in the order of their targets.
+    ways: Vec<Way>,
+    /// For each block, the first of the ways to it; and where those to the last end.
+    ways_to: Vec<u32>,
+    /// For each block, the blocks that ways lead to from it, from an offset on; and all of them.
+    targets_of: Vec<u32>,
+    targets: Vec<u32>,
+    values: &'k mut Values,
+    info: &'k mut InstructionInfoFactory,
+}
+
+/// A way from one block to another.
+#[derive(Clone, Copy)]
+struct Way {
+    source: u32,
+    target: u32,
+    kind: EdgeKind,
+}
+
+/// What is known around a block that is followed.
+struct Followed {
+    /// Ways come from blocks that are not followed, or from the unwinder.
+    is_open: bool,
+    lost: Lost,
+    before: Option<State>,
+    after: Option<(State, Instruction)>,
 }
 
 impl<'k, 'a> Resolver<'k, 'a> {
@@ -72,21 +107,32 @@ impl<'k, 'a> Resolver<'k, 'a> {
         function: u32,
         extents: impl Iterator<Item = u32>,
         tables: &[Table],
+        scratch: &'k mut Scratch,
     ) -> Self {
         let mut blocks: Vec<_> =
             extents.flat_map(|extent| known.blocks(&known.layout.extents[extent as usize])).collect();
         blocks.sort_by_key(|block| block.start);
-        let ways = blocks.iter().map(|block| {
-            let mut ways = Vec::new();
+        let mut ways = Vec::new();
+        let mut targets_of = vec![0];
+        for (source, block) in (0..).zip(&blocks) {
             known.each_edge(block, tables, |kind, place| {
                 if let Ok(target) = blocks.binary_search_by_key(&place, |block| block.start) {
-                    ways.push((kind, target));
+                    ways.push(Way { source, target: target as u32, kind });
                 }
             });
-            ways
-        });
-        let ways = ways.collect();
-        Self { known, owners, function, blocks, ways, values: Values::default(), info: InstructionInfoFactory::new() }
+            targets_of.push(ways.len() as u32);
+        }
+        let targets = ways.iter().map(|way: &Way| way.target).collect();
+        ways.sort_by_key(|way| way.target);
+        let ways_to = (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
+        let ways_to = ways_to.collect();
+        let Scratch { values, info } = scratch;
+        values.clear();
+        Self { known, owners, function, blocks, ways, ways_to, targets_of, targets, values, info }
+    }
+
+    fn ways_to(&self, block: usize) -> &[Way] {
+        &self.ways[self.ways_to[block] as usize..self.ways_to[block + 1] as usize]
     }
 
     /// The tables of some jumps of the function, as far as they are found.
@@ -95,85 +141,126 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let ends: Vec<_> = (0..self.blocks.len())
             .filter(|block| ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok()))
             .collect();
-        let states = self.follow(&ends);
         let mut found = Vec::new();
         for block in ends {
-            let Some(mut state) = states[block].clone() else { continue };
             let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            let last = self.step(block, &mut state);
-            let target = state.target(&mut self.values, &last);
-            found.extend(self.table(jump, target, &state.bounds));
+            if !self.may_read_table(block) {
+                continue;
+            }
+            // Most comparisons stand near the jump.
+            let near = self.target_after(block, NEAR_BLOCKS_MAX);
+            let table = near.and_then(|(target, bounds)| self.table(jump, target, &bounds));
+            let is_sure = |table: &Table| table.bound == BoundEvidence::Compare;
+            let far = (!table.as_ref().is_some_and(is_sure)).then(|| self.target_after(block, BLOCKS_MAX)).flatten();
+            let far = far.and_then(|(target, bounds)| self.table(jump, target, &bounds));
+            found.extend(far.or(table));
         }
         found
     }
 
-    /// What is known before each of the blocks, and before those that lead to them.
-    fn follow(&mut self, ends: &[usize]) -> Vec<Option<State>> {
-        let mut before = vec![Vec::new(); self.blocks.len()];
-        for (source, ways) in self.ways.iter().enumerate() {
-            for (_, target) in ways {
-                before[*target].push(source);
-            }
-        }
-        let mut is_followed = vec![false; self.blocks.len()];
-        let mut queue = ends.to_vec();
-        ends.iter().for_each(|block| is_followed[*block] = true);
-        let mut next = 0;
-        while next < queue.len() && queue.len() < BLOCKS_MAX {
-            for source in &before[queue[next]] {
-                if !std::mem::replace(&mut is_followed[*source], true) {
-                    queue.push(*source);
+    /// Whether a jump may read a table, for all that its own block says. Those that read a field of something do not.
+    fn may_read_table(&mut self, block: usize) -> bool {
+        let address = self.known.layout.address(self.blocks[block].start);
+        let mut state = State::unknown(self.values, address);
+        let last = self.step(block, &mut state);
+        let target = state.target(self.values, &last);
+        let Expression::Load { address, .. } = self.values.get(target) else { return true };
+        let base = match self.values.get(address) {
+            Expression::Offset(base, _) => base,
+            _ => address,
+        };
+        !matches!(self.values.get(base), Expression::Unknown(_) | Expression::Load { .. })
+    }
+
+    /// Where the jump at the end of a block goes, and what bounds hold there.
+    fn target_after(&mut self, block: usize, blocks_max: usize) -> Option<(Value, Vec<Bound>)> {
+        let mut followed = self.follow(block, blocks_max);
+        let mut state = followed.get_mut(&block)?.before.take()?;
+        let last = self.step(block, &mut state);
+        Some((state.target(self.values, &last), state.bounds))
+    }
+
+    /// The blocks that lead to one, up to a number of them, in the order in which they stand.
+    fn before(&self, block: usize, blocks_max: usize) -> BTreeMap<usize, Followed> {
+        let new = || Followed { is_open: false, lost: Lost::default(), before: None, after: None };
+        let mut followed = BTreeMap::from([(block, new())]);
+        let mut queue = VecDeque::from([block]);
+        while let Some(next) = queue.pop_front() {
+            for way in self.ways_to(next) {
+                let source = way.source as usize;
+                if followed.len() < blocks_max && !followed.contains_key(&source) {
+                    followed.insert(source, new());
+                    queue.push_back(source);
                 }
             }
-            next += 1;
         }
-        let mut states: Vec<Option<State>> = vec![None; self.blocks.len()];
-        let mut work = BTreeSet::new();
-        for block in &queue {
-            // Nothing is known where ways come from elsewhere, or from the unwinder.
-            let lands = |source: &usize| self.ways[*source].contains(&(EdgeKind::LandingPad, *block));
-            let is_open = before[*block].iter().any(|source| !is_followed[*source] || lands(source));
-            let is_entry = self.blocks[*block].start == self.known.layout.extents[self.function as usize].start.place;
-            if is_open || is_entry || before[*block].is_empty() {
-                let address = self.known.layout.address(self.blocks[*block].start);
-                states[*block] = Some(State::unknown(&mut self.values, address));
-                work.insert(*block);
-            }
+        let entry = self.known.layout.extents[self.function as usize].start.place;
+        let blocks: Vec<_> = followed.keys().copied().collect();
+        for block in blocks {
+            let ways = self.ways_to(block);
+            let is_open = |way: &Way| way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize));
+            let is_open = ways.is_empty() || self.blocks[block].start == entry || ways.iter().any(is_open);
+            followed.get_mut(&block).expect("it is followed").is_open = is_open;
         }
-        let mut left = queue.len() * VISITS_MAX;
+        followed
+    }
+
+    /// Finds what is known before a block, from the blocks that lead to it.
+    fn follow(&mut self, block: usize, blocks_max: usize) -> BTreeMap<usize, Followed> {
+        let mut followed = self.before(block, blocks_max);
+        let mut work: BTreeSet<usize> = followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
+        let mut left = followed.len() * VISITS_MAX;
         while let Some(block) = work.pop_first() {
             let Some(rest) = left.checked_sub(1) else { break };
             left = rest;
-            let mut state = states[block].clone().expect("a block that is followed has a state");
-            let last = self.step(block, &mut state);
-            for way in 0..self.ways[block].len() {
-                let (kind, target) = self.ways[block][way];
-                if !is_followed[target] || kind == EdgeKind::LandingPad {
-                    continue;
-                }
-                let mut state = state.clone();
-                if self.blocks[block].terminator == binframe_ir::tables::Terminator::CondJump {
-                    state.branch(&self.values, &last, kind == EdgeKind::Taken);
-                }
-                let address = self.known.layout.address(self.blocks[target].start);
-                let is_changed = match &mut states[target] {
-                    Some(old) => old.meet(&mut self.values, &state, address),
-                    new => {
-                        *new = Some(state);
-                        true
-                    }
-                };
-                if is_changed {
-                    work.insert(target);
-                }
+            let (before, lost) = self.state_before(block, &followed);
+            let Some(before) = before else { continue };
+            let known = followed.get_mut(&block).expect("it is followed");
+            known.lost = lost;
+            if known.before.as_ref() == Some(&before) {
+                continue;
+            }
+            let mut after = before.clone();
+            known.before = Some(before);
+            let last = self.step(block, &mut after);
+            followed.get_mut(&block).expect("it is followed").after = Some((after, last));
+            let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
+            work.extend(targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)));
+        }
+        followed
+    }
+
+    /// What holds before a block on all ways to it that were followed.
+    fn state_before(&mut self, block: usize, followed: &BTreeMap<usize, Followed>) -> (Option<State>, Lost) {
+        let address = self.known.layout.address(self.blocks[block].start);
+        let own = &followed[&block];
+        let mut lost = own.lost;
+        let mut met = own.is_open.then(|| State::unknown(self.values, address));
+        if own.is_open {
+            return (met, lost);
+        }
+        for way in self.ways_to[block] as usize..self.ways_to[block + 1] as usize {
+            let Way { source, kind, .. } = self.ways[way];
+            let source = source as usize;
+            let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else { continue };
+            let mut state = state.clone();
+            if self.blocks[source].terminator == Terminator::CondJump {
+                state.branch(self.values, last, kind == EdgeKind::Taken);
+            }
+            match &mut met {
+                Some(met) => met.meet(self.values, &state, &mut lost, address),
+                None => met = Some(state),
             }
         }
-        states
+        if let Some(met) = &mut met {
+            met.lose(self.values, lost, address);
+        }
+        (met, lost)
     }
 
     /// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
     fn step(&mut self, block: usize, state: &mut State) -> Instruction {
-        let Block { start, end, last, .. } = self.blocks[block];
+        let Block { start, end, last, terminator } = self.blocks[block];
         let region = &self.known.layout.code.regions[start.region as usize];
         let bytes = &region.bytes[start.position as usize..end as usize];
         let mut decoder = CodeDecoder::new(bytes, region.address + u64::from(start.position));
@@ -181,10 +268,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut position = 0;
         while position < bytes.len() && decoder.decode(&mut instruction) {
             position += instruction.len();
-            if position < bytes.len() || last.is_none() {
-                state.step(&mut self.values, &instruction, &mut self.info);
-            } else if instruction.is_call_near() || instruction.is_call_near_indirect() {
-                state.step(&mut self.values, &instruction, &mut self.info);
+            if position < bytes.len() || last.is_none() || terminator == Terminator::Call {
+                state.step(self.values, &instruction, self.info);
             }
         }
         instruction
@@ -239,7 +324,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The table of positions that an index comes from, if it does; how many entries there are at most, and how that is known.
     fn bound(&self, index: Value, bounds: &[Bound]) -> Option<(Option<u64>, u64, BoundEvidence)> {
-        if let Some(maximum) = compared_maximum(&self.values, bounds, index) {
+        if let Some(maximum) = compared_maximum(self.values, bounds, index) {
             return Some((None, maximum.checked_add(1)?, BoundEvidence::Compare));
         }
         match self.values.get(index) {
@@ -248,7 +333,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
                     return Some((None, 256, BoundEvidence::Content));
                 };
                 let positions = self.known.constants_at(table);
-                let Some(maximum) = compared_maximum(&self.values, bounds, position) else {
+                let Some(maximum) = compared_maximum(self.values, bounds, position) else {
                     return Some((None, 256, BoundEvidence::Content));
                 };
                 let read = positions.get(..usize::try_from(maximum).ok()?.checked_add(1)?)?;

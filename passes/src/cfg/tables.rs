@@ -12,7 +12,7 @@ use binframe_ir::tables::{
     JumpTableBuilder, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder, JumpTables, LoopBuilder, Loops,
     PartEvidence, Severity, Terminator,
 };
-use binframe_ir::{Batch, Rows, Table as _};
+use binframe_ir::{Batch, Rows};
 use rayon::prelude::*;
 
 /// Tasks for each thread, so that none waits long for the others. One thread does all in one, and copies nothing together.

@@ -14,13 +14,17 @@ const REGISTERS: usize = 16;
 const CELLS_MAX: usize = 48;
 const BOUNDS_MAX: usize = 16;
 
+/// Registers, and memory, that different ways to an address disagreed about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lost(u32);
+
 /// What registers and memory hold before an instruction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     registers: [Value; REGISTERS],
     cells: Vec<Cell>,
-    /// What the flags compare.
-    compared: Option<(Value, Value)>,
+    /// What the flags compare, as numbers of so many bits.
+    compared: Option<(Value, Value, u8)>,
     /// What comparisons said on the way.
     pub(crate) bounds: Vec<Bound>,
     /// Which memory loads see.
@@ -57,29 +61,31 @@ impl State {
         }
     }
 
-    /// Keeps what also holds on another way to an address, and says whether something was lost.
-    pub(crate) fn meet(&mut self, values: &mut Values, other: &Self, address: u64) -> bool {
-        let mut is_less = false;
+    /// Keeps what also holds on another way to an address. Registers that were ever lost there stay lost.
+    pub(crate) fn meet(&mut self, values: &mut Values, other: &Self, lost: &mut Lost, address: u64) {
         for (register, (own, others)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
-            let met = values.unknown(unknown_at(address, MEETING + register));
-            if own != others && *own != met {
-                *own = met;
-                is_less = true;
+            if own != others {
+                lost.0 |= 1 << register;
+                *own = values.unknown(unknown_at(address, MEETING + register));
             }
         }
-        let met = unknown_at(address, MEETING + MEMORY);
-        if self.epoch != other.epoch && self.epoch != met {
-            self.epoch = met;
-            is_less = true;
+        if self.epoch != other.epoch {
+            self.epoch = unknown_at(address, MEETING + MEMORY);
+            lost.0 |= 1 << MEMORY;
         }
-        let known = self.cells.len() + self.bounds.len();
         self.cells.retain(|cell| other.cells.contains(cell));
-        self.bounds.retain_mut(|bound| other.bounds.contains(bound));
-        if self.compared != other.compared && self.compared.is_some() {
-            self.compared = None;
-            is_less = true;
+        self.bounds.retain(|bound| other.bounds.contains(bound));
+        self.compared = self.compared.filter(|_| self.compared == other.compared);
+    }
+
+    /// Loses what was lost at an address before.
+    pub(crate) fn lose(&mut self, values: &mut Values, lost: Lost, address: u64) {
+        for (register, own) in self.registers.iter_mut().enumerate().filter(|(register, _)| lost.0 >> register & 1 == 1) {
+            *own = values.unknown(unknown_at(address, MEETING + register));
         }
-        is_less || self.cells.len() + self.bounds.len() < known
+        if lost.0 >> MEMORY & 1 == 1 {
+            self.epoch = unknown_at(address, MEETING + MEMORY);
+        }
     }
 
     /// Follows an instruction.
@@ -125,11 +131,11 @@ impl State {
                     None => values.unknown(unknown_at(instruction.ip(), 0)),
                 };
                 self.write(values, instruction, 0, value);
-                self.compared = Some((one, other));
+                self.compared = Some((one, other, size * 8));
             }
             Mnemonic::Cmp => {
                 let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
-                self.compared = Some((one, other));
+                self.compared = Some((one, other, size * 8));
             }
             Mnemonic::And => {
                 let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
@@ -219,14 +225,14 @@ impl State {
 
     /// Takes one way out of a conditional jump.
     pub(crate) fn branch(&mut self, values: &Values, instruction: &Instruction, is_taken: bool) {
-        let Some((value, other)) = self.compared else { return };
+        let Some((value, other, bits)) = self.compared else { return };
         let Some(number) = values.number(other) else { return };
         let maximum = match (instruction.condition_code(), is_taken) {
             (ConditionCode::a, false) | (ConditionCode::be, true) | (ConditionCode::e, true) | (ConditionCode::ne, false) => number,
             (ConditionCode::ae, false) | (ConditionCode::b, true) if number > 0 => number - 1,
             // A number that is at most so much, with its sign, and has none.
-            (ConditionCode::g, false) | (ConditionCode::le, true) if values.width(value) < 32 => number,
-            (ConditionCode::ge, false) | (ConditionCode::l, true) if values.width(value) < 32 && number > 0 => number - 1,
+            (ConditionCode::g, false) | (ConditionCode::le, true) if values.width(value) < bits => number,
+            (ConditionCode::ge, false) | (ConditionCode::l, true) if values.width(value) < bits && number > 0 => number - 1,
             _ => return,
         };
         if self.bounds.len() == BOUNDS_MAX {

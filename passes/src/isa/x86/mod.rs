@@ -5,7 +5,7 @@ mod flow;
 mod operands;
 mod stack;
 
-pub(crate) use evaluate::State;
+pub(crate) use evaluate::{Lost, State};
 pub(crate) use flow::{ConstantAddress, classify, constant_address, direct_target, is_padding, target};
 pub(crate) use operands::RowWriter;
 pub(crate) use stack::{StackState, Touched, saved_register, touches};
