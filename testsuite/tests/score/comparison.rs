@@ -124,9 +124,16 @@ pub(crate) fn compare(
         let ends = rows.iter().map(|row| row.address.wrapping_add(row.size));
         comparison.set(2, graph.blocks.keys().copied().map(one), rows.iter().map(|row| one(row.address)));
         comparison.set(3, graph.blocks.values().copied().map(one), ends.map(one));
+        // What leaves a function by a jump is a call.
+        let functions: BTreeMap<u64, u64> =
+            rows.iter().map(|row| (row.address, row.function_address)).collect();
         let edges = cfg.cfg_edges.columns();
-        let edges = edges.iter().filter(|row| row.kind != EdgeKind::Return && is_inside(row.source_address));
-        let edges = edges.filter_map(|row| Some((row.source_address, Some(row.target_address?))));
+        let edges = edges.iter().filter(|row| row.kind != EdgeKind::Return);
+        let edges = edges.filter_map(|row| Some((row.source_address, row.target_address?)));
+        let is_own = |(from, to): &(u64, u64)| {
+            functions.contains_key(from) && functions.get(from) == functions.get(to)
+        };
+        let edges = edges.filter(is_own).map(|(from, to)| (from, Some(to)));
         comparison.set(4, graph.edges.iter().map(|(from, to)| (*from, Some(*to))), edges);
         comparison.jump_tables(statements, tables);
     }
@@ -180,14 +187,19 @@ impl Comparison {
             let block =
                 blocks.range(..=*jump).next_back().filter(|(_, end)| jump < *end).map(|(start, _)| *start);
             known.extend(block);
-            let found = block.and_then(|block| targets.get(&block)).cloned().unwrap_or_default();
-            if found == *expected {
+            let mut found = block.and_then(|block| targets.get(&block)).cloned().unwrap_or_default();
+            // Where no case leads, tables have the address of an empty block, which may be the end of the function.
+            let function = |address| statements.part_at(address).map(|part| part.function);
+            let is_own = |target: &u64| function(*target) == function(*jump);
+            found.retain(|target| is_own(target) || !expected.contains(target));
+            let expected: BTreeSet<u64> = expected.iter().copied().filter(is_own).collect();
+            if found == expected {
                 counts.exact += 1;
                 continue;
             }
             let place = if found.is_empty() { &mut counts.missing } else { &mut counts.different };
             *place += 1;
-            self.tables.push((*jump, expected.clone(), found));
+            self.tables.push((*jump, expected, found));
         }
         for (block, found) in targets {
             if statements.part_at(block).is_some() && !known.contains(&block) {

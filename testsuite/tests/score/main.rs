@@ -43,11 +43,19 @@ fn real_programs_are_scored() {
     let below = env::var_os("BINFRAME_SCORE_FOLDER").map_or_else(default_folder, PathBuf::from);
     let chosen = Choice::of(&words);
     let sources = sources::fetch(&below).unwrap_or_else(|error| panic!("{error}"));
-    let builds: Vec<Build> = PROGRAMS
+    let mut builds: Vec<Build> = PROGRAMS
         .iter()
         .flat_map(|program| program.builds.iter().map(|build| Build::new(program, *build, &below)))
         .filter(|build| chosen.has(&build.name()))
         .collect();
+    let all = builds.len();
+    builds.retain(Build::can_be_made);
+    if builds.len() < all {
+        println!(
+            "{} of {all} builds are left out: this machine has no compiler for them",
+            all - builds.len()
+        );
+    }
     let failures = make_all(&builds, &sources);
     let mut files: Vec<(String, PathBuf, &[&str])> =
         builds.iter().map(|build| (build.name(), build.folder.clone(), VARIANTS.as_slice())).collect();

@@ -4,7 +4,7 @@ use crate::address_map::{self, Block};
 use crate::assembly::Said;
 use crate::graph::{Code, Graph, is_padding};
 use crate::statements::{Part, Statements};
-use iced_x86::{FlowControl, Instruction};
+use iced_x86::FlowControl;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,47 +98,78 @@ pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool)
     statements
 }
 
-/// How a graph differs from LLVM's own blocks, as text; nothing if it does not. This is a check of the truth, not of us:
-/// all blocks of the graph must begin where blocks of LLVM's begin, but for a jump behind a conditional one, and edges must
-/// be LLVM's, where blocks between which nothing but falling through leads are one.
+/// Blocks at the ends of functions behind which control seems to go on, as text. This is a check of the truth too: there are
+/// a few where the program's author promised that something does not happen.
+pub(crate) fn unfinished(code: &Code<'_>, statements: &Statements, graph: &Graph) -> Vec<String> {
+    let ends: BTreeSet<u64> = statements.parts.iter().map(|part| part.end).collect();
+    let last = |(start, end): (&u64, &u64)| code.instructions(*start, *end).last();
+    let last = graph.blocks.iter().filter(|(_, end)| ends.contains(*end)).filter_map(last);
+    let goes_on = last.filter(|last| {
+        let continues = [FlowControl::Next, FlowControl::Call, FlowControl::IndirectCall];
+        continues.contains(&last.flow_control()) && !statements.away.contains(&last.next_ip())
+    });
+    goes_on.map(|last| format!("control goes on at {:#x}", last.ip())).collect()
+}
+
+/// How a graph differs from LLVM's own blocks, as text; nothing if it does not. This is a check of the truth, not of us.
+///
+/// LLVM's blocks are others in three ways, which are taken into account: blocks between which nothing but falling through
+/// leads are one here; a jump behind a conditional jump is a block of its own here; and what is passed for alignment is the
+/// beginning of a block or a block here, and no part of any block there.
 pub(crate) fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<String> {
-    let starts: BTreeSet<u64> = functions.iter().flatten().map(|block| block.start).collect();
-    let within = |address: u64| graph.blocks.range(..=address).next_back().map(|(start, _)| *start);
+    let names = Names {
+        starts: functions.iter().flatten().map(|block| block.start).collect(),
+        blocks: &graph.blocks,
+        code,
+    };
     let mut texts = Vec::new();
+    for block in graph.blocks.keys() {
+        if names.of(*block).is_none() {
+            texts.push(format!("no block of LLVM's begins at {block:#x}"));
+        }
+    }
     let mut expected = BTreeSet::new();
     for function in functions {
         let pads: BTreeSet<u64> =
             function.iter().filter(|block| block.is_pad()).map(|block| block.start).collect();
         for block in function.iter().filter(|block| block.start < block.end) {
-            for target in block.successors.iter().filter(|target| !pads.contains(target)) {
-                if let (Some(from), Some(to)) = (within(block.start), within(*target)) {
-                    expected.insert((from, to));
-                }
-            }
+            let targets = block.successors.iter().filter(|target| !pads.contains(target));
+            expected.extend(targets.map(|target| (names.of(block.start), names.of(*target))));
         }
     }
-    for block in graph.blocks.keys().filter(|block| !starts.contains(block)) {
-        let jump: Option<Instruction> = code.instructions(*block, graph.blocks[block]).next();
-        if jump
-            .is_none_or(|jump| jump.flow_control() != FlowControl::UnconditionalBranch && !is_padding(&jump))
-        {
-            texts.push(format!("no block of LLVM's begins at {block:#x}"));
-        }
-    }
-    // A jump behind a conditional one is a block here; LLVM's leads through it.
-    let jumps: BTreeMap<u64, u64> =
-        (graph.edges.iter().copied()).filter(|edge| !starts.contains(&edge.0)).collect();
-    let found: BTreeSet<(u64, u64)> = (graph.edges.iter())
-        .filter(|edge| !jumps.contains_key(&edge.0))
-        .map(|edge| (edge.0, jumps.get(&edge.1).copied().unwrap_or(edge.1)))
-        .collect();
+    let found: BTreeSet<_> = graph.edges.iter().map(|edge| (names.of(edge.0), names.of(edge.1))).collect();
+    let between = |edges: &BTreeSet<(Option<u64>, Option<u64>)>| -> BTreeSet<(u64, u64)> {
+        let known = edges.iter().filter_map(|edge| Some((edge.0?, edge.1?)));
+        known.filter(|(from, to)| from != to).collect()
+    };
+    let (expected, found) = (between(&expected), between(&found));
     texts.extend(found.difference(&expected).map(|edge| format!("LLVM has no edge {edge:x?}")));
-    let is_inner = |edge: &&(u64, u64)| edge.0 == edge.1;
-    texts.extend(
-        expected
-            .difference(&found)
-            .filter(|edge| !is_inner(edge))
-            .map(|edge| format!("only LLVM has an edge {edge:x?}")),
-    );
+    texts.extend(expected.difference(&found).map(|edge| format!("only LLVM has an edge {edge:x?}")));
     texts
+}
+
+/// Names for blocks that a graph and LLVM share: where the first block of LLVM's begins that is part of it.
+struct Names<'a> {
+    starts: BTreeSet<u64>,
+    blocks: &'a BTreeMap<u64, u64>,
+    code: &'a Code<'a>,
+}
+
+impl Names<'_> {
+    /// The name of the block that has an address.
+    fn of(&self, address: u64) -> Option<u64> {
+        let (start, end) = self.blocks.range(..=address).next_back().filter(|(_, end)| address < **end)?;
+        if self.starts.contains(start) {
+            return Some(*start);
+        }
+        let first = self.code.instructions(*start, *end).next()?;
+        if is_padding(&first) {
+            return self.starts.range(*start..=*end).next().copied();
+        }
+        let before = self.blocks.range(..*start).next_back().filter(|(_, before)| *before == start)?;
+        let last = self.code.instructions(*before.0, *before.1).last()?;
+        let is_behind = last.flow_control() == FlowControl::ConditionalBranch;
+        let jumps = [FlowControl::ConditionalBranch, FlowControl::UnconditionalBranch];
+        if is_behind && jumps.contains(&first.flow_control()) { self.of(*before.0) } else { None }
+    }
 }
