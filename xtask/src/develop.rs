@@ -1,4 +1,4 @@
-//! The short tasks of everyday work: `test`, `mutate`, `compare`, `dump`, `diff`, `schemas`, `bench`.
+//! The short tasks of everyday work: `test`, `mutate`, `compare`, `score`, `dump`, `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -53,6 +53,33 @@ pub(crate) fn compare(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     tools::require("readelf", "compare the tables with what it reads")?;
     let mut cargo = release_test(workspace, "readelf");
     command::run(cargo.env("BINFRAME_COMPARE", "all")).map(drop)
+}
+
+/// Scores the tables of real programs against what their compilers know.
+pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    for tool in ["gcc", "g++", "as", "strip"] {
+        tools::require(tool, "compile the programs that are scored")?;
+    }
+    for tool in ["clang-19", "ld.lld-19"] {
+        tools::note_if_missing(tool, "compile those programs whose blocks LLVM lists");
+    }
+    let mut folder = workspace.root.join(workspace.below_target("score"));
+    let mut words: Vec<&str> = Vec::new();
+    let mut cargo = release_test(workspace, "score");
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments.next().ok_or_else(|| Failure::Usage(format!("{} needs a value", argument.display())))
+        };
+        match argument.to_str() {
+            Some("--examples") => drop(cargo.env("BINFRAME_SCORE_EXAMPLES", value()?)),
+            Some("--folder") => folder = std::path::absolute(value()?).unwrap_or_default(),
+            Some(word) if !word.starts_with('-') => words.push(word),
+            _ => return Err(Failure::Usage(format!("score has no argument `{}`", argument.display()))),
+        }
+    }
+    cargo.env("BINFRAME_SCORE", words.join(" ")).env("BINFRAME_SCORE_FOLDER", folder);
+    command::run(cargo.args(["--quiet", "--", "real_programs", "--nocapture"])).map(drop)
 }
 
 /// The command that runs one file of tests, built to be fast.

@@ -5,24 +5,57 @@ use std::ffi::OsStr;
 use crate::command::Failure;
 
 /// Package managers in the order they are looked for: program, its install command, and the packages that hold the
-/// C compiler, the binary utilities and git.
+/// C and C++ compilers, the binary utilities and git.
 const PACKAGE_MANAGERS: &[PackageManager] = &[
     PackageManager {
         program: "apt-get",
         install: "apt-get install -y",
         cc: "gcc libc6-dev",
+        cpp: "g++",
+        clang: Some("clang-19 lld-19"),
         binutils: "binutils",
     },
-    PackageManager { program: "dnf", install: "dnf install -y", cc: "gcc", binutils: "binutils" },
-    PackageManager { program: "pacman", install: "pacman -S --noconfirm", cc: "gcc", binutils: "binutils" },
-    PackageManager { program: "zypper", install: "zypper install -y", cc: "gcc", binutils: "binutils" },
-    PackageManager { program: "apk", install: "apk add", cc: "gcc musl-dev", binutils: "binutils" },
+    PackageManager {
+        program: "dnf",
+        install: "dnf install -y",
+        cc: "gcc",
+        cpp: "gcc-c++",
+        clang: None,
+        binutils: "binutils",
+    },
+    PackageManager {
+        program: "pacman",
+        install: "pacman -S --noconfirm",
+        cc: "gcc",
+        cpp: "gcc",
+        clang: None,
+        binutils: "binutils",
+    },
+    PackageManager {
+        program: "zypper",
+        install: "zypper install -y",
+        cc: "gcc",
+        cpp: "gcc-c++",
+        clang: None,
+        binutils: "binutils",
+    },
+    PackageManager {
+        program: "apk",
+        install: "apk add",
+        cc: "gcc musl-dev",
+        cpp: "g++",
+        clang: None,
+        binutils: "binutils",
+    },
 ];
 
 struct PackageManager {
     program: &'static str,
     install: &'static str,
     cc: &'static str,
+    cpp: &'static str,
+    /// Clang of the version that `score` calls, with its linker.
+    clang: Option<&'static str>,
     binutils: &'static str,
 }
 
@@ -30,8 +63,10 @@ impl PackageManager {
     /// The package that holds a tool.
     fn package(&self, tool: &str) -> Option<&'static str> {
         match tool {
-            "cc" => Some(self.cc),
-            "objdump" | "readelf" => Some(self.binutils),
+            "cc" | "gcc" => Some(self.cc),
+            "g++" => Some(self.cpp),
+            "clang-19" | "ld.lld-19" => self.clang,
+            "objdump" | "readelf" | "as" | "strip" => Some(self.binutils),
             "git" => Some("git"),
             "bash" => Some("bash"),
             _ => None,

@@ -1,0 +1,218 @@
+//! How much of what compilers know of real programs the tables have right, after all that helps was stripped.
+//!
+//! `cargo xtask score` runs this on a set of programs that it downloads and compiles; `cargo test` on two small ones.
+//!
+//! - `BINFRAME_SCORE`: words that choose programs, compilers, levels of optimization, kinds and variants; all if there are none.
+//! - `BINFRAME_SCORE_FOLDER`: where the set is kept; `score` in the target directory if it is not said.
+//! - `BINFRAME_SCORE_EXAMPLES`: how many places of each kind are printed that are not right.
+
+mod address_map;
+mod assembly;
+mod build;
+mod comparison;
+mod graph;
+mod programs;
+mod report;
+mod rust;
+mod sources;
+mod statements;
+mod truth;
+mod variants;
+
+use binframe_testsuite::lowering;
+use build::Build;
+use bytes::Bytes;
+use comparison::{Comparison, Counts};
+use graph::Code;
+use programs::{Kind, Language, PROGRAMS, Program};
+use statements::Statements;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::{env, fs, thread};
+
+/// Programs that are compiled side by side.
+const JOBS: usize = 2;
+
+/// What is scored of every program: without symbols, and without unwinding information either.
+const VARIANTS: [&str; 2] = ["stripped", "bare"];
+
+#[test]
+fn real_programs_are_scored() {
+    let Ok(words) = env::var("BINFRAME_SCORE") else { return };
+    let below = env::var_os("BINFRAME_SCORE_FOLDER").map_or_else(default_folder, PathBuf::from);
+    let chosen = Choice::of(&words);
+    let sources = sources::fetch(&below).unwrap_or_else(|error| panic!("{error}"));
+    let mut builds: Vec<Build> = PROGRAMS
+        .iter()
+        .flat_map(|program| program.builds.iter().map(|build| Build::new(program, *build, &below)))
+        .filter(|build| chosen.has(&build.name()))
+        .collect();
+    let all = builds.len();
+    builds.retain(Build::can_be_made);
+    if builds.len() < all {
+        println!(
+            "{} of {all} builds are left out: this machine has no compiler for them",
+            all - builds.len()
+        );
+    }
+    let failures = make_all(&builds, &sources);
+    let mut files: Vec<(String, PathBuf, &[&str])> =
+        builds.iter().map(|build| (build.name(), build.folder.clone(), VARIANTS.as_slice())).collect();
+    if chosen.has("hexyl-rustc-O3-pie") {
+        let folder = rust::make("hexyl", &sources["hexyl"], &below).unwrap_or_else(|error| panic!("{error}"));
+        files.push(("hexyl-rustc-O3-pie".to_owned(), folder, &["full", "stripped", "bare"]));
+    }
+    let examples = env::var("BINFRAME_SCORE_EXAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    score_all(&files, &chosen, examples);
+    assert!(failures.is_empty(), "not built:\n{}", failures.join("\n"));
+}
+
+/// Makes what is not there, and returns why some could not be made.
+fn make_all(builds: &[Build], sources: &BTreeMap<&str, PathBuf>) -> Vec<String> {
+    let queue = Mutex::new(builds.iter());
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..JOBS {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("no thread panicked").next();
+                    let Some(build) = next else { break };
+                    let source = build.program.package.and_then(|package| sources.get(package));
+                    let source = source.expect("programs are from crates of the list");
+                    if let Err(error) = build.make(source) {
+                        failures
+                            .lock()
+                            .expect("no thread panicked")
+                            .push(format!("{}: {error}", build.name()));
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().expect("no thread panicked")
+}
+
+fn score_all(files: &[(String, PathBuf, &[&str])], chosen: &Choice, examples: usize) {
+    let mut sums: BTreeMap<String, Counts> = BTreeMap::new();
+    report::header();
+    for (name, folder, variants) in files {
+        for variant in variants.iter().filter(|variant| chosen.has_variant(variant)) {
+            let path = folder.join(variant);
+            let Some((statements, comparison)) = score(folder, &path) else { continue };
+            report::line(&format!("{name} {variant}"), &comparison.counts);
+            if examples > 0 {
+                report::examples(&path, &statements, &comparison, examples);
+            }
+            let compiler = name.split('-').nth(1).unwrap_or_default();
+            for sum in [format!("total {variant} {compiler}"), format!("total {variant}")] {
+                *sums.entry(sum).or_default() += comparison.counts;
+            }
+        }
+    }
+    report::header();
+    for (name, counts) in &sums {
+        report::line(name, counts);
+    }
+}
+
+/// None if the program could not be made.
+fn score(folder: &Path, path: &Path) -> Option<(Statements, Comparison)> {
+    let text = fs::read_to_string(folder.join("truth.txt")).ok()?;
+    let statements = Statements::from_text(&text).expect("the truth is what was written");
+    let bytes = Bytes::from(fs::read(path).ok()?);
+    let file = object::File::parse(&*bytes).expect("linkers write files that can be read");
+    let code = Code::of(&file);
+    let graph = graph::graph(&statements, &code);
+    let tables = lowering::tables(&bytes);
+    let comparison = comparison::compare(&statements, &graph, &code, &tables);
+    Some((statements, comparison))
+}
+
+/// Words that choose what is scored: of the words of one kind, one must fit.
+struct Choice(Vec<BTreeSet<String>>);
+
+impl Choice {
+    fn of(words: &str) -> Self {
+        let mut programs: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+        programs.insert("hexyl");
+        let kinds: [BTreeSet<&str>; 5] = [
+            programs,
+            ["gcc", "clang", "rustc"].into(),
+            ["O0", "O2", "O3", "Os"].into(),
+            ["pie", "fixed", "shared"].into(),
+            ["full", "stripped", "bare"].into(),
+        ];
+        let mut chosen = vec![BTreeSet::new(); kinds.len()];
+        for word in words.split_whitespace() {
+            let kind = kinds.iter().position(|kind| kind.contains(word));
+            let kind = kind.unwrap_or_else(|| panic!("`{word}` is none of {kinds:?}"));
+            chosen[kind].insert(word.to_owned());
+        }
+        Self(chosen)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        name.split('-').zip(&self.0).all(|(word, words)| words.is_empty() || words.contains(word))
+    }
+
+    fn has_variant(&self, variant: &str) -> bool {
+        self.0[4].is_empty() || self.0[4].contains(variant)
+    }
+}
+
+fn default_folder() -> PathBuf {
+    let test = env::current_exe().expect("a running test has a path");
+    let target = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), Path::to_path_buf)
+        .join("score")
+}
+
+/// Two small programs, one with a switch and one with exceptions.
+static SAMPLES: [Program; 2] = [
+    Program {
+        name: "switch",
+        package: None,
+        language: Language::C,
+        sources: &["switch.c"],
+        flags: &[],
+        libraries: &[],
+        main: "",
+        builds: &[("gcc", "O2", Kind::Pie), ("clang", "O2", Kind::Fixed)],
+    },
+    Program {
+        name: "throws",
+        package: None,
+        language: Language::Cpp,
+        sources: &["throws.cpp"],
+        flags: &[],
+        libraries: &[],
+        main: "",
+        builds: &[("gcc", "O2", Kind::Shared), ("clang", "Os", Kind::Shared)],
+    },
+];
+
+#[test]
+fn truth_of_small_programs_agrees_with_the_tables_where_it_must() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+    for program in &SAMPLES {
+        for build in program.builds {
+            let build = Build::new(program, *build, folder.path());
+            if !build.can_be_made() {
+                println!("this machine has no compiler for {}", build.name());
+                continue;
+            }
+            build.make(&source).unwrap_or_else(|error| panic!("{error}"));
+            let path = build.folder.join("stripped");
+            let (statements, comparison) = score(&build.folder, &path).expect("it was made");
+            assert!(!statements.tables.is_empty() || program.name != "switch", "{}", build.name());
+            let [instructions, functions, starts, ..] = comparison.counts.sets;
+            assert_eq!((instructions.missing, instructions.wrong), (0, 0), "{}", build.name());
+            // Unwinding information has every function.
+            assert_eq!(functions.missing, 0, "{}: {:x?}", build.name(), comparison.examples[1]);
+            assert!(starts.right > 0, "{}: {starts:?}", build.name());
+        }
+    }
+}

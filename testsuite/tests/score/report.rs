@@ -1,0 +1,85 @@
+//! What is printed: a line for each file, sums, and on request the places that are not right.
+
+use crate::comparison::{Comparison, Counts, MEASURES, Place, share};
+use crate::statements::Statements;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Prints what the columns are.
+pub(crate) fn header() {
+    println!(
+        "{:<34} {:>13}  {:>20}  {:>20}  {:>20}  {:>20}  {:>26}",
+        "", "instructions", "functions", "block starts", "block ends", "edges", "jump tables"
+    );
+    println!(
+        "{:<34} {:>13}  {:>20}  {:>20}  {:>20}  {:>20}  {:>26}",
+        "",
+        "P      R",
+        "P      R     F1",
+        "P      R     F1",
+        "P      R     F1",
+        "P      R     F1",
+        "exact  wrong missing none"
+    );
+}
+
+/// Prints the line of a file or of a sum.
+pub(crate) fn line(name: &str, counts: &Counts) {
+    let [instructions, others @ ..] = counts.sets;
+    let mut text =
+        format!("{name:<34} {} {}", percent(instructions.precision()), percent(instructions.recall()));
+    for count in others {
+        let is_known = count.right + count.missing + count.wrong > 0;
+        let shares = [count.precision(), count.recall(), count.f1()].map(percent).join(" ");
+        text.push_str(&format!("  {:>20}", if is_known { shares } else { "-".to_owned() }));
+    }
+    let tables = counts.tables;
+    let all = tables.exact + tables.different + tables.missing;
+    if all + tables.none > 0 {
+        let exact = percent(share(tables.exact, all));
+        text.push_str(&format!(
+            "  {exact}={:<5} {:>4} {:>6} {:>5}",
+            tables.exact, tables.different, tables.missing, tables.none
+        ));
+    }
+    println!("{text}");
+}
+
+fn percent(share: f64) -> String {
+    // What is not all is not rounded up to all.
+    format!("{:>6.2}", if share < 100.0 { share.min(99.99) } else { share })
+}
+
+/// Prints the first places of each kind that are not right.
+pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Comparison, count: usize) {
+    println!("  {}", file.display());
+    let named = |address: u64| match statements.part_at(address) {
+        Some(part) if part.start == address => part.name.clone(),
+        Some(part) => format!("{}+{:#x}", part.name, address - part.start),
+        None => {
+            let before = statements.parts.iter().rev().find(|part| part.start <= address);
+            before.map_or_else(String::new, |part| format!("behind {}", part.name))
+        }
+    };
+    for (measure, (missing, wrong)) in MEASURES.iter().zip(&comparison.examples) {
+        for (word, places) in [("missing", missing), ("wrong", wrong)] {
+            for (address, target) in spread(places, count) {
+                let target = target.map(|target| format!(" -> {target:#x}")).unwrap_or_default();
+                println!("    {measure:<12} {word:<8} {address:#x}{target}  {}", named(address));
+            }
+        }
+    }
+    for (jump, expected, found) in comparison.tables.iter().take(count) {
+        let only = |left: &BTreeSet<u64>, right| -> String {
+            let only: Vec<u64> = left.difference(right).copied().collect();
+            format!("{} of {}, {:x?}", only.len(), left.len(), &only[..only.len().min(8)])
+        };
+        let (missing, wrong) = (only(expected, found), only(found, expected));
+        println!("    jump table   {jump:#x}  {}: missing {missing}, wrong {wrong}", named(*jump));
+    }
+}
+
+/// So many places, from all over the file rather than the first.
+fn spread(places: &[Place], count: usize) -> impl Iterator<Item = Place> {
+    places.iter().copied().step_by(places.len().div_ceil(count.max(1)).max(1)).take(count)
+}
