@@ -38,3 +38,4 @@ pub use verify::verify;
 
 pub use binframe_ir as ir;
 pub use binframe_passes as passes;
+pub use binframe_passes::graph;

@@ -11,6 +11,7 @@ mod diagnostics;
 pub mod exceptions;
 pub mod extents;
 mod formats;
+pub mod graph;
 pub mod instructions;
 pub mod isa;
 pub mod linkage;

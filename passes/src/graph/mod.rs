@@ -1,0 +1,33 @@
+//! Directed graphs and what is computed of them.
+//!
+//! A [`Graph`] has dense vertices and its edges in the compressed sparse row form; weights of edges stand beside it, in
+//! the same order. [`Vertices`] turns the addresses of an edge table into such vertices and back. All algorithms take
+//! any graph, with loops and parallel edges, give the same result at any number of threads, use no recursion, and take
+//! time that is linear in vertices and edges, or nearly so.
+//!
+//! [`FlowAnalysis`] finds the structure of one function's flow graph, and is made to be run for a million of them.
+
+mod components;
+mod cores;
+mod csr;
+mod dominators;
+mod flow;
+mod loops;
+mod page_rank;
+mod shortest_paths;
+mod traversal;
+mod vertices;
+
+pub use components::{Components, strong_components, weak_components};
+pub use cores::core_numbers;
+pub use csr::Graph;
+pub use dominators::{dominators, post_dominators};
+pub use flow::{FlowAnalysis, FlowStructure};
+pub use loops::Loop;
+pub use page_rank::{PageRank, page_rank};
+pub use shortest_paths::{ShortestPaths, Weight, shortest_paths};
+pub use traversal::{BreadthFirst, Cycle, DepthFirst, breadth_first, depth_first, topological_order};
+pub use vertices::Vertices;
+
+/// Stands where there is no vertex.
+pub const NONE: u32 = u32::MAX;
