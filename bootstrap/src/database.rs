@@ -128,7 +128,7 @@ pub mod lowered {
     /// Where control goes when something is thrown.
     #[salsa::tracked(returns(clone))]
     pub fn exceptions(db: &dyn salsa::Database, file: Executable) -> Result<Pass<ExceptionsIr>, Unsupported> {
-        let exceptions = passes::exceptions::run(&*sections(db, file)?);
+        let exceptions = passes::exceptions::run(&file.bytes(db).0, &*sections(db, file)?);
         let fingerprint = exceptions.fingerprint();
         Ok(Pass::new(exceptions, fingerprint))
     }

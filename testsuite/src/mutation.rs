@@ -108,6 +108,11 @@ fn linked() -> Vec<(&'static str, PathBuf)> {
         ("ELF object with a part of its DWARF", library(&["-gdwarf-5", "-gsplit-dwarf", "-c"])),
         ("PE library", programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"])),
         ("PE32", msvc(&["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"])),
+        ("PE with handlers", programs::compile_msvc_cpp("handlers", programs::HANDLERS_CPP, &["-O1"])),
+        (
+            "COFF object with handlers",
+            programs::compile_msvc_cpp("handlers", programs::HANDLERS_CPP, &["-O1", "-c"]),
+        ),
         ("PE of AArch64", msvc(&["--target=aarch64-pc-windows-msvc"])),
     ];
     linked.into_iter().filter_map(|(name, path)| Some((name, path?))).collect()

@@ -22,6 +22,9 @@ pub const LIBRARY_C: &str = include_str!("../programs/library.c");
 /// C for Windows: imports, exports, data with addresses in it, thread-local storage, resources; but no C library.
 pub const WINDOWS_C: &str = include_str!("../programs/windows.c");
 
+/// C++ for Windows: scopes and states in which something is thrown.
+pub const HANDLERS_CPP: &str = include_str!("../programs/handlers.cpp");
+
 /// C: every kind of type and variable, calls that are inlined.
 pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
 
@@ -52,16 +55,25 @@ pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathB
 /// Compiles a C program for Windows with clang and LLVM's linker, without the libraries of Windows: what it imports is left undefined.
 /// None on a machine without that compiler.
 pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    let fixed = [
-        "-fuse-ld=lld",
-        "-nostdlib",
-        "-Wl,-entry:entry",
-        "-Wl,-subsystem:console",
-        "-Wl,-force:unresolved",
-        "-Wl,-brepro",
-    ];
-    compile("clang-14", &fixed, "c", name, source, flags)
+    compile("clang-14", &MSVC_FLAGS, "c", name, source, flags)
 }
+
+/// Compiles a C++ program as [`compile_msvc`] does one in C, with exceptions of both languages.
+pub fn compile_msvc_cpp(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    const EXCEPTIONS: [&str; 4] =
+        ["--target=x86_64-pc-windows-msvc", "-fexceptions", "-fcxx-exceptions", "-fms-extensions"];
+    let linked: &[&str] = if flags.contains(&"-c") { &[] } else { &MSVC_FLAGS };
+    compile("clang-14", linked, "cpp", name, source, &[&EXCEPTIONS, flags].concat())
+}
+
+const MSVC_FLAGS: [&str; 6] = [
+    "-fuse-ld=lld",
+    "-nostdlib",
+    "-Wl,-entry:entry",
+    "-Wl,-subsystem:console",
+    "-Wl,-force:unresolved",
+    "-Wl,-brepro",
+];
 
 /// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
 pub fn compile_c_with(compiler: &str, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {

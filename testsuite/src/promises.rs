@@ -25,7 +25,7 @@ pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
 pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
     let Tables { lowered, instructions, memory_accesses } = lowering::try_tables(file)?;
     let sections = &lowered.sections;
-    let (linkage, exceptions) = (linkage::run(file, sections), exceptions::run(sections));
+    let (linkage, exceptions) = (linkage::run(file, sections), exceptions::run(file, sections));
     let (strings, debug) = (strings::run(sections), debug::run(file, sections, &[]));
     let extents = extents::run(file, sections);
     let mut tables: Vec<&Batch> = Vec::new();

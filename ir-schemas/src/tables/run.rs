@@ -75,8 +75,10 @@ enumeration! {
         BrokenNote = "broken_note",
         /// The rest of a section of unwinding information cannot be read; its entries were left out.
         BrokenUnwind = "broken_unwind",
-        /// The rest of a table of landing pads cannot be read; its call sites were left out.
+        /// The rest of a function's language-specific data cannot be read; its call sites were left out.
         BrokenExceptionTable = "broken_exception_table",
+        /// Functions have a handler of exceptions whose data binframe does not read.
+        UnreadExceptionTable = "unread_exception_table",
         /// An instruction to the loader cannot be read; it was left out.
         BrokenLoaderCommand = "broken_loader_command",
         /// A relocation, or the rest of a table of them, cannot be read; it was left out.

@@ -6,6 +6,8 @@ pub(crate) mod container;
 pub(crate) mod elf;
 pub(crate) mod macho;
 pub(crate) mod pe;
+pub(crate) mod pe_places;
+pub(crate) mod relocations;
 
 use binframe_ir::tables::ExtentOwner;
 use bytes::Bytes;

@@ -48,9 +48,9 @@ pub(crate) fn file(
     SectionsIr {
         headers: headers.finish(),
         segments: Rows::default(),
+        unwind_entries: super::unwind::table(unwind_entries, &sections),
         sections,
         symbols: Rows::default(),
-        unwind_entries: super::unwind::table(unwind_entries),
         diagnostics: Rows::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! PE files and COFF objects are what `llvm-readobj` and `objdump` read in them, and what their linkers were told.
 
+mod exceptions;
 mod linkage;
 mod tools;
 

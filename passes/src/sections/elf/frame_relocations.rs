@@ -1,7 +1,8 @@
 //! What linkers will write to the frames of a relocatable object.
 
-use super::super::unwind::frames::{self, Relocation};
+use super::super::unwind::frames;
 use crate::formats::elf::{Elf, Header};
+use crate::formats::relocations::Relocation;
 use binframe_ir::Rows;
 use binframe_ir::tables::BinarySections;
 use object::elf::{self, Machine, RelocationType};
@@ -19,13 +20,14 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
     let is_mips64el = elf.header.is_mips64el(endian);
     let mut relocations = Vec::new();
     for header in elf.section_headers {
-        let frames_index = header.sh_info(endian);
-        let is_frames = (frames_index as usize) < columns.len()
-            && frames::source(columns.section_name.value(frames_index as usize)).is_some();
+        let field_section_index = header.sh_info(endian);
+        let is_frames = (field_section_index as usize) < columns.len()
+            && frames::source(columns.section_name.value(field_section_index as usize)).is_some();
         if !is_frames {
             continue;
         }
-        let read = |entry: &Crel, adds_stored| relocation(elf, &symbols, frames_index, entry, adds_stored);
+        let read =
+            |entry: &Crel, adds_stored| relocation(elf, &symbols, field_section_index, entry, adds_stored);
         if let Ok(Some((entries, _))) = header.rel(endian, file) {
             relocations.extend(entries.iter().filter_map(|entry| read(&Crel::from_rel(entry, endian), true)));
         } else if let Ok(Some((entries, _))) = header.rela(endian, file) {
@@ -36,7 +38,7 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
             relocations.extend(entries.map_while(Result::ok).filter_map(|entry| read(&entry, adds_stored)));
         }
     }
-    relocations.sort_by_key(|relocation: &Relocation| (relocation.frames_index, relocation.offset));
+    relocations.sort_by_key(|relocation: &Relocation| (relocation.field_section_index, relocation.offset));
     Some(relocations)
 }
 
@@ -44,7 +46,7 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
 fn relocation<H: Header>(
     elf: &Elf<'_, H>,
     symbols: &SymbolTable<'_, H>,
-    frames_index: u32,
+    field_section_index: u32,
     entry: &Crel,
     adds_stored: bool,
 ) -> Option<Relocation> {
@@ -61,8 +63,9 @@ fn relocation<H: Header>(
     };
     let addend = if adds_stored { 0 } else { entry.r_addend };
     Some(Relocation {
-        frames_index,
+        field_section_index,
         offset: entry.r_offset,
+        symbol_index: entry.r_sym,
         section_index: section_index.filter(|index| (*index as usize) < elf.section_headers.len()),
         value: symbol.st_value(endian).into().wrapping_add(addend as u64),
         adds_stored,

@@ -30,7 +30,7 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
         || rayon::join(frames, || Sha256::digest(elf.file)),
     );
     unwind.report(&mut diagnostics);
-    let unwind_entries = unwind::table(unwind.rows);
+    let unwind_entries = unwind::table(unwind.rows, &sections);
     let headers = header::table(elf, &symbols, &sha256, member_index, &mut diagnostics);
     SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() }
 }

@@ -34,7 +34,7 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
     let mut entries = unwind.rows;
     entries.extend(compact_unwind::read(macho, &sections, &symbols, &mut diagnostics));
     set_sections(&mut entries, &sections, macho.is_relocatable());
-    let unwind_entries = unwind::table(entries);
+    let unwind_entries = unwind::table(entries, &sections);
     let headers = header::table(macho, &symbols, &sha256, member_index);
     SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() }
 }

@@ -2,24 +2,17 @@
 //!
 //! Source: Microsoft's "x64 exception handling", "ARM64 exception handling" and "ARM exception handling".
 
-use super::super::unwind::frames::Relocation;
 use crate::diagnostics::{Collector, Place};
 use crate::formats::pe::Pe;
+use crate::formats::pe_places::{FUNCTION_TABLE, Places, Relocated, Spot, group};
+use crate::formats::relocations::Relocation;
 use binframe_ir::Rows;
-use binframe_ir::tables::{
-    BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource,
-};
+use binframe_ir::tables::{BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource};
 use object::LittleEndian as LE;
 use object::pe::{self, Machine};
 
 /// Steps from an entry to the one that says what its function is like; compilers make one or two.
 const CHAIN_STEPS_MAX: usize = 32;
-
-/// What sections of objects are named that hold function tables.
-pub(super) const FUNCTION_TABLE: &str = ".pdata";
-
-/// What sections of objects are named that function tables refer to.
-pub(super) const UNWIND_INFO: &str = ".xdata";
 
 type Reason = &'static str;
 
@@ -72,92 +65,11 @@ pub(super) fn of_object(
         table.read(section.content);
         entries = table.entries;
     }
-    // Relocations name handlers, and what those read.
+    // Relocations name handlers.
     for entry in &mut entries {
-        (entry.personality_address, entry.is_personality_indirect, entry.lsda_address) = (None, None, None);
+        (entry.personality_address, entry.is_personality_indirect) = (None, None);
     }
     entries
-}
-
-/// The name without what linkers put sections of one name in order by.
-pub(super) fn group(section_name: &str) -> &str {
-    section_name.split('$').next().unwrap_or(section_name)
-}
-
-/// Where something lies: an offset in a section of an object, or the RVA (and section 0) in a linked file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Spot {
-    section: u32,
-    offset: u32,
-}
-
-impl Spot {
-    fn plus(self, offset: u32) -> Self {
-        Self { offset: self.offset.wrapping_add(offset), ..self }
-    }
-}
-
-/// A file whose function table refers to places in it.
-trait Places {
-    /// The bytes from a place on, up to the end of its section.
-    fn bytes_from(&self, spot: Spot) -> Option<&[u8]>;
-    /// The place that the four bytes at a place refer to.
-    fn target(&self, field: Spot) -> Option<Spot>;
-    /// Address, or offset in a section of an object.
-    fn address(&self, spot: Spot) -> u64;
-    fn section_index(&self, spot: Spot) -> Option<u32>;
-
-    fn number(&self, spot: Spot) -> Option<u32> {
-        Some(u32::from_le_bytes(*self.bytes_from(spot)?.first_chunk()?))
-    }
-}
-
-impl Places for Pe<'_> {
-    fn bytes_from(&self, spot: Spot) -> Option<&[u8]> {
-        Some(Pe::bytes_from(self, spot.offset)?.0)
-    }
-
-    fn target(&self, field: Spot) -> Option<Spot> {
-        Some(Spot { section: 0, offset: self.number(field)? })
-    }
-
-    fn address(&self, spot: Spot) -> u64 {
-        Pe::address(self, spot.offset)
-    }
-
-    fn section_index(&self, spot: Spot) -> Option<u32> {
-        Pe::section_index(self, spot.offset)
-    }
-}
-
-/// An object: what its function table refers to is said by relocations.
-struct Relocated<'a> {
-    sections: BinarySectionColumns<'a>,
-    relocations: &'a [Relocation],
-}
-
-impl Places for Relocated<'_> {
-    fn bytes_from(&self, spot: Spot) -> Option<&[u8]> {
-        let row = (spot.section as usize).checked_sub(1).filter(|row| *row < self.sections.len())?;
-        self.sections.content.value(row).get(spot.offset as usize..)
-    }
-
-    fn target(&self, field: Spot) -> Option<Spot> {
-        let key = (field.section, u64::from(field.offset));
-        let found =
-            self.relocations.binary_search_by_key(&key, |found| (found.frames_index, found.offset)).ok()?;
-        let relocation = &self.relocations[found];
-        let target = Spot { section: relocation.section_index.unwrap_or(0), offset: relocation.value as u32 };
-        Some(target.plus(self.number(field)?))
-    }
-
-    fn address(&self, spot: Spot) -> u64 {
-        spot.offset.into()
-    }
-
-    fn section_index(&self, spot: Spot) -> Option<u32> {
-        (spot.section != 0).then_some(spot.section)
-    }
 }
 
 /// A function table that is read.
@@ -228,6 +140,7 @@ impl<P: Places> Table<'_, P> {
             personality_address: personality.map(|spot| self.places.address(spot)),
             is_personality_indirect: personality.map(|_| false),
             lsda_address: data.map(|spot| self.places.address(spot)),
+            lsda_section_index: data.and_then(|spot| self.places.section_index(spot)),
             is_signal_frame: false,
             is_continuation: description.is_continuation,
             begins_in_frame: description.begins_in_frame,
@@ -371,9 +284,10 @@ mod tests {
                 entry_size: None,
             });
         }
-        let relocation = |&(frames_index, offset, section, value): &(u32, u64, u32, u64)| Relocation {
-            frames_index,
+        let relocation = |&(field_section_index, offset, section, value): &(u32, u64, u32, u64)| Relocation {
+            field_section_index,
             offset,
+            symbol_index: 0,
             section_index: Some(section),
             value,
             adds_stored: true,

@@ -4,12 +4,12 @@ mod function_table;
 mod header;
 mod section_table;
 mod symbols;
-mod unwind_relocations;
 
 use super::SectionsIr;
 use super::unwind::{self, frames};
 use crate::diagnostics::Collector;
 use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::pe_places::{FUNCTION_TABLE, UNWIND_INFO, group, relocations};
 use binframe_ir::Rows;
 use binframe_ir::tables::DiagnosticPass;
 use object::Endianness;
@@ -27,7 +27,7 @@ pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     );
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
-    let unwind_entries = unwind::table(unwind.rows);
+    let unwind_entries = unwind::table(unwind.rows, &sections);
     let headers = header::table(pe, &sha256, member_index, &mut diagnostics);
     let diagnostics = diagnostics.finish();
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
@@ -39,14 +39,16 @@ pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32)
     let sections = section_table::table(coff, &mut diagnostics);
     let (symbols, sha256) =
         rayon::join(|| symbols::table(coff, &sections, &mut diagnostics), || Sha256::digest(coff.file));
-    let relocations = unwind_relocations::read(coff, &sections);
+    let relocations = relocations(coff, &sections, |name| {
+        [FUNCTION_TABLE, UNWIND_INFO].contains(&group(name)) || frames::source(name).is_some()
+    });
     let headers = header::table_of_object(coff, &sha256, member_index);
     let (architecture, bits) = header::architecture(coff.machine);
     let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
     let mut unwind = frames::read(&sections, layout, Some(&relocations));
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_object(coff.machine, &sections, &relocations, &mut diagnostics));
-    let unwind_entries = unwind::table(unwind.rows);
+    let unwind_entries = unwind::table(unwind.rows, &sections);
     let diagnostics = diagnostics.finish();
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
 }

@@ -7,6 +7,7 @@
 
 use super::frame_addresses::FrameAddress;
 use crate::diagnostics::{Collector, Place};
+use crate::formats::relocations::{self, Relocation};
 use crate::pointers::{Bases, Pointer, Reader};
 use crate::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
@@ -24,23 +25,6 @@ pub(in crate::sections) struct Layout {
     architecture: Architecture,
     endian: RunTimeEndian,
     address_size: u8,
-}
-
-/// What a linker will write to a field of a relocatable object's frames: a place in a section, or a part of a sum.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::sections) struct Relocation {
-    /// Index of the section of frames.
-    pub(in crate::sections) frames_index: u32,
-    /// The field's place in it.
-    pub(in crate::sections) offset: u64,
-    /// The section that the symbol lies in.
-    pub(in crate::sections) section_index: Option<u32>,
-    /// What is written, counted from the start of that section.
-    pub(in crate::sections) value: u64,
-    /// Whether what is stored in the field is to be added.
-    pub(in crate::sections) adds_stored: bool,
-    /// Whether the value is subtracted from what another relocation of the field writes.
-    pub(in crate::sections) is_subtracted: bool,
 }
 
 impl Layout {
@@ -319,6 +303,7 @@ impl<'a> Frames<'a> {
             personality_address: None,
             is_personality_indirect: None,
             lsda_address: None,
+            lsda_section_index: None,
             is_signal_frame: common.is_signal_frame,
             is_continuation: false,
             begins_in_frame: None,
@@ -340,11 +325,14 @@ impl<'a> Frames<'a> {
         if common.has_augmentation_data {
             let mut data = augmentation_data(&mut rest)?;
             bases.function = Some(entry.address);
-            let encoding = common.lsda_encoding.filter(|encoding| !encoding.is_absent());
-            if let (Some(encoding), None) = (encoding, self.relocations) {
+            if let Some(encoding) = common.lsda_encoding.filter(|encoding| !encoding.is_absent()) {
+                let offset = data.offset_from(bases.section) as u64;
                 let pointer = bases.read(encoding, &mut data)?;
                 let is_there = pointer.stored != 0 && !pointer.is_indirect;
-                entry.lsda_address = is_there.then_some(pointer.address);
+                (entry.lsda_address, entry.lsda_section_index) = match self.relocations {
+                    Some(_) => self.relocated(offset, pointer.stored).ok().unzip(),
+                    None => (is_there.then_some(pointer.address), None),
+                };
             }
         }
         let frame_address = common.frame_address.after(rest, common.data_factor);
@@ -354,11 +342,7 @@ impl<'a> Frames<'a> {
 
     /// What the linker will write to a field.
     fn relocations_at(&self, offset: u64) -> &'a [Relocation] {
-        let all = self.relocations.unwrap_or_default();
-        let key = (self.section.section_index, offset);
-        let start = all.partition_point(|found| (found.frames_index, found.offset) < key);
-        let count = all[start..].partition_point(|found| (found.frames_index, found.offset) == key);
-        &all[start..start + count]
+        relocations::at(self.relocations.unwrap_or_default(), self.section.section_index, offset)
     }
 
     /// The place that the linker will write to a field: its offset in a section.
