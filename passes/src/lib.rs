@@ -60,7 +60,7 @@ pub struct Lowered {
 pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
     let sections = sections::run(file, 0)?;
     let linkage = linkage::run(file, &sections);
-    let exceptions = exceptions::run(&sections);
+    let exceptions = exceptions::run(file, &sections);
     let code = Code::of(&sections, file);
     let references = References::of(&sections, &linkage, &exceptions, &code, file);
     // Beyond this point no pass reads the file or its offsets: code and data have addresses.
