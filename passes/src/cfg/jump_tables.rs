@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Blocks that are followed before a jump: at first, and if that does not say enough.
 const NEAR_BLOCKS_MAX: usize = 12;
-const BLOCKS_MAX: usize = 1024;
+const BLOCKS_MAX: usize = 512;
 
 /// How often a block is followed again because more ways to it were found, on the average.
 const VISITS_MAX: usize = 12;
@@ -149,9 +149,15 @@ impl<'k, 'a> Resolver<'k, 'a> {
             }
             // Most comparisons stand near the jump.
             let near = self.target_after(block, NEAR_BLOCKS_MAX);
-            let table = near.and_then(|(target, bounds)| self.table(jump, target, &bounds));
-            let is_sure = |table: &Table| table.bound == BoundEvidence::Compare;
-            let far = (!table.as_ref().is_some_and(is_sure)).then(|| self.target_after(block, BLOCKS_MAX)).flatten();
+            let Some((target, bounds)) = near else { continue };
+            let table = self.table(jump, target, &bounds);
+            let blocks_max = match &table {
+                Some(table) if table.bound == BoundEvidence::Compare => 0,
+                Some(_) => BLOCKS_MAX / 16,
+                None if self.comes_from_before(target) => BLOCKS_MAX,
+                None => 0,
+            };
+            let far = (blocks_max > 0).then(|| self.target_after(block, blocks_max)).flatten();
             let far = far.and_then(|(target, bounds)| self.table(jump, target, &bounds));
             found.extend(far.or(table));
         }
@@ -170,6 +176,20 @@ impl<'k, 'a> Resolver<'k, 'a> {
             _ => address,
         };
         !matches!(self.values.get(base), Expression::Unknown(_) | Expression::Load { .. })
+    }
+
+    /// Whether what is not known of a target comes from before the blocks that were followed.
+    fn comes_from_before(&self, target: Value) -> bool {
+        let is_before = |value: Value| matches!(self.values.get(value), Expression::Unknown(number) if State::is_from_before(number));
+        match self.values.get(target) {
+            Expression::Unknown(_) => is_before(target),
+            Expression::Sum(one, other) => is_before(one) || is_before(other),
+            Expression::Load { address, .. } => match self.values.get(address) {
+                Expression::Sum(one, other) => is_before(one) || is_before(other),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Where the jump at the end of a block goes, and what bounds hold there.

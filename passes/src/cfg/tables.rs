@@ -5,6 +5,7 @@ use super::graph::Block;
 use super::jump_tables::Table;
 use super::layout::{Extent, Layout, Place};
 use crate::diagnostics::{Collector, Place as Where};
+use crate::graph::{FlowAnalysis, NONE, Vertices, strong_components};
 use binframe_ir::tables::{
     BasicBlock, BasicBlockBuilder, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge, CallEdgeBuilder, CallEdges,
     CallKind, CfgEdge, CfgEdgeBuilder, CfgEdges, Confidence, DiagnosticCode, EdgeEvidence, EdgeKind, Flow, Function,
@@ -13,7 +14,9 @@ use binframe_ir::tables::{
     PartEvidence, Severity, Terminator,
 };
 use binframe_ir::{Batch, Rows};
+use arrow_array::UInt64Array;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Tasks for each thread, so that none waits long for the others. One thread does all in one, and copies nothing together.
 const TASKS_PER_THREAD: usize = 4;
@@ -57,6 +60,7 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
         || (joined(&tables, true, |tables| &tables.functions), joined(&tables, is_in_order, |tables| &tables.basic_blocks)),
         || (joined(&tables, is_in_order, |tables| &tables.cfg_edges), joined(&tables, is_in_order, |tables| &tables.call_edges)),
     );
+    let functions = with_recursion(&functions, &call_edges);
     Tables {
         functions,
         function_parts: joined(&tables, false, |tables| &tables.function_parts),
@@ -82,6 +86,29 @@ fn joined<T: binframe_ir::Table>(tables: &[Tables], is_in_order: bool, rows: imp
     Rows::from_batch(batch).expect("rows that are moved stay rows of their table")
 }
 
+/// Functions with the first of those that call each other in a circle with them.
+fn with_recursion(functions: &Rows<Functions>, calls: &Rows<CallEdges>) -> Rows<Functions> {
+    let calls = calls.columns();
+    let known = (0..calls.len()).filter(|row| calls.callee_address.is_valid(*row));
+    let (vertices, graph) =
+        Vertices::of_edges(known.map(|row| (Some(calls.caller_address[row]), calls.callee_address.get(row))));
+    let components = strong_components(&graph);
+    // Vertices are in the order of their addresses.
+    let mut first = vec![NONE; components.count as usize];
+    let mut is_circle = vec![false; components.count as usize];
+    for vertex in graph.vertices() {
+        let component = components.component[vertex as usize] as usize;
+        is_circle[component] |= first[component] != NONE || graph.successors(vertex).contains(&vertex);
+        first[component] = first[component].min(vertex);
+    }
+    let recursion = functions.columns().address.iter().map(|address| {
+        let component = components.component[vertices.vertex(*address)? as usize] as usize;
+        is_circle[component].then(|| vertices.key(first[component]))
+    });
+    let batch = functions.batch().with_column("recursion_address", Arc::new(recursion.collect::<UInt64Array>()));
+    Rows::from_batch(batch).expect("the column has its type")
+}
+
 /// What a writer could not understand.
 type Report = (DiagnosticCode, u64, String);
 
@@ -97,8 +124,13 @@ struct Writer<'f, 'a> {
     jump_tables: JumpTableBuilder,
     jump_table_entries: JumpTableEntryBuilder,
     reports: Vec<Report>,
-    /// Edges of the block that is written.
-    own_edges: Vec<(EdgeKind, u64)>,
+    /// Edges of the function that is written, by the positions of their blocks.
+    own_edges: Vec<(u32, EdgeKind, Place)>,
+    /// The same between positions of blocks alone, as [`FlowAnalysis`] numbers them.
+    ways: Vec<(u32, u32)>,
+    analysis: FlowAnalysis,
+    /// Numbers of instructions in the blocks of the function that is written.
+    counts: Vec<u32>,
 }
 
 impl<'f, 'a> Writer<'f, 'a> {
@@ -116,6 +148,9 @@ impl<'f, 'a> Writer<'f, 'a> {
             jump_table_entries: JumpTableEntryBuilder::default(),
             reports: Vec::new(),
             own_edges: Vec::new(),
+            ways: Vec::new(),
+            analysis: FlowAnalysis::default(),
+            counts: Vec::new(),
         }
     }
 
@@ -142,24 +177,11 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
         let main_end = blocks.iter().filter(|block| self.is_in(extent, block.start)).map(|block| block.end).max();
         blocks.sort_by_key(|block| block.start);
-        let mut instruction_count = 0;
-        for block in &blocks {
-            let starts = &self.layout.instructions.regions[block.start.region as usize].starts;
-            let count = starts.count_in(block.start.position as usize..block.end as usize) as u32;
-            instruction_count += count;
-            self.blocks.push(BasicBlock {
-                address: self.layout.address(block.start),
-                size: u64::from(block.end - block.start.position),
-                function_address,
-                instruction_count: count,
-                terminator: block.terminator,
-                evidence: BlockEvidence::Flow,
-                immediate_dominator: None,
-                immediate_post_dominator: None,
-                loop_header: None,
-                loop_depth: 0,
-            });
-            self.write_edges(block, flow);
+        self.find_edges(&blocks, flow);
+        let (is_reducible, loop_count) = self.write_structure(&blocks, extent.start.place, function_address);
+        let instruction_count = (self.counts.iter()).sum();
+        for (index, block) in blocks.iter().enumerate() {
+            self.write_edges(index as u32, block, flow);
             self.write_calls(block, function, function_address);
         }
         self.write_tables(flow, function_address);
@@ -175,12 +197,81 @@ impl<'f, 'a> Writer<'f, 'a> {
             evidence: extent.start.evidence,
             confidence: confidence(extent),
             may_return: flow.may_return,
-            is_reducible: true,
+            is_reducible,
             block_count: blocks.len() as u32,
             instruction_count,
-            loop_count: 0,
+            loop_count,
             recursion_address: None,
         });
+    }
+
+    /// Finds the edges of all blocks of a function, in the order of their keys.
+    fn find_edges(&mut self, blocks: &[Block], flow: &FunctionFlow) {
+        self.own_edges.clear();
+        for (source, block) in (0..).zip(blocks) {
+            let first = self.own_edges.len();
+            self.flows.known.each_edge(block, &flow.tables, |kind, place| {
+                if self.flows.known.leaders[place.region as usize].contains(place.position as usize) {
+                    self.own_edges.push((source, kind, place));
+                }
+            });
+            self.own_edges[first..].sort_unstable();
+        }
+        self.own_edges.dedup();
+    }
+
+    /// Adds the blocks and loops of a function, and returns whether it is reducible, and how many loops it has.
+    fn write_structure(&mut self, blocks: &[Block], entry: Place, function_address: u64) -> (bool, u32) {
+        let index_of = |place: Place| blocks.binary_search_by_key(&place, |block| block.start).ok();
+        // The entry is the first vertex, whatever parts stand before it.
+        let entry = index_of(entry).unwrap_or(0) as u32;
+        let swapped = |index: u32| match index {
+            0 => entry,
+            index if index == entry => 0,
+            index => index,
+        };
+        self.ways.clear();
+        for (source, _, place) in &self.own_edges {
+            self.ways.push((swapped(*source), index_of(*place).map_or(NONE, |target| swapped(target as u32))));
+        }
+        let leaves = |terminator| matches!(terminator, Terminator::Ret | Terminator::IndirectJump);
+        let leaving = blocks.iter().zip(0..).filter(|(block, _)| leaves(block.terminator));
+        self.ways.extend(leaving.map(|(_, index)| (swapped(index), NONE)));
+        let structure = self.analysis.run(blocks.len(), &self.ways);
+        let address_of = |vertex: u32| (vertex != NONE).then(|| self.layout.address(blocks[swapped(vertex) as usize].start));
+        self.counts.clear();
+        for (block, index) in blocks.iter().zip(0..) {
+            let starts = &self.layout.instructions.regions[block.start.region as usize].starts;
+            let instruction_count = starts.count_in(block.start.position as usize..block.end as usize) as u32;
+            self.counts.push(instruction_count);
+            let vertex = swapped(index) as usize;
+            let is_reached = index == entry || structure.immediate_dominator[vertex] != NONE;
+            self.blocks.push(BasicBlock {
+                address: self.layout.address(block.start),
+                size: u64::from(block.end - block.start.position),
+                function_address,
+                instruction_count,
+                terminator: block.terminator,
+                evidence: if is_reached { BlockEvidence::Flow } else { BlockEvidence::Gap },
+                immediate_dominator: address_of(structure.immediate_dominator[vertex]),
+                immediate_post_dominator: address_of(structure.immediate_post_dominator[vertex]),
+                loop_header: address_of(structure.loop_header[vertex]),
+                loop_depth: structure.loop_depth[vertex],
+            });
+        }
+        let mut loops: Vec<_> = structure.loops.iter().map(|found| (swapped(found.header), found)).collect();
+        loops.sort_unstable_by_key(|(header, _)| *header);
+        for (header, found) in loops {
+            self.loops.push(binframe_ir::tables::Loop {
+                header_address: self.layout.address(blocks[header as usize].start),
+                function_address,
+                parent_header_address: address_of(found.parent),
+                depth: found.depth,
+                block_count: found.block_count,
+                back_edge_count: found.back_edge_count,
+            });
+        }
+        (structure.is_reducible, structure.loops.len() as u32)
     }
 
     fn is_in(&self, extent: &Extent, place: Place) -> bool {
@@ -228,18 +319,13 @@ impl<'f, 'a> Writer<'f, 'a> {
         self.layout.address(Place { region, position })
     }
 
-    fn write_edges(&mut self, block: &Block, flow: &FunctionFlow) {
-        let mut edges = std::mem::take(&mut self.own_edges);
-        self.flows.known.each_edge(block, &flow.tables, |kind, place| {
-            if self.is_block(place) {
-                edges.push((kind, self.layout.address(place)));
-            }
-        });
-        edges.sort_unstable();
-        edges.dedup();
+    /// Adds the edges of a block, which were found.
+    fn write_edges(&mut self, index: u32, block: &Block, flow: &FunctionFlow) {
         let source_address = self.layout.address(block.start);
         let jump = block.last.map(|row| (block.start.region, row));
-        for (kind, target_address) in edges.drain(..) {
+        let first = self.own_edges.partition_point(|(source, ..)| *source < index);
+        let own = self.own_edges[first..].iter().take_while(|(source, ..)| *source == index);
+        for (_, kind, place) in own {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
                 EdgeKind::Indirect => {
@@ -249,9 +335,9 @@ impl<'f, 'a> Writer<'f, 'a> {
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
             };
-            self.edges.push(CfgEdge { source_address, target_address: Some(target_address), kind, evidence, confidence });
+            let target_address = Some(self.layout.address(*place));
+            self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
-        self.own_edges = edges;
         self.write_open_edges(block, flow, source_address);
     }
 
@@ -279,11 +365,6 @@ impl<'f, 'a> Writer<'f, 'a> {
             Terminator::Jump | Terminator::CondJump => self.check_target(row, target),
             _ => {}
         }
-    }
-
-    /// Whether a block begins at a place.
-    fn is_block(&self, place: Place) -> bool {
-        self.flows.known.leaders[place.region as usize].contains(place.position as usize)
     }
 
     /// Reports a target that is outside all code or inside an instruction.

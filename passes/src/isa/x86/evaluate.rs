@@ -41,8 +41,10 @@ struct Cell {
 
 /// A number for what becomes unknown at an address: for a register, or for memory ([`MEMORY`]).
 fn unknown_at(address: u64, place: usize) -> u64 {
-    address.wrapping_mul(64).wrapping_add(place as u64)
+    address.wrapping_mul(NUMBERS_PER_ADDRESS).wrapping_add(place as u64)
 }
+
+const NUMBERS_PER_ADDRESS: u64 = 64;
 
 const MEMORY: usize = REGISTERS;
 /// What is unknown where ways meet has other numbers than what an instruction leaves unknown.
@@ -59,6 +61,11 @@ impl State {
             bounds: Vec::new(),
             epoch: unknown_at(address, MEETING + MEMORY),
         }
+    }
+
+    /// Whether the unknown value of a number was there before the instructions that were followed.
+    pub(crate) fn is_from_before(number: u64) -> bool {
+        number % NUMBERS_PER_ADDRESS >= MEETING as u64
     }
 
     /// Keeps what also holds on another way to an address. Registers that were ever lost there stay lost.
