@@ -2,6 +2,7 @@
 
 use crate::comparison::{Comparison, Counts, MEASURES, Place, share};
 use crate::statements::Statements;
+use crate::truth::Doubts;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -77,6 +78,23 @@ pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Compar
         let (missing, wrong) = (only(expected, found), only(found, expected));
         println!("    jump table   {jump:#x}  {}: missing {missing}, wrong {wrong}", named(*jump));
     }
+}
+
+/// Prints where the truth itself is in doubt.
+pub(crate) fn doubts(file: &Path, doubts: &Doubts, count: usize) {
+    for line in doubts.differences.iter().take(count).chain(doubts.unfinished.iter().take(count)) {
+        println!("    truth        {}: {line}", file.display());
+    }
+}
+
+/// Prints how often the truth is in doubt.
+pub(crate) fn sum_of_doubts(doubts: &Doubts) {
+    println!(
+        "truth: of {} blocks and edges in what clang compiled, {} differ from LLVM's own; control goes on behind {} functions",
+        doubts.compared,
+        doubts.differences.len(),
+        doubts.unfinished.len()
+    );
 }
 
 /// So many places, from all over the file rather than the first.
