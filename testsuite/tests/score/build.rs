@@ -124,7 +124,7 @@ impl Build {
         if fs::read_to_string(&recipe_path).is_ok_and(|old| old == recipe) {
             return Ok(());
         }
-        println!("building {}", self.name());
+        say(&format!("building {}", self.name()));
         let work = self.folder.join("work");
         drop(fs::remove_dir_all(&self.folder));
         fs::create_dir_all(&work).map_err(|error| error.to_string())?;
@@ -200,6 +200,12 @@ fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
         found.extend(names.into_iter().map(|name| folder.join(parent).join(name)));
     }
     Ok(found)
+}
+
+/// Says what takes a while.
+#[expect(clippy::print_stdout, reason = "a person waits")]
+pub(crate) fn say(what: &str) {
+    println!("{what}");
 }
 
 /// Runs a tool and returns what it prints.

@@ -146,7 +146,7 @@ impl Truth {
         let code = Code::of(&file);
         let graph = graph::graph(&statements, &code);
         let doubts = truth::doubts(&file, &code, &statements, &graph);
-        Some(Self { statements, graph, doubts, full })
+        Some(Self { statements, graph, full, doubts })
     }
 
     /// Lowers a variant of the file and compares.

@@ -44,13 +44,12 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
     statements.parts.retain(|part| starts.contains(&part.start));
     let code = Code::of(file);
     for function in &functions {
-        let pads: BTreeSet<u64> =
-            function.iter().filter(|block| block.is_pad()).map(|block| block.start).collect();
+        let pads = function.iter().filter(|block| block.is_pad());
+        statements.pads.extend(pads.map(|block| block.start));
         for block in function {
             let last = code.instructions(block.start, block.end).last();
             if let Some(last) = last.filter(|_| block.jumps_indirectly()) {
-                let targets = block.successors.iter().filter(|target| !pads.contains(target)).copied();
-                statements.tables.insert(last.ip(), targets.collect());
+                statements.tables.insert(last.ip(), block.successors.iter().copied().collect());
             }
             let is_call = last.is_some_and(|last| {
                 matches!(last.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
@@ -59,7 +58,6 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
                 statements.away.insert(block.end);
             }
         }
-        statements.pads.extend(pads);
     }
     Some((statements, functions))
 }
@@ -156,14 +154,11 @@ fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<
     }
     let mut expected = BTreeSet::new();
     for function in functions {
-        let pads: BTreeSet<u64> =
-            function.iter().filter(|block| block.is_pad()).map(|block| block.start).collect();
         let filled: BTreeSet<u64> =
             function.iter().filter(|block| block.start < block.end).map(|block| block.start).collect();
         for block in function.iter().filter(|block| block.start < block.end) {
             // Where no case leads, tables have the address of an empty block, which may be the end of the function.
-            let is_within = |target: &&u64| !pads.contains(target) && filled.contains(target);
-            let targets = block.successors.iter().filter(is_within);
+            let targets = block.successors.iter().filter(|target| filled.contains(target));
             expected.extend(targets.map(|target| (names.of(block.start), names.of(*target))));
         }
     }
