@@ -25,7 +25,7 @@ pub(crate) struct Block {
     /// Address after the last byte.
     pub(crate) end: u64,
     flags: u64,
-    /// Starts of the blocks that control may go to.
+    /// Starts of the blocks that control may go to, but for those that only the unwinder enters.
     pub(crate) successors: Vec<u64>,
 }
 
@@ -75,8 +75,9 @@ fn function(bytes: &mut Bytes<'_>) -> Option<Vec<Block>> {
             let identifier = bytes.number()?;
             let start = end.checked_add(bytes.number()?)?;
             end = start.checked_add(bytes.number()?)?;
-            starts.insert(identifier, start);
-            blocks.push(Block { start, end, flags: bytes.number()?, successors: Vec::new() });
+            let flags = bytes.number()?;
+            starts.insert(identifier, (start, flags));
+            blocks.push(Block { start, end, flags, successors: Vec::new() });
         }
     }
     if features & ENTRY_COUNT != 0 {
@@ -87,7 +88,8 @@ fn function(bytes: &mut Bytes<'_>) -> Option<Vec<Block>> {
             bytes.number()?;
         }
         for _ in 0..bytes.number()? {
-            block.successors.push(*starts.get(&bytes.number()?)?);
+            let (start, flags) = *starts.get(&bytes.number()?)?;
+            block.successors.extend((flags & IS_PAD == 0).then_some(start));
             bytes.number()?;
         }
     }
@@ -127,9 +129,9 @@ impl Bytes<'_> {
 fn blocks_and_successors_are_read() {
     let header = [2, PROBABILITIES, 0x00, 0x10, 0, 0, 0, 0, 0, 0, 2];
     let blocks = [0, 0, 5, 8, 1, 0x83, 1, 0x81, 1, 4];
-    let successors = [1, 1, 0x80, 0x80, 1, 0];
+    let successors = [2, 1, 0x80, 0x80, 1, 0, 0, 0];
     let section: Vec<u8> = header.into_iter().chain(blocks).chain(successors).collect();
     let [first, second] = read(&section).expect("a map").remove(0).try_into().expect("two blocks");
-    assert_eq!((first.start, first.end, first.successors), (0x1000, 0x1005, vec![0x1088]));
+    assert_eq!((first.start, first.end, first.successors), (0x1000, 0x1005, vec![0x1000]));
     assert_eq!((second.start, second.end, second.is_pad()), (0x1088, 0x1109, true));
 }

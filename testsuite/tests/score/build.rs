@@ -10,9 +10,7 @@
 //! recipe.txt     what it was made of
 //! ```
 
-use crate::address_map::Block;
 use crate::assembly::{self, Said};
-use crate::graph::{Code, graph};
 use crate::programs::{Kind, Language, Program};
 use crate::statements::Statements;
 use crate::{truth, variants};
@@ -126,7 +124,7 @@ impl Build {
         if fs::read_to_string(&recipe_path).is_ok_and(|old| old == recipe) {
             return Ok(());
         }
-        println!("building {}", self.name());
+        say(&format!("building {}", self.name()));
         let work = self.folder.join("work");
         drop(fs::remove_dir_all(&self.folder));
         fs::create_dir_all(&work).map_err(|error| error.to_string())?;
@@ -177,29 +175,11 @@ impl Build {
     fn truth(&self, full: &Path, said: &[Said]) -> Result<Statements, String> {
         let bytes = fs::read(full).map_err(|error| error.to_string())?;
         let file = object::File::parse(&*bytes).map_err(|error| error.to_string())?;
-        let (statements, blocks) = if self.compiler == "gcc" {
-            (truth::of_gcc(&file, said), Vec::new())
-        } else {
-            truth::of_clang(&file).ok_or("the map of blocks cannot be read")?
-        };
-        self.check(&Code::of(&file), &statements, &blocks);
-        Ok(statements)
-    }
-
-    /// Says where the graph that the truth makes is not LLVM's own, or has no end.
-    fn check(&self, code: &Code<'_>, statements: &Statements, blocks: &[Vec<Block>]) {
-        let graph = graph(statements, code);
-        let unfinished = truth::unfinished(code, statements, &graph);
-        let mut text = format!("{}: {} functions have no end", self.name(), unfinished.len());
-        let mut lines = unfinished;
-        if !blocks.is_empty() {
-            let differences = truth::differences(code, blocks, &graph);
-            let all = graph.blocks.len() + graph.edges.len();
-            text.push_str(&format!(", {} of {all} blocks and edges are not LLVM's", differences.len()));
-            lines.extend(differences);
+        if self.compiler == "gcc" {
+            return Ok(truth::of_gcc(&file, said));
         }
-        println!("{text}");
-        drop(fs::write(self.folder.join("differences.txt"), lines.join("\n") + "\n"));
+        let (statements, _) = truth::of_clang(&file).ok_or("the map of blocks cannot be read")?;
+        Ok(statements)
     }
 }
 
@@ -220,6 +200,12 @@ fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
         found.extend(names.into_iter().map(|name| folder.join(parent).join(name)));
     }
     Ok(found)
+}
+
+/// Says what takes a while.
+#[expect(clippy::print_stdout, reason = "a person waits")]
+pub(crate) fn say(what: &str) {
+    println!("{what}");
 }
 
 /// Runs a tool and returns what it prints.

@@ -46,6 +46,7 @@ impl Count {
 }
 
 /// A share in percent; all of nothing is all.
+#[expect(clippy::cast_precision_loss, reason = "no program has so many instructions")]
 pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
 }

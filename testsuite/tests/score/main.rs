@@ -23,13 +23,14 @@ use binframe_testsuite::lowering;
 use build::Build;
 use bytes::Bytes;
 use comparison::{Comparison, Counts};
-use graph::Code;
+use graph::{Code, Graph};
 use programs::{Kind, Language, PROGRAMS, Program};
 use statements::Statements;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::{env, fs, thread};
+use truth::Doubts;
 
 /// Programs that are compiled side by side.
 const JOBS: usize = 2;
@@ -95,38 +96,65 @@ fn make_all(builds: &[Build], sources: &BTreeMap<&str, PathBuf>) -> Vec<String> 
 
 fn score_all(files: &[(String, PathBuf, &[&str])], chosen: &Choice, examples: usize) {
     let mut sums: BTreeMap<String, Counts> = BTreeMap::new();
+    let mut all = Doubts::default();
     report::header();
     for (name, folder, variants) in files {
+        // What could not be built is said at the end.
+        let Some(truth) = Truth::read(folder) else { continue };
         for variant in variants.iter().filter(|variant| chosen.has_variant(variant)) {
             let path = folder.join(variant);
-            let Some((statements, comparison)) = score(folder, &path) else { continue };
+            let comparison = truth.compare(&path);
             report::line(&format!("{name} {variant}"), &comparison.counts);
             if examples > 0 {
-                report::examples(&path, &statements, &comparison, examples);
+                report::examples(&path, &truth.statements, &comparison, examples);
             }
             let compiler = name.split('-').nth(1).unwrap_or_default();
             for sum in [format!("total {variant} {compiler}"), format!("total {variant}")] {
                 *sums.entry(sum).or_default() += comparison.counts;
             }
         }
+        if examples > 0 {
+            report::doubts(&folder.join("full"), &truth.doubts, examples);
+        }
+        all.compared += truth.doubts.compared;
+        all.differences.extend(truth.doubts.differences);
+        all.unfinished.extend(truth.doubts.unfinished);
     }
     report::header();
     for (name, counts) in &sums {
         report::line(name, counts);
     }
+    report::sum_of_doubts(&all);
 }
 
-/// None if the program could not be made.
-fn score(folder: &Path, path: &Path) -> Option<(Statements, Comparison)> {
-    let text = fs::read_to_string(folder.join("truth.txt")).ok()?;
-    let statements = Statements::from_text(&text).expect("the truth is what was written");
-    let bytes = Bytes::from(fs::read(path).ok()?);
-    let file = object::File::parse(&*bytes).expect("linkers write files that can be read");
-    let code = Code::of(&file);
-    let graph = graph::graph(&statements, &code);
-    let tables = lowering::tables(&bytes);
-    let comparison = comparison::compare(&statements, &graph, &code, &tables);
-    Some((statements, comparison))
+/// The truth of one program.
+struct Truth {
+    statements: Statements,
+    graph: Graph,
+    /// The linked file, as bytes.
+    full: Vec<u8>,
+    doubts: Doubts,
+}
+
+impl Truth {
+    /// Reads what is kept in a program's folder; none if the program could not be made.
+    fn read(folder: &Path) -> Option<Self> {
+        let text = fs::read_to_string(folder.join("truth.txt")).ok()?;
+        let statements = Statements::from_text(&text).expect("the truth is what was written");
+        let full = fs::read(folder.join("full")).ok()?;
+        let file = object::File::parse(&*full).expect("linkers write files that can be read");
+        let code = Code::of(&file);
+        let graph = graph::graph(&statements, &code);
+        let doubts = truth::doubts(&file, &code, &statements, &graph);
+        Some(Self { statements, graph, full, doubts })
+    }
+
+    /// Lowers a variant of the file and compares.
+    fn compare(&self, variant: &Path) -> Comparison {
+        let bytes = Bytes::from(fs::read(variant).expect("it was made"));
+        let file = object::File::parse(&*self.full).expect("it was parsed before");
+        comparison::compare(&self.statements, &self.graph, &Code::of(&file), &lowering::tables(&bytes))
+    }
 }
 
 /// Words that choose what is scored: of the words of one kind, one must fit.
@@ -205,9 +233,10 @@ fn truth_of_small_programs_agrees_with_the_tables_where_it_must() {
                 continue;
             }
             build.make(&source).unwrap_or_else(|error| panic!("{error}"));
-            let path = build.folder.join("stripped");
-            let (statements, comparison) = score(&build.folder, &path).expect("it was made");
-            assert!(!statements.tables.is_empty() || program.name != "switch", "{}", build.name());
+            let truth = Truth::read(&build.folder).expect("it was made");
+            assert!(truth.doubts.differences.is_empty(), "{}: {:?}", build.name(), truth.doubts);
+            let comparison = truth.compare(&build.folder.join("stripped"));
+            assert!(!truth.statements.tables.is_empty() || program.name != "switch", "{}", build.name());
             let [instructions, functions, starts, ..] = comparison.counts.sets;
             assert_eq!((instructions.missing, instructions.wrong), (0, 0), "{}", build.name());
             // Unwinding information has every function.

@@ -220,7 +220,12 @@ pub(crate) const PROGRAMS: &[Program] = &[
             "deps/leveldb-1.22/table/*.cc",
             "deps/leveldb-1.22/util/*.cc",
         ],
-        flags: &["-DLEVELDB_PLATFORM_POSIX=1", "-I{}/deps/leveldb-1.22", "-I{}/deps/leveldb-1.22/include"],
+        flags: &[
+            "-DLEVELDB_IS_BIG_ENDIAN=0",
+            "-DLEVELDB_PLATFORM_POSIX=1",
+            "-I{}/deps/leveldb-1.22",
+            "-I{}/deps/leveldb-1.22/include",
+        ],
         libraries: &["-lpthread"],
         main: include_str!("mains/leveldb.cc"),
         builds: &[

@@ -1,8 +1,11 @@
 //! What is printed: a line for each file, sums, and on request the places that are not right.
+#![expect(clippy::print_stdout, reason = "printing is its job")]
 
-use crate::comparison::{Comparison, Counts, MEASURES, Place, share};
+use crate::comparison::{Comparison, Counts, JumpTables, MEASURES, Place, share};
 use crate::statements::Statements;
+use crate::truth::Doubts;
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
 
 /// Prints what the columns are.
@@ -31,16 +34,14 @@ pub(crate) fn line(name: &str, counts: &Counts) {
     for count in others {
         let is_known = count.right + count.missing + count.wrong > 0;
         let shares = [count.precision(), count.recall(), count.f1()].map(percent).join(" ");
-        text.push_str(&format!("  {:>20}", if is_known { shares } else { "-".to_owned() }));
+        write!(text, "  {:>20}", if is_known { &shares } else { "-" }).expect("text takes all");
     }
     let tables = counts.tables;
     let all = tables.exact + tables.different + tables.missing;
     if all + tables.none > 0 {
-        let exact = percent(share(tables.exact, all));
-        text.push_str(&format!(
-            "  {exact}={:<5} {:>4} {:>6} {:>5}",
-            tables.exact, tables.different, tables.missing, tables.none
-        ));
+        let share = percent(share(tables.exact, all));
+        let JumpTables { exact, different, missing, none } = tables;
+        write!(text, "  {share}={exact:<5} {different:>4} {missing:>6} {none:>5}").expect("text takes all");
     }
     println!("{text}");
 }
@@ -77,6 +78,23 @@ pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Compar
         let (missing, wrong) = (only(expected, found), only(found, expected));
         println!("    jump table   {jump:#x}  {}: missing {missing}, wrong {wrong}", named(*jump));
     }
+}
+
+/// Prints where the truth itself is in doubt.
+pub(crate) fn doubts(file: &Path, doubts: &Doubts, count: usize) {
+    for line in doubts.differences.iter().take(count).chain(doubts.unfinished.iter().take(count)) {
+        println!("    truth        {}: {line}", file.display());
+    }
+}
+
+/// Prints how often the truth is in doubt.
+pub(crate) fn sum_of_doubts(doubts: &Doubts) {
+    println!(
+        "truth: of {} blocks and edges in what clang compiled, {} differ from LLVM's own; control goes on behind {} functions",
+        doubts.compared,
+        doubts.differences.len(),
+        doubts.unfinished.len()
+    );
 }
 
 /// So many places, from all over the file rather than the first.

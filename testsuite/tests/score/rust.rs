@@ -1,6 +1,6 @@
 //! A program of rustc's: it states where functions are, in the symbols of a file that is not stripped, and nothing of blocks.
 
-use crate::build::run;
+use crate::build::{run, say};
 use crate::sources::cargo;
 use crate::{truth, variants};
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) fn make(name: &str, source: &Path, below: &Path) -> Result<PathBuf, S
     if fs::read_to_string(&recipe_path).is_ok_and(|old| old == recipe) {
         return Ok(folder);
     }
-    println!("building {name} with rustc");
+    say(&format!("building {name}-rustc"));
     let work = folder.join("work");
     let mut build = cargo();
     build.args(["build", "--release", "--locked", "--quiet", "--jobs=2"]).current_dir(source);

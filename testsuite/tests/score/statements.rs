@@ -70,8 +70,11 @@ impl Statements {
             writeln!(text, "part {start:x} {end:x} {function:x} {name}").expect("text takes all");
         }
         for (jump, targets) in &self.tables {
-            let targets: String = targets.iter().map(|target| format!(" {target:x}")).collect();
-            writeln!(text, "table {jump:x}{targets}").expect("text takes all");
+            write!(text, "table {jump:x}").expect("text takes all");
+            for target in targets {
+                write!(text, " {target:x}").expect("text takes all");
+            }
+            text.push('\n');
         }
         for (word, addresses) in [("away", &self.away), ("pad", &self.pads)] {
             for address in addresses {

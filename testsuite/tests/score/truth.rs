@@ -44,13 +44,12 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
     statements.parts.retain(|part| starts.contains(&part.start));
     let code = Code::of(file);
     for function in &functions {
-        let pads: BTreeSet<u64> =
-            function.iter().filter(|block| block.is_pad()).map(|block| block.start).collect();
+        let pads = function.iter().filter(|block| block.is_pad());
+        statements.pads.extend(pads.map(|block| block.start));
         for block in function {
             let last = code.instructions(block.start, block.end).last();
             if let Some(last) = last.filter(|_| block.jumps_indirectly()) {
-                let targets = block.successors.iter().filter(|target| !pads.contains(target)).copied();
-                statements.tables.insert(last.ip(), targets.collect());
+                statements.tables.insert(last.ip(), block.successors.iter().copied().collect());
             }
             let is_call = last.is_some_and(|last| {
                 matches!(last.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
@@ -59,7 +58,6 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
                 statements.away.insert(block.end);
             }
         }
-        statements.pads.extend(pads);
     }
     Some((statements, functions))
 }
@@ -98,9 +96,35 @@ pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool)
     statements
 }
 
-/// Blocks at the ends of functions behind which control seems to go on, as text. This is a check of the truth too: there are
-/// a few where the program's author promised that something does not happen.
-pub(crate) fn unfinished(code: &Code<'_>, statements: &Statements, graph: &Graph) -> Vec<String> {
+/// What is doubtful about a graph that truth has made.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts {
+    /// Blocks and edges that LLVM's own were compared with.
+    pub(crate) compared: usize,
+    /// How they differ from LLVM's, as text.
+    pub(crate) differences: Vec<String>,
+    /// Functions that have no end, as text.
+    pub(crate) unfinished: Vec<String>,
+}
+
+/// Checks the truth, not us: whether the graph is LLVM's own where LLVM has one, and whether functions end.
+pub(crate) fn doubts(
+    file: &object::File<'_>,
+    code: &Code<'_>,
+    statements: &Statements,
+    graph: &Graph,
+) -> Doubts {
+    let mut doubts = Doubts { unfinished: unfinished(code, statements, graph), ..Doubts::default() };
+    if let Some((_, blocks)) = of_clang(file) {
+        doubts.compared = graph.blocks.len() + graph.edges.len();
+        doubts.differences = differences(code, &blocks, graph);
+    }
+    doubts
+}
+
+/// Blocks at the ends of functions behind which control seems to go on, as text: there are a few, where
+/// the program's author promised that something does not happen.
+fn unfinished(code: &Code<'_>, statements: &Statements, graph: &Graph) -> Vec<String> {
     let ends: BTreeSet<u64> = statements.parts.iter().map(|part| part.end).collect();
     let last = |(start, end): (&u64, &u64)| code.instructions(*start, *end).last();
     let last = graph.blocks.iter().filter(|(_, end)| ends.contains(*end)).filter_map(last);
@@ -111,12 +135,12 @@ pub(crate) fn unfinished(code: &Code<'_>, statements: &Statements, graph: &Graph
     goes_on.map(|last| format!("control goes on at {:#x}", last.ip())).collect()
 }
 
-/// How a graph differs from LLVM's own blocks, as text; nothing if it does not. This is a check of the truth, not of us.
+/// How a graph differs from LLVM's own blocks, as text; nothing if it does not.
 ///
 /// LLVM's blocks are others in three ways, which are taken into account: blocks between which nothing but falling through
 /// leads are one here; a jump behind a conditional jump is a block of its own here; and what is passed for alignment is the
 /// beginning of a block or a block here, and no part of any block there.
-pub(crate) fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<String> {
+fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<String> {
     let names = Names {
         starts: functions.iter().flatten().map(|block| block.start).collect(),
         blocks: &graph.blocks,
@@ -130,10 +154,11 @@ pub(crate) fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Gra
     }
     let mut expected = BTreeSet::new();
     for function in functions {
-        let pads: BTreeSet<u64> =
-            function.iter().filter(|block| block.is_pad()).map(|block| block.start).collect();
+        let filled: BTreeSet<u64> =
+            function.iter().filter(|block| block.start < block.end).map(|block| block.start).collect();
         for block in function.iter().filter(|block| block.start < block.end) {
-            let targets = block.successors.iter().filter(|target| !pads.contains(target));
+            // Where no case leads, tables have the address of an empty block, which may be the end of the function.
+            let targets = block.successors.iter().filter(|target| filled.contains(target));
             expected.extend(targets.map(|target| (names.of(block.start), names.of(*target))));
         }
     }
