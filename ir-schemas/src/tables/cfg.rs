@@ -235,6 +235,8 @@ enumeration! {
         ExceptionTable = "exception_table",
         /// A jump table has it (`jump_tables`).
         JumpTable = "jump_table",
+        /// The address is taken, and an indirect jump of the function goes to an address that is not known.
+        AddressTaken = "address_taken",
         /// The instruction reads a pointer that the loader sets.
         Import = "import",
         /// Something goes there, but where is not known.

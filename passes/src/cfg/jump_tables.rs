@@ -5,7 +5,7 @@
 //! entries there are is what comparisons on the way say of the index, or what its width does; failing that, entries count up to
 //! one that leads to no instruction of the function, or to where something else is named by an instruction.
 
-use super::descent::{NONE, Row};
+use super::descent::{FunctionFlow, NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
 use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State};
@@ -106,7 +106,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         owners: &'k [u32],
         function: u32,
         extents: impl Iterator<Item = u32>,
-        tables: &[Table],
+        flow: &FunctionFlow,
         scratch: &'k mut Scratch,
     ) -> Self {
         let mut blocks: Vec<_> =
@@ -115,7 +115,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut ways = Vec::new();
         let mut targets_of = vec![0];
         for (source, block) in (0..).zip(&blocks) {
-            known.each_edge(block, tables, |kind, place| {
+            known.each_edge(block, flow, |kind, place| {
                 if let Ok(target) = blocks.binary_search_by_key(&place, |block| block.start) {
                     ways.push(Way { source, target: target as u32, kind });
                 }
@@ -297,7 +297,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The table that a jump reads, given its target.
     fn table(&self, jump: Row, target: Value, bounds: &[Bound]) -> Option<Table> {
-        let shape = self.shape(target)?;
+        let mut shape = self.shape(target)?;
+        self.rebase(&mut shape, bounds);
         let (index_table, limit, bound) = self.bound(shape.index, bounds)?;
         let stop = match bound {
             BoundEvidence::Content => self.known.next_named(shape.address),
@@ -340,6 +341,19 @@ impl<'k, 'a> Resolver<'k, 'a> {
         };
         let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
         is_whole.then_some(Shape { kind, entry_size: size, base, address: table, index })
+    }
+
+    /// Where a comparison was of the index with a constant added, that constant is part of the table's address.
+    fn rebase(&self, shape: &mut Shape, bounds: &[Bound]) {
+        let index = shape.index;
+        let is_offset = |bound: &&Bound| matches!(self.values.get(bound.value), Expression::Offset(inner, _) if inner == index);
+        if compared_maximum(self.values, bounds, index).is_none()
+            && let Some(bound) = bounds.iter().find(is_offset)
+            && let Expression::Offset(_, added) = self.values.get(bound.value)
+        {
+            shape.index = bound.value;
+            shape.address = shape.address.wrapping_sub(added.wrapping_mul(u64::from(shape.entry_size)));
+        }
     }
 
     /// The table of positions that an index comes from, if it does; how many entries there are at most, and how that is known.
