@@ -2,6 +2,7 @@
 //!
 //! The only code that finds headers; the passes read what stands in them.
 
+pub(crate) mod compression;
 pub(crate) mod container;
 pub(crate) mod elf;
 pub(crate) mod macho;
