@@ -5,6 +5,7 @@
 pub(crate) mod compression;
 pub(crate) mod container;
 pub(crate) mod elf;
+pub(crate) mod elf_versions;
 pub(crate) mod macho;
 pub(crate) mod pe;
 pub(crate) mod pe_places;
