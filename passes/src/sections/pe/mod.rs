@@ -9,7 +9,7 @@ use super::SectionsIr;
 use super::unwind;
 use super::unwind::frames::{self, Special};
 use crate::diagnostics::Collector;
-use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use crate::formats::pe_places::{FUNCTION_TABLE, UNWIND_INFO, group, relocations};
 use binframe_ir::Rows;
 use binframe_ir::tables::DiagnosticPass;
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let sections = section_table::table(&pe.coff, &mut diagnostics);
-    let (architecture, _) = header::architecture(pe.coff.machine);
+    let (architecture, _) = architecture(pe.coff.machine);
     let layout = frames::Layout::new(architecture, Endianness::Little, pe.is_64);
     let (symbols, (mut unwind, sha256)) = rayon::join(
         || symbols::table(&pe.coff, &sections, &mut diagnostics),
@@ -49,7 +49,7 @@ pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32)
         [FUNCTION_TABLE, UNWIND_INFO].contains(&group(name)) || frames::source(name).is_some()
     });
     let headers = header::table_of_object(coff, &sha256, member_index);
-    let (architecture, bits) = header::architecture(coff.machine);
+    let (architecture, bits) = architecture(coff.machine);
     let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
     let special = Special { relocations: Some(relocations), ..Special::default() };
     let mut unwind = frames::read(&sections, layout, &special);
