@@ -358,7 +358,7 @@ pub struct JumpTable {
     pub confidence: Confidence,
 }
 
-/// One entry of a jump table.
+/// One entry of a jump table. Entries that lead behind the function, where compilers let cases lead that cannot be, have no row.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "jump_table_entries", stage = Cfg, key(jump_address, entry_index))]
 pub struct JumpTableEntry {

@@ -519,7 +519,7 @@ impl<'a, 'k> Walker<'a, 'k> {
             return false;
         }
         for table in &found {
-            for place in &table.places {
+            for place in table.places.iter().flatten() {
                 self.go_to(None, *place);
             }
         }

@@ -134,12 +134,11 @@ impl<'a> Known<'a> {
             }
             (Terminator::IndirectJump, Some(row)) => {
                 let key = (block.start.region, row);
-                let places = match flow.tables.binary_search_by_key(&key, |table| table.jump) {
-                    Ok(table) => &flow.tables[table].places,
-                    Err(_) if flow.unresolved.binary_search(&key).is_ok() => &flow.labels,
-                    Err(_) => return,
-                };
-                places.iter().for_each(|place| each(EdgeKind::Indirect, *place));
+                if let Ok(table) = flow.tables.binary_search_by_key(&key, |table| table.jump) {
+                    flow.tables[table].places.iter().flatten().for_each(|place| each(EdgeKind::Indirect, *place));
+                } else if flow.unresolved.binary_search(&key).is_ok() {
+                    flow.labels.iter().for_each(|place| each(EdgeKind::Indirect, *place));
+                }
             }
             _ => {}
         }

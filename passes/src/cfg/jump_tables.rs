@@ -8,7 +8,7 @@
 use super::descent::{FunctionFlow, NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
-use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State};
+use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State, is_padding};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
 use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,8 +40,8 @@ pub(super) struct Table {
     /// Address of a table of positions of entries.
     pub(super) index_table: Option<u64>,
     pub(super) bound: BoundEvidence,
-    /// Where entries lead, in their order.
-    pub(super) places: Vec<Place>,
+    /// Where entries lead, in their order; none for those that lead behind the function, as compilers let impossible cases do.
+    pub(super) places: Vec<Option<Place>>,
 }
 
 /// What the target of an indirect jump looks like.
@@ -310,16 +310,22 @@ impl<'k, 'a> Resolver<'k, 'a> {
             if address >= stop {
                 break;
             }
-            match self.entry(&shape, address) {
-                Some(place) => places.push(place),
-                None => break,
+            let place = self.entry(&shape, address).and_then(|target| self.known.layout.place_of(target));
+            match place {
+                Some(place) if self.is_own(place) => places.push(Some(place)),
+                Some(place) if self.is_behind(place) => places.push(None),
+                _ => break,
             }
+        }
+        let kept = places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        if bound == BoundEvidence::Content {
+            places.truncate(kept);
         }
         // A comparison that allows more entries than lead anywhere was not that of this index.
         let bound = if (places.len() as u64) < limit { BoundEvidence::Content } else { bound };
         let least = if bound == BoundEvidence::Content { 2 } else { 1 };
         let Shape { kind, entry_size, base, address, .. } = shape;
-        (places.len() >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
+        (kept >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
     }
 
     fn shape(&self, target: Value) -> Option<Shape> {
@@ -345,14 +351,16 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// Where a comparison was of the index with a constant added, that constant is part of the table's address.
     fn rebase(&self, shape: &mut Shape, bounds: &[Bound]) {
-        let index = shape.index;
-        let is_offset = |bound: &&Bound| matches!(self.values.get(bound.value), Expression::Offset(inner, _) if inner == index);
-        if compared_maximum(self.values, bounds, index).is_none()
-            && let Some(bound) = bounds.iter().find(is_offset)
-            && let Expression::Offset(_, added) = self.values.get(bound.value)
-        {
-            shape.index = bound.value;
-            shape.address = shape.address.wrapping_sub(added.wrapping_mul(u64::from(shape.entry_size)));
+        for bound in bounds.iter().rev() {
+            match self.values.get(bound.value) {
+                _ if bound.value == shape.index => return,
+                Expression::Offset(inner, added) if inner == shape.index => {
+                    shape.index = bound.value;
+                    shape.address = shape.address.wrapping_sub(added.wrapping_mul(u64::from(shape.entry_size)));
+                    return;
+                }
+                _ => {}
+            }
         }
     }
 
@@ -380,29 +388,47 @@ impl<'k, 'a> Resolver<'k, 'a> {
         }
     }
 
-    /// Where an entry leads, if that is the function's.
-    fn entry(&self, shape: &Shape, address: u64) -> Option<Place> {
-        let target = match self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute) {
-            Some(target) => target,
-            None => {
-                let bytes = self.known.constants_at(address);
-                let stored = match shape.entry_size {
-                    1 => u64::from(*bytes.first()?),
-                    2 => u64::from(u16::from_le_bytes(*bytes.first_chunk()?)),
-                    4 => u64::from(u32::from_le_bytes(*bytes.first_chunk()?)),
-                    _ => u64::from_le_bytes(*bytes.first_chunk()?),
-                };
-                let unused = 64 - 8 * u32::from(shape.entry_size);
-                let stored = match shape.kind {
-                    JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
-                    JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
-                };
-                let target = shape.base.unwrap_or(0).wrapping_add(stored);
-                if self.known.references.address_size() == 4 { target & u64::from(u32::MAX) } else { target }
-            }
+    /// The address that an entry leads to.
+    fn entry(&self, shape: &Shape, address: u64) -> Option<u64> {
+        let relocated = self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
+        if relocated.is_some() {
+            return relocated;
+        }
+        let bytes = self.known.constants_at(address);
+        let stored = match shape.entry_size {
+            1 => u64::from(*bytes.first()?),
+            2 => u64::from(u16::from_le_bytes(*bytes.first_chunk()?)),
+            4 => u64::from(u32::from_le_bytes(*bytes.first_chunk()?)),
+            _ => u64::from_le_bytes(*bytes.first_chunk()?),
         };
-        let place = self.known.layout.place_of(target)?;
-        let owner = self.owners[self.known.layout.extent_at(place)?];
-        (owner == self.function || owner == NONE).then_some(place)
+        let unused = 64 - 8 * u32::from(shape.entry_size);
+        let stored = match shape.kind {
+            JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
+            JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
+        };
+        let target = shape.base.unwrap_or(0).wrapping_add(stored);
+        Some(if self.known.references.address_size() == 4 { target & u64::from(u32::MAX) } else { target })
+    }
+
+    /// Whether a place lies in the function, or in a part that may be its.
+    fn is_own(&self, place: Place) -> bool {
+        let owner = self.known.layout.extent_at(place).map(|extent| self.owners[extent]);
+        owner == Some(NONE) || owner == Some(self.function) && !self.is_behind(place)
+    }
+
+    /// Whether nothing but padding stands between a place and what comes behind the function.
+    fn is_behind(&self, place: Place) -> bool {
+        /// More padding than alignment ever needs.
+        const PADDING_MAX: u32 = 64;
+        let layout = self.known.layout;
+        let own = &layout.extents[self.function as usize];
+        let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
+        let bytes = &layout.code.regions[own.region()].bytes;
+        let end = next.map_or(bytes.len() as u32, |next| next.start.place.position);
+        place.region == own.start.place.region
+            && (own.start.place.position..=end).contains(&place.position)
+            && end - place.position <= PADDING_MAX
+            && (own.is_sized() || place.position < end)
+            && is_padding(&bytes[place.position as usize..end as usize])
     }
 }

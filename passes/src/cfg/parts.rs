@@ -21,7 +21,8 @@ struct Entered {
 }
 
 /// The extents that are parts: unwinding information alone describes them, nothing names their address, one function alone
-/// jumps to their start, and it does so conditionally, or jumps to other places of them too, or is jumped back into.
+/// jumps to their start, and it does so conditionally, or jumps to other places of them too, or is jumped back into. Those that no
+/// direct jump goes to may be parts that a jump table has.
 pub(super) fn find(layout: &Layout<'_>, is_named: impl Fn(u64) -> bool) -> Vec<usize> {
     let is_candidate = |extent: usize| {
         let start = &layout.extents[extent].start;
@@ -60,13 +61,13 @@ pub(super) fn find(layout: &Layout<'_>, is_named: impl Fn(u64) -> bool) -> Vec<u
     let is_part = |extent: &usize| {
         let Entered { from, is_from_many, is_at_start, is_inside, goes_back } = entered[*extent];
         let address = layout.address(layout.extents[*extent].start.place);
-        is_candidate(*extent) && from.is_some() && !is_from_many && is_at_start && (is_inside || goes_back) && !is_named(address)
+        let is_jumped_to = !is_from_many && is_at_start && (is_inside || goes_back);
+        is_candidate(*extent) && (from.is_none() || is_jumped_to) && !is_named(address)
     };
     let parts: Vec<_> = (0..layout.extents.len()).filter(is_part).collect();
     // Of two that seem to be parts of each other, the first is the function.
     let is_owned = |extent: &usize| {
-        let from = entered[*extent].from.expect("parts are entered");
-        from < *extent || parts.binary_search(&from).is_err()
+        entered[*extent].from.is_none_or(|from| from < *extent || parts.binary_search(&from).is_err())
     };
     parts.iter().copied().filter(is_owned).collect()
 }

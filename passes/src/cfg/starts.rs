@@ -33,7 +33,11 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
     let listed = listed.map(|pointer| (pointer.target, pointer.evidence));
     let targets = called.iter().map(|target| (*target, FunctionEvidence::CallTarget));
     let layout = Layout::new(code, instructions, &starts);
-    let is_named = |address: u64| called.binary_search(&address).is_ok() || references.is_pointed_to(address);
+    let taken = taken_addresses(code, instructions);
+    let is_named = |address: u64| {
+        let lists = [&called, &taken];
+        lists.iter().any(|list| list.binary_search(&address).is_ok()) || references.is_pointed_to(address)
+    };
     let parts = parts::find(&layout, is_named);
     let found: Vec<_> = listed
         .chain(targets)
@@ -122,12 +126,21 @@ fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item
 
 /// Where the addresses lead that instructions take.
 fn addresses(known: &Known<'_>) -> impl Iterator<Item = Place> {
-    let constants = known.layout.instructions.regions.iter().map(|region| &region.constants);
+    let taken = taken_addresses(known.layout.code, known.layout.instructions);
+    taken.into_iter().filter_map(|address| known.layout.place_of(address))
+}
+
+/// The addresses of code that instructions take, in their order.
+fn taken_addresses(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
+    let constants = instructions.regions.iter().map(|region| &region.constants);
     let taken = constants.flat_map(|constants| {
         let taken = constants.addresses.iter().zip(&constants.are_taken).filter(|(_, is_taken)| **is_taken);
         taken.map(|(address, _)| *address)
     });
-    taken.filter_map(|address| known.layout.place_of(address))
+    let mut taken: Vec<_> = taken.filter(|address| code.locate(*address).is_some()).collect();
+    taken.par_sort_unstable();
+    taken.dedup();
+    taken
 }
 
 /// The addresses that jump tables take, in their order.

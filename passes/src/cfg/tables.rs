@@ -308,7 +308,7 @@ impl<'f, 'a> Writer<'f, 'a> {
                 confidence: confidence_of(table),
             });
             for (place, entry_index) in table.places.iter().zip(0..) {
-                let target_address = self.layout.address(*place);
+                let Some(target_address) = place.map(|place| self.layout.address(place)) else { continue };
                 self.jump_table_entries.push(JumpTableEntry { jump_address, entry_index, target_address });
             }
         }

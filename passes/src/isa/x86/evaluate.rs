@@ -2,6 +2,7 @@
 //!
 //! Memory on the stack is followed as if no pointer led there; other memory counts as changed by every write and call.
 
+use super::flow::ADDRESS_MIN;
 use super::operands::is_memory;
 use crate::values::{Bound, Value, Values};
 use iced_x86::{
@@ -102,6 +103,11 @@ impl State {
         }
         let size = operand_size(instruction, 0);
         match instruction.mnemonic() {
+            // What is known before all ways to a jump are is no constant index: only numbers that may be addresses are kept.
+            Mnemonic::Mov if is_small(instruction) => {
+                let value = values.unknown(unknown_at(instruction.ip(), 0));
+                self.write(values, instruction, 0, value);
+            }
             Mnemonic::Mov | Mnemonic::Movzx => {
                 let value = self.read(values, instruction, 1);
                 self.write(values, instruction, 0, value);
@@ -162,7 +168,7 @@ impl State {
                     && instruction.op1_kind() == OpKind::Register
                     && instruction.op0_register() == instruction.op1_register() =>
             {
-                let zero = values.constant(0);
+                let zero = values.unknown(unknown_at(instruction.ip(), 0));
                 self.write(values, instruction, 0, zero);
             }
             Mnemonic::Push => {
@@ -371,6 +377,12 @@ fn offset_of(values: &Values, value: Value) -> (Value, u64) {
         crate::values::Expression::Offset(base, offset) => (base, offset),
         _ => (value, 0),
     }
+}
+
+/// Whether an instruction moves a number that is too small for an address.
+fn is_small(instruction: &Instruction) -> bool {
+    let kind = instruction.op1_kind();
+    kind != OpKind::Register && !is_memory(kind) && instruction.immediate(1) < ADDRESS_MIN
 }
 
 /// Number of a general register, of any size.
