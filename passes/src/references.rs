@@ -224,6 +224,13 @@ impl References {
         Some(self.pointers[index].target)
     }
 
+    /// Whether a pointer stands between others, as in an array.
+    pub(crate) fn stands_in_row(&self, pointer: Pointer) -> bool {
+        let step = u64::from(self.address_size);
+        let has = |place: Option<u64>| place.is_some_and(|place| self.pointer_at(place).is_some());
+        has(pointer.place.checked_sub(step)) || has(pointer.place.checked_add(step))
+    }
+
     /// Whether a pointer leads to an address.
     pub(crate) fn is_pointed_to(&self, address: u64) -> bool {
         self.targets.binary_search(&address).is_ok()
