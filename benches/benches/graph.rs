@@ -22,7 +22,7 @@ fn algorithms(criterion: &mut Criterion) {
     group.bench_function("reversed", |bencher| bencher.iter(|| black_box(&graph).reversed()));
     group.bench_function("breadth_first", |bencher| bencher.iter(|| breadth_first(black_box(&graph), &[0])));
     group.bench_function("depth_first", |bencher| {
-        bencher.iter(|| depth_first(black_box(&graph), 0..VERTEX_COUNT))
+        bencher.iter(|| depth_first(black_box(&graph), 0..VERTEX_COUNT));
     });
     group.bench_function("page_rank", |bencher| {
         bencher.iter(|| page_rank(black_box(&graph), &reversed, 0.85, 1e-6, 1000));
@@ -42,7 +42,7 @@ fn algorithms(criterion: &mut Criterion) {
     let forward = sources.iter().zip(&targets).map(|(a, b)| (*a.min(b), *a.max(b))).filter(|(a, b)| a < b);
     let forward = Graph::from_edges(vertex_count, forward);
     group.bench_function("topological_order", |bencher| {
-        bencher.iter(|| topological_order(black_box(&forward)))
+        bencher.iter(|| topological_order(black_box(&forward)));
     });
     let rows: Vec<_> =
         graph.edges().map(|(a, b)| (Some(u64::from(a) * 24), Some(u64::from(b) * 24))).collect();

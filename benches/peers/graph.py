@@ -14,6 +14,7 @@ VERTEX_COUNT = 1_000_000
 
 def least(times, library, name, milliseconds):
     times[library, name] = min(milliseconds, times.get((library, name), milliseconds))
+    print(f"{library}: {name}: {milliseconds:.0f} ms", file=sys.stderr, flush=True)
 
 
 def timed(times, library, name, work):

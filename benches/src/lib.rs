@@ -21,15 +21,15 @@ pub fn power_law_edges(vertex_count: u32, edge_count: usize) -> (Vec<u32>, Vec<u
     };
     let count = u64::from(vertex_count);
     let edge = |edge: usize| {
-        let source = random() * count >> 32;
+        let source = (random() * count) >> 32;
         let place = random();
         let target = match edge % 2 {
-            0 => place * count >> 32,
+            0 => (place * count) >> 32,
             _ => {
-                let square = place * place >> 32;
-                let fourth = square * square >> 32;
+                let square = (place * place) >> 32;
+                let fourth = (square * square) >> 32;
                 // The vertices with many edges lie apart from each other.
-                (fourth * count >> 32) * 7919 % count
+                ((fourth * count) >> 32) * 7919 % count
             }
         };
         (source as u32, target as u32)

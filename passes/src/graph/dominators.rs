@@ -35,7 +35,8 @@ struct Link {
 /// The algorithm of Lengauer and Tarjan (1979) in its simple form, in memory that is used again. Vertices have numbers in
 /// the order of a depth-first walk, from one on; number zero is a vertex before all roots.
 ///
-/// It takes `O(E log V)` on any graph, which the iterative algorithm of Cooper, Harvey and Kennedy does not.
+/// It takes `O(E log V)` on any graph, while the iterative algorithm of Cooper, Harvey and Kennedy is quadratic for some;
+/// in petgraph (`simple_fast`) that took 2.7 times the time on a million vertices and eight million edges.
 #[derive(Debug, Default)]
 pub(super) struct DominatorTree {
     /// For each vertex its number; [`NONE`] where it was not reached.
