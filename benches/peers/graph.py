@@ -47,7 +47,7 @@ def parquetframe_round(times, rustic, sources, targets):
     def run(name, work):
         return timed(times, "parquetframe", name, work)
 
-    wide = sources.astype(numpy.uint64), targets.astype(numpy.uint64)
+    wide = sources.astype(numpy.int64), targets.astype(numpy.int64)
     narrow = sources.astype(numpy.int32), targets.astype(numpy.int32)
     indptr, indices, _ = run("build", lambda: rustic.build_csr_rust(*narrow, VERTEX_COUNT, None))
     roots = numpy.zeros(1, dtype=numpy.int32)
