@@ -123,8 +123,7 @@ pub fn depth_first(graph: &Graph, roots: impl IntoIterator<Item = u32>) -> Depth
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle(pub Vec<u32>);
 
-/// The vertices in an order in which every edge leads forward, or a cycle where there is none. The one of petgraph
-/// (`toposort`) walks a reversed graph besides, and took more than 15 times the time on eight million edges.
+/// The vertices in an order in which every edge leads forward, or a cycle where there is none.
 pub fn topological_order(graph: &Graph) -> Result<Vec<u32>, Cycle> {
     #[derive(Clone, Copy, PartialEq)]
     enum State {
