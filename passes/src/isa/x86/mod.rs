@@ -9,7 +9,7 @@ mod stack;
 pub(crate) use evaluate::{Lost, State};
 pub(crate) use flow::{ConstantAddress, classify, constant_address, direct_target, is_padding, target};
 pub(crate) use operands::RowWriter;
-pub(crate) use prologue::may_begin_function;
+pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
 pub(crate) use stack::{StackState, Touched, saved_register, touches};
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory};

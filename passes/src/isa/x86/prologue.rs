@@ -2,10 +2,33 @@
 
 use super::CodeDecoder;
 use super::operands::is_memory;
+use binframe_ir::tables::Flow;
 use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register};
 
 /// Instructions that are looked at.
 const INSTRUCTIONS_MAX: usize = 16;
+
+/// Whether code begins with what sets a frame up, or marks where an indirect call may go.
+pub(crate) fn is_prologue(bytes: &[u8]) -> bool {
+    let mut instruction = Instruction::default();
+    if !CodeDecoder::new(bytes, 0).decode(&mut instruction) {
+        return false;
+    }
+    matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push) || stack_change(&instruction) < 0
+}
+
+/// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
+pub(crate) fn ends_in_epilogue(bytes: &[u8]) -> bool {
+    let mut decoder = CodeDecoder::new(bytes, 0);
+    let mut instruction = Instruction::default();
+    let (mut is_down, mut position) = (false, 0);
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        let change = stack_change(&instruction);
+        is_down = change > 0 || instruction.mnemonic() == Mnemonic::Leave || is_down && change == 0;
+    }
+    is_down
+}
 
 /// Whether the instructions up to the first branch read nothing that a caller does not hand over: no flags, no register but those
 /// of arguments, except to save it, and nothing from below the return address.
@@ -14,7 +37,7 @@ pub(crate) fn may_begin_function(bytes: &[u8]) -> bool {
     let mut info = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
     let (mut written, mut has_flags, mut depth, mut position) = (0_u32, false, 0_i64, 0);
-    for _ in 0..INSTRUCTIONS_MAX {
+    for is_first in std::iter::once(true).chain(std::iter::repeat(false)).take(INSTRUCTIONS_MAX) {
         if position >= bytes.len() {
             return true;
         }
@@ -29,8 +52,11 @@ pub(crate) fn may_begin_function(bytes: &[u8]) -> bool {
         if depth > 0 || instruction.mnemonic() == Mnemonic::Leave {
             return false;
         }
-        if super::classify(&instruction) != binframe_ir::tables::Flow::Next {
-            return true;
+        match super::classify(&instruction) {
+            Flow::Next => {}
+            // No compiler begins a function so.
+            Flow::Trap | Flow::CondJump => return !is_first,
+            _ => return true,
         }
         let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let registers = used.used_registers().iter();
