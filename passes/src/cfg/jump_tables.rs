@@ -8,7 +8,7 @@
 use super::descent::{NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
-use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State};
+use crate::isa::{Effects, Instruction, Lost, State, called};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
 use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,12 +56,12 @@ struct Shape {
 /// What finding tables needs room for, kept from one function to the next.
 pub(super) struct Scratch {
     values: Values,
-    info: InstructionInfoFactory,
+    info: Effects,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { values: Values::default(), info: InstructionInfoFactory::new() }
+        Self { values: Values::default(), info: Effects::new() }
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Resolver<'k, 'a> {
     targets_of: Vec<u32>,
     targets: Vec<u32>,
     values: &'k mut Values,
-    info: &'k mut InstructionInfoFactory,
+    info: &'k mut Effects,
 }
 
 /// A way from one block to another.
@@ -283,13 +283,17 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let Block { start, end, last, terminator } = self.blocks[block];
         let region = &self.known.layout.code.regions[start.region as usize];
         let bytes = &region.bytes[start.position as usize..end as usize];
-        let mut decoder = CodeDecoder::new(bytes, region.address + u64::from(start.position));
+        let mut decoder = region.isa.decoder(bytes, region.address + u64::from(start.position));
         let mut instruction = Instruction::default();
         let mut position = 0;
         while position < bytes.len() && decoder.decode(&mut instruction) {
             position += instruction.len();
             if position < bytes.len() || last.is_none() || terminator == Terminator::Call {
                 state.step(self.values, &instruction, self.info);
+                let callee = called(&instruction).map(|callee| self.known.layout.code.bytes(callee, 4));
+                if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+                    state.take_next_address(self.values, &instruction, register);
+                }
             }
         }
         instruction
@@ -339,7 +343,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
             _ => (scaled, 1),
         };
         let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
-        is_whole.then_some(Shape { kind, entry_size: size, base, address: table, index })
+        // What is wider than an address wraps around.
+        let wrap = |address: u64| if self.known.references.address_size() == 4 { address & u64::from(u32::MAX) } else { address };
+        is_whole.then_some(Shape { kind, entry_size: size, base: base.map(wrap), address: wrap(table), index })
     }
 
     /// The table of positions that an index comes from, if it does; how many entries there are at most, and how that is known.

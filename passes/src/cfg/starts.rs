@@ -4,7 +4,6 @@ use super::descent::Flows;
 use super::layout::{Layout, Place, Start, place_of};
 use crate::code::Code;
 use crate::instructions::InstructionsIr;
-use crate::isa::x86::is_padding;
 use crate::references::References;
 use binframe_ir::tables::{Flow, FunctionEvidence};
 use rayon::slice::ParallelSliceMut;
@@ -160,7 +159,7 @@ fn add_gap(flows: &Flows<'_>, region: usize, gap: Range<usize>, found: &mut Vec<
     let mut position = instructions.starts.first_in(gap.clone()).unwrap_or(gap.end);
     while position < gap.end {
         let next = next_after(position);
-        if is_padding(&bytes[position..next]) {
+        if layout.code.regions[region].isa.is_padding(&bytes[position..next]) {
             position = next;
             continue;
         }
