@@ -23,6 +23,8 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct References {
     pointers: Vec<Pointer>,
+    /// Where they lead, in the order of the addresses.
+    targets: Vec<u64>,
     slots: Vec<Slot>,
     data: Vec<Data>,
     call_sites: Rows<ExceptionCallSites>,
@@ -80,6 +82,7 @@ impl References {
         let header = sections.headers.columns().iter().next();
         let mut references = Self {
             pointers: Vec::new(),
+            targets: Vec::new(),
             slots: Vec::new(),
             data: Vec::new(),
             call_sites: exceptions.call_sites.clone(),
@@ -99,6 +102,8 @@ impl References {
         }
         references.pointers.sort_unstable();
         references.pointers.dedup_by_key(|pointer| (pointer.place, pointer.target));
+        references.targets = references.pointers.iter().map(|pointer| pointer.target).collect();
+        references.targets.sort_unstable();
         references.slots.sort_by_key(|slot| (slot.address, slot.name.start));
         references.slots.dedup_by_key(|slot| slot.address);
         references.fingerprint = references.compute_fingerprint();
@@ -217,6 +222,11 @@ impl References {
     pub(crate) fn pointer_at(&self, place: u64) -> Option<u64> {
         let index = self.pointers.binary_search_by_key(&place, |pointer| pointer.place).ok()?;
         Some(self.pointers[index].target)
+    }
+
+    /// Whether a pointer leads to an address.
+    pub(crate) fn is_pointed_to(&self, address: u64) -> bool {
+        self.targets.binary_search(&address).is_ok()
     }
 
     /// The name of what the loader writes a pointer to at an address.

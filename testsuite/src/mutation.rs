@@ -73,12 +73,23 @@ pub fn originals() -> Vec<Original> {
         originals
             .extend(executable.map(|bytes| Original::new(&format!("Mach-O executable with {name}"), bytes)));
     }
-    originals.extend(
-        linked()
-            .into_iter()
-            .map(|(name, path)| Original::new(name, fs::read(path).expect("a compiled program can be read"))),
-    );
+    let linked = linked().into_iter();
+    let linked = linked.map(|(name, path)| (name, fs::read(path).expect("a compiled program can be read")));
+    for (name, bytes) in linked {
+        if name == "ELF library" {
+            originals.push(Original::new("ELF library without section headers", without_sections(&bytes)));
+        }
+        originals.push(Original::new(name, bytes));
+    }
     originals
+}
+
+/// A 64-bit ELF file without place and number of section headers, and the index of their names.
+pub fn without_sections(file: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[40..48].fill(0);
+    file[60..64].fill(0);
+    file
 }
 
 /// Programs and libraries of the machine's compilers and linkers, as small as they get.
@@ -103,6 +114,10 @@ fn linked() -> Vec<(&'static str, PathBuf)> {
         ("ELF library with DWARF 5", library(&["-gdwarf-5"])),
         ("ELF library with DWARF 3", library(&["-gdwarf-3", "-gstrict-dwarf"])),
         ("ELF library with compressed DWARF 4", library(&["-gdwarf-4", "-gz"])),
+        (
+            "ELF object with compressed frames",
+            library(&["-gdwarf-4", "-gz", "-fno-asynchronous-unwind-tables", "-c"]),
+        ),
         ("ELF object with DWARF 5", library(&["-gdwarf-5", "-c"])),
         // The other part of it goes with the folder that it is compiled in.
         ("ELF object with a part of its DWARF", library(&["-gdwarf-5", "-gsplit-dwarf", "-c"])),

@@ -2,8 +2,10 @@
 
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Architecture, SymbolType, UnwindEntry, UnwindSource};
+use binframe::passes::exceptions;
 use binframe::passes::sections::{self, SectionsIr};
-use binframe_testsuite::tools;
+use binframe_testsuite::mutation::without_sections;
+use binframe_testsuite::{programs, tools};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -215,6 +217,71 @@ fn of_objects_of_every_byte_order_and_width() {
                     "{target}"
                 );
             }
+        }
+    }
+}
+
+/// Unwind entries and call sites, without where they stand.
+type Described = (BTreeSet<(UnwindSource, u64, u64, Option<u64>)>, Vec<(u64, u64, Option<u64>, u64)>);
+
+fn described(path: &Path) -> Described {
+    let file = Bytes::from(fs::read(path).expect("the file can be read"));
+    let sections = sections::run(&file, 0).expect("an executable");
+    assert!(sections.diagnostics.columns().iter().all(|row| row.code.name() != "broken_unwind"));
+    let exceptions = exceptions::run(&file, &sections);
+    assert!(exceptions.diagnostics.is_empty(), "{}", path.display());
+    let entries = sections.unwind_entries.columns();
+    let entries = entries.iter().map(|row| (row.source, row.address, row.size, row.lsda_address));
+    let call_sites = exceptions.call_sites.columns();
+    let call_sites =
+        call_sites.iter().map(|row| (row.address, row.size, row.landing_pad_address, row.action)).collect();
+    (entries.collect(), call_sites)
+}
+
+/// Frames are found where the loader finds them if there are no section headers.
+#[test]
+fn of_files_without_section_headers() {
+    let path = programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]);
+    let expected = described(&path);
+    assert!(expected.1.len() > 300);
+    let file = without_sections(&fs::read(&path).expect("the file can be read"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let stripped = folder.path().join("stripped");
+    fs::write(&stripped, file).expect("the temporary folder is writable");
+    let mut found = described(&stripped);
+    // What is not loaded is not found.
+    let mut expected = expected;
+    for entries in [&mut expected.0, &mut found.0] {
+        entries.retain(|entry| entry.0 == UnwindSource::EhFrame);
+    }
+    assert!(!found.0.is_empty() && found == expected);
+}
+
+/// Compressed frames are those that are not.
+#[test]
+fn of_compressed_sections() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flags = ["-O1", "-g", "-fno-asynchronous-unwind-tables"];
+    for link in [&["-c"] as &[&str], &["-shared", "-fPIC"]] {
+        let plain = [&flags, link].concat();
+        let Some(plain) = build(&folder, "gcc", &plain, "c", SOURCE) else { return };
+        let is_debug = |entry: &(UnwindSource, _, _, _)| entry.0 == UnwindSource::DebugFrame;
+        let expected = described(&plain);
+        assert!(expected.0.iter().filter(|entry| is_debug(entry)).count() >= 4);
+        for (how, name) in
+            [("zlib-gnu", ".zdebug_frame"), ("zlib-gabi", ".debug_frame"), ("zstd", ".debug_frame")]
+        {
+            let compressed = folder.path().join(how);
+            let mut command = Command::new("objcopy");
+            let command =
+                command.arg(format!("--compress-debug-sections={how}")).arg(&plain).arg(&compressed);
+            if !command.output().is_ok_and(|output| output.status.success()) {
+                continue;
+            }
+            let file = sections(&compressed);
+            let section = file.sections.columns().iter().find(|section| section.section_name == name);
+            assert!(section.is_some_and(|section| how == "zlib-gnu" || section.flags & 0x800 != 0), "{how}");
+            assert!(described(&compressed) == expected, "{how}");
         }
     }
 }

@@ -235,6 +235,8 @@ enumeration! {
         ExceptionTable = "exception_table",
         /// A jump table has it (`jump_tables`).
         JumpTable = "jump_table",
+        /// The address is taken, and an indirect jump of the function goes to an address that is not known.
+        AddressTaken = "address_taken",
         /// The instruction reads a pointer that the loader sets.
         Import = "import",
         /// Something goes there, but where is not known.
@@ -356,7 +358,7 @@ pub struct JumpTable {
     pub confidence: Confidence,
 }
 
-/// One entry of a jump table.
+/// One entry of a jump table. Entries that lead behind the function, where compilers let cases lead that cannot be, have no row.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "jump_table_entries", stage = Cfg, key(jump_address, entry_index))]
 pub struct JumpTableEntry {

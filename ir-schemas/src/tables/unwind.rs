@@ -32,7 +32,7 @@ pub struct UnwindEntry {
     /// Index of the section that the description stands in.
     #[column(references = "binary_sections.section_index")]
     pub entry_section_index: u32,
-    /// Where the description begins in its section.
+    /// Where the description begins in its section or, where that is compressed, in what was compressed.
     #[column(unit = "bytes")]
     pub entry_offset: u64,
     /// Index of the section that the code lies in; null where none holds it.

@@ -37,6 +37,8 @@ pub(super) struct FunctionFlow {
     pub(super) tables: Vec<Table>,
     /// Those whose targets are not.
     pub(super) unresolved: Vec<Row>,
+    /// Where those may go, as addresses inside the function are taken.
+    pub(super) labels: Vec<Place>,
     /// Direct jumps to code that belongs to no function.
     pub(super) leaving: Vec<(Row, Place)>,
     attempts: u32,
@@ -116,6 +118,8 @@ struct Descent<'a> {
     is_settled: bool,
     /// Whether indirect jumps were looked at again.
     is_retried: bool,
+    /// Whether the taken addresses inside of functions were found.
+    is_labelled: bool,
     scratch: Scratch,
 }
 
@@ -138,6 +142,7 @@ impl<'a> Descent<'a> {
             waiting: vec![Vec::new(); count],
             is_settled: false,
             is_retried: false,
+            is_labelled: false,
             scratch: Scratch::default(),
         }
     }
@@ -227,18 +232,54 @@ impl<'a> Descent<'a> {
         }
     }
 
+    /// Finds the taken addresses inside of functions that jump indirectly, and returns that walks go on there.
+    fn label(&mut self) -> Vec<(u32, Resume)> {
+        let known = &self.flows.known;
+        let mut taken = super::starts::taken(known, &self.flows.functions);
+        taken.sort_unstable();
+        taken.dedup();
+        let mut next = Vec::new();
+        for (flow, function) in self.flows.functions.iter_mut().zip(0..).filter(|(flow, _)| !flow.unresolved.is_empty()) {
+            for index in std::iter::once(function).chain(flow.parts.iter().copied()) {
+                let Extent { start, end, .. } = &known.layout.extents[index as usize];
+                let from = taken.partition_point(|place| *place <= start.place);
+                let to = taken.partition_point(|place| *place < Place { position: *end, ..start.place });
+                flow.labels.extend(taken.get(from..to).unwrap_or_default());
+            }
+            // One alone may be anything.
+            if flow.labels.len() < 2 {
+                flow.labels.clear();
+            }
+            next.extend(flow.labels.iter().map(|place| (function, Resume::At(*place))));
+        }
+        next
+    }
+
     /// Takes what is still open for what it most likely is, and returns where walks go on; nowhere, if nothing was open.
     fn settle(&mut self) -> Vec<(u32, Resume)> {
         let mut next = Vec::new();
         // More may be known of what leads to an indirect jump than when it was met.
         if !std::mem::replace(&mut self.is_retried, true) {
             let flows = self.flows.functions.iter().zip(0..);
-            return flows.filter(|(flow, _)| !flow.unresolved.is_empty()).map(|(_, index)| (index, Resume::Retry)).collect();
+            let retried: Vec<_> =
+                flows.filter(|(flow, _)| !flow.unresolved.is_empty()).map(|(_, index)| (index, Resume::Retry)).collect();
+            if !retried.is_empty() {
+                return retried;
+            }
+        }
+        // Addresses that are taken inside of functions are where computed jumps go.
+        if !std::mem::replace(&mut self.is_labelled, true) {
+            let labelled = self.label();
+            if !labelled.is_empty() {
+                return labelled;
+            }
         }
         // An indirect jump whose targets are not known may be a tail call.
         let open = (0..self.may_return.len() as u32).filter(|function| {
             let flow = &self.flows.functions[*function as usize];
-            !self.may_return[*function as usize] && !self.never_returns[*function as usize] && !flow.unresolved.is_empty()
+            !self.may_return[*function as usize] && !self.never_returns[*function as usize]
+                && !flow.unresolved.is_empty()
+                && flow.labels.is_empty()
         });
         self.tell_callers(open.collect(), &mut next);
         // A part that nothing goes to stands for itself.
@@ -467,7 +508,7 @@ impl<'a, 'k> Walker<'a, 'k> {
             let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
             let Context { known, owners, .. } = self.context;
             let mut resolver =
-                Resolver::new(known, owners, self.function, extents, &self.flow.tables, self.scratch);
+                Resolver::new(known, owners, self.function, extents, self.flow, self.scratch);
             found = resolver.resolve(&jumps);
         }
         let is_found = |row: &Row| found.iter().any(|table: &Table| table.jump == *row);
@@ -477,7 +518,7 @@ impl<'a, 'k> Walker<'a, 'k> {
             return false;
         }
         for table in &found {
-            for place in &table.places {
+            for place in table.places.iter().flatten() {
                 self.go_to(None, *place);
             }
         }

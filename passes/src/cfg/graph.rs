@@ -1,6 +1,6 @@
 //! Blocks of one function and the ways between them, from where blocks are known to begin.
 
-use super::jump_tables::Table;
+use super::descent::FunctionFlow;
 use super::layout::{Extent, Layout, Place};
 use crate::bitmap::Bitmap;
 use crate::references::References;
@@ -117,7 +117,7 @@ impl<'a> Known<'a> {
     }
 
     /// Calls `each` with every way out of a block to a place, and why it is taken.
-    pub(super) fn each_edge(&self, block: &Block, tables: &[Table], mut each: impl FnMut(EdgeKind, Place)) {
+    pub(super) fn each_edge(&self, block: &Block, flow: &FunctionFlow, mut each: impl FnMut(EdgeKind, Place)) {
         let region = block.start.region as usize;
         let branches = self.layout.branches(region);
         let next = Place { position: block.end, ..block.start };
@@ -134,8 +134,10 @@ impl<'a> Known<'a> {
             }
             (Terminator::IndirectJump, Some(row)) => {
                 let key = (block.start.region, row);
-                if let Ok(table) = tables.binary_search_by_key(&key, |table| table.jump) {
-                    tables[table].places.iter().for_each(|place| each(EdgeKind::Indirect, *place));
+                if let Ok(table) = flow.tables.binary_search_by_key(&key, |table| table.jump) {
+                    flow.tables[table].places.iter().flatten().for_each(|place| each(EdgeKind::Indirect, *place));
+                } else if flow.unresolved.binary_search(&key).is_ok() {
+                    flow.labels.iter().for_each(|place| each(EdgeKind::Indirect, *place));
                 }
             }
             _ => {}

@@ -5,7 +5,7 @@
 //! entries there are is what comparisons on the way say of the index, or what its width does; failing that, entries count up to
 //! one that leads to no instruction of the function, or to where something else is named by an instruction.
 
-use super::descent::{NONE, Row};
+use super::descent::{FunctionFlow, NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
 use crate::isa::{Effects, Instruction, Lost, State, called};
@@ -40,8 +40,8 @@ pub(super) struct Table {
     /// Address of a table of positions of entries.
     pub(super) index_table: Option<u64>,
     pub(super) bound: BoundEvidence,
-    /// Where entries lead, in their order.
-    pub(super) places: Vec<Place>,
+    /// Where entries lead, in their order; none for those that lead behind the function, as compilers let impossible cases do.
+    pub(super) places: Vec<Option<Place>>,
 }
 
 /// What the target of an indirect jump looks like.
@@ -106,7 +106,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         owners: &'k [u32],
         function: u32,
         extents: impl Iterator<Item = u32>,
-        tables: &[Table],
+        flow: &FunctionFlow,
         scratch: &'k mut Scratch,
     ) -> Self {
         let mut blocks: Vec<_> =
@@ -115,7 +115,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut ways = Vec::new();
         let mut targets_of = vec![0];
         for (source, block) in (0..).zip(&blocks) {
-            known.each_edge(block, tables, |kind, place| {
+            known.each_edge(block, flow, |kind, place| {
                 if let Ok(target) = blocks.binary_search_by_key(&place, |block| block.start) {
                     ways.push(Way { source, target: target as u32, kind });
                 }
@@ -301,7 +301,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The table that a jump reads, given its target.
     fn table(&self, jump: Row, target: Value, bounds: &[Bound]) -> Option<Table> {
-        let shape = self.shape(target)?;
+        let mut shape = self.shape(target)?;
+        self.rebase(&mut shape, bounds);
         let (index_table, limit, bound) = self.bound(shape.index, bounds)?;
         let stop = match bound {
             BoundEvidence::Content => self.known.next_named(shape.address),
@@ -313,16 +314,22 @@ impl<'k, 'a> Resolver<'k, 'a> {
             if address >= stop {
                 break;
             }
-            match self.entry(&shape, address) {
-                Some(place) => places.push(place),
-                None => break,
+            let place = self.entry(&shape, address).and_then(|target| self.known.layout.place_of(target));
+            match place {
+                Some(place) if self.is_own(place) => places.push(Some(place)),
+                Some(place) if self.is_behind(place) => places.push(None),
+                _ => break,
             }
+        }
+        let kept = places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        if bound == BoundEvidence::Content {
+            places.truncate(kept);
         }
         // A comparison that allows more entries than lead anywhere was not that of this index.
         let bound = if (places.len() as u64) < limit { BoundEvidence::Content } else { bound };
         let least = if bound == BoundEvidence::Content { 2 } else { 1 };
         let Shape { kind, entry_size, base, address, .. } = shape;
-        (places.len() >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
+        (kept >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
     }
 
     fn shape(&self, target: Value) -> Option<Shape> {
@@ -343,9 +350,29 @@ impl<'k, 'a> Resolver<'k, 'a> {
             _ => (scaled, 1),
         };
         let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
-        // What is wider than an address wraps around.
-        let wrap = |address: u64| if self.known.references.address_size() == 4 { address & u64::from(u32::MAX) } else { address };
-        is_whole.then_some(Shape { kind, entry_size: size, base: base.map(wrap), address: wrap(table), index })
+        let (base, address) = (base.map(|base| self.wrapped(base)), self.wrapped(table));
+        is_whole.then_some(Shape { kind, entry_size: size, base, address, index })
+    }
+
+    /// An address, which in 32-bit code wraps around.
+    fn wrapped(&self, address: u64) -> u64 {
+        if self.known.references.address_size() == 4 { address & u64::from(u32::MAX) } else { address }
+    }
+
+    /// Where a comparison was of the index with a constant added, that constant is part of the table's address.
+    fn rebase(&self, shape: &mut Shape, bounds: &[Bound]) {
+        for bound in bounds.iter().rev() {
+            match self.values.get(bound.value) {
+                _ if bound.value == shape.index => return,
+                Expression::Offset(inner, added) if inner == shape.index => {
+                    shape.index = bound.value;
+                    let skipped = added.wrapping_mul(u64::from(shape.entry_size));
+                    shape.address = self.wrapped(shape.address.wrapping_sub(skipped));
+                    return;
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The table of positions that an index comes from, if it does; how many entries there are at most, and how that is known.
@@ -372,29 +399,47 @@ impl<'k, 'a> Resolver<'k, 'a> {
         }
     }
 
-    /// Where an entry leads, if that is the function's.
-    fn entry(&self, shape: &Shape, address: u64) -> Option<Place> {
-        let target = match self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute) {
-            Some(target) => target,
-            None => {
-                let bytes = self.known.constants_at(address);
-                let stored = match shape.entry_size {
-                    1 => u64::from(*bytes.first()?),
-                    2 => u64::from(u16::from_le_bytes(*bytes.first_chunk()?)),
-                    4 => u64::from(u32::from_le_bytes(*bytes.first_chunk()?)),
-                    _ => u64::from_le_bytes(*bytes.first_chunk()?),
-                };
-                let unused = 64 - 8 * u32::from(shape.entry_size);
-                let stored = match shape.kind {
-                    JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
-                    JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
-                };
-                let target = shape.base.unwrap_or(0).wrapping_add(stored);
-                if self.known.references.address_size() == 4 { target & u64::from(u32::MAX) } else { target }
-            }
+    /// The address that an entry leads to.
+    fn entry(&self, shape: &Shape, address: u64) -> Option<u64> {
+        let relocated = self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
+        if relocated.is_some() {
+            return relocated;
+        }
+        let bytes = self.known.constants_at(address);
+        let stored = match shape.entry_size {
+            1 => u64::from(*bytes.first()?),
+            2 => u64::from(u16::from_le_bytes(*bytes.first_chunk()?)),
+            4 => u64::from(u32::from_le_bytes(*bytes.first_chunk()?)),
+            _ => u64::from_le_bytes(*bytes.first_chunk()?),
         };
-        let place = self.known.layout.place_of(target)?;
-        let owner = self.owners[self.known.layout.extent_at(place)?];
-        (owner == self.function || owner == NONE).then_some(place)
+        let unused = 64 - 8 * u32::from(shape.entry_size);
+        let stored = match shape.kind {
+            JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
+            JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
+        };
+        let target = shape.base.unwrap_or(0).wrapping_add(stored);
+        Some(self.wrapped(target))
+    }
+
+    /// Whether a place lies in the function, or in a part that may be its.
+    fn is_own(&self, place: Place) -> bool {
+        let owner = self.known.layout.extent_at(place).map(|extent| self.owners[extent]);
+        owner == Some(NONE) || owner == Some(self.function) && !self.is_behind(place)
+    }
+
+    /// Whether nothing but padding stands between a place and what comes behind the function.
+    fn is_behind(&self, place: Place) -> bool {
+        /// More padding than alignment ever needs.
+        const PADDING_MAX: u32 = 64;
+        let layout = self.known.layout;
+        let own = &layout.extents[self.function as usize];
+        let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
+        let region = &layout.code.regions[own.region()];
+        let end = next.map_or(region.bytes.len() as u32, |next| next.start.place.position);
+        place.region == own.start.place.region
+            && (own.start.place.position..=end).contains(&place.position)
+            && end - place.position <= PADDING_MAX
+            && (own.is_sized() || place.position < end)
+            && region.isa.is_padding(&region.bytes[place.position as usize..end as usize])
     }
 }

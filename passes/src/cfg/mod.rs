@@ -21,6 +21,7 @@ mod graph;
 mod jump_tables;
 mod layout;
 mod noreturn;
+mod parts;
 mod starts;
 mod tables;
 

@@ -1,7 +1,9 @@
 //! Where functions begin: what the file states, what calls and jumps go to, where pointers lead, and what is left.
 
-use super::descent::Flows;
+use super::descent::{Flows, FunctionFlow};
+use super::graph::Known;
 use super::layout::{Layout, Place, Start, place_of};
+use super::parts;
 use crate::code::Code;
 use crate::instructions::InstructionsIr;
 use crate::references::References;
@@ -28,13 +30,20 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
     let mut starts: Vec<_> = stated.collect();
     let listed = references.pointers().iter().filter(|pointer| pointer.evidence != FunctionEvidence::Pointer);
     let listed = listed.map(|pointer| (pointer.target, pointer.evidence));
-    let called = called.iter().map(|target| (*target, FunctionEvidence::CallTarget));
+    let targets = called.iter().map(|target| (*target, FunctionEvidence::CallTarget));
     let layout = Layout::new(code, instructions, &starts);
+    let taken = taken_addresses(code, instructions);
+    let is_named = |address: u64| {
+        let lists = [&called, &taken];
+        lists.iter().any(|list| list.binary_search(&address).is_ok()) || references.is_pointed_to(address)
+    };
+    let parts = parts::find(&layout, is_named);
     let found: Vec<_> = listed
-        .chain(called)
+        .chain(targets)
         .filter_map(|(target, evidence)| Some((layout.place_of(target)?, evidence)))
         .filter(|(place, _)| may_begin(&layout, *place))
         .collect();
+    parts.into_iter().for_each(|extent| starts[extent].is_part = true);
     merge(&mut starts, found);
     starts
 }
@@ -93,27 +102,49 @@ fn jumped_to(flows: &Flows<'_>) -> Vec<(Place, FunctionEvidence)> {
 
 /// Where pointers in data and addresses in instructions lead.
 fn pointed_to(flows: &Flows<'_>) -> Vec<(Place, FunctionEvidence)> {
-    let layout = flows.known.layout;
-    let tables = table_ranges(flows);
-    let is_entry = |place: u64| {
+    let pointers = pointers(&flows.known, &flows.functions).map(|place| (place, FunctionEvidence::Pointer));
+    pointers.chain(addresses(&flows.known).map(|place| (place, FunctionEvidence::AddressTaken))).collect()
+}
+
+/// The places that pointers in data and addresses in instructions lead to.
+pub(super) fn taken(known: &Known<'_>, functions: &[FunctionFlow]) -> Vec<Place> {
+    pointers(known, functions).chain(addresses(known)).collect()
+}
+
+/// Where pointers in data lead that are no entries of jump tables.
+fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item = Place> {
+    let tables = table_ranges(functions);
+    let is_entry = move |place: u64| {
         let before = tables.partition_point(|range| range.start <= place).checked_sub(1);
         before.is_some_and(|before| tables[before].contains(&place))
     };
-    let pointers = flows.known.references.pointers().iter();
-    let pointers = pointers.filter(|pointer| pointer.evidence == FunctionEvidence::Pointer && !is_entry(pointer.place));
-    let pointers = pointers.map(|pointer| (pointer.target, FunctionEvidence::Pointer));
-    let constants = layout.instructions.regions.iter().map(|region| &region.constants);
+    let pointers = known.references.pointers().iter();
+    let pointers = pointers.filter(move |pointer| pointer.evidence == FunctionEvidence::Pointer && !is_entry(pointer.place));
+    pointers.filter_map(|pointer| known.layout.place_of(pointer.target))
+}
+
+/// Where the addresses lead that instructions take.
+fn addresses(known: &Known<'_>) -> impl Iterator<Item = Place> {
+    let taken = taken_addresses(known.layout.code, known.layout.instructions);
+    taken.into_iter().filter_map(|address| known.layout.place_of(address))
+}
+
+/// The addresses of code that instructions take, in their order.
+fn taken_addresses(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
+    let constants = instructions.regions.iter().map(|region| &region.constants);
     let taken = constants.flat_map(|constants| {
         let taken = constants.addresses.iter().zip(&constants.are_taken).filter(|(_, is_taken)| **is_taken);
-        taken.map(|(address, _)| (*address, FunctionEvidence::AddressTaken))
+        taken.map(|(address, _)| *address)
     });
-    let found = pointers.chain(taken);
-    found.filter_map(|(target, evidence)| Some((layout.place_of(target)?, evidence))).collect()
+    let mut taken: Vec<_> = taken.filter(|address| code.locate(*address).is_some()).collect();
+    taken.par_sort_unstable();
+    taken.dedup();
+    taken
 }
 
 /// The addresses that jump tables take, in their order.
-fn table_ranges(flows: &Flows<'_>) -> Vec<Range<u64>> {
-    let tables = flows.functions.iter().flat_map(|flow| &flow.tables);
+fn table_ranges(functions: &[FunctionFlow]) -> Vec<Range<u64>> {
+    let tables = functions.iter().flat_map(|flow| &flow.tables);
     let range = tables.map(|table| {
         let size = table.places.len() as u64 * u64::from(table.entry_size);
         table.address..table.address.saturating_add(size)

@@ -210,7 +210,7 @@ impl<'f, 'a> Writer<'f, 'a> {
         self.own_edges.clear();
         for (source, block) in (0..).zip(blocks) {
             let first = self.own_edges.len();
-            self.flows.known.each_edge(block, &flow.tables, |kind, place| {
+            self.flows.known.each_edge(block, flow, |kind, place| {
                 if self.flows.known.leaders[place.region as usize].contains(place.position as usize) {
                     self.own_edges.push((source, kind, place));
                 }
@@ -308,7 +308,7 @@ impl<'f, 'a> Writer<'f, 'a> {
                 confidence: confidence_of(table),
             });
             for (place, entry_index) in table.places.iter().zip(0..) {
-                let target_address = self.layout.address(*place);
+                let Some(target_address) = place.map(|place| self.layout.address(place)) else { continue };
                 self.jump_table_entries.push(JumpTableEntry { jump_address, entry_index, target_address });
             }
         }
@@ -329,8 +329,10 @@ impl<'f, 'a> Writer<'f, 'a> {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
                 EdgeKind::Indirect => {
-                    let table = flow.tables.iter().find(|table| Some(table.jump) == jump);
-                    (EdgeEvidence::JumpTable, table.map_or(Confidence::Guess, confidence_of))
+                    match flow.tables.iter().find(|table| Some(table.jump) == jump) {
+                        Some(table) => (EdgeEvidence::JumpTable, confidence_of(table)),
+                        None => (EdgeEvidence::AddressTaken, Confidence::Guess),
+                    }
                 }
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
@@ -350,6 +352,9 @@ impl<'f, 'a> Writer<'f, 'a> {
         match block.terminator {
             Terminator::Ret => self.edges.push(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
             Terminator::IndirectJump => {
+                if !flow.labels.is_empty() && flow.unresolved.binary_search(&row).is_ok() {
+                    return;
+                }
                 if flow.unresolved.binary_search(&row).is_ok() {
                     let message = "where this jump goes is not known".to_owned();
                     let address = self.branch_address(row);

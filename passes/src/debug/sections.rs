@@ -1,21 +1,20 @@
 //! Sections of debug information as they are read: found by name, decompressed and, where a file is not linked yet,
 //! relocated.
 //!
-//! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections; DWARF 5,
-//! section 7.3.5 (packages of split units).
+//! Source: DWARF 5, section 7.3.5 (packages of split units).
 
 use super::Reader;
-use flate2::read::ZlibDecoder;
+use crate::formats::compression::decompress;
 use gimli::{Dwarf, DwarfPackage, EndianSlice, RunTimeEndian, SectionId};
 use object::read::{
-    CompressionFormat, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget,
+    CompressedData, CompressionFormat, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationKind,
+    RelocationTarget,
 };
 use object::{Architecture, Endianness, RelocationFlags, SectionIndex, elf};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::io::Read;
 
 /// What sections may take that do not lie in the file as they are read: so many times the file, and so much at all.
 const MADE_PER_FILE_SIZE_MAX: u64 = 64;
@@ -43,9 +42,7 @@ struct Piece<'a> {
     name: &'static str,
     index: SectionIndex,
     file_offset: u64,
-    format: CompressionFormat,
-    data: &'a [u8],
-    size: u64,
+    content: CompressedData<'a>,
     /// Where it begins among the pieces of its section.
     base: u64,
 }
@@ -173,10 +170,8 @@ fn pieces<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<Piece<'a>>, Vec<(
             continue;
         }
         left -= if is_made { content.uncompressed_size } else { 0 };
-        let (index, format) = (section.index(), content.format);
-        let (data, size) = (content.data, content.uncompressed_size);
-        pieces.push(Piece { name, index, file_offset, format, data, size, base: *base });
-        *base += size;
+        pieces.push(Piece { name, index: section.index(), file_offset, content, base: *base });
+        *base += content.uncompressed_size;
     }
     (pieces, problems)
 }
@@ -187,7 +182,7 @@ fn make<'a>(
     piece: &Piece<'a>,
     bases: &HashMap<SectionIndex, u64>,
 ) -> (Cow<'a, [u8]>, Option<String>) {
-    let mut content = match decompress(piece) {
+    let mut content = match decompress(&piece.content) {
         Ok(content) => content,
         Err(problem) => return (Cow::Borrowed(&[]), Some(problem)),
     };
@@ -196,24 +191,6 @@ fn make<'a>(
         _ => None,
     };
     (content, problem)
-}
-
-fn decompress<'a>(piece: &Piece<'a>) -> Result<Cow<'a, [u8]>, String> {
-    let mut content = Vec::new();
-    // One byte more tells that there are too many.
-    let limit = piece.size.saturating_add(1);
-    let read = match piece.format {
-        CompressionFormat::None => return Ok(Cow::Borrowed(piece.data)),
-        CompressionFormat::Zlib => ZlibDecoder::new(piece.data).take(limit).read_to_end(&mut content),
-        CompressionFormat::Zstandard => zstd::stream::read::Decoder::new(piece.data)
-            .and_then(|decoder| decoder.take(limit).read_to_end(&mut content)),
-        _ => return Err("it is compressed in a way that is not known".to_owned()),
-    };
-    match read {
-        Ok(size) if size as u64 == piece.size => Ok(Cow::Owned(content)),
-        Ok(size) => Err(format!("{size} bytes or more are compressed, where it says {}", piece.size)),
-        Err(error) => Err(format!("it cannot be decompressed: {error}")),
-    }
 }
 
 /// Writes addresses and offsets as the linker would if it left every section where it is: at 0.

@@ -7,6 +7,7 @@ use super::attributes::Text;
 use super::sections::{self, DebugSections};
 use super::units::{Unit, read_units};
 use super::{Companion, CompanionFile, CompanionKind, Reader, Reports};
+use crate::formats::hexadecimal;
 use binframe_ir::tables::DiagnosticCode;
 use gimli::{Dwarf, DwarfPackage, DwoId, Section, SectionId};
 use object::read::Object;
@@ -235,7 +236,7 @@ fn separate(path: &str, file: &[u8]) -> Option<Companion> {
     let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
     let mut paths = Vec::new();
     if let Some([first, rest @ ..]) = file.build_id().ok().flatten().filter(|id| id.len() > 1) {
-        let rest = rest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let rest = hexadecimal(rest);
         paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug"));
     }
     let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));

@@ -2,8 +2,10 @@
 //!
 //! The only code that finds headers; the passes read what stands in them.
 
+pub(crate) mod compression;
 pub(crate) mod container;
 pub(crate) mod elf;
+pub(crate) mod elf_versions;
 pub(crate) mod macho;
 pub(crate) mod pe;
 pub(crate) mod pe_places;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use object::elf::{FileHeader32, FileHeader64};
 use object::macho::{MachHeader32, MachHeader64};
 use object::pe::{AnonObjectHeaderBigobj, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64};
-use object::{Endianness, FileKind};
+use object::{Endian, Endianness, FileKind};
 use std::fmt;
 use std::ops::Range;
 
@@ -139,5 +141,18 @@ pub(crate) fn bytes_at(file: &[u8], offset: u64, length: u64) -> (&[u8], bool) {
     match usize::try_from(length) {
         Ok(length) if length <= rest.len() => (&rest[..length], true),
         _ => (rest, false),
+    }
+}
+
+/// Bytes as two digits each.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The number that eight bytes hold or, where they are fewer, four.
+pub(crate) fn number(endian: Endianness, bytes: &[u8]) -> Option<u64> {
+    match bytes.first_chunk() {
+        Some(wide) => Some(endian.read_u64(*wide)),
+        None => bytes.first_chunk().map(|narrow| endian.read_u32(*narrow).into()),
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Claim, Unsupported, bytes_at};
 use crate::names::NameBudget;
-use binframe_ir::tables::ExtentOwner;
+use binframe_ir::tables::{Architecture, ExtentOwner};
 use bytes::Bytes;
 use object::pe::{
     self, AnonObjectHeaderBigobj, DllFlags, ImageDataDirectory, ImageDebugDirectory, ImageDosHeader,
@@ -367,4 +367,33 @@ fn loaded(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<Loaded> {
     let mut loaded: Vec<_> = [headers].into_iter().chain(sections).collect();
     loaded.sort_by_key(|loaded| loaded.rva);
     loaded
+}
+
+/// The architecture, and the width of its addresses.
+pub(crate) fn architecture(machine: Machine) -> (Architecture, u8) {
+    match machine {
+        pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),
+        pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_CHPE_X86 => (Architecture::X86, 32),
+        pe::IMAGE_FILE_MACHINE_ARM64 | pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => {
+            (Architecture::Aarch64, 64)
+        }
+        pe::IMAGE_FILE_MACHINE_ARM | pe::IMAGE_FILE_MACHINE_THUMB | pe::IMAGE_FILE_MACHINE_ARMNT => {
+            (Architecture::Arm, 32)
+        }
+        pe::IMAGE_FILE_MACHINE_RISCV32 => (Architecture::RiscV, 32),
+        pe::IMAGE_FILE_MACHINE_RISCV64 => (Architecture::RiscV, 64),
+        pe::IMAGE_FILE_MACHINE_POWERPC
+        | pe::IMAGE_FILE_MACHINE_POWERPCFP
+        | pe::IMAGE_FILE_MACHINE_POWERPCBE => (Architecture::PowerPc, 32),
+        pe::IMAGE_FILE_MACHINE_R3000
+        | pe::IMAGE_FILE_MACHINE_R4000
+        | pe::IMAGE_FILE_MACHINE_R10000
+        | pe::IMAGE_FILE_MACHINE_WCEMIPSV2
+        | pe::IMAGE_FILE_MACHINE_MIPS16
+        | pe::IMAGE_FILE_MACHINE_MIPSFPU
+        | pe::IMAGE_FILE_MACHINE_MIPSFPU16 => (Architecture::Mips, 32),
+        pe::IMAGE_FILE_MACHINE_IA64 => (Architecture::Itanium, 64),
+        pe::IMAGE_FILE_MACHINE_ALPHA64 => (Architecture::Other, 64),
+        _ => (Architecture::Other, 32),
+    }
 }

@@ -1,8 +1,9 @@
 //! Containers: a header, and which members are files of their own.
 
-use super::{SectionsIr, hexadecimal, plain_header};
+use super::{SectionsIr, plain_header};
 use crate::diagnostics::{Collector, Place};
 use crate::formats::container::{self, Member};
+use crate::formats::hexadecimal;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
     Severity,

@@ -130,7 +130,3 @@ fn permissions(is_readable: bool, is_writable: bool, is_executable: bool) -> &'s
         (true, true, true) => "rwx",
     }
 }
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}

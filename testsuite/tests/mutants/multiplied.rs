@@ -84,6 +84,52 @@ fn names_that_share_their_ends_cost_no_more_than_the_file() {
 }
 
 #[test]
+fn versions_that_share_records_and_names_cost_no_more_than_the_file() {
+    const NAME_SIZE: usize = 1 << 20;
+    let long_name = [vec![0], vec![b'a'; NAME_SIZE], vec![0]].concat();
+    let defined = |count: u16| -> Vec<u8> {
+        let record = |index: u16| {
+            let next = if index == count { 0 } else { 28 };
+            // Version, flags, index, one name; hash, where the name is said, the next record; name, no other.
+            let numbers = [1, 0, index + 1, 1].map(u16::to_le_bytes).concat();
+            [numbers, [0, 20, next, 1, 0].map(u32::to_le_bytes).concat()].concat()
+        };
+        (1..=count).flat_map(record).collect()
+    };
+    let needed = |count: u32| -> Vec<u8> {
+        let record = |index| {
+            let next = if index == count { 0 } else { 32 };
+            // As many versions as fit a number, all of them the same; version of this table, file, where they are.
+            [0xffff_0001, 1, 16, next, 0, 2 << 16, 1, 0].map(u32::to_le_bytes).concat()
+        };
+        (1..=count).flat_map(record).collect()
+    };
+    let symbols =
+        |count: usize| [1, 0x0001_0012, 0x40_1000, 0, 0, 0].map(u32::to_le_bytes).concat().repeat(count);
+    let (definitions, needs) = (elf::SHT_GNU_VERDEF, elf::SHT_GNU_VERNEED);
+    let cases = [
+        ("many with one long name", definitions, defined(30_000), long_name.as_slice(), 10),
+        ("one with a long name", definitions, defined(1), &long_name, 40_000),
+        ("many with the same records", needs, needed(8000), b"\0a\0", 10),
+    ];
+    let mut broken = Vec::new();
+    for (name, section_type, versions, strings, count) in cases {
+        let mut file = Patch(fixtures::loops_and_calls().bytes);
+        file.replace_section(SYMTAB, &symbols(count)).replace_section(STRTAB, strings);
+        file.section(SYMTAB, section::TYPE, u64::from(elf::SHT_DYNSYM.0));
+        file.add_section_headers(2);
+        for (index, section_type, link, content) in
+            [(6, elf::SHT_GNU_VERSYM, SYMTAB, [2, 0].repeat(count)), (7, section_type, STRTAB, versions)]
+        {
+            file.replace_section(index, &content).section(index, section::LINK, link as u64);
+            file.section(index, section::TYPE, u64::from(section_type.0));
+        }
+        broken.extend(problem(name, file.0));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
 fn compressed_sections_cost_no_more_than_the_file() {
     const SIZE: usize = 1 << 28;
     const COMPRESSED: u64 = 0x800;

@@ -129,7 +129,8 @@ pub(crate) fn compare(
         let functions: BTreeMap<u64, u64> =
             rows.iter().map(|row| (row.address, row.function_address)).collect();
         let edges = cfg.cfg_edges.columns();
-        let edges = edges.iter().filter(|row| row.kind != EdgeKind::Return);
+        // The truth has the blocks that the unwinder enters, but not from where.
+        let edges = edges.iter().filter(|row| !matches!(row.kind, EdgeKind::Return | EdgeKind::LandingPad));
         let edges = edges.filter_map(|row| Some((row.source_address, row.target_address?)));
         let is_own = |(from, to): &(u64, u64)| {
             functions.contains_key(from) && functions.get(from) == functions.get(to)

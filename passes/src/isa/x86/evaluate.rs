@@ -5,6 +5,7 @@
 //! In 32-bit mode only the low 32 bits of a value are meant: registers are followed as if they were wider, so that what is added
 //! or subtracted needs no care, and who reads an address out of a value cuts it off.
 
+use super::flow::ADDRESS_MIN;
 use super::operands::is_memory;
 use super::{Isa, address_size, displacement, immediate, is_32};
 use crate::values::{Bound, Value, Values};
@@ -114,6 +115,11 @@ impl State {
         }
         let size = operand_size(instruction, 0);
         match instruction.mnemonic() {
+            // What is known before all ways to a jump are is no constant index: only numbers that may be addresses are kept.
+            Mnemonic::Mov if is_small(instruction) => {
+                let value = values.unknown(unknown_at(instruction.ip(), 0));
+                self.write(values, instruction, 0, value);
+            }
             Mnemonic::Mov | Mnemonic::Movzx => {
                 let value = self.read(values, instruction, 1);
                 self.write(values, instruction, 0, value);
@@ -174,7 +180,7 @@ impl State {
                     && instruction.op1_kind() == OpKind::Register
                     && instruction.op0_register() == instruction.op1_register() =>
             {
-                let zero = values.constant(0);
+                let zero = values.unknown(unknown_at(instruction.ip(), 0));
                 self.write(values, instruction, 0, zero);
             }
             Mnemonic::Push => {
@@ -425,6 +431,12 @@ fn offset_of(values: &Values, value: Value) -> (Value, u64) {
         crate::values::Expression::Offset(base, offset) => (base, offset),
         _ => (value, 0),
     }
+}
+
+/// Whether an instruction moves a number that is too small for an address.
+fn is_small(instruction: &Instruction) -> bool {
+    let kind = instruction.op1_kind();
+    kind != OpKind::Register && !is_memory(kind) && instruction.immediate(1) < ADDRESS_MIN
 }
 
 /// Number of a general register, of any size.

@@ -87,7 +87,7 @@ pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddr
 }
 
 /// The least number that is taken for an address where nothing says so: systems map nothing below.
-const ADDRESS_MIN: u64 = 0x1_0000;
+pub(super) const ADDRESS_MIN: u64 = 0x1_0000;
 
 /// The address of a memory operand that no register but the instruction pointer, and no index that is known to be 0, is part of.
 #[inline]

@@ -4,10 +4,10 @@ use super::Linkage;
 use super::relocations::{Relocated, SymbolRows};
 use crate::diagnostics::Place;
 use crate::formats::elf::{Elf, Header};
+use crate::formats::number;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind, SymbolDefinition};
 use object::elf;
-use object::endian::Endian;
 use object::read::elf::{Dyn, SectionHeader};
 use std::ops::Range;
 
@@ -83,11 +83,7 @@ pub(super) fn push<H: Header>(
         left = rest;
         let pointers = bytes.chunks_exact(pointer_size);
         for (slot, pointer) in array.addresses.clone().step_by(pointer_size).zip(pointers) {
-            let stored = match (pointer.first_chunk::<8>(), pointer.first_chunk::<4>()) {
-                (Some(wide), _) => endian.read_u64(*wide),
-                (None, Some(narrow)) => u64::from(endian.read_u32(*narrow)),
-                (None, None) => continue,
-            };
+            let Some(stored) = number(endian, pointer) else { continue };
             let function = match relocated.pointers.get(&slot) {
                 Some((addend, Some(symbol))) => {
                     symbol_address(&symbols, *symbol).map(|address| address.wrapping_add_signed(*addend))

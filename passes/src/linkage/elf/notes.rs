@@ -3,6 +3,7 @@
 use super::Linkage;
 use crate::diagnostics::Place;
 use crate::formats::elf::{Elf, Header};
+use crate::formats::hexadecimal;
 use binframe_ir::tables::{BinaryNote, DiagnosticCode};
 use object::elf::{self, GnuPropertyType, NoteType};
 use object::endian::Endian;
@@ -92,9 +93,7 @@ fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
         bytes.as_chunks().0.iter().map(word).collect()
     };
     match (note.name(), note.n_type(endian)) {
-        (elf::ELF_NOTE_GNU, elf::NT_GNU_BUILD_ID) => {
-            Some(content.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-        }
+        (elf::ELF_NOTE_GNU, elf::NT_GNU_BUILD_ID) => Some(hexadecimal(content)),
         (elf::ELF_NOTE_GNU, elf::NT_GNU_ABI_TAG) => match words(content).as_slice() {
             [system, major, minor, patch, ..] => {
                 let systems = ["Linux", "Hurd", "Solaris", "FreeBSD", "NetBSD", "Syllable", "NaCl"];

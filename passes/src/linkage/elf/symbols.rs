@@ -3,6 +3,7 @@
 use super::Linkage;
 use super::relocations::Relocated;
 use crate::formats::elf::{Elf, Header};
+use crate::formats::elf_versions;
 use crate::sections::SectionsIr;
 use binframe_ir::Enumeration;
 use binframe_ir::tables::{
@@ -17,11 +18,10 @@ pub(super) fn push<H: Header>(
     linkage: &mut Linkage,
 ) {
     // That versions cannot be read was reported with the symbols.
-    let versions = elf.section_table().versions(elf.endian, elf.file.as_ref());
-    let versions = versions.ok().flatten().unwrap_or_default();
+    let versions = elf_versions::read(elf).ok().flatten().unwrap_or_default();
     let library = |symbol_index: u32| {
         let version = versions.version_index(elf.endian, SymbolIndex(symbol_index as usize));
-        Some(String::from_utf8_lossy(versions.version(version.index()).ok()??.file()?))
+        versions.version(version.index()).ok()??.file()
     };
     let binds_later = !elf.binds_now();
     let (mut import_index, mut export_index) = (0, 0);
@@ -32,7 +32,7 @@ pub(super) fn push<H: Header>(
         let is_seen = matches!(symbol.visibility, SymbolVisibility::Default | SymbolVisibility::Protected);
         if symbol.definition == SymbolDefinition::Undefined && !is_local {
             let slot = relocated.slots.get(&symbol.symbol_index);
-            let library_name = library(symbol.symbol_index).and_then(|name| linkage.names.take(name));
+            let library_name = library(symbol.symbol_index).and_then(|name| linkage.names.read(name, 0).ok());
             linkage.imports.push(BinaryImport {
                 import_index,
                 library_name: library_name.as_deref(),

@@ -3,7 +3,7 @@
 use super::Linkage;
 use crate::diagnostics::Place;
 use crate::formats::macho::{Command, Header, MachO};
-use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
+use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
 use binframe_ir::Term;
 use binframe_ir::tables::{BinaryLibrary, BinaryNote, DiagnosticCode, LibraryKind, LoaderCommand};
 use object::Endianness;
@@ -82,7 +82,7 @@ impl Writer<'_> {
             Variant::EntryPoint(entry) => (Some(entry.entryoff.get(endian)), None),
             Variant::Routines32(routines) => number(routines.init_address.get(endian)),
             Variant::Routines64(routines) => (Some(routines.init_address.get(endian)), None),
-            Variant::Uuid(uuid) => (None, Some(uuid.uuid.map(|byte| format!("{byte:02x}")).concat())),
+            Variant::Uuid(uuid) => (None, Some(hexadecimal(&uuid.uuid))),
             Variant::VersionMin(version) => {
                 let (version, sdk) = (version.version.get(endian), version.sdk.get(endian));
                 (None, Some(format!("{version}, SDK {sdk}")))

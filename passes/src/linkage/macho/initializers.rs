@@ -3,10 +3,9 @@
 use super::Linkage;
 use super::fixups::Pointers;
 use crate::diagnostics::Place;
-use crate::formats::bytes_at;
 use crate::formats::macho::{Header, MachO};
+use crate::formats::{bytes_at, number};
 use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind};
-use object::endian::Endian;
 use object::macho;
 use object::read::macho::{LoadCommandVariant, Section};
 use std::ops::Range;
@@ -66,11 +65,7 @@ pub(super) fn push<H: Header>(
         let entry_size = if array.has_offsets { 4 } else { usize::from(H::pointer_size()) };
         let slots = array.addresses.clone().step_by(entry_size);
         for (slot, stored) in slots.zip(bytes.chunks_exact(entry_size)) {
-            let stored = match (stored.first_chunk(), stored.first_chunk()) {
-                (Some(bytes), _) => endian.read_u64(*bytes),
-                (None, Some(bytes)) => endian.read_u32(*bytes).into(),
-                (None, None) => continue,
-            };
+            let Some(stored) = number(endian, stored) else { continue };
             let function = match pointers.get(&slot) {
                 Some(function) => *function,
                 None if array.has_offsets => {

@@ -2,9 +2,9 @@
 
 use super::Linkage;
 use crate::diagnostics::Place;
-use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use binframe_ir::Term;
-use binframe_ir::tables::{BinaryRelocation, DiagnosticCode};
+use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, Machine, RelocationType};
 use object::read::coff::{Symbol, SymbolTable};
@@ -55,19 +55,11 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
 }
 
 fn base_name(machine: Machine, relocation_type: BaseRelocationType) -> Option<&'static str> {
-    let names = match machine {
-        pe::IMAGE_FILE_MACHINE_ARM | pe::IMAGE_FILE_MACHINE_THUMB | pe::IMAGE_FILE_MACHINE_ARMNT => {
-            &pe::NAMES_REL_BASED_ARM
-        }
-        pe::IMAGE_FILE_MACHINE_R3000
-        | pe::IMAGE_FILE_MACHINE_R4000
-        | pe::IMAGE_FILE_MACHINE_R10000
-        | pe::IMAGE_FILE_MACHINE_WCEMIPSV2
-        | pe::IMAGE_FILE_MACHINE_MIPS16
-        | pe::IMAGE_FILE_MACHINE_MIPSFPU
-        | pe::IMAGE_FILE_MACHINE_MIPSFPU16 => &pe::NAMES_REL_BASED_MIPS,
-        pe::IMAGE_FILE_MACHINE_IA64 => &pe::NAMES_REL_BASED_IA64,
-        pe::IMAGE_FILE_MACHINE_RISCV32 | pe::IMAGE_FILE_MACHINE_RISCV64 => &pe::NAMES_REL_BASED_RISCV,
+    let names = match architecture(machine).0 {
+        Architecture::Arm => &pe::NAMES_REL_BASED_ARM,
+        Architecture::Mips => &pe::NAMES_REL_BASED_MIPS,
+        Architecture::Itanium => &pe::NAMES_REL_BASED_IA64,
+        Architecture::RiscV => &pe::NAMES_REL_BASED_RISCV,
         _ => BaseRelocationType::NAMES,
     };
     names.name(relocation_type)

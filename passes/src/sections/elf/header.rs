@@ -1,8 +1,8 @@
 //! `binary_headers`, from the ELF header, the program headers, the dynamic section and the notes.
 
-use super::super::hexadecimal;
 use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
+use crate::formats::hexadecimal;
 use binframe_ir::tables::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols,
     DiagnosticCode, Endianness, Format, RelocationReadOnly, Severity,

@@ -1,13 +1,14 @@
 //! The tables of an ELF file.
 
 mod frame_relocations;
+mod frames;
 mod header;
 mod section_table;
 mod segments;
 mod symbols;
 
 use super::SectionsIr;
-use super::unwind::{self, frames};
+use super::unwind;
 use crate::diagnostics::Collector;
 use crate::formats::elf::{Elf, Header};
 use binframe_ir::tables::DiagnosticPass;
@@ -20,14 +21,9 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
         true => section_table::from_segments(elf, &mut diagnostics),
         false => section_table::table(elf, &mut diagnostics),
     };
-    let frames = || {
-        let layout =
-            frames::Layout::new(header::architecture(elf.machine), elf.endian, elf.header.is_type_64());
-        frames::read(&sections, layout, frame_relocations::read(elf, &sections).as_deref())
-    };
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(elf, &sections, &mut diagnostics),
-        || rayon::join(frames, || Sha256::digest(elf.file)),
+        || rayon::join(|| frames::read(elf, &sections), || Sha256::digest(elf.file)),
     );
     unwind.report(&mut diagnostics);
     let unwind_entries = unwind::table(unwind.rows, &sections);

@@ -2,6 +2,7 @@
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats::elf::{Elf, Header};
+use crate::formats::elf_versions;
 use crate::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
@@ -27,7 +28,7 @@ pub(super) fn table<H: Header>(
         diagnostics,
         names: NameBudget::of_file(file),
     };
-    let versions = headers.versions(endian, file).unwrap_or_else(|error| {
+    let versions = elf_versions::read(elf).unwrap_or_else(|error| {
         let message = format!("versions of symbols were left out: {error}");
         writer.report_table(elf::SHT_GNU_VERSYM, &message);
         None
@@ -106,9 +107,7 @@ impl<H: Header> Writer<'_, H> {
         let version = versions
             .zip(version_index)
             .and_then(|(versions, index)| versions.version(index.index()).ok()?)
-            .and_then(|version| {
-                Some((self.names.take(String::from_utf8_lossy(version.name()))?, version.file()))
-            });
+            .and_then(|version| Some((self.names.read(version.name(), 0).ok()?, version.file())));
         // A version of another file is asked for, even by a copy of what that file defines.
         let is_default_version = version.as_ref().map(|(_, file)| {
             shndx != elf::SHN_UNDEF && file.is_none() && version_index.is_some_and(|index| !index.is_hidden())

@@ -6,6 +6,7 @@
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats::macho::{Header, MachO};
+use crate::formats::number;
 use binframe_ir::tables::{
     BinarySection, BinarySections, BinarySymbols, DiagnosticCode, Severity, SymbolDefinition, SymbolType,
     UnwindEntry, UnwindSource,
@@ -246,10 +247,7 @@ fn read_unlinked<H: Header>(
     let symbols = symbols.columns();
     for (entry_offset, entry) in (0..).step_by(entry_size).zip(section.content.chunks_exact(entry_size)) {
         let (pointer, rest) = entry.split_at_checked(pointer_size)?;
-        let stored = match pointer.first_chunk() {
-            Some(bytes) => endian.read_u64(*bytes),
-            None => endian.read_u32(*pointer.first_chunk()?).into(),
-        };
+        let stored = number(endian, pointer)?;
         // An address in the object, or what is added to that of a symbol.
         let address = match relocations.get(&entry_offset).filter(|relocation| relocation.r_extern) {
             None => stored,

@@ -1,6 +1,6 @@
 //! `binary_headers`, from the Mach-O header and the load commands.
 
-use super::super::hexadecimal;
+use crate::formats::hexadecimal;
 use crate::formats::macho::{Header, MachO};
 use binframe_ir::tables::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols, Endianness,

@@ -28,7 +28,12 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
     let layout = frames::Layout::new(architecture, macho.endian, macho.header.is_type_64());
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(macho, &sections, &mut diagnostics),
-        || rayon::join(|| frames::read(&sections, layout, None), || Sha256::digest(macho.file)),
+        || {
+            rayon::join(
+                || frames::read(&sections, layout, &frames::Special::default()),
+                || Sha256::digest(macho.file),
+            )
+        },
     );
     unwind.report(&mut diagnostics);
     let mut entries = unwind.rows;

@@ -1,15 +1,16 @@
 //! `binary_headers`, from the PE headers, the load configuration and the debug directory.
 
-use super::super::{hexadecimal, plain_header};
+use super::super::plain_header;
 use crate::diagnostics::{Collector, Place};
-use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::hexadecimal;
+use crate::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use binframe_ir::tables::{
-    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness,
-    Format, Severity,
+    BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
+    Severity,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::LittleEndian as LE;
-use object::pe::{self, Machine};
+use object::pe;
 use std::mem::offset_of;
 
 /// What a reference to a PDB begins with; GUID and age of the PDB follow.
@@ -86,35 +87,6 @@ fn header<'s, H: ObjectHeader>(
         endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }.name()),
         flags: coff.header.characteristics().0.into(),
         ..plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256)
-    }
-}
-
-/// The architecture, and the width of its addresses.
-pub(super) fn architecture(machine: Machine) -> (Architecture, u8) {
-    match machine {
-        pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),
-        pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_CHPE_X86 => (Architecture::X86, 32),
-        pe::IMAGE_FILE_MACHINE_ARM64 | pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => {
-            (Architecture::Aarch64, 64)
-        }
-        pe::IMAGE_FILE_MACHINE_ARM | pe::IMAGE_FILE_MACHINE_THUMB | pe::IMAGE_FILE_MACHINE_ARMNT => {
-            (Architecture::Arm, 32)
-        }
-        pe::IMAGE_FILE_MACHINE_RISCV32 => (Architecture::RiscV, 32),
-        pe::IMAGE_FILE_MACHINE_RISCV64 => (Architecture::RiscV, 64),
-        pe::IMAGE_FILE_MACHINE_POWERPC
-        | pe::IMAGE_FILE_MACHINE_POWERPCFP
-        | pe::IMAGE_FILE_MACHINE_POWERPCBE => (Architecture::PowerPc, 32),
-        pe::IMAGE_FILE_MACHINE_R3000
-        | pe::IMAGE_FILE_MACHINE_R4000
-        | pe::IMAGE_FILE_MACHINE_R10000
-        | pe::IMAGE_FILE_MACHINE_WCEMIPSV2
-        | pe::IMAGE_FILE_MACHINE_MIPS16
-        | pe::IMAGE_FILE_MACHINE_MIPSFPU
-        | pe::IMAGE_FILE_MACHINE_MIPSFPU16 => (Architecture::Mips, 32),
-        pe::IMAGE_FILE_MACHINE_IA64 => (Architecture::Itanium, 64),
-        pe::IMAGE_FILE_MACHINE_ALPHA64 => (Architecture::Other, 64),
-        _ => (Architecture::Other, 32),
     }
 }
 

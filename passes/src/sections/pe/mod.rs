@@ -6,9 +6,10 @@ mod section_table;
 mod symbols;
 
 use super::SectionsIr;
-use super::unwind::{self, frames};
+use super::unwind;
+use super::unwind::frames::{self, Special};
 use crate::diagnostics::Collector;
-use crate::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use crate::formats::pe_places::{FUNCTION_TABLE, UNWIND_INFO, group, relocations};
 use binframe_ir::Rows;
 use binframe_ir::tables::DiagnosticPass;
@@ -19,11 +20,16 @@ use sha2::{Digest, Sha256};
 pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let sections = section_table::table(&pe.coff, &mut diagnostics);
-    let (architecture, _) = header::architecture(pe.coff.machine);
+    let (architecture, _) = architecture(pe.coff.machine);
     let layout = frames::Layout::new(architecture, Endianness::Little, pe.is_64);
     let (symbols, (mut unwind, sha256)) = rayon::join(
         || symbols::table(&pe.coff, &sections, &mut diagnostics),
-        || rayon::join(|| frames::read(&sections, layout, None), || Sha256::digest(pe.coff.file)),
+        || {
+            rayon::join(
+                || frames::read(&sections, layout, &Special::default()),
+                || Sha256::digest(pe.coff.file),
+            )
+        },
     );
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
@@ -43,11 +49,13 @@ pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32)
         [FUNCTION_TABLE, UNWIND_INFO].contains(&group(name)) || frames::source(name).is_some()
     });
     let headers = header::table_of_object(coff, &sha256, member_index);
-    let (architecture, bits) = header::architecture(coff.machine);
+    let (architecture, bits) = architecture(coff.machine);
     let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
-    let mut unwind = frames::read(&sections, layout, Some(&relocations));
+    let special = Special { relocations: Some(relocations), ..Special::default() };
+    let mut unwind = frames::read(&sections, layout, &special);
     unwind.report(&mut diagnostics);
-    unwind.rows.extend(function_table::of_object(coff.machine, &sections, &relocations, &mut diagnostics));
+    let relocations = special.relocations.as_deref().unwrap_or_default();
+    unwind.rows.extend(function_table::of_object(coff.machine, &sections, relocations, &mut diagnostics));
     let unwind_entries = unwind::table(unwind.rows, &sections);
     let diagnostics = diagnostics.finish();
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }

@@ -16,15 +16,17 @@ use binframe_ir::tables::{
     UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
-use object::{Endianness, elf};
+use object::Endianness;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How numbers stand in frames.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::sections) struct Layout {
     architecture: Architecture,
-    endian: RunTimeEndian,
-    address_size: u8,
+    pub(in crate::sections) endian: RunTimeEndian,
+    pub(in crate::sections) address_size: u8,
 }
 
 impl Layout {
@@ -47,11 +49,11 @@ pub(in crate::sections) struct Entries {
 }
 
 /// Why an entry cannot be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Broken {
     Bytes(Error),
     Relocation,
-    Compressed,
+    Compressed(String),
 }
 
 impl From<Error> for Broken {
@@ -65,7 +67,7 @@ impl fmt::Display for Broken {
         match self {
             Self::Bytes(error) => error.fmt(formatter),
             Self::Relocation => formatter.write_str("no relocation says where its code is"),
-            Self::Compressed => formatter.write_str("the section is compressed"),
+            Self::Compressed(reason) => formatter.write_str(reason),
         }
     }
 }
@@ -89,36 +91,57 @@ pub(in crate::sections) fn source(section_name: &str) -> Option<UnwindSource> {
     }
 }
 
-/// Reads all sections of frames. `relocations` are those of a relocatable object whose sections have no addresses, sorted by
-/// section and offset.
+/// What an ELF file has beside sections of frames as they lie in it.
+#[derive(Default)]
+pub(in crate::sections) struct Special<'a> {
+    /// What a linker will write to the frames of a relocatable object whose sections have no addresses, sorted by section and offset.
+    pub(in crate::sections) relocations: Option<Vec<Relocation>>,
+    /// Contents of compressed sections, by their index, or why there is none.
+    pub(in crate::sections) decompressed: BTreeMap<u32, Result<Cow<'a, [u8]>, String>>,
+    /// Row of the section in whose midst frames begin, and where they do. An entry of no length ends them.
+    pub(in crate::sections) loaded: Option<(usize, usize)>,
+}
+
+/// Reads all sections of frames.
 pub(in crate::sections) fn read(
     sections: &Rows<BinarySections>,
     layout: Layout,
-    relocations: Option<&[Relocation]>,
+    special: &Special<'_>,
 ) -> Entries {
     let columns = sections.columns();
     let code = SectionsByAddress::of(sections, |section| section.is_executable);
     let mut bases = Bases::of(sections, layout.endian, layout.address_size);
     let mut entries = Entries::default();
-    for section in columns.iter() {
-        let Some(source) = source(section.section_name) else { continue };
-        if is_compressed(&section) {
-            entries.broken.push((section.file_offset, Broken::Compressed));
-            continue;
-        }
-        bases.section = EndianSlice::new(section.content, layout.endian);
+    for (row, section) in columns.iter().enumerate() {
+        let (source, start) = match (source(section.section_name), special.loaded) {
+            (Some(source), _) => (source, 0),
+            (None, Some((loaded, start))) if loaded == row => (UnwindSource::EhFrame, start),
+            _ => continue,
+        };
+        let content = match special.decompressed.get(&section.section_index) {
+            None => section.content,
+            Some(Ok(content)) => content,
+            Some(Err(reason)) => {
+                entries.broken.push((section.file_offset, Broken::Compressed(reason.clone())));
+                continue;
+            }
+        };
+        bases.section = EndianSlice::new(content, layout.endian);
         bases.address = section.address;
-        let architecture = layout.architecture;
-        let frames = Frames { columns, section, source, architecture, bases, code: &code, relocations };
-        frames.read(&mut entries);
+        let frames = Frames {
+            columns,
+            section,
+            source,
+            architecture: layout.architecture,
+            bases,
+            code: &code,
+            relocations: special.relocations.as_deref(),
+            is_ended: special.loaded.is_some(),
+            is_decompressed: special.decompressed.contains_key(&section.section_index),
+        };
+        frames.read(start, &mut entries);
     }
     entries
-}
-
-/// Whether an ELF section says so, or has the name that the GNU tools gave such sections before.
-fn is_compressed(section: &BinarySection<'_>) -> bool {
-    let is_elf = section.section_type.is_some();
-    section.section_name == ".zdebug_frame" || is_elf && section.flags & elf::SHF_COMPRESSED.0 != 0
 }
 
 /// A section of frames.
@@ -130,6 +153,10 @@ struct Frames<'a> {
     bases: Bases<'a>,
     code: &'a SectionsByAddress,
     relocations: Option<&'a [Relocation]>,
+    /// Whether an entry of no length ends them.
+    is_ended: bool,
+    /// Whether they have no places in the file.
+    is_decompressed: bool,
 }
 
 /// What frames have in common.
@@ -156,12 +183,13 @@ struct Frame<'a> {
 
 impl<'a> Frames<'a> {
     /// Common information is read once and only where an entry begins, so that the work is linear whatever frames refer to.
-    fn read(&self, entries: &mut Entries) {
+    fn read(&self, start: usize, entries: &mut Entries) {
         let (mut commons, mut frames) = (Vec::new(), Vec::new());
-        let mut input = self.bases.section;
+        let mut input = self.bases.section.range_from(start..);
         while !input.is_empty() {
             let offset = input.offset_from(self.bases.section);
             match self.next(&mut input) {
+                Ok(None) if self.is_ended => break,
                 Ok(None) => {}
                 Ok(Some((None, mut rest))) => {
                     let common = self.common(&mut rest);
@@ -193,7 +221,8 @@ impl<'a> Frames<'a> {
     }
 
     fn report(&self, entries: &mut Entries, offset: usize, broken: Broken) {
-        entries.broken.push((self.section.file_offset.saturating_add(offset as u64), broken));
+        let offset = if self.is_decompressed { 0 } else { offset as u64 };
+        entries.broken.push((self.section.file_offset.saturating_add(offset), broken));
     }
 
     /// The next entry: where its common information begins (none for an entry that is such) and what follows. None for an entry

@@ -1,6 +1,6 @@
 //! What frames say, from bytes written by hand.
 
-use super::frames::{Layout, read};
+use super::frames::{Layout, Special, read};
 use crate::diagnostics::Collector;
 use crate::sections::by_hand;
 use binframe_ir::tables::{Architecture, DiagnosticPass, UnwindEntry, UnwindSource};
@@ -26,7 +26,8 @@ fn common(augmentation: &[u8], data: &[u8]) -> Vec<u8> {
 fn rows(name: &str, content: &[u8]) -> (Vec<UnwindEntry>, usize) {
     let sections =
         by_hand::sections(&[(".text", TEXT, &[0x90; 64]), (name, FRAMES, content), (".got", GOT, &[0; 8])]);
-    let entries = read(&sections, Layout::new(Architecture::X86_64, Endianness::Little, true), None);
+    let entries =
+        read(&sections, Layout::new(Architecture::X86_64, Endianness::Little, true), &Special::default());
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     entries.report(&mut diagnostics);
     (entries.rows, diagnostics.finish().len())
