@@ -31,7 +31,7 @@ fn check(name: &str, bytes: &Bytes) {
 }
 
 fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
-    let Lowered { sections, code, instructions, cfg, memory } = &tables.lowered;
+    let Lowered { sections, code, instructions, cfg, memory, .. } = &tables.lowered;
     vec![
         sections.fingerprint(),
         code.fingerprint(),

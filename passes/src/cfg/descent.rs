@@ -9,7 +9,6 @@ use super::jump_tables::{Resolver, Scratch, Table};
 use super::layout::{Extent, Layout, Place};
 use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
-use crate::isa::x86::is_padding;
 use crate::references::References;
 use binframe_ir::tables::Flow;
 use rayon::prelude::*;
@@ -570,7 +569,7 @@ impl<'a, 'k> Walker<'a, 'k> {
         let mut starts = instructions.starts.iter_in(start..end).peekable();
         while let Some(position) = starts.next() {
             let next = starts.peek().copied().unwrap_or(end);
-            if !is_padding(&bytes[position..next]) {
+            if !self.layout().code.regions[region].isa.is_padding(&bytes[position..next]) {
                 let branches = &instructions.branches;
                 let rows = branches.first_at(position)..branches.first_at(end);
                 let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());

@@ -8,7 +8,7 @@
 use super::descent::{FunctionFlow, NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
-use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State, is_padding};
+use crate::isa::{Effects, Instruction, Lost, State, called};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
 use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,12 +56,12 @@ struct Shape {
 /// What finding tables needs room for, kept from one function to the next.
 pub(super) struct Scratch {
     values: Values,
-    info: InstructionInfoFactory,
+    info: Effects,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { values: Values::default(), info: InstructionInfoFactory::new() }
+        Self { values: Values::default(), info: Effects::new() }
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Resolver<'k, 'a> {
     targets_of: Vec<u32>,
     targets: Vec<u32>,
     values: &'k mut Values,
-    info: &'k mut InstructionInfoFactory,
+    info: &'k mut Effects,
 }
 
 /// A way from one block to another.
@@ -283,13 +283,17 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let Block { start, end, last, terminator, .. } = self.blocks[block];
         let region = &self.known.layout.code.regions[start.region as usize];
         let bytes = &region.bytes[start.position as usize..end as usize];
-        let mut decoder = CodeDecoder::new(bytes, region.address + u64::from(start.position));
+        let mut decoder = region.isa.decoder(bytes, region.address + u64::from(start.position));
         let mut instruction = Instruction::default();
         let mut position = 0;
         while position < bytes.len() && decoder.decode(&mut instruction) {
             position += instruction.len();
             if position < bytes.len() || last.is_none() || terminator == Terminator::Call {
                 state.step(self.values, &instruction, self.info);
+                let callee = called(&instruction).map(|callee| self.known.layout.code.bytes(callee, 4));
+                if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+                    state.take_next_address(self.values, &instruction, register);
+                }
             }
         }
         instruction
@@ -346,7 +350,13 @@ impl<'k, 'a> Resolver<'k, 'a> {
             _ => (scaled, 1),
         };
         let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
-        is_whole.then_some(Shape { kind, entry_size: size, base, address: table, index })
+        let (base, address) = (base.map(|base| self.wrapped(base)), self.wrapped(table));
+        is_whole.then_some(Shape { kind, entry_size: size, base, address, index })
+    }
+
+    /// An address, which in 32-bit code wraps around.
+    fn wrapped(&self, address: u64) -> u64 {
+        if self.known.references.address_size() == 4 { address & u64::from(u32::MAX) } else { address }
     }
 
     /// Where a comparison was of the index with a constant added, that constant is part of the table's address.
@@ -356,7 +366,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
                 _ if bound.value == shape.index => return,
                 Expression::Offset(inner, added) if inner == shape.index => {
                     shape.index = bound.value;
-                    shape.address = shape.address.wrapping_sub(added.wrapping_mul(u64::from(shape.entry_size)));
+                    let skipped = added.wrapping_mul(u64::from(shape.entry_size));
+                    shape.address = self.wrapped(shape.address.wrapping_sub(skipped));
                     return;
                 }
                 _ => {}
@@ -407,7 +418,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
             JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
         };
         let target = shape.base.unwrap_or(0).wrapping_add(stored);
-        Some(if self.known.references.address_size() == 4 { target & u64::from(u32::MAX) } else { target })
+        Some(self.wrapped(target))
     }
 
     /// Whether a place lies in the function, or in a part that may be its.
@@ -423,12 +434,12 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let layout = self.known.layout;
         let own = &layout.extents[self.function as usize];
         let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
-        let bytes = &layout.code.regions[own.region()].bytes;
-        let end = next.map_or(bytes.len() as u32, |next| next.start.place.position);
+        let region = &layout.code.regions[own.region()];
+        let end = next.map_or(region.bytes.len() as u32, |next| next.start.place.position);
         place.region == own.start.place.region
             && (own.start.place.position..=end).contains(&place.position)
             && end - place.position <= PADDING_MAX
             && (own.is_sized() || place.position < end)
-            && is_padding(&bytes[place.position as usize..end as usize])
+            && region.isa.is_padding(&region.bytes[place.position as usize..end as usize])
     }
 }
