@@ -110,11 +110,14 @@ impl<'a> Descent<'a> {
         let mut descent = Self::new(layout, references);
         let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
         let mut frontier: Vec<_> = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
-        while !frontier.is_empty() {
+        // All may be parts, at first.
+        loop {
             descent.walk_all(frontier);
             frontier = descent.settle();
+            if frontier.is_empty() {
+                return descent;
+            }
         }
-        descent
     }
 
     /// What was found.
