@@ -65,6 +65,53 @@ impl Default for Scratch {
     }
 }
 
+/// Whether a jump may read a table, for all that its own block says. Those that read a field of something do not.
+pub(super) fn may_read_table(known: &Known<'_>, (region, row): Row, scratch: &mut Scratch) -> bool {
+    let Scratch { values, info } = scratch;
+    values.clear();
+    let position = known.layout.branches(region as usize).positions[row as usize];
+    let extent = known.layout.extent_at(Place { region, position }).expect("walked jumps lie in extents");
+    let extent = &known.layout.extents[extent];
+    let range = extent.start.place.position as usize..position as usize + 1;
+    let Some(leader) = known.leaders[region as usize].last_in(range) else { return false };
+    let block = known.block(extent, leader as u32);
+    let mut state = State::unknown(values, known.layout.address(block.start));
+    let last = step(known, &block, &mut state, values, info);
+    let target = state.target(values, &last);
+    let Expression::Load { address, .. } = values.get(target) else { return true };
+    let base = match values.get(address) {
+        Expression::Offset(base, _) => base,
+        _ => address,
+    };
+    !matches!(values.get(base), Expression::Unknown(_) | Expression::Load { .. })
+}
+
+/// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
+fn step(
+    known: &Known<'_>,
+    block: &Block,
+    state: &mut State,
+    values: &mut Values,
+    info: &mut Effects,
+) -> Instruction {
+    let region = &known.layout.code.regions[block.start.region as usize];
+    let bytes = &region.bytes[block.start.position as usize..block.end as usize];
+    let mut decoder = region.isa.decoder(bytes, known.layout.address(block.start));
+    let mut instruction = Instruction::default();
+    let mut position = 0;
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        if position < bytes.len() || block.last.is_none() || block.terminator == Terminator::Call {
+            state.step(values, &instruction, info);
+            let callee = called(&instruction).map(|callee| known.layout.code.bytes(callee, 4));
+            if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+                state.take_next_address(values, &instruction, register);
+            }
+        }
+    }
+    instruction
+}
+
 /// Finds tables of one function.
 pub(super) struct Resolver<'k, 'a> {
     known: &'k Known<'a>,
@@ -144,9 +191,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut found = Vec::new();
         for block in ends {
             let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            if !self.may_read_table(block) {
-                continue;
-            }
             // Most comparisons stand near the jump.
             let near = self.target_after(block, NEAR_BLOCKS_MAX);
             let Some((target, bounds)) = near else { continue };
@@ -162,20 +206,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
             found.extend(far.or(table));
         }
         found
-    }
-
-    /// Whether a jump may read a table, for all that its own block says. Those that read a field of something do not.
-    fn may_read_table(&mut self, block: usize) -> bool {
-        let address = self.known.layout.address(self.blocks[block].start);
-        let mut state = State::unknown(self.values, address);
-        let last = self.step(block, &mut state);
-        let target = state.target(self.values, &last);
-        let Expression::Load { address, .. } = self.values.get(target) else { return true };
-        let base = match self.values.get(address) {
-            Expression::Offset(base, _) => base,
-            _ => address,
-        };
-        !matches!(self.values.get(base), Expression::Unknown(_) | Expression::Load { .. })
     }
 
     /// Whether what is not known of a target comes from before the blocks that were followed.
@@ -196,7 +226,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
     fn target_after(&mut self, block: usize, blocks_max: usize) -> Option<(Value, Vec<Bound>)> {
         let mut followed = self.follow(block, blocks_max);
         let mut state = followed.get_mut(&block)?.before.take()?;
-        let last = self.step(block, &mut state);
+        let last = step(self.known, &self.blocks[block], &mut state, self.values, self.info);
         Some((state.target(self.values, &last), state.bounds))
     }
 
@@ -242,7 +272,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
             }
             let mut after = before.clone();
             known.before = Some(before);
-            let last = self.step(block, &mut after);
+            let last = step(self.known, &self.blocks[block], &mut after, self.values, self.info);
             followed.get_mut(&block).expect("it is followed").after = Some((after, last));
             let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
             work.extend(targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)));
@@ -276,27 +306,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
             met.lose(self.values, lost, address);
         }
         (met, lost)
-    }
-
-    /// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
-    fn step(&mut self, block: usize, state: &mut State) -> Instruction {
-        let Block { start, end, last, terminator, .. } = self.blocks[block];
-        let region = &self.known.layout.code.regions[start.region as usize];
-        let bytes = &region.bytes[start.position as usize..end as usize];
-        let mut decoder = region.isa.decoder(bytes, region.address + u64::from(start.position));
-        let mut instruction = Instruction::default();
-        let mut position = 0;
-        while position < bytes.len() && decoder.decode(&mut instruction) {
-            position += instruction.len();
-            if position < bytes.len() || last.is_none() || terminator == Terminator::Call {
-                state.step(self.values, &instruction, self.info);
-                let callee = called(&instruction).map(|callee| self.known.layout.code.bytes(callee, 4));
-                if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
-                    state.take_next_address(self.values, &instruction, register);
-                }
-            }
-        }
-        instruction
     }
 
     /// The table that a jump reads, given its target.

@@ -328,6 +328,7 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn write_edges(&mut self, index: u32, block: &Block, flow: &FunctionFlow) {
         let source_address = self.layout.address(block.start);
         let jump = block.last.map(|row| (block.start.region, row));
+        let mut open = self.open_edge(block, flow, source_address);
         let first = self.own_edges.partition_point(|(source, ..)| *source < index);
         let own = self.own_edges[first..].iter().take_while(|(source, ..)| *source == index);
         for (_, kind, place) in own {
@@ -342,38 +343,44 @@ impl<'f, 'a> Writer<'f, 'a> {
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
             };
+            if let Some(open) = open.take_if(|open| open.kind < *kind) {
+                self.edges.push(open);
+            }
             let target_address = Some(self.layout.address(*place));
             self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
-        self.write_open_edges(block, flow, source_address);
+        open.into_iter().for_each(|open| self.edges.push(open));
     }
 
-    /// Adds the edge of a block that is left for nowhere known, and reports it.
-    fn write_open_edges(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) {
+    /// The edge of a block that is left for nowhere known, if it is; reports it.
+    fn open_edge(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) -> Option<CfgEdge> {
         let edge = |kind, evidence, confidence| CfgEdge { source_address, target_address: None, kind, evidence, confidence };
-        let Some(row) = block.last.map(|row| (block.start.region, row)) else { return };
+        let row = block.last.map(|row| (block.start.region, row))?;
         let branches = self.layout.branches(row.0 as usize);
         let target = branches.targets[row.1 as usize];
         match block.terminator {
-            Terminator::Ret => self.edges.push(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
+            Terminator::Ret => Some(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
             Terminator::IndirectJump => {
                 if !flow.labels.is_empty() && flow.unresolved.binary_search(&row).is_ok() {
-                    return;
+                    return None;
                 }
                 if flow.unresolved.binary_search(&row).is_ok() {
                     let message = "where this jump goes is not known".to_owned();
                     let address = self.branch_address(row);
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
                 } else if flow.tables.iter().any(|table| table.jump == row) {
-                    return;
+                    return None;
                 }
                 let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
                 let evidence = if is_import { EdgeEvidence::Import } else { EdgeEvidence::Unresolved };
                 let confidence = if is_import { Confidence::Certain } else { Confidence::Guess };
-                self.edges.push(edge(EdgeKind::Indirect, evidence, confidence));
+                Some(edge(EdgeKind::Indirect, evidence, confidence))
             }
-            Terminator::Jump | Terminator::CondJump => self.check_target(row, target),
-            _ => {}
+            Terminator::Jump | Terminator::CondJump => {
+                self.check_target(row, target);
+                None
+            }
+            _ => None,
         }
     }
 
