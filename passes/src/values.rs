@@ -5,9 +5,12 @@
 
 use rustc_hash::FxHashMap;
 
-/// A number of 64 bits, as a position among the expressions of [`Values`].
+/// A number of 64 bits: one that is not known, marked by [`UNKNOWN`], or a position among the expressions of [`Values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Value(u32);
+pub(crate) struct Value(u64);
+
+/// Marks a value that is not known, of which there are too many to look each up.
+const UNKNOWN: u64 = 1 << 63;
 
 /// How a value comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,11 +53,14 @@ impl Values {
 
     #[inline]
     pub(crate) fn get(&self, value: Value) -> Expression {
-        self.expressions[value.0 as usize]
+        match value.0 & UNKNOWN {
+            0 => self.expressions[value.0 as usize],
+            _ => Unknown(value.0 & !UNKNOWN),
+        }
     }
 
     fn make(&mut self, expression: Expression) -> Value {
-        let next = Value(self.expressions.len() as u32);
+        let next = Value(self.expressions.len() as u64);
         let value = *self.numbers.entry(expression).or_insert(next);
         if value == next {
             self.expressions.push(expression);
@@ -62,8 +68,10 @@ impl Values {
         value
     }
 
+    /// The unknown value of a number, of which the highest bit does not count.
+    #[inline]
     pub(crate) fn unknown(&mut self, number: u64) -> Value {
-        self.make(Unknown(number))
+        Value(number | UNKNOWN)
     }
 
     pub(crate) fn constant(&mut self, number: u64) -> Value {

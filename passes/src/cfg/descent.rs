@@ -48,6 +48,14 @@ pub(super) struct FunctionFlow {
     is_labelled: bool,
 }
 
+impl FunctionFlow {
+    /// The table that an indirect jump reads, if it is known.
+    pub(super) fn table_of(&self, jump: Row) -> Option<&Table> {
+        let index = self.tables.binary_search_by_key(&jump, |table| table.jump).ok()?;
+        Some(&self.tables[index])
+    }
+}
+
 /// What the walks found.
 pub(super) struct Flows<'a> {
     pub(super) known: Known<'a>,

@@ -158,8 +158,8 @@ impl<'a> Known<'a> {
             }
             (Terminator::IndirectJump, Some(row)) => {
                 let key = (block.start.region, row);
-                if let Ok(table) = flow.tables.binary_search_by_key(&key, |table| table.jump) {
-                    flow.tables[table].places.iter().flatten().for_each(|place| each(EdgeKind::Indirect, *place));
+                if let Some(table) = flow.table_of(key) {
+                    table.places.iter().flatten().for_each(|place| each(EdgeKind::Indirect, *place));
                 } else if flow.unresolved.binary_search(&key).is_ok() {
                     flow.labels.iter().for_each(|place| each(EdgeKind::Indirect, *place));
                 }

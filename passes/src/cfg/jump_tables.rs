@@ -196,8 +196,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
             let Some((target, bounds)) = near else { continue };
             let table = self.table(jump, target, &bounds);
             let blocks_max = match &table {
-                Some(table) if table.bound == BoundEvidence::Compare => 0,
-                Some(_) => BLOCKS_MAX / 16,
+                // A comparison may stand farther away.
+                Some(table) if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) => BLOCKS_MAX / 16,
+                Some(_) => 0,
                 None if self.comes_from_before(target) => BLOCKS_MAX,
                 None => 0,
             };
@@ -220,6 +221,16 @@ impl<'k, 'a> Resolver<'k, 'a> {
             },
             _ => false,
         }
+    }
+
+    /// Whether the index of a table is the same as before the blocks that were followed.
+    fn index_comes_from_before(&self, target: Value) -> bool {
+        let Some(shape) = self.shape(target) else { return false };
+        let index = match self.values.get(shape.index) {
+            Expression::Zero(index, _) | Expression::Sign(index, _) | Expression::Offset(index, _) => index,
+            _ => shape.index,
+        };
+        matches!(self.values.get(index), Expression::Unknown(number) if State::is_from_before(number))
     }
 
     /// Where the jump at the end of a block goes, and what bounds hold there.

@@ -335,7 +335,7 @@ impl<'f, 'a> Writer<'f, 'a> {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
                 EdgeKind::Indirect => {
-                    match flow.tables.iter().find(|table| Some(table.jump) == jump) {
+                    match jump.and_then(|jump| flow.table_of(jump)) {
                         Some(table) => (EdgeEvidence::JumpTable, confidence_of(table)),
                         None => (EdgeEvidence::AddressTaken, Confidence::Guess),
                     }
@@ -368,7 +368,7 @@ impl<'f, 'a> Writer<'f, 'a> {
                     let message = "where this jump goes is not known".to_owned();
                     let address = self.branch_address(row);
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
-                } else if flow.tables.iter().any(|table| table.jump == row) {
+                } else if flow.table_of(row).is_some() {
                     return None;
                 }
                 let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
