@@ -40,6 +40,15 @@ impl Bitmap {
         }
     }
 
+    /// Removes all positions in the range.
+    pub(crate) fn remove_in(&mut self, range: Range<usize>) {
+        let mut next = range.start;
+        while let Some(position) = self.first_in(next..range.end) {
+            *self.words[position / 64].get_mut() &= !(1 << (position % 64));
+            next = position + 1;
+        }
+    }
+
     pub(crate) fn contains(&self, position: usize) -> bool {
         self.word(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
     }

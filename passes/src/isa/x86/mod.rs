@@ -4,6 +4,8 @@ mod evaluate;
 mod flow;
 mod operands;
 mod stack;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
