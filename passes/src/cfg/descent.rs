@@ -84,27 +84,7 @@ struct Context<'a, 'k> {
 }
 
 /// Walks all functions.
-pub(super) fn run<'a>(layout: &'a Layout<'a>, references: &'a References) -> Flows<'a> {
-    let mut descent = Descent::new(layout, references);
-    let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
-    let mut frontier: Vec<_> = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
-    loop {
-        descent.walk_all(frontier);
-        frontier = descent.settle();
-        if frontier.is_empty() {
-            break;
-        }
-    }
-    descent.is_settled = true;
-    let sized = layout.extents.iter().zip(0..).filter(|(extent, _)| extent.is_sized());
-    let mut frontier: Vec<_> = sized.map(|(_, index)| (descent.flows.owners[index as usize], Resume::Gaps)).collect();
-    frontier.dedup();
-    frontier.retain(|(function, _)| *function != NONE);
-    descent.walk_all(frontier);
-    descent.flows
-}
-
-struct Descent<'a> {
+pub(super) struct Descent<'a> {
     flows: Flows<'a>,
     /// The rows of branches that were walked over, for each region.
     visited: Vec<Bitmap>,
@@ -124,6 +104,32 @@ struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
+    /// Follows control from all starts.
+    pub(super) fn run(layout: &'a Layout<'a>, references: &'a References) -> Self {
+        let mut descent = Self::new(layout, references);
+        let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
+        let mut frontier: Vec<_> = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+        while !frontier.is_empty() {
+            descent.walk_all(frontier);
+            frontier = descent.settle();
+        }
+        descent
+    }
+
+    /// What was found.
+    pub(super) fn flows(&self) -> &Flows<'a> {
+        &self.flows
+    }
+
+    /// Follows control also from where nothing led in the extents of functions, and returns all that was found.
+    pub(super) fn with_gaps(mut self) -> Flows<'a> {
+        self.is_settled = true;
+        let mut frontier: Vec<_> = self.flows.owners.iter().map(|owner| (*owner, Resume::Gaps)).collect();
+        frontier.dedup();
+        self.walk_all(frontier);
+        self.flows
+    }
+
     fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
         let count = layout.extents.len();
         let owner = |(extent, index): (&Extent, u32)| if extent.start.is_part { NONE } else { index };
@@ -532,10 +538,10 @@ impl<'a, 'k> Walker<'a, 'k> {
         let extents: Vec<_> = std::iter::once(self.function).chain(self.flow.parts.iter().copied()).collect();
         for index in extents {
             let extent = &self.layout().extents[index as usize];
-            if !extent.is_sized() {
+            let region = extent.region();
+            if self.layout().code.regions[region].is_plt {
                 continue;
             }
-            let region = extent.region();
             let mut position = extent.start.place.position;
             while position < extent.end {
                 let leaders = &self.context.known.leaders[region];

@@ -280,7 +280,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
     fn step(&mut self, block: usize, state: &mut State) -> Instruction {
-        let Block { start, end, last, terminator } = self.blocks[block];
+        let Block { start, end, last, terminator, .. } = self.blocks[block];
         let region = &self.known.layout.code.regions[start.region as usize];
         let bytes = &region.bytes[start.position as usize..end as usize];
         let mut decoder = region.isa.decoder(bytes, region.address + u64::from(start.position));

@@ -29,6 +29,7 @@ use crate::code::Code;
 use crate::diagnostics::Collector;
 use crate::instructions::InstructionsIr;
 use crate::references::References;
+use descent::Descent;
 use binframe_ir::tables::{
     BasicBlocks, CallEdges, CfgEdges, DiagnosticPass, Diagnostics, FunctionParts, Functions, JumpTableEntries, JumpTables,
     Loops,
@@ -69,11 +70,11 @@ pub fn run(code: &Code, instructions: &InstructionsIr, references: &References) 
     let mut rounds = 0;
     let tables = loop {
         let layout = layout::Layout::new(code, instructions, &starts);
-        let flows = descent::run(&layout, references);
+        let descent = Descent::run(&layout, references);
         rounds += 1;
-        if rounds == ROUNDS_MAX || !starts::discover(&mut starts, &flows) {
+        if rounds == ROUNDS_MAX || !starts::discover(&mut starts, descent.flows()) {
             // Beyond this point functions are given, and where control goes in them.
-            break tables::of(&flows, &mut diagnostics);
+            break tables::of(&descent.with_gaps(), &mut diagnostics);
         }
     };
     let tables::Tables {

@@ -1,14 +1,15 @@
 //! Where functions begin: what the file states, what calls and jumps go to, where pointers lead, and what is left.
 
 use super::descent::{Flows, FunctionFlow};
-use super::graph::Known;
+use super::graph::{Block, Known};
 use super::layout::{Layout, Place, Start, place_of};
 use super::parts;
 use crate::code::Code;
 use crate::instructions::InstructionsIr;
-use crate::references::References;
-use binframe_ir::tables::{Flow, FunctionEvidence};
+use crate::references::{Pointer, References};
+use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use rayon::slice::ParallelSliceMut;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What the file states, and what direct calls go to that is in no function whose size the file states.
@@ -40,8 +41,8 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
     let parts = parts::find(&layout, is_named);
     let found: Vec<_> = listed
         .chain(targets)
-        .filter_map(|(target, evidence)| Some((layout.place_of(target)?, evidence)))
-        .filter(|(place, _)| may_begin(&layout, *place))
+        .filter_map(|(target, evidence)| Some(Found::function(layout.place_of(target)?, evidence)))
+        .filter(|found| is_unstated(&layout, found.place))
         .collect();
     parts.into_iter().for_each(|extent| starts[extent].is_part = true);
     merge(&mut starts, found);
@@ -63,56 +64,226 @@ fn called(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
     called
 }
 
+/// A place where a function, or a part of one, was found to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    place: Place,
+    evidence: FunctionEvidence,
+    is_part: bool,
+}
+
+impl Found {
+    fn function(place: Place, evidence: FunctionEvidence) -> Self {
+        Self { place, evidence, is_part: false }
+    }
+}
+
 /// Adds starts that are not there yet; of several for one place, the one with the strongest evidence.
-fn merge(starts: &mut Vec<Start>, mut found: Vec<(Place, FunctionEvidence)>) {
+fn merge(starts: &mut Vec<Start>, mut found: Vec<Found>) {
     found.sort_unstable();
-    found.dedup_by_key(|(place, _)| *place);
+    found.dedup_by_key(|found| found.place);
     let known = starts.len();
-    for (place, evidence) in found {
+    for Found { place, evidence, is_part } in found {
         if starts[..known].binary_search_by_key(&place, |start| start.place).is_err() {
-            starts.push(Start { place, size: 0, evidence, stated: None, is_part: false });
+            starts.push(Start { place, size: 0, evidence, stated: None, is_part });
         }
     }
     starts.sort_by_key(|start| start.place);
 }
 
-/// Whether a function may begin at a place: the file does not say that one goes on there.
-fn may_begin(layout: &Layout<'_>, place: Place) -> bool {
+/// Whether the file does not say that a function goes on at a place.
+fn is_unstated(layout: &Layout<'_>, place: Place) -> bool {
     layout.extent_at(place).is_none_or(|extent| !layout.extents[extent].is_sized())
 }
 
-/// Adds functions that the walks from those before did not reach; says whether there are any.
+/// Adds functions that the walks from those before did not reach; says whether there are any. What is less sure waits until
+/// nothing surer is found, as more is reached from there.
 pub(super) fn discover(starts: &mut Vec<Start>, flows: &Flows<'_>) -> bool {
-    let mut found = jumped_to(flows);
-    found.extend(pointed_to(flows));
-    found.retain(|(place, _)| may_begin(flows.known.layout, *place) && !flows.known.is_reached(*place));
-    if found.is_empty() {
-        found = in_gaps(flows);
-    }
+    let finder = Finder::new(flows);
     let known = starts.len();
-    merge(starts, found);
-    starts.len() > known
+    for find in [Finder::jumped_to, Finder::tail_called, Finder::pointed_to, Finder::listed, Finder::in_gaps] {
+        merge(starts, find(&finder));
+        if starts.len() > known {
+            return true;
+        }
+    }
+    false
 }
 
-/// Where direct jumps leave all functions.
-fn jumped_to(flows: &Flows<'_>) -> Vec<(Place, FunctionEvidence)> {
-    let leaving = flows.functions.iter().flat_map(|flow| &flow.leaving);
-    leaving.map(|(_, place)| (*place, FunctionEvidence::JumpTarget)).collect()
+/// Finds functions where nothing that is known for sure says that there are some.
+struct Finder<'f, 'a> {
+    flows: &'f Flows<'a>,
+    layout: &'f Layout<'a>,
+    /// What the addresses of functions are multiples of.
+    alignment: u64,
 }
 
-/// Where pointers in data and addresses in instructions lead.
-fn pointed_to(flows: &Flows<'_>) -> Vec<(Place, FunctionEvidence)> {
-    let pointers = pointers(&flows.known, &flows.functions).map(|place| (place, FunctionEvidence::Pointer));
-    pointers.chain(addresses(&flows.known).map(|place| (place, FunctionEvidence::AddressTaken))).collect()
+impl<'f, 'a> Finder<'f, 'a> {
+    fn new(flows: &'f Flows<'a>) -> Self {
+        /// Fewer functions say nothing of their alignment.
+        const FUNCTIONS_MIN: usize = 16;
+        /// What compilers align functions to when they do.
+        const ALIGNMENT: u64 = 16;
+        let layout = flows.known.layout;
+        let is_sure = |evidence| evidence <= FunctionEvidence::CallTarget;
+        let sure = layout.extents.iter().filter(|extent| is_sure(extent.start.evidence) && !extent.start.is_part);
+        let sure = sure.filter(|extent| !layout.code.regions[extent.region()].is_plt);
+        let addresses: Vec<_> = sure.map(|extent| layout.address(extent.start.place)).collect();
+        let aligned = addresses.iter().filter(|address| address.is_multiple_of(ALIGNMENT)).count();
+        let is_aligned = addresses.len() >= FUNCTIONS_MIN && aligned * 20 >= addresses.len() * 19;
+        Self { flows, layout, alignment: if is_aligned { ALIGNMENT } else { 1 } }
+    }
+
+    /// Whether no known function reaches a place, and a function can begin there.
+    fn may_begin(&self, place: Place) -> bool {
+        self.is_unreached(place) && self.can_begin(place)
+    }
+
+    fn is_unreached(&self, place: Place) -> bool {
+        is_unstated(self.layout, place) && !self.flows.known.is_reached(place)
+    }
+
+    fn can_begin(&self, place: Place) -> bool {
+        let region = &self.layout.code.regions[place.region as usize];
+        let bytes = &region.bytes[place.position as usize..];
+        self.layout.address(place).is_multiple_of(self.alignment) && region.isa.may_begin_function(bytes)
+    }
+
+    /// Whether a function can begin at a place that nothing at all speaks of.
+    fn can_begin_alone(&self, place: Place) -> bool {
+        let branches = self.layout.branches(place.region as usize);
+        let row = branches.first_at(place.position as usize);
+        let jumps_at_once = branches.positions.get(row) == Some(&place.position) && branches.flows[row] == Flow::Jump;
+        let region = &self.layout.code.regions[place.region as usize];
+        let (before, bytes) = region.bytes.split_at(place.position as usize);
+        // What stands right behind other code, as if by chance, is more of it.
+        let stands_apart = before.last().is_none_or(|byte| [0, 0x90, 0xcc].contains(byte));
+        self.can_begin(place) && !jumps_at_once && (stands_apart || region.isa.is_prologue(bytes))
+    }
+
+    /// Where direct jumps leave all functions: to functions, by tail calls, or to parts of the function.
+    fn jumped_to(&self) -> Vec<Found> {
+        let leaving = self.flows.functions.iter().flat_map(|flow| &flow.leaving);
+        let unreached = leaving.filter(|(_, place)| self.is_unreached(*place));
+        let found = unreached.map(|((region, row), place)| {
+            let is_conditional = self.layout.branches(*region as usize).flows[*row as usize] == Flow::CondJump;
+            let is_part = is_conditional || !self.can_begin(*place);
+            Found { place: *place, evidence: FunctionEvidence::JumpTarget, is_part }
+        });
+        found.collect()
+    }
+
+    /// Where functions whose size is not known jump ahead, behind code that ends and with their frame taken down: other functions.
+    fn tail_called(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (extent, flow) in self.layout.extents.iter().zip(&self.flows.functions) {
+            if extent.is_sized() || extent.start.is_part || self.layout.code.regions[extent.region()].is_plt {
+                continue;
+            }
+            let known = &self.flows.known;
+            let mut entered = BTreeMap::new();
+            let mut end_before = extent.start.place.position;
+            let mut follows_end = BTreeSet::new();
+            for block in known.blocks(extent) {
+                // Nothing runs into a block that stands behind padding or behind a block that does not go on.
+                if block.start.position > end_before {
+                    follows_end.insert(block.start);
+                }
+                let is_tail = block.terminator == Terminator::Jump && self.ends_in_epilogue(&block);
+                known.each_edge(&block, flow, |kind, place| {
+                    let is_so_far = entered.entry(place).or_insert(true);
+                    *is_so_far &= kind == EdgeKind::Jump && is_tail;
+                });
+                end_before = block.end;
+            }
+            let tails = entered.into_iter().filter(|(place, is_tail)| *is_tail && follows_end.contains(place));
+            let tails = tails.filter(|(place, _)| *place > extent.start.place && self.can_begin(*place));
+            found.extend(tails.map(|(place, _)| Found::function(place, FunctionEvidence::JumpTarget)));
+        }
+        found
+    }
+
+    fn ends_in_epilogue(&self, block: &Block) -> bool {
+        let region = &self.layout.code.regions[block.start.region as usize];
+        region.isa.ends_in_epilogue(&region.bytes[block.start.position as usize..block.end as usize])
+    }
+
+    /// Where pointers and addresses lead that do not stand among others like them.
+    fn pointed_to(&self) -> Vec<Found> {
+        let pointers = pointers(&self.flows.known, &self.flows.functions);
+        let alone = pointers.filter(|(pointer, _)| !self.flows.known.references.stands_in_row(*pointer));
+        let alone = alone.map(|(_, place)| Found::function(place, FunctionEvidence::Pointer));
+        let taken = addresses(&self.flows.known).map(|place| Found::function(place, FunctionEvidence::AddressTaken));
+        alone.chain(taken).filter(|found| self.may_begin(found.place)).collect()
+    }
+
+    /// Where rows of pointers lead, which may be jump tables that were not found.
+    fn listed(&self) -> Vec<Found> {
+        let pointers = pointers(&self.flows.known, &self.flows.functions);
+        let found = pointers.map(|(_, place)| Found::function(place, FunctionEvidence::Pointer));
+        found.filter(|found| self.may_begin(found.place)).collect()
+    }
+
+    /// Where code stands that nothing goes to, outside of functions whose size the file states.
+    fn in_gaps(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut extents = self.layout.extents.iter().peekable();
+        for (region, code) in self.layout.code.regions.iter().enumerate() {
+            let mut position = 0;
+            while let Some(extent) = extents.next_if(|extent| extent.region() == region) {
+                self.add_gap(region, position..extent.start.place.position as usize, &mut found);
+                position = extent.end as usize;
+                if !extent.is_sized() {
+                    let mut reached = extent.start.place.position as usize;
+                    for block in self.flows.known.blocks(extent) {
+                        self.add_gap(region, reached..block.start.position as usize, &mut found);
+                        reached = block.end as usize;
+                    }
+                    self.add_gap(region, reached..position, &mut found);
+                }
+            }
+            self.add_gap(region, position..code.bytes.len(), &mut found);
+        }
+        found
+    }
+
+    /// Adds the functions that a gap seems to hold, one behind the other.
+    fn add_gap(&self, region: usize, gap: Range<usize>, found: &mut Vec<Found>) {
+        if self.layout.code.regions[region].is_plt {
+            return;
+        }
+        let instructions = &self.layout.instructions.regions[region];
+        let (isa, bytes) = (self.layout.code.regions[region].isa, &self.layout.code.regions[region].bytes);
+        let next_from = |position: usize| instructions.starts.first_in(position..gap.end).unwrap_or(gap.end);
+        let mut position = next_from(gap.start);
+        while position < gap.end {
+            let next = next_from(position + 1);
+            if isa.is_padding(&bytes[position..next]) {
+                position = next;
+                continue;
+            }
+            let place = Place { region: region as u32, position: position as u32 };
+            let end = straight_end(self.layout, region, position, gap.end);
+            position = match end {
+                Some(end) if self.can_begin_alone(place) => {
+                    found.push(Found::function(place, FunctionEvidence::Gap));
+                    end
+                }
+                Some(end) => end,
+                // Data, it seems, up to the next place to which code is aligned.
+                None => next_from(((position + 16) & !15).min(gap.end)),
+            };
+        }
+    }
 }
 
 /// The places that pointers in data and addresses in instructions lead to.
 pub(super) fn taken(known: &Known<'_>, functions: &[FunctionFlow]) -> Vec<Place> {
-    pointers(known, functions).chain(addresses(known)).collect()
+    pointers(known, functions).map(|(_, place)| place).chain(addresses(known)).collect()
 }
 
-/// Where pointers in data lead that are no entries of jump tables.
-fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item = Place> {
+/// Pointers in data that are no entries of jump tables, and where they lead.
+fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item = (Pointer, Place)> {
     let tables = table_ranges(functions);
     let is_entry = move |place: u64| {
         let before = tables.partition_point(|range| range.start <= place).checked_sub(1);
@@ -120,7 +291,7 @@ fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item
     };
     let pointers = known.references.pointers().iter();
     let pointers = pointers.filter(move |pointer| pointer.evidence == FunctionEvidence::Pointer && !is_entry(pointer.place));
-    pointers.filter_map(|pointer| known.layout.place_of(pointer.target))
+    pointers.filter_map(|pointer| Some((*pointer, known.layout.place_of(pointer.target)?)))
 }
 
 /// Where the addresses lead that instructions take.
@@ -152,58 +323,6 @@ fn table_ranges(functions: &[FunctionFlow]) -> Vec<Range<u64>> {
     let mut ranges: Vec<_> = range.collect();
     ranges.sort_by_key(|range| range.start);
     ranges
-}
-
-/// Where code stands that nothing goes to, outside of functions whose size the file states.
-fn in_gaps(flows: &Flows<'_>) -> Vec<(Place, FunctionEvidence)> {
-    let layout = flows.known.layout;
-    let mut found = Vec::new();
-    let mut extents = layout.extents.iter().peekable();
-    for (region, code) in layout.code.regions.iter().enumerate() {
-        let mut position = 0;
-        while let Some(extent) = extents.next_if(|extent| extent.region() == region) {
-            add_gap(flows, region, position..extent.start.place.position as usize, &mut found);
-            position = extent.end as usize;
-            if !extent.is_sized() {
-                let mut reached = extent.start.place.position as usize;
-                for block in flows.known.blocks(extent) {
-                    add_gap(flows, region, reached..block.start.position as usize, &mut found);
-                    reached = block.end as usize;
-                }
-                add_gap(flows, region, reached..position, &mut found);
-            }
-        }
-        add_gap(flows, region, position..code.bytes.len(), &mut found);
-    }
-    found
-}
-
-/// Adds the functions that a gap seems to hold, one behind the other.
-fn add_gap(flows: &Flows<'_>, region: usize, gap: Range<usize>, found: &mut Vec<(Place, FunctionEvidence)>) {
-    let layout = flows.known.layout;
-    if layout.code.regions[region].is_plt {
-        return;
-    }
-    let instructions = &layout.instructions.regions[region];
-    let bytes = &layout.code.regions[region].bytes;
-    let next_after = |position: usize| instructions.starts.first_in(position + 1..gap.end).unwrap_or(gap.end);
-    let mut position = instructions.starts.first_in(gap.clone()).unwrap_or(gap.end);
-    while position < gap.end {
-        let next = next_after(position);
-        if layout.code.regions[region].isa.is_padding(&bytes[position..next]) {
-            position = next;
-            continue;
-        }
-        let end = straight_end(layout, region, position, gap.end);
-        if let Some(end) = end {
-            found.push((Place { region: region as u32, position: position as u32 }, FunctionEvidence::Gap));
-            position = end;
-        } else {
-            // Data, it seems, up to the next place to which code is aligned.
-            let aligned = (position + 16) & !15;
-            position = instructions.starts.first_in(aligned..gap.end.max(aligned)).unwrap_or(gap.end);
-        }
-    }
 }
 
 /// Where a function that begins at a position seems to end: behind the first instruction that does not go on and that no direct

@@ -130,6 +130,7 @@ impl Graph {
     }
 
     /// The graph whose edges go the other way. The edges of a vertex are in the order of their other ends.
+    #[must_use]
     pub fn reversed(&self) -> Self {
         Self::new(self.vertex_count(), &self.targets, &self.sources())
     }

@@ -21,10 +21,22 @@ pub fn post_dominators(graph: &Graph, reversed: &Graph) -> Vec<u32> {
     graph.vertices().map(|vertex| tree.immediate_dominator(vertex)).collect()
 }
 
+/// A finished vertex. What is looked up together stands together.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    /// A number nearer to the root of its tree.
+    ancestor: u32,
+    /// Of the numbers below that one on the way there, the one with the least semidominator.
+    best: u32,
+    /// That semidominator.
+    least: u32,
+}
+
 /// The algorithm of Lengauer and Tarjan (1979) in its simple form, in memory that is used again. Vertices have numbers in
 /// the order of a depth-first walk, from one on; number zero is a vertex before all roots.
 ///
-/// It takes `O(E log V)` on any graph. On graphs with a million vertices it was measured at …
+/// It takes `O(E log V)` on any graph, while the iterative algorithm of Cooper, Harvey and Kennedy is quadratic for some;
+/// in petgraph (`simple_fast`) that took 2.7 times the time on a million vertices and eight million edges.
 #[derive(Debug, Default)]
 pub(super) struct DominatorTree {
     /// For each vertex its number; [`NONE`] where it was not reached.
@@ -37,10 +49,8 @@ pub(super) struct DominatorTree {
     dominators: Vec<u32>,
     /// For each number that of the semidominator.
     semidominators: Vec<u32>,
-    /// For each number one nearer to the root of its tree in the forest of finished vertices, and the number with the
-    /// least semidominator on the way there.
-    ancestors: Vec<u32>,
-    labels: Vec<u32>,
+    /// The forest of finished vertices, by number.
+    links: Vec<Link>,
     /// Lists of the numbers that have the same semidominator: the first, and for each the next.
     bucket_first: Vec<u32>,
     bucket_next: Vec<u32>,
@@ -77,16 +87,18 @@ impl DominatorTree {
             list.clear();
             list.resize(count, NONE);
         }
-        for (list, value) in [(&mut self.dominators, &self.parents), (&mut self.ancestors, &self.parents)] {
-            list.clone_from(value);
-        }
+        self.dominators.clone_from(&self.parents);
         self.semidominators.clone_from(&self.parents);
         // The vertex before all roots comes before those too that the walk reached from another.
         for root in roots {
             self.semidominators[self.numbers[*root as usize] as usize] = 0;
         }
-        self.labels.clear();
-        self.labels.extend(0..count as u32);
+        self.links.clear();
+        self.links.extend(self.parents.iter().zip(0..).map(|(parent, number)| Link {
+            ancestor: *parent,
+            best: number,
+            least: number,
+        }));
         for number in (1..count as u32).rev() {
             self.find_semidominator(number, predecessors);
             self.empty_bucket(number);
@@ -144,11 +156,11 @@ impl DominatorTree {
             if other <= number {
                 least = least.min(other);
             } else if other != NONE {
-                let best = self.best_ancestor(other, number + 1);
-                least = least.min(self.semidominators[best as usize]);
+                least = least.min(self.best_link(other, number + 1).least);
             }
         }
         self.semidominators[number as usize] = least;
+        self.links[number as usize].least = least;
         // Where it is the parent it is the dominator too, as `dominators` says already.
         if least != parent {
             self.bucket_next[number as usize] = self.bucket_first[least as usize];
@@ -161,30 +173,32 @@ impl DominatorTree {
         let parent = self.parents[finished as usize];
         let mut number = std::mem::replace(&mut self.bucket_first[parent as usize], NONE);
         while number != NONE {
-            let best = self.best_ancestor(number, finished);
-            let is_less = self.semidominators[best as usize] < parent;
-            self.dominators[number as usize] = if is_less { best } else { parent };
+            let link = self.best_link(number, finished);
+            self.dominators[number as usize] = if link.least < parent { link.best } else { parent };
             number = self.bucket_next[number as usize];
         }
     }
 
-    /// Of the finished numbers on the way up from one, the one with the least semidominator. `finished` is the first
-    /// number that is finished. Ways are made short for the next time.
-    fn best_ancestor(&mut self, number: u32, finished: u32) -> u32 {
-        let mut top = number;
-        while self.ancestors[top as usize] >= finished {
-            self.compressed.push(top);
-            top = self.ancestors[top as usize];
+    /// The link of a finished number, once it leads to the root of its tree. `finished` is the first number that is
+    /// finished. All links on the way become as short.
+    fn best_link(&mut self, number: u32, finished: u32) -> Link {
+        let mut link = self.links[number as usize];
+        let mut lower = number;
+        while link.ancestor >= finished {
+            self.compressed.push(lower);
+            lower = link.ancestor;
+            link = self.links[lower as usize];
         }
+        // From the top down; `link` is that of the number above.
         while let Some(number) = self.compressed.pop() {
-            let ancestor = self.ancestors[number as usize] as usize;
-            let (above, own) = (self.labels[ancestor], self.labels[number as usize]);
-            if self.semidominators[above as usize] < self.semidominators[own as usize] {
-                self.labels[number as usize] = above;
+            let own = &mut self.links[number as usize];
+            own.ancestor = link.ancestor;
+            if link.least < own.least {
+                (own.best, own.least) = (link.best, link.least);
             }
-            self.ancestors[number as usize] = self.ancestors[ancestor];
+            link = *own;
         }
-        self.labels[number as usize]
+        link
     }
 
     /// The immediate dominator of a vertex; [`NONE`] where it has none.

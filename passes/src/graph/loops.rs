@@ -166,8 +166,8 @@ impl Subtrees {
         self.places.resize(parents.len(), 0);
         self.next.clear();
         self.next.resize(parents.len(), 1);
-        for number in 1..parents.len() {
-            let next = &mut self.next[parents[number] as usize];
+        for (number, parent) in parents.iter().enumerate().skip(1) {
+            let next = &mut self.next[*parent as usize];
             let place = *next;
             *next += self.sizes[number];
             self.places[number] = place;

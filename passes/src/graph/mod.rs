@@ -5,6 +5,12 @@
 //! any graph, with loops and parallel edges, give the same result at any number of threads, use no recursion, and take
 //! time that is linear in vertices and edges, or nearly so.
 //!
+//! The crate petgraph has several of these algorithms for any graph, and none is used. On this form, with a million vertices
+//! and eight million edges, its dominators took 2.7 times the time, and are quadratic for some graphs. The others took less
+//! than about twice the time, but do not give what is needed: its Tarjan's algorithm recurs as deeply as the graph, its
+//! Kosaraju's (1.3 times) and its topological order (1.4 to 2.1 times) want the reversed graph, the latter names one vertex
+//! of a cycle, and its Dijkstra's (1.1 times) gives lengths without the paths.
+//!
 //! [`FlowAnalysis`] finds the structure of one function's flow graph, and is made to be run for a million of them.
 
 mod components;

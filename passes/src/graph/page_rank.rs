@@ -28,8 +28,8 @@ pub fn page_rank(
     iterations_max: usize,
 ) -> PageRank {
     let vertex_count = graph.vertex_count();
-    let mut result =
-        PageRank { ranks: vec![1.0 / vertex_count as f64; vertex_count], iterations: 0, change: 0.0 };
+    let all = f64::from(vertex_count as u32);
+    let mut result = PageRank { ranks: vec![1.0 / all; vertex_count], iterations: 0, change: 0.0 };
     if vertex_count == 0 {
         return result;
     }
@@ -38,7 +38,7 @@ pub fn page_rank(
     let mut carried = vec![0.0; vertex_count];
     while result.iterations < iterations_max {
         let stuck = distribute(&result.ranks, &out_degrees, &mut carried);
-        let everywhere = (1.0 - damping + damping * stuck) / vertex_count as f64;
+        let everywhere = (1.0 - damping + damping * stuck) / all;
         let changes: Vec<f64> = result
             .ranks
             .par_chunks_mut(CHUNK_VERTICES)

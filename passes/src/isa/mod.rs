@@ -59,6 +59,21 @@ impl Isa {
         x86::is_padding(self, bytes)
     }
 
+    /// Whether a function can begin with the bytes: they need nothing that a caller does not hand over.
+    pub(crate) fn may_begin_function(self, bytes: &[u8]) -> bool {
+        x86::may_begin_function(self, bytes)
+    }
+
+    /// Whether code begins with what sets a frame up, or marks where an indirect call may go.
+    pub(crate) fn is_prologue(self, bytes: &[u8]) -> bool {
+        x86::is_prologue(self, bytes)
+    }
+
+    /// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
+    pub(crate) fn ends_in_epilogue(self, bytes: &[u8]) -> bool {
+        x86::ends_in_epilogue(self, bytes)
+    }
+
     /// The register that a function puts its return address into, if that is all that the code at its start does.
     pub(crate) fn address_getter(self, code: &[u8]) -> Option<usize> {
         x86::address_getter(self, code)

@@ -174,7 +174,8 @@ proptest! {
             prop_assert_eq!(length, Some(expected[end as usize]));
         }
         let halves: Vec<_> = own.iter().map(|weight| f64::from(*weight) / 2.0).collect();
-        let expected = expected.iter().map(|d| if *d == u64::MAX { f64::INFINITY } else { *d as f64 / 2.0 });
+        let half = |d: &u64| u32::try_from(*d).map_or(f64::INFINITY, |d| f64::from(d) / 2.0);
+        let expected = expected.iter().map(half);
         prop_assert!(shortest_paths(&graph, &halves, 0).distances.into_iter().eq(expected));
     }
 
@@ -194,12 +195,13 @@ proptest! {
         let found = page_rank(&graph, &graph.reversed(), 0.85, 1e-12, 1000);
         prop_assert!(found.change < 1e-12);
         prop_assert!((found.ranks.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        let degree = |vertex: u32| graph.successors(vertex).len() as f64;
-        let stuck: f64 = graph.vertices().filter(|vertex| degree(*vertex) == 0.0).map(|v| found.ranks[v as usize]).sum();
+        let degree = |vertex: u32| graph.successors(vertex).len() as u32;
+        let stuck: f64 = graph.vertices().filter(|vertex| degree(*vertex) == 0).map(|v| found.ranks[v as usize]).sum();
         for vertex in graph.vertices() {
             let before = edges.iter().filter(|edge| edge.1 == vertex).map(|edge| edge.0);
-            let visits: f64 = before.map(|source| found.ranks[source as usize] / degree(source)).sum();
-            let expected = 0.15 / count as f64 + 0.85 * (visits + stuck / count as f64);
+            let visits: f64 = before.map(|source| found.ranks[source as usize] / f64::from(degree(source))).sum();
+            let all = f64::from(count as u32);
+            let expected = 0.15 / all + 0.85 * (visits + stuck / all);
             prop_assert!((found.ranks[vertex as usize] - expected).abs() < 1e-9);
         }
     }

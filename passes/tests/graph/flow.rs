@@ -86,8 +86,11 @@ fn straight_functions_are_as_others() {
     }
 }
 
-/// Shapes that are hard for one algorithm or another: by the number of blocks, the edges.
-fn hard_shapes(count: u32) -> Vec<(&'static str, u32, Vec<(u32, u32)>)> {
+/// A name, a number of blocks, and edges.
+type Shape = (&'static str, u32, Vec<(u32, u32)>);
+
+/// Shapes that are hard for one algorithm or another.
+fn hard_shapes(count: u32) -> Vec<Shape> {
     let chain = || (1..count).map(|block| (block - 1, block));
     let last = count - 1;
     let half = count / 2;

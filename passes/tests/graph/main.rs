@@ -60,13 +60,11 @@ fn exits(count: usize, edges: &[(u32, u32)], stated: &[u32]) -> Vec<u32> {
     let mut exits = stated.to_vec();
     exits.extend((0..count as u32).filter(|vertex| !edges.iter().any(|edge| edge.0 == *vertex)));
     let all: Vec<_> = (0..count as u32).map(|vertex| reached(count, edges, &[vertex], None)).collect();
-    for vertex in 0..count {
-        let others = (0..count).filter(|other| all[vertex][*other]);
+    for (vertex, own) in all.iter().enumerate() {
+        let others = (0..count).filter(|other| own[*other]);
         let is_component = others.clone().all(|other| all[other][vertex]);
-        if is_component
-            && others.clone().max() == Some(vertex)
-            && !exits.iter().any(|exit| all[vertex][*exit as usize])
-        {
+        let is_last = others.max() == Some(vertex);
+        if is_component && is_last && !exits.iter().any(|exit| own[*exit as usize]) {
             exits.push(vertex as u32);
         }
     }

@@ -3,6 +3,7 @@
 mod evaluate;
 mod flow;
 mod operands;
+mod prologue;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
 pub(crate) use operands::RowWriter;
+pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
 pub(crate) use stack::{StackState, Touched, popped_by_callee, saved_register, touches};
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};

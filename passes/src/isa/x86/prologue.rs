@@ -1,0 +1,147 @@
+//! Whether code can be where a function begins.
+
+use super::Isa;
+use super::operands::is_memory;
+use binframe_ir::tables::Flow;
+use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register};
+
+/// Instructions that are looked at.
+const INSTRUCTIONS_MAX: usize = 16;
+
+/// Whether code begins with what sets a frame up, or marks where an indirect call may go.
+pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
+    let mut instruction = Instruction::default();
+    if !isa.decoder(bytes, 0).decode(&mut instruction) {
+        return false;
+    }
+    matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push) || stack_change(&instruction) < 0
+}
+
+/// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
+pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = isa.decoder(bytes, 0);
+    let mut instruction = Instruction::default();
+    let (mut is_down, mut position) = (false, 0);
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        let change = stack_change(&instruction);
+        is_down = change > 0 || instruction.mnemonic() == Mnemonic::Leave || is_down && change == 0;
+    }
+    is_down
+}
+
+/// Whether the instructions up to the first branch read nothing that a caller does not hand over: no flags, no register but those
+/// of arguments, except to save it, and nothing from below the return address.
+pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = isa.decoder(bytes, 0);
+    let mut info = InstructionInfoFactory::new();
+    let mut instruction = Instruction::default();
+    let (mut written, mut has_flags, mut depth, mut position) = (0_u32, false, 0_i64, 0);
+    for is_first in std::iter::once(true).chain(std::iter::repeat(false)).take(INSTRUCTIONS_MAX) {
+        if position >= bytes.len() {
+            return true;
+        }
+        if !decoder.decode(&mut instruction) {
+            return false;
+        }
+        position += instruction.len();
+        if instruction.rflags_read() & !iced_x86::RflagsBits::DF != 0 && !has_flags {
+            return false;
+        }
+        depth += stack_change(&instruction);
+        if depth > 0 || instruction.mnemonic() == Mnemonic::Leave {
+            return false;
+        }
+        match super::classify(&instruction) {
+            Flow::Next => {}
+            // No compiler begins a function so.
+            Flow::Trap | Flow::CondJump => return !is_first,
+            _ => return true,
+        }
+        let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+        let registers = used.used_registers().iter();
+        let number = |register: Register| Some(register.full_register()).filter(|full| full.is_gpr64()).map(Register::number);
+        for used in registers.clone().filter(|used| reads(used.access())) {
+            let Some(number) = number(used.register()) else { continue };
+            if HELD >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register()) {
+                return false;
+            }
+        }
+        for used in registers.filter(|used| writes(used.access())) {
+            written |= number(used.register()).map_or(0, |number| 1 << number);
+        }
+        has_flags |= instruction.rflags_modified() != 0;
+    }
+    true
+}
+
+/// Registers that hold nothing that a caller hands over: rax, rbx, rbp, and r11 to r15.
+const HELD: u32 = 1 << 0 | 1 << 3 | 1 << 5 | 0b1_1111 << 11;
+
+/// Bytes by which an instruction moves the stack pointer up.
+fn stack_change(instruction: &Instruction) -> i64 {
+    let is_pointer = instruction.op0_kind() == OpKind::Register && instruction.op0_register().full_register() == Register::RSP;
+    let is_constant = is_pointer && !matches!(instruction.op1_kind(), OpKind::Register | OpKind::Memory);
+    match instruction.mnemonic() {
+        Mnemonic::Add if is_constant => instruction.immediate(1) as i64,
+        Mnemonic::Sub if is_constant => (instruction.immediate(1) as i64).saturating_neg(),
+        // What a return takes off is not below it.
+        Mnemonic::Ret => 0,
+        _ => i64::from(instruction.stack_pointer_increment()),
+    }
+}
+
+/// Whether an instruction reads a register for no other purpose than to keep it, or to learn how many vector registers hold
+/// arguments.
+fn saves(instruction: &Instruction, register: Register) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Push => true,
+        Mnemonic::Mov => {
+            is_memory(instruction.op0_kind())
+                && instruction.op1_kind() == OpKind::Register
+                && instruction.op1_register() == register
+                && instruction.memory_base().full_register() == Register::RSP
+        }
+        Mnemonic::Test => register.full_register() == Register::RAX && instruction.op0_register() == Register::AL,
+        // `nop` and the like name operands.
+        Mnemonic::Nop => true,
+        _ => false,
+    }
+}
+
+fn reads(access: OpAccess) -> bool {
+    matches!(access, OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+}
+
+fn writes(access: OpAccess) -> bool {
+    !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Isa, may_begin_function};
+
+    #[test]
+    fn prologues_may_begin_functions() {
+        // push rbp; mov rbp, rsp; push rbx; sub rsp, 8; ret
+        assert!(may_begin_function(Isa::X86_64, &[0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 8, 0xc3]));
+        // xor eax, eax; ret
+        assert!(may_begin_function(Isa::X86_64, &[0x31, 0xc0, 0xc3]));
+        // test al, al; ret
+        assert!(may_begin_function(Isa::X86_64, &[0x84, 0xc0, 0xc3]));
+    }
+
+    #[test]
+    fn what_goes_on_with_a_function_may_not() {
+        // mov rbx, rax; ret: a landing pad
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x89, 0xc3, 0xc3]));
+        // mov eax, [rbp-4]; ret
+        assert!(!may_begin_function(Isa::X86_64, &[0x8b, 0x45, 0xfc, 0xc3]));
+        // pop rbx; ret
+        assert!(!may_begin_function(Isa::X86_64, &[0x5b, 0xc3]));
+        // add rsp, 8; ret
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x83, 0xc4, 8, 0xc3]));
+        // je
+        assert!(!may_begin_function(Isa::X86_64, &[0x74, 0, 0xc3]));
+    }
+}
