@@ -1,4 +1,4 @@
-//! The table of the `instructions` stage.
+//! The tables of the `instructions` and `effects` stages.
 
 use crate::enumeration::enumeration;
 use crate::{Table, Term};
@@ -211,4 +211,40 @@ pub struct Instruction<'a> {
     pub is_valid: bool,
     /// What the bytes are there for.
     pub role: Role,
+}
+
+enumeration! {
+    /// What an instruction does with a register or flag.
+    EffectAccess {
+        /// What it holds is used.
+        Read = "read",
+        /// It may be used, depending on what else is found.
+        CondRead = "cond_read",
+        /// It gets another value.
+        Write = "write",
+        /// It may get another value.
+        CondWrite = "cond_write",
+        /// The flag becomes 0.
+        Clear = "clear",
+        /// The flag becomes 1.
+        Set = "set",
+        /// What the flag holds behind the instruction is not defined.
+        Undefined = "undefined",
+    }
+}
+
+/// One register or flag that an instruction uses, and how.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "instruction_effects", stage = Effects, key(instruction_address, resource, access))]
+pub struct InstructionEffect<'a> {
+    /// The instruction.
+    #[column(unit = "address", references = "instructions.address")]
+    pub instruction_address: u64,
+    /// The register, as wide as it is used, or the flag: `cf`, `pf`, `af`, `zf`, `sf`, `if`, `df`, `of`, `ac`, `uif`, those of the
+    /// floating-point unit `c0` to `c3`.
+    pub resource: Term<'a>,
+    /// What is done with it.
+    pub access: EffectAccess,
+    /// Whether no operand names it: flags, the stack pointer of `push`, `rdx` of `div`.
+    pub is_implicit: bool,
 }

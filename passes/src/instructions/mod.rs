@@ -25,9 +25,9 @@ use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
 use self::roles::Roles;
-use crate::isa::{ConstantAddress, Instruction, classify, constant_address, target};
-use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
-use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
+use crate::isa::{ConstantAddress, Effects, Instruction, add_effects, classify, constant_address, target};
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder, InstructionEffects, Instructions, Severity};
+use binframe_ir::{Enumeration, Fingerprint, Rows, Term, parquet::ROW_GROUP_ROWS_MAX};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -155,10 +155,46 @@ impl InstructionsIr {
 /// The rows of the instructions that begin in a range.
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
+    let count = instructions.regions[range.region].starts.count_in(range.start..range.end);
+    let mut rows = region.isa.rows(&region.bytes, count);
+    let mut roles = Roles::before(code, instructions, range);
+    each_row(code, instructions, range, |positions, instruction| {
+        let address = region.address + positions.start as u64;
+        let role = roles.next(positions.clone(), instruction);
+        rows.push(address, region.section_index, &region.bytes[positions], instruction, role);
+    });
+    rows.finish()
+}
+
+/// What the instructions that begin in a range do with registers and flags.
+pub fn effects(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<InstructionEffects> {
+    let mut rows = InstructionEffectBuilder::default();
+    let mut info = Effects::new();
+    let mut effects = Vec::new();
+    each_row(code, instructions, range, |_, instruction| {
+        let Some(instruction) = instruction else { return };
+        effects.clear();
+        add_effects(instruction, &mut info, &mut effects);
+        rows.extend(effects.iter().map(|(resource, access, is_implicit)| InstructionEffect {
+            instruction_address: instruction.ip(),
+            resource: Term(resource),
+            access: *access,
+            is_implicit: *is_implicit,
+        }));
+    });
+    rows.finish()
+}
+
+/// Calls `each` with the positions of every row that begins in a range, and its instruction; none where it is none.
+fn each_row(
+    code: &Code,
+    instructions: &InstructionsIr,
+    range: CodeRange,
+    mut each: impl FnMut(Range<usize>, Option<&Instruction>),
+) {
+    let region = &code.regions[range.region];
     let swept = &instructions.regions[range.region];
     let starts = &swept.starts;
-    let mut roles = Roles::before(code, instructions, range);
-    let mut rows = region.isa.rows(&region.bytes, starts.count_in(range.start..range.end));
     let mut decoder = region.decoder();
     let mut instruction = Instruction::default();
     let mut next = starts.first_in(range.start..range.end);
@@ -171,13 +207,8 @@ pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> R
         }
         let is_valid = decoder.decode(&mut instruction) && instruction.len() == end - position;
         decoded_to = if is_valid { end } else { usize::MAX };
-        let address = region.address + position as u64;
-        let bytes = &region.bytes[position..end];
-        let instruction = Some(&instruction).filter(|_| is_valid && !swept.is_data(position));
-        let role = roles.next(position..end, instruction);
-        rows.push(address, region.section_index, bytes, instruction, role);
+        each(position..end, Some(&instruction).filter(|_| is_valid && !swept.is_data(position)));
     }
-    rows.finish()
 }
 
 /// The positions of a region where functions are said to begin.

@@ -20,6 +20,13 @@ static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
     Arc::new(StringArray::from(names.chain(["(data)".to_owned()]).collect::<Vec<_>>()))
 });
 
+/// The name of a register.
+pub(super) fn register_name(register: Register) -> &'static str {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| Register::values().map(|register| format!("{register:?}").to_lowercase()).collect());
+    &NAMES[register as usize]
+}
+
 /// Registers by iced's codes.
 static REGISTERS: LazyLock<ArrayRef> = LazyLock::new(|| {
     let names = Register::values().map(|register| format!("{register:?}").to_lowercase());
