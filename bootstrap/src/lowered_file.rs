@@ -7,7 +7,7 @@ use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
     Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, Diagnostics, ExceptionCallSites,
-    FileExtents, Instructions, MemoryAccesses,
+    FileExtents, InstructionEffects, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
@@ -46,6 +46,8 @@ pub(crate) enum LoweredPart {
     Symbols(Rows<BinarySymbols>),
     /// Instructions of a range of code.
     Instructions(Pass<Code>, Pass<InstructionsIr>, CodeRange),
+    /// What instructions of a range of code do with registers and flags.
+    Effects(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of blocks.
     MemoryAccesses(Pass<Code>, Pass<CfgIr>, Range<usize>),
 }
@@ -58,6 +60,9 @@ impl LoweredPart {
             Self::Symbols(symbols) => passes::sections::with_demangled_names(symbols).batch().clone(),
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
+            }
+            Self::Effects(code, instructions, range) => {
+                instructions::effects(code, instructions, *range).batch().clone()
             }
             Self::MemoryAccesses(code, cfg, blocks) => {
                 memory::accesses(code, cfg, blocks.clone()).batch().clone()
@@ -175,7 +180,10 @@ impl LoweredFile {
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<LoweredPart>, Error> {
         if table == Instructions::INFO {
-            return self.instruction_parts(addresses);
+            return self.instruction_parts(addresses, LoweredPart::Instructions);
+        }
+        if table == InstructionEffects::INFO {
+            return self.instruction_parts(addresses, LoweredPart::Effects);
         }
         if table == MemoryAccesses::INFO {
             return self.access_parts(addresses);
@@ -191,15 +199,18 @@ impl LoweredFile {
         Ok(batches.iter().flat_map(partitions).map(part).collect())
     }
 
-    fn instruction_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
+    fn instruction_parts(
+        &self,
+        addresses: Option<&Range<u64>>,
+        part: fn(Pass<Code>, Pass<InstructionsIr>, CodeRange) -> LoweredPart,
+    ) -> Result<Vec<LoweredPart>, Error> {
         let (code, instructions) = (self.code()?, self.instructions()?);
         let mut ranges = instructions.partitions(&code);
         for range in &mut ranges {
             code.narrow(range, addresses);
         }
         let kept = ranges.into_iter().filter(|range| range.start < range.end);
-        let part = |range| LoweredPart::Instructions(code.clone(), instructions.clone(), range);
-        Ok(kept.map(part).collect())
+        Ok(kept.map(|range| part(code.clone(), instructions.clone(), range)).collect())
     }
 
     fn access_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
@@ -233,7 +244,7 @@ impl LoweredFile {
             },
             Stage::Cfg => find(&self.cfg()?.tables()),
             Stage::Memory => find(&self.memory()?.tables()),
-            Stage::Debug | Stage::Instructions => None,
+            Stage::Debug | Stage::Effects | Stage::Instructions => None,
         };
         Ok(found.unwrap_or_else(|| unreachable!("{} is made by no pass", table.name)))
     }

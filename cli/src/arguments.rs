@@ -90,6 +90,8 @@ pub(crate) enum StageName {
     Sections,
     /// What debug information says: lines, functions, variables, types
     Debug,
+    /// Registers and flags that instructions use: many rows, made only when asked for
+    Effects,
     /// Decoded machine instructions
     Instructions,
     /// Functions, basic blocks and edges

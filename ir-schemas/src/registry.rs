@@ -4,7 +4,7 @@ use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
     BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions, Instructions,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions, InstructionEffects, Instructions,
     JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
@@ -33,6 +33,7 @@ pub const TABLES: &[&TableInfo] = &[
     DebugVariables::INFO,
     DebugTypes::INFO,
     DebugTypeMembers::INFO,
+    InstructionEffects::INFO,
     Instructions::INFO,
     Functions::INFO,
     FunctionParts::INFO,

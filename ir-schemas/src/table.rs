@@ -36,6 +36,8 @@ pub enum Stage {
     Sections,
     /// What debug information says; beside the pipeline, and made only when asked for.
     Debug,
+    /// Registers and flags that instructions use; beside the pipeline, and made only when asked for.
+    Effects,
     /// Decoded machine instructions.
     Instructions,
     /// Functions, basic blocks and edges.
@@ -51,13 +53,15 @@ impl Stage {
     pub const PIPELINE: [Self; 4] = [Self::Sections, Self::Instructions, Self::Cfg, Self::Memory];
 
     /// All stages whose tables can be asked for, in their order.
-    pub const ALL: [Self; 5] = [Self::Sections, Self::Debug, Self::Instructions, Self::Cfg, Self::Memory];
+    pub const ALL: [Self; 6] =
+        [Self::Sections, Self::Debug, Self::Effects, Self::Instructions, Self::Cfg, Self::Memory];
 
     /// The stage's name in commands, schemas and diagnostics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sections => "sections",
             Self::Debug => "debug",
+            Self::Effects => "effects",
             Self::Instructions => "instructions",
             Self::Cfg => "cfg",
             Self::Memory => "memory",

@@ -31,6 +31,9 @@ pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
 /// C without any library: a jump table, function pointers, recursion, numbers of two registers, callees that pop arguments.
 pub const FREESTANDING_C: &str = include_str!("../programs/freestanding.c");
 
+/// Assembly for x86-64, in C: constants, a table of jumps, zeros and padding among code.
+pub const DATA_IN_CODE_C: &str = include_str!("../programs/data_in_code.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 

@@ -23,9 +23,9 @@ fn stack_and_globals() {
     check("stack_and_globals", &fixtures::stack_and_globals());
 }
 
-/// The tables of the pipeline; fixtures have no debug information.
+/// The tables of the pipeline.
 fn tables() -> impl Iterator<Item = &'static TableInfo> {
-    TABLES.iter().copied().filter(|table| table.stage != Stage::Debug)
+    TABLES.iter().copied().filter(|table| !matches!(table.stage, Stage::Debug | Stage::Effects))
 }
 
 fn check(fixture: &str, executable: &Executable) {

@@ -59,6 +59,7 @@ fn stage_of(name: StageName) -> Stage {
     match name {
         StageName::Sections => Stage::Sections,
         StageName::Debug => Stage::Debug,
+        StageName::Effects => Stage::Effects,
         StageName::Instructions => Stage::Instructions,
         StageName::Cfg => Stage::Cfg,
         StageName::Memory => Stage::Memory,

@@ -1,4 +1,4 @@
-//! The table of the `instructions` stage.
+//! The tables of the `instructions` and `effects` stages.
 
 use crate::enumeration::enumeration;
 use crate::{Table, Term};
@@ -69,6 +69,55 @@ enumeration! {
     }
 }
 
+enumeration! {
+    /// How an instruction rounds. All of these also raise no exception.
+    Rounding {
+        /// To the nearest number.
+        Nearest = "nearest",
+        /// Down.
+        Down = "down",
+        /// Up.
+        Up = "up",
+        /// Towards zero.
+        Zero = "zero",
+        /// As the control register says: exceptions alone are suppressed.
+        Suppressed = "suppressed",
+    }
+}
+
+enumeration! {
+    /// Prefixes that change how an instruction is run. Before instructions that they do nothing to, they stand all the same.
+    InstructionPrefix {
+        /// Its memory is read and written at once.
+        Lock = "lock",
+        /// It is repeated, while equal where it compares.
+        Rep = "rep",
+        /// It is repeated while not equal; before a branch, bounds are kept.
+        Repne = "repne",
+        /// It begins to elide a lock.
+        Xacquire = "xacquire",
+        /// It ends to elide a lock.
+        Xrelease = "xrelease",
+        /// Both `xacquire` and `lock`.
+        XacquireLock = "xacquire lock",
+        /// Both `xrelease` and `lock`.
+        XreleaseLock = "xrelease lock",
+    }
+}
+
+enumeration! {
+    /// What bytes among code are there for.
+    Role {
+        /// To be run, for all that is known.
+        Code = "code",
+        /// To fill the space up to the next function: zeros or instructions that do nothing, behind an instruction that does not
+        /// go on, with no call, jump or function's start in front of them.
+        Padding = "padding",
+        /// To be read: constants at addresses that instructions read, tables of jumps, and runs of eight and more zeros.
+        Data = "data",
+    }
+}
+
 /// One decoded machine instruction. Rows never overlap, and those of one section cover it.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "instructions", stage = Instructions, key(address), span(address, size))]
@@ -100,11 +149,11 @@ pub struct Instruction<'a> {
     pub section_index: u32,
     /// The encoded instruction.
     pub bytes: &'a [u8],
-    /// Name of the operation, in lower case; `(bad)` where the bytes are no instruction.
+    /// Name of the operation, in lower case; `(bad)` where the bytes are no instruction, `(data)` where they are data.
     pub mnemonic: Term<'a>,
     /// Where control goes next.
     pub flow: Flow,
-    /// Where a direct jump or call goes; null for every other instruction.
+    /// Where a direct jump or call goes, in the segment `far_selector` if there is one; null for every other instruction.
     #[column(unit = "address")]
     pub target: Option<u64>,
     /// Kind of the first operand; null where there is none.
@@ -115,6 +164,8 @@ pub struct Instruction<'a> {
     pub op2_kind: Option<OperandKind>,
     /// Kind of the fourth operand; null where there is none.
     pub op3_kind: Option<OperandKind>,
+    /// Kind of the fifth operand, which no instruction has but with a constant; null where there is none.
+    pub op4_kind: Option<OperandKind>,
     /// Register of the first operand; null where it is no register.
     pub op0_register: Option<Term<'a>>,
     /// Register of the second operand; null where it is no register.
@@ -125,6 +176,10 @@ pub struct Instruction<'a> {
     pub op3_register: Option<Term<'a>>,
     /// The first constant operand, sign-extended as the instruction uses it; null where there is none.
     pub immediate: Option<i64>,
+    /// The second constant operand, as of `enter`; null where there is none.
+    pub immediate2: Option<i64>,
+    /// The segment that a direct far jump or call goes to; null for every other instruction.
+    pub far_selector: Option<u16>,
     /// Segment whose base is added to the (first) memory operand's address (`fs` or `gs`); null where none is.
     pub mem_segment: Option<Term<'a>>,
     /// Base register of the memory operand; null where there is none.
@@ -142,6 +197,54 @@ pub struct Instruction<'a> {
     pub mem_size: Option<u16>,
     /// What is done with the memory operand; null where there is none.
     pub mem_access: Option<Access>,
+    /// Whether the memory operand is one element that stands for all elements of a vector; null where there is no memory operand.
+    pub mem_is_broadcast: Option<bool>,
+    /// Register whose bits choose the elements of vectors that are written; null where all are.
+    pub mask_register: Option<Term<'a>>,
+    /// Whether elements that the mask does not choose become zero, rather than stay; null where there is no mask.
+    pub is_zeroing: Option<bool>,
+    /// How results are rounded, where the instruction says so rather than a control register; null otherwise.
+    pub rounding: Option<Rounding>,
+    /// What is written before the instruction and changes how it is run; null where nothing is.
+    pub prefix: Option<InstructionPrefix>,
     /// Whether the bytes are an instruction.
     pub is_valid: bool,
+    /// What the bytes are there for.
+    pub role: Role,
+}
+
+enumeration! {
+    /// What an instruction does with a register or flag.
+    EffectAccess {
+        /// What it holds is used.
+        Read = "read",
+        /// It may be used, depending on what else is found.
+        CondRead = "cond_read",
+        /// It gets another value.
+        Write = "write",
+        /// It may get another value.
+        CondWrite = "cond_write",
+        /// The flag becomes 0.
+        Clear = "clear",
+        /// The flag becomes 1.
+        Set = "set",
+        /// What the flag holds behind the instruction is not defined.
+        Undefined = "undefined",
+    }
+}
+
+/// One register or flag that an instruction uses, and how.
+#[derive(Debug, Clone, Copy, Table)]
+#[table(name = "instruction_effects", stage = Effects, key(instruction_address, resource, access))]
+pub struct InstructionEffect<'a> {
+    /// The instruction.
+    #[column(unit = "address", references = "instructions.address")]
+    pub instruction_address: u64,
+    /// The register, as wide as it is used, or the flag: `cf`, `pf`, `af`, `zf`, `sf`, `if`, `df`, `of`, `ac`, `uif`, those of the
+    /// floating-point unit `c0` to `c3`.
+    pub resource: Term<'a>,
+    /// What is done with it.
+    pub access: EffectAccess,
+    /// Whether no operand names it: flags, the stack pointer of `push`, `rdx` of `div`.
+    pub is_implicit: bool,
 }

@@ -112,5 +112,6 @@ impl<'a> Layout<'a> {
 pub(super) fn place_of(code: &Code, instructions: &InstructionsIr, address: u64) -> Option<Place> {
     let (region, position) = code.locate(address)?;
     let place = Place { region: region as u32, position: position as u32 };
-    instructions.regions[region].starts.contains(position).then_some(place)
+    let instructions = &instructions.regions[region];
+    (instructions.starts.contains(position) && !instructions.is_data(position)).then_some(place)
 }

@@ -36,6 +36,9 @@ pub(super) fn direct_target(instruction: &Instruction) -> Option<u64> {
         OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
             Some(instruction.near_branch_target())
         }
+        // Systems make segments of code begin at 0.
+        OpKind::FarBranch16 => Some(u64::from(instruction.far_branch16())),
+        OpKind::FarBranch32 => Some(u64::from(instruction.far_branch32())),
         _ => None,
     }
 }
@@ -65,13 +68,17 @@ pub(crate) struct ConstantAddress {
     pub(crate) address: u64,
     /// Whether the instruction computes the address, rather than touch what stands there.
     pub(crate) is_taken: bool,
+    /// How many bytes are touched; 0 for an address that is taken.
+    pub(crate) size: u8,
 }
 
 /// The constant address that an instruction names, if it names one. A large number that is moved or pushed may be an address.
 #[inline]
 pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddress> {
     if let Some(address) = memory_address(instruction) {
-        return Some(ConstantAddress { address, is_taken: instruction.mnemonic() == Mnemonic::Lea });
+        let is_taken = instruction.mnemonic() == Mnemonic::Lea;
+        let size = if is_taken { 0 } else { instruction.memory_size().size().min(64) as u8 };
+        return Some(ConstantAddress { address, is_taken, size });
     }
     let operand = match instruction.mnemonic() {
         Mnemonic::Mov => 1,
@@ -83,7 +90,7 @@ pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddr
         _ => false,
     };
     let address = is_wide.then(|| instruction.immediate(operand))?;
-    (address >= ADDRESS_MIN).then_some(ConstantAddress { address, is_taken: true })
+    (address >= ADDRESS_MIN).then_some(ConstantAddress { address, is_taken: true, size: 0 })
 }
 
 /// The least number that is taken for an address where nothing says so: systems map nothing below.

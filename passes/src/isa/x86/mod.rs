@@ -1,11 +1,15 @@
 //! x86 in 64-bit and 32-bit mode, as iced-x86 decodes it. An instruction knows the mode that it was decoded in.
 
+mod effects;
 mod evaluate;
 mod flow;
 mod operands;
 mod prologue;
 mod stack;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use effects::{Effect, add_effects};
 pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
 pub(crate) use operands::RowWriter;

@@ -3,22 +3,29 @@
 use super::flow::direct_target;
 use super::{classify, displacement};
 use arrow_array::{ArrayRef, StringArray};
-use binframe_ir::tables::{Access, Flow, InstructionBuilder, Instructions, OperandKind};
+use binframe_ir::tables::{Access, Flow, InstructionBuilder, Instructions, OperandKind, Role, Rounding, InstructionPrefix};
 use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
 use bytes::Bytes;
 use iced_x86::{
-    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, RoundingControl,
 };
 use std::sync::{Arc, LazyLock};
 
-/// Mnemonics by iced's codes; the first stands for bytes that are no instruction.
+/// Mnemonics by iced's codes; the first stands for bytes that are no instruction, the last for data.
 static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
     let names = Mnemonic::values().map(|mnemonic| match mnemonic {
         Mnemonic::INVALID => "(bad)".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     });
-    Arc::new(StringArray::from(names.collect::<Vec<_>>()))
+    Arc::new(StringArray::from(names.chain(["(data)".to_owned()]).collect::<Vec<_>>()))
 });
+
+/// The name of a register.
+pub(super) fn register_name(register: Register) -> &'static str {
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| Register::values().map(|register| format!("{register:?}").to_lowercase()).collect());
+    &NAMES[register as usize]
+}
 
 /// Registers by iced's codes.
 static REGISTERS: LazyLock<ArrayRef> = LazyLock::new(|| {
@@ -45,6 +52,7 @@ impl RowWriter {
             mem_segment: registers(),
             mem_base: registers(),
             mem_index: registers(),
+            mask_register: registers(),
             ..InstructionBuilder::default()
         };
         rows.bytes.refer_to(code);
@@ -59,6 +67,7 @@ impl RowWriter {
         section_index: u32,
         bytes: &[u8],
         instruction: Option<&Instruction>,
+        role: Role,
     ) {
         let rows = &mut self.rows;
         rows.address.push(address);
@@ -68,17 +77,22 @@ impl RowWriter {
         rows.is_valid.push(instruction.is_some());
         let invalid = Instruction::default();
         let decoded = instruction.unwrap_or(&invalid);
-        rows.mnemonic.push_code(decoded.mnemonic() as u16);
+        rows.mnemonic.push_code(match role {
+            Role::Data => MNEMONICS.len() as u16 - 1,
+            Role::Code | Role::Padding => decoded.mnemonic() as u16,
+        });
+        rows.role.push(role);
         rows.flow.push(instruction.map_or(Flow::Invalid, classify));
         rows.target.push(direct_target(decoded).filter(|_| instruction.is_some()));
         self.push_operands(decoded);
+        self.push_modifiers(decoded);
         self.push_memory(decoded);
     }
 
     fn push_operands(&mut self, instruction: &Instruction) {
         let rows = &mut self.rows;
         let count = instruction.op_count();
-        let mut immediate = None;
+        let mut immediates = [None; 2];
         let mut operand =
             |index: u32, kinds: &mut NullableBuilder<OperandKind>, registers: &mut Registers| {
                 if index >= count {
@@ -92,15 +106,34 @@ impl RowWriter {
                     OperandKind::Register => registers.push_code(instruction.op_register(index) as u16),
                     _ => registers.push_null(),
                 }
-                if kind == OperandKind::Immediate && immediate.is_none() {
-                    immediate = Some(instruction.immediate(index) as i64);
+                if kind == OperandKind::Immediate {
+                    let free = immediates.iter_mut().find(|immediate| immediate.is_none());
+                    free.into_iter().for_each(|free| *free = Some(instruction.immediate(index) as i64));
                 }
             };
         operand(0, &mut rows.op0_kind, &mut rows.op0_register);
         operand(1, &mut rows.op1_kind, &mut rows.op1_register);
         operand(2, &mut rows.op2_kind, &mut rows.op2_register);
         operand(3, &mut rows.op3_kind, &mut rows.op3_register);
-        rows.immediate.push(immediate);
+        // No instruction has five operands but those whose last is a constant.
+        rows.op4_kind.push((count > 4).then_some(OperandKind::Immediate));
+        if count > 4 {
+            let free = immediates.iter_mut().find(|immediate| immediate.is_none());
+            free.into_iter().for_each(|free| *free = Some(instruction.immediate(4) as i64));
+        }
+        rows.immediate.push(immediates[0]);
+        rows.immediate2.push(immediates[1]);
+        let is_far = matches!(instruction.op0_kind(), OpKind::FarBranch16 | OpKind::FarBranch32);
+        rows.far_selector.push(is_far.then(|| instruction.far_branch_selector()));
+    }
+
+    fn push_modifiers(&mut self, instruction: &Instruction) {
+        let rows = &mut self.rows;
+        push_register(&mut rows.mask_register, instruction.op_mask());
+        let is_masked = instruction.op_mask() != Register::None;
+        rows.is_zeroing.push(is_masked.then(|| instruction.zeroing_masking()));
+        rows.rounding.push(rounding(instruction));
+        rows.prefix.push(prefix(instruction));
     }
 
     fn push_memory(&mut self, instruction: &Instruction) {
@@ -114,6 +147,7 @@ impl RowWriter {
             rows.mem_displacement.push_null();
             rows.mem_size.push_null();
             rows.mem_access.push_null();
+            rows.mem_is_broadcast.push(None);
             return;
         };
         let memory = MemoryOperand::of(instruction, operand);
@@ -125,12 +159,37 @@ impl RowWriter {
         rows.mem_displacement.push(Some(memory.displacement));
         rows.mem_size.push((access != Access::Address).then_some(memory.size).filter(|size| *size > 0));
         rows.mem_access.push(Some(access));
+        rows.mem_is_broadcast.push(Some(instruction.is_broadcast()));
     }
 
     /// The rows.
     pub(crate) fn finish(self) -> Rows<Instructions> {
         self.rows.finish()
     }
+}
+
+fn rounding(instruction: &Instruction) -> Option<Rounding> {
+    match instruction.rounding_control() {
+        RoundingControl::None => instruction.suppress_all_exceptions().then_some(Rounding::Suppressed),
+        RoundingControl::RoundToNearest => Some(Rounding::Nearest),
+        RoundingControl::RoundDown => Some(Rounding::Down),
+        RoundingControl::RoundUp => Some(Rounding::Up),
+        RoundingControl::RoundTowardZero => Some(Rounding::Zero),
+    }
+}
+
+fn prefix(instruction: &Instruction) -> Option<InstructionPrefix> {
+    let is_locked = instruction.has_lock_prefix();
+    Some(match (instruction.has_xacquire_prefix(), instruction.has_xrelease_prefix()) {
+        (true, _) if is_locked => InstructionPrefix::XacquireLock,
+        (true, _) => InstructionPrefix::Xacquire,
+        (_, true) if is_locked => InstructionPrefix::XreleaseLock,
+        (_, true) => InstructionPrefix::Xrelease,
+        _ if is_locked => InstructionPrefix::Lock,
+        _ if instruction.has_rep_prefix() => InstructionPrefix::Rep,
+        _ if instruction.has_repne_prefix() => InstructionPrefix::Repne,
+        _ => return None,
+    })
 }
 
 type Registers = NullableBuilder<Term<'static>>;
@@ -184,13 +243,16 @@ pub(super) struct MemoryOperand {
 
 impl MemoryOperand {
     pub(super) fn of(instruction: &Instruction, operand: u32) -> Self {
+        let kind = instruction.op_kind(operand);
         let segment = match instruction.memory_segment() {
+            // What a string instruction writes lies in `es`, whatever prefix there is.
+            _ if matches!(kind, OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI) => Register::None,
             segment @ (Register::FS | Register::GS) => segment,
             // In 64-bit mode the base of every other segment is 0; in 32-bit mode systems make it 0.
             _ => Register::None,
         };
         let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
-        let string_base = string_base(instruction.op_kind(operand));
+        let string_base = string_base(kind);
         if string_base != Register::None {
             return Self {
                 segment,

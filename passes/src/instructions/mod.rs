@@ -14,16 +14,23 @@
 //! leaves the straight line, and the constant addresses that others name ([`InstructionsIr`]). Rows of the table have a hundred bytes each and are decoded again
 //! for the part of the code that is asked for ([`decode`]), which is cheaper than to hold them.
 //!
-//! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`. Not done here: telling data
-//! from code.
+//! Data among code is found once all is swept ([`data`]); its rows are no instructions, and the sweep begins anew behind it.
+//!
+//! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`.
+
+mod data;
+mod roles;
 
 use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
-use crate::isa::{ConstantAddress, Instruction, classify, constant_address, target};
-use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
-use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
+use self::roles::Roles;
+use crate::isa::{ConstantAddress, Effects, Instruction, add_effects, classify, constant_address, target};
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder, InstructionEffects, Instructions, Severity};
+use binframe_ir::{Enumeration, Fingerprint, Rows, Term, parquet::ROW_GROUP_ROWS_MAX};
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Bytes that are swept at a time; a multiple of 64.
 const PIECE_SIZE: usize = 1 << 18;
@@ -34,6 +41,8 @@ pub struct InstructionsIr {
     pub(crate) regions: Vec<RegionInstructions>,
     /// What could not be understood.
     pub diagnostics: Rows<Diagnostics>,
+    /// Where direct calls and jumps go to in each region, once something asked.
+    targets: OnceLock<Vec<Bitmap>>,
     fingerprint: Fingerprint,
 }
 
@@ -43,6 +52,8 @@ pub(crate) struct RegionInstructions {
     pub(crate) starts: Bitmap,
     pub(crate) branches: Branches,
     pub(crate) constants: Constants,
+    /// Where data stands, in the order of positions.
+    data: Vec<Range<u32>>,
 }
 
 /// The constant addresses that instructions name which go on to the next, one in each row.
@@ -52,6 +63,8 @@ pub(crate) struct Constants {
     pub(crate) addresses: Vec<u64>,
     /// Whether the address itself is taken; otherwise, what stands there is read or written.
     pub(crate) are_taken: Vec<bool>,
+    /// How many bytes are touched; 0 for an address that is taken.
+    sizes: Vec<u8>,
 }
 
 /// The instructions whose flow is not `next`, one in each row.
@@ -75,24 +88,36 @@ impl Eq for InstructionsIr {}
 
 /// Sweeps the code.
 pub fn run(code: &Code) -> InstructionsIr {
-    let regions: Vec<_> =
-        code.regions.iter().map(|region| sweep(region, &anchors(code, region), PIECE_SIZE)).collect();
+    let anchors: Vec<_> = code.regions.iter().map(|region| anchors(code, region)).collect();
+    let swept = code.regions.iter().zip(&anchors).map(|(region, anchors)| sweep(region, anchors, PIECE_SIZE));
+    let mut regions: Vec<_> = swept.collect();
+    let data = data::find(code, &regions, &anchors);
+    // Beyond this point it is known what is no code.
+    for (index, data) in data.into_iter().enumerate().filter(|(_, data)| !data.is_empty()) {
+        let swept = std::mem::take(&mut regions[index]);
+        regions[index] = data::apply(&code.regions[index], &anchors[index], data, swept);
+    }
     let mut diagnostics = Collector::new(DiagnosticPass::Instructions);
     code.report(&mut diagnostics);
     for (region, instructions) in code.regions.iter().zip(&regions) {
-        report_invalid(region, &instructions.branches, &mut diagnostics);
+        report_invalid(region, instructions, &mut diagnostics);
     }
     let diagnostics = diagnostics.finish();
     let fingerprint = Fingerprint::of_all(
         regions.iter().flat_map(RegionInstructions::fingerprints).chain([diagnostics.batch().fingerprint()]),
     );
-    InstructionsIr { regions, diagnostics, fingerprint }
+    InstructionsIr { regions, diagnostics, targets: OnceLock::new(), fingerprint }
 }
 
 impl InstructionsIr {
     /// Equal for equal instructions.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Where direct calls and jumps go to in each region.
+    fn targets(&self, code: &Code) -> &[Bitmap] {
+        self.targets.get_or_init(|| data::targets(code, &self.regions))
     }
 
     /// Number of instructions.
@@ -130,8 +155,46 @@ impl InstructionsIr {
 /// The rows of the instructions that begin in a range.
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
-    let starts = &instructions.regions[range.region].starts;
-    let mut rows = region.isa.rows(&region.bytes, starts.count_in(range.start..range.end));
+    let count = instructions.regions[range.region].starts.count_in(range.start..range.end);
+    let mut rows = region.isa.rows(&region.bytes, count);
+    let mut roles = Roles::before(code, instructions, range);
+    each_row(code, instructions, range, |positions, instruction| {
+        let address = region.address + positions.start as u64;
+        let role = roles.next(positions.clone(), instruction);
+        rows.push(address, region.section_index, &region.bytes[positions], instruction, role);
+    });
+    rows.finish()
+}
+
+/// What the instructions that begin in a range do with registers and flags.
+pub fn effects(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<InstructionEffects> {
+    let mut rows = InstructionEffectBuilder::default();
+    let mut info = Effects::new();
+    let mut effects = Vec::new();
+    each_row(code, instructions, range, |_, instruction| {
+        let Some(instruction) = instruction else { return };
+        effects.clear();
+        add_effects(instruction, &mut info, &mut effects);
+        rows.extend(effects.iter().map(|(resource, access, is_implicit)| InstructionEffect {
+            instruction_address: instruction.ip(),
+            resource: Term(resource),
+            access: *access,
+            is_implicit: *is_implicit,
+        }));
+    });
+    rows.finish()
+}
+
+/// Calls `each` with the positions of every row that begins in a range, and its instruction; none where it is none.
+fn each_row(
+    code: &Code,
+    instructions: &InstructionsIr,
+    range: CodeRange,
+    mut each: impl FnMut(Range<usize>, Option<&Instruction>),
+) {
+    let region = &code.regions[range.region];
+    let swept = &instructions.regions[range.region];
+    let starts = &swept.starts;
     let mut decoder = region.decoder();
     let mut instruction = Instruction::default();
     let mut next = starts.first_in(range.start..range.end);
@@ -144,11 +207,8 @@ pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> R
         }
         let is_valid = decoder.decode(&mut instruction) && instruction.len() == end - position;
         decoded_to = if is_valid { end } else { usize::MAX };
-        let address = region.address + position as u64;
-        let bytes = &region.bytes[position..end];
-        rows.push(address, region.section_index, bytes, is_valid.then_some(&instruction));
+        each(position..end, Some(&instruction).filter(|_| is_valid && !swept.is_data(position)));
     }
-    rows.finish()
 }
 
 /// The positions of a region where functions are said to begin.
@@ -162,13 +222,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
     let length = region.bytes.len();
     let pieces = (0..length).into_par_iter().step_by(piece_size).map(|start| {
         let end = (start + piece_size).min(length);
-        let mut piece = Piece {
-            start,
-            starts: Bitmap::new(end - start),
-            branches: Branches::default(),
-            constants: Constants::default(),
-            end: start,
-        };
+        let mut piece = Piece::new(start, end);
         piece.end = piece.sweep(region, anchors, start, |position| position >= end);
         piece
     });
@@ -186,7 +240,7 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         constants.append(piece.constants);
         starts.push(piece.starts);
     }
-    RegionInstructions { starts: Bitmap::concat(starts), branches, constants }
+    RegionInstructions { starts: Bitmap::concat(starts), branches, constants, data: Vec::new() }
 }
 
 /// The instructions that begin in a part of a region.
@@ -202,6 +256,11 @@ struct Piece {
 }
 
 impl Piece {
+    fn new(start: usize, end: usize) -> Self {
+        let (branches, constants) = (Branches::default(), Constants::default());
+        Self { start, starts: Bitmap::new(end - start), branches, constants, end: start }
+    }
+
     /// Decodes from a position of the region until `stop`, and returns where it stopped.
     fn sweep(
         &mut self,
@@ -277,6 +336,7 @@ impl Constants {
             positions: Vec::with_capacity(rows),
             addresses: Vec::with_capacity(rows),
             are_taken: Vec::with_capacity(rows),
+            sizes: Vec::with_capacity(rows),
         }
     }
 
@@ -284,12 +344,24 @@ impl Constants {
         self.positions.push(position);
         self.addresses.push(constant.address);
         self.are_taken.push(constant.is_taken);
+        self.sizes.push(constant.size);
+    }
+
+    /// Appends the rows of others at a range of positions.
+    fn append_range(&mut self, other: &Self, range: Range<usize>) {
+        let first = |position: usize| other.positions.partition_point(|own| (*own as usize) < position);
+        let rows = first(range.start)..first(range.end);
+        self.positions.extend_from_slice(&other.positions[rows.clone()]);
+        self.addresses.extend_from_slice(&other.addresses[rows.clone()]);
+        self.are_taken.extend_from_slice(&other.are_taken[rows.clone()]);
+        self.sizes.extend_from_slice(&other.sizes[rows]);
     }
 
     fn append(&mut self, mut other: Self) {
         self.positions.append(&mut other.positions);
         self.addresses.append(&mut other.addresses);
         self.are_taken.append(&mut other.are_taken);
+        self.sizes.append(&mut other.sizes);
     }
 
     /// The rows at and after a position.
@@ -299,6 +371,7 @@ impl Constants {
             positions: self.positions.split_off(row),
             addresses: self.addresses.split_off(row),
             are_taken: self.are_taken.split_off(row),
+            sizes: self.sizes.split_off(row),
         }
     }
 }
@@ -318,6 +391,15 @@ impl Branches {
         self.sizes.push(size);
         self.flows.push(flow);
         self.targets.push(target);
+    }
+
+    /// Appends the rows of others at a range of positions.
+    fn append_range(&mut self, other: &Self, range: Range<usize>) {
+        let rows = other.first_at(range.start)..other.first_at(range.end);
+        self.positions.extend_from_slice(&other.positions[rows.clone()]);
+        self.sizes.extend_from_slice(&other.sizes[rows.clone()]);
+        self.flows.extend_from_slice(&other.flows[rows.clone()]);
+        self.targets.extend_from_slice(&other.targets[rows]);
     }
 
     fn append(&mut self, mut other: Self) {
@@ -355,28 +437,40 @@ impl Branches {
 }
 
 impl RegionInstructions {
-    fn fingerprints(&self) -> [Fingerprint; 5] {
+    /// Whether the row at a position is data.
+    pub(crate) fn is_data(&self, position: usize) -> bool {
+        let before = self.data.partition_point(|run| run.start as usize <= position).checked_sub(1);
+        before.is_some_and(|before| position < self.data[before].end as usize)
+    }
+
+    fn fingerprints(&self) -> [Fingerprint; 6] {
         // Positions and sizes of branches follow from the starts.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
         let constants: Vec<_> =
             constants.map(|(position, is_taken)| u64::from(*position) << 1 | u64::from(*is_taken)).collect();
+        let data = self.data.iter().flat_map(|run| [u64::from(run.start), u64::from(run.end)]);
         [
             Fingerprint::of_numbers(&self.starts.words()),
             Fingerprint::of_numbers(&self.branches.targets),
             Fingerprint::of_bytes(&flows),
             Fingerprint::of_numbers(&constants),
             Fingerprint::of_numbers(&self.constants.addresses),
+            Fingerprint::of_numbers(&data.collect::<Vec<_>>()),
         ]
     }
 }
 
-/// Reports every run of invalid rows.
-fn report_invalid(region: &CodeRegion, branches: &Branches, diagnostics: &mut Collector) {
+/// Reports every run of invalid rows that are no data.
+fn report_invalid(region: &CodeRegion, instructions: &RegionInstructions, diagnostics: &mut Collector) {
+    let branches = &instructions.branches;
+    let is_invalid = |row: usize| {
+        branches.flows[row] == Flow::Invalid && !instructions.is_data(branches.positions[row] as usize)
+    };
     let mut instruction = Instruction::default();
     let mut row = 0;
     while row < branches.flows.len() {
-        if branches.flows[row] != Flow::Invalid {
+        if !is_invalid(row) {
             row += 1;
             continue;
         }
@@ -384,7 +478,7 @@ fn report_invalid(region: &CodeRegion, branches: &Branches, diagnostics: &mut Co
         let mut end = branches.end(row);
         row += 1;
         while row < branches.flows.len()
-            && branches.flows[row] == Flow::Invalid
+            && is_invalid(row)
             && branches.positions[row] as usize == end
         {
             end = branches.end(row);

@@ -1,0 +1,76 @@
+//! The registers and flags that an instruction uses.
+
+use super::operands::register_name;
+use binframe_ir::Enumeration;
+use binframe_ir::tables::EffectAccess;
+use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register, RflagsBits};
+
+/// Flags by their bits.
+const FLAGS: [(u32, &str); 14] = [
+    (RflagsBits::CF, "cf"),
+    (RflagsBits::PF, "pf"),
+    (RflagsBits::AF, "af"),
+    (RflagsBits::ZF, "zf"),
+    (RflagsBits::SF, "sf"),
+    (RflagsBits::IF, "if"),
+    (RflagsBits::DF, "df"),
+    (RflagsBits::OF, "of"),
+    (RflagsBits::AC, "ac"),
+    (RflagsBits::UIF, "uif"),
+    (RflagsBits::C0, "c0"),
+    (RflagsBits::C1, "c1"),
+    (RflagsBits::C2, "c2"),
+    (RflagsBits::C3, "c3"),
+];
+
+/// A register or flag, what is done with it, and whether no operand names it.
+pub(crate) type Effect = (&'static str, EffectAccess, bool);
+
+/// Adds what an instruction does with registers and flags, in the order of names, once each.
+pub(crate) fn add_effects(instruction: &Instruction, info: &mut InstructionInfoFactory, effects: &mut Vec<Effect>) {
+    use EffectAccess::{Clear, CondRead, CondWrite, Read, Set, Undefined, Write};
+    let first = effects.len();
+    let info = info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+    for used in info.used_registers() {
+        let accesses: &[EffectAccess] = match used.access() {
+            OpAccess::Read => &[Read],
+            OpAccess::CondRead => &[CondRead],
+            OpAccess::Write => &[Write],
+            OpAccess::CondWrite => &[CondWrite],
+            OpAccess::ReadWrite => &[Read, Write],
+            OpAccess::ReadCondWrite => &[Read, CondWrite],
+            OpAccess::None | OpAccess::NoMemAccess => &[],
+        };
+        let is_implicit = !is_named(instruction, used.register());
+        effects.extend(accesses.iter().map(|access| (register_name(used.register()), *access, is_implicit)));
+    }
+    let changes = [
+        (instruction.rflags_read(), Read),
+        (instruction.rflags_written(), Write),
+        (instruction.rflags_cleared(), Clear),
+        (instruction.rflags_set(), Set),
+        (instruction.rflags_undefined(), Undefined),
+    ];
+    for (bits, access) in changes {
+        let flags = FLAGS.iter().filter(|(bit, _)| bits & bit != 0);
+        effects.extend(flags.map(|(_, name)| (*name, access, true)));
+    }
+    effects[first..].sort_unstable_by_key(|(name, access, is_implicit)| (*name, access.name(), *is_implicit));
+    let mut kept = first;
+    for index in first..effects.len() {
+        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1) {
+            effects[kept] = effects[index];
+            kept += 1;
+        }
+    }
+    effects.truncate(kept);
+}
+
+/// Whether an operand is a register or is addressed by it, whatever part of the register is meant.
+fn is_named(instruction: &Instruction, register: Register) -> bool {
+    let full = |other: Register| other != Register::None && other.full_register() == register.full_register();
+    (0..instruction.op_count().min(4)).any(|operand| full(instruction.op_register(operand)))
+        || full(instruction.memory_base())
+        || full(instruction.memory_index())
+        || full(instruction.op_mask())
+}
