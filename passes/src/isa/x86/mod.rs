@@ -5,12 +5,15 @@ mod flow;
 mod operands;
 mod prologue;
 mod stack;
+mod text;
 
 pub(crate) use evaluate::{Lost, State};
 pub(crate) use flow::{ConstantAddress, classify, constant_address, direct_target, is_padding, target};
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::may_begin_function;
 pub(crate) use stack::{StackState, Touched, saved_register, touches};
+
+pub use text::disassemble;
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory};
 
