@@ -2,11 +2,11 @@
 
 use crate::{Error, Filter, Source};
 use binframe_ir::tables::{
-    BasicBlock, BasicBlocks, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges, Confidence,
+    BasicBlock, BasicBlocks, BinaryHeader, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges, Confidence,
     EdgeEvidence, EdgeKind, FunctionParts, Functions, Instructions, Loops,
 };
 use binframe_ir::{Table, TableInfo};
-use binframe_passes::isa::x86;
+use binframe_passes::isa::Isa;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -139,7 +139,7 @@ struct FunctionRows {
     calls: BTreeMap<u64, (Option<u64>, Option<String>)>,
     /// The function of each block of another function that an edge leads to.
     functions_of: BTreeMap<u64, u64>,
-    bits: u32,
+    isa: Isa,
 }
 
 impl FunctionRows {
@@ -154,7 +154,7 @@ impl FunctionRows {
             names: BTreeMap::new(),
             calls: BTreeMap::new(),
             functions_of: BTreeMap::new(),
-            bits: 64,
+            isa: isa_of(source, binary)?,
         };
         for (_, functions) in source.all::<Functions>(&filter)? {
             for row in functions.columns().iter() {
@@ -188,9 +188,6 @@ impl FunctionRows {
                 let import = call.import_name.map(str::to_owned);
                 rows.calls.insert(call.call_address, (call.callee_address, import));
             }
-        }
-        for (_, headers) in source.all::<BinaryHeaders>(&filter)? {
-            rows.bits = headers.columns().iter().find_map(|header| header.bits).map_or(64, u32::from);
         }
         Ok(rows)
     }
@@ -255,7 +252,7 @@ impl FunctionRows {
                 if row.address - block.address >= block.size {
                     continue;
                 }
-                let mut text = x86::disassemble(row.bytes, row.address, self.bits);
+                let mut text = self.isa.disassemble(row.bytes, row.address);
                 if let Some(name) = self.callee_name(row.address) {
                     text += "  ; ";
                     text += name;
@@ -267,4 +264,12 @@ impl FunctionRows {
         }
         Ok(())
     }
+}
+
+/// How the code of an input is read; as x86-64 where the source was made without headers.
+pub(crate) fn isa_of(source: &Source, binary: &str) -> Result<Isa, Error> {
+    let headers = source.all::<BinaryHeaders>(&Filter { binary: Some(binary), addresses: None })?;
+    let isa = |header: BinaryHeader<'_>| header.architecture.and_then(Isa::of);
+    let found = headers.iter().find_map(|(_, rows)| rows.columns().iter().find_map(isa));
+    Ok(found.unwrap_or(Isa::X86_64))
 }

@@ -9,10 +9,11 @@
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
 //! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
-//! [`promises`] says what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
+//! [`promises`] and [`control_flow`] say what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
 //! other programs say of them.
 
 pub mod apple;
+pub mod control_flow;
 pub mod executable;
 pub mod fixtures;
 pub mod lowering;

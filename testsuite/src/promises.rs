@@ -1,16 +1,20 @@
-//! What the tables of any file keep, however broken it is: rows are what their tables declare, and extents are the file.
+//! What the tables of any file keep, however broken it is: rows are what their tables declare, control flow is
+//! that of [`control_flow`], and extents are the file.
 
+use crate::control_flow;
 use crate::lowering::{self, Tables};
 use binframe::ir::tables::{BinarySections, ExtentOwner, FileExtent, FileExtents};
 use binframe::ir::{Batch, Rows, Stage, TABLES, Table, integers, validate};
-use binframe::passes::{Unsupported, debug, exceptions, extents, linkage, sections, strings};
+use binframe::passes::{Unsupported, debug, extents, sections, strings};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Lowers a file and the members that it has through all passes, and says what is not as promised.
 pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
-    let tables = all_tables(file)?;
-    let mut broken = invalid_rows(&tables);
+    let tables = lowering::try_tables(file)?;
+    let mut broken = control_flow::broken(&tables);
+    let tables = batches(file, tables);
+    broken.extend(invalid_rows(&tables));
     broken.extend(unlike_file(file, &rows(&tables), &rows(&tables)));
     for member in sections::members(file) {
         match self::broken(&member.bytes) {
@@ -23,15 +27,18 @@ pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
 
 /// The tables of all passes over one file; each pass that has diagnostics has a table of them.
 pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
-    let Tables { lowered, instructions, memory_accesses } = lowering::try_tables(file)?;
+    lowering::try_tables(file).map(|tables| batches(file, tables))
+}
+
+fn batches(file: &Bytes, tables: Tables) -> Vec<Batch> {
+    let Tables { lowered, instructions, memory_accesses } = tables;
     let sections = &lowered.sections;
-    let (linkage, exceptions) = (linkage::run(file, sections), exceptions::run(file, sections));
     let (strings, debug) = (strings::run(sections), debug::run(file, sections, &[]));
     let extents = extents::run(file, sections);
     let mut tables: Vec<&Batch> = Vec::new();
     tables.extend(sections.tables());
-    tables.extend(linkage.tables());
-    tables.extend(exceptions.tables());
+    tables.extend(lowered.linkage.tables());
+    tables.extend(lowered.exceptions.tables());
     tables.extend(strings.tables());
     tables.extend(lowered.cfg.tables());
     tables.extend(lowered.memory.tables());
@@ -40,7 +47,7 @@ pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
     let debug_tables = TABLES.iter().filter(|table| table.stage == Stage::Debug);
     let debug_tables = debug_tables.map(|table| debug.parts(table)).filter(|parts| !parts.is_empty());
     let debug_tables = debug_tables.map(|parts| Batch::concat(&parts));
-    Ok(tables.into_iter().cloned().chain(debug_tables).collect())
+    tables.into_iter().cloned().chain(debug_tables).collect()
 }
 
 /// The rows of a table that one pass makes.

@@ -11,13 +11,20 @@ use std::sync::{Arc, Mutex};
 const TEXT: usize = 1;
 const RODATA: usize = 2;
 const EH_FRAME: usize = 3;
+const DATA: usize = 4;
 const SYMTAB: usize = 6;
 
 /// The queries that read the file's bytes; they run after every edit.
-const READ_BYTES: [&str; 2] = ["code", "sections"];
+const READ_BYTES: [&str; 5] = ["code", "exceptions", "linkage", "references", "sections"];
 
 /// All queries.
-const ALL: [&str; 6] = ["cfg", "code", "instructions", "memory", "regions", "sections"];
+const ALL: [&str; 9] =
+    ["cfg", "code", "exceptions", "instructions", "linkage", "memory", "references", "regions", "sections"];
+
+/// All queries but some.
+fn without(left_out: &[&str]) -> Vec<&'static str> {
+    ALL.into_iter().filter(|query| !left_out.contains(query)).collect()
+}
 
 /// A database with one file, and the names of the queries that ran.
 struct Workbench {
@@ -79,11 +86,28 @@ fn the_same_bytes_again_stop_at_the_first_queries() {
     assert_eq!(Workbench::new().ran_after(|file| file), READ_BYTES);
 }
 
-/// The sections are others, as they hold other bytes; the regions that they take are not, and the code is not.
+/// Jump tables stand among constants: control flow is looked for again. It is the same, and so nothing asks how the stack is used.
 #[test]
-fn a_byte_of_constants_stops_before_the_code_is_decoded() {
-    let ran = Workbench::new().ran_after(|file| file.content(RODATA, 3, &[1]));
-    assert_eq!(ran, ["code", "regions", "sections"]);
+fn a_byte_of_constants_stops_before_memory() {
+    let mut workbench = Workbench::new();
+    let before = workbench.cfg();
+    let ran = workbench.ran_after(|file| file.content(RODATA, 3, &[1]));
+    assert_eq!(ran, without(&["instructions", "memory"]));
+    assert_eq!(workbench.cfg(), before);
+}
+
+/// What stands in writable data is no constant, and the number there is no address of code.
+#[test]
+fn a_byte_of_variables_stops_before_control_flow() {
+    let ran = Workbench::new().ran_after(|file| file.content(DATA, 16, &[1]));
+    assert_eq!(ran, without(&["cfg", "instructions", "memory"]));
+}
+
+/// A pointer to code says that a function begins there; here all are known.
+#[test]
+fn a_pointer_in_data_runs_control_flow() {
+    let ran = Workbench::new().ran_after(|file| file.content(DATA, 16, &0x40_1000_u64.to_le_bytes()));
+    assert_eq!(ran, without(&["instructions", "memory"]));
 }
 
 #[test]
@@ -93,14 +117,14 @@ fn a_byte_outside_all_sections_stops_there_too() {
         file.0[0x800] = 1;
         file
     });
-    assert_eq!(ran, ["code", "regions", "sections"]);
+    assert_eq!(ran, without(&["cfg", "instructions", "memory"]));
 }
 
 /// Regions name their section. Without the name `.eh_frame`, nothing is read as unwind entries, but symbols state the same.
 #[test]
 fn a_changed_name_of_a_section_leaves_code_alone() {
     let ran = Workbench::new().ran_after(|file| file.section(EH_FRAME, section::NAME, 2));
-    assert_eq!(ran, ["code", "memory", "regions", "sections"]);
+    assert_eq!(ran, without(&["cfg", "instructions"]));
 }
 
 /// What reads code runs. `instructions` is what it was, as no instruction begins elsewhere, but `cfg` reads code too.

@@ -1,14 +1,13 @@
 //! What the tables promise about each other holds for compiled programs, for random modules and for the system's own tools.
 
-use binframe::ir::tables::{BasicBlock, Flow, Function};
+use binframe::ir::tables::Flow;
 use binframe::passes::{CodeRegion, Lowered};
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, Written, tables, with_threads};
 use binframe_testsuite::random::{self, Shape};
-use binframe_testsuite::{fixtures, programs};
+use binframe_testsuite::{control_flow, fixtures, programs};
 use bytes::Bytes;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,16 +24,19 @@ fn check(name: &str, bytes: &Bytes) {
     for region in &one.lowered.code.regions {
         check_coverage(name, region, &one);
     }
-    check_functions(name, &one);
-    check_blocks(name, &one);
-    check_edges(name, &one);
+    let broken = control_flow::broken(&one);
+    assert!(broken.is_empty(), "{name}: {:#?}", &broken[..broken.len().min(5)]);
 }
 
 fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
-    let Lowered { sections, code, instructions, cfg, memory } = &tables.lowered;
+    let Lowered { sections, linkage, exceptions, code, references, instructions, cfg, memory } =
+        &tables.lowered;
     vec![
         sections.fingerprint(),
+        linkage.fingerprint(),
+        exceptions.fingerprint(),
         code.fingerprint(),
+        references.fingerprint(),
         instructions.fingerprint(),
         cfg.fingerprint(),
         memory.fingerprint(),
@@ -71,82 +73,6 @@ fn decoded_size(bytes: &[u8], address: u64) -> Option<usize> {
     let mut decoder = iced_x86::Decoder::with_ip(64, bytes, address, iced_x86::DecoderOptions::NONE);
     let instruction = decoder.decode();
     (!instruction.is_invalid()).then(|| instruction.len())
-}
-
-/// Functions never overlap, lie in code, begin with an instruction, and their numbers add up.
-fn check_functions(name: &str, tables: &Tables) {
-    let Lowered { code, cfg, .. } = &tables.lowered;
-    let instructions = tables.instructions.columns();
-    let blocks = cfg.basic_blocks.columns();
-    let mut end = 0;
-    let mut first_block = 0;
-    for function in cfg.functions.columns().iter() {
-        let Function { address, size, section_index, block_count, instruction_count, .. } = function;
-        assert!(size > 0 && address >= end, "{name}: {function:?} after {end:#x}");
-        end = address + size;
-        let region = code.regions.iter().find(|region| region.section_index == section_index);
-        let region = region.expect("functions lie in code");
-        assert!(region.address <= address && end <= region.end_address(), "{name}: {function:?}");
-        let own = rows_in(instructions.address, address..end);
-        assert_eq!(instructions.address.get(own.start), Some(&address), "{name}: {function:?}");
-        assert_eq!(own.len(), instruction_count as usize, "{name}: {function:?}");
-        let own = first_block..first_block + block_count as usize;
-        let own: Vec<BasicBlock> = own.map(|row| blocks.row(row)).collect();
-        let mut next = address;
-        for block in &own {
-            assert_eq!((block.function_address, block.address), (address, next), "{name}: {function:?}");
-            next += block.size;
-        }
-        assert_eq!(next, end, "{name}: the blocks of {function:?} cover it");
-        let counted: u32 = own.iter().map(|block| block.instruction_count).sum();
-        assert_eq!(counted, instruction_count, "{name}: {function:?}");
-        first_block += own.len();
-    }
-    assert_eq!(first_block, blocks.len(), "{name}: every block lies in a function");
-}
-
-/// Only the last instruction of a block leaves it, and a block holds as many instructions as it says.
-fn check_blocks(name: &str, tables: &Tables) {
-    let instructions = tables.instructions.columns();
-    for block in tables.lowered.cfg.basic_blocks.columns().iter() {
-        let own = rows_in(instructions.address, block.address..block.address + block.size);
-        assert_eq!(own.len(), block.instruction_count as usize, "{name}: {block:?}");
-        let last = own.end - 1;
-        for row in own.start..last {
-            assert!(!instructions.row(row).flow.ends_block(), "{name}: {block:?} goes on after {row}");
-        }
-        let end = instructions.address[last] + u64::from(instructions.size[last]);
-        assert_eq!(end, block.address + block.size, "{name}: {block:?} ends with an instruction");
-    }
-}
-
-/// Edges leave and enter blocks; calls stand at instructions of their caller and enter functions.
-fn check_edges(name: &str, tables: &Tables) {
-    let Lowered { cfg, .. } = &tables.lowered;
-    let blocks = cfg.basic_blocks.columns();
-    let starts: BTreeSet<u64> = blocks.address.iter().copied().collect();
-    for edge in cfg.cfg_edges.columns().iter() {
-        let both = starts.contains(&edge.source_address)
-            && edge.target_address.is_none_or(|target| starts.contains(&target));
-        assert!(both, "{name}: {edge:?}");
-    }
-    let functions = cfg.functions.columns();
-    let instructions = tables.instructions.columns();
-    for call in cfg.call_edges.columns().iter() {
-        let caller = functions.address.binary_search(&call.caller_address).expect("callers are functions");
-        let range = call.caller_address..call.caller_address + functions.size[caller];
-        assert!(range.contains(&call.call_address), "{name}: {call:?}");
-        assert!(instructions.address.binary_search(&call.call_address).is_ok(), "{name}: {call:?}");
-        if let Some(callee) = call.callee_address {
-            assert!(functions.address.binary_search(&callee).is_ok(), "{name}: {call:?}");
-        }
-    }
-    assert_eq!(tables.lowered.memory.stack_frames.columns().function_address, functions.address, "{name}");
-}
-
-fn rows_in(addresses: &[u64], range: std::ops::Range<u64>) -> std::ops::Range<usize> {
-    let at = |bound: u64| addresses.partition_point(|address| *address < bound);
-    at(range.start)..at(range.end)
 }
 
 proptest! {

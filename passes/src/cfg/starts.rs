@@ -1,15 +1,15 @@
 //! Where functions begin: what the file states, what calls and jumps go to, where pointers lead, and what is left.
 
 use super::descent::{Flows, FunctionFlow};
-use super::graph::Known;
+use super::graph::{Block, Known};
 use super::layout::{Layout, Place, Start, place_of};
 use super::parts;
 use crate::code::Code;
 use crate::instructions::InstructionsIr;
-use crate::isa::x86::{is_padding, may_begin_function};
 use crate::references::{Pointer, References};
-use binframe_ir::tables::{Flow, FunctionEvidence};
+use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use rayon::slice::ParallelSliceMut;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What the file states, and what direct calls go to that is in no function whose size the file states.
@@ -101,7 +101,7 @@ fn is_unstated(layout: &Layout<'_>, place: Place) -> bool {
 pub(super) fn discover(starts: &mut Vec<Start>, flows: &Flows<'_>) -> bool {
     let finder = Finder::new(flows);
     let known = starts.len();
-    for find in [Finder::jumped_to, Finder::pointed_to, Finder::listed, Finder::in_gaps] {
+    for find in [Finder::jumped_to, Finder::tail_called, Finder::pointed_to, Finder::listed, Finder::in_gaps] {
         merge(starts, find(&finder));
         if starts.len() > known {
             return true;
@@ -144,8 +144,21 @@ impl<'f, 'a> Finder<'f, 'a> {
     }
 
     fn can_begin(&self, place: Place) -> bool {
-        let bytes = &self.layout.code.regions[place.region as usize].bytes[place.position as usize..];
-        self.layout.address(place).is_multiple_of(self.alignment) && may_begin_function(bytes)
+        let region = &self.layout.code.regions[place.region as usize];
+        let bytes = &region.bytes[place.position as usize..];
+        self.layout.address(place).is_multiple_of(self.alignment) && region.isa.may_begin_function(bytes)
+    }
+
+    /// Whether a function can begin at a place that nothing at all speaks of.
+    fn can_begin_alone(&self, place: Place) -> bool {
+        let branches = self.layout.branches(place.region as usize);
+        let row = branches.first_at(place.position as usize);
+        let jumps_at_once = branches.positions.get(row) == Some(&place.position) && branches.flows[row] == Flow::Jump;
+        let region = &self.layout.code.regions[place.region as usize];
+        let (before, bytes) = region.bytes.split_at(place.position as usize);
+        // What stands right behind other code, as if by chance, is more of it.
+        let stands_apart = before.last().is_none_or(|byte| [0, 0x90, 0xcc].contains(byte));
+        self.can_begin(place) && !jumps_at_once && (stands_apart || region.isa.is_prologue(bytes))
     }
 
     /// Where direct jumps leave all functions: to functions, by tail calls, or to parts of the function.
@@ -158,6 +171,41 @@ impl<'f, 'a> Finder<'f, 'a> {
             Found { place: *place, evidence: FunctionEvidence::JumpTarget, is_part }
         });
         found.collect()
+    }
+
+    /// Where functions whose size is not known jump ahead, behind code that ends and with their frame taken down: other functions.
+    fn tail_called(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (extent, flow) in self.layout.extents.iter().zip(&self.flows.functions) {
+            if extent.is_sized() || extent.start.is_part || self.layout.code.regions[extent.region()].is_plt {
+                continue;
+            }
+            let known = &self.flows.known;
+            let mut entered = BTreeMap::new();
+            let mut end_before = extent.start.place.position;
+            let mut follows_end = BTreeSet::new();
+            for block in known.blocks(extent) {
+                // Nothing runs into a block that stands behind padding or behind a block that does not go on.
+                if block.start.position > end_before {
+                    follows_end.insert(block.start);
+                }
+                let is_tail = block.terminator == Terminator::Jump && self.ends_in_epilogue(&block);
+                known.each_edge(&block, flow, |kind, place| {
+                    let is_so_far = entered.entry(place).or_insert(true);
+                    *is_so_far &= kind == EdgeKind::Jump && is_tail;
+                });
+                end_before = block.end;
+            }
+            let tails = entered.into_iter().filter(|(place, is_tail)| *is_tail && follows_end.contains(place));
+            let tails = tails.filter(|(place, _)| *place > extent.start.place && self.can_begin(*place));
+            found.extend(tails.map(|(place, _)| Found::function(place, FunctionEvidence::JumpTarget)));
+        }
+        found
+    }
+
+    fn ends_in_epilogue(&self, block: &Block) -> bool {
+        let region = &self.layout.code.regions[block.start.region as usize];
+        region.isa.ends_in_epilogue(&region.bytes[block.start.position as usize..block.end as usize])
     }
 
     /// Where pointers and addresses lead that do not stand among others like them.
@@ -205,19 +253,19 @@ impl<'f, 'a> Finder<'f, 'a> {
             return;
         }
         let instructions = &self.layout.instructions.regions[region];
-        let bytes = &self.layout.code.regions[region].bytes;
+        let (isa, bytes) = (self.layout.code.regions[region].isa, &self.layout.code.regions[region].bytes);
         let next_from = |position: usize| instructions.starts.first_in(position..gap.end).unwrap_or(gap.end);
         let mut position = next_from(gap.start);
         while position < gap.end {
             let next = next_from(position + 1);
-            if is_padding(&bytes[position..next]) {
+            if isa.is_padding(&bytes[position..next]) {
                 position = next;
                 continue;
             }
             let place = Place { region: region as u32, position: position as u32 };
             let end = straight_end(self.layout, region, position, gap.end);
             position = match end {
-                Some(end) if self.can_begin(place) => {
+                Some(end) if self.can_begin_alone(place) => {
                     found.push(Found::function(place, FunctionEvidence::Gap));
                     end
                 }

@@ -42,6 +42,8 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
     };
     let parts = functions.par_chunks(functions.len().div_ceil(tasks).max(1)).map(|chunk| {
         let mut writer = Writer::new(flows);
+        let extents = chunk.iter().map(|function| &flows.known.layout.extents[*function as usize]);
+        writer.blocks.reserve(extents.map(|extent| flows.known.count_blocks(extent)).sum());
         chunk.iter().for_each(|function| writer.write(*function));
         writer
     });
@@ -53,29 +55,32 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
         };
         diagnostics.report(severity, code, Where::Address(address), &message);
     }
-    let tables: Vec<_> = parts.into_iter().map(Writer::finish).collect();
     // Parts of functions lie elsewhere, and so do their rows.
     let is_in_order = flows.functions.iter().all(|flow| flow.parts.is_empty());
-    let ((functions, basic_blocks), (cfg_edges, call_edges)) = rayon::join(
-        || (joined(&tables, true, |tables| &tables.functions), joined(&tables, is_in_order, |tables| &tables.basic_blocks)),
-        || (joined(&tables, is_in_order, |tables| &tables.cfg_edges), joined(&tables, is_in_order, |tables| &tables.call_edges)),
-    );
-    let functions = with_recursion(&functions, &call_edges);
+    let mut tables: Vec<Tables> = parts.into_iter().map(Writer::finish).collect();
+    let call_edges = joined(&mut tables, is_in_order, |tables| &mut tables.call_edges);
+    let functions = joined(&mut tables, true, |tables| &mut tables.functions);
     Tables {
-        functions,
-        function_parts: joined(&tables, false, |tables| &tables.function_parts),
-        basic_blocks,
-        loops: joined(&tables, is_in_order, |tables| &tables.loops),
-        cfg_edges,
+        functions: with_recursion(&functions, &call_edges),
+        function_parts: joined(&mut tables, false, |tables| &mut tables.function_parts),
+        basic_blocks: joined(&mut tables, is_in_order, |tables| &mut tables.basic_blocks),
+        loops: joined(&mut tables, is_in_order, |tables| &mut tables.loops),
+        cfg_edges: joined(&mut tables, is_in_order, |tables| &mut tables.cfg_edges),
         call_edges,
-        jump_tables: joined(&tables, is_in_order, |tables| &tables.jump_tables),
-        jump_table_entries: joined(&tables, is_in_order, |tables| &tables.jump_table_entries),
+        jump_tables: joined(&mut tables, is_in_order, |tables| &mut tables.jump_tables),
+        jump_table_entries: joined(&mut tables, is_in_order, |tables| &mut tables.jump_table_entries),
     }
 }
 
-/// The rows of all parts, in the order of their first key column, an address.
-fn joined<T: binframe_ir::Table>(tables: &[Tables], is_in_order: bool, rows: impl Fn(&Tables) -> &Rows<T>) -> Rows<T> {
-    let joined = Rows::concat(tables.iter().map(rows));
+/// Takes the rows of one table out of all parts, in the order of their first key column, an address.
+fn joined<T: binframe_ir::Table>(
+    tables: &mut [Tables],
+    is_in_order: bool,
+    rows: impl Fn(&mut Tables) -> &mut Rows<T>,
+) -> Rows<T> {
+    let parts: Vec<_> = tables.iter_mut().map(|tables| std::mem::take(rows(tables))).collect();
+    let joined = Rows::concat(&parts);
+    drop(parts);
     if is_in_order {
         return joined;
     }
@@ -323,6 +328,7 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn write_edges(&mut self, index: u32, block: &Block, flow: &FunctionFlow) {
         let source_address = self.layout.address(block.start);
         let jump = block.last.map(|row| (block.start.region, row));
+        let mut open = self.open_edge(block, flow, source_address);
         let first = self.own_edges.partition_point(|(source, ..)| *source < index);
         let own = self.own_edges[first..].iter().take_while(|(source, ..)| *source == index);
         for (_, kind, place) in own {
@@ -337,38 +343,44 @@ impl<'f, 'a> Writer<'f, 'a> {
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
             };
+            if let Some(open) = open.take_if(|open| open.kind < *kind) {
+                self.edges.push(open);
+            }
             let target_address = Some(self.layout.address(*place));
             self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
-        self.write_open_edges(block, flow, source_address);
+        open.into_iter().for_each(|open| self.edges.push(open));
     }
 
-    /// Adds the edge of a block that is left for nowhere known, and reports it.
-    fn write_open_edges(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) {
+    /// The edge of a block that is left for nowhere known, if it is; reports it.
+    fn open_edge(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) -> Option<CfgEdge> {
         let edge = |kind, evidence, confidence| CfgEdge { source_address, target_address: None, kind, evidence, confidence };
-        let Some(row) = block.last.map(|row| (block.start.region, row)) else { return };
+        let row = block.last.map(|row| (block.start.region, row))?;
         let branches = self.layout.branches(row.0 as usize);
         let target = branches.targets[row.1 as usize];
         match block.terminator {
-            Terminator::Ret => self.edges.push(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
+            Terminator::Ret => Some(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
             Terminator::IndirectJump => {
                 if !flow.labels.is_empty() && flow.unresolved.binary_search(&row).is_ok() {
-                    return;
+                    return None;
                 }
                 if flow.unresolved.binary_search(&row).is_ok() {
                     let message = "where this jump goes is not known".to_owned();
                     let address = self.branch_address(row);
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
                 } else if flow.tables.iter().any(|table| table.jump == row) {
-                    return;
+                    return None;
                 }
                 let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
                 let evidence = if is_import { EdgeEvidence::Import } else { EdgeEvidence::Unresolved };
                 let confidence = if is_import { Confidence::Certain } else { Confidence::Guess };
-                self.edges.push(edge(EdgeKind::Indirect, evidence, confidence));
+                Some(edge(EdgeKind::Indirect, evidence, confidence))
             }
-            Terminator::Jump | Terminator::CondJump => self.check_target(row, target),
-            _ => {}
+            Terminator::Jump | Terminator::CondJump => {
+                self.check_target(row, target);
+                None
+            }
+            _ => None,
         }
     }
 
@@ -386,11 +398,7 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn write_calls(&mut self, block: &Block, caller: u32, caller_address: u64) {
         let region = block.start.region;
         let branches = self.layout.branches(region as usize);
-        let first = branches.first_at(block.start.position as usize);
-        for row in first..branches.flows.len() {
-            if branches.positions[row] >= block.end {
-                break;
-            }
+        for row in block.rows.start as usize..block.rows.end as usize {
             let (flow, target) = (branches.flows[row], branches.targets[row]);
             let comes_back = self.flows.known.returning[region as usize].contains(row);
             let call = match flow {

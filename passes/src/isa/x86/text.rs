@@ -1,16 +1,12 @@
 //! Instructions as a person reads them.
 
-use iced_x86::{Decoder, DecoderOptions, FastFormatter, Instruction};
+use crate::isa::Isa;
+use iced_x86::{FastFormatter, Instruction};
 
 /// The instruction that `bytes` begin with, in Intel's syntax with hexadecimal numbers; `(bad)` where they begin with none.
-/// Of x86 in `bits` bits: 16, 32 or 64.
-pub fn disassemble(bytes: &[u8], address: u64, bits: u32) -> String {
+pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
     let mut instruction = Instruction::default();
-    match Decoder::try_with_ip(bits, bytes, address, DecoderOptions::NONE) {
-        Ok(mut decoder) => decoder.decode_out(&mut instruction),
-        Err(_) => return "(bad)".to_owned(),
-    }
-    if instruction.is_invalid() {
+    if !isa.decoder(bytes, address).decode(&mut instruction) {
         return "(bad)".to_owned();
     }
     let mut formatter = FastFormatter::new();
@@ -25,22 +21,21 @@ pub fn disassemble(bytes: &[u8], address: u64, bits: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::disassemble;
+    use crate::isa::Isa::{X86, X86_64};
 
     #[test]
-    fn bytes_are_read_in_the_width_that_is_given() {
-        let of = |bytes: &[u8], bits| disassemble(bytes, 0x1000, bits);
-        assert_eq!(of(&[0xe8, 0xfb, 0x0f, 0, 0], 64), "call 0x2000");
-        assert_eq!(of(&[0x8b, 0x05, 0x10, 0, 0, 0], 64), "mov eax, [0x1016]");
-        assert_eq!(of(&[0x8b, 0x05, 0x10, 0, 0, 0], 32), "mov eax, [0x10]");
-        assert_eq!(of(&[0x48, 0x83, 0xc0, 0x0a], 64), "add rax, 0xa");
-        assert_eq!(of(&[0x48, 0x83, 0xc0, 0x0a], 32), "dec eax");
+    fn bytes_are_read_in_the_mode_that_is_given() {
+        assert_eq!(X86_64.disassemble(&[0xe8, 0xfb, 0x0f, 0, 0], 0x1000), "call 0x2000");
+        assert_eq!(X86_64.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x1016]");
+        assert_eq!(X86.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x10]");
+        assert_eq!(X86_64.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "add rax, 0xa");
+        assert_eq!(X86.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "dec eax");
     }
 
     #[test]
     fn what_is_no_instruction_is_said_to_be_none() {
-        for (bytes, bits) in [(&[] as &[u8], 64), (&[0x06], 64), (&[0xe8, 0], 64), (&[0x90], 8)] {
-            assert_eq!(disassemble(bytes, u64::MAX, bits), "(bad)");
+        for bytes in [&[] as &[u8], &[0x06], &[0xe8, 0]] {
+            assert_eq!(X86_64.disassemble(bytes, u64::MAX), "(bad)");
         }
     }
 }

@@ -1,0 +1,401 @@
+//! What the tables of the `cfg` stage promise about each other, whatever the file.
+
+use crate::lowering::Tables;
+use binframe::ir::tables::{
+    BasicBlock, BlockEvidence, CallKind, CfgEdge, EdgeEvidence, EdgeKind, Flow, JumpTableEntry, Loop,
+    Terminator,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Says where the tables break what they promise.
+pub fn broken(tables: &Tables) -> Vec<String> {
+    let mut check = Check::new(tables);
+    check.ranges();
+    check.blocks();
+    check.edges();
+    check.functions();
+    check.dominators();
+    check.loops();
+    check.jump_tables();
+    check.calls();
+    check.broken
+}
+
+/// One range of addresses, and the function that it belongs to.
+struct Owned {
+    range: Range<u64>,
+    function: u64,
+}
+
+struct Check<'a> {
+    tables: &'a Tables,
+    /// The ranges of functions and of their parts, in the order of their addresses.
+    owned: Vec<Owned>,
+    blocks: BTreeMap<u64, BasicBlock>,
+    edges: BTreeMap<u64, Vec<CfgEdge>>,
+    loops: BTreeMap<u64, Loop>,
+    broken: Vec<String>,
+}
+
+impl<'a> Check<'a> {
+    fn new(tables: &'a Tables) -> Self {
+        let cfg = &tables.lowered.cfg;
+        let functions = cfg.functions.columns();
+        let mut owned: Vec<_> = functions
+            .iter()
+            .map(|row| Owned { range: row.address..row.address + row.size, function: row.address })
+            .collect();
+        owned.extend(
+            cfg.function_parts.columns().iter().map(|row| Owned {
+                range: row.address..row.address + row.size,
+                function: row.function_address,
+            }),
+        );
+        owned.sort_by_key(|owned| owned.range.start);
+        let mut edges: BTreeMap<u64, Vec<CfgEdge>> = BTreeMap::new();
+        for edge in cfg.cfg_edges.columns().iter() {
+            edges.entry(edge.source_address).or_default().push(edge);
+        }
+        let blocks = cfg.basic_blocks.columns().iter().map(|block| (block.address, block)).collect();
+        let loops = cfg.loops.columns().iter().map(|row| (row.header_address, row)).collect();
+        Self { tables, owned, blocks, edges, loops, broken: Vec::new() }
+    }
+
+    fn expect(&mut self, holds: bool, message: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(message());
+        }
+    }
+
+    /// The function whose range, or part, holds an address.
+    fn owner(&self, address: u64) -> Option<u64> {
+        let index = self.owned.partition_point(|owned| owned.range.start <= address).checked_sub(1)?;
+        self.owned[index].range.contains(&address).then_some(self.owned[index].function)
+    }
+
+    /// The block that holds an address.
+    fn block_at(&self, address: u64) -> Option<BasicBlock> {
+        let (start, block) = self.blocks.range(..=address).next_back()?;
+        (address - start < block.size).then_some(*block)
+    }
+
+    fn function_of(&self, block: Option<u64>) -> Option<u64> {
+        self.blocks.get(&block?).map(|block| block.function_address)
+    }
+
+    /// Functions and parts never overlap, lie in code, and are not empty.
+    fn ranges(&mut self) {
+        let mut end = 0;
+        for index in 0..self.owned.len() {
+            let Owned { range, function } = &self.owned[index];
+            let (range, function) = (range.clone(), *function);
+            let before = std::mem::replace(&mut end, range.end);
+            let mut regions = self.tables.lowered.code.regions.iter();
+            let is_code =
+                regions.any(|region| region.address <= range.start && range.end <= region.end_address());
+            self.expect(range.start >= before && range.start < range.end && is_code, || {
+                format!("{range:x?} of {function:#x} follows what ends at {before:#x}, or is not code")
+            });
+        }
+    }
+
+    /// Blocks lie in what belongs to their function, never overlap, begin and end with instructions and are left at their last.
+    fn blocks(&mut self) {
+        let instructions = self.tables.instructions.columns();
+        let mut end = 0;
+        for block in self.tables.lowered.cfg.basic_blocks.columns().iter() {
+            let block_end = block.address + block.size;
+            let is_own = self.owner(block.address) == Some(block.function_address)
+                && self.owner(block_end - 1) == Some(block.function_address);
+            self.expect(is_own, || format!("{block:x?} lies outside of its function"));
+            let before = std::mem::replace(&mut end, block_end);
+            self.expect(block.size > 0 && block.address >= before, || {
+                format!("{block:x?} begins before {before:#x}")
+            });
+            let own = rows_in(instructions.address, block.address..block_end);
+            let is_whole = own.len() == block.instruction_count as usize
+                && instructions.address.get(own.start) == Some(&block.address)
+                && instructions.address.get(own.end).is_none_or(|next| *next >= block_end);
+            self.expect(is_whole, || format!("{block:x?} does not begin and end with instructions"));
+            let Some(last) = own.end.checked_sub(1) else { continue };
+            let last_end = instructions.address[last] + u64::from(instructions.size[last]);
+            self.expect(last_end == block_end, || format!("{block:x?} ends inside of an instruction"));
+            let is_left = (own.start..last).find(|row| instructions.row(*row).flow.ends_block());
+            self.expect(is_left.is_none(), || {
+                format!("{block:x?} goes on behind an instruction that does not")
+            });
+            let flow = instructions.row(last).flow;
+            self.expect(is_terminated_by(block.terminator, flow), || {
+                format!("{block:x?} ends with {flow:?}")
+            });
+        }
+    }
+
+    /// Both ends of edges are blocks, and a block has the edges that its end gives it.
+    fn edges(&mut self) {
+        let instructions = self.tables.instructions.columns();
+        for (source, edges) in self.edges.clone() {
+            self.expect(self.blocks.contains_key(&source), || {
+                format!("an edge leaves {source:#x}, which is no block")
+            });
+            for edge in edges {
+                let target = edge.target_address;
+                let is_block = target.is_none_or(|target| self.blocks.contains_key(&target));
+                self.expect(is_block, || format!("{edge:x?} enters no block"));
+                let is_open = matches!(edge.evidence, EdgeEvidence::Unresolved | EdgeEvidence::Import)
+                    || edge.kind == EdgeKind::Return;
+                self.expect(target.is_none() == is_open, || format!("{edge:x?} goes nowhere, or should"));
+            }
+        }
+        for block in self.tables.lowered.cfg.basic_blocks.columns().iter() {
+            let end = block.address + block.size;
+            let last = instructions.address.partition_point(|address| *address < end).saturating_sub(1);
+            let target = instructions.target.get(last);
+            let edges = self.edges.get(&block.address).map_or(&[][..], Vec::as_slice);
+            let own = edges.iter().filter(|edge| edge.kind != EdgeKind::LandingPad);
+            let found: BTreeSet<_> = own.map(|edge| (edge.kind, edge.target_address)).collect();
+            let is_known = |address: &u64| self.blocks.contains_key(address);
+            let next = Some(end).filter(is_known);
+            let target = target.filter(is_known);
+            let way = |kind: EdgeKind, target: Option<u64>| target.map(|target| (kind, Some(target)));
+            let expected: Vec<_> = match block.terminator {
+                Terminator::Fallthrough | Terminator::End => vec![way(EdgeKind::Fallthrough, next)],
+                Terminator::Call => vec![way(EdgeKind::CallReturn, next)],
+                Terminator::CondJump => vec![way(EdgeKind::Fallthrough, next), way(EdgeKind::Taken, target)],
+                Terminator::Jump => vec![way(EdgeKind::Jump, target)],
+                Terminator::Ret => vec![Some((EdgeKind::Return, None))],
+                Terminator::CallNoReturn | Terminator::Trap | Terminator::Invalid => Vec::new(),
+                Terminator::IndirectJump => {
+                    let is_indirect =
+                        !found.is_empty() && found.iter().all(|(kind, _)| *kind == EdgeKind::Indirect);
+                    self.expect(is_indirect, || format!("{block:x?} is left by {found:x?}"));
+                    continue;
+                }
+            };
+            let expected: BTreeSet<_> = expected.into_iter().flatten().collect();
+            self.expect(found == expected, || format!("{block:x?} is left by {found:x?}, not {expected:x?}"));
+            let ends_well = match block.terminator {
+                Terminator::Fallthrough | Terminator::Call => next.is_some(),
+                _ => true,
+            };
+            self.expect(ends_well, || format!("{block:x?} is followed by no block"));
+        }
+    }
+
+    /// Functions begin with a block, their numbers are sums, and their blocks are those that ways lead to, or say that none does.
+    fn functions(&mut self) {
+        let mut sums: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+        for block in self.blocks.values() {
+            let sum = sums.entry(block.function_address).or_default();
+            *sum = (sum.0 + 1, sum.1 + block.instruction_count);
+        }
+        let mut returning = BTreeSet::new();
+        let mut reached = BTreeSet::new();
+        let tables = self.tables;
+        for function in tables.lowered.cfg.functions.columns().iter() {
+            let sum = sums.remove(&function.address).unwrap_or_default();
+            let counted = (function.block_count, function.instruction_count);
+            self.expect(sum == counted, || format!("{function:x?} has {sum:?} blocks and instructions"));
+            let begins = self.function_of(Some(function.address)) == Some(function.address);
+            self.expect(begins, || format!("{function:x?} does not begin with a block"));
+            reached.extend(self.reached_from(function.address));
+        }
+        self.expect(sums.is_empty(), || {
+            format!("there are blocks of functions that are not there: {sums:x?}")
+        });
+        for block in self.blocks.clone().into_values() {
+            let is_reached = reached.contains(&block.address);
+            let says = block.evidence == BlockEvidence::Flow;
+            self.expect(is_reached == says, || format!("{block:x?} is reached: {is_reached}"));
+            if says && block.terminator == Terminator::Ret {
+                returning.insert(block.function_address);
+            }
+        }
+        for function in tables.lowered.cfg.functions.columns().iter().filter(|function| !function.may_return)
+        {
+            // Names of functions that never return are believed, whatever they hold.
+            let is_wrong = function.name.is_none() && returning.contains(&function.address);
+            self.expect(!is_wrong, || format!("{function:x?} has a return"));
+        }
+    }
+
+    /// The blocks of a function that edges lead to from its start without leaving it.
+    fn reached_from(&self, function: u64) -> BTreeSet<u64> {
+        let mut reached = BTreeSet::from([function]);
+        let mut work = vec![function];
+        while let Some(block) = work.pop() {
+            let targets = self.edges.get(&block).into_iter().flatten().filter_map(|edge| edge.target_address);
+            for target in targets.filter(|target| self.function_of(Some(*target)) == Some(function)) {
+                if reached.insert(target) {
+                    work.push(target);
+                }
+            }
+        }
+        reached
+    }
+
+    /// What a block says of others is of its function.
+    fn dominators(&mut self) {
+        for block in self.blocks.clone().into_values() {
+            let BasicBlock {
+                function_address,
+                immediate_dominator,
+                immediate_post_dominator,
+                loop_header,
+                ..
+            } = block;
+            for other in [immediate_dominator, immediate_post_dominator, loop_header].into_iter().flatten() {
+                let is_own = self.function_of(Some(other)) == Some(function_address);
+                self.expect(is_own, || {
+                    format!("{block:x?} names {other:#x}, which is no block of its function")
+                });
+            }
+            let has_dominator = block.evidence == BlockEvidence::Flow && block.address != function_address;
+            let is_right =
+                immediate_dominator.is_some() == has_dominator && immediate_dominator != Some(block.address);
+            self.expect(is_right, || format!("{block:x?} is dominated by {immediate_dominator:x?}"));
+        }
+    }
+
+    /// Loops are in each other as they say, and count their blocks and edges.
+    fn loops(&mut self) {
+        let (mut blocks, mut back_edges, mut headers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for block in self.blocks.clone().into_values() {
+            let mut around = Vec::new();
+            let mut next = block.loop_header;
+            while let Some(header) = next.filter(|_| around.len() <= self.loops.len()) {
+                around.push(header);
+                next = self.loops.get(&header).and_then(|row| row.parent_header_address);
+            }
+            let depth = around.len();
+            self.expect(block.loop_depth as usize == depth, || format!("{block:x?} is in {depth} loops"));
+            let targets: BTreeSet<_> = self
+                .edges
+                .get(&block.address)
+                .into_iter()
+                .flatten()
+                .filter_map(|edge| edge.target_address)
+                .collect();
+            for header in around {
+                *blocks.entry(header).or_insert(0) += 1;
+                *back_edges.entry(header).or_insert(0) += u32::from(targets.contains(&header));
+            }
+        }
+        for row in self.loops.clone().into_values() {
+            *headers.entry(row.function_address).or_insert(0) += 1;
+            let header = self.blocks.get(&row.header_address).copied();
+            let is_header = header.is_some_and(|header| {
+                header.function_address == row.function_address
+                    && header.loop_header == Some(row.header_address)
+                    && header.loop_depth == row.depth
+            });
+            self.expect(is_header, || format!("{row:x?} begins with {header:x?}"));
+            let parent = row.parent_header_address.map(|parent| self.loops.get(&parent).copied());
+            let is_in_parent = parent.is_none_or(|parent| {
+                parent.is_some_and(|parent| {
+                    parent.function_address == row.function_address && parent.depth + 1 == row.depth
+                })
+            });
+            self.expect(is_in_parent && (parent.is_some() || row.depth == 1), || {
+                format!("{row:x?} is in {parent:x?}")
+            });
+            let counted = (blocks.get(&row.header_address), back_edges.get(&row.header_address));
+            let says = (Some(&row.block_count), Some(&row.back_edge_count));
+            self.expect(counted == says && row.back_edge_count > 0, || {
+                format!("{row:x?}, but counted {counted:?}")
+            });
+        }
+        for function in self.tables.lowered.cfg.functions.columns().iter() {
+            let count = headers.remove(&function.address).unwrap_or(0);
+            self.expect(function.loop_count == count, || format!("{function:x?} has {count} loops"));
+        }
+    }
+
+    /// Entries of jump tables are edges of the block that ends with the jump, and the other way round.
+    fn jump_tables(&mut self) {
+        let cfg = &self.tables.lowered.cfg;
+        let mut targets: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let mut positions: BTreeMap<u64, u32> = BTreeMap::new();
+        for JumpTableEntry { jump_address, entry_index, target_address } in
+            cfg.jump_table_entries.columns().iter()
+        {
+            targets.entry(jump_address).or_default().insert(target_address);
+            positions.insert(jump_address, entry_index);
+        }
+        let mut expected = BTreeSet::new();
+        for table in cfg.jump_tables.columns().iter() {
+            let block = self.block_at(table.jump_address);
+            let is_jump = block.is_some_and(|block| {
+                block.terminator == Terminator::IndirectJump
+                    && block.function_address == table.function_address
+            });
+            self.expect(is_jump, || format!("{table:x?} is read in {block:x?}"));
+            let last = positions.remove(&table.jump_address);
+            let is_counted = last.is_some_and(|last| last < table.entry_count);
+            self.expect(is_counted, || format!("{table:x?} has an entry {last:?}"));
+            let own = targets.remove(&table.jump_address).unwrap_or_default();
+            expected.extend(own.into_iter().filter_map(|target| Some((block?.address, target))));
+        }
+        self.expect(targets.is_empty(), || format!("entries of no table: {targets:x?}"));
+        let edges = self.edges.values().flatten().filter(|edge| edge.evidence == EdgeEvidence::JumpTable);
+        let found: BTreeSet<_> =
+            edges.filter_map(|edge| Some((edge.source_address, edge.target_address?))).collect();
+        let differing: Vec<_> = found.symmetric_difference(&expected).collect();
+        self.expect(differing.is_empty(), || format!("entries of tables and edges differ: {differing:x?}"));
+    }
+
+    /// Callers own their calls, callees are functions, and blocks end behind calls that never come back.
+    fn calls(&mut self) {
+        let tables = self.tables;
+        let functions = tables.lowered.cfg.functions.columns();
+        let instructions = tables.instructions.columns();
+        for call in tables.lowered.cfg.call_edges.columns().iter() {
+            let block = self.block_at(call.call_address);
+            let is_own = block.is_some_and(|block| block.function_address == call.caller_address);
+            self.expect(is_own, || format!("{call:x?} stands in {block:x?}"));
+            let row = instructions.address.binary_search(&call.call_address).ok();
+            self.expect(row.is_some(), || format!("{call:x?} is no instruction"));
+            let callee = call.callee_address.map(|callee| functions.address.binary_search(&callee).ok());
+            self.expect(callee != Some(None), || format!("{call:x?} calls no function"));
+            let (Some(block), Some(row)) = (block, row) else { continue };
+            let end = call.call_address + u64::from(instructions.size[row]);
+            let is_last = end == block.address + block.size;
+            if call.kind == CallKind::Tail {
+                self.expect(is_last, || format!("{call:x?} does not end {block:x?}"));
+                let returns = callee.flatten().map(|callee| functions.row(callee).may_return);
+                let is_same = returns.is_none_or(|returns| returns == call.may_return);
+                self.expect(is_same, || format!("{call:x?}, but its callee may return: {returns:?}"));
+                continue;
+            }
+            let ends = is_last && block.terminator == Terminator::CallNoReturn;
+            self.expect(ends != call.may_return, || format!("{call:x?} in {block:x?}"));
+            let returns = callee.flatten().map(|callee| functions.row(callee).may_return);
+            let pushes = Some(end) == call.callee_address;
+            let is_same = pushes || returns.is_none_or(|returns| returns == call.may_return);
+            self.expect(is_same, || format!("{call:x?}, but its callee may return: {returns:?}"));
+        }
+        let frames = tables.lowered.memory.stack_frames.columns().function_address;
+        self.expect(frames == functions.address, || "frames are not those of the functions".to_owned());
+    }
+}
+
+/// Whether a block may end so with an instruction that leaves so.
+fn is_terminated_by(terminator: Terminator, flow: Flow) -> bool {
+    match terminator {
+        Terminator::Fallthrough => !flow.ends_block() && !matches!(flow, Flow::Call | Flow::IndirectCall),
+        Terminator::Call | Terminator::CallNoReturn => matches!(flow, Flow::Call | Flow::IndirectCall),
+        Terminator::Jump => flow == Flow::Jump,
+        Terminator::CondJump => flow == Flow::CondJump,
+        Terminator::Ret => flow == Flow::Ret,
+        Terminator::IndirectJump => flow == Flow::IndirectJump,
+        Terminator::Trap => flow == Flow::Trap,
+        Terminator::Invalid => flow == Flow::Invalid,
+        Terminator::End => !flow.ends_block(),
+    }
+}
+
+fn rows_in(addresses: &[u64], range: Range<u64>) -> Range<usize> {
+    let at = |bound: u64| addresses.partition_point(|address| *address < bound);
+    at(range.start)..at(range.end)
+}
