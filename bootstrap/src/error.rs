@@ -96,6 +96,11 @@ pub enum Error {
         /// Names that resemble it.
         similar: Vec<String>,
     },
+    /// No function has code at the address that was asked for.
+    NoFunctionAt {
+        /// The address.
+        address: u64,
+    },
 }
 
 impl Error {
@@ -173,6 +178,10 @@ impl fmt::Display for Error {
             Self::NoSuchFunction { name, similar } => {
                 write!(formatter, "no function is named `{name}`; similar names: {}", similar.join(", "))
             }
+            Self::NoFunctionAt { address } => write!(
+                formatter,
+                "no function has code at {address:#x}; `binframe trace {address:#x}` says what is there"
+            ),
         }
     }
 }

@@ -11,6 +11,7 @@ mod dataset;
 mod diff;
 mod error;
 mod file;
+mod function_graph;
 mod lower;
 mod lowered_file;
 mod rebuild;
@@ -28,6 +29,7 @@ pub use diff::{
 };
 pub use error::Error;
 pub use file::{FileBytes, NewFile, map_file};
+pub use function_graph::{FunctionGraph, GraphBlock, GraphEdge, GraphNode};
 pub use lower::{Progress, Request, lower};
 pub use lowered_file::LoweredFile;
 pub use rebuild::{Rebuilt, rebuild};

@@ -3,7 +3,7 @@
 use crate::dataset::StoredPart;
 use crate::lowered_file::{LoweredFile, LoweredPart, UniqueNames};
 use crate::{Dataset, Error};
-use binframe_ir::tables::Functions;
+use binframe_ir::tables::{FunctionParts, Functions};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -139,6 +139,30 @@ impl Source {
         }
         if found.is_empty() {
             return Err(Error::NoSuchFunction { name: name.to_owned(), similar: similar.into_names() });
+        }
+        Ok(found)
+    }
+
+    /// The functions that have code at an address, in their range or in a part: the inputs that have one, and where it lies.
+    pub fn functions_at(&self, address: u64) -> Result<Vec<(String, Range<u64>)>, Error> {
+        let mut parts = BTreeSet::new();
+        let mut found = Vec::new();
+        let covers = |start: u64, size: u64| address >= start && address - start < size;
+        for (binary, rows) in self.all::<FunctionParts>(&Filter::default())? {
+            let covering = rows.columns().iter().filter(|part| covers(part.address, part.size));
+            parts.extend(covering.map(|part| (binary.clone(), part.function_address)));
+        }
+        for (binary, rows) in self.all::<Functions>(&Filter::default())? {
+            for function in rows.columns().iter() {
+                if covers(function.address, function.size)
+                    || parts.contains(&(binary.clone(), function.address))
+                {
+                    found.push((binary.clone(), function.address..function.address + function.size));
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::NoFunctionAt { address });
         }
         Ok(found)
     }

@@ -21,6 +21,7 @@ EXAMPLES:
   binframe lower /bin/ls -o ls.tables      every table of an executable, as Parquet files
   binframe rebuild ls.tables -o ls         the executable again, from the tables alone
   binframe dump functions /bin/ls          the functions that were found
+  binframe dump cfg app --function main    the control-flow graph of a function, for graphviz or as SVG
   binframe trace 0x401000 /bin/ls          all that each stage says of an address
   binframe diff old/app new/app            what changed between two builds
   binframe schemas functions               what the columns mean
@@ -37,10 +38,10 @@ pub(crate) enum Command {
     /// Write an executable back, byte for byte, from the tables of a dataset alone
     #[command(after_help = REBUILD_EXAMPLES)]
     Rebuild(RebuildArguments),
-    /// Print rows of a table
+    /// Print rows of a table, or draw the control-flow graph of a function
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(DumpArguments),
-    /// Print every row that speaks of an address, stage by stage
+    /// Explain what is at an address, and print every row that speaks of it, stage by stage
     #[command(after_help = TRACE_EXAMPLES)]
     Trace(TraceArguments),
     /// Print what changed between two executables or datasets, functions first
@@ -130,6 +131,11 @@ are for programs and hold every value whole; csv and json give addresses as numb
 digits, json leaves out nulls, and parquet has the columns of a dataset's files. Rows of a dataset end with \
 the column `binary`: their input.
 
+`dump cfg` draws the control-flow graph of one function: a node for each basic block, with its instructions; an edge \
+for each way from one to another, coloured by its kind and bold where it closes a loop. Grey blocks are those that no \
+known way leads to, yellow ones lie in parts that stand apart; dashed nodes are other functions, `?` is a place that is \
+not known.
+
 EXAMPLES:
   binframe dump functions app --limit 10
   binframe dump instructions app --function main --columns address,bytes,mnemonic,target
@@ -137,20 +143,25 @@ EXAMPLES:
   binframe dump binary_symbols app --where-address 0x401136
   binframe dump call_edges app --format csv > calls.csv
   binframe dump instructions app --format json | jq -r .mnemonic | sort | uniq -c
-  binframe dump cfg_edges app --format parquet --output edges.parquet";
+  binframe dump cfg_edges app --format parquet --output edges.parquet
+  binframe dump cfg app --function main --format svg --output main.svg
+  binframe dump cfg app --function 0x401136 | dot -Tpdf -o function.pdf";
 
 /// Arguments of `binframe dump`.
 #[derive(Debug, Args)]
 pub(crate) struct DumpArguments {
-    /// Table to print
-    #[arg(value_parser = table_parser(), hide_possible_values = true, long_help = table_help())]
-    pub(crate) table: &'static TableInfo,
+    /// Table to print, or `cfg` for the control-flow graph of a function
+    #[arg(value_name = "TABLE|cfg", value_parser = dumped_parser(), hide_possible_values = true, long_help = dumped_help())]
+    pub(crate) dumped: Dumped,
     /// Executable or dataset
     #[arg(value_name = "FILE|DATASET")]
     pub(crate) source: PathBuf,
-    /// Only rows that lie in functions of this name
-    #[arg(long, value_name = "NAME")]
+    /// Only rows that lie in functions of this name, or in the one at this address; for `cfg`, the function to draw
+    #[arg(long, value_name = "NAME|ADDRESS")]
     pub(crate) function: Option<String>,
+    /// Only rows of this input, as the column `binary` names it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) binary: Option<String>,
     /// Only rows that cover one of these addresses (or, in tables whose rows cover none, whose first address lies there):
     /// from A to before B, or A alone; hexadecimal with 0x, or decimal
     #[arg(long, value_name = "A..B", value_parser = parse_addresses)]
@@ -158,9 +169,9 @@ pub(crate) struct DumpArguments {
     /// Only these columns, in this order; those that are computed from others come only when they are named
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
-    /// How rows are written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// How rows are written [default: table], or a graph is drawn [default: dot]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
     /// Rows after which to stop
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -169,7 +180,16 @@ pub(crate) struct DumpArguments {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// How rows are written.
+/// What is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dumped {
+    /// Rows of a table.
+    Table(&'static TableInfo),
+    /// The control-flow graph of a function.
+    Cfg,
+}
+
+/// How rows are written, or a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns, for reading
@@ -180,6 +200,10 @@ pub(crate) enum Format {
     Json,
     /// A Parquet file
     Parquet,
+    /// For `cfg`: the graph, in the language of graphviz
+    Dot,
+    /// For `cfg`: the graph, laid out
+    Svg,
 }
 
 const TRACE_EXAMPLES: &str = "\
@@ -258,7 +282,19 @@ fn table_help() -> String {
     format!("One of the tables {}", names.join(", "))
 }
 
-fn parse_address(text: &str) -> Result<u64, String> {
+/// The name that asks for a graph in place of a table.
+const CFG: &str = "cfg";
+
+fn dumped_parser() -> impl TypedValueParser<Value = Dumped> {
+    let names = TABLES.iter().map(|table| table.name).chain([CFG]);
+    PossibleValuesParser::new(names).map(|name| table_named(&name).map_or(Dumped::Cfg, Dumped::Table))
+}
+
+fn dumped_help() -> String {
+    format!("`{CFG}` for the control-flow graph of a function, or a table to print.\n\n{}", table_help())
+}
+
+pub(crate) fn parse_address(text: &str) -> Result<u64, String> {
     let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),

@@ -51,6 +51,7 @@ impl RowWriter {
             }
             Format::Csv => Layout::Csv { has_heading: false },
             Format::Json => Layout::Json,
+            Format::Dot | Format::Svg => unreachable!("rows are not drawn"),
             Format::Parquet => {
                 let writer = TableWriter::new(table, out, &Compressors::default())
                     .map_err(|error| Failure::output(&error))?;

@@ -1,42 +1,45 @@
 //! `binframe dump`
 
-use crate::arguments::{DumpArguments, Format};
+use super::dump_cfg;
+use crate::arguments::{DumpArguments, Dumped, Format, parse_address};
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::row_writer::RowWriter;
-use binframe::ir::Table;
+use binframe::ir::{Table, TableInfo};
 use binframe::ir::tables::Functions;
-use binframe::{Filter, NewFile, Source, address_column, rows_in};
+use binframe::{Error, Filter, NewFile, Source, address_column, rows_in};
 use std::io::{self, IsTerminal};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::slice;
 
-/// Prints rows of a table, one part of it in memory at a time.
+/// Prints rows of a table, or the graph of a function.
 pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
-    let columns = chosen_columns(arguments)?;
-    check_usage(arguments)?;
-    let source = Source::open(&arguments.source)?;
-    let by_function = arguments.function.as_ref().map(|_| Functions::INFO);
-    for table in [arguments.table].into_iter().chain(by_function) {
-        if !source.has_table(table) {
-            let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());
-            let message = format!("{path}: has no table {name}; it was lowered without --emit {stage}");
-            return Err(Failure::Failed(message));
-        }
+    match arguments.dumped {
+        Dumped::Table(table) => dump_table(arguments, table),
+        Dumped::Cfg => dump_cfg::run(arguments),
     }
+}
+
+/// Prints rows of a table, one part of it in memory at a time.
+fn dump_table(arguments: &DumpArguments, table: &'static TableInfo) -> Result<ExitCode, Failure> {
+    let columns = chosen_columns(arguments, table)?;
+    let format = arguments.format.unwrap_or(Format::Table);
+    check_usage(arguments, table, format)?;
+    let by_function = arguments.function.as_ref().map(|_| Functions::INFO);
+    let source = open_with(arguments, [table].into_iter().chain(by_function))?;
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
     let (out, new_file) = match &arguments.output {
         Some(path) => output::create(path)?,
         None => (output::stdout(), None),
     };
-    let mut writer = RowWriter::new(arguments.format, arguments.table, columns, has_binary, out)?;
+    let mut writer = RowWriter::new(format, table, columns, has_binary, out)?;
     let mut rows_left = arguments.limit.unwrap_or(usize::MAX);
     for Selection { binary, functions } in selections {
         let addresses = functions.as_deref().map(hull).or(arguments.where_address.clone());
         let filter = Filter { binary: binary.as_deref(), addresses };
-        for part in source.parts(arguments.table, &filter)? {
+        for part in source.parts(table, &filter)? {
             if rows_left == 0 {
                 break;
             }
@@ -55,8 +58,49 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn chosen_columns(arguments: &DumpArguments) -> Result<Vec<Column>, Failure> {
-    let table = arguments.table;
+/// Opens what is asked for, which must have these tables and the input that is named.
+pub(super) fn open_with(
+    arguments: &DumpArguments,
+    tables: impl IntoIterator<Item = &'static TableInfo>,
+) -> Result<Source, Failure> {
+    let source = Source::open(&arguments.source)?;
+    for table in tables {
+        if !source.has_table(table) {
+            let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());
+            let message = format!("{path}: has no table {name}; it was lowered without --emit {stage}");
+            return Err(Failure::Failed(message));
+        }
+    }
+    let known = source.binaries();
+    match &arguments.binary {
+        Some(asked) if !known.contains(asked) => {
+            let (path, asked) = (arguments.source.clone(), Some(asked.clone()));
+            Err(Error::NoSuchBinary { path, asked, known }.into())
+        }
+        _ => Ok(source),
+    }
+}
+
+/// The functions that are asked for, by name or by address, of the input that is asked for.
+pub(super) fn functions(
+    arguments: &DumpArguments,
+    source: &Source,
+    asked: &str,
+) -> Result<Vec<(String, Range<u64>)>, Failure> {
+    let mut found = match parse_address(asked) {
+        Ok(address) => source.functions_at(address)?,
+        Err(_) => source.functions_named(asked)?,
+    };
+    if let Some(binary) = &arguments.binary {
+        found.retain(|function| function.0 == *binary);
+        if found.is_empty() {
+            return Err(Failure::Failed(format!("{binary}: has no function `{asked}`, but other inputs have")));
+        }
+    }
+    Ok(found)
+}
+
+fn chosen_columns(arguments: &DumpArguments, table: &'static TableInfo) -> Result<Vec<Column>, Failure> {
     if arguments.columns.is_empty() {
         return Ok(Column::stored(table));
     }
@@ -70,15 +114,24 @@ fn chosen_columns(arguments: &DumpArguments) -> Result<Vec<Column>, Failure> {
     arguments.columns.iter().map(column).collect()
 }
 
-fn check_usage(arguments: &DumpArguments) -> Result<(), Failure> {
+fn check_usage(
+    arguments: &DumpArguments,
+    table: &'static TableInfo,
+    format: Format,
+) -> Result<(), Failure> {
+    if matches!(format, Format::Dot | Format::Svg) {
+        let name = table.name;
+        let message = format!("{name} is a table, not a graph; `binframe dump cfg` draws as dot and svg");
+        return Err(Failure::Usage(message));
+    }
     let by_address = arguments.where_address.is_some() || arguments.function.is_some();
-    if by_address && address_column(arguments.table).is_none() {
-        let table = arguments.table.name;
+    if by_address && address_column(table).is_none() {
+        let table = table.name;
         let message =
             format!("{table} has no addresses, by which --function and --where-address select rows");
         return Err(Failure::Usage(message));
     }
-    if arguments.format == Format::Parquet {
+    if format == Format::Parquet {
         if !arguments.columns.is_empty() {
             let message =
                 "--columns goes with table, csv and json; Parquet files of a table hold all of its columns";
@@ -100,10 +153,10 @@ struct Selection {
 }
 
 fn selections(arguments: &DumpArguments, source: &Source) -> Result<Vec<Selection>, Failure> {
-    let Some(name) = &arguments.function else {
-        return Ok(vec![Selection { binary: None, functions: None }]);
+    let Some(asked) = &arguments.function else {
+        return Ok(vec![Selection { binary: arguments.binary.clone(), functions: None }]);
     };
-    let found = source.functions_named(name)?;
+    let found = functions(arguments, source, asked)?;
     let selection = |found: &[(String, Range<u64>)]| Selection {
         binary: Some(found[0].0.clone()),
         functions: Some(found.iter().map(|(_, range)| range.clone()).collect()),

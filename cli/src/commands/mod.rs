@@ -2,6 +2,7 @@
 
 pub(crate) mod diff;
 pub(crate) mod dump;
+mod dump_cfg;
 pub(crate) mod lower;
 pub(crate) mod rebuild;
 pub(crate) mod schemas;

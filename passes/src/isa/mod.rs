@@ -54,8 +54,13 @@ impl Isa {
         RowWriter::new(code, count)
     }
 
+    /// The instruction that `bytes` begin with, as assembly; `(bad)` where they begin with none.
+    pub fn disassemble(self, bytes: &[u8], address: u64) -> String {
+        x86::disassemble(self, bytes, address)
+    }
+
     /// Whether the bytes are whole instructions that linkers and compilers put between functions, or zeros.
-    pub(crate) fn is_padding(self, bytes: &[u8]) -> bool {
+    pub fn is_padding(self, bytes: &[u8]) -> bool {
         x86::is_padding(self, bytes)
     }
 

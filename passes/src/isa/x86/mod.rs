@@ -6,6 +6,7 @@ mod flow;
 mod operands;
 mod prologue;
 mod stack;
+mod text;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_pa
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
 pub(crate) use stack::{StackState, Touched, popped_by_callee, saved_register, touches};
+pub(crate) use text::disassemble;
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
 

@@ -1,0 +1,222 @@
+//! Where the nodes and edges of a graph are drawn: in layers, from the top to the bottom.
+//!
+//! Layers are made here, with a bend of an edge in each that it passes through; `rust-sugiyama` then orders what is in a layer,
+//! and sets it left or right, so that few edges cross. It is given what it cannot fail on: one connected graph without
+//! cycles, all edges of which lead to the next layer.
+
+use binframe::graph::{Graph, depth_first};
+use rust_sugiyama::configure::{Config, RankingType};
+use std::fmt;
+
+/// Nodes and bends that are laid out: what takes some seconds.
+const VERTICES_MAX: usize = 4_000;
+
+/// Space between neighbours of a layer.
+const GAP_X: f64 = 24.0;
+
+/// Space between layers.
+const GAP_Y: f64 = 48.0;
+
+/// Straight part of an edge at its ends.
+const END: f64 = 10.0;
+
+/// Places of nodes and edges.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    /// The left upper corner of each node.
+    pub(super) corners: Vec<(f64, f64)>,
+    /// The straight parts of each edge from its first to its last, between which it bends; none for an edge from a node to
+    /// itself.
+    pub(super) routes: Vec<Vec<Straight>>,
+}
+
+/// Where a straight part of an edge begins and where it ends.
+pub(super) type Straight = ((f64, f64), (f64, f64));
+
+/// A graph has more nodes and bends than are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    nodes: usize,
+    vertices: usize,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, vertices } = self;
+        write!(
+            formatter,
+            "the graph has {nodes} nodes and {} bends of edges; svg is for {VERTICES_MAX} in all; \
+             use --format dot, and `dot -Tsvg` of graphviz",
+            vertices - nodes
+        )
+    }
+}
+
+/// Lays out nodes of these widths and heights. Control begins at the node `entry`.
+pub(super) fn layout(
+    sizes: &[(f64, f64)],
+    edges: &[(usize, usize)],
+    entry: usize,
+) -> Result<Layout, TooLarge> {
+    if sizes.is_empty() {
+        return Ok(Layout::default());
+    }
+    let (order, layers) = layers(sizes.len(), edges, entry);
+    let chains = Chains::new(sizes.len(), edges, &order, &layers)?;
+    let centers = chains.centers(sizes);
+    let mut heights = vec![0.0_f64; layers.iter().max().map_or(0, |last| last + 1)];
+    for (size, layer) in sizes.iter().zip(&layers) {
+        heights[*layer] = heights[*layer].max(size.1);
+    }
+    let mut tops = vec![GAP_Y / 2.0];
+    for height in &heights {
+        tops.push(tops[tops.len() - 1] + height + GAP_Y);
+    }
+    let corners = (0..sizes.len()).map(|node| (centers[node] - sizes[node].0 / 2.0, tops[layers[node]]));
+    let corners: Vec<_> = corners.collect();
+    let right = corners.iter().zip(sizes).map(|(corner, size)| corner.0 + size.0);
+    let ends = chains.ends(sizes, &centers);
+    let mut routes = Vec::new();
+    for ((edge, chain), (start, end)) in edges.iter().zip(&chains.of_edges).zip(ends) {
+        let mut route = Vec::new();
+        for (position, vertex) in chain.iter().enumerate() {
+            let layer = chains.layers[*vertex];
+            let (top, bottom) = (tops[layer], tops[layer] + heights[layer]);
+            route.push(match sizes.get(*vertex) {
+                Some(size) if position == 0 => ((start, top + size.1), (start, bottom + END)),
+                Some(_) => ((end, top - END), (end, top)),
+                None => ((centers[*vertex], top), (centers[*vertex], bottom)),
+            });
+        }
+        if order[edge.0] > order[edge.1] {
+            route = route.into_iter().rev().map(|(upper, lower)| (lower, upper)).collect();
+        }
+        routes.push(route);
+    }
+    let width = right.chain(centers.iter().copied()).fold(0.0, f64::max) + 2.0 * GAP_X;
+    Ok(Layout { width, height: tops[heights.len()], corners, routes })
+}
+
+/// The position of each node in an order in which few edges lead back, and its layer, which is below those of all nodes that
+/// edges lead from, but for those.
+fn layers(count: usize, edges: &[(usize, usize)], entry: usize) -> (Vec<usize>, Vec<usize>) {
+    let graph = Graph::from_edges(count, edges.iter().map(|(from, to)| (*from as u32, *to as u32)));
+    let search = depth_first(&graph, std::iter::once(entry as u32).chain(graph.vertices()));
+    let mut order = vec![0; count];
+    let mut layers = vec![0; count];
+    for (position, vertex) in search.postorder.iter().rev().enumerate() {
+        order[*vertex as usize] = position;
+    }
+    let mut forward: Vec<_> = edges.iter().map(|(one, other)| by_order(&order, *one, *other)).collect();
+    forward.sort_unstable_by_key(|(upper, _)| order[*upper]);
+    for (upper, lower) in forward {
+        if upper != lower {
+            layers[lower] = layers[lower].max(layers[upper] + 1);
+        }
+    }
+    (order, layers)
+}
+
+fn by_order(order: &[usize], one: usize, other: usize) -> (usize, usize) {
+    if order[one] <= order[other] { (one, other) } else { (other, one) }
+}
+
+/// Edges as chains of vertices in adjacent layers: a node, bends, a node.
+struct Chains {
+    /// The vertices of each edge from the top to the bottom; none for one from a node to itself.
+    of_edges: Vec<Vec<usize>>,
+    /// The layer of each vertex: those of nodes, then those of bends.
+    layers: Vec<usize>,
+    node_layers: Vec<usize>,
+}
+
+impl Chains {
+    fn new(
+        nodes: usize,
+        edges: &[(usize, usize)],
+        order: &[usize],
+        layers: &[usize],
+    ) -> Result<Self, TooLarge> {
+        let ordered = || edges.iter().map(|(one, other)| by_order(order, *one, *other));
+        let bends = ordered().map(|(upper, lower)| (layers[lower] - layers[upper]).saturating_sub(1));
+        let vertices = nodes + bends.sum::<usize>();
+        if vertices > VERTICES_MAX {
+            return Err(TooLarge { nodes, vertices });
+        }
+        let mut all = layers.to_vec();
+        let mut of_edges = Vec::new();
+        for (upper, lower) in ordered() {
+            let mut chain = Vec::new();
+            if upper != lower {
+                chain.push(upper);
+                for layer in layers[upper] + 1..layers[lower] {
+                    chain.push(all.len());
+                    all.push(layer);
+                }
+                chain.push(lower);
+            }
+            of_edges.push(chain);
+        }
+        Ok(Self { of_edges, layers: all, node_layers: layers.to_vec() })
+    }
+
+    /// The middle of each vertex, from the left.
+    fn centers(&self, sizes: &[(f64, f64)]) -> Vec<f64> {
+        let root = self.layers.len();
+        let bends = std::iter::repeat_n((1.0, 1.0), root - sizes.len());
+        let vertices = sizes.iter().copied().chain(bends).chain([(1.0, 1.0)]);
+        let vertices: Vec<_> = (0..).zip(vertices).collect();
+        let links = self.of_edges.iter().flat_map(|chain| chain.windows(2));
+        let links = links.map(|pair| (pair[0] as u32, pair[1] as u32));
+        // What begins a layout stands under one root, so that all is connected and stays in its layer.
+        let tops = (0..sizes.len()).filter(|node| self.node_layers[*node] == 0);
+        let mut links: Vec<_> = links.chain(tops.map(|top| (root as u32, top as u32))).collect();
+        links.sort_unstable();
+        links.dedup();
+        let config = Config { vertex_spacing: GAP_X, ranking_type: RankingType::Up, ..Config::default() };
+        let mut centers = vec![0.0; root + 1];
+        for (placed, ..) in rust_sugiyama::from_vertices_and_edges(&vertices, &links, &config) {
+            for (vertex, (x, _)) in placed {
+                centers[vertex] = x;
+            }
+        }
+        centers.pop();
+        let left = |vertex: usize| centers[vertex] - sizes.get(vertex).map_or(0.0, |size| size.0 / 2.0);
+        let leftmost = (0..centers.len()).map(left).fold(f64::INFINITY, f64::min);
+        centers.iter().map(|x| x - leftmost + GAP_X).collect()
+    }
+    /// Where each edge leaves its upper node and where it enters its lower one, from the left: side by side, in the order in
+    /// which the ways lead on.
+    fn ends(&self, sizes: &[(f64, f64)], centers: &[f64]) -> Vec<(f64, f64)> {
+        let mut ends = vec![(0.0, 0.0); self.of_edges.len()];
+        // What lies at a side of a node: the node, whether it is its bottom, what is next there, the edge.
+        let mut sides = Vec::new();
+        for (edge, chain) in self.of_edges.iter().enumerate() {
+            if let [upper, next, ..] = chain[..] {
+                sides.push((upper, true, centers[next], edge));
+            }
+            if let [.., next, lower] = chain[..] {
+                sides.push((lower, false, centers[next], edge));
+            }
+        }
+        sides.sort_by(|one, other| {
+            let side = (one.0, one.1).cmp(&(other.0, other.1));
+            side.then(one.2.total_cmp(&other.2)).then(one.3.cmp(&other.3))
+        });
+        for side in sides.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            let (node, is_bottom, ..) = side[0];
+            let step = (sizes[node].0 / (side.len() + 1) as f64).min(2.0 * END);
+            let first = centers[node] - step * (side.len() - 1) as f64 / 2.0;
+            for (position, (.., edge)) in side.iter().enumerate() {
+                let x = first + step * position as f64;
+                match is_bottom {
+                    true => ends[*edge].0 = x,
+                    false => ends[*edge].1 = x,
+                }
+            }
+        }
+        ends
+    }
+}

@@ -1,0 +1,41 @@
+//! Instructions as a person reads them.
+
+use crate::isa::Isa;
+use iced_x86::{FastFormatter, Instruction};
+
+/// The instruction that `bytes` begin with, in Intel's syntax with hexadecimal numbers; `(bad)` where they begin with none.
+pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
+    let mut instruction = Instruction::default();
+    if !isa.decoder(bytes, address).decode(&mut instruction) {
+        return "(bad)".to_owned();
+    }
+    let mut formatter = FastFormatter::new();
+    let options = formatter.options_mut();
+    options.set_space_after_operand_separator(true);
+    options.set_uppercase_hex(false);
+    options.set_use_hex_prefix(true);
+    let mut text = String::new();
+    formatter.format(&instruction, &mut text);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::Isa::{X86, X86_64};
+
+    #[test]
+    fn bytes_are_read_in_the_mode_that_is_given() {
+        assert_eq!(X86_64.disassemble(&[0xe8, 0xfb, 0x0f, 0, 0], 0x1000), "call 0x2000");
+        assert_eq!(X86_64.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x1016]");
+        assert_eq!(X86.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x10]");
+        assert_eq!(X86_64.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "add rax, 0xa");
+        assert_eq!(X86.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "dec eax");
+    }
+
+    #[test]
+    fn what_is_no_instruction_is_said_to_be_none() {
+        for bytes in [&[] as &[u8], &[0x06], &[0xe8, 0]] {
+            assert_eq!(X86_64.disassemble(bytes, u64::MAX), "(bad)");
+        }
+    }
+}
