@@ -40,6 +40,19 @@ impl Bitmap {
         }
     }
 
+    /// Removes all positions in the range.
+    pub(crate) fn clear(&mut self, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        let (first, last) = (range.start / 64, (range.end - 1) / 64);
+        for index in first..=last {
+            let head = if index == first { u64::MAX << (range.start % 64) } else { u64::MAX };
+            let tail = if index == last { u64::MAX >> (63 - (range.end - 1) % 64) } else { u64::MAX };
+            *self.words[index].get_mut() &= !(head & tail);
+        }
+    }
+
     pub(crate) fn contains(&self, position: usize) -> bool {
         self.word(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
     }
@@ -139,6 +152,10 @@ mod tests {
                 assert_eq!(bitmap.count_in(start..end), expected.len());
             }
             for end in start..512 {
+                let mut rest = bitmap.clone();
+                rest.clear(start..end);
+                let outside = bitmap.count() - bitmap.count_in(start..end);
+                assert_eq!((rest.count(), rest.count_in(start..end)), (outside, 0));
                 let last = positions.into_iter().rfind(|p| (start..end).contains(p));
                 assert_eq!(bitmap.last_in(start..end), last);
             }

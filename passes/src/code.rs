@@ -7,11 +7,11 @@
 
 use crate::diagnostics::{Collector, Place};
 use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
-use crate::isa::x86::INSTRUCTION_SIZE_MAX;
+use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{
-    Architecture, BinaryKind, DiagnosticCode, FunctionEvidence, SectionKind, Severity, SymbolBinding,
-    SymbolType, UnwindEntry,
+    BinaryKind, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
+    UnwindEntry,
 };
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub struct Code {
     pub regions: Vec<CodeRegion>,
     /// Where functions are said to begin, once each.
     pub starts: Vec<FunctionStart>,
+    /// Whether functions of other files may pop their arguments, as 32-bit Windows' do.
+    pub(crate) may_callees_pop: bool,
     /// Executable sections that were left out because they overlap another, by index and address.
     overlapping: Vec<(u32, u64)>,
     /// Why code is not decoded, where it is not.
@@ -36,12 +38,16 @@ pub struct Code {
 /// One executable section.
 #[derive(Debug, Clone)]
 pub struct CodeRegion {
+    /// How the code is read.
+    pub isa: Isa,
     /// Address of the first byte.
     pub address: u64,
     /// The section's index.
     pub section_index: u32,
     /// Whether it holds stubs through which imported functions are called.
     pub is_plt: bool,
+    /// The table of pointers that the stubs of a position-independent file jump through, if there is one.
+    pub pointer_table: Option<u64>,
     /// The code. It lies in the mapped file.
     pub bytes: Bytes,
 }
@@ -84,20 +90,30 @@ impl CodeRegion {
     pub fn end_address(&self) -> u64 {
         self.address + self.bytes.len() as u64
     }
+
+    pub(crate) fn decoder(&self) -> Decoder<'_> {
+        self.isa.decoder(&self.bytes, self.address)
+    }
 }
 
 impl Code {
     /// The code of a file and of its sections.
     pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
-        let undecoded = undecoded(sections);
-        let (regions, overlapping) = match undecoded {
-            None => regions(sections, file),
-            Some(_) => (Vec::new(), Vec::new()),
-        };
+        let (isa, undecoded) = isa(sections);
+        let (regions, overlapping) = isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
+        let is_pe = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let may_callees_pop = isa == Some(Isa::X86) && is_pe;
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
-        let mut code =
-            Self { regions, starts, overlapping, undecoded, names, fingerprint: Fingerprint::of_bytes(&[]) };
+        let mut code = Self {
+            regions,
+            starts,
+            may_callees_pop,
+            overlapping,
+            undecoded,
+            names,
+            fingerprint: Fingerprint::of_bytes(&[]),
+        };
         code.fingerprint = code.compute_fingerprint();
         code
     }
@@ -131,6 +147,13 @@ impl Code {
         start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
     }
 
+    /// A decoder of the code from an address on that `size` bytes hold, and how many of them there are.
+    pub(crate) fn decoder(&self, address: u64, size: u64) -> Option<(Decoder<'_>, usize)> {
+        let (region, _) = self.locate(address)?;
+        let bytes = self.bytes(address, size);
+        Some((self.regions[region].isa.decoder(bytes, address), bytes.len()))
+    }
+
     /// The bytes `size` bytes from `address` on, as far as they lie in one region.
     pub fn bytes(&self, address: u64, size: u64) -> &[u8] {
         let Some((region, position)) = self.locate(address) else { return &[] };
@@ -158,7 +181,13 @@ impl Code {
 
     fn compute_fingerprint(&self) -> Fingerprint {
         let regions = self.regions.iter().flat_map(|region| {
-            let position = [region.address, u64::from(region.section_index), u64::from(region.is_plt)];
+            let position = [
+                region.address,
+                u64::from(region.section_index),
+                u64::from(region.is_plt),
+                u64::from(region.isa.bits()),
+                region.pointer_table.unwrap_or(0),
+            ];
             [Fingerprint::of_numbers(&position), Fingerprint::of_bytes(&region.bytes)]
         });
         let starts = self.starts.iter().flat_map(|start| {
@@ -171,27 +200,32 @@ impl Code {
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
+            Fingerprint::of_numbers(&[u64::from(self.may_callees_pop)]),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }
 }
 
-/// Why the code of a file is not decoded, if it has some.
-fn undecoded(sections: &SectionsIr) -> Option<&'static str> {
-    let header = sections.headers.columns().iter().next()?;
-    match (header.kind, header.architecture) {
+/// How the code of a file is read, or why it is not, if it has some.
+fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
+    let Some(header) = sections.headers.columns().iter().next() else { return (None, None) };
+    match (header.kind, header.architecture.and_then(Isa::of)) {
         (BinaryKind::Relocatable, _) => {
-            Some("code that is not linked yet has no addresses, and is not decoded")
+            (None, Some("code that is not linked yet has no addresses, and is not decoded"))
         }
-        (BinaryKind::CoreDump, _) => Some("the code in a core dump is not decoded"),
-        (BinaryKind::Container, _) | (_, Some(Architecture::X86_64)) => None,
-        _ => Some("code is decoded for x86_64 only"),
+        (BinaryKind::CoreDump, _) => (None, Some("the code in a core dump is not decoded")),
+        (BinaryKind::Container, _) => (None, None),
+        (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
+        (_, isa) => (isa, None),
     }
 }
 
-fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
+fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
     let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     let columns = sections.sections.columns();
+    // The linker's name for its address, `_GLOBAL_OFFSET_TABLE_`, is the first of these sections that there is.
+    let named = |name: &str| columns.iter().find(|section| section.section_name == name);
+    let pointer_table = named(".got.plt").or_else(|| named(".got")).map(|section| section.address);
     let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
     let mut regions: Vec<_> = executable
         .filter_map(|section| {
@@ -202,8 +236,10 @@ fn regions(sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u
             // A section that would pass the end of the address space cannot be loaded.
             section.address.checked_add(bytes.len() as u64)?;
             (!bytes.is_empty()).then(|| CodeRegion {
+                isa,
                 address: section.address,
                 section_index: section.section_index,
+                pointer_table: pointer_table.filter(|_| section.kind == SectionKind::Plt),
                 is_plt: section.kind == SectionKind::Plt,
                 bytes: file.slice_ref(bytes),
             })
@@ -233,7 +269,13 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
     add_unwind_starts(sections, &is_code, &mut starts);
     let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
     if let Some(address) = entry.filter(|address| is_code(*address)) {
-        starts.push(FunctionStart { address, size: 0, evidence: FunctionEvidence::Entry, is_part: false, name: None });
+        starts.push(FunctionStart {
+            address,
+            size: 0,
+            evidence: FunctionEvidence::Entry,
+            is_part: false,
+            name: None,
+        });
     }
     // Of several unwind entries for one address, the largest counts.
     starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));

@@ -20,7 +20,7 @@
 use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
-use crate::isa::x86::{CodeDecoder, ConstantAddress, Instruction, RowWriter, classify, constant_address, target};
+use crate::isa::{ConstantAddress, Instruction, classify, constant_address, target};
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, Instructions, Severity};
 use binframe_ir::{Enumeration, Fingerprint, Rows, parquet::ROW_GROUP_ROWS_MAX};
 use rayon::prelude::*;
@@ -131,8 +131,8 @@ impl InstructionsIr {
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
     let starts = &instructions.regions[range.region].starts;
-    let mut rows = RowWriter::new(&region.bytes, starts.count_in(range.start..range.end));
-    let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+    let mut rows = region.isa.rows(&region.bytes, starts.count_in(range.start..range.end));
+    let mut decoder = region.decoder();
     let mut instruction = Instruction::default();
     let mut next = starts.first_in(range.start..range.end);
     let mut decoded_to = usize::MAX;
@@ -162,8 +162,13 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
     let length = region.bytes.len();
     let pieces = (0..length).into_par_iter().step_by(piece_size).map(|start| {
         let end = (start + piece_size).min(length);
-        let mut piece =
-            Piece { start, starts: Bitmap::new(end - start), branches: Branches::default(), constants: Constants::default(), end: start };
+        let mut piece = Piece {
+            start,
+            starts: Bitmap::new(end - start),
+            branches: Branches::default(),
+            constants: Constants::default(),
+            end: start,
+        };
         piece.end = piece.sweep(region, anchors, start, |position| position >= end);
         piece
     });
@@ -173,7 +178,8 @@ fn sweep(region: &CodeRegion, anchors: &[u32], piece_size: usize) -> RegionInstr
         pieces[index].join(region, anchors, from, ((index + 1) * piece_size).min(length));
     }
     let mut branches = Branches::with_capacity(pieces.iter().map(|piece| piece.branches.flows.len()).sum());
-    let mut constants = Constants::with_capacity(pieces.iter().map(|piece| piece.constants.positions.len()).sum());
+    let mut constants =
+        Constants::with_capacity(pieces.iter().map(|piece| piece.constants.positions.len()).sum());
     let mut starts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         branches.append(piece.branches);
@@ -204,7 +210,7 @@ impl Piece {
         from: usize,
         stop: impl Fn(usize) -> bool,
     ) -> usize {
-        let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+        let mut decoder = region.decoder();
         decoder.seek(from);
         let mut instruction = Instruction::default();
         let mut anchors = anchors[anchors.partition_point(|anchor| *anchor as usize <= from)..].iter();
@@ -229,7 +235,12 @@ impl Piece {
                     }
                 }
                 Flow::Invalid => self.branches.push(position as u32, size as u8, flow, 0),
-                _ => self.branches.push(position as u32, size as u8, flow, target(&instruction).unwrap_or(0)),
+                _ => self.branches.push(
+                    position as u32,
+                    size as u8,
+                    flow,
+                    target(&instruction, region.pointer_table).unwrap_or(0),
+                ),
             }
             position += size;
             if flow == Flow::Invalid {
@@ -348,7 +359,8 @@ impl RegionInstructions {
         // Positions and sizes of branches follow from the starts.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
-        let constants: Vec<_> = constants.map(|(position, is_taken)| u64::from(*position) << 1 | u64::from(*is_taken)).collect();
+        let constants: Vec<_> =
+            constants.map(|(position, is_taken)| u64::from(*position) << 1 | u64::from(*is_taken)).collect();
         [
             Fingerprint::of_numbers(&self.starts.words()),
             Fingerprint::of_numbers(&self.branches.targets),
@@ -379,7 +391,7 @@ fn report_invalid(region: &CodeRegion, branches: &Branches, diagnostics: &mut Co
             row += 1;
         }
         let place = Place::Address(region.address + first as u64);
-        let mut decoder = CodeDecoder::new(&region.bytes, region.address);
+        let mut decoder = region.decoder();
         decoder.seek(first);
         let (code, message) = match decoder.decode(&mut instruction) {
             true => (
@@ -401,9 +413,17 @@ fn report_invalid(region: &CodeRegion, branches: &Branches, diagnostics: &mut Co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::Isa;
 
     fn region(bytes: Vec<u8>) -> CodeRegion {
-        CodeRegion { address: 0x1000, section_index: 1, is_plt: false, bytes: bytes.into() }
+        CodeRegion {
+            isa: Isa::X86_64,
+            address: 0x1000,
+            section_index: 1,
+            is_plt: false,
+            pointer_table: None,
+            bytes: bytes.into(),
+        }
     }
 
     /// Bytes that decode to instructions of all lengths, and to none here and there.

@@ -18,6 +18,7 @@ pub mod linkage;
 pub mod memory;
 mod names;
 mod pointers;
+mod popped;
 mod references;
 pub mod sections;
 mod sections_by_address;

@@ -11,15 +11,16 @@
 //! Invariants: one frame for every function; offsets are those of the instructions that known edges reach from the entry;
 //! where two ways disagree, nothing is claimed.
 //!
-//! What can go wrong: `stack_pointer_lost`. Not done here: which callees pop arguments or do not return; values of other
-//! registers; heap allocation sites.
+//! Callees that pop their arguments are those of the file whose return says so. On 32-bit Windows, functions of other files may,
+//! and the stack pointer is not known behind a call of one.
+//!
+//! What can go wrong: `stack_pointer_lost`. Not done here: values of other registers; heap allocation sites.
 
 use crate::cfg::{BlocksByFunction, CfgIr};
 use crate::code::Code;
 use crate::diagnostics::{Collector, Place};
-use crate::isa::x86::{
-    CodeDecoder, Instruction, InstructionInfoFactory, StackState, Touched, saved_register, touches,
-};
+use crate::isa::{Effects, Instruction, StackState, Touched, saved_register, touches};
+use crate::popped::Popped;
 use crate::sections::SectionsIr;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
@@ -83,7 +84,8 @@ pub fn partitions(cfg: &CfgIr) -> Vec<Range<usize>> {
 /// The accesses of a run of blocks.
 pub fn accesses(code: &Code, cfg: &CfgIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
     let by_function = cfg.blocks_by_function();
-    let mut analysis = Analysis::new(code, cfg, &by_function);
+    let popped = Popped::of(code, cfg);
+    let mut analysis = Analysis::new(code, cfg, &by_function, &popped);
     let mut rows = MemoryAccessBuilder::default();
     let own_functions = &cfg.basic_blocks.columns().function_address[blocks.clone()];
     let mut next = blocks.start;
@@ -171,10 +173,11 @@ fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostic
     /// Functions that one thread follows at a time.
     const FUNCTIONS_PER_TASK: usize = 1 << 10;
     let by_function = cfg.blocks_by_function();
+    let popped = Popped::of(code, cfg);
     let count = cfg.functions.len();
     let parts = (0..count).into_par_iter().step_by(FUNCTIONS_PER_TASK).map(|first| {
         let functions = first..count.min(first + FUNCTIONS_PER_TASK);
-        let mut analysis = Analysis::new(code, cfg, &by_function);
+        let mut analysis = Analysis::new(code, cfg, &by_function, &popped);
         let mut rows = StackFrameBuilder::default();
         let mut lost = Vec::new();
         for row in functions {
@@ -212,7 +215,8 @@ struct Analysis<'a> {
     blocks: BasicBlockColumns<'a>,
     edges: CfgEdgeColumns<'a>,
     by_function: &'a BlocksByFunction,
-    info: InstructionInfoFactory,
+    popped: &'a Popped,
+    info: Effects,
     /// The rows of the blocks of the function that was followed.
     rows: &'a [u32],
     /// What holds where each of them begins; none where no known edge leads.
@@ -220,14 +224,15 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(code: &'a Code, cfg: &'a CfgIr, by_function: &'a BlocksByFunction) -> Self {
+    fn new(code: &'a Code, cfg: &'a CfgIr, by_function: &'a BlocksByFunction, popped: &'a Popped) -> Self {
         Self {
             code,
             functions: cfg.functions.columns(),
             blocks: cfg.basic_blocks.columns(),
             edges: cfg.cfg_edges.columns(),
             by_function,
-            info: InstructionInfoFactory::new(),
+            popped,
+            info: Effects::new(),
             rows: &[],
             states: Vec::new(),
         }
@@ -249,6 +254,7 @@ impl<'a> Analysis<'a> {
             each_instruction(code, self.blocks, row, |instruction| {
                 let before = state.stack_pointer;
                 state.step(instruction, &mut self.info);
+                self.popped.step(&mut state, instruction);
                 is_dynamic |= before.is_some() && state.stack_pointer.is_none();
             });
             let source = self.blocks.address[row];
@@ -287,14 +293,16 @@ impl<'a> Analysis<'a> {
     fn visit(
         &mut self,
         rows: Range<usize>,
-        mut each: impl FnMut(&Instruction, StackState, StackState, &mut InstructionInfoFactory),
+        mut each: impl FnMut(&Instruction, StackState, StackState, &mut Effects),
     ) {
         for row in rows {
             let index = self.rows.partition_point(|other| (*other as usize) < row);
-            let mut state = self.states[index].unwrap_or(StackState { stack_pointer: None, frame_pointer: None });
+            let mut state =
+                self.states[index].unwrap_or(StackState { stack_pointer: None, frame_pointer: None });
             each_instruction(self.code, self.blocks, row, |instruction| {
                 let before = state;
                 state.step(instruction, &mut self.info);
+                self.popped.step(&mut state, instruction);
                 each(instruction, before, state, &mut self.info);
             });
         }
@@ -326,11 +334,10 @@ fn each_instruction(
     row: usize,
     mut each: impl FnMut(&Instruction),
 ) {
-    let bytes = code.bytes(blocks.address[row], blocks.size[row]);
-    let mut decoder = CodeDecoder::new(bytes, blocks.address[row]);
+    let Some((mut decoder, size)) = code.decoder(blocks.address[row], blocks.size[row]) else { return };
     let mut instruction = Instruction::default();
     let mut position = 0;
-    while position < bytes.len() && decoder.decode(&mut instruction) {
+    while position < size && decoder.decode(&mut instruction) {
         each(&instruction);
         position += instruction.len();
     }

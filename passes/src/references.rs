@@ -16,6 +16,9 @@ use crate::linkage::LinkageIr;
 use crate::sections::SectionsIr;
 use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
 use binframe_ir::{Enumeration, Fingerprint, Rows};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -27,7 +30,7 @@ pub struct References {
     targets: Vec<u64>,
     slots: Vec<Slot>,
     data: Vec<Data>,
-    call_sites: Rows<ExceptionCallSites>,
+    call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
     /// Address that the file was linked for.
@@ -52,6 +55,21 @@ pub(crate) struct Pointer {
 struct Slot {
     address: u64,
     name: Range<u32>,
+}
+
+/// The columns of `exception_call_sites` that say where calls land, held at hand.
+#[derive(Debug, Clone)]
+struct CallSites {
+    rows: Rows<ExceptionCallSites>,
+    starts: ScalarBuffer<u64>,
+    sizes: ScalarBuffer<u64>,
+}
+
+impl CallSites {
+    fn new(rows: &Rows<ExceptionCallSites>) -> Self {
+        let numbers = |name| rows.batch().column(name).as_primitive::<UInt64Type>().values().clone();
+        Self { starts: numbers("address"), sizes: numbers("size"), rows: rows.clone() }
+    }
 }
 
 /// Bytes that are loaded and are no code.
@@ -85,7 +103,7 @@ impl References {
             targets: Vec::new(),
             slots: Vec::new(),
             data: Vec::new(),
-            call_sites: exceptions.call_sites.clone(),
+            call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
             image_address: header.and_then(|header| header.image_address).unwrap_or(0),
             names: String::new(),
@@ -203,7 +221,7 @@ impl References {
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[self.image_address, u64::from(self.address_size)]),
             Fingerprint::of_bytes(self.names.as_bytes()),
-            self.call_sites.batch().fingerprint(),
+            self.call_sites.rows.batch().fingerprint(),
         ];
         Fingerprint::of_all(data.chain(rest))
     }
@@ -250,17 +268,17 @@ impl References {
 
     /// The landing pad of an instruction that ends at an address.
     pub(crate) fn landing_pad(&self, call_end_address: u64) -> Option<u64> {
-        let sites = self.call_sites.columns();
+        let CallSites { rows, starts, sizes } = &self.call_sites;
         // Frames are unwound with the address of the call's last byte.
         let address = call_end_address.wrapping_sub(1);
-        let row = sites.address.partition_point(|start| *start <= address).checked_sub(1)?;
-        let is_inside = address - sites.address[row] < sites.size[row];
-        sites.landing_pad_address.get(row).filter(|_| is_inside)
+        let row = starts.partition_point(|start| *start <= address).checked_sub(1)?;
+        let is_inside = address - starts[row] < sizes[row];
+        is_inside.then(|| rows.columns().landing_pad_address.get(row))?
     }
 
     /// Whether some call has a landing pad in a range of code.
     pub(crate) fn has_landing_pads(&self, addresses: Range<u64>) -> bool {
-        let starts = self.call_sites.columns().address;
+        let starts = &self.call_sites.starts;
         let from = starts.partition_point(|start| *start < addresses.start);
         starts.get(from).is_some_and(|start| *start < addresses.end)
     }

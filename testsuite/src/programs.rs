@@ -28,6 +28,9 @@ pub const HANDLERS_CPP: &str = include_str!("../programs/handlers.cpp");
 /// C: every kind of type and variable, calls that are inlined.
 pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
 
+/// C without any library: a jump table, function pointers, recursion, numbers of two registers, callees that pop arguments.
+pub const FREESTANDING_C: &str = include_str!("../programs/freestanding.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 
@@ -74,6 +77,18 @@ const MSVC_FLAGS: [&str; 6] = [
     "-Wl,-force:unresolved",
     "-Wl,-brepro",
 ];
+
+/// Compiles a C program that needs no library for 32-bit x86, with clang and LLVM's linker; none on a machine without them.
+pub fn compile_x86_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let linked = ["-fuse-ld=lld", "-nostdlib", "-ffreestanding", "-Wl,-e,entry"];
+    compile("clang-14", &linked, "c", name, source, &[&["--target=i386-linux-gnu"], flags].concat())
+}
+
+/// As [`compile_x86_32`], for Windows.
+pub fn compile_msvc_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    let target = ["--target=i686-pc-windows-msvc", "-ffreestanding", "-Wl,-safeseh:no"];
+    compile("clang-14", &MSVC_FLAGS, "c", name, source, &[&target, flags].concat())
+}
 
 /// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
 pub fn compile_c_with(compiler: &str, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! Instructions are those that `objdump` disassembles.
+//! Instructions are those that `objdump` disassembles, in 64-bit and 32-bit code.
 
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
@@ -17,6 +17,13 @@ fn executables() -> Vec<PathBuf> {
     let mut executables: Vec<_> =
         EXECUTABLES.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
     executables.push(programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
+    executables.extend(programs::compile_x86_32("freestanding", programs::FREESTANDING_C, &["-O2"]));
+    executables.extend(programs::compile_x86_32(
+        "freestanding",
+        programs::FREESTANDING_C,
+        &["-O0", "-fPIE", "-Wl,-pie"],
+    ));
+    executables.extend(programs::compile_msvc_32("freestanding", programs::FREESTANDING_C, &["-O1"]));
     executables
 }
 

@@ -72,7 +72,7 @@ pub struct StackFrame<'a> {
     pub frame_size: u64,
     /// Callee-saved registers that the function pushes, in the order in which it does, separated by commas.
     pub saved_registers: &'a str,
-    /// Whether `rbp` points into the frame.
+    /// Whether the frame pointer (`rbp`, in 32-bit code `ebp`) points into the frame.
     pub uses_frame_pointer: bool,
     /// What is known of the stack pointer.
     pub status: FrameStatus,

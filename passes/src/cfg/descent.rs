@@ -5,11 +5,10 @@
 //! return, and goes on when it is. Walks go in rounds, all of a round in parallel; what one finds, others see in the next round.
 
 use super::graph::{Known, rows_of};
-use super::jump_tables::{Resolver, Scratch, Table};
+use super::jump_tables::{Resolver, Scratch, Table, may_read_table};
 use super::layout::{Extent, Layout, Place};
 use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
-use crate::isa::x86::is_padding;
 use crate::references::References;
 use binframe_ir::tables::Flow;
 use rayon::prelude::*;
@@ -43,6 +42,10 @@ pub(super) struct FunctionFlow {
     /// Direct jumps to code that belongs to no function.
     pub(super) leaving: Vec<(Row, Place)>,
     attempts: u32,
+    /// Whether more was walked since indirect jumps were looked at.
+    is_stale: bool,
+    /// Whether the taken addresses inside were found.
+    is_labelled: bool,
 }
 
 /// What the walks found.
@@ -97,10 +100,6 @@ pub(super) struct Descent<'a> {
     waiting: Vec<Vec<(u32, Option<Row>)>>,
     /// Whether nothing more is learnt of which functions return.
     is_settled: bool,
-    /// Whether indirect jumps were looked at again.
-    is_retried: bool,
-    /// Whether the taken addresses inside of functions were found.
-    is_labelled: bool,
     scratch: Scratch,
 }
 
@@ -117,6 +116,72 @@ impl<'a> Descent<'a> {
             if frontier.is_empty() {
                 return descent;
             }
+        }
+    }
+
+    /// Follows control from the starts of a layout that has more of them than this one's. What was found of functions whose size the
+    /// file states is kept; the others may have changed their size.
+    pub(super) fn extended<'b>(self, layout: &'b Layout<'b>, references: &'b References) -> Descent<'b> {
+        let old = self.flows.known.layout;
+        let mut next = Descent::new(layout, references);
+        let keeps = |extent: &Extent| extent.is_sized() && !extent.start.is_part;
+        let new_index = |index: u32| {
+            let place = old.extents[index as usize].start.place;
+            let found = layout.extents.binary_search_by_key(&place, |extent| extent.start.place);
+            found.expect("starts are never taken away") as u32
+        };
+        let kept = |index: u32| keeps(&old.extents[index as usize]);
+        let Flows { known, functions, owners } = self.flows;
+        next.flows.known.leaders = known.leaders;
+        next.flows.known.returning = known.returning;
+        next.visited = self.visited;
+        for (extent, owner) in old.extents.iter().zip(&owners) {
+            if *owner == NONE || !kept(*owner) {
+                next.forget(extent);
+            }
+        }
+        for ((flow, waiting), index) in functions.into_iter().zip(self.waiting).zip(0..) {
+            let new = new_index(index) as usize;
+            let waiting = waiting.into_iter().filter(|(function, _)| kept(*function));
+            next.waiting[new] = waiting.map(|(function, call)| (new_index(function), call)).collect();
+            if kept(index) {
+                next.may_return[new] = self.may_return[index as usize];
+                next.flows.functions[new] = flow;
+                let parts = next.flows.functions[new].parts.iter_mut();
+                parts.for_each(|part| *part = new_index(*part));
+            }
+        }
+        for (owner, index) in owners.iter().zip(0..).filter(|(owner, _)| **owner != NONE && kept(**owner)) {
+            next.flows.owners[new_index(index) as usize] = new_index(*owner);
+        }
+        let again = layout.extents.iter().zip(0..).filter(|(extent, _)| !keeps(extent) && !extent.start.is_part);
+        let mut frontier: Vec<_> = again.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+        // What functions that are kept jump to may have become a part.
+        for (flow, function) in next.flows.functions.iter_mut().zip(0..) {
+            for (_, place) in &flow.leaving {
+                let Some(part) = layout.extent_at(*place).filter(|part| next.flows.owners[*part] == NONE) else { continue };
+                next.flows.owners[part] = function;
+                flow.parts.push(part as u32);
+                frontier.push((function, Resume::At(*place)));
+            }
+        }
+        next.follow(frontier);
+        next
+    }
+
+    /// Forgets what was found in an extent.
+    fn forget(&mut self, extent: &Extent) {
+        let (region, rows) = (extent.region(), extent.rows.start as usize..extent.rows.end as usize);
+        self.flows.known.leaders[region].clear(extent.start.place.position as usize..extent.end as usize);
+        self.flows.known.returning[region].clear(rows.clone());
+        self.visited[region].clear(rows);
+    }
+
+    /// Walks from a frontier on until nothing is open.
+    fn follow(&mut self, mut frontier: Vec<(u32, Resume)>) {
+        while !frontier.is_empty() {
+            self.walk_all(frontier);
+            frontier = self.settle();
         }
     }
 
@@ -151,8 +216,6 @@ impl<'a> Descent<'a> {
             never_returning_slots: slots.map(|(address, _)| address).collect(),
             waiting: vec![Vec::new(); count],
             is_settled: false,
-            is_retried: false,
-            is_labelled: false,
             scratch: Scratch::default(),
         }
     }
@@ -244,12 +307,17 @@ impl<'a> Descent<'a> {
 
     /// Finds the taken addresses inside of functions that jump indirectly, and returns that walks go on there.
     fn label(&mut self) -> Vec<(u32, Resume)> {
+        let open = |flow: &FunctionFlow| !flow.unresolved.is_empty() && !flow.is_labelled;
+        if !self.flows.functions.iter().any(open) {
+            return Vec::new();
+        }
         let known = &self.flows.known;
         let mut taken = super::starts::taken(known, &self.flows.functions);
         taken.sort_unstable();
         taken.dedup();
         let mut next = Vec::new();
-        for (flow, function) in self.flows.functions.iter_mut().zip(0..).filter(|(flow, _)| !flow.unresolved.is_empty()) {
+        for (flow, function) in self.flows.functions.iter_mut().zip(0..).filter(|(flow, _)| open(flow)) {
+            flow.is_labelled = true;
             for index in std::iter::once(function).chain(flow.parts.iter().copied()) {
                 let Extent { start, end, .. } = &known.layout.extents[index as usize];
                 let from = taken.partition_point(|place| *place <= start.place);
@@ -269,20 +337,17 @@ impl<'a> Descent<'a> {
     fn settle(&mut self) -> Vec<(u32, Resume)> {
         let mut next = Vec::new();
         // More may be known of what leads to an indirect jump than when it was met.
-        if !std::mem::replace(&mut self.is_retried, true) {
-            let flows = self.flows.functions.iter().zip(0..);
-            let retried: Vec<_> =
-                flows.filter(|(flow, _)| !flow.unresolved.is_empty()).map(|(_, index)| (index, Resume::Retry)).collect();
-            if !retried.is_empty() {
-                return retried;
-            }
-        }
+        let flows = self.flows.functions.iter_mut().zip(0..);
+        next.extend(flows.filter_map(|(flow, function)| {
+            let is_stale = std::mem::take(&mut flow.is_stale) && !flow.unresolved.is_empty();
+            is_stale.then_some((function, Resume::Retry))
+        }));
         // Addresses that are taken inside of functions are where computed jumps go.
-        if !std::mem::replace(&mut self.is_labelled, true) {
-            let labelled = self.label();
-            if !labelled.is_empty() {
-                return labelled;
-            }
+        if next.is_empty() {
+            next = self.label();
+        }
+        if !next.is_empty() {
+            return next;
         }
         // An indirect jump whose targets are not known may be a tail call.
         let open = (0..self.may_return.len() as u32).filter(|function| {
@@ -340,6 +405,8 @@ impl<'a, 'k> Walker<'a, 'k> {
     }
 
     fn walk(&mut self, resumes: &[(u32, Resume)]) {
+        let is_new = resumes.iter().any(|(_, resume)| *resume != Resume::Retry);
+        self.flow.is_stale |= is_new && !self.flow.unresolved.is_empty();
         for (_, resume) in resumes {
             match *resume {
                 Resume::At(place) => self.enter(place),
@@ -512,9 +579,14 @@ impl<'a, 'k> Walker<'a, 'k> {
     fn resolve(&mut self) -> bool {
         let mut jumps = std::mem::take(&mut self.indirect);
         jumps.sort_unstable();
+        let (known, scratch) = (self.context.known, &mut *self.scratch);
+        let (likely, unlikely) = jumps.into_iter().partition(|row| may_read_table(known, *row, scratch));
+        let (jumps, mut unlikely): (Vec<_>, Vec<_>) = (likely, unlikely);
+        self.flow.unresolved.append(&mut unlikely);
         let mut found = Vec::new();
         if !jumps.is_empty() && self.flow.attempts < ATTEMPTS_MAX {
             self.flow.attempts += 1;
+            self.flow.is_stale = false;
             let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
             let Context { known, owners, .. } = self.context;
             let mut resolver =
@@ -573,7 +645,7 @@ impl<'a, 'k> Walker<'a, 'k> {
         let mut starts = instructions.starts.iter_in(start..end).peekable();
         while let Some(position) = starts.next() {
             let next = starts.peek().copied().unwrap_or(end);
-            if !is_padding(&bytes[position..next]) {
+            if !self.layout().code.regions[region].isa.is_padding(&bytes[position..next]) {
                 let branches = &instructions.branches;
                 let rows = branches.first_at(position)..branches.first_at(end);
                 let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());

@@ -6,6 +6,7 @@ use crate::bitmap::Bitmap;
 use crate::references::References;
 use binframe_ir::tables::{EdgeKind, Flow, Terminator};
 use rayon::slice::ParallelSliceMut;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// What is known of where control goes; threads that walk different functions add to it.
@@ -26,10 +27,12 @@ pub(super) fn rows_of(layout: &Layout<'_>) -> Vec<Bitmap> {
 }
 
 /// A basic block.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) start: Place,
     pub(super) end: u32,
+    /// The rows of the branches in it.
+    pub(super) rows: Range<u32>,
     /// The row of the branch that it ends with, if it ends with one.
     pub(super) last: Option<u32>,
     pub(super) terminator: Terminator,
@@ -64,6 +67,12 @@ impl<'a> Known<'a> {
 
     /// The block of an extent that begins at a position.
     pub(super) fn block(&self, extent: &Extent, start: u32) -> Block {
+        let first = self.layout.branches(extent.region()).first_at(start as usize) as u32;
+        self.block_from(extent, start, first)
+    }
+
+    /// The same, given the first row of branches at or behind its start.
+    fn block_from(&self, extent: &Extent, start: u32, first: u32) -> Block {
         let region = extent.region();
         let branches = self.layout.branches(region);
         let leader = self.leaders[region].first_in(start as usize + 1..extent.end as usize);
@@ -71,18 +80,21 @@ impl<'a> Known<'a> {
         let mut block = Block {
             start: Place { region: region as u32, position: start },
             end: limit,
+            rows: first..first,
             last: None,
             terminator: if leader.is_some() { Terminator::Fallthrough } else { Terminator::End },
         };
-        let rows = &branches.positions[..extent.rows.end as usize];
-        let first = branches.first_at(start as usize);
-        for (row, _) in rows.iter().enumerate().skip(first).take_while(|(_, position)| **position < limit) {
-            let (flow, end) = (branches.flows[row], branches.end(row) as u32);
+        for row in first..extent.rows.end {
+            let index = row as usize;
+            if branches.positions[index] >= limit {
+                break;
+            }
+            block.rows.end = row + 1;
+            let (flow, end) = (branches.flows[index], branches.end(index) as u32);
             let terminator = match flow {
-                Flow::Call | Flow::IndirectCall if self.returning[region].contains(row) => {
-                    let is_last = end == limit && leader.is_some();
-                    if is_last {
-                        (block.last, block.terminator) = (Some(row as u32), Terminator::Call);
+                Flow::Call | Flow::IndirectCall if self.returning[region].contains(index) => {
+                    if end == limit && leader.is_some() {
+                        (block.last, block.terminator) = (Some(row), Terminator::Call);
                     }
                     continue;
                 }
@@ -95,7 +107,7 @@ impl<'a> Known<'a> {
                 Flow::Invalid => Terminator::Invalid,
                 Flow::Next => continue,
             };
-            return Block { end, last: Some(row as u32), terminator, ..block };
+            return Block { end, last: Some(row), terminator, ..block };
         }
         block
     }
@@ -104,7 +116,19 @@ impl<'a> Known<'a> {
     pub(super) fn blocks(&self, extent: &Extent) -> impl Iterator<Item = Block> {
         let leaders = &self.leaders[extent.region()];
         let starts = leaders.iter_in(extent.start.place.position as usize..extent.end as usize);
-        starts.map(|start| self.block(extent, start as u32))
+        let positions = &self.layout.branches(extent.region()).positions;
+        let mut row = extent.rows.start;
+        starts.map(move |start| {
+            while row < extent.rows.end && (positions[row as usize] as usize) < start {
+                row += 1;
+            }
+            self.block_from(extent, start as u32, row)
+        })
+    }
+
+    /// Number of blocks of an extent.
+    pub(super) fn count_blocks(&self, extent: &Extent) -> usize {
+        self.leaders[extent.region()].count_in(extent.start.place.position as usize..extent.end as usize)
     }
 
     /// Whether a place lies in a block.
@@ -149,11 +173,11 @@ impl<'a> Known<'a> {
         let region = block.start.region as usize;
         let address = self.layout.address(block.start);
         let addresses = address..address + u64::from(block.end - block.start.position);
-        if !self.references.has_landing_pads(addresses) {
+        if block.rows.is_empty() || !self.references.has_landing_pads(addresses) {
             return;
         }
         let branches = self.layout.branches(region);
-        let rows = branches.first_at(block.start.position as usize)..branches.first_at(block.end as usize);
+        let rows = block.rows.start as usize..block.rows.end as usize;
         let calls = rows.filter(|row| matches!(branches.flows[*row], Flow::Call | Flow::IndirectCall));
         for row in calls {
             let end_address = self.layout.code.regions[region].address + branches.end(row) as u64;

@@ -8,7 +8,7 @@
 use super::descent::{FunctionFlow, NONE, Row};
 use super::graph::{Block, Known};
 use super::layout::Place;
-use crate::isa::x86::{CodeDecoder, Instruction, InstructionInfoFactory, Lost, State, is_padding};
+use crate::isa::{Effects, Instruction, Lost, State, called};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
 use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,13 +56,60 @@ struct Shape {
 /// What finding tables needs room for, kept from one function to the next.
 pub(super) struct Scratch {
     values: Values,
-    info: InstructionInfoFactory,
+    info: Effects,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { values: Values::default(), info: InstructionInfoFactory::new() }
+        Self { values: Values::default(), info: Effects::new() }
     }
+}
+
+/// Whether a jump may read a table, for all that its own block says. Those that read a field of something do not.
+pub(super) fn may_read_table(known: &Known<'_>, (region, row): Row, scratch: &mut Scratch) -> bool {
+    let Scratch { values, info } = scratch;
+    values.clear();
+    let position = known.layout.branches(region as usize).positions[row as usize];
+    let extent = known.layout.extent_at(Place { region, position }).expect("walked jumps lie in extents");
+    let extent = &known.layout.extents[extent];
+    let range = extent.start.place.position as usize..position as usize + 1;
+    let Some(leader) = known.leaders[region as usize].last_in(range) else { return false };
+    let block = known.block(extent, leader as u32);
+    let mut state = State::unknown(values, known.layout.address(block.start));
+    let last = step(known, &block, &mut state, values, info);
+    let target = state.target(values, &last);
+    let Expression::Load { address, .. } = values.get(target) else { return true };
+    let base = match values.get(address) {
+        Expression::Offset(base, _) => base,
+        _ => address,
+    };
+    !matches!(values.get(base), Expression::Unknown(_) | Expression::Load { .. })
+}
+
+/// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
+fn step(
+    known: &Known<'_>,
+    block: &Block,
+    state: &mut State,
+    values: &mut Values,
+    info: &mut Effects,
+) -> Instruction {
+    let region = &known.layout.code.regions[block.start.region as usize];
+    let bytes = &region.bytes[block.start.position as usize..block.end as usize];
+    let mut decoder = region.isa.decoder(bytes, known.layout.address(block.start));
+    let mut instruction = Instruction::default();
+    let mut position = 0;
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        if position < bytes.len() || block.last.is_none() || block.terminator == Terminator::Call {
+            state.step(values, &instruction, info);
+            let callee = called(&instruction).map(|callee| known.layout.code.bytes(callee, 4));
+            if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+                state.take_next_address(values, &instruction, register);
+            }
+        }
+    }
+    instruction
 }
 
 /// Finds tables of one function.
@@ -79,7 +126,7 @@ pub(super) struct Resolver<'k, 'a> {
     targets_of: Vec<u32>,
     targets: Vec<u32>,
     values: &'k mut Values,
-    info: &'k mut InstructionInfoFactory,
+    info: &'k mut Effects,
 }
 
 /// A way from one block to another.
@@ -144,9 +191,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut found = Vec::new();
         for block in ends {
             let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            if !self.may_read_table(block) {
-                continue;
-            }
             // Most comparisons stand near the jump.
             let near = self.target_after(block, NEAR_BLOCKS_MAX);
             let Some((target, bounds)) = near else { continue };
@@ -162,20 +206,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
             found.extend(far.or(table));
         }
         found
-    }
-
-    /// Whether a jump may read a table, for all that its own block says. Those that read a field of something do not.
-    fn may_read_table(&mut self, block: usize) -> bool {
-        let address = self.known.layout.address(self.blocks[block].start);
-        let mut state = State::unknown(self.values, address);
-        let last = self.step(block, &mut state);
-        let target = state.target(self.values, &last);
-        let Expression::Load { address, .. } = self.values.get(target) else { return true };
-        let base = match self.values.get(address) {
-            Expression::Offset(base, _) => base,
-            _ => address,
-        };
-        !matches!(self.values.get(base), Expression::Unknown(_) | Expression::Load { .. })
     }
 
     /// Whether what is not known of a target comes from before the blocks that were followed.
@@ -196,7 +226,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
     fn target_after(&mut self, block: usize, blocks_max: usize) -> Option<(Value, Vec<Bound>)> {
         let mut followed = self.follow(block, blocks_max);
         let mut state = followed.get_mut(&block)?.before.take()?;
-        let last = self.step(block, &mut state);
+        let last = step(self.known, &self.blocks[block], &mut state, self.values, self.info);
         Some((state.target(self.values, &last), state.bounds))
     }
 
@@ -242,7 +272,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
             }
             let mut after = before.clone();
             known.before = Some(before);
-            let last = self.step(block, &mut after);
+            let last = step(self.known, &self.blocks[block], &mut after, self.values, self.info);
             followed.get_mut(&block).expect("it is followed").after = Some((after, last));
             let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
             work.extend(targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)));
@@ -276,23 +306,6 @@ impl<'k, 'a> Resolver<'k, 'a> {
             met.lose(self.values, lost, address);
         }
         (met, lost)
-    }
-
-    /// Follows the instructions of a block, up to its last if that is a jump, and returns the last.
-    fn step(&mut self, block: usize, state: &mut State) -> Instruction {
-        let Block { start, end, last, terminator } = self.blocks[block];
-        let region = &self.known.layout.code.regions[start.region as usize];
-        let bytes = &region.bytes[start.position as usize..end as usize];
-        let mut decoder = CodeDecoder::new(bytes, region.address + u64::from(start.position));
-        let mut instruction = Instruction::default();
-        let mut position = 0;
-        while position < bytes.len() && decoder.decode(&mut instruction) {
-            position += instruction.len();
-            if position < bytes.len() || last.is_none() || terminator == Terminator::Call {
-                state.step(self.values, &instruction, self.info);
-            }
-        }
-        instruction
     }
 
     /// The table that a jump reads, given its target.
@@ -346,7 +359,13 @@ impl<'k, 'a> Resolver<'k, 'a> {
             _ => (scaled, 1),
         };
         let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
-        is_whole.then_some(Shape { kind, entry_size: size, base, address: table, index })
+        let (base, address) = (base.map(|base| self.wrapped(base)), self.wrapped(table));
+        is_whole.then_some(Shape { kind, entry_size: size, base, address, index })
+    }
+
+    /// An address, which in 32-bit code wraps around.
+    fn wrapped(&self, address: u64) -> u64 {
+        if self.known.references.address_size() == 4 { address & u64::from(u32::MAX) } else { address }
     }
 
     /// Where a comparison was of the index with a constant added, that constant is part of the table's address.
@@ -356,7 +375,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
                 _ if bound.value == shape.index => return,
                 Expression::Offset(inner, added) if inner == shape.index => {
                     shape.index = bound.value;
-                    shape.address = shape.address.wrapping_sub(added.wrapping_mul(u64::from(shape.entry_size)));
+                    let skipped = added.wrapping_mul(u64::from(shape.entry_size));
+                    shape.address = self.wrapped(shape.address.wrapping_sub(skipped));
                     return;
                 }
                 _ => {}
@@ -407,7 +427,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
             JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
         };
         let target = shape.base.unwrap_or(0).wrapping_add(stored);
-        Some(if self.known.references.address_size() == 4 { target & u64::from(u32::MAX) } else { target })
+        Some(self.wrapped(target))
     }
 
     /// Whether a place lies in the function, or in a part that may be its.
@@ -423,12 +443,12 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let layout = self.known.layout;
         let own = &layout.extents[self.function as usize];
         let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
-        let bytes = &layout.code.regions[own.region()].bytes;
-        let end = next.map_or(bytes.len() as u32, |next| next.start.place.position);
+        let region = &layout.code.regions[own.region()];
+        let end = next.map_or(region.bytes.len() as u32, |next| next.start.place.position);
         place.region == own.start.place.region
             && (own.start.place.position..=end).contains(&place.position)
             && end - place.position <= PADDING_MAX
             && (own.is_sized() || place.position < end)
-            && is_padding(&bytes[place.position as usize..end as usize])
+            && region.isa.is_padding(&region.bytes[place.position as usize..end as usize])
     }
 }

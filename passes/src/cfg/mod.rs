@@ -30,6 +30,7 @@ use crate::diagnostics::Collector;
 use crate::instructions::InstructionsIr;
 use crate::references::References;
 use descent::Descent;
+use layout::{Layout, Start};
 use binframe_ir::tables::{
     BasicBlocks, CallEdges, CfgEdges, DiagnosticPass, Diagnostics, FunctionParts, Functions, JumpTableEntries, JumpTables,
     Loops,
@@ -66,17 +67,10 @@ pub struct CfgIr {
 /// Finds functions, blocks and edges.
 pub fn run(code: &Code, instructions: &InstructionsIr, references: &References) -> CfgIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Cfg);
-    let mut starts = starts::certain(code, instructions, references);
-    let mut rounds = 0;
-    let tables = loop {
-        let layout = layout::Layout::new(code, instructions, &starts);
-        let descent = Descent::run(&layout, references);
-        rounds += 1;
-        if rounds == ROUNDS_MAX || !starts::discover(&mut starts, descent.flows()) {
-            // Beyond this point functions are given, and where control goes in them.
-            break tables::of(&descent.with_gaps(), &mut diagnostics);
-        }
-    };
+    let starts = starts::certain(code, instructions, references);
+    let layout = Layout::new(code, instructions, &starts);
+    let descent = Descent::run(&layout, references);
+    let tables = follow(starts, descent, references, &mut diagnostics, ROUNDS_MAX);
     let tables::Tables {
         functions,
         function_parts,
@@ -98,6 +92,23 @@ pub fn run(code: &Code, instructions: &InstructionsIr, references: &References) 
         jump_table_entries,
         diagnostics: diagnostics.finish(),
     }
+}
+
+/// Looks for functions where those that were found before do not reach, and makes the tables when there are no more.
+fn follow(
+    mut starts: Vec<Start>,
+    descent: Descent<'_>,
+    references: &References,
+    diagnostics: &mut Collector,
+    rounds_left: usize,
+) -> tables::Tables {
+    if rounds_left == 0 || !starts::discover(&mut starts, descent.flows()) {
+        // Beyond this point functions are given, and where control goes in them.
+        return tables::of(&descent.with_gaps(), diagnostics);
+    }
+    let Layout { code, instructions, .. } = *descent.flows().known.layout;
+    let layout = Layout::new(code, instructions, &starts);
+    follow(starts, descent.extended(&layout, references), references, diagnostics, rounds_left - 1)
 }
 
 impl CfgIr {

@@ -6,7 +6,6 @@ use super::layout::{Layout, Place, Start, place_of};
 use super::parts;
 use crate::code::Code;
 use crate::instructions::InstructionsIr;
-use crate::isa::x86::{ends_in_epilogue, is_padding, is_prologue, may_begin_function};
 use crate::references::{Pointer, References};
 use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use rayon::slice::ParallelSliceMut;
@@ -145,8 +144,9 @@ impl<'f, 'a> Finder<'f, 'a> {
     }
 
     fn can_begin(&self, place: Place) -> bool {
-        let bytes = &self.layout.code.regions[place.region as usize].bytes[place.position as usize..];
-        self.layout.address(place).is_multiple_of(self.alignment) && may_begin_function(bytes)
+        let region = &self.layout.code.regions[place.region as usize];
+        let bytes = &region.bytes[place.position as usize..];
+        self.layout.address(place).is_multiple_of(self.alignment) && region.isa.may_begin_function(bytes)
     }
 
     /// Whether a function can begin at a place that nothing at all speaks of.
@@ -158,7 +158,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         let (before, bytes) = region.bytes.split_at(place.position as usize);
         // What stands right behind other code, as if by chance, is more of it.
         let stands_apart = before.last().is_none_or(|byte| [0, 0x90, 0xcc].contains(byte));
-        self.can_begin(place) && !jumps_at_once && (stands_apart || is_prologue(bytes))
+        self.can_begin(place) && !jumps_at_once && (stands_apart || region.isa.is_prologue(bytes))
     }
 
     /// Where direct jumps leave all functions: to functions, by tail calls, or to parts of the function.
@@ -204,8 +204,8 @@ impl<'f, 'a> Finder<'f, 'a> {
     }
 
     fn ends_in_epilogue(&self, block: &Block) -> bool {
-        let bytes = &self.layout.code.regions[block.start.region as usize].bytes;
-        ends_in_epilogue(&bytes[block.start.position as usize..block.end as usize])
+        let region = &self.layout.code.regions[block.start.region as usize];
+        region.isa.ends_in_epilogue(&region.bytes[block.start.position as usize..block.end as usize])
     }
 
     /// Where pointers and addresses lead that do not stand among others like them.
@@ -253,12 +253,12 @@ impl<'f, 'a> Finder<'f, 'a> {
             return;
         }
         let instructions = &self.layout.instructions.regions[region];
-        let bytes = &self.layout.code.regions[region].bytes;
+        let (isa, bytes) = (self.layout.code.regions[region].isa, &self.layout.code.regions[region].bytes);
         let next_from = |position: usize| instructions.starts.first_in(position..gap.end).unwrap_or(gap.end);
         let mut position = next_from(gap.start);
         while position < gap.end {
             let next = next_from(position + 1);
-            if is_padding(&bytes[position..next]) {
+            if isa.is_padding(&bytes[position..next]) {
                 position = next;
                 continue;
             }

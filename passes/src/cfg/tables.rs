@@ -42,6 +42,8 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
     };
     let parts = functions.par_chunks(functions.len().div_ceil(tasks).max(1)).map(|chunk| {
         let mut writer = Writer::new(flows);
+        let extents = chunk.iter().map(|function| &flows.known.layout.extents[*function as usize]);
+        writer.blocks.reserve(extents.map(|extent| flows.known.count_blocks(extent)).sum());
         chunk.iter().for_each(|function| writer.write(*function));
         writer
     });
@@ -53,29 +55,32 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
         };
         diagnostics.report(severity, code, Where::Address(address), &message);
     }
-    let tables: Vec<_> = parts.into_iter().map(Writer::finish).collect();
     // Parts of functions lie elsewhere, and so do their rows.
     let is_in_order = flows.functions.iter().all(|flow| flow.parts.is_empty());
-    let ((functions, basic_blocks), (cfg_edges, call_edges)) = rayon::join(
-        || (joined(&tables, true, |tables| &tables.functions), joined(&tables, is_in_order, |tables| &tables.basic_blocks)),
-        || (joined(&tables, is_in_order, |tables| &tables.cfg_edges), joined(&tables, is_in_order, |tables| &tables.call_edges)),
-    );
-    let functions = with_recursion(&functions, &call_edges);
+    let mut tables: Vec<Tables> = parts.into_iter().map(Writer::finish).collect();
+    let call_edges = joined(&mut tables, is_in_order, |tables| &mut tables.call_edges);
+    let functions = joined(&mut tables, true, |tables| &mut tables.functions);
     Tables {
-        functions,
-        function_parts: joined(&tables, false, |tables| &tables.function_parts),
-        basic_blocks,
-        loops: joined(&tables, is_in_order, |tables| &tables.loops),
-        cfg_edges,
+        functions: with_recursion(&functions, &call_edges),
+        function_parts: joined(&mut tables, false, |tables| &mut tables.function_parts),
+        basic_blocks: joined(&mut tables, is_in_order, |tables| &mut tables.basic_blocks),
+        loops: joined(&mut tables, is_in_order, |tables| &mut tables.loops),
+        cfg_edges: joined(&mut tables, is_in_order, |tables| &mut tables.cfg_edges),
         call_edges,
-        jump_tables: joined(&tables, is_in_order, |tables| &tables.jump_tables),
-        jump_table_entries: joined(&tables, is_in_order, |tables| &tables.jump_table_entries),
+        jump_tables: joined(&mut tables, is_in_order, |tables| &mut tables.jump_tables),
+        jump_table_entries: joined(&mut tables, is_in_order, |tables| &mut tables.jump_table_entries),
     }
 }
 
-/// The rows of all parts, in the order of their first key column, an address.
-fn joined<T: binframe_ir::Table>(tables: &[Tables], is_in_order: bool, rows: impl Fn(&Tables) -> &Rows<T>) -> Rows<T> {
-    let joined = Rows::concat(tables.iter().map(rows));
+/// Takes the rows of one table out of all parts, in the order of their first key column, an address.
+fn joined<T: binframe_ir::Table>(
+    tables: &mut [Tables],
+    is_in_order: bool,
+    rows: impl Fn(&mut Tables) -> &mut Rows<T>,
+) -> Rows<T> {
+    let parts: Vec<_> = tables.iter_mut().map(|tables| std::mem::take(rows(tables))).collect();
+    let joined = Rows::concat(&parts);
+    drop(parts);
     if is_in_order {
         return joined;
     }
@@ -396,11 +401,7 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn write_calls(&mut self, block: &Block, caller: u32, caller_address: u64) {
         let region = block.start.region;
         let branches = self.layout.branches(region as usize);
-        let first = branches.first_at(block.start.position as usize);
-        for row in first..branches.flows.len() {
-            if branches.positions[row] >= block.end {
-                break;
-            }
+        for row in block.rows.start as usize..block.rows.end as usize {
             let (flow, target) = (branches.flows[row], branches.targets[row]);
             let comes_back = self.flows.known.returning[region as usize].contains(row);
             let call = match flow {

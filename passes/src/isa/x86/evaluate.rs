@@ -1,12 +1,17 @@
 //! What an instruction does to values in registers and memory, as far as finding the targets of indirect jumps needs it.
 //!
 //! Memory on the stack is followed as if no pointer led there; other memory counts as changed by every write and call.
+//!
+//! In 32-bit mode only the low 32 bits of a value are meant: registers are followed as if they were wider, so that what is added
+//! or subtracted needs no care, and who reads an address out of a value cuts it off.
 
 use super::flow::ADDRESS_MIN;
 use super::operands::is_memory;
+use super::{Isa, address_size, displacement, immediate, is_32};
 use crate::values::{Bound, Value, Values};
 use iced_x86::{
-    ConditionCode, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+    ConditionCode, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind,
+    Register,
 };
 
 const REGISTERS: usize = 16;
@@ -88,7 +93,9 @@ impl State {
 
     /// Loses what was lost at an address before.
     pub(crate) fn lose(&mut self, values: &mut Values, lost: Lost, address: u64) {
-        for (register, own) in self.registers.iter_mut().enumerate().filter(|(register, _)| lost.0 >> register & 1 == 1) {
+        for (register, own) in
+            self.registers.iter_mut().enumerate().filter(|(register, _)| lost.0 >> register & 1 == 1)
+        {
             *own = values.unknown(unknown_at(address, MEETING + register));
         }
         if lost.0 >> MEMORY & 1 == 1 {
@@ -97,7 +104,12 @@ impl State {
     }
 
     /// Follows an instruction.
-    pub(crate) fn step(&mut self, values: &mut Values, instruction: &Instruction, info: &mut InstructionInfoFactory) {
+    pub(crate) fn step(
+        &mut self,
+        values: &mut Values,
+        instruction: &Instruction,
+        info: &mut InstructionInfoFactory,
+    ) {
         if instruction.rflags_modified() != 0 {
             self.compared = None;
         }
@@ -187,28 +199,42 @@ impl State {
             }
             Mnemonic::Leave => {
                 let frame = self.registers[FRAME_POINTER];
-                let size = instruction.stack_pointer_increment().unsigned_abs().clamp(4, 8) as u8;
-                let size = if instruction.code() == iced_x86::Code::Leaveq { 8 } else { size };
+                let size = address_size(instruction);
                 self.registers[FRAME_POINTER] = self.load(values, frame, size);
                 self.registers[STACK_POINTER] = values.offset(frame, u64::from(size));
             }
-            Mnemonic::Call => self.call(values, instruction.ip()),
+            // A call of what follows only pushes an address.
+            Mnemonic::Call if instruction.near_branch_target() == instruction.next_ip() => {
+                let size = address_size(instruction);
+                let pointer = values.offset(self.registers[STACK_POINTER], u64::from(size).wrapping_neg());
+                self.registers[STACK_POINTER] = pointer;
+                let next = values.constant(instruction.next_ip());
+                self.store(values, pointer, size, next, instruction.ip());
+            }
+            Mnemonic::Call => self.call(values, instruction),
             Mnemonic::Nop | Mnemonic::Test | Mnemonic::Endbr64 | Mnemonic::Endbr32 => {}
             _ => self.forget_written(values, instruction, info),
         }
     }
 
     /// A callee leaves the stack and the registers that it has to keep.
-    fn call(&mut self, values: &mut Values, address: u64) {
-        // rax, rcx, rdx, rsi, rdi, r8 to r11: the System V ABI's, of which Windows keeps two more.
-        for register in [0, 1, 2, 6, 7, 8, 9, 10, 11] {
+    fn call(&mut self, values: &mut Values, instruction: &Instruction) {
+        let address = instruction.ip();
+        // rax, rcx, rdx, rsi, rdi, r8 to r11: the System V ABI's, of which Windows keeps two more, as does 32-bit code.
+        let lost: &[usize] = if is_32(instruction) { &[0, 1, 2] } else { &[0, 1, 2, 6, 7, 8, 9, 10, 11] };
+        for register in lost.iter().copied() {
             self.registers[register] = values.unknown(unknown_at(address, register));
         }
         self.epoch = unknown_at(address, MEMORY);
         self.compared = None;
     }
 
-    fn forget_written(&mut self, values: &mut Values, instruction: &Instruction, info: &mut InstructionInfoFactory) {
+    fn forget_written(
+        &mut self,
+        values: &mut Values,
+        instruction: &Instruction,
+        info: &mut InstructionInfoFactory,
+    ) {
         let used = info.info_options(instruction, InstructionInfoOptions::NONE);
         let is_written = |access: OpAccess| {
             !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
@@ -216,9 +242,10 @@ impl State {
         for used in used.used_registers().iter().filter(|used| is_written(used.access())) {
             if let Some(register) = number(used.register()) {
                 self.registers[register] = match register {
-                    STACK_POINTER if instruction.stack_pointer_increment() != 0 => {
-                        values.offset(self.registers[register], i64::from(instruction.stack_pointer_increment()) as u64)
-                    }
+                    STACK_POINTER if instruction.stack_pointer_increment() != 0 => values.offset(
+                        self.registers[register],
+                        i64::from(instruction.stack_pointer_increment()) as u64,
+                    ),
                     _ => values.unknown(unknown_at(instruction.ip(), register)),
                 };
             }
@@ -226,7 +253,12 @@ impl State {
         for used in used.used_memory().iter().filter(|used| is_written(used.access())) {
             let is_plain = used.index() == Register::None && used.base() != Register::None;
             let base = Some(used.base()).filter(|_| is_plain).and_then(number);
-            let address = base.map(|base| values.offset(self.registers[base], used.displacement()));
+            let added = if is_32(instruction) {
+                super::sign_extended(used.displacement())
+            } else {
+                used.displacement()
+            };
+            let address = base.map(|base| values.offset(self.registers[base], added));
             let size = used.memory_size().size().min(64) as u8;
             let value = values.unknown(unknown_at(instruction.ip(), MEMORY + 1));
             match address {
@@ -236,16 +268,33 @@ impl State {
         }
     }
 
+    /// Puts the address of the next instruction into a register.
+    pub(crate) fn take_next_address(
+        &mut self,
+        values: &mut Values,
+        instruction: &Instruction,
+        register: usize,
+    ) {
+        self.registers[register] = values.constant(instruction.next_ip());
+    }
+
     /// Takes one way out of a conditional jump.
     pub(crate) fn branch(&mut self, values: &Values, instruction: &Instruction, is_taken: bool) {
         let Some((value, other, bits)) = self.compared else { return };
         let Some(number) = values.number(other) else { return };
         let maximum = match (instruction.condition_code(), is_taken) {
-            (ConditionCode::a, false) | (ConditionCode::be, true) | (ConditionCode::e, true) | (ConditionCode::ne, false) => number,
+            (ConditionCode::a, false)
+            | (ConditionCode::be, true)
+            | (ConditionCode::e, true)
+            | (ConditionCode::ne, false) => number,
             (ConditionCode::ae, false) | (ConditionCode::b, true) if number > 0 => number - 1,
             // A number that is at most so much, with its sign, and has none.
             (ConditionCode::g, false) | (ConditionCode::le, true) if values.width(value) < bits => number,
-            (ConditionCode::ge, false) | (ConditionCode::l, true) if values.width(value) < bits && number > 0 => number - 1,
+            (ConditionCode::ge, false) | (ConditionCode::l, true)
+                if values.width(value) < bits && number > 0 =>
+            {
+                number - 1
+            }
             _ => return,
         };
         if self.bounds.len() == BOUNDS_MAX {
@@ -265,16 +314,17 @@ impl State {
         if matches!(instruction.memory_base(), Register::RIP | Register::EIP) {
             return values.constant(instruction.memory_displacement64());
         }
-        let mut sum = values.constant(instruction.memory_displacement64());
+        let mut sum = values.constant(displacement(instruction));
         if let Some(base) = number(instruction.memory_base()) {
             sum = values.sum(self.registers[base], sum);
         }
         if let Some(index) = number(instruction.memory_index()) {
-            let scaled = values.scaled(self.registers[index], instruction.memory_index_scale().trailing_zeros() as u8);
+            let scaled =
+                values.scaled(self.registers[index], instruction.memory_index_scale().trailing_zeros() as u8);
             sum = values.sum(sum, scaled);
         }
         let bits = match instruction.memory_base().size().max(instruction.memory_index().size()) {
-            4 => 32,
+            4 if !is_32(instruction) => 32,
             _ => return sum,
         };
         values.zero_extended(sum, bits)
@@ -287,6 +337,7 @@ impl State {
             OpKind::Register => {
                 let register = instruction.op_register(operand);
                 match number(register) {
+                    Some(index) if is_32(instruction) && register.size() == 4 => self.registers[index],
                     Some(index) if !is_high_byte(register) => {
                         values.zero_extended(self.registers[index], (register.size() * 8) as u8)
                     }
@@ -296,7 +347,9 @@ impl State {
             kind if is_memory(kind) => {
                 let size = operand_size(instruction, operand);
                 match instruction.segment_prefix() {
-                    Register::FS | Register::GS => values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize)),
+                    Register::FS | Register::GS => {
+                        values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize))
+                    }
                     _ => {
                         let address = self.address(values, instruction);
                         self.load(values, address, size)
@@ -304,7 +357,7 @@ impl State {
                 }
             }
             _ => {
-                let number = values.constant(instruction.immediate(operand));
+                let number = values.constant(immediate(instruction, operand));
                 let bits = operand_size(instruction, 0) * 8;
                 // Comparisons and masks are of the first operand's size.
                 match instruction.mnemonic() {
@@ -329,6 +382,7 @@ impl State {
             let Some(index) = number(register) else { return };
             self.registers[index] = match register.size() {
                 8 => value,
+                4 if is_32(instruction) => value,
                 4 => values.zero_extended(value, 32),
                 _ if is_high_byte(register) => values.unknown(unknown_at(instruction.ip(), index)),
                 size => values.low(value, (size * 8) as u8),
@@ -400,5 +454,16 @@ fn operand_size(instruction: &Instruction, operand: u32) -> u8 {
         OpKind::Register => instruction.op_register(operand).size() as u8,
         kind if is_memory(kind) => instruction.memory_size().size().min(64) as u8,
         _ => 0,
+    }
+}
+
+/// The register that a function puts its return address into, if that is all that it does: `mov ebx, [esp]; ret`. Code that runs
+/// at any address has no other way to know its own in 32-bit mode.
+pub(crate) fn address_getter(isa: Isa, code: &[u8]) -> Option<usize> {
+    match code {
+        [0x8b, operands, 0x24, 0xc3, ..] if isa == Isa::X86 && operands & 0b1100_0111 == 0b100 => {
+            Some(usize::from(operands >> 3 & 0b111))
+        }
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Where control goes after an instruction.
 
-use super::CodeDecoder;
+use super::{Isa, displacement, is_32};
 use binframe_ir::tables::Flow;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
@@ -31,7 +31,7 @@ pub(crate) fn classify(instruction: &Instruction) -> Flow {
 
 /// Where a direct jump or call goes.
 #[inline]
-pub(crate) fn direct_target(instruction: &Instruction) -> Option<u64> {
+pub(super) fn direct_target(instruction: &Instruction) -> Option<u64> {
     match instruction.op0_kind() {
         OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
             Some(instruction.near_branch_target())
@@ -40,10 +40,23 @@ pub(crate) fn direct_target(instruction: &Instruction) -> Option<u64> {
     }
 }
 
-/// Where a direct jump or call goes, or the constant address of the pointer that an indirect one reads.
+/// Where a direct call goes.
+pub(crate) fn called(instruction: &Instruction) -> Option<u64> {
+    direct_target(instruction).filter(|_| instruction.flow_control() == FlowControl::Call)
+}
+
+/// Where a direct jump or call goes, or the constant address of the pointer that an indirect one reads. In stubs of 32-bit mode
+/// `ebx` holds the address of the table of such pointers.
 #[inline]
-pub(crate) fn target(instruction: &Instruction) -> Option<u64> {
-    direct_target(instruction).or_else(|| memory_address(instruction))
+pub(crate) fn target(instruction: &Instruction, table: Option<u64>) -> Option<u64> {
+    direct_target(instruction).or_else(|| memory_address(instruction)).or_else(|| {
+        let is_in_table = is_32(instruction)
+            && instruction.memory_base() == Register::EBX
+            && instruction.memory_index() == Register::None
+            && instruction.op0_kind() == OpKind::Memory;
+        let address = table.filter(|_| is_in_table)?.wrapping_add(displacement(instruction));
+        Some(address & u64::from(u32::MAX))
+    })
 }
 
 /// A constant address in an instruction that is no branch.
@@ -81,27 +94,44 @@ pub(super) const ADDRESS_MIN: u64 = 0x1_0000;
 fn memory_address(instruction: &Instruction) -> Option<u64> {
     let is_constant = match instruction.memory_base() {
         Register::RIP | Register::EIP => true,
-        Register::None => instruction.memory_displ_size() >= 4 && !matches!(instruction.segment_prefix(), Register::FS | Register::GS),
+        Register::None => {
+            instruction.memory_displ_size() >= 4
+                && !matches!(instruction.segment_prefix(), Register::FS | Register::GS)
+        }
         _ => false,
     };
     is_constant.then(|| instruction.memory_displacement64())
 }
 
-/// Whether the bytes are whole instructions that linkers and compilers put between functions: `nop`, `int3`, zeros.
-pub(crate) fn is_padding(bytes: &[u8]) -> bool {
+/// Whether the bytes are zeros, or instructions that do nothing.
+pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     if bytes.iter().all(|byte| *byte == 0) {
         return true;
     }
-    let mut decoder = CodeDecoder::new(bytes, 0);
+    let mut decoder = isa.decoder(bytes, 0);
     let mut instruction = Instruction::default();
     let mut size = 0;
     while size < bytes.len() {
-        if !decoder.decode(&mut instruction)
-            || !matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
-        {
+        if !decoder.decode(&mut instruction) || !does_nothing(&instruction) {
             return false;
         }
         size += instruction.len();
     }
     true
+}
+
+/// Whether an instruction is put between functions: `nop`, `int3`, and what stands for a longer `nop` in 32-bit mode.
+fn does_nothing(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Nop | Mnemonic::Int3 => true,
+        Mnemonic::Lea if is_32(instruction) => {
+            instruction.op0_register() == instruction.memory_base()
+                && instruction.memory_index() == Register::None
+                && instruction.memory_displacement64() == 0
+        }
+        Mnemonic::Mov if is_32(instruction) && instruction.op1_kind() == OpKind::Register => {
+            instruction.op0_register() == instruction.op1_register()
+        }
+        _ => false,
+    }
 }

@@ -1,4 +1,4 @@
-//! x86 in 64-bit mode, as iced-x86 decodes it.
+//! x86 in 64-bit and 32-bit mode, as iced-x86 decodes it. An instruction knows the mode that it was decoded in.
 
 mod evaluate;
 mod flow;
@@ -6,29 +6,30 @@ mod operands;
 mod prologue;
 mod stack;
 
-pub(crate) use evaluate::{Lost, State};
-pub(crate) use flow::{ConstantAddress, classify, constant_address, direct_target, is_padding, target};
+pub(crate) use evaluate::{Lost, State, address_getter};
+pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
-pub(crate) use stack::{StackState, Touched, saved_register, touches};
+pub(crate) use stack::{StackState, Touched, popped_by_callee, saved_register, touches};
 
-pub(crate) use iced_x86::{Instruction, InstructionInfoFactory};
+pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
 
-use iced_x86::{Decoder, DecoderOptions};
+use super::Isa;
+use iced_x86::{CodeSize, DecoderOptions, Register};
 
 /// The longest instruction that the processor accepts, in bytes.
-pub const INSTRUCTION_SIZE_MAX: usize = 15;
+pub(super) const INSTRUCTION_SIZE_MAX: usize = 15;
 
 /// Decodes one instruction after another out of a stretch of code.
-pub(crate) struct CodeDecoder<'a> {
-    decoder: Decoder<'a>,
+pub(crate) struct Decoder<'a> {
+    decoder: iced_x86::Decoder<'a>,
     address: u64,
 }
 
-impl<'a> CodeDecoder<'a> {
+impl<'a> Decoder<'a> {
     /// A decoder of `bytes`, whose first lies at `address`.
-    pub(crate) fn new(bytes: &'a [u8], address: u64) -> Self {
-        Self { decoder: Decoder::with_ip(64, bytes, address, DecoderOptions::NONE), address }
+    pub(super) fn new(bits: u32, bytes: &'a [u8], address: u64) -> Self {
+        Self { decoder: iced_x86::Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE), address }
     }
 
     /// Goes to an offset within the bytes.
@@ -43,4 +44,37 @@ impl<'a> CodeDecoder<'a> {
         self.decoder.decode_out(instruction);
         !instruction.is_invalid()
     }
+}
+
+/// Whether an instruction was decoded in 32-bit mode.
+#[inline]
+fn is_32(instruction: &Instruction) -> bool {
+    instruction.code_size() == CodeSize::Code32
+}
+
+/// Size in bytes of an address, and of a slot of the stack.
+fn address_size(instruction: &Instruction) -> u8 {
+    if is_32(instruction) { 4 } else { 8 }
+}
+
+/// The constant part of the address of a memory operand. In 32-bit mode it is an address where it stands alone or is only indexed,
+/// and counts up or down from a base register.
+#[inline]
+fn displacement(instruction: &Instruction) -> u64 {
+    let displacement = instruction.memory_displacement64();
+    match is_32(instruction) && instruction.memory_base() != Register::None {
+        true => sign_extended(displacement),
+        false => displacement,
+    }
+}
+
+/// A number of 32 bits with its sign.
+fn sign_extended(number: u64) -> u64 {
+    i64::from(number as u32 as i32) as u64
+}
+
+/// A constant operand as a number that is added, with its sign.
+fn immediate(instruction: &Instruction, operand: u32) -> u64 {
+    let number = instruction.immediate(operand);
+    if is_32(instruction) { sign_extended(number) } else { number }
 }

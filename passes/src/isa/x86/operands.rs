@@ -1,6 +1,7 @@
 //! Rows of `instructions` from decoded instructions.
 
-use super::{classify, direct_target};
+use super::flow::direct_target;
+use super::{classify, displacement};
 use arrow_array::{ArrayRef, StringArray};
 use binframe_ir::tables::{Access, Flow, InstructionBuilder, Instructions, OperandKind};
 use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
@@ -33,7 +34,7 @@ pub(crate) struct RowWriter {
 
 impl RowWriter {
     /// A writer of about `count` instructions whose bytes lie in `code`.
-    pub(crate) fn new(code: &Bytes, count: usize) -> Self {
+    pub(in crate::isa) fn new(code: &Bytes, count: usize) -> Self {
         let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
         let mut rows = InstructionBuilder {
             mnemonic: TermBuilder::with_vocabulary(Arc::clone(&MNEMONICS)),
@@ -185,7 +186,7 @@ impl MemoryOperand {
     pub(super) fn of(instruction: &Instruction, operand: u32) -> Self {
         let segment = match instruction.memory_segment() {
             segment @ (Register::FS | Register::GS) => segment,
-            // In 64-bit mode the base of every other segment is 0.
+            // In 64-bit mode the base of every other segment is 0; in 32-bit mode systems make it 0.
             _ => Register::None,
         };
         let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
@@ -205,7 +206,7 @@ impl MemoryOperand {
             Register::RIP | Register::EIP => {
                 instruction.memory_displacement64().wrapping_sub(instruction.next_ip()) as i64
             }
-            _ => instruction.memory_displacement64() as i64,
+            _ => displacement(instruction) as i64,
         };
         let scale = instruction.memory_index_scale() as u8;
         Self { segment, base, index: instruction.memory_index(), scale, displacement, size }

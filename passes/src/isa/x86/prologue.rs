@@ -1,6 +1,6 @@
 //! Whether code can be where a function begins.
 
-use super::CodeDecoder;
+use super::Isa;
 use super::operands::is_memory;
 use binframe_ir::tables::Flow;
 use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register};
@@ -9,17 +9,17 @@ use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnem
 const INSTRUCTIONS_MAX: usize = 16;
 
 /// Whether code begins with what sets a frame up, or marks where an indirect call may go.
-pub(crate) fn is_prologue(bytes: &[u8]) -> bool {
+pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
-    if !CodeDecoder::new(bytes, 0).decode(&mut instruction) {
+    if !isa.decoder(bytes, 0).decode(&mut instruction) {
         return false;
     }
     matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push) || stack_change(&instruction) < 0
 }
 
 /// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
-pub(crate) fn ends_in_epilogue(bytes: &[u8]) -> bool {
-    let mut decoder = CodeDecoder::new(bytes, 0);
+pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = isa.decoder(bytes, 0);
     let mut instruction = Instruction::default();
     let (mut is_down, mut position) = (false, 0);
     while position < bytes.len() && decoder.decode(&mut instruction) {
@@ -32,8 +32,8 @@ pub(crate) fn ends_in_epilogue(bytes: &[u8]) -> bool {
 
 /// Whether the instructions up to the first branch read nothing that a caller does not hand over: no flags, no register but those
 /// of arguments, except to save it, and nothing from below the return address.
-pub(crate) fn may_begin_function(bytes: &[u8]) -> bool {
-    let mut decoder = CodeDecoder::new(bytes, 0);
+pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = isa.decoder(bytes, 0);
     let mut info = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
     let (mut written, mut has_flags, mut depth, mut position) = (0_u32, false, 0_i64, 0);
@@ -119,29 +119,29 @@ fn writes(access: OpAccess) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::may_begin_function;
+    use super::{Isa, may_begin_function};
 
     #[test]
     fn prologues_may_begin_functions() {
         // push rbp; mov rbp, rsp; push rbx; sub rsp, 8; ret
-        assert!(may_begin_function(&[0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 8, 0xc3]));
+        assert!(may_begin_function(Isa::X86_64, &[0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 8, 0xc3]));
         // xor eax, eax; ret
-        assert!(may_begin_function(&[0x31, 0xc0, 0xc3]));
+        assert!(may_begin_function(Isa::X86_64, &[0x31, 0xc0, 0xc3]));
         // test al, al; ret
-        assert!(may_begin_function(&[0x84, 0xc0, 0xc3]));
+        assert!(may_begin_function(Isa::X86_64, &[0x84, 0xc0, 0xc3]));
     }
 
     #[test]
     fn what_goes_on_with_a_function_may_not() {
         // mov rbx, rax; ret: a landing pad
-        assert!(!may_begin_function(&[0x48, 0x89, 0xc3, 0xc3]));
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x89, 0xc3, 0xc3]));
         // mov eax, [rbp-4]; ret
-        assert!(!may_begin_function(&[0x8b, 0x45, 0xfc, 0xc3]));
+        assert!(!may_begin_function(Isa::X86_64, &[0x8b, 0x45, 0xfc, 0xc3]));
         // pop rbx; ret
-        assert!(!may_begin_function(&[0x5b, 0xc3]));
+        assert!(!may_begin_function(Isa::X86_64, &[0x5b, 0xc3]));
         // add rsp, 8; ret
-        assert!(!may_begin_function(&[0x48, 0x83, 0xc4, 8, 0xc3]));
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x83, 0xc4, 8, 0xc3]));
         // je
-        assert!(!may_begin_function(&[0x74, 0, 0xc3]));
+        assert!(!may_begin_function(Isa::X86_64, &[0x74, 0, 0xc3]));
     }
 }

@@ -1,9 +1,10 @@
 //! What an instruction does to the stack pointer, and which memory it touches.
 //!
 //! Offsets count from the stack pointer at the function's entry, where the return address lies (System V ABI, x86-64
-//! supplement, section 3.2.2).
+//! supplement, section 3.2.2; i386 supplement, section 2.2.2).
 
 use super::operands::{MemoryOperand, access, is_memory};
+use super::{address_size, displacement, immediate};
 use binframe_ir::tables::Access;
 use iced_x86::{
     Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
@@ -12,9 +13,9 @@ use iced_x86::{
 /// What is known of the registers that point into the stack; none is "not known".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StackState {
-    /// Offset in `rsp`.
+    /// Offset in `rsp` or `esp`.
     pub(crate) stack_pointer: Option<i64>,
-    /// Offset in `rbp`.
+    /// Offset in `rbp` or `ebp`.
     pub(crate) frame_pointer: Option<i64>,
 }
 
@@ -42,10 +43,11 @@ impl StackState {
         let (first, second) = (full(0), full(1));
         let pointers = [Register::RSP, Register::RBP];
         match instruction.mnemonic() {
-            // A callee leaves both registers as they were.
+            // A callee leaves both registers as they were, but for arguments that it pops: [`popped_by_callee`].
             Mnemonic::Call => return,
             Mnemonic::Leave => {
-                self.stack_pointer = self.frame_pointer.map(|offset| offset + 8);
+                let slot = i64::from(address_size(instruction));
+                self.stack_pointer = self.frame_pointer.and_then(|offset| offset.checked_add(slot));
                 self.frame_pointer = None;
                 return;
             }
@@ -80,17 +82,18 @@ impl StackState {
 
     /// The offset that the instruction puts into its first operand.
     fn value_of(self, instruction: &Instruction, second: Register) -> Option<i64> {
-        if instruction.op0_register().size() != 8 {
+        let size = usize::from(address_size(instruction));
+        if instruction.op0_register().size() != size {
             return None;
         }
         let old = self.offset_in(instruction.op0_register());
         match instruction.mnemonic() {
             Mnemonic::Mov => self.offset_in(second),
             Mnemonic::Lea if instruction.memory_index() == Register::None => self
-                .offset_in(instruction.memory_base())?
-                .checked_add(instruction.memory_displacement64() as i64),
-            Mnemonic::Add if is_immediate(instruction) => old?.checked_add(instruction.immediate(1) as i64),
-            Mnemonic::Sub if is_immediate(instruction) => old?.checked_sub(instruction.immediate(1) as i64),
+                .offset_in(Some(instruction.memory_base()).filter(|base| base.size() == size)?)?
+                .checked_add(displacement(instruction) as i64),
+            Mnemonic::Add if is_immediate(instruction) => old?.checked_add(immediate(instruction, 1) as i64),
+            Mnemonic::Sub if is_immediate(instruction) => old?.checked_sub(immediate(instruction, 1) as i64),
             _ => None,
         }
     }
@@ -98,11 +101,20 @@ impl StackState {
     /// The offset that a register holds.
     pub(crate) fn offset_in(self, register: Register) -> Option<i64> {
         match register {
-            Register::RSP => self.stack_pointer,
-            Register::RBP => self.frame_pointer,
+            Register::RSP | Register::ESP => self.stack_pointer,
+            Register::RBP | Register::EBP => self.frame_pointer,
             _ => None,
         }
     }
+}
+
+/// The bytes of arguments that a function pops which ends with an instruction; none where it is no return.
+pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
+    let is_return = matches!(instruction.mnemonic(), Mnemonic::Ret | Mnemonic::Retf);
+    is_return.then(|| match instruction.op_count() {
+        0 => 0,
+        _ => i64::from(instruction.immediate16()),
+    })
 }
 
 fn writes(access: OpAccess) -> bool {
@@ -125,6 +137,10 @@ pub(crate) fn saved_register(instruction: &Instruction) -> Option<&'static str> 
         Register::R13 => "r13",
         Register::R14 => "r14",
         Register::R15 => "r15",
+        Register::EBX => "ebx",
+        Register::EBP => "ebp",
+        Register::ESI => "esi",
+        Register::EDI => "edi",
         _ => return None,
     })
 }
@@ -187,7 +203,7 @@ fn touch(
         Register::RIP | Register::EIP => Touched::Global(instruction.memory_displacement64()),
         Register::None => Touched::Global(memory.displacement as u64),
         // `pop` counts its memory operand's address from the stack pointer after it.
-        Register::RSP if instruction.mnemonic() == Mnemonic::Pop => Touched::Unknown,
+        Register::RSP | Register::ESP if instruction.mnemonic() == Mnemonic::Pop => Touched::Unknown,
         base => match state.offset_in(base).and_then(|offset| offset.checked_add(memory.displacement)) {
             Some(offset) => Touched::Stack(offset),
             None => Touched::Unknown,
@@ -201,8 +217,8 @@ fn touch(
 fn implicit_slot(instruction: &Instruction, state: StackState) -> Option<MemoryTouch> {
     let increment = i64::from(instruction.stack_pointer_increment());
     let (offset, access) = match instruction.mnemonic() {
-        Mnemonic::Push | Mnemonic::Pushf | Mnemonic::Pushfq => (increment, Access::Write),
-        Mnemonic::Pop | Mnemonic::Popf | Mnemonic::Popfq => (0, Access::Read),
+        Mnemonic::Push | Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => (increment, Access::Write),
+        Mnemonic::Pop | Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq => (0, Access::Read),
         _ => return None,
     };
     let place = match state.stack_pointer.and_then(|pointer| pointer.checked_add(offset)) {

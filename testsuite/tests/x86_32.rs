@@ -1,0 +1,64 @@
+//! 32-bit x86: what the source says of jump tables, calls and frames stands in the tables.
+
+use binframe::ir::tables::{Format, FrameStatus, Terminator};
+use binframe_testsuite::lowering::{Tables, tables};
+use binframe_testsuite::programs::{FREESTANDING_C, compile_msvc_32, compile_x86_32};
+use bytes::Bytes;
+use std::fs;
+use std::path::PathBuf;
+
+/// The program, for both systems and at levels of optimisation; none on a machine without the compiler.
+fn executables() -> Vec<PathBuf> {
+    let elf = ["-O0", "-O2", "-Os"].into_iter().flat_map(|level| {
+        [
+            compile_x86_32("freestanding", FREESTANDING_C, &[level]),
+            compile_x86_32("freestanding", FREESTANDING_C, &[level, "-fPIE", "-Wl,-pie"]),
+            compile_x86_32("freestanding", FREESTANDING_C, &[level, "-fomit-frame-pointer"]),
+        ]
+    });
+    let windows =
+        ["-O0", "-O2"].into_iter().map(|level| compile_msvc_32("freestanding", FREESTANDING_C, &[level]));
+    elf.chain(windows).flatten().collect()
+}
+
+fn lowered(path: &PathBuf) -> Tables {
+    tables(&Bytes::from(fs::read(path).expect("the file can be read")))
+}
+
+#[test]
+fn all_is_decoded_and_every_jump_and_frame_is_known() {
+    for path in executables() {
+        let tables = lowered(&path);
+        let name = path.display();
+        assert!(tables.instructions.columns().iter().any(|row| row.is_valid), "{name}");
+        let cfg = &tables.lowered.cfg;
+        let jumps: Vec<_> = cfg.jump_tables.columns().iter().map(|table| table.entry_count).collect();
+        assert_eq!(jumps, [8], "{name}");
+        let blocks = cfg.basic_blocks.columns();
+        assert!(blocks.iter().all(|block| block.terminator != Terminator::Invalid), "{name}");
+        // Windows aligns the stack for numbers of eight bytes, and has functions that multiply them.
+        let is_windows = tables.lowered.sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let frames = tables.lowered.memory.stack_frames.columns();
+        let lost = frames.iter().filter(|frame| frame.status != FrameStatus::Exact).count();
+        assert!(lost <= if is_windows { 5 } else { 1 }, "{name}: {lost} frames");
+    }
+}
+
+#[test]
+fn constant_addresses_lie_in_the_file() {
+    for path in executables() {
+        let tables = lowered(&path);
+        let sections = tables.lowered.sections.sections.columns();
+        let is_inside = |address: u64| {
+            sections
+                .iter()
+                .any(|section| (section.address..section.address + section.size).contains(&address))
+        };
+        let accesses = tables.memory_accesses.columns();
+        let mut globals =
+            accesses.iter().filter(|access| !access.is_indexed).filter_map(|access| access.global_address);
+        assert!(globals.all(is_inside), "{}", path.display());
+        let instructions = tables.instructions.columns();
+        assert!(instructions.iter().filter_map(|row| row.target).all(is_inside), "{}", path.display());
+    }
+}
