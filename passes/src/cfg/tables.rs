@@ -239,9 +239,12 @@ impl<'f, 'a> Writer<'f, 'a> {
         for (source, _, place) in &self.own_edges {
             self.ways.push((swapped(*source), index_of(*place).map_or(NONE, |target| swapped(target as u32))));
         }
-        let leaves = |terminator| matches!(terminator, Terminator::Ret | Terminator::IndirectJump);
-        let leaving = blocks.iter().zip(0..).filter(|(block, _)| leaves(block.terminator));
-        self.ways.extend(leaving.map(|(_, index)| (swapped(index), NONE)));
+        for own in self.own_edges.chunk_by(|one, next| one.0 == next.0) {
+            let index = own[0].0;
+            if leaves(blocks[index as usize].terminator, own) {
+                self.ways.push((swapped(index), NONE));
+            }
+        }
         let structure = self.analysis.run(blocks.len(), &self.ways);
         let address_of = |vertex: u32| (vertex != NONE).then(|| self.layout.address(blocks[swapped(vertex) as usize].start));
         self.counts.clear();
@@ -461,6 +464,18 @@ impl<'f, 'a> Writer<'f, 'a> {
         let is_stub = (row as u32) < extent.rows.end && branches.flows[row] == Flow::IndirectJump && branches.targets[row] != 0;
         is_stub.then(|| self.flows.known.references.import_at(branches.targets[row]))?
     }
+}
+
+/// Whether control leaves the function at the end of a block that has edges. Where a block has none, it leaves there.
+fn leaves(terminator: Terminator, edges: &[(u32, EdgeKind, Place)]) -> bool {
+    let way = match terminator {
+        Terminator::Ret => EdgeKind::Return,
+        Terminator::IndirectJump => EdgeKind::Indirect,
+        Terminator::CondJump => EdgeKind::Taken,
+        Terminator::Jump => EdgeKind::Jump,
+        _ => return false,
+    };
+    edges.iter().all(|(_, kind, _)| *kind != way)
 }
 
 /// How sure a function's existence and its size are.

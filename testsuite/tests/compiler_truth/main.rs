@@ -1,0 +1,317 @@
+//! Functions, blocks, edges, jump tables, calls and frames are those that the compiler knew about when it made the code; dominators,
+//! loops and circles of calls are those that its edges have.
+
+mod graph;
+mod structure;
+
+use binframe::ir::tables::{BlockEvidence, BoundEvidence, CallKind, EdgeKind, FrameStatus, Function, FunctionEvidence};
+use binframe_testsuite::executable::{Executable, FunctionTruth, OptLevel, Options, from_clif_with};
+use binframe_testsuite::lowering::{Tables, tables};
+use binframe_testsuite::random::Shape;
+use binframe_testsuite::{fixtures, random};
+use graph::{Executed, executed, found, returning, returning_in_text};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Random modules of each shape that are compiled, each in several ways.
+const MODULES: u64 = 100;
+
+/// Code whose blocks the compiler counts as they are.
+const PLAIN: Shape = Shape { jump_tables: false, conditional_traps: false, traps: false };
+
+const WITH_TABLES: Shape = Shape { jump_tables: true, ..PLAIN };
+
+/// Divisions and traps on a condition, which the compiler counts as single instructions.
+const WITH_CONDITIONAL_TRAPS: Shape = Shape { conditional_traps: true, ..WITH_TABLES };
+
+/// Blocks that end with a trap. The compiler says wrongly which blocks the edges leave.
+const WITH_TRAPS: Shape = Shape { traps: true, ..WITH_TABLES };
+
+/// What a file says of its functions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stated {
+    /// Symbols and unwind entries.
+    Symbols,
+    /// Unwind entries alone.
+    Unwind,
+    /// Nothing but the entry point.
+    Nothing,
+}
+
+/// A module and how it was compiled.
+struct Module {
+    name: String,
+    clif: String,
+    options: Options,
+    shape: Shape,
+}
+
+fn every_module() -> Vec<Module> {
+    let data = fixtures::stack_and_globals_data();
+    let mut modules = Vec::new();
+    for opt_level in [OptLevel::None, OptLevel::Speed] {
+        let options = Options { opt_level, ..Options::default() };
+        let with_data = Options { data: data.clone(), ..options.clone() };
+        let fixture = |name: &str, clif: &str, options| Module {
+            name: format!("{name} {opt_level:?}"),
+            clif: clif.to_owned(),
+            options,
+            shape: PLAIN,
+        };
+        modules.push(fixture("loops_and_calls", fixtures::LOOPS_AND_CALLS, options.clone()));
+        modules.push(fixture("stack_and_globals", fixtures::STACK_AND_GLOBALS, with_data));
+        for shape in [PLAIN, WITH_TABLES, WITH_CONDITIONAL_TRAPS, WITH_TRAPS] {
+            modules.extend((0..MODULES).map(|seed| Module {
+                name: format!("module {seed} {opt_level:?} {shape:?}"),
+                clif: random::clif_of_shape(seed, shape),
+                options: options.clone(),
+                shape,
+            }));
+        }
+    }
+    modules
+}
+
+fn each_executable(stated: Stated, check: impl Fn(&Module, &Executable, &Tables)) {
+    for module in every_module() {
+        let (symbols, eh_frame) = (stated == Stated::Symbols, stated != Stated::Nothing);
+        let executable = from_clif_with(&module.clif, &Options { symbols, eh_frame, ..module.options.clone() });
+        let tables = tables(&executable.bytes.clone().into());
+        check(&module, &executable, &tables);
+    }
+}
+
+/// How often there was what the tests are for, and how often the tables differ from the truth, for the reasons that are known.
+#[derive(Debug, Default)]
+struct Counted {
+    functions: Cell<u32>,
+    /// Functions whose blocks are the compiler's, one by one.
+    same: Cell<u32>,
+    never_returning: Cell<u32>,
+    recursive: Cell<u32>,
+    loops: Cell<u32>,
+    tables: Cell<u32>,
+    /// Where a two-way branch is followed by neither of its targets, its block ends with a conditional jump and a jump. The
+    /// conditional jump ends a block here, and the jump is a block of its own.
+    jumps_behind_conditional_jumps: Cell<u32>,
+    /// Where a jump goes through a table, the comparison of its index ends a block here.
+    bounds: Cell<u32>,
+}
+
+#[test]
+fn with_symbols_the_tables_are_the_compilers() {
+    check_all(Stated::Symbols, |truth| (Some(truth.name.as_str()), FunctionEvidence::Symbol));
+}
+
+#[test]
+fn without_symbols_unwind_entries_tell_the_same() {
+    check_all(Stated::Unwind, |truth| match truth.frame_size {
+        Some(_) => (None, FunctionEvidence::Unwind),
+        // `exit` is written by hand and has no unwind entry; it is found because it is called.
+        None => (None, FunctionEvidence::CallTarget),
+    });
+}
+
+fn check_all(stated: Stated, expected: impl Fn(&FunctionTruth) -> (Option<&str>, FunctionEvidence)) {
+    let counted = Counted::default();
+    each_executable(stated, |module, executable, tables| {
+        let functions = tables.lowered.cfg.functions.columns();
+        let found = functions.iter().map(|row| (row.address, (row.name, row.evidence)));
+        let truths = executable.functions.iter().map(|truth| (truth.address, expected(truth)));
+        assert_eq!(found.collect::<Vec<_>>(), truths.collect::<Vec<_>>(), "{}", module.name);
+        assert_eq!(tables.lowered.cfg.function_parts.columns().len(), 0, "{}", module.name);
+        let returns = returning_in(module, executable);
+        check_recursion(&module.name, tables, &counted);
+        for (truth, function) in executable.functions.iter().zip(functions.iter()) {
+            let name = format!("{} %{}", module.name, truth.name);
+            // Constants stand behind code; what they seem to be as an instruction may reach into the padding behind them.
+            let beyond = function.size - truth.size;
+            let is_cut = beyond > 0 && beyond < 15 && !begins_instruction(truth.address + truth.size, tables);
+            assert!(beyond == 0 || is_cut, "{name}: {function:?}, {truth:x?}");
+            if let Some(returns) = &returns {
+                assert_eq!(function.may_return, returns.contains(&truth.address), "{name}: {function:x?}");
+                let executed = executed(truth, returns);
+                let is_trapping = module.shape.traps && text_of(module, &truth.name).contains("trap user");
+                if !is_trapping {
+                    check_graph(&name, module.shape, truth, executed, tables, &counted);
+                }
+            }
+            check_structure(&name, &function, tables, &counted);
+            check_jump_tables(&name, truth, tables, &counted);
+            check_frame(&name, truth, tables);
+            add(&counted.functions, 1);
+            add(&counted.never_returning, u32::from(!function.may_return));
+        }
+    });
+    assert!(counted.functions.get() > 1000 && counted.same.get() * 3 > counted.functions.get(), "{counted:?}");
+    let others = [&counted.never_returning, &counted.recursive, &counted.loops, &counted.tables];
+    assert!(others.iter().all(|count| count.get() > 100), "{counted:?}");
+    // A difference that is gone is no longer explained either.
+    let differences = [&counted.jumps_behind_conditional_jumps, &counted.bounds];
+    assert!(differences.iter().all(|count| count.get() > 0), "{counted:?}");
+}
+
+fn add(counter: &Cell<u32>, count: u32) {
+    counter.update(|before| before + count);
+}
+
+fn text_of<'a>(module: &'a Module, function: &str) -> &'a str {
+    let start = format!("function %{function}(");
+    module.clif.split_once(&start).map_or("", |(_, rest)| rest.split("function %").next().unwrap_or(rest))
+}
+
+/// The functions that may return, where it is known: blocks with a trap have no edges either, and the text is not what code was made
+/// of by an optimizer.
+fn returning_in(module: &Module, executable: &Executable) -> Option<BTreeSet<u64>> {
+    let by_edges = (!module.shape.traps).then(|| returning(&executable.functions));
+    if module.options.opt_level != OptLevel::None || module.shape == PLAIN && !module.name.starts_with("module") {
+        return by_edges;
+    }
+    let by_text = returning_in_text(&module.clif);
+    let returning = executable.functions.iter().filter(|truth| by_text[&truth.name]);
+    let returning: BTreeSet<u64> = returning.map(|truth| truth.address).collect();
+    assert!(by_edges.is_none_or(|by_edges| by_edges == returning), "{}: both ways say the same", module.name);
+    Some(returning)
+}
+
+fn check_graph(
+    name: &str,
+    shape: Shape,
+    truth: &FunctionTruth,
+    executed: Executed,
+    tables: &Tables,
+    counted: &Counted,
+) {
+    let Executed { graph: mut expected, calls, .. } = executed;
+    let mut found = found(truth.address, tables);
+    add(&counted.same, u32::from(found == expected));
+    let blocks = (found.clone(), expected.clone());
+    if shape.conditional_traps {
+        found.join_within(&expected, tables);
+    }
+    add(&counted.bounds, found.join_bounds(&expected, tables));
+    add(&counted.jumps_behind_conditional_jumps, found.skip_jumps(tables));
+    expected.skip_jumps(tables);
+    found.join();
+    expected.join();
+    assert_eq!(found, expected, "{name}: {blocks:#x?}");
+    check_calls(name, truth, &calls, tables);
+}
+
+fn check_structure(name: &str, function: &Function<'_>, tables: &Tables, counted: &Counted) {
+    let graph = found(function.address, tables);
+    add(&counted.loops, structure::check(name, function.address, &graph, tables));
+}
+
+/// Every jump through a table is known, and its entries are all that stand between the jump and what comes behind the table.
+fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted: &Counted) {
+    let cfg = &tables.lowered.cfg;
+    let range = truth.address..truth.address + truth.size;
+    let blocks = found(truth.address, tables).blocks;
+    let edges = cfg.cfg_edges.columns();
+    let own = edges.iter().filter(|edge| blocks.contains(&edge.source_address) && edge.kind == EdgeKind::Indirect);
+    own.for_each(|edge| assert!(edge.target_address.is_some(), "{name}: {edge:x?}"));
+    let rows = cfg.jump_table_entries.columns();
+    for table in cfg.jump_tables.columns().iter().filter(|table| table.function_address == truth.address) {
+        add(&counted.tables, 1);
+        assert_eq!(table.bound_evidence, BoundEvidence::Compare, "{name}: {table:x?}");
+        let entries: Vec<_> = rows.iter().filter(|row| row.jump_address == table.jump_address).collect();
+        assert_eq!(entries.len(), table.entry_count as usize, "{name}: {table:x?}");
+        let is_block = |target: &u64| truth.block_starts.contains(target);
+        assert!(entries.iter().all(|row| is_block(&row.target_address)), "{name}: {entries:x?}");
+        let end = table.table_address + u64::from(table.entry_count) * u64::from(table.entry_size);
+        if let Some(next) = truth.block_starts.iter().find(|start| **start > table.table_address) {
+            assert_eq!(end, *next, "{name}: {table:x?}");
+        }
+        assert!(end <= range.end, "{name}: {table:x?}");
+    }
+}
+
+#[test]
+fn with_nothing_stated_functions_are_where_code_leads() {
+    each_executable(Stated::Nothing, |module, executable, tables| {
+        let name = &module.name;
+        let truths: BTreeMap<_, _> =
+            executable.functions.iter().map(|truth| (truth.address, truth)).collect();
+        let functions = tables.lowered.cfg.functions.columns();
+        for function in functions.iter() {
+            let before = truths.range(..=function.address).next_back().expect("the first function begins the code").1;
+            if function.evidence == FunctionEvidence::Gap && before.block_starts.last() < Some(&function.address) {
+                // Constants behind code may look like a function.
+                continue;
+            }
+            let truth = truths.get(&function.address).unwrap_or_else(|| panic!("{name}: {function:x?} is none"));
+            assert_ne!(function.evidence, FunctionEvidence::Symbol, "{name}: {truth:?}");
+            assert_ne!(function.evidence, FunctionEvidence::Unwind, "{name}: {truth:?}");
+            // What leads from one function to the next is a call, or nothing.
+            let blocks = found(function.address, tables).blocks;
+            let range = truth.address..truth.address + truth.size;
+            assert!(blocks.iter().all(|block| range.contains(block)), "{name}: {blocks:x?} for {truth:x?}");
+        }
+        // Constants behind code may look like an instruction that passes the start of the function behind them.
+        let missing = truths.keys().find(|address| {
+            functions.address.binary_search(address).is_err() && begins_instruction(**address, tables)
+        });
+        assert_eq!(missing, None, "{name}: a function that is not found");
+    });
+}
+
+fn begins_instruction(address: u64, tables: &Tables) -> bool {
+    tables.instructions.columns().address.binary_search(&address).is_ok()
+}
+
+fn check_calls(name: &str, truth: &FunctionTruth, executed: &[(u64, Option<u64>)], tables: &Tables) {
+    let instructions = tables.instructions.columns();
+    let blocks = tables.lowered.cfg.basic_blocks.columns();
+    let mut found = Vec::new();
+    let calls = tables.lowered.cfg.call_edges.columns();
+    for call in calls.iter().filter(|call| call.caller_address == truth.address) {
+        assert_ne!(call.kind, CallKind::Tail, "{name}: the compiler makes no tail calls here");
+        assert_eq!(call.kind == CallKind::Direct, call.callee_address.is_some(), "{name}: {call:?}");
+        let row = instructions.address.binary_search(&call.call_address).expect("calls are instructions");
+        let own = (call.call_address + u64::from(instructions.size[row]), call.callee_address);
+        assert!(truth.calls.contains(&own), "{name}: {call:?}");
+        let block = blocks.address.partition_point(|address| *address <= call.call_address) - 1;
+        if blocks.row(block).evidence == BlockEvidence::Flow {
+            found.push(own);
+        }
+    }
+    assert_eq!(found, executed, "{name}: calls");
+}
+
+/// Functions that call each other in a circle are those that reach themselves, and have the first of them in common.
+fn check_recursion(name: &str, tables: &Tables, counted: &Counted) {
+    let calls = tables.lowered.cfg.call_edges.columns();
+    let calls: BTreeSet<(u64, u64)> =
+        calls.iter().filter_map(|call| Some((call.caller_address, call.callee_address?))).collect();
+    let called_from = |function: u64| {
+        let (mut called, mut work) = (BTreeSet::new(), vec![function]);
+        while let Some(caller) = work.pop() {
+            let callees = calls.iter().filter(|call| call.0 == caller).map(|call| call.1);
+            work.extend(callees.filter(|callee| called.insert(*callee)));
+        }
+        called
+    };
+    for function in tables.lowered.cfg.functions.columns().iter() {
+        let mut called = called_from(function.address).into_iter();
+        let expected = called.find(|other| called_from(*other).contains(&function.address));
+        assert_eq!(function.recursion_address, expected, "{name}: {function:x?}");
+        add(&counted.recursive, u32::from(expected.is_some()));
+    }
+}
+
+fn check_frame(name: &str, truth: &FunctionTruth, tables: &Tables) {
+    /// The frame pointer's slot, which the compiler does not count.
+    const SAVED_FRAME_POINTER: u64 = 8;
+    let frames = tables.lowered.memory.stack_frames.columns();
+    let row = frames.function_address.binary_search(&truth.address).expect("every function has a frame");
+    let frame = frames.row(row);
+    assert_eq!(frame.status, FrameStatus::Exact, "{name}");
+    let expected = match truth.frame_size {
+        None => 0,
+        Some(_) if !frame.uses_frame_pointer => 0,
+        Some(size) => size + SAVED_FRAME_POINTER,
+    };
+    assert_eq!(frame.frame_size, expected, "{name}: {frame:?}, {:?}", truth.frame_size);
+    assert_eq!(frame.saved_registers, if frame.uses_frame_pointer { "rbp" } else { "" }, "{name}");
+}
