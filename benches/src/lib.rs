@@ -1,6 +1,6 @@
 //! Benches of binframe: `benches/pipeline.rs` times the passes and writing Parquet, `benches/graph.rs` the algorithms on
-//! graphs; `peers/objdump.sh` times a whole run beside `objdump`, `peers/graph.sh` graphs beside libraries of Python. The
-//! library itself makes the graphs.
+//! graphs; `peers/disassemblers.py` times a whole run beside `objdump` and others, `peers/graph.sh` graphs beside libraries
+//! of Python. The library itself makes the graphs.
 
 /// Vertices of the graph that is measured.
 pub const VERTEX_COUNT: u32 = 1_000_000;

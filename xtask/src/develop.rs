@@ -124,9 +124,9 @@ pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     if arguments.first().is_some_and(|first| first == "peers") {
         tools::require("objdump", "measure it beside binframe")?;
-        tools::require("bash", "run the script that measures")?;
-        let script = workspace.root.join("benches/peers/objdump.sh");
-        return command::run(Command::new("bash").arg(script).args(&arguments[1..])).map(drop);
+        tools::require("python3", "run the script that measures")?;
+        let script = workspace.root.join("benches/peers/disassemblers.py");
+        return command::run(Command::new("python3").arg(script).args(&arguments[1..])).map(drop);
     }
     command::run(workspace.cargo().args(["bench", "-p", "binframe-benches"]).args(arguments)).map(drop)
 }

@@ -68,7 +68,7 @@ impl PackageManager {
             "clang-19" | "ld.lld-19" => self.clang,
             "objdump" | "readelf" | "as" | "strip" => Some(self.binutils),
             "git" => Some("git"),
-            "bash" => Some("bash"),
+            "python3" => Some("python3"),
             _ => None,
         }
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn every_tool_has_a_package_everywhere() {
         for manager in PACKAGE_MANAGERS {
-            for tool in ["cc", "objdump", "readelf", "git", "bash"] {
+            for tool in ["cc", "objdump", "readelf", "git", "python3"] {
                 assert!(manager.package(tool).is_some(), "{tool} with {}", manager.program);
             }
         }
