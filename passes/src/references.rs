@@ -33,8 +33,6 @@ pub struct References {
     call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
-    /// Address that the file was linked for.
-    image_address: u64,
     names: String,
     fingerprint: Fingerprint,
 }
@@ -105,7 +103,6 @@ impl References {
             data: Vec::new(),
             call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
-            image_address: header.and_then(|header| header.image_address).unwrap_or(0),
             names: String::new(),
             fingerprint: Fingerprint::of_bytes(&[]),
         };
@@ -219,7 +216,7 @@ impl References {
         let rest = [
             Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
-            Fingerprint::of_numbers(&[self.image_address, u64::from(self.address_size)]),
+            Fingerprint::of_numbers(&[u64::from(self.address_size)]),
             Fingerprint::of_bytes(self.names.as_bytes()),
             self.call_sites.rows.batch().fingerprint(),
         ];
@@ -286,11 +283,6 @@ impl References {
     /// The bytes of constant data from an address on; none where there is no such data.
     pub(crate) fn constants_from(&self, address: u64) -> &[u8] {
         self.data_from(address, false).unwrap_or(&[])
-    }
-
-    /// Address that the file was linked for.
-    pub(crate) fn image_address(&self) -> u64 {
-        self.image_address
     }
 
     /// Size of an address in bytes.

@@ -7,7 +7,7 @@
 pub mod x86;
 
 pub(crate) use x86::{
-    ConstantAddress, Decoder, Effect, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects, called,
+    ConstantAddress, Decoder, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects, called,
     classify, constant_address, popped_by_callee, saved_register, target, touches,
 };
 
