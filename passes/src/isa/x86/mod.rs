@@ -9,7 +9,7 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use effects::{Effect, add_effects};
+pub(crate) use effects::add_effects;
 pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
 pub(crate) use operands::RowWriter;
