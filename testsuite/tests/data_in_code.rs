@@ -30,8 +30,17 @@ fn tables_constants_and_zeros_are_data_and_what_stands_behind_is_code() {
         let found = runs(fs::read(path).expect("the file can be read"));
         use Role::{Code, Data, Padding};
         // The table and the constants behind it are one run, in which there is some padding.
-        let expected =
-            [(Code, 52), (Data, 36), (Code, 6), (Data, 16), (Code, 9), (Padding, 9), (Data, 16), (Padding, 3), (Code, 6)];
+        let expected = [
+            (Code, 52),
+            (Data, 36),
+            (Code, 6),
+            (Data, 16),
+            (Code, 9),
+            (Padding, 9),
+            (Data, 16),
+            (Padding, 3),
+            (Code, 6),
+        ];
         assert_eq!(found, expected);
     }
 }

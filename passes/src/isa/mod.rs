@@ -51,7 +51,9 @@ impl Isa {
 
     /// A writer of the rows of about `count` instructions whose bytes lie in `code`.
     pub(crate) fn rows(self, code: &Bytes, count: usize) -> RowWriter {
-        RowWriter::new(code, count)
+        match self {
+            Self::X86_64 | Self::X86 => RowWriter::new(code, count),
+        }
     }
 
     /// The instruction that `bytes` begin with, as assembly; `(bad)` where they begin with none.
