@@ -5,7 +5,8 @@ use crate::tables::{
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
     BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
     DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions, Instructions,
-    JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops, MemoryAccesses, MemoryRegions,
+    StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 

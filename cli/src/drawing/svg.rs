@@ -21,7 +21,8 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     let looks: Vec<_> = graph.nodes.iter().map(|node| look(graph, node)).collect();
     let sizes: Vec<_> = looks.iter().map(size).collect();
     let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.source, edge.target)).collect();
-    let is_entry = |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
+    let is_entry =
+        |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
     let entry = graph.nodes.iter().position(is_entry).unwrap_or(0);
     let layout = layout(&sizes, &edges, entry)?;
     let heading = title(graph);
