@@ -241,11 +241,15 @@ impl Facts {
                 table.bound_evidence.name(),
                 table.confidence.name()
             );
-        } else if line.flow == Flow::IndirectJump {
-            text.push_str(" Where the instruction jumps is held in a register or in memory.");
         }
         let mut calls = self.calls.iter().flat_map(|rows| rows.columns().iter());
-        let Some(call) = calls.find(|call| call.call_address == line.address) else { return };
+        let Some(call) = calls.find(|call| call.call_address == line.address) else {
+            let is_resolved = self.jump_table(|jump| jump == line.address).is_some();
+            if line.flow == Flow::IndirectJump && !is_resolved {
+                text.push_str(" The instruction jumps to an address that is not known.");
+            }
+            return;
+        };
         let callee = match (call.callee_address, call.import_name) {
             (Some(callee), Some(import)) => {
                 format!("{import} of another file, by {}", self.function_name(callee))
@@ -275,10 +279,7 @@ impl Facts {
         _ = match &section {
             Some(row) => {
                 let (name, offset, permissions) = (row.section_name, at - row.address, row.permissions);
-                write!(
-                    text,
-                    "{at:#x} is in no basic block; it lies in {name} ({permissions}), {offset} bytes from its start."
-                )
+                write!(text, "{at:#x} lies in {name} ({permissions}), {offset} bytes from its start.")
             }
             None => write!(text, "{at:#x} lies in no section."),
         };
@@ -333,15 +334,15 @@ impl Facts {
     fn tell_between(&self, text: &mut String) {
         let at = self.address;
         match self.lines.first() {
-            Some(line) if line.is_padding => _ = write!(text, " It is padding (`{}`)", line.text),
+            Some(line) if line.is_padding => _ = write!(text, " It is padding (`{}`),", line.text),
             Some(line) if line.flow == Flow::Invalid => text.push_str(" It is no instruction, and lies"),
-            Some(line) => _ = write!(text, " As an instruction, it would be `{}`, and lies", line.text),
+            Some(line) => _ = write!(text, " The instruction there would be `{}`; it lies", line.text),
             None => text.push_str(" It lies"),
         }
         let functions = || self.functions.iter().flat_map(|rows| rows.columns().iter());
         if let Some(function) = functions().find(|row| covers(row.address, row.size, at)) {
             let name = self.function_name(function.address);
-            _ = write!(text, " between blocks of {name}: no known way leads there.");
+            _ = write!(text, " in no block, between those of {name}.");
             return;
         }
         let before = functions().filter(|row| row.address < at).last().map(|row| row.address);
