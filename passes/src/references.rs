@@ -14,11 +14,11 @@ use crate::exceptions::ExceptionsIr;
 use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::linkage::LinkageIr;
 use crate::sections::SectionsIr;
-use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
-use binframe_ir::{Enumeration, Fingerprint, Rows};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_buffer::ScalarBuffer;
+use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
+use binframe_ir::{Enumeration, Fingerprint, Rows};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -110,7 +110,12 @@ impl References {
         if !code.regions.is_empty() && is_little {
             references.add_data(sections, file);
             references.add_relocated(linkage, code);
-            if linkage.relocations.columns().iter().all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some()) {
+            if linkage
+                .relocations
+                .columns()
+                .iter()
+                .all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some())
+            {
                 references.add_words(code);
             }
             references.add_listed(linkage, code);
@@ -128,7 +133,10 @@ impl References {
     fn add_data(&mut self, sections: &SectionsIr, file: &Bytes) {
         let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
         let columns = sections.sections.columns();
-        for section in columns.iter().filter(|section| section.is_readable && !section.is_executable && section.address > 0) {
+        for section in columns
+            .iter()
+            .filter(|section| section.is_readable && !section.is_executable && section.address > 0)
+        {
             let (bytes, _) = bytes_at(file, section.file_offset, section.file_size.min(section.size));
             let Some(rest) = left.checked_sub(bytes.len()) else { break };
             if !bytes.is_empty() && section.address.checked_add(bytes.len() as u64).is_some() {
@@ -208,11 +216,18 @@ impl References {
     }
 
     fn compute_fingerprint(&self) -> Fingerprint {
-        let pointers = self.pointers.iter().flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
-        let slots = self.slots.iter().flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
+        let pointers = self
+            .pointers
+            .iter()
+            .flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
+        let slots = self
+            .slots
+            .iter()
+            .flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
         // What stands in writable data is no constant.
         let constant = self.data.iter().filter(|data| !data.is_writable);
-        let data = constant.flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
+        let data = constant
+            .flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
         let rest = [
             Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
@@ -260,7 +275,9 @@ impl References {
 
     /// The places where the loader writes pointers, and the names of what it writes.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.slots.iter().map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
+        self.slots
+            .iter()
+            .map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
     }
 
     /// The landing pad of an instruction that ends at an address.

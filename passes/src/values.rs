@@ -32,7 +32,11 @@ pub(crate) enum Expression {
     /// Bits of which the low ones are those of a value, and the others are not known.
     Low(Value, u8),
     /// What stands in memory, as a number without sign; equal epochs saw the same memory.
-    Load { address: Value, size: u8, epoch: u64 },
+    Load {
+        address: Value,
+        size: u8,
+        epoch: u64,
+    },
 }
 
 use Expression::{Constant, Load, Low, Masked, Offset, Scaled, Sign, Sum, Unknown, Zero};
@@ -131,7 +135,9 @@ impl Values {
         match self.get(value) {
             _ if self.width(value) <= bits => value,
             Constant(number) => self.constant(number & mask(bits)),
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => self.zero_extended(inner, bits),
+            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+                self.zero_extended(inner, bits)
+            }
             // What is cut off has no part in the low bits of a sum.
             Offset(inner, added) => match self.get(inner) {
                 Zero(innermost, wide) | Sign(innermost, wide) if wide >= bits => {
@@ -155,7 +161,9 @@ impl Values {
                 let unused = 64 - u32::from(bits);
                 self.constant((((number << unused) as i64) >> unused) as u64)
             }
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => self.sign_extended(inner, bits),
+            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+                self.sign_extended(inner, bits)
+            }
             _ => self.make(Sign(value, bits)),
         }
     }
@@ -205,7 +213,8 @@ pub(crate) struct Bound {
 
 /// The greatest number that comparisons say a value is.
 pub(crate) fn compared_maximum(values: &Values, bounds: &[Bound], value: Value) -> Option<u64> {
-    let stated = |value: Value| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
+    let stated =
+        |value: Value| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
     let narrowed = |bits: u8| {
         let same = |bound: &&Bound| matches!(values.get(bound.value), Zero(inner, width) if inner == value && width == bits);
         bounds.iter().find(same).map(|bound| bound.maximum)

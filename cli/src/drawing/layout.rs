@@ -220,3 +220,81 @@ impl Chains {
         ends
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TooLarge, VERTICES_MAX, layout};
+
+    /// Edges of a graph of `count` nodes, by a rule that makes loops, parallel edges, and nodes without any.
+    fn edges(count: usize, seed: usize) -> Vec<(usize, usize)> {
+        let mut state = seed as u64 + 1;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize % below
+        };
+        let mut edges = Vec::new();
+        for node in 0..count {
+            let near = (node + next(5)).min(count - 1);
+            match next(8) {
+                0 => {}
+                1 => edges.push((node, next(count))),
+                2 => edges.extend([(node, near), (node, near), (near, node)]),
+                _ => edges.extend([(node, (node + 1).min(count - 1)), (node, near)]),
+            }
+        }
+        edges
+    }
+
+    #[test]
+    fn nodes_do_not_overlap_and_edges_lead_from_node_to_node() {
+        for seed in 0..200 {
+            let count = 1 + seed % 40;
+            let sizes: Vec<_> =
+                (0..count).map(|node| (30.0 + (node * 37 % 200) as f64, 20.0 + node as f64)).collect();
+            let edges = edges(count, seed);
+            let placed = layout(&sizes, &edges, seed % count).expect("it is small");
+            let box_of = |node: usize| {
+                let ((x, y), (width, height)) = (placed.corners[node], sizes[node]);
+                (x, y, x + width, y + height)
+            };
+            for node in 0..count {
+                let one = box_of(node);
+                assert!(one.0 >= 0.0 && one.1 >= 0.0 && one.2 <= placed.width && one.3 <= placed.height);
+                for other in (0..node).map(box_of) {
+                    let is_apart =
+                        one.2 <= other.0 || other.2 <= one.0 || one.3 <= other.1 || other.3 <= one.1;
+                    assert!(is_apart, "{one:?} {other:?} of {edges:?}");
+                }
+            }
+            let touches = |node: usize, (x, y): (f64, f64)| {
+                let (left, top, right, bottom) = box_of(node);
+                x >= left && x <= right && ((y - top).abs() < 0.01 || (y - bottom).abs() < 0.01)
+            };
+            assert_eq!(placed.routes.len(), edges.len());
+            for ((from, to), route) in edges.iter().zip(&placed.routes) {
+                match &route[..] {
+                    [] => assert_eq!(from, to),
+                    [first, .., last] => {
+                        assert!(touches(*from, first.0) && touches(*to, last.1), "{route:?}")
+                    }
+                    [_] => panic!("{route:?}"),
+                }
+            }
+            let again = layout(&sizes, &edges, seed % count).expect("it is small");
+            assert_eq!((placed.corners, placed.routes), (again.corners, again.routes));
+        }
+    }
+
+    #[test]
+    fn graphs_of_no_node_and_of_too_many_are_told_apart() {
+        assert!(layout(&[], &[], 0).is_ok_and(|placed| placed.corners.is_empty()));
+        let nodes = VERTICES_MAX + 1;
+        let too_large = layout(&vec![(1.0, 1.0); nodes], &[], 0).expect_err("it is large");
+        assert_eq!(too_large, TooLarge { nodes, vertices: nodes });
+        // Long edges bend in each layer that they pass through.
+        let chain = (1..1_000).flat_map(|node| [(node - 1, node), (node, 0)]);
+        assert!(layout(&vec![(1.0, 1.0); 1_000], &chain.collect::<Vec<_>>(), 0).is_err());
+    }
+}

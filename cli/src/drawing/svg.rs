@@ -21,7 +21,8 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     let looks: Vec<_> = graph.nodes.iter().map(|node| look(graph, node)).collect();
     let sizes: Vec<_> = looks.iter().map(size).collect();
     let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.source, edge.target)).collect();
-    let is_entry = |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
+    let is_entry =
+        |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
     let entry = graph.nodes.iter().position(is_entry).unwrap_or(0);
     let layout = layout(&sizes, &edges, entry)?;
     let heading = title(graph);
@@ -144,4 +145,21 @@ fn path_to_itself(x: f64, y: f64) -> String {
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::svg;
+    use crate::drawing::test_graph;
+
+    #[test]
+    fn names_are_text() {
+        let graph = test_graph("<b>&\"'\\\n\u{1}\u{ffff}]]>", 3, &[(0, 1), (1, 1), (1, 2), (2, 0)]);
+        let text = svg(&graph).expect("it is small");
+        assert!(text.contains("&lt;b&gt;&amp;\"'\\\\n\\u{1}\u{fffd}]]&gt;, 0x0 in app"), "{text}");
+        let count = |what: &str| text.matches(what).count();
+        // The background is a rectangle too, and each kind of edge has an arrow.
+        assert_eq!((count("<rect "), count("stroke-width=")), (3 + 1, 4), "{text}");
+        assert!(!text.contains('\u{1}') && count("<b>") == 0);
+    }
 }

@@ -1,5 +1,6 @@
 //! The built command, run on the small fixtures.
 
+mod cfg;
 mod diff;
 mod dump;
 mod lower;

@@ -171,7 +171,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         }
         let targets = ways.iter().map(|way: &Way| way.target).collect();
         ways.sort_by_key(|way| way.target);
-        let ways_to = (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
+        let ways_to =
+            (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
         let ways_to = ways_to.collect();
         let Scratch { values, info } = scratch;
         values.clear();
@@ -186,7 +187,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
     pub(super) fn resolve(&mut self, jumps: &[Row]) -> Vec<Table> {
         let ends_with = |block: &Block| block.last.map(|row| (block.start.region, row));
         let ends: Vec<_> = (0..self.blocks.len())
-            .filter(|block| ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok()))
+            .filter(|block| {
+                ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok())
+            })
             .collect();
         let mut found = Vec::new();
         for block in ends {
@@ -197,7 +200,11 @@ impl<'k, 'a> Resolver<'k, 'a> {
             let table = self.table(jump, target, &bounds);
             let blocks_max = match &table {
                 // A comparison may stand farther away.
-                Some(table) if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) => BLOCKS_MAX / 16,
+                Some(table)
+                    if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) =>
+                {
+                    BLOCKS_MAX / 16
+                }
                 Some(_) => 0,
                 None if self.comes_from_before(target) => BLOCKS_MAX,
                 None => 0,
@@ -259,7 +266,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let blocks: Vec<_> = followed.keys().copied().collect();
         for block in blocks {
             let ways = self.ways_to(block);
-            let is_open = |way: &Way| way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize));
+            let is_open = |way: &Way| {
+                way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize))
+            };
             let is_open = ways.is_empty() || self.blocks[block].start == entry || ways.iter().any(is_open);
             followed.get_mut(&block).expect("it is followed").is_open = is_open;
         }
@@ -269,7 +278,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
     /// Finds what is known before a block, from the blocks that lead to it.
     fn follow(&mut self, block: usize, blocks_max: usize) -> BTreeMap<usize, Followed> {
         let mut followed = self.before(block, blocks_max);
-        let mut work: BTreeSet<usize> = followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
+        let mut work: BTreeSet<usize> =
+            followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
         let mut left = followed.len() * VISITS_MAX;
         while let Some(block) = work.pop_first() {
             let Some(rest) = left.checked_sub(1) else { break };
@@ -286,7 +296,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
             let last = step(self.known, &self.blocks[block], &mut after, self.values, self.info);
             followed.get_mut(&block).expect("it is followed").after = Some((after, last));
             let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
-            work.extend(targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)));
+            work.extend(
+                targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)),
+            );
         }
         followed
     }
@@ -303,7 +315,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
         for way in self.ways_to[block] as usize..self.ways_to[block + 1] as usize {
             let Way { source, kind, .. } = self.ways[way];
             let source = source as usize;
-            let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else { continue };
+            let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else {
+                continue;
+            };
             let mut state = state.clone();
             if self.blocks[source].terminator == Terminator::CondJump {
                 state.branch(self.values, last, kind == EdgeKind::Taken);
@@ -369,7 +383,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
             Expression::Scaled(index, shift) => (index, 1 << shift.min(7)),
             _ => (scaled, 1),
         };
-        let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
+        let is_whole = scale == size
+            && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
         let (base, address) = (base.map(|base| self.wrapped(base)), self.wrapped(table));
         is_whole.then_some(Shape { kind, entry_size: size, base, address, index })
     }
@@ -421,7 +436,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The address that an entry leads to.
     fn entry(&self, shape: &Shape, address: u64) -> Option<u64> {
-        let relocated = self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
+        let relocated =
+            self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
         if relocated.is_some() {
             return relocated;
         }
@@ -453,7 +469,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         const PADDING_MAX: u32 = 64;
         let layout = self.known.layout;
         let own = &layout.extents[self.function as usize];
-        let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
+        let next =
+            layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
         let region = &layout.code.regions[own.region()];
         let end = next.map_or(region.bytes.len() as u32, |next| next.start.place.position);
         place.region == own.start.place.region

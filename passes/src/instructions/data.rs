@@ -249,7 +249,8 @@ pub(super) fn apply(
         while kept < next_run && !starts.contains(kept) {
             let end = (kept + WINDOW).min(next_run);
             let mut piece = Piece::new(kept, end);
-            let joined = piece.sweep(region, &stops, kept, |position| position >= end || starts.contains(position));
+            let joined =
+                piece.sweep(region, &stops, kept, |position| position >= end || starts.contains(position));
             starts.clear(kept..joined.min(length));
             piece.starts.iter_in(0..end - kept).for_each(|position| starts.insert(kept + position));
             branches.append(piece.branches);

@@ -7,8 +7,8 @@
 pub mod x86;
 
 pub(crate) use x86::{
-    ConstantAddress, Decoder, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects, called,
-    classify, constant_address, popped_by_callee, saved_register, target, touches,
+    ConstantAddress, Decoder, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects,
+    called, classify, constant_address, popped_by_callee, saved_register, target, touches,
 };
 
 use binframe_ir::tables::Architecture;

@@ -84,7 +84,8 @@ impl Graph {
             let (block, next) = (pair[0], pair[1]);
             let leaving = self.edges.iter().filter(|edge| edge.0 == block);
             let entering = self.edges.iter().filter(|edge| edge.1 == next);
-            if leaving.chain(entering).all(|edge| *edge == (block, next)) && self.edges.remove(&(block, next)) {
+            if leaving.chain(entering).all(|edge| *edge == (block, next)) && self.edges.remove(&(block, next))
+            {
                 self.absorb(block, next);
             }
         }
@@ -114,7 +115,9 @@ impl Graph {
             let row = instructions.address.binary_search(&block).expect("a block begins with an instruction");
             let Some(before) = row.checked_sub(1) else { continue };
             let flows = [instructions.row(before).flow, instructions.row(row).flow];
-            if let Some(target) = instructions.target.get(row).filter(|_| flows == [Flow::CondJump, Flow::Jump]) {
+            if let Some(target) =
+                instructions.target.get(row).filter(|_| flows == [Flow::CondJump, Flow::Jump])
+            {
                 self.skip(block, target);
                 count += 1;
             }
@@ -157,7 +160,8 @@ impl Graph {
 /// simpler than the text.
 pub(crate) fn returning_in_text(clif: &str) -> BTreeMap<String, bool> {
     let functions: Vec<(String, Vec<TextBlock>)> = clif.split("function %").skip(1).map(parse).collect();
-    let mut returns: BTreeMap<String, bool> = functions.iter().map(|(name, _)| (name.clone(), false)).collect();
+    let mut returns: BTreeMap<String, bool> =
+        functions.iter().map(|(name, _)| (name.clone(), false)).collect();
     loop {
         let more = functions.iter().map(|(name, blocks)| (name.clone(), may_return(blocks, &returns)));
         let more: BTreeMap<String, bool> = more.collect();
@@ -190,7 +194,8 @@ fn parse(function: &str) -> (String, Vec<TextBlock>) {
         block.returns |= line.starts_with("return");
         if ["jump ", "brif ", "br_table "].iter().any(|jump| line.starts_with(jump)) {
             let targets = line.split("block").skip(1);
-            let digits = targets.map(|text| text.split(|byte: char| !byte.is_ascii_digit()).next().expect("a number"));
+            let digits =
+                targets.map(|text| text.split(|byte: char| !byte.is_ascii_digit()).next().expect("a number"));
             block.targets.extend(digits.map(|digits| digits.parse::<usize>().expect("a number")));
         }
     }

@@ -4,7 +4,9 @@
 mod graph;
 mod structure;
 
-use binframe::ir::tables::{BlockEvidence, BoundEvidence, CallKind, EdgeKind, FrameStatus, Function, FunctionEvidence};
+use binframe::ir::tables::{
+    BlockEvidence, BoundEvidence, CallKind, EdgeKind, FrameStatus, Function, FunctionEvidence,
+};
 use binframe_testsuite::executable::{Executable, FunctionTruth, OptLevel, Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::random::Shape;
@@ -75,7 +77,8 @@ fn every_module() -> Vec<Module> {
 fn each_executable(stated: Stated, check: impl Fn(&Module, &Executable, &Tables)) {
     for module in every_module() {
         let (symbols, eh_frame) = (stated == Stated::Symbols, stated != Stated::Nothing);
-        let executable = from_clif_with(&module.clif, &Options { symbols, eh_frame, ..module.options.clone() });
+        let executable =
+            from_clif_with(&module.clif, &Options { symbols, eh_frame, ..module.options.clone() });
         let tables = tables(&executable.bytes.clone().into());
         check(&module, &executable, &tables);
     }
@@ -143,7 +146,10 @@ fn check_all(stated: Stated, expected: impl Fn(&FunctionTruth) -> (Option<&str>,
             add(&counted.never_returning, u32::from(!function.may_return));
         }
     });
-    assert!(counted.functions.get() > 1000 && counted.same.get() * 3 > counted.functions.get(), "{counted:?}");
+    assert!(
+        counted.functions.get() > 1000 && counted.same.get() * 3 > counted.functions.get(),
+        "{counted:?}"
+    );
     let others = [&counted.never_returning, &counted.recursive, &counted.loops, &counted.tables];
     assert!(others.iter().all(|count| count.get() > 100), "{counted:?}");
     // A difference that is gone is no longer explained either.
@@ -164,7 +170,9 @@ fn text_of<'a>(module: &'a Module, function: &str) -> &'a str {
 /// of by an optimizer.
 fn returning_in(module: &Module, executable: &Executable) -> Option<BTreeSet<u64>> {
     let by_edges = (!module.shape.traps).then(|| returning(&executable.functions));
-    if module.options.opt_level != OptLevel::None || module.shape == PLAIN && !module.name.starts_with("module") {
+    if module.options.opt_level != OptLevel::None
+        || module.shape == PLAIN && !module.name.starts_with("module")
+    {
         return by_edges;
     }
     let by_text = returning_in_text(&module.clif);
@@ -209,7 +217,8 @@ fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted
     let range = truth.address..truth.address + truth.size;
     let blocks = found(truth.address, tables).blocks;
     let edges = cfg.cfg_edges.columns();
-    let own = edges.iter().filter(|edge| blocks.contains(&edge.source_address) && edge.kind == EdgeKind::Indirect);
+    let own =
+        edges.iter().filter(|edge| blocks.contains(&edge.source_address) && edge.kind == EdgeKind::Indirect);
     own.for_each(|edge| assert!(edge.target_address.is_some(), "{name}: {edge:x?}"));
     let rows = cfg.jump_table_entries.columns();
     for table in cfg.jump_tables.columns().iter().filter(|table| table.function_address == truth.address) {
@@ -235,12 +244,16 @@ fn with_nothing_stated_functions_are_where_code_leads() {
             executable.functions.iter().map(|truth| (truth.address, truth)).collect();
         let functions = tables.lowered.cfg.functions.columns();
         for function in functions.iter() {
-            let before = truths.range(..=function.address).next_back().expect("the first function begins the code").1;
-            if function.evidence == FunctionEvidence::Gap && before.block_starts.last() < Some(&function.address) {
+            let before =
+                truths.range(..=function.address).next_back().expect("the first function begins the code").1;
+            if function.evidence == FunctionEvidence::Gap
+                && before.block_starts.last() < Some(&function.address)
+            {
                 // Constants behind code may look like a function.
                 continue;
             }
-            let truth = truths.get(&function.address).unwrap_or_else(|| panic!("{name}: {function:x?} is none"));
+            let truth =
+                truths.get(&function.address).unwrap_or_else(|| panic!("{name}: {function:x?} is none"));
             assert_ne!(function.evidence, FunctionEvidence::Symbol, "{name}: {truth:?}");
             assert_ne!(function.evidence, FunctionEvidence::Unwind, "{name}: {truth:?}");
             // What leads from one function to the next is a call, or nothing.

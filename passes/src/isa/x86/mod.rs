@@ -6,9 +6,9 @@ mod flow;
 mod operands;
 mod prologue;
 mod stack;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub(crate) use effects::add_effects;
 pub(crate) use evaluate::{Lost, State, address_getter};
