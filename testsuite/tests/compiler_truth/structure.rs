@@ -29,8 +29,10 @@ pub(crate) fn check(name: &str, function_address: u64, graph: &Graph, tables: &T
     }
     let found = cfg.loops.columns();
     let found = found.iter().filter(|row| row.function_address == function_address);
-    let found: BTreeMap<u64, usize> = found.map(|row| (row.header_address, row.block_count as usize)).collect();
-    let expected: BTreeMap<u64, usize> = loops.iter().map(|(header, members)| (*header, members.len())).collect();
+    let found: BTreeMap<u64, usize> =
+        found.map(|row| (row.header_address, row.block_count as usize)).collect();
+    let expected: BTreeMap<u64, usize> =
+        loops.iter().map(|(header, members)| (*header, members.len())).collect();
     assert_eq!(found, expected, "{name}: loops");
     let row = cfg.functions.columns().address.binary_search(&function_address).expect("it is a function");
     let is_reducible = is_reducible(graph, function_address, &before);
@@ -47,7 +49,12 @@ fn leaving(graph: &Graph, tables: &Tables) -> Vec<u64> {
     leaving.into_iter().filter(|block| graph.blocks.contains(block)).collect()
 }
 
-fn reached(graph: &Graph, starts: &[u64], without: Option<u64>, turn: impl Fn((u64, u64)) -> (u64, u64)) -> BTreeSet<u64> {
+fn reached(
+    graph: &Graph,
+    starts: &[u64],
+    without: Option<u64>,
+    turn: impl Fn((u64, u64)) -> (u64, u64),
+) -> BTreeSet<u64> {
     let mut reached = BTreeSet::new();
     let mut work: Vec<u64> = starts.to_vec();
     while let Some(block) = work.pop() {
@@ -66,7 +73,8 @@ fn dominators(
     turn: impl Fn((u64, u64)) -> (u64, u64) + Copy,
 ) -> BTreeMap<u64, BTreeSet<u64>> {
     let all = reached(graph, starts, None, turn);
-    let mut dominators: BTreeMap<u64, BTreeSet<u64>> = all.iter().map(|block| (*block, BTreeSet::new())).collect();
+    let mut dominators: BTreeMap<u64, BTreeSet<u64>> =
+        all.iter().map(|block| (*block, BTreeSet::new())).collect();
     for dominator in &all {
         let rest = reached(graph, starts, Some(*dominator), turn);
         for block in all.difference(&rest) {
@@ -79,14 +87,16 @@ fn dominators(
 /// Of the other dominators of a block, the one that all others dominate.
 fn immediate(block: u64, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> Option<u64> {
     let own = &dominators[&block];
-    let is_last = |other: &u64| own.iter().all(|earlier| *earlier == block || dominators[other].contains(earlier));
+    let is_last =
+        |other: &u64| own.iter().all(|earlier| *earlier == block || dominators[other].contains(earlier));
     own.iter().copied().find(|other| *other != block && is_last(other))
 }
 
 /// The blocks of natural loops, by header: those that reach an edge back to it without passing it.
 fn loops(graph: &Graph, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut loops: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-    for (source, header) in graph.edges.iter().filter(|(source, header)| dominators[source].contains(header)) {
+    for (source, header) in graph.edges.iter().filter(|(source, header)| dominators[source].contains(header))
+    {
         let members = reached(graph, &[*source], Some(*header), |(from, to)| (to, from));
         let own = loops.entry(*header).or_insert_with(|| BTreeSet::from([*header]));
         own.extend(members.into_iter().filter(|block| dominators[block].contains(header)));
