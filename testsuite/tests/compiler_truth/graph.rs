@@ -5,6 +5,7 @@ use binframe::ir::tables::{BlockEvidence, Flow, Terminator};
 use binframe_testsuite::executable::FunctionTruth;
 use binframe_testsuite::lowering::Tables;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Blocks of one function, and the edges between them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Executed {
     /// The calls: the address behind each, and what it calls.
     pub(crate) calls: Vec<(u64, Option<u64>)>,
     pub(crate) may_return: bool,
+    /// The code of its blocks. Where the last of a function ends is not known, as constants stand behind it.
+    pub(crate) code: Vec<Range<u64>>,
 }
 
 /// Follows the compiler's edges from a function's start, but not behind calls of functions that do not return. A block without
@@ -31,14 +34,21 @@ pub(crate) fn executed(truth: &FunctionTruth, returns: &BTreeSet<u64>) -> Execut
         if !executed.graph.blocks.insert(block) {
             continue;
         }
-        let end = truth.block_starts.iter().copied().find(|start| *start > block).unwrap_or(u64::MAX);
+        let next = truth.block_starts.iter().copied().find(|start| *start > block);
+        let calls =
+            truth.calls.iter().filter(|call| (block..next.unwrap_or(u64::MAX)).contains(&(call.0 - 1)));
+        let mut end = next.unwrap_or(block + 1);
         let mut goes_on = true;
-        for call in truth.calls.iter().filter(|call| (block..end).contains(&(call.0 - 1))) {
+        for call in calls {
             if goes_on {
                 executed.calls.push(*call);
+                end = if next.is_some() { end } else { call.0 };
             }
-            goes_on &= call.1.is_none_or(|callee| returns.contains(&callee));
+            if goes_on && call.1.is_some_and(|callee| !returns.contains(&callee)) {
+                (goes_on, end) = (false, call.0);
+            }
         }
+        executed.code.push(block..end);
         let out = truth.edges.iter().filter(|edge| edge.0 == block);
         executed.may_return |= goes_on && out.clone().next().is_none() && truth.frame_size.is_some();
         if goes_on {
@@ -119,23 +129,6 @@ impl Graph {
                 instructions.target.get(row).filter(|_| flows == [Flow::CondJump, Flow::Jump])
             {
                 self.skip(block, target);
-                count += 1;
-            }
-        }
-        count
-    }
-
-    /// Joins the jumps through tables with the comparisons of their indices before them, which the compiler counts as one
-    /// instruction. Returns how many there were.
-    pub(crate) fn join_bounds(&mut self, expected: &Self, tables: &Tables) -> u32 {
-        let mut count = 0;
-        for block in self.blocks.difference(&expected.blocks).copied().collect::<Vec<_>>() {
-            let rows = tables.lowered.cfg.basic_blocks.columns();
-            let row = rows.address.binary_search(&block).expect("it is a block");
-            let entering: Vec<_> = self.edges.iter().copied().filter(|edge| edge.1 == block).collect();
-            if let ([edge], Terminator::IndirectJump) = (entering.as_slice(), rows.row(row).terminator) {
-                self.edges.remove(edge);
-                self.absorb(edge.0, block);
                 count += 1;
             }
         }
