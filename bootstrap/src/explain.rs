@@ -345,7 +345,7 @@ impl Facts {
             _ = write!(text, " in no block, between those of {name}.");
             return;
         }
-        let before = functions().filter(|row| row.address < at).last().map(|row| row.address);
+        let before = functions().take_while(|row| row.address < at).last().map(|row| row.address);
         let behind = functions().find(|row| row.address > at).map(|row| row.address);
         _ = match (before, behind) {
             (Some(before), Some(behind)) => {

@@ -1,7 +1,7 @@
 //! A graph laid out, as SVG.
 
 use super::layout::{Straight, TooLarge, layout};
-use super::{Look, colour, edge_text, look, title};
+use super::{Look, colour, edge_text, float, look, title};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::EdgeKind;
 use binframe::{FunctionGraph, GraphEdge, GraphNode};
@@ -28,7 +28,7 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     let heading = title(graph);
     let legend = legend(graph);
     let letters = heading.chars().count().max(legend.iter().map(|kind| kind.name().len() + 4).sum());
-    let width = layout.width.max(letters as f64 * LETTER_WIDTH + 2.0 * MARGIN);
+    let width = layout.width.max(float(letters) * LETTER_WIDTH + 2.0 * MARGIN);
     let top = 2.0 * LINE_HEIGHT + MARGIN;
     let height = layout.height + top;
     let mut text = format!(
@@ -56,8 +56,8 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
 
 fn size(look: &Look) -> (f64, f64) {
     let letters = look.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let width = letters as f64 * LETTER_WIDTH + 2.0 * MARGIN;
-    (width, look.lines.len() as f64 * LINE_HEIGHT + MARGIN)
+    let width = float(letters) * LETTER_WIDTH + 2.0 * MARGIN;
+    (width, float(look.lines.len()) * LINE_HEIGHT + MARGIN)
 }
 
 /// The kinds of edges that are there.
@@ -88,7 +88,7 @@ fn push_heading(text: &mut String, heading: &str, legend: &[EdgeKind]) {
     for kind in legend {
         let (y, name) = (2.0 * LINE_HEIGHT, kind.name());
         _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{}\">— {name}</text>", colour(*kind));
-        x += (name.len() + 4) as f64 * LETTER_WIDTH;
+        x += float(name.len() + 4) * LETTER_WIDTH;
     }
 }
 
