@@ -109,10 +109,10 @@ impl RowWriter {
                     OperandKind::Register => registers.push_code(instruction.op_register(index) as u16),
                     _ => registers.push_null(),
                 }
-                if kind == OperandKind::Immediate {
-                    if let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none()) {
-                        *free = Some(instruction.immediate(index) as i64);
-                    }
+                if kind == OperandKind::Immediate
+                    && let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none())
+                {
+                    *free = Some(instruction.immediate(index) as i64);
                 }
             };
         operand(0, &mut rows.op0_kind, &mut rows.op0_register);
@@ -121,10 +121,10 @@ impl RowWriter {
         operand(3, &mut rows.op3_kind, &mut rows.op3_register);
         // No instruction has five operands but those whose last is a constant.
         rows.op4_kind.push((count > 4).then_some(OperandKind::Immediate));
-        if count > 4 {
-            if let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none()) {
-                *free = Some(instruction.immediate(4) as i64);
-            }
+        if count > 4
+            && let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none())
+        {
+            *free = Some(instruction.immediate(4) as i64);
         }
         rows.immediate.push(immediates[0]);
         rows.immediate2.push(immediates[1]);
