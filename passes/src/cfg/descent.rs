@@ -497,7 +497,15 @@ impl<'a, 'k> Walker<'a, 'k> {
                 }
                 Flow::CondJump => {
                     self.jump(row_key, target);
-                    return self.go_on(extent, next);
+                    let is_inside = next.position < extent.end;
+                    if !is_inside && self.layout().extent_at(next).is_some() {
+                        self.go_to(None, next);
+                    }
+                    // What comes next is a block of its own, which another way may have led to already.
+                    let leaders = &self.context.known.leaders[region];
+                    if !is_inside || !leaders.insert_shared(next.position as usize) {
+                        return;
+                    }
                 }
                 Flow::Jump => return self.jump(row_key, target),
                 Flow::Ret => {
@@ -511,15 +519,6 @@ impl<'a, 'k> Walker<'a, 'k> {
         let end = Place { region: region as u32, position: extent.end };
         if self.layout().extent_at(end).is_some() {
             self.go_to(None, end);
-        }
-    }
-
-    /// Goes on to the next instruction as a block of its own.
-    fn go_on(&mut self, extent: &Extent, next: Place) {
-        if next.position < extent.end {
-            self.enter(next);
-        } else if self.layout().extent_at(next).is_some() {
-            self.go_to(None, next);
         }
     }
 

@@ -241,8 +241,11 @@ impl<'f, 'a> Writer<'f, 'a> {
         };
         self.ways.clear();
         for (source, _, place) in &self.own_edges {
-            self.ways
-                .push((swapped(*source), index_of(*place).map_or(NONE, |target| swapped(target as u32))));
+            // Most edges lead to the block behind.
+            let behind = *source as usize + 1;
+            let is_behind = blocks.get(behind).is_some_and(|block| block.start == *place);
+            let target = if is_behind { Some(behind) } else { index_of(*place) };
+            self.ways.push((swapped(*source), target.map_or(NONE, |target| swapped(target as u32))));
         }
         for own in self.own_edges.chunk_by(|one, next| one.0 == next.0) {
             let index = own[0].0;
