@@ -12,6 +12,14 @@ pub(crate) struct Value(u64);
 /// Marks a value that is not known, of which there are too many to look each up.
 const UNKNOWN: u64 = 1 << 63;
 
+impl Value {
+    /// The unknown value of a number, of which the highest bit does not count.
+    #[inline]
+    pub(crate) fn unknown(number: u64) -> Self {
+        Self(number | UNKNOWN)
+    }
+}
+
 /// How a value comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Expression {
@@ -70,12 +78,6 @@ impl Values {
             self.expressions.push(expression);
         }
         value
-    }
-
-    /// The unknown value of a number, of which the highest bit does not count.
-    #[inline]
-    pub(crate) fn unknown(&mut self, number: u64) -> Value {
-        Value(number | UNKNOWN)
     }
 
     pub(crate) fn constant(&mut self, number: u64) -> Value {
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn ways_to_write_one_index_are_one_expression() {
         let mut values = Values::default();
-        let character = values.unknown(1);
+        let character = Value::unknown(1);
         // lea ecx, [rax-97]; movzx ecx, cl
         let sum = values.offset(character, -97_i64 as u64);
         let wide = values.zero_extended(sum, 32);
@@ -260,14 +262,14 @@ mod tests {
     #[test]
     fn a_bound_holds_for_what_follows_from_it() {
         let mut values = Values::default();
-        let index = values.unknown(1);
+        let index = Value::unknown(1);
         let compared = values.zero_extended(index, 32);
         let bounds = [Bound { value: compared, maximum: 5 }];
         let signed = values.sign_extended(index, 32);
         assert_eq!(compared_maximum(&values, &bounds, compared), Some(5));
         assert_eq!(compared_maximum(&values, &bounds, signed), Some(5));
         assert_eq!(compared_maximum(&values, &bounds, index), Some(5));
-        let other = values.unknown(2);
+        let other = Value::unknown(2);
         assert_eq!(compared_maximum(&values, &bounds, other), None);
     }
 }

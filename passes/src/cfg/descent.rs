@@ -669,8 +669,7 @@ impl<'a, 'k> Walker<'a, 'k> {
                 let branches = &instructions.branches;
                 let rows = branches.first_at(position)..branches.first_at(end);
                 let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());
-                return (!is_data.is_some_and(|row| branches.flows[row] == Flow::Invalid))
-                    .then_some(position);
+                return is_data.is_none_or(|row| branches.flows[row] != Flow::Invalid).then_some(position);
             }
         }
         None

@@ -156,11 +156,15 @@ impl<'a> Known<'a> {
             (Terminator::Fallthrough | Terminator::End, _) => each(EdgeKind::Fallthrough, next),
             (Terminator::Call, _) => each(EdgeKind::CallReturn, next),
             (Terminator::Jump, Some(row)) => {
-                target(row).into_iter().for_each(|place| each(EdgeKind::Jump, place));
+                if let Some(place) = target(row) {
+                    each(EdgeKind::Jump, place);
+                }
             }
             (Terminator::CondJump, Some(row)) => {
                 each(EdgeKind::Fallthrough, next);
-                target(row).into_iter().for_each(|place| each(EdgeKind::Taken, place));
+                if let Some(place) = target(row) {
+                    each(EdgeKind::Taken, place);
+                }
             }
             (Terminator::IndirectJump, Some(row)) => {
                 let key = (block.start.region, row);

@@ -38,7 +38,7 @@ pub(super) struct Table {
     /// What entries are added to.
     pub(super) base: Option<u64>,
     /// Address of a table of positions of entries.
-    pub(super) index_table: Option<u64>,
+    pub(super) index_address: Option<u64>,
     pub(super) bound: BoundEvidence,
     /// Where entries lead, in their order; none for those that lead behind the function, as compilers let impossible cases do.
     pub(super) places: Vec<Option<Place>>,
@@ -75,7 +75,7 @@ pub(super) fn may_read_table(known: &Known<'_>, (region, row): Row, scratch: &mu
     let range = extent.start.place.position as usize..position as usize + 1;
     let Some(leader) = known.leaders[region as usize].last_in(range) else { return false };
     let block = known.block(extent, leader as u32);
-    let mut state = State::unknown(values, known.layout.address(block.start));
+    let mut state = State::unknown(known.layout.address(block.start));
     let last = step(known, &block, &mut state, values, info);
     let target = state.target(values, &last);
     let Expression::Load { address, .. } = values.get(target) else { return true };
@@ -205,9 +205,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
                 {
                     BLOCKS_MAX / 16
                 }
-                Some(_) => 0,
                 None if self.comes_from_before(target) => BLOCKS_MAX,
-                None => 0,
+                _ => 0,
             };
             let far = (blocks_max > 0).then(|| self.target_after(block, blocks_max)).flatten();
             let far = far.and_then(|(target, bounds)| self.table(jump, target, &bounds));
@@ -308,7 +307,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let address = self.known.layout.address(self.blocks[block].start);
         let own = &followed[&block];
         let mut lost = own.lost;
-        let mut met = own.is_open.then(|| State::unknown(self.values, address));
+        let mut met = own.is_open.then(|| State::unknown(address));
         if own.is_open {
             return (met, lost);
         }
@@ -323,12 +322,12 @@ impl<'k, 'a> Resolver<'k, 'a> {
                 state.branch(self.values, last, kind == EdgeKind::Taken);
             }
             match &mut met {
-                Some(met) => met.meet(self.values, &state, &mut lost, address),
+                Some(met) => met.meet(&state, &mut lost, address),
                 None => met = Some(state),
             }
         }
         if let Some(met) = &mut met {
-            met.lose(self.values, lost, address);
+            met.lose(lost, address);
         }
         (met, lost)
     }
@@ -337,7 +336,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
     fn table(&self, jump: Row, target: Value, bounds: &[Bound]) -> Option<Table> {
         let mut shape = self.shape(target)?;
         self.rebase(&mut shape, bounds);
-        let (index_table, limit, bound) = self.bound(shape.index, bounds)?;
+        let (index_address, limit, bound) = self.bound(shape.index, bounds)?;
         let stop = match bound {
             BoundEvidence::Content => self.known.next_named(shape.address),
             _ => u64::MAX,
@@ -363,7 +362,16 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let bound = if (places.len() as u64) < limit { BoundEvidence::Content } else { bound };
         let least = if bound == BoundEvidence::Content { 2 } else { 1 };
         let Shape { kind, entry_size, base, address, .. } = shape;
-        (kept >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
+        (kept >= least).then_some(Table {
+            jump,
+            address,
+            kind,
+            entry_size,
+            base,
+            index_address,
+            bound,
+            places,
+        })
     }
 
     fn shape(&self, target: Value) -> Option<Shape> {

@@ -44,7 +44,7 @@ impl Extent {
         self.start.size > 0
     }
 
-    fn contains(&self, place: Place) -> bool {
+    pub(super) fn contains(&self, place: Place) -> bool {
         self.start.place.region == place.region
             && (self.start.place.position..self.end).contains(&place.position)
     }

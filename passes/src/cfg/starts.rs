@@ -44,7 +44,9 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
         .filter_map(|(target, evidence)| Some(Found::function(layout.place_of(target)?, evidence)))
         .filter(|found| is_unstated(&layout, found.place))
         .collect();
-    parts.into_iter().for_each(|extent| starts[extent].is_part = true);
+    for extent in parts {
+        starts[extent].is_part = true;
+    }
     merge(&mut starts, found);
     starts
 }

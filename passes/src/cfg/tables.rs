@@ -22,6 +22,7 @@ use std::sync::Arc;
 const TASKS_PER_THREAD: usize = 4;
 
 /// The tables, less the diagnostics.
+#[expect(clippy::struct_field_names, reason = "fields are named as the tables are")]
 pub(super) struct Tables {
     pub(super) functions: Rows<Functions>,
     pub(super) function_parts: Rows<FunctionParts>,
@@ -45,7 +46,9 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
         let mut writer = Writer::new(flows);
         let extents = chunk.iter().map(|function| &flows.known.layout.extents[*function as usize]);
         writer.blocks.reserve(extents.map(|extent| flows.known.count_blocks(extent)).sum());
-        chunk.iter().for_each(|function| writer.write(*function));
+        for function in chunk {
+            writer.write(*function);
+        }
         writer
     });
     let mut parts: Vec<_> = parts.collect();
@@ -184,7 +187,7 @@ impl<'f, 'a> Writer<'f, 'a> {
             blocks.extend(self.flows.known.blocks(&self.layout.extents[index as usize]));
         }
         let main_end =
-            blocks.iter().filter(|block| self.is_in(extent, block.start)).map(|block| block.end).max();
+            blocks.iter().filter(|block| extent.contains(block.start)).map(|block| block.end).max();
         blocks.sort_by_key(|block| block.start);
         self.find_edges(&blocks, flow);
         let (is_reducible, loop_count) = self.write_structure(&blocks, extent.start.place, function_address);
@@ -292,12 +295,6 @@ impl<'f, 'a> Writer<'f, 'a> {
         (structure.is_reducible, structure.loops.len() as u32)
     }
 
-    fn is_in(&self, extent: &Extent, place: Place) -> bool {
-        extent.start.place <= place
-            && place.region == extent.start.place.region
-            && place.position < extent.end
-    }
-
     fn write_part(&mut self, part: &Extent, function_address: u64) {
         let evidence = match part.start.evidence {
             FunctionEvidence::Symbol => PartEvidence::Symbol,
@@ -322,7 +319,7 @@ impl<'f, 'a> Writer<'f, 'a> {
                 kind: table.kind,
                 entry_size: table.entry_size,
                 base_address: table.base,
-                index_table_address: table.index_table,
+                index_table_address: table.index_address,
                 entry_count: table.places.len() as u32,
                 bound_evidence: table.bound,
                 confidence: confidence_of(table),
@@ -362,7 +359,9 @@ impl<'f, 'a> Writer<'f, 'a> {
             let target_address = Some(self.layout.address(*place));
             self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
-        open.into_iter().for_each(|open| self.edges.push(open));
+        if let Some(open) = open {
+            self.edges.push(open);
+        }
     }
 
     /// The edge of a block that is left for nowhere known, if it is; reports it.

@@ -102,7 +102,8 @@ fn stack_change(instruction: &Instruction) -> i64 {
 /// arguments.
 fn saves(instruction: &Instruction, register: Register) -> bool {
     match instruction.mnemonic() {
-        Mnemonic::Push => true,
+        // `nop` and the like name operands.
+        Mnemonic::Push | Mnemonic::Nop => true,
         Mnemonic::Mov => {
             is_memory(instruction.op0_kind())
                 && instruction.op1_kind() == OpKind::Register
@@ -112,8 +113,6 @@ fn saves(instruction: &Instruction, register: Register) -> bool {
         Mnemonic::Test => {
             register.full_register() == Register::RAX && instruction.op0_register() == Register::AL
         }
-        // `nop` and the like name operands.
-        Mnemonic::Nop => true,
         _ => false,
     }
 }
