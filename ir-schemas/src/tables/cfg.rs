@@ -330,7 +330,7 @@ enumeration! {
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "jump_tables", stage = Cfg, key(jump_address))]
 pub struct JumpTable {
-    /// The jump.
+    /// Address of the indirect jump that reads the table.
     #[column(unit = "address", references = "instructions.address")]
     pub jump_address: u64,
     /// The function that it is in.
@@ -362,7 +362,7 @@ pub struct JumpTable {
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "jump_table_entries", stage = Cfg, key(jump_address, entry_index))]
 pub struct JumpTableEntry {
-    /// The jump.
+    /// Address of the indirect jump that reads the table.
     #[column(unit = "address", references = "jump_tables.jump_address")]
     pub jump_address: u64,
     /// Position in the table.
