@@ -8,7 +8,7 @@ use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
 use binframe::ir::{Batch, Rows};
 use binframe::passes::cfg::{self, CfgIr};
 use binframe::passes::instructions::{self, InstructionsIr};
-use binframe::passes::{Code, CodeRange, memory, sections};
+use binframe::passes::{Code, CodeRange, References, exceptions, linkage, memory, sections};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -21,6 +21,7 @@ const CODE_SIZE_MAX: usize = 1 << 20;
 /// The code, and what each step makes of it for the next.
 struct Input {
     code: Code,
+    references: References,
     /// The part of the code whose instructions are one row group.
     range: CodeRange,
     memory_regions: Rows<binframe::ir::tables::MemoryRegions>,
@@ -41,9 +42,12 @@ impl Input {
         code.starts.retain(|start| (region.address..region.end_address()).contains(&start.address));
         code.regions = vec![region];
         let instructions = instructions::run(&code);
-        let cfg = cfg::run(&code, &instructions);
+        let linkage = linkage::run(&file, &sections);
+        let exceptions = exceptions::run(&file, &sections);
+        let references = References::of(&sections, &linkage, &exceptions, &code, &file);
+        let cfg = cfg::run(&code, &instructions, &references);
         let range = instructions.partitions(&code)[0];
-        Self { range, memory_regions: memory::regions(&sections), code, instructions, cfg }
+        Self { range, memory_regions: memory::regions(&sections), code, references, instructions, cfg }
     }
 
     fn code_bytes(&self) -> usize {
@@ -53,7 +57,7 @@ impl Input {
 
 fn passes(criterion: &mut Criterion) {
     let (pool, input) = (one_thread(), Input::read());
-    let Input { code, range, memory_regions, instructions, cfg } = &input;
+    let Input { code, references, range, memory_regions, instructions, cfg } = &input;
     let mut group = criterion.benchmark_group("passes");
 
     throughput(&mut group, instructions.len(), input.code_bytes());
@@ -63,7 +67,7 @@ fn passes(criterion: &mut Criterion) {
     let blocks = cfg.basic_blocks.len();
     throughput(&mut group, blocks, input.code_bytes());
     group.bench_function("cfg", |bencher| {
-        bencher.iter(|| pool.install(|| cfg::run(black_box(code), instructions)));
+        bencher.iter(|| pool.install(|| cfg::run(black_box(code), instructions, references)));
     });
     throughput(&mut group, cfg.functions.len(), input.code_bytes());
     group.bench_function("memory", |bencher| {
@@ -78,11 +82,11 @@ fn passes(criterion: &mut Criterion) {
     group.bench_function("instructions", |bencher| {
         bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
     });
-    let functions = 0..cfg.functions.len();
-    let rows = memory::accesses(code, cfg, functions.clone()).len();
+    let blocks = 0..cfg.basic_blocks.len();
+    let rows = memory::accesses(code, cfg, blocks.clone()).len();
     throughput(&mut group, rows, input.code_bytes());
     group.bench_function("memory_accesses", |bencher| {
-        bencher.iter(|| memory::accesses(black_box(code), cfg, functions.clone()));
+        bencher.iter(|| memory::accesses(black_box(code), cfg, blocks.clone()));
     });
     group.finish();
 }

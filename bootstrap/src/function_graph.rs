@@ -2,8 +2,8 @@
 
 use crate::{Error, Filter, Source};
 use binframe_ir::tables::{
-    BasicBlock, BasicBlocks, BinaryHeader, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges, Confidence,
-    EdgeEvidence, EdgeKind, FunctionParts, Functions, Instructions, Loops,
+    BasicBlock, BasicBlocks, BinaryHeader, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges,
+    Confidence, EdgeEvidence, EdgeKind, FunctionParts, Functions, Instructions, Loops,
 };
 use binframe_ir::{Table, TableInfo};
 use binframe_passes::isa::Isa;

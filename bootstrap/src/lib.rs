@@ -10,6 +10,7 @@ mod database;
 mod dataset;
 mod diff;
 mod error;
+mod explain;
 mod file;
 mod function_graph;
 mod lower;
@@ -28,6 +29,7 @@ pub use diff::{
     RowsDifference, TableComparison, TableDifference, diff,
 };
 pub use error::Error;
+pub use explain::explain;
 pub use file::{FileBytes, NewFile, map_file};
 pub use function_graph::{FunctionGraph, GraphBlock, GraphEdge, GraphNode};
 pub use lower::{Progress, Request, lower};

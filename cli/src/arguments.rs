@@ -91,10 +91,10 @@ pub(crate) enum StageName {
     Sections,
     /// What debug information says: lines, functions, variables, types
     Debug,
-    /// Registers and flags that instructions use: many rows, made only when asked for
-    Effects,
     /// Decoded machine instructions
     Instructions,
+    /// Registers and flags that instructions use: many rows, made only when asked for
+    Effects,
     /// Functions, basic blocks and edges
     Cfg,
     /// Memory regions, stack frames and accesses

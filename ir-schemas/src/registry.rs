@@ -4,8 +4,9 @@ use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
     BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions, InstructionEffects, Instructions,
-    JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops, MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions,
+    InstructionEffects, Instructions, JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops,
+    MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 
@@ -33,8 +34,8 @@ pub const TABLES: &[&TableInfo] = &[
     DebugVariables::INFO,
     DebugTypes::INFO,
     DebugTypeMembers::INFO,
-    InstructionEffects::INFO,
     Instructions::INFO,
+    InstructionEffects::INFO,
     Functions::INFO,
     FunctionParts::INFO,
     BasicBlocks::INFO,

@@ -36,10 +36,10 @@ pub enum Stage {
     Sections,
     /// What debug information says; beside the pipeline, and made only when asked for.
     Debug,
-    /// Registers and flags that instructions use; beside the pipeline, and made only when asked for.
-    Effects,
     /// Decoded machine instructions.
     Instructions,
+    /// Registers and flags that instructions use; beside the pipeline, and made only when asked for.
+    Effects,
     /// Functions, basic blocks and edges.
     Cfg,
     /// Memory regions, stack frames and memory accesses.
@@ -54,7 +54,7 @@ impl Stage {
 
     /// All stages whose tables can be asked for, in their order.
     pub const ALL: [Self; 6] =
-        [Self::Sections, Self::Debug, Self::Effects, Self::Instructions, Self::Cfg, Self::Memory];
+        [Self::Sections, Self::Debug, Self::Instructions, Self::Effects, Self::Cfg, Self::Memory];
 
     /// The stage's name in commands, schemas and diagnostics.
     pub const fn name(self) -> &'static str {

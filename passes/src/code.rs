@@ -361,6 +361,8 @@ fn symbol_starts(
 
 /// Whether a symbol's name is one that compilers give to a part of a function, such as `main.cold` or `main.cold.3`.
 fn is_part(name: &str) -> bool {
-    let name = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
-    name.ends_with(".cold") || name.ends_with(".cold.")
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered =
+        name.rsplit_once('.').filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name);
+    numbered.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "cold")
 }

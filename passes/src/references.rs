@@ -14,11 +14,11 @@ use crate::exceptions::ExceptionsIr;
 use crate::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::linkage::LinkageIr;
 use crate::sections::SectionsIr;
-use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
-use binframe_ir::{Enumeration, Fingerprint, Rows};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_buffer::ScalarBuffer;
+use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
+use binframe_ir::{Enumeration, Fingerprint, Rows};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -33,8 +33,6 @@ pub struct References {
     call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
-    /// Address that the file was linked for.
-    image_address: u64,
     names: String,
     fingerprint: Fingerprint,
 }
@@ -105,7 +103,6 @@ impl References {
             data: Vec::new(),
             call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
-            image_address: header.and_then(|header| header.image_address).unwrap_or(0),
             names: String::new(),
             fingerprint: Fingerprint::of_bytes(&[]),
         };
@@ -113,7 +110,12 @@ impl References {
         if !code.regions.is_empty() && is_little {
             references.add_data(sections, file);
             references.add_relocated(linkage, code);
-            if linkage.relocations.columns().iter().all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some()) {
+            if linkage
+                .relocations
+                .columns()
+                .iter()
+                .all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some())
+            {
                 references.add_words(code);
             }
             references.add_listed(linkage, code);
@@ -131,7 +133,10 @@ impl References {
     fn add_data(&mut self, sections: &SectionsIr, file: &Bytes) {
         let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
         let columns = sections.sections.columns();
-        for section in columns.iter().filter(|section| section.is_readable && !section.is_executable && section.address > 0) {
+        for section in columns
+            .iter()
+            .filter(|section| section.is_readable && !section.is_executable && section.address > 0)
+        {
             let (bytes, _) = bytes_at(file, section.file_offset, section.file_size.min(section.size));
             let Some(rest) = left.checked_sub(bytes.len()) else { break };
             if !bytes.is_empty() && section.address.checked_add(bytes.len() as u64).is_some() {
@@ -211,15 +216,22 @@ impl References {
     }
 
     fn compute_fingerprint(&self) -> Fingerprint {
-        let pointers = self.pointers.iter().flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
-        let slots = self.slots.iter().flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
+        let pointers = self
+            .pointers
+            .iter()
+            .flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
+        let slots = self
+            .slots
+            .iter()
+            .flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
         // What stands in writable data is no constant.
         let constant = self.data.iter().filter(|data| !data.is_writable);
-        let data = constant.flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
+        let data = constant
+            .flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
         let rest = [
             Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
-            Fingerprint::of_numbers(&[self.image_address, u64::from(self.address_size)]),
+            Fingerprint::of_numbers(&[u64::from(self.address_size)]),
             Fingerprint::of_bytes(self.names.as_bytes()),
             self.call_sites.rows.batch().fingerprint(),
         ];
@@ -263,7 +275,9 @@ impl References {
 
     /// The places where the loader writes pointers, and the names of what it writes.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.slots.iter().map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
+        self.slots
+            .iter()
+            .map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
     }
 
     /// The landing pad of an instruction that ends at an address.
@@ -286,11 +300,6 @@ impl References {
     /// The bytes of constant data from an address on; none where there is no such data.
     pub(crate) fn constants_from(&self, address: u64) -> &[u8] {
         self.data_from(address, false).unwrap_or(&[])
-    }
-
-    /// Address that the file was linked for.
-    pub(crate) fn image_address(&self) -> u64 {
-        self.image_address
     }
 
     /// Size of an address in bytes.

@@ -12,6 +12,14 @@ pub(crate) struct Value(u64);
 /// Marks a value that is not known, of which there are too many to look each up.
 const UNKNOWN: u64 = 1 << 63;
 
+impl Value {
+    /// The unknown value of a number, of which the highest bit does not count.
+    #[inline]
+    pub(crate) fn unknown(number: u64) -> Self {
+        Self(number | UNKNOWN)
+    }
+}
+
 /// How a value comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Expression {
@@ -32,7 +40,11 @@ pub(crate) enum Expression {
     /// Bits of which the low ones are those of a value, and the others are not known.
     Low(Value, u8),
     /// What stands in memory, as a number without sign; equal epochs saw the same memory.
-    Load { address: Value, size: u8, epoch: u64 },
+    Load {
+        address: Value,
+        size: u8,
+        epoch: u64,
+    },
 }
 
 use Expression::{Constant, Load, Low, Masked, Offset, Scaled, Sign, Sum, Unknown, Zero};
@@ -66,12 +78,6 @@ impl Values {
             self.expressions.push(expression);
         }
         value
-    }
-
-    /// The unknown value of a number, of which the highest bit does not count.
-    #[inline]
-    pub(crate) fn unknown(&mut self, number: u64) -> Value {
-        Value(number | UNKNOWN)
     }
 
     pub(crate) fn constant(&mut self, number: u64) -> Value {
@@ -131,7 +137,9 @@ impl Values {
         match self.get(value) {
             _ if self.width(value) <= bits => value,
             Constant(number) => self.constant(number & mask(bits)),
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => self.zero_extended(inner, bits),
+            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+                self.zero_extended(inner, bits)
+            }
             // What is cut off has no part in the low bits of a sum.
             Offset(inner, added) => match self.get(inner) {
                 Zero(innermost, wide) | Sign(innermost, wide) if wide >= bits => {
@@ -155,7 +163,9 @@ impl Values {
                 let unused = 64 - u32::from(bits);
                 self.constant((((number << unused) as i64) >> unused) as u64)
             }
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => self.sign_extended(inner, bits),
+            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+                self.sign_extended(inner, bits)
+            }
             _ => self.make(Sign(value, bits)),
         }
     }
@@ -205,7 +215,8 @@ pub(crate) struct Bound {
 
 /// The greatest number that comparisons say a value is.
 pub(crate) fn compared_maximum(values: &Values, bounds: &[Bound], value: Value) -> Option<u64> {
-    let stated = |value: Value| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
+    let stated =
+        |value: Value| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
     let narrowed = |bits: u8| {
         let same = |bound: &&Bound| matches!(values.get(bound.value), Zero(inner, width) if inner == value && width == bits);
         bounds.iter().find(same).map(|bound| bound.maximum)
@@ -237,7 +248,7 @@ mod tests {
     #[test]
     fn ways_to_write_one_index_are_one_expression() {
         let mut values = Values::default();
-        let character = values.unknown(1);
+        let character = Value::unknown(1);
         // lea ecx, [rax-97]; movzx ecx, cl
         let sum = values.offset(character, -97_i64 as u64);
         let wide = values.zero_extended(sum, 32);
@@ -251,14 +262,14 @@ mod tests {
     #[test]
     fn a_bound_holds_for_what_follows_from_it() {
         let mut values = Values::default();
-        let index = values.unknown(1);
+        let index = Value::unknown(1);
         let compared = values.zero_extended(index, 32);
         let bounds = [Bound { value: compared, maximum: 5 }];
         let signed = values.sign_extended(index, 32);
         assert_eq!(compared_maximum(&values, &bounds, compared), Some(5));
         assert_eq!(compared_maximum(&values, &bounds, signed), Some(5));
         assert_eq!(compared_maximum(&values, &bounds, index), Some(5));
-        let other = values.unknown(2);
+        let other = Value::unknown(2);
         assert_eq!(compared_maximum(&values, &bounds, other), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of instructions say which bytes among code are data, and which are padding.
 
-use binframe::ir::tables::Role;
+use binframe::ir::tables::Role::{self, Code, Data, Padding};
 use binframe_testsuite::lowering::tables;
 use binframe_testsuite::programs::{DATA_IN_CODE_C, compile_c};
 use bytes::Bytes;
@@ -28,10 +28,18 @@ fn tables_constants_and_zeros_are_data_and_what_stands_behind_is_code() {
         let flags = [&flags[..], &["-no-pie", "-Wl,--build-id=none"]].concat();
         let Some(path) = compile_c("data_in_code", DATA_IN_CODE_C, &flags) else { return };
         let found = runs(fs::read(path).expect("the file can be read"));
-        use Role::{Code, Data, Padding};
         // The table and the constants behind it are one run, in which there is some padding.
-        let expected =
-            [(Code, 52), (Data, 36), (Code, 6), (Data, 16), (Code, 9), (Padding, 9), (Data, 16), (Padding, 3), (Code, 6)];
+        let expected = [
+            (Code, 52),
+            (Data, 36),
+            (Code, 6),
+            (Data, 16),
+            (Code, 9),
+            (Padding, 9),
+            (Data, 16),
+            (Padding, 3),
+            (Code, 6),
+        ];
         assert_eq!(found, expected);
     }
 }

@@ -37,7 +37,8 @@ fn all_is_decoded_and_every_jump_and_frame_is_known() {
         let blocks = cfg.basic_blocks.columns();
         assert!(blocks.iter().all(|block| block.terminator != Terminator::Invalid), "{name}");
         // Windows aligns the stack for numbers of eight bytes, and has functions that multiply them.
-        let is_windows = tables.lowered.sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let is_windows =
+            tables.lowered.sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let frames = tables.lowered.memory.stack_frames.columns();
         let lost = frames.iter().filter(|frame| frame.status != FrameStatus::Exact).count();
         assert!(lost <= if is_windows { 5 } else { 1 }, "{name}: {lost} frames");

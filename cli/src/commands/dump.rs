@@ -5,8 +5,8 @@ use crate::arguments::{DumpArguments, Dumped, Format, parse_address};
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::row_writer::RowWriter;
-use binframe::ir::{Table, TableInfo};
 use binframe::ir::tables::Functions;
+use binframe::ir::{Table, TableInfo};
 use binframe::{Error, Filter, NewFile, Source, address_column, rows_in};
 use std::io::{self, IsTerminal};
 use std::ops::Range;
@@ -94,7 +94,9 @@ pub(super) fn functions(
     if let Some(binary) = &arguments.binary {
         found.retain(|function| function.0 == *binary);
         if found.is_empty() {
-            return Err(Failure::Failed(format!("{binary}: has no function `{asked}`, but other inputs have")));
+            return Err(Failure::Failed(format!(
+                "{binary}: has no function `{asked}`, but other inputs have"
+            )));
         }
     }
     Ok(found)
@@ -114,11 +116,7 @@ fn chosen_columns(arguments: &DumpArguments, table: &'static TableInfo) -> Resul
     arguments.columns.iter().map(column).collect()
 }
 
-fn check_usage(
-    arguments: &DumpArguments,
-    table: &'static TableInfo,
-    format: Format,
-) -> Result<(), Failure> {
+fn check_usage(arguments: &DumpArguments, table: &'static TableInfo, format: Format) -> Result<(), Failure> {
     if matches!(format, Format::Dot | Format::Svg) {
         let name = table.name;
         let message = format!("{name} is a table, not a graph; `binframe dump cfg` draws as dot and svg");

@@ -3,14 +3,14 @@
 use crate::arguments::TraceArguments;
 use crate::failure::Failure;
 use crate::output::{self, Column};
-use crate::table_text::{TableText, write_row};
+use crate::table_text::{TableText, escaped, write_row};
 use arrow_array::{Array, RecordBatch};
 use binframe::Source;
 use binframe::ir::{Batch, Stage};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Prints every row that speaks of an address.
+/// Explains an address, and prints every row that speaks of it.
 pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     let source = Source::open(&arguments.source)?;
     let traced = binframe::trace(&source, arguments.address)?;
@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         if position > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{:#x} in {binary}", arguments.address)?;
+        writeln!(out, "{:#x} in {binary}\n", arguments.address)?;
+        write_paragraph(&mut out, &escaped(&binframe::explain(&source, binary, arguments.address)?))?;
         let batches = traced.iter().filter(|rows| rows.0 == *binary).map(|rows| &rows.1);
         write_tables(&mut out, &together(batches), arguments.limit)?;
     }
@@ -48,6 +49,25 @@ fn together<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
         }
     }
     joined
+}
+
+/// Letters of a line of text.
+const LINE_LETTERS: usize = 100;
+
+/// Words in lines that are not too long.
+fn write_paragraph(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > LINE_LETTERS {
+            writeln!(out, "{line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
 }
 
 /// A single row as a list of its values, several as lines.

@@ -67,6 +67,11 @@ fn shown(text: &str) -> String {
     }
 }
 
+/// A count as a number to draw with.
+fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// What the picture is of.
 fn title(graph: &FunctionGraph) -> String {
     let name = graph.name.as_deref().map_or("(no name)".to_owned(), shown);

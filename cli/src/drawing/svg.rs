@@ -1,7 +1,7 @@
 //! A graph laid out, as SVG.
 
 use super::layout::{Straight, TooLarge, layout};
-use super::{Look, colour, edge_text, look, title};
+use super::{Look, colour, edge_text, float, look, title};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::EdgeKind;
 use binframe::{FunctionGraph, GraphEdge, GraphNode};
@@ -21,13 +21,14 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     let looks: Vec<_> = graph.nodes.iter().map(|node| look(graph, node)).collect();
     let sizes: Vec<_> = looks.iter().map(size).collect();
     let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.source, edge.target)).collect();
-    let is_entry = |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
+    let is_entry =
+        |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
     let entry = graph.nodes.iter().position(is_entry).unwrap_or(0);
     let layout = layout(&sizes, &edges, entry)?;
     let heading = title(graph);
     let legend = legend(graph);
     let letters = heading.chars().count().max(legend.iter().map(|kind| kind.name().len() + 4).sum());
-    let width = layout.width.max(letters as f64 * LETTER_WIDTH + 2.0 * MARGIN);
+    let width = layout.width.max(float(letters) * LETTER_WIDTH + 2.0 * MARGIN);
     let top = 2.0 * LINE_HEIGHT + MARGIN;
     let height = layout.height + top;
     let mut text = format!(
@@ -55,8 +56,8 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
 
 fn size(look: &Look) -> (f64, f64) {
     let letters = look.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let width = letters as f64 * LETTER_WIDTH + 2.0 * MARGIN;
-    (width, look.lines.len() as f64 * LINE_HEIGHT + MARGIN)
+    let width = float(letters) * LETTER_WIDTH + 2.0 * MARGIN;
+    (width, float(look.lines.len()) * LINE_HEIGHT + MARGIN)
 }
 
 /// The kinds of edges that are there.
@@ -87,7 +88,7 @@ fn push_heading(text: &mut String, heading: &str, legend: &[EdgeKind]) {
     for kind in legend {
         let (y, name) = (2.0 * LINE_HEIGHT, kind.name());
         _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{}\">— {name}</text>", colour(*kind));
-        x += (name.len() + 4) as f64 * LETTER_WIDTH;
+        x += float(name.len() + 4) * LETTER_WIDTH;
     }
 }
 
@@ -144,4 +145,21 @@ fn path_to_itself(x: f64, y: f64) -> String {
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::svg;
+    use crate::drawing::test_graph;
+
+    #[test]
+    fn names_are_text() {
+        let graph = test_graph("<b>&\"'\\\n\u{1}\u{ffff}]]>", 3, &[(0, 1), (1, 1), (1, 2), (2, 0)]);
+        let text = svg(&graph).expect("it is small");
+        assert!(text.contains("&lt;b&gt;&amp;\"'\\\\n\\u{1}\u{fffd}]]&gt;, 0x0 in app"), "{text}");
+        let count = |what: &str| text.matches(what).count();
+        // The background is a rectangle too, and each kind of edge has an arrow.
+        assert_eq!((count("<rect "), count("stroke-width=")), (3 + 1, 4), "{text}");
+        assert!(!text.contains('\u{1}') && count("<b>") == 0);
+    }
 }

@@ -1,5 +1,6 @@
 //! The built command, run on the small fixtures.
 
+mod cfg;
 mod diff;
 mod dump;
 mod lower;
@@ -78,7 +79,7 @@ fn loops() -> (Folder, Executable) {
 }
 
 /// What `--emit` takes to make every table.
-const EVERY_STAGE: &str = "sections,debug,instructions,cfg,memory";
+const EVERY_STAGE: &str = "sections,debug,instructions,effects,cfg,memory";
 
 /// A folder with the files `loops` and `stack`, and the dataset `both` of the two.
 fn both() -> Folder {

@@ -60,3 +60,36 @@ fn an_address_of_which_nothing_is_known_is_a_failure() {
         "binframe: loops: no row speaks of 0x10; `binframe dump binary_sections loops` lists what is there\n"
     );
 }
+
+/// The paragraph that stands before the rows.
+fn explained(folder: &crate::Folder, address: u64, source: &str) -> String {
+    let text = folder.text(&["trace", &address.to_string(), source]);
+    let lines = text.lines().skip(2).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn addresses_are_explained() {
+    let (folder, executable) = loops();
+    let mut text = String::new();
+    let sum =
+        executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
+    // Starts of blocks, the inside of an instruction, and the ends of functions, behind which there is padding.
+    let ends = executable.functions.iter().map(|function| function.address + function.size);
+    let calls = 0x40_1000 + 9;
+    for address in sum.block_starts.iter().copied().chain([calls, calls + 1]).chain(ends.take(2)) {
+        text += &explained(&folder, address, "loops");
+        text.push('\n');
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_was_not_lowered_is_not_explained() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
+    assert!(
+        explained(&folder, 0x40_1000, "some")
+            .starts_with("0x401000 lies in .text (r-x), 0 bytes from its start.")
+    );
+}

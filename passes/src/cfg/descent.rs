@@ -116,7 +116,8 @@ impl<'a> Descent<'a> {
     pub(super) fn run(layout: &'a Layout<'a>, references: &'a References) -> Self {
         let mut descent = Self::new(layout, references);
         let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
-        let mut frontier: Vec<_> = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+        let mut frontier: Vec<_> =
+            starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
         // All may be parts, at first.
         loop {
             descent.walk_all(frontier);
@@ -162,12 +163,17 @@ impl<'a> Descent<'a> {
         for (owner, index) in owners.iter().zip(0..).filter(|(owner, _)| **owner != NONE && kept(**owner)) {
             next.flows.owners[new_index(index) as usize] = new_index(*owner);
         }
-        let again = layout.extents.iter().zip(0..).filter(|(extent, _)| !keeps(extent) && !extent.start.is_part);
-        let mut frontier: Vec<_> = again.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+        let again =
+            layout.extents.iter().zip(0..).filter(|(extent, _)| !keeps(extent) && !extent.start.is_part);
+        let mut frontier: Vec<_> =
+            again.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
         // What functions that are kept jump to may have become a part.
         for (flow, function) in next.flows.functions.iter_mut().zip(0..) {
             for (_, place) in &flow.leaving {
-                let Some(part) = layout.extent_at(*place).filter(|part| next.flows.owners[*part] == NONE) else { continue };
+                let Some(part) = layout.extent_at(*place).filter(|part| next.flows.owners[*part] == NONE)
+                else {
+                    continue;
+                };
                 next.flows.owners[part] = function;
                 flow.parts.push(part as u32);
                 frontier.push((function, Resume::At(*place)));
@@ -234,8 +240,10 @@ impl<'a> Descent<'a> {
             frontier.sort_unstable();
             frontier.dedup();
             let groups: Vec<_> = frontier.chunk_by(|one, next| one.0 == next.0).collect();
-            let mut functions: Vec<_> =
-                groups.iter().map(|group| std::mem::take(&mut self.flows.functions[group[0].0 as usize])).collect();
+            let mut functions: Vec<_> = groups
+                .iter()
+                .map(|group| std::mem::take(&mut self.flows.functions[group[0].0 as usize]))
+                .collect();
             let context = Context {
                 known: &self.flows.known,
                 visited: &self.visited,
@@ -360,7 +368,8 @@ impl<'a> Descent<'a> {
         // An indirect jump whose targets are not known may be a tail call.
         let open = (0..self.may_return.len() as u32).filter(|function| {
             let flow = &self.flows.functions[*function as usize];
-            !self.may_return[*function as usize] && !self.never_returns[*function as usize]
+            !self.may_return[*function as usize]
+                && !self.never_returns[*function as usize]
                 && !flow.unresolved.is_empty()
                 && flow.labels.is_empty()
         });
@@ -421,7 +430,10 @@ impl<'a, 'k> Walker<'a, 'k> {
                 Resume::Behind((region, row)) => {
                     self.context.known.returning[region as usize].insert_shared(row as usize);
                     let position = self.layout().branches(region as usize).positions[row as usize];
-                    let extent = self.layout().extent_at(Place { region, position }).expect("walked calls lie in extents");
+                    let extent = self
+                        .layout()
+                        .extent_at(Place { region, position })
+                        .expect("walked calls lie in extents");
                     self.walk_rows(extent, row + 1);
                 }
                 Resume::Retry => self.indirect.append(&mut self.flow.unresolved),
@@ -485,7 +497,15 @@ impl<'a, 'k> Walker<'a, 'k> {
                 }
                 Flow::CondJump => {
                     self.jump(row_key, target);
-                    return self.go_on(extent, next);
+                    let is_inside = next.position < extent.end;
+                    if !is_inside && self.layout().extent_at(next).is_some() {
+                        self.go_to(None, next);
+                    }
+                    // What comes next is a block of its own, which another way may have led to already.
+                    let leaders = &self.context.known.leaders[region];
+                    if !is_inside || !leaders.insert_shared(next.position as usize) {
+                        return;
+                    }
                 }
                 Flow::Jump => return self.jump(row_key, target),
                 Flow::Ret => {
@@ -499,15 +519,6 @@ impl<'a, 'k> Walker<'a, 'k> {
         let end = Place { region: region as u32, position: extent.end };
         if self.layout().extent_at(end).is_some() {
             self.go_to(None, end);
-        }
-    }
-
-    /// Goes on to the next instruction as a block of its own.
-    fn go_on(&mut self, extent: &Extent, next: Place) {
-        if next.position < extent.end {
-            self.enter(next);
-        } else if self.layout().extent_at(next).is_some() {
-            self.go_to(None, next);
         }
     }
 
@@ -529,7 +540,8 @@ impl<'a, 'k> Walker<'a, 'k> {
         }
         let Some(place) = self.layout().place_of(target) else { return true };
         let Some(callee) = self.layout().extent_at(place) else { return true };
-        let is_function = self.layout().extents[callee].start.place == place && self.context.owners[callee] == callee as u32;
+        let is_function = self.layout().extents[callee].start.place == place
+            && self.context.owners[callee] == callee as u32;
         if !is_function || self.context.may_return[callee] {
             return true;
         }
@@ -597,8 +609,7 @@ impl<'a, 'k> Walker<'a, 'k> {
             self.flow.is_stale = false;
             let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
             let Context { known, owners, .. } = self.context;
-            let mut resolver =
-                Resolver::new(known, owners, self.function, extents, self.flow, self.scratch);
+            let mut resolver = Resolver::new(known, owners, self.function, extents, self.flow, self.scratch);
             found = resolver.resolve(&jumps);
         }
         let is_found = |row: &Row| found.iter().any(|table: &Table| table.jump == *row);
@@ -633,7 +644,8 @@ impl<'a, 'k> Walker<'a, 'k> {
                     position = self.context.known.block(extent, position).end.max(position + 1);
                     continue;
                 }
-                let end = leaders.first_in(position as usize..extent.end as usize).unwrap_or(extent.end as usize);
+                let end =
+                    leaders.first_in(position as usize..extent.end as usize).unwrap_or(extent.end as usize);
                 position = match self.code_in(region, position as usize, end) {
                     Some(start) => {
                         self.enter(Place { region: region as u32, position: start as u32 });
@@ -657,7 +669,7 @@ impl<'a, 'k> Walker<'a, 'k> {
                 let branches = &instructions.branches;
                 let rows = branches.first_at(position)..branches.first_at(end);
                 let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());
-                return (!is_data.is_some_and(|row| branches.flows[row] == Flow::Invalid)).then_some(position);
+                return is_data.is_none_or(|row| branches.flows[row] != Flow::Invalid).then_some(position);
             }
         }
         None

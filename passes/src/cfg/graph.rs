@@ -49,7 +49,8 @@ impl<'a> Known<'a> {
     pub(super) fn next_named(&self, address: u64) -> u64 {
         let named = self.named.get_or_init(|| {
             let regions = &self.layout.instructions.regions;
-            let mut named: Vec<_> = regions.iter().flat_map(|region| region.constants.addresses.iter().copied()).collect();
+            let mut named: Vec<_> =
+                regions.iter().flat_map(|region| region.constants.addresses.iter().copied()).collect();
             named.par_sort_unstable();
             named.dedup();
             named
@@ -141,7 +142,12 @@ impl<'a> Known<'a> {
     }
 
     /// Calls `each` with every way out of a block to a place, and why it is taken.
-    pub(super) fn each_edge(&self, block: &Block, flow: &FunctionFlow, mut each: impl FnMut(EdgeKind, Place)) {
+    pub(super) fn each_edge(
+        &self,
+        block: &Block,
+        flow: &FunctionFlow,
+        mut each: impl FnMut(EdgeKind, Place),
+    ) {
         let region = block.start.region as usize;
         let branches = self.layout.branches(region);
         let next = Place { position: block.end, ..block.start };
@@ -150,11 +156,15 @@ impl<'a> Known<'a> {
             (Terminator::Fallthrough | Terminator::End, _) => each(EdgeKind::Fallthrough, next),
             (Terminator::Call, _) => each(EdgeKind::CallReturn, next),
             (Terminator::Jump, Some(row)) => {
-                target(row).into_iter().for_each(|place| each(EdgeKind::Jump, place));
+                if let Some(place) = target(row) {
+                    each(EdgeKind::Jump, place);
+                }
             }
             (Terminator::CondJump, Some(row)) => {
                 each(EdgeKind::Fallthrough, next);
-                target(row).into_iter().for_each(|place| each(EdgeKind::Taken, place));
+                if let Some(place) = target(row) {
+                    each(EdgeKind::Taken, place);
+                }
             }
             (Terminator::IndirectJump, Some(row)) => {
                 let key = (block.start.region, row);

@@ -38,7 +38,7 @@ pub(super) struct Table {
     /// What entries are added to.
     pub(super) base: Option<u64>,
     /// Address of a table of positions of entries.
-    pub(super) index_table: Option<u64>,
+    pub(super) index_address: Option<u64>,
     pub(super) bound: BoundEvidence,
     /// Where entries lead, in their order; none for those that lead behind the function, as compilers let impossible cases do.
     pub(super) places: Vec<Option<Place>>,
@@ -75,7 +75,7 @@ pub(super) fn may_read_table(known: &Known<'_>, (region, row): Row, scratch: &mu
     let range = extent.start.place.position as usize..position as usize + 1;
     let Some(leader) = known.leaders[region as usize].last_in(range) else { return false };
     let block = known.block(extent, leader as u32);
-    let mut state = State::unknown(values, known.layout.address(block.start));
+    let mut state = State::unknown(known.layout.address(block.start));
     let last = step(known, &block, &mut state, values, info);
     let target = state.target(values, &last);
     let Expression::Load { address, .. } = values.get(target) else { return true };
@@ -171,7 +171,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         }
         let targets = ways.iter().map(|way: &Way| way.target).collect();
         ways.sort_by_key(|way| way.target);
-        let ways_to = (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
+        let ways_to =
+            (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
         let ways_to = ways_to.collect();
         let Scratch { values, info } = scratch;
         values.clear();
@@ -186,7 +187,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
     pub(super) fn resolve(&mut self, jumps: &[Row]) -> Vec<Table> {
         let ends_with = |block: &Block| block.last.map(|row| (block.start.region, row));
         let ends: Vec<_> = (0..self.blocks.len())
-            .filter(|block| ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok()))
+            .filter(|block| {
+                ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok())
+            })
             .collect();
         let mut found = Vec::new();
         for block in ends {
@@ -197,10 +200,13 @@ impl<'k, 'a> Resolver<'k, 'a> {
             let table = self.table(jump, target, &bounds);
             let blocks_max = match &table {
                 // A comparison may stand farther away.
-                Some(table) if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) => BLOCKS_MAX / 16,
-                Some(_) => 0,
+                Some(table)
+                    if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) =>
+                {
+                    BLOCKS_MAX / 16
+                }
                 None if self.comes_from_before(target) => BLOCKS_MAX,
-                None => 0,
+                _ => 0,
             };
             let far = (blocks_max > 0).then(|| self.target_after(block, blocks_max)).flatten();
             let far = far.and_then(|(target, bounds)| self.table(jump, target, &bounds));
@@ -259,7 +265,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let blocks: Vec<_> = followed.keys().copied().collect();
         for block in blocks {
             let ways = self.ways_to(block);
-            let is_open = |way: &Way| way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize));
+            let is_open = |way: &Way| {
+                way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize))
+            };
             let is_open = ways.is_empty() || self.blocks[block].start == entry || ways.iter().any(is_open);
             followed.get_mut(&block).expect("it is followed").is_open = is_open;
         }
@@ -269,7 +277,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
     /// Finds what is known before a block, from the blocks that lead to it.
     fn follow(&mut self, block: usize, blocks_max: usize) -> BTreeMap<usize, Followed> {
         let mut followed = self.before(block, blocks_max);
-        let mut work: BTreeSet<usize> = followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
+        let mut work: BTreeSet<usize> =
+            followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
         let mut left = followed.len() * VISITS_MAX;
         while let Some(block) = work.pop_first() {
             let Some(rest) = left.checked_sub(1) else { break };
@@ -286,7 +295,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
             let last = step(self.known, &self.blocks[block], &mut after, self.values, self.info);
             followed.get_mut(&block).expect("it is followed").after = Some((after, last));
             let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
-            work.extend(targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)));
+            work.extend(
+                targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)),
+            );
         }
         followed
     }
@@ -296,25 +307,27 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let address = self.known.layout.address(self.blocks[block].start);
         let own = &followed[&block];
         let mut lost = own.lost;
-        let mut met = own.is_open.then(|| State::unknown(self.values, address));
+        let mut met = own.is_open.then(|| State::unknown(address));
         if own.is_open {
             return (met, lost);
         }
         for way in self.ways_to[block] as usize..self.ways_to[block + 1] as usize {
             let Way { source, kind, .. } = self.ways[way];
             let source = source as usize;
-            let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else { continue };
+            let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else {
+                continue;
+            };
             let mut state = state.clone();
             if self.blocks[source].terminator == Terminator::CondJump {
                 state.branch(self.values, last, kind == EdgeKind::Taken);
             }
             match &mut met {
-                Some(met) => met.meet(self.values, &state, &mut lost, address),
+                Some(met) => met.meet(&state, &mut lost, address),
                 None => met = Some(state),
             }
         }
         if let Some(met) = &mut met {
-            met.lose(self.values, lost, address);
+            met.lose(lost, address);
         }
         (met, lost)
     }
@@ -323,7 +336,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
     fn table(&self, jump: Row, target: Value, bounds: &[Bound]) -> Option<Table> {
         let mut shape = self.shape(target)?;
         self.rebase(&mut shape, bounds);
-        let (index_table, limit, bound) = self.bound(shape.index, bounds)?;
+        let (index_address, limit, bound) = self.bound(shape.index, bounds)?;
         let stop = match bound {
             BoundEvidence::Content => self.known.next_named(shape.address),
             _ => u64::MAX,
@@ -349,7 +362,16 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let bound = if (places.len() as u64) < limit { BoundEvidence::Content } else { bound };
         let least = if bound == BoundEvidence::Content { 2 } else { 1 };
         let Shape { kind, entry_size, base, address, .. } = shape;
-        (kept >= least).then_some(Table { jump, address, kind, entry_size, base, index_table, bound, places })
+        (kept >= least).then_some(Table {
+            jump,
+            address,
+            kind,
+            entry_size,
+            base,
+            index_address,
+            bound,
+            places,
+        })
     }
 
     fn shape(&self, target: Value) -> Option<Shape> {
@@ -369,7 +391,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
             Expression::Scaled(index, shift) => (index, 1 << shift.min(7)),
             _ => (scaled, 1),
         };
-        let is_whole = scale == size && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
+        let is_whole = scale == size
+            && (kind != JumpTableKind::Absolute || size == self.known.references.address_size());
         let (base, address) = (base.map(|base| self.wrapped(base)), self.wrapped(table));
         is_whole.then_some(Shape { kind, entry_size: size, base, address, index })
     }
@@ -421,7 +444,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The address that an entry leads to.
     fn entry(&self, shape: &Shape, address: u64) -> Option<u64> {
-        let relocated = self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
+        let relocated =
+            self.known.references.pointer_at(address).filter(|_| shape.kind == JumpTableKind::Absolute);
         if relocated.is_some() {
             return relocated;
         }
@@ -453,7 +477,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         const PADDING_MAX: u32 = 64;
         let layout = self.known.layout;
         let own = &layout.extents[self.function as usize];
-        let next = layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
+        let next =
+            layout.extents.get(self.function as usize + 1).filter(|next| next.region() == own.region());
         let region = &layout.code.regions[own.region()];
         let end = next.map_or(region.bytes.len() as u32, |next| next.start.place.position);
         place.region == own.start.place.region

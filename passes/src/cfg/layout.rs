@@ -44,8 +44,9 @@ impl Extent {
         self.start.size > 0
     }
 
-    fn contains(&self, place: Place) -> bool {
-        self.start.place.region == place.region && (self.start.place.position..self.end).contains(&place.position)
+    pub(super) fn contains(&self, place: Place) -> bool {
+        self.start.place.region == place.region
+            && (self.start.place.position..self.end).contains(&place.position)
     }
 }
 
@@ -66,7 +67,8 @@ impl<'a> Layout<'a> {
             let end = match start.size {
                 0 => limit,
                 size => {
-                    let end = u64::from(start.place.position).saturating_add(size).min(u64::from(limit)) as usize;
+                    let end =
+                        u64::from(start.place.position).saturating_add(size).min(u64::from(limit)) as usize;
                     let starts = &instructions.regions[region].starts;
                     starts.first_in(end..limit as usize).map_or(limit, |end| end as u32)
                 }

@@ -29,13 +29,13 @@ use crate::code::Code;
 use crate::diagnostics::Collector;
 use crate::instructions::InstructionsIr;
 use crate::references::References;
-use descent::Descent;
-use layout::{Layout, Start};
 use binframe_ir::tables::{
-    BasicBlocks, CallEdges, CfgEdges, DiagnosticPass, Diagnostics, FunctionParts, Functions, JumpTableEntries, JumpTables,
-    Loops,
+    BasicBlocks, CallEdges, CfgEdges, DiagnosticPass, Diagnostics, FunctionParts, Functions,
+    JumpTableEntries, JumpTables, Loops,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
+use descent::Descent;
+use layout::{Layout, Start};
 use rayon::prelude::*;
 
 /// How often functions are looked for where those that were found before do not reach.

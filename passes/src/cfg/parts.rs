@@ -8,6 +8,7 @@ use binframe_ir::tables::{Flow, FunctionEvidence};
 
 /// How the jumps from other extents go to one.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one observation")]
 struct Entered {
     /// The extent that they all come from, and whether others are jumped from too.
     from: Option<usize>,

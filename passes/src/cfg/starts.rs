@@ -44,7 +44,9 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
         .filter_map(|(target, evidence)| Some(Found::function(layout.place_of(target)?, evidence)))
         .filter(|found| is_unstated(&layout, found.place))
         .collect();
-    parts.into_iter().for_each(|extent| starts[extent].is_part = true);
+    for extent in parts {
+        starts[extent].is_part = true;
+    }
     merge(&mut starts, found);
     starts
 }
@@ -101,7 +103,8 @@ fn is_unstated(layout: &Layout<'_>, place: Place) -> bool {
 pub(super) fn discover(starts: &mut Vec<Start>, flows: &Flows<'_>) -> bool {
     let finder = Finder::new(flows);
     let known = starts.len();
-    for find in [Finder::jumped_to, Finder::tail_called, Finder::pointed_to, Finder::listed, Finder::in_gaps] {
+    for find in [Finder::jumped_to, Finder::tail_called, Finder::pointed_to, Finder::listed, Finder::in_gaps]
+    {
         merge(starts, find(&finder));
         if starts.len() > known {
             return true;
@@ -126,7 +129,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         const ALIGNMENT: u64 = 16;
         let layout = flows.known.layout;
         let is_sure = |evidence| evidence <= FunctionEvidence::CallTarget;
-        let sure = layout.extents.iter().filter(|extent| is_sure(extent.start.evidence) && !extent.start.is_part);
+        let sure =
+            layout.extents.iter().filter(|extent| is_sure(extent.start.evidence) && !extent.start.is_part);
         let sure = sure.filter(|extent| !layout.code.regions[extent.region()].is_plt);
         let addresses: Vec<_> = sure.map(|extent| layout.address(extent.start.place)).collect();
         let aligned = addresses.iter().filter(|address| address.is_multiple_of(ALIGNMENT)).count();
@@ -153,7 +157,8 @@ impl<'f, 'a> Finder<'f, 'a> {
     fn can_begin_alone(&self, place: Place) -> bool {
         let branches = self.layout.branches(place.region as usize);
         let row = branches.first_at(place.position as usize);
-        let jumps_at_once = branches.positions.get(row) == Some(&place.position) && branches.flows[row] == Flow::Jump;
+        let jumps_at_once =
+            branches.positions.get(row) == Some(&place.position) && branches.flows[row] == Flow::Jump;
         let region = &self.layout.code.regions[place.region as usize];
         let (before, bytes) = region.bytes.split_at(place.position as usize);
         // What stands right behind other code, as if by chance, is more of it.
@@ -166,7 +171,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         let leaving = self.flows.functions.iter().flat_map(|flow| &flow.leaving);
         let unreached = leaving.filter(|(_, place)| self.is_unreached(*place));
         let found = unreached.map(|((region, row), place)| {
-            let is_conditional = self.layout.branches(*region as usize).flows[*row as usize] == Flow::CondJump;
+            let is_conditional =
+                self.layout.branches(*region as usize).flows[*row as usize] == Flow::CondJump;
             let is_part = is_conditional || !self.can_begin(*place);
             Found { place: *place, evidence: FunctionEvidence::JumpTarget, is_part }
         });
@@ -196,7 +202,8 @@ impl<'f, 'a> Finder<'f, 'a> {
                 });
                 end_before = block.end;
             }
-            let tails = entered.into_iter().filter(|(place, is_tail)| *is_tail && follows_end.contains(place));
+            let tails =
+                entered.into_iter().filter(|(place, is_tail)| *is_tail && follows_end.contains(place));
             let tails = tails.filter(|(place, _)| *place > extent.start.place && self.can_begin(*place));
             found.extend(tails.map(|(place, _)| Found::function(place, FunctionEvidence::JumpTarget)));
         }
@@ -213,7 +220,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         let pointers = pointers(&self.flows.known, &self.flows.functions);
         let alone = pointers.filter(|(pointer, _)| !self.flows.known.references.stands_in_row(*pointer));
         let alone = alone.map(|(_, place)| Found::function(place, FunctionEvidence::Pointer));
-        let taken = addresses(&self.flows.known).map(|place| Found::function(place, FunctionEvidence::AddressTaken));
+        let taken =
+            addresses(&self.flows.known).map(|place| Found::function(place, FunctionEvidence::AddressTaken));
         alone.chain(taken).filter(|found| self.may_begin(found.place)).collect()
     }
 
@@ -290,7 +298,8 @@ fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item
         before.is_some_and(|before| tables[before].contains(&place))
     };
     let pointers = known.references.pointers().iter();
-    let pointers = pointers.filter(move |pointer| pointer.evidence == FunctionEvidence::Pointer && !is_entry(pointer.place));
+    let pointers = pointers
+        .filter(move |pointer| pointer.evidence == FunctionEvidence::Pointer && !is_entry(pointer.place));
     pointers.filter_map(|pointer| Some((*pointer, known.layout.place_of(pointer.target)?)))
 }
 

@@ -6,15 +6,15 @@ use super::jump_tables::Table;
 use super::layout::{Extent, Layout, Place};
 use crate::diagnostics::{Collector, Place as Where};
 use crate::graph::{FlowAnalysis, NONE, Vertices, strong_components};
+use arrow_array::UInt64Array;
 use binframe_ir::tables::{
-    BasicBlock, BasicBlockBuilder, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge, CallEdgeBuilder, CallEdges,
-    CallKind, CfgEdge, CfgEdgeBuilder, CfgEdges, Confidence, DiagnosticCode, EdgeEvidence, EdgeKind, Flow, Function,
-    FunctionBuilder, FunctionEvidence, FunctionPart, FunctionPartBuilder, FunctionParts, Functions, JumpTable,
-    JumpTableBuilder, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder, JumpTables, LoopBuilder, Loops,
-    PartEvidence, Severity, Terminator,
+    BasicBlock, BasicBlockBuilder, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge, CallEdgeBuilder,
+    CallEdges, CallKind, CfgEdge, CfgEdgeBuilder, CfgEdges, Confidence, DiagnosticCode, EdgeEvidence,
+    EdgeKind, Flow, Function, FunctionBuilder, FunctionEvidence, FunctionPart, FunctionPartBuilder,
+    FunctionParts, Functions, JumpTable, JumpTableBuilder, JumpTableEntries, JumpTableEntry,
+    JumpTableEntryBuilder, JumpTables, LoopBuilder, Loops, PartEvidence, Severity, Terminator,
 };
 use binframe_ir::{Batch, Rows};
-use arrow_array::UInt64Array;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use std::sync::Arc;
 const TASKS_PER_THREAD: usize = 4;
 
 /// The tables, less the diagnostics.
+#[expect(clippy::struct_field_names, reason = "fields are named as the tables are")]
 pub(super) struct Tables {
     pub(super) functions: Rows<Functions>,
     pub(super) function_parts: Rows<FunctionParts>,
@@ -35,7 +36,8 @@ pub(super) struct Tables {
 
 /// Makes the rows of all functions.
 pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
-    let functions: Vec<u32> = (0..).zip(&flows.owners).filter(|(index, owner)| index == *owner).map(|(index, _)| index).collect();
+    let functions: Vec<u32> =
+        (0..).zip(&flows.owners).filter(|(index, owner)| index == *owner).map(|(index, _)| index).collect();
     let tasks = match rayon::current_num_threads() {
         1 => 1,
         threads => threads * TASKS_PER_THREAD,
@@ -44,7 +46,9 @@ pub(super) fn of(flows: &Flows<'_>, diagnostics: &mut Collector) -> Tables {
         let mut writer = Writer::new(flows);
         let extents = chunk.iter().map(|function| &flows.known.layout.extents[*function as usize]);
         writer.blocks.reserve(extents.map(|extent| flows.known.count_blocks(extent)).sum());
-        chunk.iter().for_each(|function| writer.write(*function));
+        for function in chunk {
+            writer.write(*function);
+        }
         writer
     });
     let mut parts: Vec<_> = parts.collect();
@@ -84,7 +88,8 @@ fn joined<T: binframe_ir::Table>(
     if is_in_order {
         return joined;
     }
-    let addresses: Vec<u64> = binframe_ir::integers(joined.batch().column(T::INFO.key[0])).flatten().collect();
+    let addresses: Vec<u64> =
+        binframe_ir::integers(joined.batch().column(T::INFO.key[0])).flatten().collect();
     let mut positions: Vec<u32> = (0..addresses.len() as u32).collect();
     positions.par_sort_by_key(|position| addresses[*position as usize]);
     let batch: Batch = joined.batch().take(&positions);
@@ -110,7 +115,8 @@ fn with_recursion(functions: &Rows<Functions>, calls: &Rows<CallEdges>) -> Rows<
         let component = components.component[vertices.vertex(*address)? as usize] as usize;
         is_circle[component].then(|| vertices.key(first[component]))
     });
-    let batch = functions.batch().with_column("recursion_address", Arc::new(recursion.collect::<UInt64Array>()));
+    let batch =
+        functions.batch().with_column("recursion_address", Arc::new(recursion.collect::<UInt64Array>()));
     Rows::from_batch(batch).expect("the column has its type")
 }
 
@@ -180,7 +186,8 @@ impl<'f, 'a> Writer<'f, 'a> {
         for index in std::iter::once(function).chain(flow.parts.iter().copied()) {
             blocks.extend(self.flows.known.blocks(&self.layout.extents[index as usize]));
         }
-        let main_end = blocks.iter().filter(|block| self.is_in(extent, block.start)).map(|block| block.end).max();
+        let main_end =
+            blocks.iter().filter(|block| extent.contains(block.start)).map(|block| block.end).max();
         blocks.sort_by_key(|block| block.start);
         self.find_edges(&blocks, flow);
         let (is_reducible, loop_count) = self.write_structure(&blocks, extent.start.place, function_address);
@@ -237,7 +244,11 @@ impl<'f, 'a> Writer<'f, 'a> {
         };
         self.ways.clear();
         for (source, _, place) in &self.own_edges {
-            self.ways.push((swapped(*source), index_of(*place).map_or(NONE, |target| swapped(target as u32))));
+            // Most edges lead to the block behind.
+            let behind = *source as usize + 1;
+            let is_behind = blocks.get(behind).is_some_and(|block| block.start == *place);
+            let target = if is_behind { Some(behind) } else { index_of(*place) };
+            self.ways.push((swapped(*source), target.map_or(NONE, |target| swapped(target as u32))));
         }
         for own in self.own_edges.chunk_by(|one, next| one.0 == next.0) {
             let index = own[0].0;
@@ -246,7 +257,9 @@ impl<'f, 'a> Writer<'f, 'a> {
             }
         }
         let structure = self.analysis.run(blocks.len(), &self.ways);
-        let address_of = |vertex: u32| (vertex != NONE).then(|| self.layout.address(blocks[swapped(vertex) as usize].start));
+        let address_of = |vertex: u32| {
+            (vertex != NONE).then(|| self.layout.address(blocks[swapped(vertex) as usize].start))
+        };
         self.counts.clear();
         for (block, index) in blocks.iter().zip(0..) {
             let starts = &self.layout.instructions.regions[block.start.region as usize].starts;
@@ -282,10 +295,6 @@ impl<'f, 'a> Writer<'f, 'a> {
         (structure.is_reducible, structure.loops.len() as u32)
     }
 
-    fn is_in(&self, extent: &Extent, place: Place) -> bool {
-        extent.start.place <= place && place.region == extent.start.place.region && place.position < extent.end
-    }
-
     fn write_part(&mut self, part: &Extent, function_address: u64) {
         let evidence = match part.start.evidence {
             FunctionEvidence::Symbol => PartEvidence::Symbol,
@@ -310,7 +319,7 @@ impl<'f, 'a> Writer<'f, 'a> {
                 kind: table.kind,
                 entry_size: table.entry_size,
                 base_address: table.base,
-                index_table_address: table.index_table,
+                index_table_address: table.index_address,
                 entry_count: table.places.len() as u32,
                 bound_evidence: table.bound,
                 confidence: confidence_of(table),
@@ -337,12 +346,10 @@ impl<'f, 'a> Writer<'f, 'a> {
         for (_, kind, place) in own {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
-                EdgeKind::Indirect => {
-                    match jump.and_then(|jump| flow.table_of(jump)) {
-                        Some(table) => (EdgeEvidence::JumpTable, confidence_of(table)),
-                        None => (EdgeEvidence::AddressTaken, Confidence::Guess),
-                    }
-                }
+                EdgeKind::Indirect => match jump.and_then(|jump| flow.table_of(jump)) {
+                    Some(table) => (EdgeEvidence::JumpTable, confidence_of(table)),
+                    None => (EdgeEvidence::AddressTaken, Confidence::Guess),
+                },
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
             };
@@ -352,12 +359,20 @@ impl<'f, 'a> Writer<'f, 'a> {
             let target_address = Some(self.layout.address(*place));
             self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
-        open.into_iter().for_each(|open| self.edges.push(open));
+        if let Some(open) = open {
+            self.edges.push(open);
+        }
     }
 
     /// The edge of a block that is left for nowhere known, if it is; reports it.
     fn open_edge(&mut self, block: &Block, flow: &FunctionFlow, source_address: u64) -> Option<CfgEdge> {
-        let edge = |kind, evidence, confidence| CfgEdge { source_address, target_address: None, kind, evidence, confidence };
+        let edge = |kind, evidence, confidence| CfgEdge {
+            source_address,
+            target_address: None,
+            kind,
+            evidence,
+            confidence,
+        };
         let row = block.last.map(|row| (block.start.region, row))?;
         let branches = self.layout.branches(row.0 as usize);
         let target = branches.targets[row.1 as usize];
@@ -391,8 +406,14 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn check_target(&mut self, row: (u32, u32), target: u64) {
         let (code, message) = match self.layout.code.locate(target) {
             None => (DiagnosticCode::TargetOutsideCode, format!("{target:#x} is in no executable section")),
-            Some((region, position)) if self.layout.instructions.regions[region].starts.contains(position) => return,
-            Some(_) => (DiagnosticCode::TargetInsideInstruction, format!("{target:#x} is inside an instruction")),
+            Some((region, position))
+                if self.layout.instructions.regions[region].starts.contains(position) =>
+            {
+                return;
+            }
+            Some(_) => {
+                (DiagnosticCode::TargetInsideInstruction, format!("{target:#x} is inside an instruction"))
+            }
         };
         self.reports.push((code, self.branch_address(row), message));
     }
@@ -413,18 +434,32 @@ impl<'f, 'a> Writer<'f, 'a> {
                     (kind, callee, import_name, comes_back)
                 }
                 Flow::IndirectCall | Flow::IndirectJump => {
-                    let import_name = Some(target).filter(|slot| *slot != 0).and_then(|slot| self.flows.known.references.import_at(slot));
+                    let import_name = Some(target)
+                        .filter(|slot| *slot != 0)
+                        .and_then(|slot| self.flows.known.references.import_at(slot));
                     match (flow, import_name) {
                         (Flow::IndirectCall, Some(_)) => (CallKind::Import, None, import_name, comes_back),
                         (Flow::IndirectCall, None) => (CallKind::Indirect, None, None, comes_back),
-                        (_, Some(_)) => (CallKind::Tail, None, import_name, self.flows.functions[caller as usize].may_return),
+                        (_, Some(_)) => (
+                            CallKind::Tail,
+                            None,
+                            import_name,
+                            self.flows.functions[caller as usize].may_return,
+                        ),
                         (_, None) => continue,
                     }
                 }
-                Flow::Jump | Flow::CondJump => match self.function_at(target).filter(|callee| *callee != caller) {
-                    Some(callee) => (CallKind::Tail, Some(callee), self.import_of(callee), self.flows.functions[callee as usize].may_return),
-                    None => continue,
-                },
+                Flow::Jump | Flow::CondJump => {
+                    match self.function_at(target).filter(|callee| *callee != caller) {
+                        Some(callee) => (
+                            CallKind::Tail,
+                            Some(callee),
+                            self.import_of(callee),
+                            self.flows.functions[callee as usize].may_return,
+                        ),
+                        None => continue,
+                    }
+                }
                 _ => continue,
             };
             let (kind, callee, import_name, may_return) = call;
@@ -438,7 +473,8 @@ impl<'f, 'a> Writer<'f, 'a> {
             self.calls.push(CallEdge {
                 call_address: self.branch_address((region, row as u32)),
                 caller_address,
-                callee_address: callee.map(|callee| self.layout.address(self.layout.extents[callee as usize].start.place)),
+                callee_address: callee
+                    .map(|callee| self.layout.address(self.layout.extents[callee as usize].start.place)),
                 import_name,
                 kind,
                 may_return,
@@ -452,7 +488,8 @@ impl<'f, 'a> Writer<'f, 'a> {
     fn function_at(&self, address: u64) -> Option<u32> {
         let place = self.layout.place_of(address)?;
         let extent = self.layout.extent_at(place)?;
-        let is_function = self.layout.extents[extent].start.place == place && self.flows.owners[extent] == extent as u32;
+        let is_function =
+            self.layout.extents[extent].start.place == place && self.flows.owners[extent] == extent as u32;
         is_function.then_some(extent as u32)
     }
 
@@ -461,7 +498,9 @@ impl<'f, 'a> Writer<'f, 'a> {
         let extent = &self.layout.extents[function as usize];
         let branches = self.layout.branches(extent.region());
         let row = extent.rows.start as usize;
-        let is_stub = (row as u32) < extent.rows.end && branches.flows[row] == Flow::IndirectJump && branches.targets[row] != 0;
+        let is_stub = (row as u32) < extent.rows.end
+            && branches.flows[row] == Flow::IndirectJump
+            && branches.targets[row] != 0;
         is_stub.then(|| self.flows.known.references.import_at(branches.targets[row]))?
     }
 }
@@ -482,7 +521,9 @@ fn leaves(terminator: Terminator, edges: &[(u32, EdgeKind, Place)]) -> bool {
 fn confidence(extent: &Extent) -> Confidence {
     match extent.start.evidence {
         FunctionEvidence::Symbol | FunctionEvidence::Unwind if extent.is_sized() => Confidence::Certain,
-        FunctionEvidence::JumpTarget | FunctionEvidence::AddressTaken | FunctionEvidence::Gap => Confidence::Guess,
+        FunctionEvidence::JumpTarget | FunctionEvidence::AddressTaken | FunctionEvidence::Gap => {
+            Confidence::Guess
+        }
         _ => Confidence::Likely,
     }
 }

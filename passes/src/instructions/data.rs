@@ -70,13 +70,19 @@ pub(super) fn find(
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
-        Surroundings { region, instructions, anchors: &anchors[index], targets: &targets[index] }.runs(&candidates)
+        Surroundings { region, instructions, anchors: &anchors[index], targets: &targets[index] }
+            .runs(&candidates)
     });
     found.collect()
 }
 
 /// Adds what instructions read at constant addresses in code, and the tables whose addresses they take or jump through.
-fn add_named(code: &Code, regions: &[RegionInstructions], from: &RegionInstructions, candidates: &mut [Vec<Candidate>]) {
+fn add_named(
+    code: &Code,
+    regions: &[RegionInstructions],
+    from: &RegionInstructions,
+    candidates: &mut [Vec<Candidate>],
+) {
     let Constants { addresses, are_taken, sizes, .. } = &from.constants;
     for ((address, is_taken), size) in addresses.iter().zip(are_taken).zip(sizes) {
         let Some((index, position)) = code.locate(*address) else { continue };
@@ -129,7 +135,12 @@ enum Entries {
 }
 
 /// Size of the table of jumps at a position; 0 where there is none.
-fn table_size(region: &CodeRegion, instructions: &RegionInstructions, position: usize, entries: Entries) -> usize {
+fn table_size(
+    region: &CodeRegion,
+    instructions: &RegionInstructions,
+    position: usize,
+    entries: Entries,
+) -> usize {
     let table = region.address.wrapping_add(position as u64);
     let leads = |entry: &[u8]| {
         let stored = entry.try_into().map_or(0, i32::from_le_bytes);
@@ -160,7 +171,8 @@ impl Surroundings<'_> {
     fn runs(&self, candidates: &[Candidate]) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for (position, size) in candidates.iter().copied() {
-            let end = self.next_reached(position + 1, position.saturating_add(size).min(self.region.bytes.len()));
+            let end =
+                self.next_reached(position + 1, position.saturating_add(size).min(self.region.bytes.len()));
             let last_end = runs.last().map_or(0, |run| run.end);
             let is_near = !runs.is_empty()
                 && position <= last_end + GAP_MAX
@@ -200,7 +212,8 @@ impl Surroundings<'_> {
             return None;
         }
         let starts = &self.instructions.starts;
-        let is_padded = starts.contains(position) && self.region.isa.is_padding(&self.region.bytes[from..position]);
+        let is_padded =
+            starts.contains(position) && self.region.isa.is_padding(&self.region.bytes[from..position]);
         Some(if is_padded { position } else { from })
     }
 }
@@ -217,7 +230,8 @@ pub(super) fn apply(
     let RegionInstructions { mut starts, branches: old_branches, constants: old_constants, .. } = swept;
     let (mut branches, mut constants) = (Branches::default(), Constants::default());
     // Where data begins, an instruction does not go on.
-    let mut stops: Vec<u32> = anchors.iter().copied().chain(data.iter().map(|run| run.start as u32)).collect();
+    let mut stops: Vec<u32> =
+        anchors.iter().copied().chain(data.iter().map(|run| run.start as u32)).collect();
     stops.sort_unstable();
     stops.dedup();
     let length = region.bytes.len();
@@ -235,7 +249,8 @@ pub(super) fn apply(
         while kept < next_run && !starts.contains(kept) {
             let end = (kept + WINDOW).min(next_run);
             let mut piece = Piece::new(kept, end);
-            let joined = piece.sweep(region, &stops, kept, |position| position >= end || starts.contains(position));
+            let joined =
+                piece.sweep(region, &stops, kept, |position| position >= end || starts.contains(position));
             starts.clear(kept..joined.min(length));
             piece.starts.iter_in(0..end - kept).for_each(|position| starts.insert(kept + position));
             branches.append(piece.branches);

@@ -21,12 +21,15 @@
 mod data;
 mod roles;
 
+use self::roles::Roles;
 use crate::bitmap::Bitmap;
 use crate::code::{Code, CodeRange, CodeRegion};
 use crate::diagnostics::{Collector, Place};
-use self::roles::Roles;
 use crate::isa::{ConstantAddress, Effects, Instruction, add_effects, classify, constant_address, target};
-use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder, InstructionEffects, Instructions, Severity};
+use binframe_ir::tables::{
+    DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder,
+    InstructionEffects, Instructions, Severity,
+};
 use binframe_ir::{Enumeration, Fingerprint, Rows, Term, parquet::ROW_GROUP_ROWS_MAX};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -477,10 +480,7 @@ fn report_invalid(region: &CodeRegion, instructions: &RegionInstructions, diagno
         let first = branches.positions[row] as usize;
         let mut end = branches.end(row);
         row += 1;
-        while row < branches.flows.len()
-            && is_invalid(row)
-            && branches.positions[row] as usize == end
-        {
+        while row < branches.flows.len() && is_invalid(row) && branches.positions[row] as usize == end {
             end = branches.end(row);
             row += 1;
         }

@@ -29,7 +29,8 @@ impl<'a> Roles<'a> {
             None => Some(0),
             Some(row) => Some(swept.branches.end(row)).filter(|_| !swept.branches.flows[row].continues()),
         };
-        let mut roles = Self { code, region, swept, targets: &instructions.targets(code)[range.region], idle_from };
+        let mut roles =
+            Self { code, region, swept, targets: &instructions.targets(code)[range.region], idle_from };
         let from = idle_from.filter(|from| range.start.saturating_sub(*from) <= PADDING_MAX);
         let Some(mut position) = from.filter(|from| *from < range.start) else { return roles };
         while position < range.start && roles.idle_from.is_some() {

@@ -7,8 +7,8 @@
 pub mod x86;
 
 pub(crate) use x86::{
-    ConstantAddress, Decoder, Effect, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects, called,
-    classify, constant_address, popped_by_callee, saved_register, target, touches,
+    ConstantAddress, Decoder, Effects, Instruction, Lost, RowWriter, StackState, State, Touched, add_effects,
+    called, classify, constant_address, popped_by_callee, saved_register, target, touches,
 };
 
 use binframe_ir::tables::Architecture;
@@ -51,7 +51,9 @@ impl Isa {
 
     /// A writer of the rows of about `count` instructions whose bytes lie in `code`.
     pub(crate) fn rows(self, code: &Bytes, count: usize) -> RowWriter {
-        RowWriter::new(code, count)
+        match self {
+            Self::X86_64 | Self::X86 => RowWriter::new(code, count),
+        }
     }
 
     /// The instruction that `bytes` begin with, as assembly; `(bad)` where they begin with none.

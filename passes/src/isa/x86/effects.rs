@@ -27,7 +27,11 @@ const FLAGS: [(u32, &str); 14] = [
 pub(crate) type Effect = (&'static str, EffectAccess, bool);
 
 /// Adds what an instruction does with registers and flags, in the order of names, once each.
-pub(crate) fn add_effects(instruction: &Instruction, info: &mut InstructionInfoFactory, effects: &mut Vec<Effect>) {
+pub(crate) fn add_effects(
+    instruction: &Instruction,
+    info: &mut InstructionInfoFactory,
+    effects: &mut Vec<Effect>,
+) {
     use EffectAccess::{Clear, CondRead, CondWrite, Read, Set, Undefined, Write};
     let first = effects.len();
     let info = info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
@@ -58,7 +62,8 @@ pub(crate) fn add_effects(instruction: &Instruction, info: &mut InstructionInfoF
     effects[first..].sort_unstable_by_key(|(name, access, is_implicit)| (*name, access.name(), *is_implicit));
     let mut kept = first;
     for index in first..effects.len() {
-        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1) {
+        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1)
+        {
             effects[kept] = effects[index];
             kept += 1;
         }

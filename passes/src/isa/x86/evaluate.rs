@@ -58,8 +58,8 @@ const MEETING: usize = 32;
 
 impl State {
     /// Nothing is known before an address.
-    pub(crate) fn unknown(values: &mut Values, address: u64) -> Self {
-        let register = |register| values.unknown(unknown_at(address, MEETING + register));
+    pub(crate) fn unknown(address: u64) -> Self {
+        let register = |register| Value::unknown(unknown_at(address, MEETING + register));
         Self {
             registers: std::array::from_fn(register),
             cells: Vec::new(),
@@ -75,11 +75,11 @@ impl State {
     }
 
     /// Keeps what also holds on another way to an address. Registers that were ever lost there stay lost.
-    pub(crate) fn meet(&mut self, values: &mut Values, other: &Self, lost: &mut Lost, address: u64) {
+    pub(crate) fn meet(&mut self, other: &Self, lost: &mut Lost, address: u64) {
         for (register, (own, others)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
             if own != others {
                 lost.0 |= 1 << register;
-                *own = values.unknown(unknown_at(address, MEETING + register));
+                *own = Value::unknown(unknown_at(address, MEETING + register));
             }
         }
         if self.epoch != other.epoch {
@@ -92,11 +92,11 @@ impl State {
     }
 
     /// Loses what was lost at an address before.
-    pub(crate) fn lose(&mut self, values: &mut Values, lost: Lost, address: u64) {
+    pub(crate) fn lose(&mut self, lost: Lost, address: u64) {
         for (register, own) in
             self.registers.iter_mut().enumerate().filter(|(register, _)| lost.0 >> register & 1 == 1)
         {
-            *own = values.unknown(unknown_at(address, MEETING + register));
+            *own = Value::unknown(unknown_at(address, MEETING + register));
         }
         if lost.0 >> MEMORY & 1 == 1 {
             self.epoch = unknown_at(address, MEETING + MEMORY);
@@ -113,76 +113,73 @@ impl State {
         if instruction.rflags_modified() != 0 {
             self.compared = None;
         }
-        let size = operand_size(instruction, 0);
         match instruction.mnemonic() {
-            // What is known before all ways to a jump are is no constant index: only numbers that may be addresses are kept.
-            Mnemonic::Mov if is_small(instruction) => {
-                let value = values.unknown(unknown_at(instruction.ip(), 0));
-                self.write(values, instruction, 0, value);
-            }
-            Mnemonic::Mov | Mnemonic::Movzx => {
-                let value = self.read(values, instruction, 1);
-                self.write(values, instruction, 0, value);
-            }
-            Mnemonic::Movsx | Mnemonic::Movsxd => {
-                let value = self.read(values, instruction, 1);
-                let value = values.sign_extended(value, operand_size(instruction, 1) * 8);
-                self.write(values, instruction, 0, value);
+            Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd | Mnemonic::Lea => {
+                self.step_move(values, instruction);
             }
             Mnemonic::Cdqe => self.registers[0] = values.sign_extended(self.registers[0], 32),
             Mnemonic::Cwde => {
                 let value = values.sign_extended(self.registers[0], 16);
                 self.registers[0] = values.zero_extended(value, 32);
             }
-            Mnemonic::Lea => {
-                let value = self.address(values, instruction);
-                self.write(values, instruction, 0, value);
-            }
-            Mnemonic::Add => {
-                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
-                let value = values.sum(one, other);
-                self.write(values, instruction, 0, value);
-            }
-            Mnemonic::Inc | Mnemonic::Dec => {
-                let old = self.read(values, instruction, 0);
-                let added = if instruction.mnemonic() == Mnemonic::Inc { 1 } else { u64::MAX };
-                let value = values.offset(old, added);
-                self.write(values, instruction, 0, value);
-            }
-            Mnemonic::Sub => {
-                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
-                let value = match values.number(other) {
-                    Some(number) => values.offset(one, number.wrapping_neg()),
-                    None => values.unknown(unknown_at(instruction.ip(), 0)),
-                };
-                self.write(values, instruction, 0, value);
-                self.compared = Some((one, other, size * 8));
-            }
-            Mnemonic::Cmp => {
-                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
-                self.compared = Some((one, other, size * 8));
-            }
-            Mnemonic::And => {
-                let (one, other) = (self.read(values, instruction, 0), self.read(values, instruction, 1));
-                let value = match values.number(other) {
-                    Some(mask) => values.masked(one, mask),
-                    None => values.unknown(unknown_at(instruction.ip(), 0)),
-                };
-                self.write(values, instruction, 0, value);
+            Mnemonic::Add | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Sub | Mnemonic::Cmp | Mnemonic::And => {
+                self.step_arithmetic(values, instruction);
             }
             Mnemonic::Shl | Mnemonic::Sal if instruction.op1_kind() == OpKind::Immediate8 => {
                 let old = self.read(values, instruction, 0);
-                let value = values.scaled(old, instruction.immediate8() & if size == 8 { 63 } else { 31 });
+                let bits = if operand_size(instruction, 0) == 8 { 63 } else { 31 };
+                let value = values.scaled(old, instruction.immediate8() & bits);
                 self.write(values, instruction, 0, value);
             }
-            Mnemonic::Xor
-                if instruction.op0_kind() == OpKind::Register
-                    && instruction.op1_kind() == OpKind::Register
-                    && instruction.op0_register() == instruction.op1_register() =>
-            {
-                let zero = values.unknown(unknown_at(instruction.ip(), 0));
-                self.write(values, instruction, 0, zero);
+            Mnemonic::Push | Mnemonic::Leave | Mnemonic::Call => self.step_stack(values, instruction),
+            Mnemonic::Pop if instruction.op0_kind() == OpKind::Register => {
+                self.step_stack(values, instruction);
             }
+            Mnemonic::Nop | Mnemonic::Test | Mnemonic::Endbr64 | Mnemonic::Endbr32 => {}
+            _ => self.forget_written(values, instruction, info),
+        }
+    }
+
+    fn step_move(&mut self, values: &mut Values, instruction: &Instruction) {
+        let value = match instruction.mnemonic() {
+            // What is known before all ways to a jump are is no constant index: only numbers that may be addresses are kept.
+            Mnemonic::Mov if is_small(instruction) => Value::unknown(unknown_at(instruction.ip(), 0)),
+            Mnemonic::Lea => self.address(values, instruction),
+            Mnemonic::Movsx | Mnemonic::Movsxd => {
+                let value = self.read(values, instruction, 1);
+                values.sign_extended(value, operand_size(instruction, 1) * 8)
+            }
+            _ => self.read(values, instruction, 1),
+        };
+        self.write(values, instruction, 0, value);
+    }
+
+    fn step_arithmetic(&mut self, values: &mut Values, instruction: &Instruction) {
+        let old = self.read(values, instruction, 0);
+        let unknown = Value::unknown(unknown_at(instruction.ip(), 0));
+        let value = match instruction.mnemonic() {
+            Mnemonic::Inc => values.offset(old, 1),
+            Mnemonic::Dec => values.offset(old, u64::MAX),
+            mnemonic => {
+                let other = self.read(values, instruction, 1);
+                if matches!(mnemonic, Mnemonic::Sub | Mnemonic::Cmp) {
+                    self.compared = Some((old, other, operand_size(instruction, 0) * 8));
+                }
+                match (mnemonic, values.number(other)) {
+                    (Mnemonic::Cmp, _) => return,
+                    (Mnemonic::Add, _) => values.sum(old, other),
+                    (Mnemonic::Sub, Some(number)) => values.offset(old, number.wrapping_neg()),
+                    (Mnemonic::And, Some(mask)) => values.masked(old, mask),
+                    _ => unknown,
+                }
+            }
+        };
+        // Writing forgets nothing of what the flags compare.
+        self.write(values, instruction, 0, value);
+    }
+
+    fn step_stack(&mut self, values: &mut Values, instruction: &Instruction) {
+        match instruction.mnemonic() {
             Mnemonic::Push => {
                 let value = self.read(values, instruction, 0);
                 let increment = i64::from(instruction.stack_pointer_increment());
@@ -190,7 +187,7 @@ impl State {
                 self.registers[STACK_POINTER] = pointer;
                 self.store(values, pointer, increment.unsigned_abs() as u8, value, instruction.ip());
             }
-            Mnemonic::Pop if instruction.op0_kind() == OpKind::Register => {
+            Mnemonic::Pop => {
                 let increment = instruction.stack_pointer_increment();
                 let pointer = self.registers[STACK_POINTER];
                 let value = self.load(values, pointer, increment.unsigned_abs() as u8);
@@ -211,19 +208,17 @@ impl State {
                 let next = values.constant(instruction.next_ip());
                 self.store(values, pointer, size, next, instruction.ip());
             }
-            Mnemonic::Call => self.call(values, instruction),
-            Mnemonic::Nop | Mnemonic::Test | Mnemonic::Endbr64 | Mnemonic::Endbr32 => {}
-            _ => self.forget_written(values, instruction, info),
+            _ => self.call(instruction),
         }
     }
 
     /// A callee leaves the stack and the registers that it has to keep.
-    fn call(&mut self, values: &mut Values, instruction: &Instruction) {
+    fn call(&mut self, instruction: &Instruction) {
         let address = instruction.ip();
         // rax, rcx, rdx, rsi, rdi, r8 to r11: the System V ABI's, of which Windows keeps two more, as does 32-bit code.
         let lost: &[usize] = if is_32(instruction) { &[0, 1, 2] } else { &[0, 1, 2, 6, 7, 8, 9, 10, 11] };
         for register in lost.iter().copied() {
-            self.registers[register] = values.unknown(unknown_at(address, register));
+            self.registers[register] = Value::unknown(unknown_at(address, register));
         }
         self.epoch = unknown_at(address, MEMORY);
         self.compared = None;
@@ -246,7 +241,7 @@ impl State {
                         self.registers[register],
                         i64::from(instruction.stack_pointer_increment()) as u64,
                     ),
-                    _ => values.unknown(unknown_at(instruction.ip(), register)),
+                    _ => Value::unknown(unknown_at(instruction.ip(), register)),
                 };
             }
         }
@@ -260,7 +255,7 @@ impl State {
             };
             let address = base.map(|base| values.offset(self.registers[base], added));
             let size = used.memory_size().size().min(64) as u8;
-            let value = values.unknown(unknown_at(instruction.ip(), MEMORY + 1));
+            let value = Value::unknown(unknown_at(instruction.ip(), MEMORY + 1));
             match address {
                 Some(address) => self.store(values, address, size, value, instruction.ip()),
                 None => self.epoch = unknown_at(instruction.ip(), MEMORY),
@@ -283,10 +278,9 @@ impl State {
         let Some((value, other, bits)) = self.compared else { return };
         let Some(number) = values.number(other) else { return };
         let maximum = match (instruction.condition_code(), is_taken) {
-            (ConditionCode::a, false)
-            | (ConditionCode::be, true)
-            | (ConditionCode::e, true)
-            | (ConditionCode::ne, false) => number,
+            (ConditionCode::a | ConditionCode::ne, false) | (ConditionCode::be | ConditionCode::e, true) => {
+                number
+            }
             (ConditionCode::ae, false) | (ConditionCode::b, true) if number > 0 => number - 1,
             // A number that is at most so much, with its sign, and has none.
             (ConditionCode::g, false) | (ConditionCode::le, true) if values.width(value) < bits => number,
@@ -341,14 +335,14 @@ impl State {
                     Some(index) if !is_high_byte(register) => {
                         values.zero_extended(self.registers[index], (register.size() * 8) as u8)
                     }
-                    _ => values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize)),
+                    _ => Value::unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize)),
                 }
             }
             kind if is_memory(kind) => {
                 let size = operand_size(instruction, operand);
                 match instruction.segment_prefix() {
                     Register::FS | Register::GS => {
-                        values.unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize))
+                        Value::unknown(unknown_at(instruction.ip(), MEMORY + 2 + operand as usize))
                     }
                     _ => {
                         let address = self.address(values, instruction);
@@ -384,7 +378,7 @@ impl State {
                 8 => value,
                 4 if is_32(instruction) => value,
                 4 => values.zero_extended(value, 32),
-                _ if is_high_byte(register) => values.unknown(unknown_at(instruction.ip(), index)),
+                _ if is_high_byte(register) => Value::unknown(unknown_at(instruction.ip(), index)),
                 size => values.low(value, (size * 8) as u8),
             };
         } else if is_memory(kind) {

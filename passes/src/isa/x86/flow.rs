@@ -85,10 +85,8 @@ pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddr
         Mnemonic::Push => 0,
         _ => return None,
     };
-    let is_wide = match instruction.op_kind(operand) {
-        OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64 => true,
-        _ => false,
-    };
+    let wide = [OpKind::Immediate32, OpKind::Immediate64, OpKind::Immediate32to64];
+    let is_wide = wide.contains(&instruction.op_kind(operand));
     let address = is_wide.then(|| instruction.immediate(operand))?;
     (address >= ADDRESS_MIN).then_some(ConstantAddress { address, is_taken: true, size: 0 })
 }

@@ -6,11 +6,11 @@ mod flow;
 mod operands;
 mod prologue;
 mod stack;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
-pub(crate) use effects::{Effect, add_effects};
+pub(crate) use effects::add_effects;
 pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
 pub(crate) use operands::RowWriter;

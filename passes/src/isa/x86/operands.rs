@@ -3,11 +3,14 @@
 use super::flow::direct_target;
 use super::{classify, displacement};
 use arrow_array::{ArrayRef, StringArray};
-use binframe_ir::tables::{Access, Flow, InstructionBuilder, Instructions, OperandKind, Role, Rounding, InstructionPrefix};
+use binframe_ir::tables::{
+    Access, Flow, InstructionBuilder, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
+};
 use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
 use bytes::Bytes;
 use iced_x86::{
-    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, RoundingControl,
+    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+    RoundingControl,
 };
 use std::sync::{Arc, LazyLock};
 
@@ -106,9 +109,10 @@ impl RowWriter {
                     OperandKind::Register => registers.push_code(instruction.op_register(index) as u16),
                     _ => registers.push_null(),
                 }
-                if kind == OperandKind::Immediate {
-                    let free = immediates.iter_mut().find(|immediate| immediate.is_none());
-                    free.into_iter().for_each(|free| *free = Some(instruction.immediate(index) as i64));
+                if kind == OperandKind::Immediate
+                    && let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none())
+                {
+                    *free = Some(instruction.immediate(index) as i64);
                 }
             };
         operand(0, &mut rows.op0_kind, &mut rows.op0_register);
@@ -117,9 +121,10 @@ impl RowWriter {
         operand(3, &mut rows.op3_kind, &mut rows.op3_register);
         // No instruction has five operands but those whose last is a constant.
         rows.op4_kind.push((count > 4).then_some(OperandKind::Immediate));
-        if count > 4 {
-            let free = immediates.iter_mut().find(|immediate| immediate.is_none());
-            free.into_iter().for_each(|free| *free = Some(instruction.immediate(4) as i64));
+        if count > 4
+            && let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none())
+        {
+            *free = Some(instruction.immediate(4) as i64);
         }
         rows.immediate.push(immediates[0]);
         rows.immediate2.push(immediates[1]);
@@ -246,7 +251,9 @@ impl MemoryOperand {
         let kind = instruction.op_kind(operand);
         let segment = match instruction.memory_segment() {
             // What a string instruction writes lies in `es`, whatever prefix there is.
-            _ if matches!(kind, OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI) => Register::None,
+            _ if matches!(kind, OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI) => {
+                Register::None
+            }
             segment @ (Register::FS | Register::GS) => segment,
             // In 64-bit mode the base of every other segment is 0; in 32-bit mode systems make it 0.
             _ => Register::None,

@@ -3,7 +3,9 @@
 use super::Isa;
 use super::operands::is_memory;
 use binframe_ir::tables::Flow;
-use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register};
+use iced_x86::{
+    Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
+};
 
 /// Instructions that are looked at.
 const INSTRUCTIONS_MAX: usize = 16;
@@ -14,7 +16,8 @@ pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
     if !isa.decoder(bytes, 0).decode(&mut instruction) {
         return false;
     }
-    matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push) || stack_change(&instruction) < 0
+    matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push)
+        || stack_change(&instruction) < 0
 }
 
 /// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
@@ -60,10 +63,13 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
         }
         let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let registers = used.used_registers().iter();
-        let number = |register: Register| Some(register.full_register()).filter(|full| full.is_gpr64()).map(Register::number);
+        let number = |register: Register| {
+            Some(register.full_register()).filter(|full| full.is_gpr64()).map(Register::number)
+        };
         for used in registers.clone().filter(|used| reads(used.access())) {
             let Some(number) = number(used.register()) else { continue };
-            if HELD >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register()) {
+            if HELD >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register())
+            {
                 return false;
             }
         }
@@ -80,7 +86,8 @@ const HELD: u32 = 1 << 0 | 1 << 3 | 1 << 5 | 0b1_1111 << 11;
 
 /// Bytes by which an instruction moves the stack pointer up.
 fn stack_change(instruction: &Instruction) -> i64 {
-    let is_pointer = instruction.op0_kind() == OpKind::Register && instruction.op0_register().full_register() == Register::RSP;
+    let is_pointer = instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().full_register() == Register::RSP;
     let is_constant = is_pointer && !matches!(instruction.op1_kind(), OpKind::Register | OpKind::Memory);
     match instruction.mnemonic() {
         Mnemonic::Add if is_constant => instruction.immediate(1) as i64,
@@ -95,16 +102,17 @@ fn stack_change(instruction: &Instruction) -> i64 {
 /// arguments.
 fn saves(instruction: &Instruction, register: Register) -> bool {
     match instruction.mnemonic() {
-        Mnemonic::Push => true,
+        // `nop` and the like name operands.
+        Mnemonic::Push | Mnemonic::Nop => true,
         Mnemonic::Mov => {
             is_memory(instruction.op0_kind())
                 && instruction.op1_kind() == OpKind::Register
                 && instruction.op1_register() == register
                 && instruction.memory_base().full_register() == Register::RSP
         }
-        Mnemonic::Test => register.full_register() == Register::RAX && instruction.op0_register() == Register::AL,
-        // `nop` and the like name operands.
-        Mnemonic::Nop => true,
+        Mnemonic::Test => {
+            register.full_register() == Register::RAX && instruction.op0_register() == Register::AL
+        }
         _ => false,
     }
 }

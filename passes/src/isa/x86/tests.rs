@@ -40,14 +40,18 @@ fn vectors_with_masks_broadcasts_and_rounding() {
         row.rounding == Some(Rounding::Zero) && row.mask_register.is_none() && row.is_zeroing.is_none()
     });
     // vcmpps k1, zmm3, zmm4, {sae}, 0
-    check(Isa::X86_64, &[0x62, 0xf1, 0x64, 0x18, 0xc2, 0xcc, 0x00], |row| row.rounding == Some(Rounding::Suppressed));
+    check(Isa::X86_64, &[0x62, 0xf1, 0x64, 0x18, 0xc2, 0xcc, 0x00], |row| {
+        row.rounding == Some(Rounding::Suppressed)
+    });
     // vgatherdps zmm1{k1}, [rax+zmm2*4+0x40]
     check(Isa::X86_64, &[0x62, 0xf2, 0x7d, 0x49, 0x92, 0x4c, 0x90, 0x10], |row| {
         row.mem_index == Some(Term("zmm2")) && row.mem_scale == Some(4) && row.mem_displacement == Some(0x40)
     });
     // vpermil2ps xmm1, xmm2, xmm3, xmm4, 1
     check(Isa::X86_64, &[0xc4, 0xe3, 0x69, 0x48, 0xcb, 0x41], |row| {
-        row.op3_register == Some(Term("xmm4")) && row.op4_kind == Some(OperandKind::Immediate) && row.immediate == Some(1)
+        row.op3_register == Some(Term("xmm4"))
+            && row.op4_kind == Some(OperandKind::Immediate)
+            && row.immediate == Some(1)
     });
 }
 
@@ -56,16 +60,22 @@ fn constants_and_far_branches() {
     let enter = &[0xc8, 0x10, 0x00, 0x02];
     check(Isa::X86_64, enter, |row| row.immediate == Some(16) && row.immediate2 == Some(2));
     // extrq xmm1, 5, 6
-    check(Isa::X86_64, &[0x66, 0x0f, 0x78, 0xc1, 5, 6], |row| row.immediate == Some(5) && row.immediate2 == Some(6));
+    check(Isa::X86_64, &[0x66, 0x0f, 0x78, 0xc1, 5, 6], |row| {
+        row.immediate == Some(5) && row.immediate2 == Some(6)
+    });
     // jmp 0x33:0x12345678
     check(Isa::X86, &[0xea, 0x78, 0x56, 0x34, 0x12, 0x33, 0x00], |row| {
         row.flow == Flow::Jump && row.target == Some(0x1234_5678) && row.far_selector == Some(0x33)
     });
-    check(Isa::X86, &[0x9a, 0x78, 0x56, 0x34, 0x12, 0x07, 0x00], |row| row.flow == Flow::Call && row.far_selector == Some(7));
+    check(Isa::X86, &[0x9a, 0x78, 0x56, 0x34, 0x12, 0x07, 0x00], |row| {
+        row.flow == Flow::Call && row.far_selector == Some(7)
+    });
     // mov eax, [0x88776655]
     check(Isa::X86, &[0xa1, 0x55, 0x66, 0x77, 0x88], |row| row.mem_displacement == Some(0x8877_6655));
     // mov eax, [ebp-8]
-    check(Isa::X86, &[0x8b, 0x45, 0xf8], |row| row.mem_displacement == Some(-8) && row.mem_base == Some(Term("ebp")));
+    check(Isa::X86, &[0x8b, 0x45, 0xf8], |row| {
+        row.mem_displacement == Some(-8) && row.mem_base == Some(Term("ebp"))
+    });
     // movabs al, [0x1122334455667788]
     check(Isa::X86_64, &[0xa0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11], |row| {
         row.mem_displacement == Some(0x1122_3344_5566_7788) && row.mem_base.is_none()
@@ -75,36 +85,60 @@ fn constants_and_far_branches() {
 #[test]
 fn prefixes_and_implied_places() {
     check(Isa::X86_64, &[0xf0, 0x48, 0x0f, 0xb1, 0x0a], |row| row.prefix == Some(InstructionPrefix::Lock));
-    check(Isa::X86_64, &[0xf2, 0xf0, 0x48, 0x01, 0x0a], |row| row.prefix == Some(InstructionPrefix::XacquireLock));
+    check(Isa::X86_64, &[0xf2, 0xf0, 0x48, 0x01, 0x0a], |row| {
+        row.prefix == Some(InstructionPrefix::XacquireLock)
+    });
     check(Isa::X86_64, &[0xf2, 0xae], |row| row.prefix == Some(InstructionPrefix::Repne));
     // rep movsb, from fs: what is written lies in no other segment.
     check(Isa::X86_64, &[0x64, 0xf3, 0xa4], |row| {
-        row.prefix == Some(InstructionPrefix::Rep) && row.mem_base == Some(Term("rdi")) && row.mem_segment.is_none()
+        row.prefix == Some(InstructionPrefix::Rep)
+            && row.mem_base == Some(Term("rdi"))
+            && row.mem_segment.is_none()
     });
     // xlat
     check(Isa::X86_64, &[0xd7], |row| row.mem_base == Some(Term("rbx")) && row.mem_index == Some(Term("al")));
     // maskmovq mm1, mm2
-    check(Isa::X86_64, &[0x0f, 0xf7, 0xca], |row| row.mem_base == Some(Term("rdi")) && row.mem_access == Some(Access::Write));
+    check(Isa::X86_64, &[0x0f, 0xf7, 0xca], |row| {
+        row.mem_base == Some(Term("rdi")) && row.mem_access == Some(Access::Write)
+    });
     // bound eax, [ebx]; les eax, [ebx]
     check(Isa::X86, &[0x62, 0x03], |row| row.mem_size == Some(8) && row.mem_access == Some(Access::Read));
     check(Isa::X86, &[0xc4, 0x03], |row| row.mem_size == Some(6));
     // out dx, al; in eax, 0x60
-    check(Isa::X86_64, &[0xee], |row| row.op0_register == Some(Term("dx")) && row.op1_register == Some(Term("al")));
+    check(Isa::X86_64, &[0xee], |row| {
+        row.op0_register == Some(Term("dx")) && row.op1_register == Some(Term("al"))
+    });
     check(Isa::X86_64, &[0xe5, 0x60], |row| row.immediate == Some(0x60));
 }
 
 /// Bytes like those of instructions: prefixes and escapes are many among them.
 fn random_instruction(state: &mut u64, bytes: &mut [u8; 15]) {
     const LEADING: [&[u8]; 16] = [
-        &[], &[], &[0x66], &[0xf2], &[0xf3], &[0x48], &[0x0f], &[0x66, 0x0f], &[0xf3, 0x0f], &[0xf2, 0x0f],
-        &[0x0f, 0x38], &[0x0f, 0x3a], &[0xc4], &[0xc5], &[0x62], &[0x8f],
+        &[],
+        &[],
+        &[0x66],
+        &[0xf2],
+        &[0xf3],
+        &[0x48],
+        &[0x0f],
+        &[0x66, 0x0f],
+        &[0xf3, 0x0f],
+        &[0xf2, 0x0f],
+        &[0x0f, 0x38],
+        &[0x0f, 0x3a],
+        &[0xc4],
+        &[0xc5],
+        &[0x62],
+        &[0x8f],
     ];
     let mut next = || {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*state >> 40) as usize
     };
     let leading = LEADING[next() % LEADING.len()];
-    bytes.iter_mut().for_each(|byte| *byte = next() as u8);
+    for byte in &mut bytes[..] {
+        *byte = next() as u8;
+    }
     bytes[..leading.len()].copy_from_slice(leading);
     // What says which table of instructions is meant, and bits that are fixed.
     match leading {
@@ -137,7 +171,10 @@ fn three_thousand_instructions_lose_none_of_their_operands() {
             let constants = kinds.iter().filter(|kind| **kind == Some(OperandKind::Immediate)).count();
             let has = |kind| kinds.contains(&Some(kind));
             kinds.iter().flatten().count() == instruction.op_count() as usize
-                && kinds.iter().zip(registers).all(|(kind, name)| name.is_some() == (*kind == Some(OperandKind::Register)))
+                && kinds
+                    .iter()
+                    .zip(registers)
+                    .all(|(kind, name)| name.is_some() == (*kind == Some(OperandKind::Register)))
                 && constants <= 2
                 && row.immediate.is_some() == (constants > 0)
                 && row.immediate2.is_some() == (constants > 1)

@@ -1,0 +1,177 @@
+//! `binframe dump cfg`
+
+use crate::{Folder, both, loops};
+use binframe_testsuite::executable::{Options, from_clif_with};
+use binframe_testsuite::fixtures::{self, LOOPS_AND_CALLS};
+use std::collections::BTreeSet;
+
+/// The nodes and the edges of a graph in the language of graphviz, which must be one of its own form.
+fn parsed(dot: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
+    let lines: Vec<_> = dot.lines().collect();
+    assert_eq!((lines[0], lines[lines.len() - 1]), ("digraph cfg {", "}"));
+    let (mut nodes, mut edges) = (BTreeSet::new(), Vec::new());
+    for line in &lines[4..lines.len() - 1] {
+        let (head, attributes) = line.trim().split_once(" [").unwrap_or_else(|| panic!("{line}"));
+        assert_eq!(
+            outside_of_quotes(attributes).matches(['[', ']', ';']).collect::<Vec<_>>(),
+            ["]", ";"],
+            "{line}"
+        );
+        match head.split_once(" -> ") {
+            Some((source, target)) => edges.push((source.to_owned(), target.to_owned())),
+            None => assert!(nodes.insert(head.to_owned()), "{line}"),
+        }
+    }
+    let ends = edges.iter().flat_map(|(source, target)| [source, target]);
+    ends.for_each(|end| assert!(nodes.contains(end), "{end} is no node of {dot}"));
+    (nodes, edges)
+}
+
+/// What of attributes is no text.
+fn outside_of_quotes(attributes: &str) -> String {
+    let (mut outside, mut is_inside) = (String::new(), false);
+    let mut letters = attributes.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if is_inside => assert!(matches!(letters.next(), Some('\\' | '"' | 'l')), "{attributes}"),
+            '"' => is_inside = !is_inside,
+            letter if !is_inside => outside.push(letter),
+            _ => {}
+        }
+    }
+    assert!(!is_inside, "{attributes}");
+    outside
+}
+
+#[test]
+fn a_graph_has_the_blocks_and_edges_of_the_compiler() {
+    for (name, executable) in
+        [("loops", fixtures::loops_and_calls()), ("stack", fixtures::stack_and_globals())]
+    {
+        let folder = Folder::with(&[(name, &executable.bytes)]);
+        folder.text(&["lower", name, "-o", "dataset"]);
+        for function in &executable.functions {
+            let of = |source, by: &str| folder.text(&["dump", "cfg", source, "--function", by]);
+            let dot = of(name, &function.name);
+            let (nodes, edges) = parsed(&dot);
+            let block = |address: &u64| format!("block_{address:x}");
+            for start in &function.block_starts {
+                assert!(nodes.contains(&block(start)), "{start:#x} of {dot}");
+            }
+            for (source, target) in &function.edges {
+                assert!(
+                    edges.contains(&(block(source), block(target))),
+                    "{source:#x} to {target:#x} of {dot}"
+                );
+            }
+            assert_eq!(dot, of(name, &format!("{:#x}", function.address)));
+            assert_eq!(
+                dot.replace(" in loops", "").replace(" in stack", ""),
+                of("dataset", &function.name).replace(" in loops", "").replace(" in stack", "")
+            );
+            let svg = folder.text(&["dump", "cfg", name, "--function", &function.name, "--format", "svg"]);
+            assert_eq!(svg.matches("<rect ").count(), nodes.len() + 1, "{svg}");
+            assert_eq!(
+                svg.matches("<path d=").count(),
+                edges.len() + svg.matches("<marker ").count(),
+                "{svg}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_loop_is_drawn() {
+    let (folder, _) = loops();
+    insta::assert_snapshot!("dot", folder.text(&["dump", "cfg", "loops", "--function", "sum_of_odd"]));
+    let svg = ["dump", "cfg", "loops", "--function", "sum_of_odd", "--format", "svg", "--output", "sum.svg"];
+    assert_eq!(folder.text(&svg), "");
+    insta::assert_snapshot!("svg", std::fs::read_to_string(folder.path().join("sum.svg")).expect("written"));
+}
+
+/// Names are of the file, and may be anything but zero bytes.
+#[test]
+fn odd_names_break_nothing() {
+    let mut bytes = fixtures::loops_and_calls().bytes;
+    let name = b"sum_of_odd\0";
+    let starts: Vec<_> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+    for start in starts {
+        bytes[start..start + name.len()].copy_from_slice(b"a\"]{\\\n<&l>\0");
+    }
+    let folder = Folder::with(&[("odd", &bytes)]);
+    let text = folder.text(&["dump", "cfg", "odd", "--function", "a\"]{\\\n<&l>"]);
+    assert!(text.contains(r#"label="a\"]{\\\\n<&amp;l>, "#), "{text}");
+    parsed(&text);
+    parsed(&folder.text(&["dump", "cfg", "odd", "--function", "_start"]));
+}
+
+#[test]
+fn without_instructions_blocks_are_counted() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "some", "--emit", "cfg"]);
+    let text = folder.text(&["dump", "cfg", "some", "--function", "clamp"]);
+    assert!(text.contains(r"(entry)\l5 instructions\l"), "{text}");
+    parsed(&text);
+}
+
+#[test]
+fn one_function_is_chosen() {
+    let folder = both();
+    let of = |arguments: &[&str]| folder.failure(1, &[&["dump", "cfg"], arguments].concat());
+    let several = of(&["both", "--function", "_start"]);
+    let expected = "binframe: `_start` is 2 functions: 0x401000 in loops, 0x401000 in stack; \
+                    choose one by --function ADDRESS and --binary NAME\n";
+    assert_eq!(several, expected);
+    let one = ["dump", "cfg", "both", "--function", "0x401000", "--binary", "stack"];
+    assert!(folder.text(&one).contains("_start, 0x401000 in stack"));
+    assert!(of(&["loops", "--function", "clmap"]).contains("similar names: clamp"));
+    assert!(
+        of(&["loops", "--function", "0x10"]).contains("no function has code at 0x10; `binframe trace 0x10`")
+    );
+    assert!(
+        of(&["both", "--function", "clamp", "--binary", "stack"]).contains("stack: has no function `clamp`")
+    );
+    assert!(of(&["both", "--function", "clamp", "--binary", "none"]).contains("has no input `none`"));
+    folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
+    assert!(
+        of(&["some", "--function", "clamp"])
+            .contains("has no table functions; it was lowered without --emit cfg")
+    );
+}
+
+#[test]
+fn rows_of_one_input_are_chosen() {
+    let folder = both();
+    let of = |table, source, rest: &[&str]| {
+        folder.text(&[&["dump", table, source, "--format", "json"], rest].concat())
+    };
+    let only = of("functions", "both", &["--binary", "stack"]);
+    assert_eq!(only.lines().count(), of("functions", "stack", &[]).lines().count());
+    assert!(only.lines().all(|line| line.ends_with("\"binary\":\"stack\"}")), "{only}");
+    let by_address = of("basic_blocks", "loops", &["--function", "0x4010b1"]);
+    assert_eq!(by_address, of("basic_blocks", "loops", &["--function", "clamp"]));
+}
+
+#[test]
+fn what_does_not_go_with_a_graph_is_refused() {
+    let folder = Folder::with(&[("app", &from_clif_with(LOOPS_AND_CALLS, &Options::default()).bytes)]);
+    for (arguments, expected) in [
+        (&["cfg", "app"] as &[_], "add --function NAME or --function ADDRESS"),
+        (
+            &["cfg", "app", "--function", "clamp", "--format", "csv"],
+            "its tables are basic_blocks and cfg_edges",
+        ),
+        (&["cfg", "app", "--function", "clamp", "--limit", "3"], "go with tables, not with cfg"),
+        (
+            &["functions", "app", "--format", "dot"],
+            "functions is a table, not a graph; `binframe dump cfg` draws",
+        ),
+        (
+            &["functions", "app", "--format", "svg"],
+            "functions is a table, not a graph; `binframe dump cfg` draws",
+        ),
+    ] {
+        let stderr = folder.failure(2, &[&["dump"], arguments].concat());
+        assert!(stderr.contains(expected), "{arguments:?}\n{stderr}");
+    }
+}
