@@ -260,27 +260,28 @@ impl<'a> Check<'a> {
 
     /// Loops are in each other as they say, and count their blocks and edges.
     fn loops(&mut self) {
-        let (mut blocks, mut back_edges, mut headers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let nesting = Nesting::new(&self.loops);
+        let (mut back_edges, mut headers) = (BTreeMap::new(), BTreeMap::new());
+        let mut blocks: BTreeMap<u64, u32> = BTreeMap::new();
         for block in self.blocks.clone().into_values() {
-            let mut around = Vec::new();
-            let mut next = block.loop_header;
-            while let Some(header) = next.filter(|_| around.len() <= self.loops.len()) {
-                around.push(header);
-                next = self.loops.get(&header).and_then(|row| row.parent_header_address);
+            let depth =
+                block.loop_header.map_or(Some(0), |header| self.loops.get(&header).map(|row| row.depth));
+            self.expect(depth == Some(block.loop_depth), || format!("{block:x?} is in {depth:?} loops"));
+            let Some(inner) = block.loop_header else { continue };
+            *blocks.entry(inner).or_default() += 1;
+            let targets =
+                self.edges.get(&block.address).into_iter().flatten().filter_map(|edge| edge.target_address);
+            for header in targets.collect::<BTreeSet<_>>() {
+                *back_edges.entry(header).or_insert(0) += u32::from(nesting.holds(header, inner));
             }
-            let depth = around.len();
-            self.expect(block.loop_depth as usize == depth, || format!("{block:x?} is in {depth} loops"));
-            let targets: BTreeSet<_> = self
-                .edges
-                .get(&block.address)
+        }
+        let mut inner_first: Vec<_> = self.loops.values().copied().collect();
+        inner_first.sort_by_key(|row| std::cmp::Reverse(row.depth));
+        for row in inner_first {
+            let count = blocks.get(&row.header_address).copied().unwrap_or(0);
+            row.parent_header_address
                 .into_iter()
-                .flatten()
-                .filter_map(|edge| edge.target_address)
-                .collect();
-            for header in around {
-                *blocks.entry(header).or_insert(0) += 1;
-                *back_edges.entry(header).or_insert(0) += u32::from(targets.contains(&header));
-            }
+                .for_each(|parent| *blocks.entry(parent).or_default() += count);
         }
         for row in self.loops.clone().into_values() {
             *headers.entry(row.function_address).or_insert(0) += 1;
@@ -377,6 +378,39 @@ impl<'a> Check<'a> {
         }
         let frames = tables.lowered.memory.stack_frames.columns().function_address;
         self.expect(frames == functions.address, || "frames are not those of the functions".to_owned());
+    }
+}
+
+/// Which loops are in which, as ranges of numbers in each other.
+struct Nesting(BTreeMap<u64, Range<u32>>);
+
+impl Nesting {
+    fn new(loops: &BTreeMap<u64, Loop>) -> Self {
+        let mut outer_first: Vec<_> = loops.values().collect();
+        outer_first.sort_by_key(|row| row.depth);
+        let mut sizes: BTreeMap<u64, u32> = BTreeMap::new();
+        for row in outer_first.iter().rev() {
+            let size = sizes.get(&row.header_address).copied().unwrap_or(0) + 1;
+            sizes.insert(row.header_address, size);
+            row.parent_header_address
+                .into_iter()
+                .for_each(|parent| *sizes.entry(parent).or_default() += size);
+        }
+        let mut next: BTreeMap<Option<u64>, u32> = BTreeMap::new();
+        let ranges = outer_first.into_iter().map(|row| {
+            let start = next.entry(row.parent_header_address).or_default();
+            let range = *start..*start + sizes[&row.header_address];
+            *start = range.end;
+            next.insert(Some(row.header_address), range.start + 1);
+            (row.header_address, range)
+        });
+        Self(ranges.collect())
+    }
+
+    /// Whether a loop is another one, or holds it.
+    fn holds(&self, outer: u64, inner: u64) -> bool {
+        let (Some(outer), Some(inner)) = (self.0.get(&outer), self.0.get(&inner)) else { return false };
+        outer.start <= inner.start && inner.end <= outer.end
     }
 }
 
