@@ -644,33 +644,43 @@ impl<'a, 'k> Walker<'a, 'k> {
                     position = self.context.known.block(extent, position).end.max(position + 1);
                     continue;
                 }
-                let end =
-                    leaders.first_in(position as usize..extent.end as usize).unwrap_or(extent.end as usize);
-                position = match self.code_in(region, position as usize, end) {
+                position = match self.code_in(extent, position as usize) {
                     Some(start) => {
-                        self.enter(Place { region: region as u32, position: start as u32 });
+                        self.enter(Place { region: region as u32, position: start });
                         self.drain();
-                        start as u32
+                        start
                     }
-                    None => end as u32,
+                    None => {
+                        let rest = position as usize..extent.end as usize;
+                        leaders.first_in(rest).map_or(extent.end, |leader| leader as u32)
+                    }
                 };
             }
         }
     }
 
-    /// Where code that is no padding begins in a range of positions; none where it seems to be data.
-    fn code_in(&self, region: usize, start: usize, end: usize) -> Option<usize> {
+    /// Where code that is no padding begins, from a position of an extent up to the next block; none where there seems to be data.
+    fn code_in(&self, extent: &Extent, start: usize) -> Option<u32> {
+        /// Branches that are looked at for what is no instruction.
+        const BRANCHES_MAX: usize = 64;
+        let region = extent.region();
+        let leaders = &self.context.known.leaders[region];
         let instructions = &self.layout().instructions.regions[region];
         let bytes = &self.layout().code.regions[region].bytes;
-        let mut starts = instructions.starts.iter_in(start..end).peekable();
-        while let Some(position) = starts.next() {
-            let next = starts.peek().copied().unwrap_or(end);
-            if !self.layout().code.regions[region].isa.is_padding(&bytes[position..next]) {
-                let branches = &instructions.branches;
-                let rows = branches.first_at(position)..branches.first_at(end);
-                let is_data = rows.into_iter().find(|row| branches.flows[*row].ends_block());
-                return is_data.is_none_or(|row| branches.flows[row] != Flow::Invalid).then_some(position);
+        let mut starts = instructions.starts.iter_in(start..extent.end as usize).peekable();
+        while let Some(position) = starts.next().filter(|position| !leaders.contains(*position)) {
+            let next = starts.peek().copied().unwrap_or(extent.end as usize);
+            if self.layout().code.regions[region].isa.is_padding(&bytes[position..next]) {
+                continue;
             }
+            let branches = &instructions.branches;
+            let mut rows = (branches.first_at(position)..extent.rows.end as usize).take(BRANCHES_MAX);
+            let end = rows.find(|row| branches.flows[*row].ends_block());
+            let end = end.filter(|row| branches.flows[*row] == Flow::Invalid);
+            let is_data = end.is_some_and(|row| {
+                leaders.first_in(position..branches.positions[row] as usize + 1).is_none()
+            });
+            return (!is_data).then_some(position as u32);
         }
         None
     }

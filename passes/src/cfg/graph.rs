@@ -38,6 +38,15 @@ pub(super) struct Block {
     pub(super) terminator: Terminator,
 }
 
+impl Block {
+    /// The block, up to where another begins and a row of branches, given the call that comes back behind which no branch stands.
+    fn until(self, leader: usize, row_end: u32, returned: Option<(u32, u32)>) -> Self {
+        let call = returned.filter(|(_, end)| *end as usize == leader).map(|(row, _)| row);
+        let terminator = if call.is_some() { Terminator::Call } else { Terminator::Fallthrough };
+        Self { end: leader as u32, rows: self.rows.start..row_end, last: call, terminator, ..self }
+    }
+}
+
 impl<'a> Known<'a> {
     pub(super) fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
         let leaders = layout.code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
@@ -76,27 +85,29 @@ impl<'a> Known<'a> {
     fn block_from(&self, extent: &Extent, start: u32, first: u32) -> Block {
         let region = extent.region();
         let branches = self.layout.branches(region);
-        let leader = self.leaders[region].first_in(start as usize + 1..extent.end as usize);
-        let limit = leader.map_or(extent.end, |leader| leader as u32);
-        let mut block = Block {
+        let leaders = &self.leaders[region];
+        let block = Block {
             start: Place { region: region as u32, position: start },
-            end: limit,
+            end: extent.end,
             rows: first..first,
             last: None,
-            terminator: if leader.is_some() { Terminator::Fallthrough } else { Terminator::End },
+            terminator: Terminator::End,
         };
+        // Leaders are looked for no farther than the next branch: what lies behind a block must not make it dear.
+        let mut from = start as usize + 1;
+        let mut returned = None;
         for row in first..extent.rows.end {
             let index = row as usize;
-            if branches.positions[index] >= limit {
-                break;
+            let position = branches.positions[index] as usize;
+            if let Some(leader) = leaders.first_in(from..position + 1) {
+                return block.until(leader, row, returned);
             }
-            block.rows.end = row + 1;
-            let (flow, end) = (branches.flows[index], branches.end(index) as u32);
-            let terminator = match flow {
+            let end = branches.end(index);
+            from = position + 1;
+            returned = None;
+            let terminator = match branches.flows[index] {
                 Flow::Call | Flow::IndirectCall if self.returning[region].contains(index) => {
-                    if end == limit && leader.is_some() {
-                        (block.last, block.terminator) = (Some(row), Terminator::Call);
-                    }
+                    returned = Some((row, end as u32));
                     continue;
                 }
                 Flow::Call | Flow::IndirectCall => Terminator::CallNoReturn,
@@ -108,9 +119,12 @@ impl<'a> Known<'a> {
                 Flow::Invalid => Terminator::Invalid,
                 Flow::Next => continue,
             };
-            return Block { end, last: Some(row), terminator, ..block };
+            return Block { end: end as u32, rows: first..row + 1, last: Some(row), terminator, ..block };
         }
-        block
+        match leaders.first_in(from..extent.end as usize) {
+            Some(leader) => block.until(leader, extent.rows.end, returned),
+            None => Block { rows: first..extent.rows.end, ..block },
+        }
     }
 
     /// The blocks of an extent, in the order of their places.

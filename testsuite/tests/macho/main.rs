@@ -170,7 +170,9 @@ fn every_function_is_unwound_by_itself() {
         starts.sort_unstable();
         starts.dedup_by_key(|start| start.0);
         for (index, (address, name)) in starts.iter().enumerate() {
-            let entry = entries.iter().find(|entry| entry.address == *address);
+            // The compact entry of a function that needs DWARF says only so: clang 19 makes those for arm64.
+            let own = entries.iter().filter(|entry| entry.address == *address);
+            let entry = own.max_by_key(|entry| entry.lsda_address.is_some());
             let entry = entry.unwrap_or_else(|| panic!("{name} has no entry"));
             let end = starts.get(index + 1).map_or(u64::MAX, |next| next.0);
             assert!(entry.size > 0 && address + entry.size <= end, "{name}: {entry:x?}");
