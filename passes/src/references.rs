@@ -16,6 +16,7 @@ use crate::linkage::LinkageIr;
 use crate::sections::SectionsIr;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
+use arrow_array::{Array, UInt64Array};
 use arrow_buffer::ScalarBuffer;
 use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
 use binframe_ir::{Enumeration, Fingerprint, Rows};
@@ -58,15 +59,29 @@ struct Slot {
 /// The columns of `exception_call_sites` that say where calls land, held at hand.
 #[derive(Debug, Clone)]
 struct CallSites {
-    rows: Rows<ExceptionCallSites>,
-    starts: ScalarBuffer<u64>,
+    addresses: ScalarBuffer<u64>,
     sizes: ScalarBuffer<u64>,
+    landing_pads: UInt64Array,
+    fingerprint: Fingerprint,
 }
 
 impl CallSites {
     fn new(rows: &Rows<ExceptionCallSites>) -> Self {
-        let numbers = |name| rows.batch().column(name).as_primitive::<UInt64Type>().values().clone();
-        Self { starts: numbers("address"), sizes: numbers("size"), rows: rows.clone() }
+        let column = |name| rows.batch().column(name).as_primitive::<UInt64Type>().clone();
+        let numbers = |name| column(name).values().clone();
+        Self {
+            addresses: numbers("address"),
+            sizes: numbers("size"),
+            landing_pads: column("landing_pad_address"),
+            fingerprint: rows.batch().fingerprint(),
+        }
+    }
+
+    /// The landing pad of what lies at an address, given the number of rows that begin there or before.
+    fn landing_pad(&self, address: u64, rows: usize) -> Option<u64> {
+        let row = rows.checked_sub(1)?;
+        let is_inside = address - self.addresses[row] < self.sizes[row];
+        (is_inside && self.landing_pads.is_valid(row)).then(|| self.landing_pads.value(row))
     }
 }
 
@@ -233,7 +248,7 @@ impl References {
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[u64::from(self.address_size)]),
             Fingerprint::of_bytes(self.names.as_bytes()),
-            self.call_sites.rows.batch().fingerprint(),
+            self.call_sites.fingerprint,
         ];
         Fingerprint::of_all(data.chain(rest))
     }
@@ -282,19 +297,21 @@ impl References {
 
     /// The landing pad of an instruction that ends at an address.
     pub(crate) fn landing_pad(&self, call_end_address: u64) -> Option<u64> {
-        let CallSites { rows, starts, sizes } = &self.call_sites;
         // Frames are unwound with the address of the call's last byte.
         let address = call_end_address.wrapping_sub(1);
-        let row = starts.partition_point(|start| *start <= address).checked_sub(1)?;
-        let is_inside = address - starts[row] < sizes[row];
-        is_inside.then(|| rows.columns().landing_pad_address.get(row))?
+        let rows = self.call_sites.addresses.partition_point(|start| *start <= address);
+        self.call_sites.landing_pad(address, rows)
     }
 
-    /// Whether some call has a landing pad in a range of code.
-    pub(crate) fn has_landing_pads(&self, addresses: Range<u64>) -> bool {
-        let starts = &self.call_sites.starts;
-        let from = starts.partition_point(|start| *start < addresses.start);
-        starts.get(from).is_some_and(|start| *start < addresses.end)
+    /// For each of some ends of instructions, which are in order, whether the instruction has a landing pad.
+    pub(crate) fn have_landing_pads(&self, ends: impl Iterator<Item = u64>) -> impl Iterator<Item = bool> {
+        let addresses = &self.call_sites.addresses;
+        let mut rows = 0;
+        ends.map(move |end| {
+            let address = end.wrapping_sub(1);
+            rows += addresses[rows..].iter().take_while(|start| **start <= address).count();
+            self.call_sites.landing_pad(address, rows).is_some()
+        })
     }
 
     /// The bytes of constant data from an address on; none where there is no such data.

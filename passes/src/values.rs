@@ -57,8 +57,12 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Forgets all.
+    /// Forgets all. Much room is given back: to clear it costs more than to ask for it again.
     pub(crate) fn clear(&mut self) {
+        const KEPT_MAX: usize = 1 << 12;
+        if self.expressions.len() > KEPT_MAX {
+            *self = Self::default();
+        }
         self.expressions.clear();
         self.numbers.clear();
     }

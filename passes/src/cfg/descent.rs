@@ -7,21 +7,16 @@
 use super::graph::{Known, rows_of};
 use super::jump_tables::{Resolver, Scratch, Table, may_read_table};
 use super::layout::{Extent, Layout, Place};
-use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
 use crate::references::References;
 use binframe_ir::tables::Flow;
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
 
 /// What belongs to no function.
 pub(super) const NONE: u32 = u32::MAX;
 
 /// A round of fewer walks is not worth waking other threads.
 const PARALLEL_MIN: usize = 64;
-
-/// How often the indirect jumps of one function are looked at.
-const ATTEMPTS_MAX: u32 = 256;
 
 /// A row of branches, and its region.
 pub(super) type Row = (u32, u32);
@@ -37,11 +32,14 @@ pub(super) struct FunctionFlow {
     pub(super) tables: Vec<Table>,
     /// Those whose targets are not.
     pub(super) unresolved: Vec<Row>,
+    /// Those that were met and not looked at yet.
+    met: Vec<Row>,
     /// Where those may go, as addresses inside the function are taken.
     pub(super) labels: Vec<Place>,
     /// Direct jumps to code that belongs to no function.
     pub(super) leaving: Vec<(Row, Place)>,
-    attempts: u32,
+    /// Blocks that were followed to find its tables.
+    pub(super) followed: usize,
     /// Whether more was walked since indirect jumps were looked at.
     is_stale: bool,
     /// Whether the taken addresses inside were found.
@@ -49,6 +47,11 @@ pub(super) struct FunctionFlow {
 }
 
 impl FunctionFlow {
+    /// The extents of a function with this flow.
+    pub(super) fn extents(&self, function: u32) -> impl Iterator<Item = u32> {
+        std::iter::once(function).chain(self.parts.iter().copied())
+    }
+
     /// The table that an indirect jump reads, if it is known.
     pub(super) fn table_of(&self, jump: Row) -> Option<&Table> {
         let index = self.tables.binary_search_by_key(&jump, |table| table.jump).ok()?;
@@ -73,7 +76,7 @@ enum Resume {
     /// Behind a call.
     Behind(Row),
     /// At the indirect jumps whose targets are not known.
-    Retry,
+    Indirect,
     /// Wherever nothing led in the extents that the file gives the function.
     Gaps,
 }
@@ -92,7 +95,6 @@ struct Context<'a, 'k> {
     visited: &'k [Bitmap],
     may_return: &'k [bool],
     owners: &'k [u32],
-    never_returning_slots: &'k FxHashSet<u64>,
 }
 
 /// Walks all functions.
@@ -101,9 +103,6 @@ pub(super) struct Descent<'a> {
     /// The rows of branches that were walked over, for each region.
     visited: Vec<Bitmap>,
     may_return: Vec<bool>,
-    /// Functions that never return, whatever is found.
-    never_returns: Vec<bool>,
-    never_returning_slots: FxHashSet<u64>,
     /// Who waits for each function to return.
     waiting: Vec<Vec<(u32, Option<Row>)>>,
     /// Whether nothing more is learnt of which functions return.
@@ -114,35 +113,33 @@ pub(super) struct Descent<'a> {
 impl<'a> Descent<'a> {
     /// Follows control from all starts.
     pub(super) fn run(layout: &'a Layout<'a>, references: &'a References) -> Self {
-        let mut descent = Self::new(layout, references);
+        let mut descent = Self::new(Known::new(layout, references));
         let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
-        let mut frontier: Vec<_> =
-            starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
-        // All may be parts, at first.
-        loop {
-            descent.walk_all(frontier);
-            frontier = descent.settle();
-            if frontier.is_empty() {
-                return descent;
-            }
-        }
+        let frontier = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
+        descent.follow(frontier);
+        descent
     }
 
     /// Follows control from the starts of a layout that has more of them than this one's. What was found of functions whose size the
     /// file states is kept; the others may have changed their size.
-    pub(super) fn extended<'b>(self, layout: &'b Layout<'b>, references: &'b References) -> Descent<'b> {
-        let old = self.flows.known.layout;
-        let mut next = Descent::new(layout, references);
-        let keeps = |extent: &Extent| extent.is_sized() && !extent.start.is_part;
-        let new_index = |index: u32| {
-            let place = old.extents[index as usize].start.place;
-            let found = layout.extents.binary_search_by_key(&place, |extent| extent.start.place);
-            found.expect("starts are never taken away") as u32
-        };
-        let kept = |index: u32| keeps(&old.extents[index as usize]);
+    pub(super) fn extended<'b>(self, layout: &'b Layout<'b>) -> Descent<'b>
+    where
+        'a: 'b,
+    {
         let Flows { known, functions, owners } = self.flows;
-        next.flows.known.leaders = known.leaders;
-        next.flows.known.returning = known.returning;
+        let old = known.layout;
+        let mut next = Descent::new(known.of_layout(layout));
+        let keeps = |extent: &Extent| extent.is_sized() && !extent.start.is_part;
+        let mut new = 0;
+        let new_indexes: Vec<u32> = (old.extents.iter())
+            .map(|extent| {
+                let others = layout.extents[new..].iter();
+                new += others.take_while(|other| other.start.place < extent.start.place).count();
+                new as u32
+            })
+            .collect();
+        let new_index = |index: u32| new_indexes[index as usize];
+        let kept = |index: u32| keeps(&old.extents[index as usize]);
         next.visited = self.visited;
         for (extent, owner) in old.extents.iter().zip(&owners) {
             if *owner == NONE || !kept(*owner) {
@@ -193,9 +190,12 @@ impl<'a> Descent<'a> {
 
     /// Walks from a frontier on until nothing is open.
     fn follow(&mut self, mut frontier: Vec<(u32, Resume)>) {
-        while !frontier.is_empty() {
+        loop {
             self.walk_all(frontier);
             frontier = self.settle();
+            if frontier.is_empty() {
+                return;
+            }
         }
     }
 
@@ -209,25 +209,26 @@ impl<'a> Descent<'a> {
         self.is_settled = true;
         let mut frontier: Vec<_> = self.flows.owners.iter().map(|owner| (*owner, Resume::Gaps)).collect();
         frontier.dedup();
-        self.walk_all(frontier);
+        while !frontier.is_empty() {
+            self.walk_all(frontier);
+            frontier = Vec::new();
+            self.find_indirect(&mut frontier);
+        }
         self.flows
     }
 
-    fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
+    fn new(known: Known<'a>) -> Self {
+        let layout = known.layout;
         let count = layout.extents.len();
         let owner = |(extent, index): (&Extent, u32)| if extent.start.is_part { NONE } else { index };
-        let is_never = |extent: &Extent| layout.name(extent).is_some_and(never_returns);
-        let slots = references.slots().filter(|(_, name)| never_returns(name));
         Self {
             flows: Flows {
-                known: Known::new(layout, references),
+                known,
                 functions: std::iter::repeat_with(FunctionFlow::default).take(count).collect(),
                 owners: layout.extents.iter().zip(0..).map(owner).collect(),
             },
             visited: rows_of(layout),
             may_return: vec![false; count],
-            never_returns: layout.extents.iter().map(is_never).collect(),
-            never_returning_slots: slots.map(|(address, _)| address).collect(),
             waiting: vec![Vec::new(); count],
             is_settled: false,
             scratch: Scratch::default(),
@@ -249,7 +250,6 @@ impl<'a> Descent<'a> {
                 visited: &self.visited,
                 may_return: &self.may_return,
                 owners: &self.flows.owners,
-                never_returning_slots: &self.never_returning_slots,
             };
             let walk = |scratch: &mut Scratch, (group, flow): (&&[(u32, Resume)], &mut FunctionFlow)| {
                 let mut walker = Walker::new(&context, group[0].0, flow, scratch);
@@ -305,7 +305,7 @@ impl<'a> Descent<'a> {
     fn tell_callers(&mut self, mut returning: Vec<u32>, next: &mut Vec<(u32, Resume)>) {
         while let Some(function) = returning.pop() {
             let index = function as usize;
-            if self.never_returns[index] {
+            if self.flows.known.never_returns(function) {
                 self.flows.functions[index].may_return = false;
                 continue;
             }
@@ -334,12 +334,14 @@ impl<'a> Descent<'a> {
         let mut next = Vec::new();
         for (flow, function) in self.flows.functions.iter_mut().zip(0..).filter(|(flow, _)| open(flow)) {
             flow.is_labelled = true;
-            for index in std::iter::once(function).chain(flow.parts.iter().copied()) {
+            let mut labels = Vec::new();
+            for index in flow.extents(function) {
                 let Extent { start, end, .. } = &known.layout.extents[index as usize];
                 let from = taken.partition_point(|place| *place <= start.place);
                 let to = taken.partition_point(|place| *place < Place { position: *end, ..start.place });
-                flow.labels.extend(taken.get(from..to).unwrap_or_default());
+                labels.extend(taken.get(from..to).unwrap_or_default());
             }
+            flow.labels = labels;
             // One alone may be anything.
             if flow.labels.len() < 2 {
                 flow.labels.clear();
@@ -349,15 +351,19 @@ impl<'a> Descent<'a> {
         next
     }
 
+    /// Goes on at indirect jumps of functions in which more is known of what leads to them than when they were looked at.
+    fn find_indirect(&mut self, next: &mut Vec<(u32, Resume)>) {
+        for (flow, function) in self.flows.functions.iter_mut().zip(0..) {
+            if !flow.met.is_empty() || flow.is_stale && !flow.unresolved.is_empty() {
+                next.push((function, Resume::Indirect));
+            }
+        }
+    }
+
     /// Takes what is still open for what it most likely is, and returns where walks go on; nowhere, if nothing was open.
     fn settle(&mut self) -> Vec<(u32, Resume)> {
         let mut next = Vec::new();
-        // More may be known of what leads to an indirect jump than when it was met.
-        let flows = self.flows.functions.iter_mut().zip(0..);
-        next.extend(flows.filter_map(|(flow, function)| {
-            let is_stale = std::mem::take(&mut flow.is_stale) && !flow.unresolved.is_empty();
-            is_stale.then_some((function, Resume::Retry))
-        }));
+        self.find_indirect(&mut next);
         // Addresses that are taken inside of functions are where computed jumps go.
         if next.is_empty() {
             next = self.label();
@@ -369,7 +375,7 @@ impl<'a> Descent<'a> {
         let open = (0..self.may_return.len() as u32).filter(|function| {
             let flow = &self.flows.functions[*function as usize];
             !self.may_return[*function as usize]
-                && !self.never_returns[*function as usize]
+                && !self.flows.known.never_returns(*function)
                 && !flow.unresolved.is_empty()
                 && flow.labels.is_empty()
         });
@@ -401,8 +407,6 @@ struct Walker<'a, 'k> {
     function: u32,
     flow: &'k mut FunctionFlow,
     work: Vec<Place>,
-    /// Indirect jumps that were met and not looked at yet.
-    indirect: Vec<Row>,
     events: Vec<Event>,
     scratch: &'k mut Scratch,
 }
@@ -414,7 +418,7 @@ impl<'a, 'k> Walker<'a, 'k> {
         flow: &'k mut FunctionFlow,
         scratch: &'k mut Scratch,
     ) -> Self {
-        Self { context, function, flow, work: Vec::new(), indirect: Vec::new(), events: Vec::new(), scratch }
+        Self { context, function, flow, work: Vec::new(), events: Vec::new(), scratch }
     }
 
     fn layout(&self) -> &'k Layout<'a> {
@@ -422,8 +426,8 @@ impl<'a, 'k> Walker<'a, 'k> {
     }
 
     fn walk(&mut self, resumes: &[(u32, Resume)]) {
-        let is_new = resumes.iter().any(|(_, resume)| *resume != Resume::Retry);
-        self.flow.is_stale |= is_new && !self.flow.unresolved.is_empty();
+        self.flow.is_stale |=
+            resumes.iter().any(|(_, resume)| matches!(resume, Resume::At(_) | Resume::Behind(_)));
         for (_, resume) in resumes {
             match *resume {
                 Resume::At(place) => self.enter(place),
@@ -436,7 +440,7 @@ impl<'a, 'k> Walker<'a, 'k> {
                         .expect("walked calls lie in extents");
                     self.walk_rows(extent, row + 1);
                 }
-                Resume::Retry => self.indirect.append(&mut self.flow.unresolved),
+                Resume::Indirect => self.resolve(),
                 Resume::Gaps => self.walk_gaps(),
             }
         }
@@ -444,18 +448,9 @@ impl<'a, 'k> Walker<'a, 'k> {
     }
 
     fn drain(&mut self) {
-        loop {
-            while let Some(place) = self.work.pop() {
-                let extent = self.extent_at(place).expect("work lies in extents");
-                let rows = &self.layout().extents[extent].rows;
-                let branches = self.layout().branches(place.region as usize);
-                let rows = &branches.positions[rows.start as usize..rows.end as usize];
-                let row = rows.partition_point(|position| *position < place.position) as u32;
-                self.walk_rows(extent, self.layout().extents[extent].rows.start + row);
-            }
-            if !self.resolve() {
-                return;
-            }
+        while let Some(place) = self.work.pop() {
+            let extent = self.extent_at(place).expect("work lies in extents");
+            self.walk_rows(extent, self.layout().row_at(&self.layout().extents[extent], place.position));
         }
     }
 
@@ -467,10 +462,11 @@ impl<'a, 'k> Walker<'a, 'k> {
     }
 
     fn extent_at(&self, place: Place) -> Option<usize> {
-        let own = &self.layout().extents[self.function as usize];
-        let is_own = own.start.place.region == place.region
-            && (own.start.place.position..own.end).contains(&place.position);
-        if is_own { Some(self.function as usize) } else { self.layout().extent_at(place) }
+        if self.layout().extents[self.function as usize].contains(place) {
+            Some(self.function as usize)
+        } else {
+            self.layout().extent_at(place)
+        }
     }
 
     /// Walks from a row of branches on, to where the straight line ends.
@@ -488,8 +484,10 @@ impl<'a, 'k> Walker<'a, 'k> {
             match flow {
                 Flow::Next => {}
                 Flow::Call | Flow::IndirectCall => {
+                    if let Some(pad) = self.context.known.landing_pad(region, row) {
+                        self.go_to(None, pad);
+                    }
                     let end_address = self.layout().address(next);
-                    self.land(end_address);
                     if !self.comes_back(flow, target, end_address, row_key) {
                         return;
                     }
@@ -522,30 +520,19 @@ impl<'a, 'k> Walker<'a, 'k> {
         }
     }
 
-    /// The landing pad of a call, if it has one, is where control may go.
-    fn land(&mut self, end_address: u64) {
-        let pad = self.context.known.references.landing_pad(end_address);
-        if let Some(place) = pad.and_then(|pad| self.layout().place_of(pad)) {
-            self.go_to(None, place);
-        }
-    }
-
     fn comes_back(&mut self, flow: Flow, target: u64, end_address: u64, call: Row) -> bool {
         if flow == Flow::IndirectCall {
-            return !self.context.never_returning_slots.contains(&target);
+            return !self.context.known.never_returning_slots.contains(&target);
         }
         // A call of what follows only pushes an address.
         if target == end_address {
             return true;
         }
-        let Some(place) = self.layout().place_of(target) else { return true };
-        let Some(callee) = self.layout().extent_at(place) else { return true };
-        let is_function = self.layout().extents[callee].start.place == place
-            && self.context.owners[callee] == callee as u32;
-        if !is_function || self.context.may_return[callee] {
+        let callee = self.layout().function_at(target, self.context.owners);
+        let Some(callee) = callee.filter(|callee| !self.context.may_return[*callee as usize]) else {
             return true;
-        }
-        self.events.push(Event::Waits { callee: callee as u32, call: Some(call) });
+        };
+        self.events.push(Event::Waits { callee, call: Some(call) });
         false
     }
 
@@ -587,37 +574,38 @@ impl<'a, 'k> Walker<'a, 'k> {
     fn jump_indirectly(&mut self, row: Row, slot: u64) {
         let references = self.context.known.references;
         if slot != 0 && references.import_at(slot).is_some() {
-            self.flow.may_return |= !self.context.never_returning_slots.contains(&slot);
+            self.flow.may_return |= !self.context.known.never_returning_slots.contains(&slot);
         } else if self.layout().code.regions[row.0 as usize].is_plt {
             self.flow.may_return = true;
         } else {
-            self.indirect.push(row);
+            self.flow.met.push(row);
         }
     }
 
-    /// Looks for the tables of indirect jumps, and says whether there is more to walk.
-    fn resolve(&mut self) -> bool {
-        let mut jumps = std::mem::take(&mut self.indirect);
-        jumps.sort_unstable();
-        let (known, scratch) = (self.context.known, &mut *self.scratch);
-        let (likely, unlikely) = jumps.into_iter().partition(|row| may_read_table(known, *row, scratch));
-        let (jumps, mut unlikely): (Vec<_>, Vec<_>) = (likely, unlikely);
-        self.flow.unresolved.append(&mut unlikely);
+    /// Looks for the tables of indirect jumps, and goes where they lead.
+    fn resolve(&mut self) {
+        let Self { context: Context { known, owners, .. }, function, flow, scratch, .. } = self;
+        let mut jumps = std::mem::take(&mut flow.met);
+        if std::mem::take(&mut flow.is_stale) {
+            jumps.append(&mut flow.unresolved);
+        }
+        jumps.retain(|row| {
+            let is_likely = may_read_table(known, *row, scratch);
+            if !is_likely {
+                flow.unresolved.push(*row);
+            }
+            is_likely
+        });
         let mut found = Vec::new();
-        if !jumps.is_empty() && self.flow.attempts < ATTEMPTS_MAX {
-            self.flow.attempts += 1;
-            self.flow.is_stale = false;
-            let extents = std::iter::once(self.function).chain(self.flow.parts.iter().copied());
-            let Context { known, owners, .. } = self.context;
-            let mut resolver = Resolver::new(known, owners, self.function, extents, self.flow, self.scratch);
+        if !jumps.is_empty() {
+            jumps.sort_unstable();
+            let mut resolver = Resolver::new(known, owners, *function, flow, scratch);
             found = resolver.resolve(&jumps);
+            flow.followed = resolver.followed;
         }
-        let is_found = |row: &Row| found.iter().any(|table: &Table| table.jump == *row);
-        self.flow.unresolved.extend(jumps.into_iter().filter(|row| !is_found(row)));
-        self.flow.unresolved.sort_unstable();
-        if found.is_empty() {
-            return false;
-        }
+        jumps.retain(|row| !found.iter().any(|table| table.jump == *row));
+        flow.unresolved.append(&mut jumps);
+        flow.unresolved.sort_unstable();
         for table in &found {
             for place in table.places.iter().flatten() {
                 self.go_to(None, *place);
@@ -625,23 +613,23 @@ impl<'a, 'k> Walker<'a, 'k> {
         }
         self.flow.tables.extend(found);
         self.flow.tables.sort_by_key(|table| table.jump);
-        true
     }
 
     /// Walks what the file says is the function's, and nothing led to.
     fn walk_gaps(&mut self) {
-        let extents: Vec<_> = std::iter::once(self.function).chain(self.flow.parts.iter().copied()).collect();
+        let extents: Vec<_> = self.flow.extents(self.function).collect();
         for index in extents {
             let extent = &self.layout().extents[index as usize];
             let region = extent.region();
             if self.layout().code.regions[region].is_plt {
                 continue;
             }
-            let mut position = extent.start.place.position;
+            let (mut position, mut row) = (extent.start.place.position, extent.rows.start);
             while position < extent.end {
                 let leaders = &self.context.known.leaders[region];
                 if leaders.contains(position as usize) {
-                    position = self.context.known.block(extent, position).end.max(position + 1);
+                    let block = self.context.known.block_from(extent, position, row);
+                    (position, row) = (block.end.max(position + 1), block.rows.end);
                     continue;
                 }
                 position = match self.code_in(extent, position as usize) {
@@ -655,6 +643,7 @@ impl<'a, 'k> Walker<'a, 'k> {
                         leaders.first_in(rest).map_or(extent.end, |leader| leader as u32)
                     }
                 };
+                row = self.layout().row_at(extent, position);
             }
         }
     }
@@ -674,11 +663,12 @@ impl<'a, 'k> Walker<'a, 'k> {
                 continue;
             }
             let branches = &instructions.branches;
-            let mut rows = (branches.first_at(position)..extent.rows.end as usize).take(BRANCHES_MAX);
-            let end = rows.find(|row| branches.flows[*row].ends_block());
-            let end = end.filter(|row| branches.flows[*row] == Flow::Invalid);
+            let mut rows =
+                (self.layout().row_at(extent, position as u32)..extent.rows.end).take(BRANCHES_MAX);
+            let end = rows.find(|row| branches.flows[*row as usize].ends_block());
+            let end = end.filter(|row| branches.flows[*row as usize] == Flow::Invalid);
             let is_data = end.is_some_and(|row| {
-                leaders.first_in(position..branches.positions[row] as usize + 1).is_none()
+                leaders.first_in(position..branches.positions[row as usize] as usize + 1).is_none()
             });
             return (!is_data).then_some(position as u32);
         }

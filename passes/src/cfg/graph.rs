@@ -2,10 +2,12 @@
 
 use super::descent::FunctionFlow;
 use super::layout::{Extent, Layout, Place};
+use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
 use crate::references::References;
 use binframe_ir::tables::{EdgeKind, Flow, Terminator};
 use rayon::slice::ParallelSliceMut;
+use rustc_hash::FxHashSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -17,6 +19,12 @@ pub(super) struct Known<'a> {
     pub(super) leaders: Vec<Bitmap>,
     /// The rows of branches that are calls which come back, for each region.
     pub(super) returning: Vec<Bitmap>,
+    /// Those that are calls with landing pads.
+    landing: Vec<Bitmap>,
+    /// For each start that the file states, whether its name is that of a function that never returns.
+    never_returns: Vec<bool>,
+    /// Where the loader writes pointers to such functions.
+    pub(super) never_returning_slots: FxHashSet<u64>,
     /// The addresses that instructions name, in their order, once something asked for them.
     named: OnceLock<Vec<u64>>,
 }
@@ -38,6 +46,15 @@ pub(super) struct Block {
     pub(super) terminator: Terminator,
 }
 
+/// Where a block that begins at a place stands among those of a function, given where a block that goes there stands: most
+/// ways lead to the block behind.
+pub(super) fn index_of(blocks: &[Block], place: Place, source: usize) -> Option<usize> {
+    match blocks.get(source + 1).is_some_and(|block| block.start == place) {
+        true => Some(source + 1),
+        false => blocks.binary_search_by_key(&place, |block| block.start).ok(),
+    }
+}
+
 impl Block {
     /// The block, up to where another begins and a row of branches, given the call that comes back behind which no branch stands.
     fn until(self, leader: usize, row_end: u32, returned: Option<(u32, u32)>) -> Self {
@@ -50,8 +67,53 @@ impl Block {
 impl<'a> Known<'a> {
     pub(super) fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
         let leaders = layout.code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
-        let returning = rows_of(layout);
-        Self { layout, references, leaders, returning, named: OnceLock::new() }
+        let landing = layout.code.regions.iter().zip(&layout.instructions.regions).map(|(code, region)| {
+            let branches = &region.branches;
+            let is_call = |row: &usize| matches!(branches.flows[*row], Flow::Call | Flow::IndirectCall);
+            let calls = || (0..branches.flows.len()).filter(is_call);
+            let ends = calls().map(|row| code.address + branches.end(row) as u64);
+            let mut landing = Bitmap::new(branches.flows.len());
+            let have = calls().zip(references.have_landing_pads(ends));
+            have.filter(|(_, has)| *has).for_each(|(row, _)| landing.insert(row));
+            landing
+        });
+        let landing = landing.collect();
+        let is_never = |start| layout.code.name(start).is_some_and(never_returns);
+        let slots = references.slots().filter(|(_, name)| never_returns(name));
+        Self {
+            layout,
+            references,
+            leaders,
+            returning: rows_of(layout),
+            landing,
+            never_returns: layout.code.starts.iter().map(is_never).collect(),
+            never_returning_slots: slots.map(|(address, _)| address).collect(),
+            named: OnceLock::new(),
+        }
+    }
+
+    /// The same, of other extents of the same code.
+    pub(super) fn of_layout<'b>(self, layout: &'b Layout<'b>) -> Known<'b>
+    where
+        'a: 'b,
+    {
+        Known { layout, ..self }
+    }
+
+    /// Whether a function never returns, whatever is found.
+    pub(super) fn never_returns(&self, function: u32) -> bool {
+        let stated = self.layout.extents[function as usize].start.stated;
+        stated.is_some_and(|row| self.never_returns[row as usize])
+    }
+
+    /// Where control goes when what a call of a row calls throws, if the call has a landing pad.
+    pub(super) fn landing_pad(&self, region: usize, row: usize) -> Option<Place> {
+        if !self.landing[region].contains(row) {
+            return None;
+        }
+        let end = self.layout.branches(region).end(row) as u64;
+        let pad = self.references.landing_pad(self.layout.code.regions[region].address + end)?;
+        self.layout.place_of(pad)
     }
 
     /// The first address behind `address` that an instruction names.
@@ -77,12 +139,11 @@ impl<'a> Known<'a> {
 
     /// The block of an extent that begins at a position.
     pub(super) fn block(&self, extent: &Extent, start: u32) -> Block {
-        let first = self.layout.branches(extent.region()).first_at(start as usize) as u32;
-        self.block_from(extent, start, first)
+        self.block_from(extent, start, self.layout.row_at(extent, start))
     }
 
     /// The same, given the first row of branches at or behind its start.
-    fn block_from(&self, extent: &Extent, start: u32, first: u32) -> Block {
+    pub(super) fn block_from(&self, extent: &Extent, start: u32, first: u32) -> Block {
         let region = extent.region();
         let branches = self.layout.branches(region);
         let leaders = &self.leaders[region];
@@ -190,23 +251,11 @@ impl<'a> Known<'a> {
             }
             _ => {}
         }
-        self.each_landing_pad(block, |place| each(EdgeKind::LandingPad, place));
-    }
-
-    fn each_landing_pad(&self, block: &Block, mut each: impl FnMut(Place)) {
-        let region = block.start.region as usize;
-        let address = self.layout.address(block.start);
-        let addresses = address..address + u64::from(block.end - block.start.position);
-        if block.rows.is_empty() || !self.references.has_landing_pads(addresses) {
-            return;
-        }
-        let branches = self.layout.branches(region);
         let rows = block.rows.start as usize..block.rows.end as usize;
-        let calls = rows.filter(|row| matches!(branches.flows[*row], Flow::Call | Flow::IndirectCall));
-        for row in calls {
-            let end_address = self.layout.code.regions[region].address + branches.end(row) as u64;
-            let pad = self.references.landing_pad(end_address).and_then(|pad| self.layout.place_of(pad));
-            pad.into_iter().for_each(&mut each);
+        for row in self.landing[region].iter_in(rows) {
+            if let Some(place) = self.landing_pad(region, row) {
+                each(EdgeKind::LandingPad, place);
+            }
         }
     }
 }

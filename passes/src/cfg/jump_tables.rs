@@ -6,19 +6,25 @@
 //! one that leads to no instruction of the function, or to where something else is named by an instruction.
 
 use super::descent::{FunctionFlow, NONE, Row};
-use super::graph::{Block, Known};
+use super::graph::{Block, Known, index_of};
 use super::layout::Place;
+use crate::graph::Graph;
 use crate::isa::{Effects, Instruction, Lost, State, called};
 use crate::values::{Bound, Expression, Value, Values, compared_maximum};
 use binframe_ir::tables::{BoundEvidence, EdgeKind, JumpTableKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Blocks that are followed before a jump: at first, and if that does not say enough.
-const NEAR_BLOCKS_MAX: usize = 12;
+/// Blocks that are followed before a jump: at first, as most comparisons stand near it; and where that does not say enough, to
+/// find a comparison, and to find the table.
+const NEAR_BLOCKS_MAX: usize = 4;
+const COMPARED_BLOCKS_MAX: usize = 32;
 const BLOCKS_MAX: usize = 512;
 
 /// How often a block is followed again because more ways to it were found, on the average.
 const VISITS_MAX: usize = 12;
+
+/// Blocks that are followed for all jumps of one function: as many for each of its blocks, beside those of one jump.
+const FOLLOWED_PER_BLOCK_MAX: usize = 64;
 
 /// Entries of one table.
 const ENTRIES_MAX: u64 = 1 << 16;
@@ -118,23 +124,24 @@ pub(super) struct Resolver<'k, 'a> {
     owners: &'k [u32],
     function: u32,
     blocks: Vec<Block>,
-    /// Ways from block to block, in the order of their targets.
-    ways: Vec<Way>,
-    /// For each block, the first of the ways to it; and where those to the last end.
-    ways_to: Vec<u32>,
-    /// For each block, the blocks that ways lead to from it, from an offset on; and all of them.
-    targets_of: Vec<u32>,
-    targets: Vec<u32>,
+    /// Ways from block to block.
+    ways: Graph,
+    /// The same, from their targets, and what makes each a way.
+    ways_back: Graph,
+    kinds: Vec<Way>,
     values: &'k mut Values,
     info: &'k mut Effects,
+    /// Blocks that were followed so far.
+    pub(super) followed: usize,
 }
 
-/// A way from one block to another.
-#[derive(Clone, Copy)]
-struct Way {
-    source: u32,
-    target: u32,
-    kind: EdgeKind,
+/// How a way leads from one block to another, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Other,
+    Taken,
+    LandingPad,
 }
 
 /// What is known around a block that is followed.
@@ -147,40 +154,42 @@ struct Followed {
 }
 
 impl<'k, 'a> Resolver<'k, 'a> {
-    /// A resolver for a function with these extents.
+    /// A resolver for a function.
     pub(super) fn new(
         known: &'k Known<'a>,
         owners: &'k [u32],
         function: u32,
-        extents: impl Iterator<Item = u32>,
         flow: &FunctionFlow,
         scratch: &'k mut Scratch,
     ) -> Self {
-        let mut blocks: Vec<_> =
-            extents.flat_map(|extent| known.blocks(&known.layout.extents[extent as usize])).collect();
+        let extents = flow.extents(function).map(|extent| &known.layout.extents[extent as usize]);
+        let mut blocks: Vec<_> = extents.flat_map(|extent| known.blocks(extent)).collect();
         blocks.sort_by_key(|block| block.start);
-        let mut ways = Vec::new();
-        let mut targets_of = vec![0];
+        let (mut sources, mut targets, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
         for (source, block) in (0..).zip(&blocks) {
             known.each_edge(block, flow, |kind, place| {
-                if let Ok(target) = blocks.binary_search_by_key(&place, |block| block.start) {
-                    ways.push(Way { source, target: target as u32, kind });
+                if let Some(target) = index_of(&blocks, place, source as usize) {
+                    sources.push(source);
+                    targets.push(target as u32);
+                    kinds.push(match kind {
+                        EdgeKind::Taken => Way::Taken,
+                        EdgeKind::LandingPad => Way::LandingPad,
+                        _ => Way::Other,
+                    });
                 }
             });
-            targets_of.push(ways.len() as u32);
         }
-        let targets = ways.iter().map(|way: &Way| way.target).collect();
-        ways.sort_by_key(|way| way.target);
-        let ways_to =
-            (0..=blocks.len()).map(|block| ways.partition_point(|way| (way.target as usize) < block) as u32);
-        let ways_to = ways_to.collect();
+        let ways = Graph::new(blocks.len(), &sources, &targets);
+        let (ways_back, kinds) = Graph::weighted(blocks.len(), &targets, &sources, &kinds);
         let Scratch { values, info } = scratch;
-        values.clear();
-        Self { known, owners, function, blocks, ways, ways_to, targets_of, targets, values, info }
+        let followed = flow.followed + blocks.len();
+        Self { known, owners, function, blocks, ways, ways_back, kinds, values, info, followed }
     }
 
-    fn ways_to(&self, block: usize) -> &[Way] {
-        &self.ways[self.ways_to[block] as usize..self.ways_to[block + 1] as usize]
+    /// The ways to a block: where each comes from, and how.
+    fn ways_to(&self, block: usize) -> impl Iterator<Item = (usize, Way)> {
+        let ways = self.ways_back.edges_of(block as u32);
+        ways.map(|way| (self.ways_back.target(way) as usize, self.kinds[way]))
     }
 
     /// The tables of some jumps of the function, as far as they are found.
@@ -194,23 +203,28 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut found = Vec::new();
         for block in ends {
             let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            // Most comparisons stand near the jump.
-            let near = self.target_after(block, NEAR_BLOCKS_MAX);
-            let Some((target, bounds)) = near else { continue };
+            found.extend(self.table_of(block, jump));
+        }
+        found
+    }
+
+    /// The table that the jump at the end of a block reads. More blocks are followed as long as that may say more.
+    fn table_of(&mut self, block: usize, jump: Row) -> Option<Table> {
+        let mut found = None;
+        for blocks_max in [NEAR_BLOCKS_MAX, COMPARED_BLOCKS_MAX, BLOCKS_MAX] {
+            let Some((target, bounds)) = self.target_after(block, blocks_max) else { break };
             let table = self.table(jump, target, &bounds);
-            let blocks_max = match &table {
-                // A comparison may stand farther away.
-                Some(table)
-                    if table.bound == BoundEvidence::Content && self.index_comes_from_before(target) =>
-                {
-                    BLOCKS_MAX / 16
+            let may_say_more = match &table {
+                Some(table) if table.bound == BoundEvidence::Content => {
+                    blocks_max < COMPARED_BLOCKS_MAX && self.index_comes_from_before(target)
                 }
-                None if self.comes_from_before(target) => BLOCKS_MAX,
-                _ => 0,
+                Some(_) => false,
+                None => self.comes_from_before(target),
             };
-            let far = (blocks_max > 0).then(|| self.target_after(block, blocks_max)).flatten();
-            let far = far.and_then(|(target, bounds)| self.table(jump, target, &bounds));
-            found.extend(far.or(table));
+            found = table.or(found);
+            if !may_say_more {
+                break;
+            }
         }
         found
     }
@@ -241,6 +255,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// Where the jump at the end of a block goes, and what bounds hold there.
     fn target_after(&mut self, block: usize, blocks_max: usize) -> Option<(Value, Vec<Bound>)> {
+        self.values.clear();
         let mut followed = self.follow(block, blocks_max);
         let mut state = followed.get_mut(&block)?.before.take()?;
         let last = step(self.known, &self.blocks[block], &mut state, self.values, self.info);
@@ -253,8 +268,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut followed = BTreeMap::from([(block, new())]);
         let mut queue = VecDeque::from([block]);
         while let Some(next) = queue.pop_front() {
-            for way in self.ways_to(next) {
-                let source = way.source as usize;
+            for (source, _) in self.ways_to(next) {
                 if followed.len() < blocks_max && !followed.contains_key(&source) {
                     followed.insert(source, new());
                     queue.push_back(source);
@@ -264,11 +278,9 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let entry = self.known.layout.extents[self.function as usize].start.place;
         let blocks: Vec<_> = followed.keys().copied().collect();
         for block in blocks {
-            let ways = self.ways_to(block);
-            let is_open = |way: &Way| {
-                way.kind == EdgeKind::LandingPad || !followed.contains_key(&(way.source as usize))
-            };
-            let is_open = ways.is_empty() || self.blocks[block].start == entry || ways.iter().any(is_open);
+            let is_open = |(source, way)| way == Way::LandingPad || !followed.contains_key(&source);
+            let is_entry = self.blocks[block].start == entry || self.ways_to(block).next().is_none();
+            let is_open = is_entry || self.ways_to(block).any(is_open);
             followed.get_mut(&block).expect("it is followed").is_open = is_open;
         }
         followed
@@ -279,10 +291,11 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut followed = self.before(block, blocks_max);
         let mut work: BTreeSet<usize> =
             followed.iter().filter(|(_, block)| block.is_open).map(|(block, _)| *block).collect();
-        let mut left = followed.len() * VISITS_MAX;
-        while let Some(block) = work.pop_first() {
-            let Some(rest) = left.checked_sub(1) else { break };
-            left = rest;
+        self.followed += followed.len();
+        let all_max = BLOCKS_MAX * VISITS_MAX + self.blocks.len() * FOLLOWED_PER_BLOCK_MAX;
+        let end = all_max.min(self.followed + followed.len() * VISITS_MAX);
+        while let Some(block) = work.pop_first().filter(|_| self.followed < end) {
+            self.followed += 1;
             let (before, lost) = self.state_before(block, &followed);
             let Some(before) = before else { continue };
             let known = followed.get_mut(&block).expect("it is followed");
@@ -294,10 +307,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
             known.before = Some(before);
             let last = step(self.known, &self.blocks[block], &mut after, self.values, self.info);
             followed.get_mut(&block).expect("it is followed").after = Some((after, last));
-            let targets = &self.targets[self.targets_of[block] as usize..self.targets_of[block + 1] as usize];
-            work.extend(
-                targets.iter().map(|target| *target as usize).filter(|target| followed.contains_key(target)),
-            );
+            let targets = self.ways.successors(block as u32).iter().map(|target| *target as usize);
+            work.extend(targets.filter(|target| followed.contains_key(target)));
         }
         followed
     }
@@ -311,15 +322,14 @@ impl<'k, 'a> Resolver<'k, 'a> {
         if own.is_open {
             return (met, lost);
         }
-        for way in self.ways_to[block] as usize..self.ways_to[block + 1] as usize {
-            let Way { source, kind, .. } = self.ways[way];
-            let source = source as usize;
+        for way in self.ways_back.edges_of(block as u32) {
+            let source = self.ways_back.target(way) as usize;
             let Some((state, last)) = followed.get(&source).and_then(|source| source.after.as_ref()) else {
                 continue;
             };
             let mut state = state.clone();
             if self.blocks[source].terminator == Terminator::CondJump {
-                state.branch(self.values, last, kind == EdgeKind::Taken);
+                state.branch(self.values, last, self.kinds[way] == Way::Taken);
             }
             match &mut met {
                 Some(met) => met.meet(&state, &mut lost, address),

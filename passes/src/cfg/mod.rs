@@ -2,8 +2,8 @@
 //! `jump_table_entries)`
 //!
 //! Functions begin where the file says so, where direct calls go, where direct jumps go that leave all other functions, where
-//! pointers lead, and where code stands that nothing goes to. From each start control is followed ([`descent`]): past calls that
-//! come back, into the targets of jumps, through the tables of indirect jumps ([`jump_tables`]), to landing pads. What is walked
+//! pointers lead, and where code stands that nothing goes to. From each start control is followed (`descent`): past calls that
+//! come back, into the targets of jumps, through the tables of indirect jumps (`jump_tables`), to landing pads. What is walked
 //! over is cut into blocks where something goes to, and behind every instruction that does not go on to the next; a call that
 //! comes back does not end a block. Code in a function whose size the file states, to which nothing leads, is cut likewise; its
 //! blocks say so.
@@ -66,49 +66,22 @@ pub struct CfgIr {
 
 /// Finds functions, blocks and edges.
 pub fn run(code: &Code, instructions: &InstructionsIr, references: &References) -> CfgIr {
-    let mut diagnostics = Collector::new(DiagnosticPass::Cfg);
+    let diagnostics = Collector::new(DiagnosticPass::Cfg);
     let starts = starts::certain(code, instructions, references);
     let layout = Layout::new(code, instructions, &starts);
     let descent = Descent::run(&layout, references);
-    let tables = follow(starts, descent, references, &mut diagnostics, ROUNDS_MAX);
-    let tables::Tables {
-        functions,
-        function_parts,
-        basic_blocks,
-        loops,
-        cfg_edges,
-        call_edges,
-        jump_tables,
-        jump_table_entries,
-    } = tables;
-    CfgIr {
-        functions,
-        function_parts,
-        basic_blocks,
-        loops,
-        cfg_edges,
-        call_edges,
-        jump_tables,
-        jump_table_entries,
-        diagnostics: diagnostics.finish(),
-    }
+    follow(starts, descent, diagnostics, ROUNDS_MAX)
 }
 
 /// Looks for functions where those that were found before do not reach, and makes the tables when there are no more.
-fn follow(
-    mut starts: Vec<Start>,
-    descent: Descent<'_>,
-    references: &References,
-    diagnostics: &mut Collector,
-    rounds_left: usize,
-) -> tables::Tables {
+fn follow(mut starts: Vec<Start>, descent: Descent<'_>, diagnostics: Collector, rounds_left: usize) -> CfgIr {
     if rounds_left == 0 || !starts::discover(&mut starts, descent.flows()) {
         // Beyond this point functions are given, and where control goes in them.
         return tables::of(&descent.with_gaps(), diagnostics);
     }
     let Layout { code, instructions, .. } = *descent.flows().known.layout;
     let layout = Layout::new(code, instructions, &starts);
-    follow(starts, descent.extended(&layout, references), references, diagnostics, rounds_left - 1)
+    follow(starts, descent.extended(&layout), diagnostics, rounds_left - 1)
 }
 
 impl CfgIr {

@@ -1,8 +1,8 @@
 //! `(file, binary_headers, binary_sections, binary_symbols, unwind_entries) -> exception_call_sites`
 //!
 //! Where control goes when something is thrown: the call sites of the language-specific data that unwind entries name. Most
-//! compilers write tables of landing pads ([`landing_pads`]); Microsoft's write tables of their own, which handlers know
-//! ([`microsoft`]).
+//! compilers write tables of landing pads (`landing_pads`); Microsoft's write tables of their own, which handlers know
+//! (`microsoft`).
 //!
 //! Not done here: what is caught; the tables of Mach-O objects, whose places only relocations say.
 //!

@@ -5,20 +5,20 @@ use super::loops::{Loop, LoopForest};
 use super::{Graph, NONE};
 
 /// What the shape of a flow graph says of its blocks. Lists have an entry for each block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlowStructure<'a> {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlowStructure {
     /// The nearest of the other blocks that lie on every way from the entry; [`NONE`] for the entry and for blocks that it
     /// does not reach.
-    pub immediate_dominator: &'a [u32],
+    pub immediate_dominator: Vec<u32>,
     /// The nearest of the other blocks that lie on every way to where control leaves the function; [`NONE`] where there is
     /// none. Where blocks that reach each other are never left, control is taken to leave from the last of them.
-    pub immediate_post_dominator: &'a [u32],
+    pub immediate_post_dominator: Vec<u32>,
     /// Header of the innermost loop that holds the block, which may be the block itself; [`NONE`] outside of loops.
-    pub loop_header: &'a [u32],
+    pub loop_header: Vec<u32>,
     /// Number of loops that hold the block.
-    pub loop_depth: &'a [u32],
+    pub loop_depth: Vec<u32>,
     /// The natural loops of blocks that the entry reaches, in the order of their headers.
-    pub loops: &'a [Loop],
+    pub loops: Vec<Loop>,
     /// Whether every cycle that the entry reaches is entered at one block: each edge back on a walk leads to a block that
     /// dominates its source.
     pub is_reducible: bool,
@@ -33,55 +33,33 @@ pub struct FlowAnalysis {
     tree: DominatorTree,
     endless: EndlessComponents,
     forest: LoopForest,
-    immediate_dominator: Vec<u32>,
-    immediate_post_dominator: Vec<u32>,
-    loop_header: Vec<u32>,
-    loop_depth: Vec<u32>,
 }
 
 impl FlowAnalysis {
-    /// The structure of a graph whose blocks are `0..block_count`, the first being the entry. Edges are a source and a
-    /// target each, in any order; where the target is [`NONE`], control leaves the function, as it does from blocks
+    /// Finds the structure of a graph whose blocks are `0..block_count`, the first being the entry. Edges are a source and
+    /// a target each, in any order; where the target is [`NONE`], control leaves the function, as it does from blocks
     /// without edges.
     ///
     /// # Panics
     /// Where an edge names a block that is not below `block_count`.
-    pub fn run(&mut self, block_count: usize, edges: &[(u32, u32)]) -> FlowStructure<'_> {
+    pub fn run(&mut self, block_count: usize, edges: &[(u32, u32)], found: &mut FlowStructure) {
         for list in [
-            &mut self.immediate_dominator,
-            &mut self.immediate_post_dominator,
-            &mut self.loop_header,
-            &mut self.loop_depth,
+            &mut found.immediate_dominator,
+            &mut found.immediate_post_dominator,
+            &mut found.loop_header,
+            &mut found.loop_depth,
         ] {
             list.clear();
         }
-        if is_straight(block_count, edges) {
-            self.set_straight(block_count as u32);
-        } else {
-            self.analyze(block_count, edges);
-        }
-        FlowStructure {
-            immediate_dominator: &self.immediate_dominator,
-            immediate_post_dominator: &self.immediate_post_dominator,
-            loop_header: &self.loop_header,
-            loop_depth: &self.loop_depth,
-            loops: &self.forest.loops,
-            is_reducible: self.forest.is_reducible,
+        found.loops.clear();
+        found.is_reducible = true;
+        match is_straight(block_count, edges) {
+            true => found.set_straight(block_count as u32),
+            false => self.analyze(block_count, edges, found),
         }
     }
 
-    /// Each block comes behind the one before it, and nothing else is so.
-    fn set_straight(&mut self, block_count: u32) {
-        self.immediate_dominator.extend((0..block_count).map(|block| block.wrapping_sub(1)));
-        self.immediate_post_dominator.extend(1..block_count);
-        self.immediate_post_dominator.extend((block_count > 0).then_some(NONE));
-        self.loop_header.resize(block_count as usize, NONE);
-        self.loop_depth.resize(block_count as usize, 0);
-        self.forest.loops.clear();
-        self.forest.is_reducible = true;
-    }
-
-    fn analyze(&mut self, block_count: usize, edges: &[(u32, u32)]) {
+    fn analyze(&mut self, block_count: usize, edges: &[(u32, u32)], found: &mut FlowStructure) {
         let inner = edges.iter().copied().filter(|(_, target)| *target != NONE);
         self.successors.assign(block_count, inner.clone());
         self.predecessors.assign(block_count, inner.map(|(source, target)| (target, source)));
@@ -92,18 +70,31 @@ impl FlowAnalysis {
         self.exits.extend(edges.iter().filter(|(_, target)| *target == NONE).map(|(source, _)| source));
         self.tree.run_to_exits(successors, predecessors, &mut self.exits, &mut self.endless);
         let post_dominators = successors.vertices().map(|block| self.tree.immediate_dominator(block));
-        self.immediate_post_dominator.extend(post_dominators);
+        found.immediate_post_dominator.extend(post_dominators);
 
         self.tree.run(successors, predecessors, &[0]);
         let dominators = successors.vertices().map(|block| self.tree.immediate_dominator(block));
-        self.immediate_dominator.extend(dominators);
+        found.immediate_dominator.extend(dominators);
 
         self.forest.run(&self.tree, predecessors);
         for block in successors.vertices() {
             let (header, depth) = self.forest.innermost(&self.tree, block);
-            self.loop_header.push(header);
-            self.loop_depth.push(depth);
+            found.loop_header.push(header);
+            found.loop_depth.push(depth);
         }
+        found.loops.extend_from_slice(&self.forest.loops);
+        found.is_reducible = self.forest.is_reducible;
+    }
+}
+
+impl FlowStructure {
+    /// Each block comes behind the one before it, and nothing else is so.
+    fn set_straight(&mut self, block_count: u32) {
+        self.immediate_dominator.extend((0..block_count).map(|block| block.wrapping_sub(1)));
+        self.immediate_post_dominator.extend(1..block_count);
+        self.immediate_post_dominator.extend((block_count > 0).then_some(NONE));
+        self.loop_header.resize(block_count as usize, NONE);
+        self.loop_depth.resize(block_count as usize, 0);
     }
 }
 

@@ -14,7 +14,7 @@
 //! leaves the straight line, and the constant addresses that others name ([`InstructionsIr`]). Rows of the table have a hundred bytes each and are decoded again
 //! for the part of the code that is asked for ([`decode`]), which is cheaper than to hold them.
 //!
-//! Data among code is found once all is swept ([`data`]); its rows are no instructions, and the sweep begins anew behind it.
+//! Data among code is found once all is swept (`data`); its rows are no instructions, and the sweep begins anew behind it.
 //!
 //! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`.
 
