@@ -8,7 +8,8 @@
 //! - [`objects`]: relocatable objects of every format, and containers of them.
 //! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random;
+//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random, [`hostile_code`] has what
+//! no compiler makes;
 //! [`promises`] and [`control_flow`] say what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
 //! other programs say of them.
 
@@ -16,6 +17,7 @@ pub mod apple;
 pub mod control_flow;
 pub mod executable;
 pub mod fixtures;
+pub mod hostile_code;
 pub mod lowering;
 pub mod memory;
 pub mod mutation;

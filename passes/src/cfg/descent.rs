@@ -5,7 +5,7 @@
 //! return, and goes on when it is. Walks go in rounds, all of a round in parallel; what one finds, others see in the next round.
 
 use super::graph::{Known, rows_of};
-use super::jump_tables::{Resolver, Scratch, Table, may_read_table};
+use super::jump_tables::{Resolver, Scratch, Table, may_read_table, targets_max};
 use super::layout::{Extent, Layout, Place};
 use crate::bitmap::Bitmap;
 use crate::references::References;
@@ -50,6 +50,18 @@ impl FunctionFlow {
     /// The extents of a function with this flow.
     pub(super) fn extents(&self, function: u32) -> impl Iterator<Item = u32> {
         std::iter::once(function).chain(self.parts.iter().copied())
+    }
+
+    /// Forgets the labels where one alone may be anything, or where they are more than jumps have targets.
+    fn limit_labels(&mut self, known: &Known<'_>, function: u32) {
+        let edge_count = self.labels.len() * self.unresolved.len();
+        let is_much = || {
+            let extents = self.extents(function).map(|extent| &known.layout.extents[extent as usize]);
+            edge_count > targets_max(extents.map(|extent| known.count_blocks(extent)).sum())
+        };
+        if self.labels.len() < 2 || edge_count > targets_max(0) && is_much() {
+            self.labels.clear();
+        }
     }
 
     /// The table that an indirect jump reads, if it is known.
@@ -342,10 +354,7 @@ impl<'a> Descent<'a> {
                 labels.extend(taken.get(from..to).unwrap_or_default());
             }
             flow.labels = labels;
-            // One alone may be anything.
-            if flow.labels.len() < 2 {
-                flow.labels.clear();
-            }
+            flow.limit_labels(known, function);
             next.extend(flow.labels.iter().map(|place| (function, Resume::At(*place))));
         }
         next
@@ -606,6 +615,7 @@ impl<'a, 'k> Walker<'a, 'k> {
         jumps.retain(|row| !found.iter().any(|table| table.jump == *row));
         flow.unresolved.append(&mut jumps);
         flow.unresolved.sort_unstable();
+        flow.limit_labels(known, *function);
         for table in &found {
             for place in table.places.iter().flatten() {
                 self.go_to(None, *place);

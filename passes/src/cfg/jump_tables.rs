@@ -29,6 +29,12 @@ const FOLLOWED_PER_BLOCK_MAX: usize = 64;
 /// Entries of one table.
 const ENTRIES_MAX: u64 = 1 << 16;
 
+/// Targets of all indirect jumps of one function, beside those of the first: code that means it has about as many jumps as
+/// targets, and far more blocks.
+pub(super) fn targets_max(block_count: usize) -> usize {
+    (1 << 12) + block_count * 16
+}
+
 /// Entries of a table whose bound no comparison says.
 const UNBOUNDED_ENTRIES_MAX: u64 = 1 << 10;
 
@@ -133,6 +139,8 @@ pub(super) struct Resolver<'k, 'a> {
     info: &'k mut Effects,
     /// Blocks that were followed so far.
     pub(super) followed: usize,
+    /// Targets that jumps have so far.
+    target_count: usize,
 }
 
 /// How a way leads from one block to another, as far as it matters here.
@@ -183,7 +191,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let (ways_back, kinds) = Graph::weighted(blocks.len(), &targets, &sources, &kinds);
         let Scratch { values, info } = scratch;
         let followed = flow.followed + blocks.len();
-        Self { known, owners, function, blocks, ways, ways_back, kinds, values, info, followed }
+        let target_count = flow.tables.iter().map(|table| table.places.len()).sum();
+        Self { known, owners, function, blocks, ways, ways_back, kinds, values, info, followed, target_count }
     }
 
     /// The ways to a block: where each comes from, and how.
@@ -203,7 +212,13 @@ impl<'k, 'a> Resolver<'k, 'a> {
         let mut found = Vec::new();
         for block in ends {
             let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            found.extend(self.table_of(block, jump));
+            let Some(table) = self.table_of(block, jump) else { continue };
+            let target_count = self.target_count + table.places.len();
+            if self.target_count > 0 && target_count > targets_max(self.blocks.len()) {
+                break;
+            }
+            self.target_count = target_count;
+            found.push(table);
         }
         found
     }

@@ -1,0 +1,30 @@
+//! `hostile_code_times [MIB]…`: lowers code that no compiler makes, and prints how many seconds that took, by sizes in MiB.
+
+#![expect(clippy::print_stdout, reason = "what it prints is a table")]
+
+use binframe::passes;
+use binframe_testsuite::hostile_code::shapes;
+use std::time::Instant;
+
+fn main() {
+    let sizes = std::env::args().skip(1).map(|size| size.parse().expect("usage: hostile_code_times [MIB]…"));
+    let mut sizes: Vec<usize> = sizes.collect();
+    if sizes.is_empty() {
+        sizes = vec![1, 4, 16, 64];
+    }
+    let columns: Vec<_> = sizes.iter().map(|size| format!(" {size} MiB |")).collect();
+    println!("| code |{}\n|---|{}", columns.concat(), "--:|".repeat(sizes.len()));
+    for index in 0..shapes(1 << 10).len() {
+        for size in &sizes {
+            let (name, file) = shapes(size << 20).swap_remove(index);
+            let file = file.0.into();
+            let start = Instant::now();
+            passes::lower(&file).expect("an executable");
+            if size == &sizes[0] {
+                print!("| {name} |");
+            }
+            print!(" {:.2} |", start.elapsed().as_secs_f64());
+        }
+        println!();
+    }
+}
