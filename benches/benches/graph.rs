@@ -1,8 +1,8 @@
 //! What algorithms on graphs cost, on a graph with a million vertices and eight million edges, at all threads.
 
 use binframe::graph::{
-    FlowAnalysis, Graph, Vertices, breadth_first, core_numbers, depth_first, dominators, page_rank,
-    shortest_paths, strong_components, topological_order, weak_components,
+    FlowAnalysis, FlowStructure, Graph, Vertices, breadth_first, core_numbers, depth_first, dominators,
+    page_rank, shortest_paths, strong_components, topological_order, weak_components,
 };
 use binframe_benches::{EDGE_COUNT, VERTEX_COUNT, power_law_edges};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -58,7 +58,7 @@ fn algorithms(criterion: &mut Criterion) {
 fn flow(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flow");
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    let mut analysis = FlowAnalysis::default();
+    let (mut analysis, mut found) = (FlowAnalysis::default(), FlowStructure::default());
     let straight: Vec<_> = (1..4).map(|block| (block - 1, block)).collect();
     let branch = [(0, 1), (0, 2), (1, 3), (2, 3)];
     let nested =
@@ -70,7 +70,10 @@ fn flow(criterion: &mut Criterion) {
         ("nested_loops_10_blocks", 10, &nested),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| analysis.run(black_box(block_count), black_box(edges)).loops.len());
+            bencher.iter(|| {
+                analysis.run(black_box(block_count), black_box(edges), &mut found);
+                found.loops.len()
+            });
         });
     }
     group.sample_size(10);
@@ -80,7 +83,10 @@ fn flow(criterion: &mut Criterion) {
         .flat_map(|block| [(block - 1, block), (block, block / 10 * 10 + (block % 2) * 5)])
         .collect();
     group.bench_function("a_million_blocks", |bencher| {
-        bencher.iter(|| analysis.run(million as usize, black_box(&chain)).loops.len());
+        bencher.iter(|| {
+            analysis.run(million as usize, black_box(&chain), &mut found);
+            found.loops.len()
+        });
     });
     group.finish();
 }

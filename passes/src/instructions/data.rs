@@ -19,6 +19,10 @@ const ZEROS_MIN: usize = 8;
 /// Entries of which a table has at least so many.
 const ENTRIES_MIN: usize = 3;
 
+/// Entries of a table that may lead to what seems to be no instruction, and bytes behind it in which that is so.
+const ENTRIES_UNSURE_MAX: usize = 1 << 10;
+const BEHIND_MAX: usize = 64;
+
 /// How far entries lead.
 const ENTRY_DISTANCE_MAX: i64 = 1 << 20;
 
@@ -32,14 +36,22 @@ pub(super) const ROW_SIZE: usize = 8;
 /// Bytes between two constants that belong to the same data.
 const GAP_MAX: usize = 16;
 
-/// Positions of a region that direct calls and jumps go to, for each region.
-pub(super) fn targets(code: &Code, regions: &[RegionInstructions]) -> Vec<Bitmap> {
+/// Positions of a region that direct calls and jumps go to, for each region, but for what seem to be such in some data, which is in
+/// order.
+pub(super) fn targets(code: &Code, regions: &[RegionInstructions], data: &[Vec<Candidate>]) -> Vec<Bitmap> {
     let mut targets: Vec<_> = code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
-    for branches in regions.iter().map(|region| &region.branches) {
-        for (flow, target) in branches.flows.iter().zip(&branches.targets) {
-            if matches!(flow, Flow::Call | Flow::Jump | Flow::CondJump)
-                && let Some((region, position)) = code.locate(*target)
-            {
+    for (index, branches) in regions.iter().map(|region| &region.branches).enumerate() {
+        let mut data = data.get(index).map_or([].as_slice(), Vec::as_slice).iter().peekable();
+        for row in 0..branches.flows.len() {
+            if !matches!(branches.flows[row], Flow::Call | Flow::Jump | Flow::CondJump) {
+                continue;
+            }
+            let position = branches.positions[row] as usize;
+            while data.next_if(|(start, size)| start + size <= position).is_some() {}
+            if data.peek().is_some_and(|(start, _)| *start <= position) {
+                continue;
+            }
+            if let Some((region, position)) = code.locate(branches.targets[row]) {
                 targets[region].insert(position);
             }
         }
@@ -48,7 +60,7 @@ pub(super) fn targets(code: &Code, regions: &[RegionInstructions]) -> Vec<Bitmap
 }
 
 /// Bytes that may be data: a position, and how many.
-type Candidate = (usize, usize);
+pub(super) type Candidate = (usize, usize);
 
 /// The positions of data in each region, in their order; `anchors` are those of the functions that the file states.
 pub(super) fn find(
@@ -60,13 +72,20 @@ pub(super) fn find(
     for instructions in regions {
         add_named(code, regions, instructions, &mut candidates);
     }
+    let mut tables: Vec<Vec<Candidate>> = vec![Vec::new(); regions.len()];
+    for (index, candidates) in candidates.iter().enumerate() {
+        let behind_jumps =
+            candidates.iter().filter(|(position, _)| is_behind_jump(&regions[index], *position));
+        tables[index].extend(behind_jumps);
+        tables[index].sort_unstable();
+    }
     for (candidates, (region, instructions)) in candidates.iter_mut().zip(code.regions.iter().zip(regions)) {
         add_zeros(region, &instructions.branches, candidates);
     }
     if candidates.iter().all(Vec::is_empty) {
         return Vec::new();
     }
-    let targets = targets(code, regions);
+    let targets = targets(code, regions, &tables);
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
@@ -134,7 +153,8 @@ enum Entries {
     Absolute,
 }
 
-/// Size of the table of jumps at a position; 0 where there is none.
+/// Size of the table of jumps at a position; 0 where there is none. It ends where an entry leads that lies behind it. What it
+/// seems to be as instructions may run over the code behind it: entries that lead there count too, if others are surer.
 fn table_size(
     region: &CodeRegion,
     instructions: &RegionInstructions,
@@ -142,20 +162,46 @@ fn table_size(
     entries: Entries,
 ) -> usize {
     let table = region.address.wrapping_add(position as u64);
-    let leads = |entry: &[u8]| {
+    let target = |entry: &[u8]| {
         let stored = entry.try_into().map_or(0, i32::from_le_bytes);
         let address = match entries {
             Entries::Relative => table.wrapping_add_signed(i64::from(stored)),
             Entries::Absolute => u64::from(stored as u32),
         };
         let distance = address.wrapping_sub(table) as i64;
-        let target = address.wrapping_sub(region.address);
-        distance != 0
-            && distance.unsigned_abs() <= ENTRY_DISTANCE_MAX as u64
-            && usize::try_from(target).is_ok_and(|target| instructions.starts.contains(target))
+        let is_near = distance != 0 && distance.unsigned_abs() <= ENTRY_DISTANCE_MAX as u64;
+        let target = usize::try_from(address.wrapping_sub(region.address)).ok()?;
+        (is_near && target < region.bytes.len()).then_some(target)
     };
-    let count = region.bytes[position..].chunks_exact(4).take_while(|entry| leads(entry)).count();
-    if count < ENTRIES_MIN { 0 } else { count * 4 }
+    let (mut end, mut limit, mut sure, mut farthest_unsure) = (position, usize::MAX, 0, 0);
+    for entry in region.bytes[position..].chunks_exact(4) {
+        let Some(target) = target(entry) else { break };
+        if instructions.starts.contains(target) {
+            sure += 1;
+        } else if (position..position + entry.len() * ENTRIES_UNSURE_MAX).contains(&target) {
+            farthest_unsure = farthest_unsure.max(target);
+        } else {
+            break;
+        }
+        if target > position {
+            limit = limit.min(target);
+        }
+        if end + entry.len() > limit {
+            break;
+        }
+        end += entry.len();
+    }
+    let count = (end - position) / 4;
+    let is_long = count >= ENTRIES_MIN && sure * 2 >= count && farthest_unsure < end + BEHIND_MAX;
+    let is_table = is_long || is_behind_jump(instructions, position);
+    if is_table { end - position } else { 0 }
+}
+
+/// Whether an indirect jump stands right before a position, as Cranelift has it before its tables.
+fn is_behind_jump(instructions: &RegionInstructions, position: usize) -> bool {
+    let branches = &instructions.branches;
+    let before = branches.first_at(position).checked_sub(1);
+    before.is_some_and(|row| branches.end(row) == position && branches.flows[row] == Flow::IndirectJump)
 }
 
 /// One region, and where control comes to in it.

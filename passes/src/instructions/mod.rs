@@ -120,7 +120,7 @@ impl InstructionsIr {
 
     /// Where direct calls and jumps go to in each region.
     fn targets(&self, code: &Code) -> &[Bitmap] {
-        self.targets.get_or_init(|| data::targets(code, &self.regions))
+        self.targets.get_or_init(|| data::targets(code, &self.regions, &[]))
     }
 
     /// Number of instructions.
