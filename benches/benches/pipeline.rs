@@ -83,10 +83,11 @@ fn passes(criterion: &mut Criterion) {
         bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
     });
     let blocks = 0..cfg.basic_blocks.len();
-    let rows = memory::accesses(code, cfg, blocks.clone()).len();
+    let surroundings = memory::Surroundings::of(code, cfg);
+    let rows = memory::accesses(code, cfg, &surroundings, blocks.clone()).len();
     throughput(&mut group, rows, input.code_bytes());
     group.bench_function("memory_accesses", |bencher| {
-        bencher.iter(|| memory::accesses(black_box(code), cfg, blocks.clone()));
+        bencher.iter(|| memory::accesses(black_box(code), cfg, &surroundings, blocks.clone()));
     });
     group.finish();
 }

@@ -23,6 +23,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of sections that are encoded and written together: what one thread holds at a time.
 const ROW_GROUP_BYTES_MAX: usize = 1 << 24;
@@ -49,7 +50,7 @@ pub(crate) enum LoweredPart {
     /// What instructions of a range of code do with registers and flags.
     Effects(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of blocks.
-    MemoryAccesses(Pass<Code>, Pass<CfgIr>, Range<usize>),
+    MemoryAccesses(Pass<Code>, Pass<CfgIr>, Arc<memory::Surroundings>, Range<usize>),
 }
 
 impl LoweredPart {
@@ -64,8 +65,8 @@ impl LoweredPart {
             Self::Effects(code, instructions, range) => {
                 instructions::effects(code, instructions, *range).batch().clone()
             }
-            Self::MemoryAccesses(code, cfg, blocks) => {
-                memory::accesses(code, cfg, blocks.clone()).batch().clone()
+            Self::MemoryAccesses(code, cfg, surroundings, blocks) => {
+                memory::accesses(code, cfg, surroundings, blocks.clone()).batch().clone()
             }
         }
     }
@@ -226,7 +227,10 @@ impl LoweredFile {
             let last = run.rev().find(is_inside)?;
             Some(first..last + 1)
         });
-        Ok(runs.map(|run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), run)).collect())
+        let surroundings = Arc::new(memory::Surroundings::of(&code, &cfg));
+        let part =
+            |run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), Arc::clone(&surroundings), run);
+        Ok(runs.map(part).collect())
     }
 
     /// A table that is held whole.

@@ -166,6 +166,21 @@ impl Source {
         }
         Ok(found)
     }
+
+    /// Functions of inputs, and the parts of each.
+    pub fn with_parts(&self, functions: &[(String, Range<u64>)]) -> Result<Vec<(String, Range<u64>)>, Error> {
+        let parts = self.all::<FunctionParts>(&Filter::default())?;
+        let mut found = Vec::new();
+        for own in functions.chunk_by(|one, next| one.0 == next.0) {
+            found.extend_from_slice(own);
+            let is_asked = |address: u64| own.iter().any(|(_, range)| range.start == address);
+            for (binary, rows) in parts.iter().filter(|(binary, _)| *binary == own[0].0) {
+                let parts = rows.columns().iter().filter(|part| is_asked(part.function_address));
+                found.extend(parts.map(|part| (binary.clone(), part.address..part.address + part.size)));
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The names that resemble one that was asked for most: those that contain it, and those that differ from it in

@@ -81,11 +81,28 @@ pub fn partitions(cfg: &CfgIr) -> Vec<Range<usize>> {
     partitions
 }
 
+/// What stack frames and accesses are found from, beside the tables.
+#[derive(Debug)]
+pub struct Surroundings {
+    by_function: BlocksByFunction,
+    popped: Popped,
+}
+
+impl Surroundings {
+    /// Those of a file.
+    pub fn of(code: &Code, cfg: &CfgIr) -> Self {
+        Self { by_function: cfg.blocks_by_function(), popped: Popped::of(code, cfg) }
+    }
+}
+
 /// The accesses of a run of blocks.
-pub fn accesses(code: &Code, cfg: &CfgIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
-    let by_function = cfg.blocks_by_function();
-    let popped = Popped::of(code, cfg);
-    let mut analysis = Analysis::new(code, cfg, &by_function, &popped);
+pub fn accesses(
+    code: &Code,
+    cfg: &CfgIr,
+    surroundings: &Surroundings,
+    blocks: Range<usize>,
+) -> Rows<MemoryAccesses> {
+    let mut analysis = Analysis::new(code, cfg, surroundings);
     let mut rows = MemoryAccessBuilder::default();
     let own_functions = &cfg.basic_blocks.columns().function_address[blocks.clone()];
     let mut next = blocks.start;
@@ -172,12 +189,11 @@ pub fn regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
 fn stack_frames(code: &Code, cfg: &CfgIr) -> (Rows<StackFrames>, Rows<Diagnostics>) {
     /// Functions that one thread follows at a time.
     const FUNCTIONS_PER_TASK: usize = 1 << 10;
-    let by_function = cfg.blocks_by_function();
-    let popped = Popped::of(code, cfg);
+    let surroundings = Surroundings::of(code, cfg);
     let count = cfg.functions.len();
     let parts = (0..count).into_par_iter().step_by(FUNCTIONS_PER_TASK).map(|first| {
         let functions = first..count.min(first + FUNCTIONS_PER_TASK);
-        let mut analysis = Analysis::new(code, cfg, &by_function, &popped);
+        let mut analysis = Analysis::new(code, cfg, &surroundings);
         let mut rows = StackFrameBuilder::default();
         let mut lost = Vec::new();
         for row in functions {
@@ -224,14 +240,14 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn new(code: &'a Code, cfg: &'a CfgIr, by_function: &'a BlocksByFunction, popped: &'a Popped) -> Self {
+    fn new(code: &'a Code, cfg: &'a CfgIr, surroundings: &'a Surroundings) -> Self {
         Self {
             code,
             functions: cfg.functions.columns(),
             blocks: cfg.basic_blocks.columns(),
             edges: cfg.cfg_edges.columns(),
-            by_function,
-            popped,
+            by_function: &surroundings.by_function,
+            popped: &surroundings.popped,
             info: Effects::new(),
             rows: &[],
             states: Vec::new(),

@@ -19,6 +19,7 @@ pub fn broken(tables: &Tables) -> Vec<String> {
     check.loops();
     check.jump_tables();
     check.calls();
+    check.landing_pads();
     check.broken
 }
 
@@ -378,6 +379,33 @@ impl<'a> Check<'a> {
         }
         let frames = tables.lowered.memory.stack_frames.columns().function_address;
         self.expect(frames == functions.address, || "frames are not those of the functions".to_owned());
+    }
+
+    /// A call that has a landing pad in its function may go there.
+    fn landing_pads(&mut self) {
+        let tables = self.tables;
+        let sites = tables.lowered.exceptions.call_sites.columns();
+        let instructions = tables.instructions.columns();
+        for call in tables.lowered.cfg.call_edges.columns().iter().filter(|call| call.kind != CallKind::Tail)
+        {
+            let Ok(row) = instructions.address.binary_search(&call.call_address) else { continue };
+            let last_byte = call.call_address + u64::from(instructions.size[row]) - 1;
+            let Some(row) = sites.address.partition_point(|start| *start <= last_byte).checked_sub(1) else {
+                continue;
+            };
+            let is_inside = last_byte - sites.address[row] < sites.size[row];
+            let begins = |pad: &u64| instructions.address.binary_search(pad).is_ok();
+            let pad = sites.landing_pad_address.get(row).filter(|pad| is_inside && begins(pad));
+            let Some(pad) = pad else { continue };
+            let Some(block) = self.block_at(call.call_address) else { continue };
+            if self.block_at(pad).is_none_or(|pad| pad.function_address != block.function_address) {
+                continue;
+            }
+            let edges = self.edges.get(&block.address).into_iter().flatten();
+            let mut pads = edges.filter(|edge| edge.kind == EdgeKind::LandingPad);
+            let is_edge = pads.any(|edge| edge.target_address == Some(pad));
+            self.expect(is_edge, || format!("{call:x?} has no way to its landing pad {pad:#x}"));
+        }
     }
 }
 

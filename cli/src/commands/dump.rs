@@ -5,7 +5,7 @@ use crate::arguments::{DumpArguments, Dumped, Format, parse_address};
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::row_writer::RowWriter;
-use binframe::ir::tables::Functions;
+use binframe::ir::tables::{FunctionParts, Functions};
 use binframe::ir::{Table, TableInfo};
 use binframe::{Error, Filter, NewFile, Source, address_column, rows_in};
 use std::io::{self, IsTerminal};
@@ -26,8 +26,8 @@ fn dump_table(arguments: &DumpArguments, table: &'static TableInfo) -> Result<Ex
     let columns = chosen_columns(arguments, table)?;
     let format = arguments.format.unwrap_or(Format::Table);
     check_usage(arguments, table, format)?;
-    let by_function = arguments.function.as_ref().map(|_| Functions::INFO);
-    let source = open_with(arguments, [table].into_iter().chain(by_function))?;
+    let by_function = arguments.function.as_ref().map(|_| [Functions::INFO, FunctionParts::INFO]);
+    let source = open_with(arguments, [table].into_iter().chain(by_function.into_iter().flatten()))?;
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
     let (out, new_file) = match &arguments.output {
@@ -146,7 +146,7 @@ fn check_usage(arguments: &DumpArguments, table: &'static TableInfo, format: For
 /// Rows of one input or of all.
 struct Selection {
     binary: Option<String>,
-    /// The functions in which rows must lie, if any must.
+    /// The functions, and parts of functions, in which rows must lie, if any must.
     functions: Option<Vec<Range<u64>>>,
 }
 
@@ -154,7 +154,7 @@ fn selections(arguments: &DumpArguments, source: &Source) -> Result<Vec<Selectio
     let Some(asked) = &arguments.function else {
         return Ok(vec![Selection { binary: arguments.binary.clone(), functions: None }]);
     };
-    let found = functions(arguments, source, asked)?;
+    let found = source.with_parts(&functions(arguments, source, asked)?)?;
     let selection = |found: &[(String, Range<u64>)]| Selection {
         binary: Some(found[0].0.clone()),
         functions: Some(found.iter().map(|(_, range)| range.clone()).collect()),

@@ -8,7 +8,6 @@ use super::graph::{Known, rows_of};
 use super::jump_tables::{Resolver, Scratch, Table, may_read_table, targets_max};
 use super::layout::{Extent, Layout, Place};
 use crate::bitmap::Bitmap;
-use crate::references::References;
 use binframe_ir::tables::Flow;
 use rayon::prelude::*;
 
@@ -124,8 +123,9 @@ pub(super) struct Descent<'a> {
 
 impl<'a> Descent<'a> {
     /// Follows control from all starts.
-    pub(super) fn run(layout: &'a Layout<'a>, references: &'a References) -> Self {
-        let mut descent = Self::new(Known::new(layout, references));
+    pub(super) fn run(known: Known<'a>) -> Self {
+        let layout = known.layout;
+        let mut descent = Self::new(known);
         let starts = layout.extents.iter().zip(0..).filter(|(extent, _)| !extent.start.is_part);
         let frontier = starts.map(|(extent, index)| (index, Resume::At(extent.start.place))).collect();
         descent.follow(frontier);

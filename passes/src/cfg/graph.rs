@@ -25,6 +25,8 @@ pub(super) struct Known<'a> {
     never_returns: Vec<bool>,
     /// Where the loader writes pointers to such functions.
     pub(super) never_returning_slots: FxHashSet<u64>,
+    /// The addresses of code that instructions take, in their order.
+    pub(super) taken: &'a [u64],
     /// The addresses that instructions name, in their order, once something asked for them.
     named: OnceLock<Vec<u64>>,
 }
@@ -65,7 +67,7 @@ impl Block {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(layout: &'a Layout<'a>, references: &'a References) -> Self {
+    pub(super) fn new(layout: &'a Layout<'a>, references: &'a References, taken: &'a [u64]) -> Self {
         let leaders = layout.code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
         let landing = layout.code.regions.iter().zip(&layout.instructions.regions).map(|(code, region)| {
             let branches = &region.branches;
@@ -88,6 +90,7 @@ impl<'a> Known<'a> {
             landing,
             never_returns: layout.code.starts.iter().map(is_never).collect(),
             never_returning_slots: slots.map(|(address, _)| address).collect(),
+            taken,
             named: OnceLock::new(),
         }
     }

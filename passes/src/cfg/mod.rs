@@ -35,6 +35,7 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use descent::Descent;
+use graph::Known;
 use layout::{Layout, Start};
 use rayon::prelude::*;
 
@@ -67,9 +68,10 @@ pub struct CfgIr {
 /// Finds functions, blocks and edges.
 pub fn run(code: &Code, instructions: &InstructionsIr, references: &References) -> CfgIr {
     let diagnostics = Collector::new(DiagnosticPass::Cfg);
-    let starts = starts::certain(code, instructions, references);
+    let taken = starts::taken_addresses(code, instructions);
+    let starts = starts::certain(code, instructions, references, &taken);
     let layout = Layout::new(code, instructions, &starts);
-    let descent = Descent::run(&layout, references);
+    let descent = Descent::run(Known::new(&layout, references, &taken));
     follow(starts, descent, diagnostics, ROUNDS_MAX)
 }
 

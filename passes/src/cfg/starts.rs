@@ -13,7 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What the file states, and what direct calls go to that is in no function whose size the file states.
-pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &References) -> Vec<Start> {
+pub(super) fn certain(
+    code: &Code,
+    instructions: &InstructionsIr,
+    references: &References,
+    taken: &[u64],
+) -> Vec<Start> {
     let mut called = called(code, instructions);
     called.retain(|target| place_of(code, instructions, *target).is_some());
     let stated = code.starts.iter().zip(0..).map(|(start, row)| {
@@ -33,9 +38,8 @@ pub(super) fn certain(code: &Code, instructions: &InstructionsIr, references: &R
     let listed = listed.map(|pointer| (pointer.target, pointer.evidence));
     let targets = called.iter().map(|target| (*target, FunctionEvidence::CallTarget));
     let layout = Layout::new(code, instructions, &starts);
-    let taken = taken_addresses(code, instructions);
     let is_named = |address: u64| {
-        let lists = [&called, &taken];
+        let lists = [called.as_slice(), taken];
         lists.iter().any(|list| list.binary_search(&address).is_ok()) || references.is_pointed_to(address)
     };
     let parts = parts::find(&layout, is_named);
@@ -305,12 +309,11 @@ fn pointers(known: &Known<'_>, functions: &[FunctionFlow]) -> impl Iterator<Item
 
 /// Where the addresses lead that instructions take.
 fn addresses(known: &Known<'_>) -> impl Iterator<Item = Place> {
-    let taken = taken_addresses(known.layout.code, known.layout.instructions);
-    taken.into_iter().filter_map(|address| known.layout.place_of(address))
+    known.taken.iter().filter_map(|address| known.layout.place_of(*address))
 }
 
 /// The addresses of code that instructions take, in their order.
-fn taken_addresses(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
+pub(super) fn taken_addresses(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
     let constants = instructions.regions.iter().map(|region| &region.constants);
     let taken = constants.flat_map(|constants| {
         let taken = constants.addresses.iter().zip(&constants.are_taken).filter(|(_, is_taken)| **is_taken);

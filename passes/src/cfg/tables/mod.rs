@@ -10,7 +10,7 @@ use crate::diagnostics::{Collector, Place};
 use crate::graph::{NONE, Vertices, strong_components};
 use arrow_array::UInt64Array;
 use binframe_ir::Rows;
-use binframe_ir::tables::{CallEdges, DiagnosticCode, Functions, Severity};
+use binframe_ir::tables::{BasicBlocks, CallEdges, DiagnosticCode, Functions, Severity};
 use rayon::prelude::*;
 use std::sync::Arc;
 use writer::Writer;
@@ -41,12 +41,14 @@ pub(super) fn of(flows: &Flows<'_>, mut diagnostics: Collector) -> CfgIr {
         diagnostics.report(severity, code, Place::Address(address), &message);
     }
     let mut parts: Vec<CfgIr> = parts.into_iter().map(Writer::finish).collect();
+    let basic_blocks = joined(&mut parts, |part| &mut part.basic_blocks);
+    assert!(are_apart(&basic_blocks), "no instruction is in two blocks");
     let call_edges = joined(&mut parts, |part| &mut part.call_edges);
     let functions = joined(&mut parts, |part| &mut part.functions);
     CfgIr {
         functions: with_recursion(&functions, &call_edges),
         function_parts: joined(&mut parts, |part| &mut part.function_parts),
-        basic_blocks: joined(&mut parts, |part| &mut part.basic_blocks),
+        basic_blocks,
         loops: joined(&mut parts, |part| &mut part.loops),
         cfg_edges: joined(&mut parts, |part| &mut part.cfg_edges),
         call_edges,
@@ -54,6 +56,13 @@ pub(super) fn of(flows: &Flows<'_>, mut diagnostics: Collector) -> CfgIr {
         jump_table_entries: joined(&mut parts, |part| &mut part.jump_table_entries),
         diagnostics: diagnostics.finish(),
     }
+}
+
+/// Whether no two blocks overlap, which whatever reads the tables relies upon.
+fn are_apart(blocks: &Rows<BasicBlocks>) -> bool {
+    let blocks = blocks.columns();
+    let ends = blocks.address.iter().zip(blocks.size).map(|(address, size)| address + size);
+    ends.zip(blocks.address.iter().skip(1)).all(|(end, next)| end <= *next)
 }
 
 /// Takes the rows of one table out of all parts.
