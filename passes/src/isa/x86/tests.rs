@@ -5,7 +5,7 @@ use super::Instruction;
 use binframe_ir::tables::{
     Access, Flow, Instruction as Row, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
 };
-use binframe_ir::{Rows, Term};
+use binframe_ir::{Enumeration, Rows, Term};
 use bytes::Bytes;
 
 fn decoded(isa: Isa, bytes: &[u8]) -> Rows<Instructions> {
@@ -184,4 +184,51 @@ fn three_thousand_instructions_lose_none_of_their_operands() {
         });
     }
     assert!(seen.len() > 3_000, "{} instructions", seen.len());
+}
+
+/// `resource:access`, with `*` where no operand names it, as Intel's manual has them.
+#[test]
+fn effects_are_those_of_the_manual() {
+    let cases: [(&str, &[u8], &str); 12] = [
+        ("push rbp", &[0x55], "rbp:read rsp:read* rsp:write*"),
+        ("pop rcx", &[0x59], "rcx:write rsp:read* rsp:write*"),
+        (
+            "div rcx",
+            &[0x48, 0xf7, 0xf1],
+            "af:undefined* cf:undefined* of:undefined* pf:undefined* rax:read* rax:write* rcx:read rdx:read* \
+             rdx:write* sf:undefined* zf:undefined*",
+        ),
+        (
+            "cmp eax, ebx",
+            &[0x39, 0xd8],
+            "af:write* cf:write* eax:read ebx:read of:write* pf:write* sf:write* zf:write*",
+        ),
+        ("inc eax", &[0xff, 0xc0], "af:write* eax:read of:write* pf:write* rax:write sf:write* zf:write*"),
+        (
+            "adc al, 1",
+            &[0x14, 0x01],
+            "af:write* al:read al:write cf:read* cf:write* of:write* pf:write* sf:write* zf:write*",
+        ),
+        ("cmovz eax, [rbx]", &[0x0f, 0x44, 0x03], "eax:read rax:write rbx:read zf:read*"),
+        ("clc", &[0xf8], "cf:clear*"),
+        ("std", &[0xfd], "df:set*"),
+        (
+            "and eax, ecx",
+            &[0x21, 0xc8],
+            "af:undefined* cf:clear* eax:read ecx:read of:clear* pf:write* rax:write sf:write* zf:write*",
+        ),
+        ("lea rax, [rbx+rcx]", &[0x48, 0x8d, 0x04, 0x0b], "rax:write rbx:read rcx:read"),
+        ("cpuid", &[0x0f, 0xa2], "eax:read* ecx:cond_read* rax:write* rbx:write* rcx:write* rdx:write*"),
+    ];
+    let mut factory = iced_x86::InstructionInfoFactory::new();
+    for (name, bytes, expected) in cases {
+        let mut instruction = Instruction::default();
+        assert!(Isa::X86_64.decoder(bytes, 0x1000).decode(&mut instruction), "{name}");
+        let mut effects = Vec::new();
+        super::effects::add_effects(&instruction, &mut factory, &mut effects);
+        let found = effects.iter().map(|(resource, access, is_implicit)| {
+            format!("{resource}:{}{}", access.name(), if *is_implicit { "*" } else { "" })
+        });
+        assert_eq!(found.collect::<Vec<_>>().join(" "), expected, "{name}");
+    }
 }
