@@ -222,11 +222,12 @@ impl<'f, 'a> Finder<'f, 'a> {
     /// Where pointers and addresses lead that do not stand among others like them.
     fn pointed_to(&self) -> Vec<Found> {
         let pointers = pointers(&self.flows.known, &self.flows.functions);
-        let alone = pointers.filter(|(pointer, _)| !self.flows.known.references.stands_in_row(*pointer));
+        let alone = pointers.filter(|(pointer, place)| {
+            self.may_begin(*place) && !self.flows.known.references.stands_in_row(*pointer)
+        });
         let alone = alone.map(|(_, place)| Found::function(place, FunctionEvidence::Pointer));
-        let taken =
-            addresses(&self.flows.known).map(|place| Found::function(place, FunctionEvidence::AddressTaken));
-        alone.chain(taken).filter(|found| self.may_begin(found.place)).collect()
+        let taken = addresses(&self.flows.known).filter(|place| self.may_begin(*place));
+        alone.chain(taken.map(|place| Found::function(place, FunctionEvidence::AddressTaken))).collect()
     }
 
     /// Where rows of pointers lead, which may be jump tables that were not found.

@@ -41,19 +41,22 @@ pub(super) fn of(flows: &Flows<'_>, mut diagnostics: Collector) -> CfgIr {
         diagnostics.report(severity, code, Place::Address(address), &message);
     }
     let mut parts: Vec<CfgIr> = parts.into_iter().map(Writer::finish).collect();
-    let basic_blocks = joined(&mut parts, |part| &mut part.basic_blocks);
+    let blocks = taken(&mut parts, |part| &mut part.basic_blocks);
+    let edges = taken(&mut parts, |part| &mut part.cfg_edges);
+    let call_edges = joined(taken(&mut parts, |part| &mut part.call_edges));
+    let functions = joined(taken(&mut parts, |part| &mut part.functions));
+    let ((basic_blocks, functions), cfg_edges) =
+        rayon::join(|| (joined(blocks), with_recursion(&functions, &call_edges)), || joined(edges));
     assert!(are_apart(&basic_blocks), "no instruction is in two blocks");
-    let call_edges = joined(&mut parts, |part| &mut part.call_edges);
-    let functions = joined(&mut parts, |part| &mut part.functions);
     CfgIr {
-        functions: with_recursion(&functions, &call_edges),
-        function_parts: joined(&mut parts, |part| &mut part.function_parts),
+        functions,
+        function_parts: joined(taken(&mut parts, |part| &mut part.function_parts)),
         basic_blocks,
-        loops: joined(&mut parts, |part| &mut part.loops),
-        cfg_edges: joined(&mut parts, |part| &mut part.cfg_edges),
+        loops: joined(taken(&mut parts, |part| &mut part.loops)),
+        cfg_edges,
         call_edges,
-        jump_tables: joined(&mut parts, |part| &mut part.jump_tables),
-        jump_table_entries: joined(&mut parts, |part| &mut part.jump_table_entries),
+        jump_tables: joined(taken(&mut parts, |part| &mut part.jump_tables)),
+        jump_table_entries: joined(taken(&mut parts, |part| &mut part.jump_table_entries)),
         diagnostics: diagnostics.finish(),
     }
 }
@@ -65,10 +68,18 @@ fn are_apart(blocks: &Rows<BasicBlocks>) -> bool {
     ends.zip(blocks.address.iter().skip(1)).all(|(end, next)| end <= *next)
 }
 
-/// Takes the rows of one table out of all parts.
-fn joined<T: binframe_ir::Table>(parts: &mut [CfgIr], rows: impl Fn(&mut CfgIr) -> &mut Rows<T>) -> Rows<T> {
-    let parts: Vec<_> = parts.iter_mut().map(|part| std::mem::take(rows(part))).collect();
-    Rows::concat(&parts)
+/// The rows of one table, out of all parts.
+fn taken<T: binframe_ir::Table>(
+    parts: &mut [CfgIr],
+    rows: impl Fn(&mut CfgIr) -> &mut Rows<T>,
+) -> Vec<Rows<T>> {
+    parts.iter_mut().map(|part| std::mem::take(rows(part))).collect()
+}
+
+fn joined<T: binframe_ir::Table>(parts: Vec<Rows<T>>) -> Rows<T> {
+    let joined = Rows::concat(&parts);
+    drop(parts);
+    joined
 }
 
 /// Functions with the first of those that call each other in a circle with them.
