@@ -11,6 +11,7 @@ use binframe::passes::instructions::{self, InstructionsIr};
 use binframe::passes::{Code, CodeRange, References, exceptions, linkage, memory, sections};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -81,6 +82,19 @@ fn passes(criterion: &mut Criterion) {
     throughput(&mut group, rows, range.end - range.start);
     group.bench_function("instructions", |bencher| {
         bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
+    });
+    // What decoding alone takes, with what the library says of operands, and no table.
+    let bytes = &code.regions[0].bytes[range.start..range.end];
+    let address = code.regions[0].address + range.start as u64;
+    group.bench_function("bare_decoder_with_info", |bencher| {
+        bencher.iter(|| {
+            let mut factory = InstructionInfoFactory::new();
+            let decoder = Decoder::with_ip(64, black_box(bytes), address, DecoderOptions::NONE);
+            decoder
+                .into_iter()
+                .map(|instruction| factory.info(&instruction).used_memory().len())
+                .sum::<usize>()
+        });
     });
     let blocks = 0..cfg.basic_blocks.len();
     let surroundings = memory::Surroundings::of(code, cfg);

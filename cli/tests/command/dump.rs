@@ -3,6 +3,7 @@
 use crate::{EVERY_STAGE, Folder, both, loops};
 use binframe::ir::parquet::TableReader;
 use binframe::ir::{TABLES, table_named};
+use binframe_testsuite::hostile_code;
 use serde_json::Value;
 
 /// The rows that `dump` prints as JSON.
@@ -157,6 +158,22 @@ fn instructions_of_a_function_cover_it() {
         }
         assert_eq!(next, function.address + function.size, "{}", function.name);
     }
+}
+
+#[test]
+fn a_function_has_the_rows_of_its_parts() {
+    // A function that a symbol states: `je` to where nothing else leads; `ret`. There: `ret`.
+    let mut bytes = vec![0x0f, 0x84, 10, 0, 0, 0, 0xc3];
+    bytes.resize(16, 0xcc);
+    bytes.push(0xc3);
+    let mut file = hostile_code::code(&bytes);
+    let symbol = (hostile_code::TEXT_ADDRESS, 7);
+    file.replace_section(hostile_code::SYMTAB, &hostile_code::symbols([symbol].into_iter()));
+    let folder = Folder::with(&[("parts", &file.0)]);
+    let address = symbol.0.to_string();
+    let rows = json(&folder, &["instructions", "parts", "--function", &address]);
+    let found: Vec<_> = rows.iter().map(|row| number(row, "address") - symbol.0).collect();
+    assert_eq!(found, [0, 6, 16]);
 }
 
 #[test]
