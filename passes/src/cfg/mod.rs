@@ -24,6 +24,7 @@ mod noreturn;
 mod parts;
 mod starts;
 mod tables;
+mod walker;
 
 use crate::code::Code;
 use crate::diagnostics::Collector;
