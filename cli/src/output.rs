@@ -23,9 +23,14 @@ fn buffered(output: Box<dyn Write + Send>) -> Output {
     BufWriter::with_capacity(1 << 16, output)
 }
 
+/// Where an argument says: the file that it names, or else the standard output.
+pub(crate) fn open(path: Option<&Path>) -> Result<(Output, Option<NewFile>), Failure> {
+    path.map_or_else(|| Ok((stdout(), None)), create)
+}
+
 /// Where the content of a file goes, and the file, which is to be published at the end. A device or pipe is written to as it
 /// is, and is no new file.
-pub(crate) fn create(path: &Path) -> Result<(Output, Option<NewFile>), Failure> {
+fn create(path: &Path) -> Result<(Output, Option<NewFile>), Failure> {
     let failure = |error| Failure::Failed(format!("{}: cannot create: {error}", path.display()));
     if path.exists() && !path.is_file() {
         let output = File::options().write(true).open(path).map_err(failure)?;

@@ -230,8 +230,7 @@ struct Analysis<'a> {
     functions: binframe_ir::tables::FunctionColumns<'a>,
     blocks: BasicBlockColumns<'a>,
     edges: CfgEdgeColumns<'a>,
-    by_function: &'a BlocksByFunction,
-    popped: &'a Popped,
+    surroundings: &'a Surroundings,
     info: Effects,
     /// The rows of the blocks of the function that was followed.
     rows: &'a [u32],
@@ -246,8 +245,7 @@ impl<'a> Analysis<'a> {
             functions: cfg.functions.columns(),
             blocks: cfg.basic_blocks.columns(),
             edges: cfg.cfg_edges.columns(),
-            by_function: &surroundings.by_function,
-            popped: &surroundings.popped,
+            surroundings,
             info: Effects::new(),
             rows: &[],
             states: Vec::new(),
@@ -256,7 +254,7 @@ impl<'a> Analysis<'a> {
 
     /// Finds the state at every block of a function.
     fn follow(&mut self, function: usize) -> FrameStatus {
-        self.rows = self.by_function.rows_of(function);
+        self.rows = self.surroundings.by_function.rows_of(function);
         self.states.clear();
         self.states.resize(self.rows.len(), None);
         let Some(entry) = self.index_of(self.functions.address[function]) else { return FrameStatus::Exact };
@@ -270,7 +268,7 @@ impl<'a> Analysis<'a> {
             each_instruction(code, self.blocks, row, |instruction| {
                 let before = state.stack_pointer;
                 state.step(instruction, &mut self.info);
-                self.popped.step(&mut state, instruction);
+                self.surroundings.popped.step(&mut state, instruction);
                 is_dynamic |= before.is_some() && state.stack_pointer.is_none();
             });
             let source = self.blocks.address[row];
@@ -318,7 +316,7 @@ impl<'a> Analysis<'a> {
             each_instruction(self.code, self.blocks, row, |instruction| {
                 let before = state;
                 state.step(instruction, &mut self.info);
-                self.popped.step(&mut state, instruction);
+                self.surroundings.popped.step(&mut state, instruction);
                 each(instruction, before, state, &mut self.info);
             });
         }

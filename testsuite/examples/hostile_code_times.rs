@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what it prints is a table")]
 
 use binframe::passes;
-use binframe_testsuite::hostile_code::shapes;
+use binframe_testsuite::hostile_code::SHAPES;
 use std::time::Instant;
 
 fn main() {
@@ -14,15 +14,12 @@ fn main() {
     }
     let columns: Vec<_> = sizes.iter().map(|size| format!(" {size} MiB |")).collect();
     println!("| code |{}\n|---|{}", columns.concat(), "--:|".repeat(sizes.len()));
-    for index in 0..shapes(1 << 10).len() {
+    for (name, shape) in SHAPES {
+        print!("| {name} |");
         for size in &sizes {
-            let (name, file) = shapes(size << 20).swap_remove(index);
-            let file = file.0.into();
+            let file = shape(size << 20).0.into();
             let start = Instant::now();
             passes::lower(&file).expect("an executable");
-            if size == &sizes[0] {
-                print!("| {name} |");
-            }
             print!(" {:.2} |", start.elapsed().as_secs_f64());
         }
         println!();

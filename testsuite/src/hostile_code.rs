@@ -1,7 +1,9 @@
 //! Code that no compiler makes, of any size.
 
+pub use crate::executable::TEXT_ADDRESS;
 use crate::fixtures;
 use crate::patch::{Patch, section};
+use crate::random::Random;
 
 /// Sections of the fixture `loops_and_calls`, by index.
 pub const TEXT: usize = 1;
@@ -10,15 +12,13 @@ pub const EH_FRAME: usize = 2;
 /// Its symbols.
 pub const SYMTAB: usize = 3;
 
-/// `.text` of the fixture begins there.
-pub const TEXT_ADDRESS: u64 = 0x40_1000;
-
 /// Where data is put.
 pub const DATA_ADDRESS: u64 = 0x1000_0000;
 
 const SHF_ALLOC: u64 = 2;
 
-const SHT_PROGBITS: u64 = 1;
+/// `SHT_PROGBITS`.
+pub const SHT_PROGBITS: u64 = 1;
 
 /// A file of code alone, without symbols and unwinding information, that begins with its first byte.
 pub fn code(bytes: &[u8]) -> Patch {
@@ -48,24 +48,15 @@ pub fn symbols(functions: impl Iterator<Item = (u64, u64)>) -> Vec<u8> {
     bytes
 }
 
-/// The splitmix64 generator.
-#[derive(Debug)]
-pub struct Random(pub u64);
+/// A number drawn from a seed.
+pub fn random_number(seed: u64) -> u64 {
+    Random(seed).next()
+}
 
-impl Random {
-    /// The next number.
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    /// The next bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.number() as u8).collect()
-    }
+/// Bytes drawn from a seed.
+pub fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..count).map(|_| random.next() as u8).collect()
 }
 
 /// Size of one of [`branches`] in bytes.
@@ -104,45 +95,55 @@ pub fn table_jumps(count: usize) -> Vec<u8> {
 /// A table of addresses for all of [`table_jumps`]: of any of `count` places that stand `step` bytes apart.
 pub fn jump_table(count: u64, step: u64) -> Vec<u8> {
     (0..1 << 16)
-        .flat_map(|index| (TEXT_ADDRESS + Random(index).number() % count * step).to_le_bytes())
+        .flat_map(|index| (TEXT_ADDRESS + random_number(index) % count * step).to_le_bytes())
         .collect()
 }
 
-/// Files of about `size` bytes of code each, by what they are.
-pub fn shapes(size: usize) -> Vec<(&'static str, Patch)> {
-    let branch_count = size / BRANCH_SIZE;
-    let last = branch_count as i64;
-    let call_count = size / CALL_SIZE;
-    let jump_count = size / TABLE_JUMP_SIZE;
-    let anywhere = |index: i64| (Random(index as u64).number() % branch_count as u64) as i64;
-    let jumps = |step: usize| {
-        let places = jump_count * TABLE_JUMP_SIZE / step;
-        code_and_data(&table_jumps(jump_count), &jump_table(places as u64, step as u64))
-    };
-    let stated = |mut file: Patch| {
-        file.replace_section(SYMTAB, &symbols([(TEXT_ADDRESS, size as u64)].into_iter()));
-        file
-    };
-    vec![
-        ("random bytes", code(&Random(1).bytes(size))),
-        ("zeros", code(&vec![0; size])),
-        ("`nop`", code(&vec![0x90; size])),
-        ("`ret`", code(&vec![0xc3; size])),
-        ("`int3`", code(&vec![0xcc; size])),
-        ("branches to the next", code(&branches(branch_count, |index| index + 1))),
-        ("branches to the first", code(&branches(branch_count, |_| 0))),
-        ("branches to the last", code(&branches(branch_count, |_| last))),
-        (
-            "loops in each other",
-            code(&branches(branch_count, |index| if index < last / 2 { last } else { last - index })),
-        ),
-        ("branches anywhere", code(&branches(branch_count, anywhere))),
-        ("functions that call the next", code(&calls(0xe8, call_count, 1))),
-        ("functions that call the one before", code(&calls(0xe8, call_count, -1))),
-        ("functions that jump to the next", code(&calls(0xe9, call_count, 1))),
-        ("jumps through one table to each other", jumps(TABLE_JUMP_SIZE)),
-        ("jumps through one table into instructions", jumps(1)),
-        ("the same of one function that a symbol states", stated(jumps(TABLE_JUMP_SIZE))),
-        ("the same into instructions", stated(jumps(1))),
-    ]
+/// The first half jumps to the last, the others back, each over all behind it.
+pub fn nested_loops(count: usize) -> Vec<u8> {
+    let last = count as i64;
+    branches(count, |index| if index < last / 2 { last } else { last - index })
 }
+
+fn branches_anywhere(size: usize) -> Patch {
+    let count = size / BRANCH_SIZE;
+    code(&branches(count, |index| (random_number(index as u64) % count as u64) as i64))
+}
+
+/// Jumps through one table, which leads to places that stand `step` bytes apart.
+fn jumps(size: usize, step: usize) -> Patch {
+    let count = size / TABLE_JUMP_SIZE;
+    let places = count * TABLE_JUMP_SIZE / step;
+    code_and_data(&table_jumps(count), &jump_table(places as u64, step as u64))
+}
+
+/// The same, of one function that a symbol states.
+fn stated_jumps(size: usize, step: usize) -> Patch {
+    let mut file = jumps(size, step);
+    file.replace_section(SYMTAB, &symbols([(TEXT_ADDRESS, size as u64)].into_iter()));
+    file
+}
+
+/// Makes a file of about as many bytes of code.
+pub type Shape = fn(usize) -> Patch;
+
+/// Files of code that no compiler makes, by what it is.
+pub const SHAPES: [(&str, Shape); 17] = [
+    ("random bytes", |size| code(&random_bytes(1, size))),
+    ("zeros", |size| code(&vec![0; size])),
+    ("`nop`", |size| code(&vec![0x90; size])),
+    ("`ret`", |size| code(&vec![0xc3; size])),
+    ("`int3`", |size| code(&vec![0xcc; size])),
+    ("branches to the next", |size| code(&branches(size / BRANCH_SIZE, |index| index + 1))),
+    ("branches to the first", |size| code(&branches(size / BRANCH_SIZE, |_| 0))),
+    ("branches to the last", |size| code(&branches(size / BRANCH_SIZE, |_| (size / BRANCH_SIZE) as i64))),
+    ("loops in each other", |size| code(&nested_loops(size / BRANCH_SIZE))),
+    ("branches anywhere", branches_anywhere),
+    ("functions that call the next", |size| code(&calls(0xe8, size / CALL_SIZE, 1))),
+    ("functions that call the one before", |size| code(&calls(0xe8, size / CALL_SIZE, -1))),
+    ("functions that jump to the next", |size| code(&calls(0xe9, size / CALL_SIZE, 1))),
+    ("jumps through one table to each other", |size| jumps(size, TABLE_JUMP_SIZE)),
+    ("jumps through one table into instructions", |size| jumps(size, 1)),
+    ("the same of one function that a symbol states", |size| stated_jumps(size, TABLE_JUMP_SIZE)),
+    ("the same into instructions", |size| stated_jumps(size, 1)),
+];

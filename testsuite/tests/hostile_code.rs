@@ -4,8 +4,8 @@ use binframe::ir::tables::FunctionEvidence;
 use binframe_testsuite::control_flow;
 use binframe_testsuite::fixtures;
 use binframe_testsuite::hostile_code::{
-    BRANCH_SIZE, CALL_SIZE, EH_FRAME, Random, SYMTAB, TEXT, TEXT_ADDRESS, branches, calls, code, shapes,
-    symbols,
+    BRANCH_SIZE, CALL_SIZE, EH_FRAME, SHAPES, SYMTAB, TEXT, TEXT_ADDRESS, branches, calls, code,
+    nested_loops, random_bytes, random_number, symbols,
 };
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::patch::Patch;
@@ -22,19 +22,19 @@ const SIZE: usize = 1 << 19;
 
 #[test]
 fn every_shape_is_lowered() {
-    for (name, file) in shapes(SIZE) {
-        check(name, &file);
+    for (name, shape) in SHAPES {
+        check(name, &shape(SIZE));
     }
 }
 
 #[test]
 fn bytes_that_are_no_code() {
     for seed in 0..8 {
-        check(&format!("random bytes {seed}"), &code(&Random(seed).bytes(1 << 16)));
+        check(&format!("random bytes {seed}"), &code(&random_bytes(seed, 1 << 16)));
     }
     // What the fixture's symbols and unwinding information say is still there.
     let mut stated = Patch(fixtures::loops_and_calls().bytes);
-    check("stated random bytes", stated.replace_section(TEXT, &Random(99).bytes(1 << 16)));
+    check("stated random bytes", stated.replace_section(TEXT, &random_bytes(99, 1 << 16)));
     for byte in [0, 0x90, 0xcc, 0xc3, 0xff, 0xe8, 0x75, 0xeb] {
         check(&format!("{byte:#x} again and again"), &code(&vec![byte; 1 << 16]));
     }
@@ -45,9 +45,7 @@ fn one_function_of_very_many_blocks() {
     const COUNT: usize = SIZE / BRANCH_SIZE;
     let tables = check("each to the next", &code(&branches(COUNT, |index| index + 1)));
     assert_eq!(tables.lowered.cfg.basic_blocks.columns().len(), COUNT + 1);
-    let half = COUNT as i64 / 2;
-    let nested = branches(COUNT, |index| if index < half { 2 * half } else { 2 * half - index });
-    let tables = check("loops in each other", &code(&nested));
+    let tables = check("loops in each other", &code(&nested_loops(COUNT)));
     assert!(tables.lowered.cfg.loops.columns().len() > COUNT / 3);
 }
 
@@ -83,7 +81,7 @@ fn symbols_that_overlap() {
         ("as large as can be", |_| u64::MAX),
         ("up to the end of the address space", |index| (TEXT_ADDRESS + index).wrapping_neg()),
         ("all to one end", |index| COUNT - index),
-        ("at random", |index| Random(index).number() >> (index % 64)),
+        ("at random", |index| random_number(index) >> (index % 64)),
     ];
     for (name, size) in sizes {
         let symbols = symbols((0..COUNT).map(|index| (TEXT_ADDRESS + index, size(index))));

@@ -4,6 +4,7 @@ use binframe::Error;
 use binframe::ir::tables::{DiagnosticCode, Diagnostics};
 use binframe::ir::{Enumeration, Rows, Stage, Table};
 use binframe_testsuite::fixtures;
+use binframe_testsuite::hostile_code::{EH_FRAME, SHT_PROGBITS, SYMTAB, TEXT, TEXT_ADDRESS};
 use binframe_testsuite::lowering::{Written, lower_into, try_tables};
 use binframe_testsuite::mutation::{Original, mutant, originals};
 use binframe_testsuite::patch::{Patch, header, section, segment, symbol};
@@ -18,20 +19,11 @@ const MUTATIONS: u64 = 200;
 /// Broken files of all formats, of which some make each diagnostic that no case makes.
 const MUTANTS_MAX: u64 = 5000;
 
-/// Sections of the fixture `loops_and_calls`, by index.
-const TEXT: usize = 1;
-const EH_FRAME: usize = 2;
-const SYMTAB: usize = 3;
+/// The section of names of the fixture `loops_and_calls`, by index.
 const STRTAB: usize = 4;
-
-/// `.text` of the fixture begins there.
-const TEXT_ADDRESS: u64 = 0x40_1000;
 
 /// `SHF_ALLOC | SHF_EXECINSTR`.
 const LOADED_CODE: u64 = 6;
-
-/// `SHT_PROGBITS`.
-const SHT_PROGBITS: u64 = 1;
 
 /// `PT_NOTE`.
 const PT_NOTE: u64 = 4;

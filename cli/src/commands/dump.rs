@@ -30,10 +30,7 @@ fn dump_table(arguments: &DumpArguments, table: &'static TableInfo) -> Result<Ex
     let source = open_with(arguments, [table].into_iter().chain(by_function.into_iter().flatten()))?;
     let selections = selections(arguments, &source)?;
     let has_binary = matches!(source, Source::Dataset(_));
-    let (out, new_file) = match &arguments.output {
-        Some(path) => output::create(path)?,
-        None => (output::stdout(), None),
-    };
+    let (out, new_file) = output::open(arguments.output.as_deref())?;
     let mut writer = RowWriter::new(format, table, columns, has_binary, out)?;
     let mut rows_left = arguments.limit.unwrap_or(usize::MAX);
     for Selection { binary, functions } in selections {

@@ -23,10 +23,7 @@ pub(super) fn run(arguments: &DumpArguments) -> Result<ExitCode, Failure> {
         Format::Svg => drawing::svg(&graph).map_err(|large| Failure::Failed(large.to_string()))?,
         _ => drawing::dot(&graph),
     };
-    let (mut out, new_file) = match &arguments.output {
-        Some(path) => output::create(path)?,
-        None => (output::stdout(), None),
-    };
+    let (mut out, new_file) = output::open(arguments.output.as_deref())?;
     out.write_all(text.as_bytes())?;
     out.flush()?;
     drop(out);

@@ -47,16 +47,21 @@ pub(super) struct FunctionFlow {
 
 impl FunctionFlow {
     /// The extents of a function with this flow.
-    pub(super) fn extents(&self, function: u32) -> impl Iterator<Item = u32> {
-        std::iter::once(function).chain(self.parts.iter().copied())
+    pub(super) fn extents<'l>(
+        &self,
+        function: u32,
+        layout: &'l Layout<'_>,
+    ) -> impl Iterator<Item = &'l Extent> {
+        let all = std::iter::once(function).chain(self.parts.iter().copied());
+        all.map(|extent| &layout.extents[extent as usize])
     }
 
     /// Forgets the labels where one alone may be anything, or where they are more than jumps have targets.
     pub(super) fn limit_labels(&mut self, known: &Known<'_>, function: u32) {
         let edge_count = self.labels.len() * self.unresolved.len();
         let is_much = || {
-            let extents = self.extents(function).map(|extent| &known.layout.extents[extent as usize]);
-            edge_count > targets_max(extents.map(|extent| known.count_blocks(extent)).sum())
+            let counts = self.extents(function, known.layout).map(|extent| known.count_blocks(extent));
+            edge_count > targets_max(counts.sum())
         };
         if self.labels.len() < 2 || edge_count > targets_max(0) && is_much() {
             self.labels.clear();
@@ -318,8 +323,7 @@ impl<'a> Descent<'a> {
         for (flow, function) in self.flows.functions.iter_mut().zip(0..).filter(|(flow, _)| open(flow)) {
             flow.is_labelled = true;
             let mut labels = Vec::new();
-            for index in flow.extents(function) {
-                let Extent { start, end, .. } = &known.layout.extents[index as usize];
+            for Extent { start, end, .. } in flow.extents(function, known.layout) {
                 let from = taken.partition_point(|place| *place <= start.place);
                 let to = taken.partition_point(|place| *place < Place { position: *end, ..start.place });
                 labels.extend(taken.get(from..to).unwrap_or_default());

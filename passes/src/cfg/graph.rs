@@ -1,6 +1,6 @@
 //! Blocks of one function and the ways between them, from where blocks are known to begin.
 
-use super::descent::FunctionFlow;
+use super::descent::{FunctionFlow, Row};
 use super::layout::{Extent, Layout, Place};
 use super::noreturn::never_returns;
 use crate::bitmap::Bitmap;
@@ -58,6 +58,11 @@ pub(super) fn index_of(blocks: &[Block], place: Place, source: usize) -> Option<
 }
 
 impl Block {
+    /// The branch that the block ends with, if it ends with one.
+    pub(super) fn last_row(&self) -> Option<Row> {
+        self.last.map(|row| (self.start.region, row))
+    }
+
     /// The block, up to where another begins and a row of branches, given the call that comes back behind which no branch stands.
     fn until(self, leader: usize, row_end: u32, returned: Option<(u32, u32)>) -> Self {
         let call = returned.filter(|(_, end)| *end as usize == leader).map(|(row, _)| row);
@@ -205,6 +210,17 @@ impl<'a> Known<'a> {
         })
     }
 
+    /// Puts the blocks of a function and of its parts in a list, in the order of their places.
+    pub(super) fn blocks_of(&self, function: u32, flow: &FunctionFlow, blocks: &mut Vec<Block>) {
+        blocks.clear();
+        for extent in flow.extents(function, self.layout) {
+            blocks.extend(self.blocks(extent));
+        }
+        if !flow.parts.is_empty() {
+            blocks.sort_by_key(|block| block.start);
+        }
+    }
+
     /// Number of blocks of an extent.
     pub(super) fn count_blocks(&self, extent: &Extent) -> usize {
         self.leaders[extent.region()].count_in(extent.start.place.position as usize..extent.end as usize)
@@ -230,25 +246,24 @@ impl<'a> Known<'a> {
         let branches = self.layout.branches(region);
         let next = Place { position: block.end, ..block.start };
         let target = |row: u32| self.layout.place_of(branches.targets[row as usize]);
-        match (block.terminator, block.last) {
+        match (block.terminator, block.last_row()) {
             (Terminator::Fallthrough | Terminator::End, _) => each(EdgeKind::Fallthrough, next),
             (Terminator::Call, _) => each(EdgeKind::CallReturn, next),
-            (Terminator::Jump, Some(row)) => {
+            (Terminator::Jump, Some((_, row))) => {
                 if let Some(place) = target(row) {
                     each(EdgeKind::Jump, place);
                 }
             }
-            (Terminator::CondJump, Some(row)) => {
+            (Terminator::CondJump, Some((_, row))) => {
                 each(EdgeKind::Fallthrough, next);
                 if let Some(place) = target(row) {
                     each(EdgeKind::Taken, place);
                 }
             }
-            (Terminator::IndirectJump, Some(row)) => {
-                let key = (block.start.region, row);
-                if let Some(table) = flow.table_of(key) {
+            (Terminator::IndirectJump, Some(jump)) => {
+                if let Some(table) = flow.table_of(jump) {
                     table.places.iter().flatten().for_each(|place| each(EdgeKind::Indirect, *place));
-                } else if flow.unresolved.binary_search(&key).is_ok() {
+                } else if flow.unresolved.binary_search(&jump).is_ok() {
                     flow.labels.iter().for_each(|place| each(EdgeKind::Indirect, *place));
                 }
             }

@@ -170,9 +170,8 @@ impl<'k, 'a> Resolver<'k, 'a> {
         flow: &FunctionFlow,
         scratch: &'k mut Scratch,
     ) -> Self {
-        let extents = flow.extents(function).map(|extent| &known.layout.extents[extent as usize]);
-        let mut blocks: Vec<_> = extents.flat_map(|extent| known.blocks(extent)).collect();
-        blocks.sort_by_key(|block| block.start);
+        let mut blocks = Vec::new();
+        known.blocks_of(function, flow, &mut blocks);
         let (mut sources, mut targets, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
         for (source, block) in (0..).zip(&blocks) {
             known.each_edge(block, flow, |kind, place| {
@@ -203,16 +202,11 @@ impl<'k, 'a> Resolver<'k, 'a> {
 
     /// The tables of some jumps of the function, as far as they are found.
     pub(super) fn resolve(&mut self, jumps: &[Row]) -> Vec<Table> {
-        let ends_with = |block: &Block| block.last.map(|row| (block.start.region, row));
-        let ends: Vec<_> = (0..self.blocks.len())
-            .filter(|block| {
-                ends_with(&self.blocks[*block]).is_some_and(|row| jumps.binary_search(&row).is_ok())
-            })
-            .collect();
+        let ends = self.blocks.iter().enumerate().filter_map(|(block, last)| Some((block, last.last_row()?)));
+        let ends: Vec<_> = ends.filter(|(_, row)| jumps.binary_search(row).is_ok()).collect();
         let mut found = Vec::new();
-        for block in ends {
-            let jump = ends_with(&self.blocks[block]).expect("the block ends with a jump");
-            let Some(table) = self.table_of(block, jump) else { continue };
+        for (block, jump) in ends {
+            let Some(table) = self.find_table(block, jump) else { continue };
             let target_count = self.target_count + table.places.len();
             if self.target_count > 0 && target_count > targets_max(self.blocks.len()) {
                 break;
@@ -224,7 +218,7 @@ impl<'k, 'a> Resolver<'k, 'a> {
     }
 
     /// The table that the jump at the end of a block reads. More blocks are followed as long as that may say more.
-    fn table_of(&mut self, block: usize, jump: Row) -> Option<Table> {
+    fn find_table(&mut self, block: usize, jump: Row) -> Option<Table> {
         let mut found = None;
         for blocks_max in [NEAR_BLOCKS_MAX, COMPARED_BLOCKS_MAX, BLOCKS_MAX] {
             let Some((target, bounds)) = self.target_after(block, blocks_max) else { break };

@@ -1,6 +1,6 @@
 //! Where functions, and parts of them, begin, and how far each may reach.
 
-use crate::code::{Code, FunctionStart};
+use crate::code::Code;
 use crate::instructions::{Branches, InstructionsIr};
 use binframe_ir::tables::FunctionEvidence;
 use std::ops::Range;
@@ -153,13 +153,8 @@ impl<'a> Layout<'a> {
         is_function.then_some(extent as u32)
     }
 
-    /// What the file states of an extent's start.
-    pub(super) fn stated(&self, extent: &Extent) -> Option<&'a FunctionStart> {
-        extent.start.stated.map(|row| &self.code.starts[row as usize])
-    }
-
     pub(super) fn name(&self, extent: &Extent) -> Option<&'a str> {
-        self.stated(extent).and_then(|start| self.code.name(start))
+        extent.start.stated.and_then(|row| self.code.name(&self.code.starts[row as usize]))
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a, 'k> Walker<'a, 'k> {
 
     fn drain(&mut self) {
         while let Some(place) = self.work.pop() {
-            let extent = self.extent_at(place).expect("work lies in extents");
+            let extent = self.layout().extent_at(place).expect("work lies in extents");
             self.walk_rows(extent, self.layout().row_at(&self.layout().extents[extent], place.position));
         }
     }
@@ -95,14 +95,6 @@ impl<'a, 'k> Walker<'a, 'k> {
     fn enter(&mut self, place: Place) {
         if self.context.known.leaders[place.region as usize].insert_shared(place.position as usize) {
             self.work.push(place);
-        }
-    }
-
-    fn extent_at(&self, place: Place) -> Option<usize> {
-        if self.layout().extents[self.function as usize].contains(place) {
-            Some(self.function as usize)
-        } else {
-            self.layout().extent_at(place)
         }
     }
 
@@ -183,7 +175,7 @@ impl<'a, 'k> Walker<'a, 'k> {
 
     /// Goes to a place by a jump, or from one extent to the next.
     fn go_to(&mut self, jump: Option<Row>, place: Place) {
-        let Some(extent) = self.extent_at(place) else { return self.leave(jump, place) };
+        let Some(extent) = self.layout().extent_at(place) else { return self.leave(jump, place) };
         let owner = self.context.owners[extent];
         let start = &self.layout().extents[extent].start;
         if owner == self.function {
@@ -255,9 +247,8 @@ impl<'a, 'k> Walker<'a, 'k> {
 
     /// Walks what the file says is the function's, and nothing led to.
     fn walk_gaps(&mut self) {
-        let extents: Vec<_> = self.flow.extents(self.function).collect();
-        for index in extents {
-            let extent = &self.layout().extents[index as usize];
+        let extents: Vec<_> = self.flow.extents(self.function, self.layout()).collect();
+        for extent in extents {
             let region = extent.region();
             if self.layout().code.regions[region].is_plt {
                 continue;

@@ -72,13 +72,13 @@ pub(super) fn find(
     for instructions in regions {
         add_named(code, regions, instructions, &mut candidates);
     }
-    let mut tables: Vec<Vec<Candidate>> = vec![Vec::new(); regions.len()];
-    for (index, candidates) in candidates.iter().enumerate() {
-        let behind_jumps =
-            candidates.iter().filter(|(position, _)| is_behind_jump(&regions[index], *position));
-        tables[index].extend(behind_jumps);
-        tables[index].sort_unstable();
-    }
+    let tables = candidates.iter().zip(regions).map(|(candidates, region)| {
+        let mut tables: Vec<_> =
+            candidates.iter().copied().filter(|(position, _)| is_behind_jump(region, *position)).collect();
+        tables.sort_unstable();
+        tables
+    });
+    let tables: Vec<_> = tables.collect();
     for (candidates, (region, instructions)) in candidates.iter_mut().zip(code.regions.iter().zip(regions)) {
         add_zeros(region, &instructions.branches, candidates);
     }

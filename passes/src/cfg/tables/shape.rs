@@ -89,13 +89,7 @@ impl Shape {
 impl Shaper {
     /// Finds the shape of a function.
     pub(super) fn shape(&mut self, known: &Known<'_>, flow: &FunctionFlow, function: u32, found: &mut Shape) {
-        found.blocks.clear();
-        for index in flow.extents(function) {
-            found.blocks.extend(known.blocks(&known.layout.extents[index as usize]));
-        }
-        if !flow.parts.is_empty() {
-            found.blocks.sort_by_key(|block| block.start);
-        }
+        known.blocks_of(function, flow, &mut found.blocks);
         let entry = known.layout.extents[function as usize].start.place;
         found.entry = found.blocks.binary_search_by_key(&entry, |block| block.start).unwrap_or(0) as u32;
         found.find_edges(known, flow);

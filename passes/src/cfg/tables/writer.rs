@@ -2,7 +2,7 @@
 
 use super::shape::{Edge, Shape, Shaper};
 use crate::cfg::CfgIr;
-use crate::cfg::descent::{Flows, FunctionFlow};
+use crate::cfg::descent::{Flows, FunctionFlow, Row};
 use crate::cfg::graph::Block;
 use crate::cfg::jump_tables::Table;
 use crate::cfg::layout::{Extent, Layout, Place};
@@ -230,7 +230,7 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
     }
 
-    pub(super) fn branch_address(&self, (region, row): (u32, u32)) -> u64 {
+    pub(super) fn branch_address(&self, (region, row): Row) -> u64 {
         let position = self.layout.branches(region as usize).positions[row as usize];
         self.layout.address(Place { region, position })
     }
@@ -238,12 +238,12 @@ impl<'f, 'a> Writer<'f, 'a> {
     /// Adds the edges of a block, which were found.
     fn write_edges(&mut self, own: &[Edge], block: &Block, flow: &FunctionFlow) {
         let source_address = self.layout.address(block.start);
-        let jump = block.last.map(|row| (block.start.region, row));
+        let table = block.last_row().and_then(|row| flow.table_of(row));
         let mut open = self.open_edge(own, block, flow, source_address);
         for (_, kind, place) in own {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
-                EdgeKind::Indirect => match jump.and_then(|jump| flow.table_of(jump)) {
+                EdgeKind::Indirect => match table {
                     Some(table) => (EdgeEvidence::JumpTable, confidence_of(table)),
                     None => (EdgeEvidence::AddressTaken, Confidence::Guess),
                 },
@@ -276,21 +276,20 @@ impl<'f, 'a> Writer<'f, 'a> {
             evidence,
             confidence,
         };
-        let row = block.last.map(|row| (block.start.region, row))?;
+        let row = block.last_row()?;
         let branches = self.layout.branches(row.0 as usize);
         let target = branches.targets[row.1 as usize];
         match block.terminator {
             Terminator::Ret => Some(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
+            Terminator::IndirectJump if flow.table_of(row).is_some() => None,
             Terminator::IndirectJump => {
-                if !flow.labels.is_empty() && flow.unresolved.binary_search(&row).is_ok() {
-                    return None;
-                }
                 if flow.unresolved.binary_search(&row).is_ok() {
+                    if !flow.labels.is_empty() {
+                        return None;
+                    }
                     let message = "where this jump goes is not known".to_owned();
                     let address = self.branch_address(row);
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
-                } else if flow.table_of(row).is_some() {
-                    return None;
                 }
                 let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
                 let evidence = if is_import { EdgeEvidence::Import } else { EdgeEvidence::Unresolved };
@@ -309,7 +308,7 @@ impl<'f, 'a> Writer<'f, 'a> {
     }
 
     /// Reports a target that is outside all code or inside an instruction.
-    pub(super) fn check_target(&mut self, row: (u32, u32), target: u64) {
+    pub(super) fn check_target(&mut self, row: Row, target: u64) {
         let (code, message) = match self.layout.code.locate(target) {
             None => (DiagnosticCode::TargetOutsideCode, format!("{target:#x} is in no executable section")),
             Some((region, position))

@@ -31,10 +31,8 @@ pub(super) fn register_name(register: Register) -> &'static str {
 }
 
 /// Registers by iced's codes.
-static REGISTERS: LazyLock<ArrayRef> = LazyLock::new(|| {
-    let names = Register::values().map(|register| format!("{register:?}").to_lowercase());
-    Arc::new(StringArray::from(names.collect::<Vec<_>>()))
-});
+static REGISTERS: LazyLock<ArrayRef> =
+    LazyLock::new(|| Arc::new(StringArray::from_iter_values(Register::values().map(register_name))));
 
 /// Writes rows of `instructions`.
 pub(crate) struct RowWriter {
