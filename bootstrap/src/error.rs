@@ -27,6 +27,13 @@ pub enum Error {
         /// Where and why.
         reason: Unsupported,
     },
+    /// A path stands for no file that can be lowered.
+    NoInput {
+        /// The path, as it was given.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
     /// A directory is no dataset.
     NotADataset {
         /// The directory.
@@ -127,6 +134,11 @@ impl fmt::Display for Error {
                 write!(formatter, "{}: cannot {action}: {error}", path.display())
             }
             Self::Unsupported { path, reason } => write!(formatter, "{}: {reason}", path.display()),
+            Self::NoInput { path, found } => write!(
+                formatter,
+                "{}: {found}; name an executable, a directory that holds some, or a pattern such as 'bin/*.so'",
+                path.display()
+            ),
             Self::NotADataset { path, found } => write!(
                 formatter,
                 "{}: {found}; expected a dataset, as `binframe lower FILE -o DIR` makes one",

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod companions;
+mod corpus;
 mod database;
 mod dataset;
 mod diff;
@@ -22,6 +23,7 @@ mod trace;
 mod verify;
 
 pub use addresses::{address_column, rows_in};
+pub use corpus::{CorpusFile, find_files};
 pub use database::{Database, Executable, Pass, lowered};
 pub use dataset::{Dataset, Manifest};
 pub use diff::{

@@ -1,7 +1,8 @@
 //! Lowers executables into a dataset.
 
+use crate::corpus::{CorpusFile, find_files};
 use crate::dataset::{DatasetWriter, LAYOUT_VERSION, ManifestBinary, ManifestPass, TableFiles};
-use crate::lowered_file::{LoweredFile, LoweredPart, UniqueNames};
+use crate::lowered_file::{LoweredFile, LoweredPart};
 use crate::timing::Stopwatch;
 use crate::{Error, Manifest, Timing, verify};
 use binframe_ir::parquet::EncodedRows;
@@ -15,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 /// What to lower, how far, and where to.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// The executables.
+    /// The executables: files, directories, patterns.
     pub inputs: &'a [PathBuf],
     /// The directory that will be the dataset.
     pub output: &'a Path,
@@ -42,18 +43,13 @@ pub struct Progress<'a> {
 
 /// Lowers executables into a dataset, on the threads of the current rayon pool, and calls `observe` as it goes.
 pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Manifest, Error> {
+    let files = find_files(request.inputs)?;
     let is_wanted = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;
     let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_wanted(table.stage)).collect();
-    let mut run = Run {
-        stages: request.stages,
-        names: UniqueNames::default(),
-        binaries: Vec::new(),
-        timings: Vec::new(),
-        observe,
-    };
+    let mut run = Run { stages: request.stages, binaries: Vec::new(), timings: Vec::new(), observe };
     let mut writer = DatasetWriter::create(request.output, &tables)?;
-    for (input, path) in request.inputs.iter().enumerate() {
-        run.lower(input, path, &mut writer)?;
+    for (input, file) in files.iter().enumerate() {
+        run.lower(input, file, &mut writer)?;
     }
     let tables = writer.finish_tables()?;
     let manifest = Manifest {
@@ -81,15 +77,14 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
 
 struct Run<'a> {
     stages: &'a [Stage],
-    names: UniqueNames,
     binaries: Vec<ManifestBinary>,
     timings: Vec<Timing>,
     observe: &'a (dyn Fn(Progress<'_>) + Sync),
 }
 
 impl Run<'_> {
-    fn lower(&mut self, input: usize, path: &Path, writer: &mut DatasetWriter) -> Result<(), Error> {
-        for file in LoweredFile::open(path, &mut self.names)? {
+    fn lower(&mut self, input: usize, file: &CorpusFile, writer: &mut DatasetWriter) -> Result<(), Error> {
+        for file in LoweredFile::open(file)? {
             self.run_passes(input, &file)?;
             for table in writer.tables() {
                 self.write(input, &file, table)?;

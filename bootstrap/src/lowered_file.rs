@@ -1,8 +1,9 @@
 //! One executable, whose tables are made on demand.
 
 use crate::companions;
+use crate::corpus::UniqueNames;
 use crate::database::{Companions, Database, Executable, Pass, lowered};
-use crate::{Error, FileBytes, map_file};
+use crate::{CorpusFile, Error, FileBytes, map_file};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
@@ -20,7 +21,6 @@ use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, CodeRange, References, Unsupported, instructions, memory};
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,22 +73,21 @@ impl LoweredPart {
 }
 
 impl LoweredFile {
-    /// Maps a file. A container is followed by its members.
-    pub(crate) fn open(path: &Path, names: &mut UniqueNames) -> Result<Vec<Self>, Error> {
-        let bytes = map_file(path)?;
+    /// Maps a file. A container is followed by its members, whose names, `container(member)`, differ from each other.
+    pub fn open(corpus_file: &CorpusFile) -> Result<Vec<Self>, Error> {
+        let bytes = map_file(&corpus_file.path)?;
         let database = Database::default();
         let file = Executable::new(&database, bytes, 0);
-        let name = names.add(&file_name(path));
         let opened = Self {
-            path: path.to_owned(),
-            name,
+            path: corpus_file.path.clone(),
+            name: corpus_file.name.clone(),
             container: None,
             database,
             file,
             companions: OnceCell::new(),
         };
         let mut files = Vec::new();
-        opened.push_with_members(names, &mut files);
+        opened.push_with_members(&mut UniqueNames::default(), &mut files);
         Ok(files)
     }
 
@@ -320,24 +319,4 @@ fn partitions(batch: &Batch) -> Vec<Batch> {
         partitions.push(batch.slice(start, batch.rows() - start));
     }
     partitions
-}
-
-/// Names that no two inputs of a run share.
-#[derive(Debug, Default)]
-pub(crate) struct UniqueNames(BTreeSet<String>);
-
-impl UniqueNames {
-    /// The name, or the name and a number that no input before has.
-    fn add(&mut self, name: &str) -> String {
-        let numbered = (2..).map(|number| format!("{name}-{number}"));
-        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let unique = candidates.find(|candidate| !self.0.contains(candidate)).expect("numbers do not end");
-        self.0.insert(unique.clone());
-        unique
-    }
-}
-
-/// The last component of a path.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,8 +1,8 @@
 //! An executable or a dataset, as tables.
 
 use crate::dataset::StoredPart;
-use crate::lowered_file::{LoweredFile, LoweredPart, UniqueNames};
-use crate::{Dataset, Error};
+use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::{CorpusFile, Dataset, Error};
 use binframe_ir::tables::{FunctionParts, Functions};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
-        let files = LoweredFile::open(path, &mut UniqueNames::default())?;
+        let files = LoweredFile::open(&CorpusFile::alone(path))?;
         // What cannot be lowered is refused here, not when the first table is asked for.
         files.first().map(LoweredFile::sections).transpose()?;
         Ok(Self::Files(files))

@@ -73,6 +73,11 @@ impl StoredPart {
 }
 
 impl Dataset {
+    /// Whether a directory is a dataset, of this or another version.
+    pub fn is_at(path: &Path) -> bool {
+        manifest_path(path).exists()
+    }
+
     /// Opens a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let not_a_dataset = |found: String| Error::NotADataset { path: path.to_owned(), found };

@@ -44,9 +44,11 @@ fn a_dataset_replaces_one_that_is_there() {
 #[test]
 fn inputs_of_one_name_are_told_apart() {
     let (folder, _) = loops();
-    folder.text(&["lower", "loops", "loops", "-o", "twice"]);
+    std::fs::create_dir(folder.path().join("old")).expect("made");
+    std::fs::copy(folder.path().join("loops"), folder.path().join("old/loops")).expect("copied");
+    folder.text(&["lower", "loops", "old", "-o", "twice"]);
     let binaries = folder.text(&["dump", "binaries", "twice", "--format", "csv", "--columns", "path"]);
-    assert_eq!(binaries, "path,binary\nloops,loops\nloops,loops-2\n");
+    assert_eq!(binaries, "path,binary\nloops,loops\nold/loops,loops-2\n");
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod macho;
 mod unwind;
 
 mod pe;
-use crate::formats::{Headers, Unsupported};
+use crate::formats::{self, Headers, Unsupported};
 use crate::names;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaders, BinaryKind, BinarySections, BinarySegments, BinarySymbols, Diagnostics,
@@ -63,6 +63,11 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         Headers::Archive => container::run(file, Format::Archive, member_index),
         Headers::Universal => container::run(file, Format::Universal, member_index),
     })
+}
+
+/// Whether a file begins as one that is lowered. Reads its headers alone.
+pub fn is_recognised(file: &[u8]) -> bool {
+    formats::kind(file).is_ok()
 }
 
 /// Symbols, or some of them, with their names as they were in source code.
