@@ -1,5 +1,6 @@
 //! What can go wrong outside the passes.
 
+use crate::dataset::SkippedFile;
 use binframe_ir::parquet::ReadError;
 use binframe_ir::{TableInfo, Violation};
 use binframe_passes::Unsupported;
@@ -7,6 +8,9 @@ use parquet::errors::ParquetError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Files that were skipped which a message names.
+const SKIPPED_SHOWN: usize = 10;
 
 /// Why an operation failed. Every message names the file and the next step.
 #[derive(Debug)]
@@ -33,6 +37,11 @@ pub enum Error {
         path: PathBuf,
         /// What was found.
         found: String,
+    },
+    /// Of several files, none can be lowered.
+    NothingLowered {
+        /// Each, and why.
+        skipped: Vec<SkippedFile>,
     },
     /// A directory is no dataset.
     NotADataset {
@@ -139,6 +148,11 @@ impl fmt::Display for Error {
                 "{}: {found}; name an executable, a directory that holds some, or a pattern such as 'bin/*.so'",
                 path.display()
             ),
+            Self::NothingLowered { skipped } => {
+                write!(formatter, "none of {} files can be lowered:", skipped.len())?;
+                let shown = skipped.iter().take(SKIPPED_SHOWN);
+                shown.into_iter().try_for_each(|file| write!(formatter, "\n  {file}"))
+            }
             Self::NotADataset { path, found } => write!(
                 formatter,
                 "{}: {found}; expected a dataset, as `binframe lower FILE -o DIR` makes one",

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The bytes of a file. Cloning shares them.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,35 @@ pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
     // bytes, which is sound as they trust none; should it cut the file short, the system ends this process.
     let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
     Ok(FileBytes(Bytes::from_owner(map)))
+}
+
+/// Pauses after which an operation that failed for a reason which may pass is tried again.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_millis(1000)];
+
+/// Reasons that may pass.
+const TRANSIENT: [io::ErrorKind; 7] = [
+    io::ErrorKind::Interrupted,
+    io::ErrorKind::WouldBlock,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::ResourceBusy,
+    io::ErrorKind::StaleNetworkFileHandle,
+    io::ErrorKind::NetworkDown,
+    io::ErrorKind::ExecutableFileBusy,
+];
+
+/// Does what may fail for a reason that passes, a few times if need be.
+pub(crate) fn retried<T>(
+    mut operation: impl FnMut() -> Result<T, Error>,
+    mut pause: impl FnMut(Duration),
+) -> Result<T, Error> {
+    for length in PAUSES {
+        match operation() {
+            Err(Error::Io { error, .. }) if TRANSIENT.contains(&error.kind()) => pause(length),
+            result => return result,
+        }
+    }
+    operation()
 }
 
 /// A file that appears whole or not at all: until it is published it lies beside its place, and it is gone when dropped.
@@ -84,11 +114,36 @@ impl Drop for NewFile {
 
 #[cfg(test)]
 mod tests {
-    use super::map_file;
+    use super::{PAUSES, map_file, retried};
+    use crate::Error;
+    use std::io;
+    use std::path::Path;
 
     #[test]
     fn a_mapped_file_has_the_bytes_of_the_file() {
         let path = std::env::current_exe().unwrap();
         assert_eq!(map_file(&path).unwrap().0, std::fs::read(path).unwrap());
+    }
+
+    /// How often an operation is done and how long the pauses were, when it fails a number of times for a reason.
+    fn tried(failures: usize, kind: io::ErrorKind) -> (bool, usize, Vec<u128>) {
+        let (mut times, mut pauses) = (0, Vec::new());
+        let operation = || {
+            times += 1;
+            match times <= failures {
+                true => Err(Error::io(Path::new("a"), "open")(kind.into())),
+                false => Ok(()),
+            }
+        };
+        let result = retried(operation, |length| pauses.push(length.as_millis()));
+        (result.is_ok(), times, pauses)
+    }
+
+    #[test]
+    fn what_fails_for_a_reason_that_may_pass_is_tried_again() {
+        assert_eq!(tried(0, io::ErrorKind::TimedOut), (true, 1, vec![]));
+        assert_eq!(tried(2, io::ErrorKind::StaleNetworkFileHandle), (true, 3, vec![10, 100]));
+        assert_eq!(tried(9, io::ErrorKind::ResourceBusy), (false, PAUSES.len() + 1, vec![10, 100, 1000]));
+        assert_eq!(tried(9, io::ErrorKind::PermissionDenied), (false, 1, vec![]));
     }
 }

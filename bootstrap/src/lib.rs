@@ -16,16 +16,18 @@ mod file;
 mod function_graph;
 mod lower;
 mod lowered_file;
+mod lowering;
 mod rebuild;
 mod source;
 mod timing;
 mod trace;
+mod unit;
 mod verify;
 
 pub use addresses::{address_column, rows_in};
 pub use corpus::{CorpusFile, find_files};
 pub use database::{Database, Executable, Pass, lowered};
-pub use dataset::{Dataset, Manifest};
+pub use dataset::{Dataset, Manifest, SkippedFile};
 pub use diff::{
     BinaryDifference, ChangedFunction, ComparedFunction, Difference, FunctionsDifference, RowDifference,
     RowsDifference, TableComparison, TableDifference, diff,

@@ -3,6 +3,7 @@
 use crate::companions;
 use crate::corpus::UniqueNames;
 use crate::database::{Companions, Database, Executable, Pass, lowered};
+use crate::file::retried;
 use crate::{CorpusFile, Error, FileBytes, map_file};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
@@ -24,6 +25,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 /// Bytes of sections that are encoded and written together: what one thread holds at a time.
 const ROW_GROUP_BYTES_MAX: usize = 1 << 24;
@@ -75,7 +77,7 @@ impl LoweredPart {
 impl LoweredFile {
     /// Maps a file. A container is followed by its members, whose names, `container(member)`, differ from each other.
     pub fn open(corpus_file: &CorpusFile) -> Result<Vec<Self>, Error> {
-        let bytes = map_file(&corpus_file.path)?;
+        let bytes = retried(|| map_file(&corpus_file.path), thread::sleep)?;
         let database = Database::default();
         let file = Executable::new(&database, bytes, 0);
         let opened = Self {

@@ -13,10 +13,23 @@ pub struct Timing {
     pub rows: u64,
     /// Bytes that were read, for a pass; bytes that were written, for a table.
     pub bytes: u64,
-    /// Time on the clock.
+    /// Time on the clock. Of inputs that are worked on at one time, each counts.
     pub wall_seconds: f64,
     /// Time on all processors.
     pub cpu_seconds: f64,
+}
+
+/// Adds what a step took to what it took before.
+pub(crate) fn add_timing(timings: &mut Vec<Timing>, timing: Timing) {
+    match timings.iter_mut().find(|known| known.step == timing.step) {
+        None => timings.push(timing),
+        Some(known) => {
+            known.rows += timing.rows;
+            known.bytes += timing.bytes;
+            known.wall_seconds += timing.wall_seconds;
+            known.cpu_seconds += timing.cpu_seconds;
+        }
+    }
 }
 
 /// Runs since it was made.
@@ -36,7 +49,10 @@ impl Stopwatch {
     }
 }
 
+/// Time on the processors. A worker of one thread runs beside others, whose time is none of its own.
 fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let is_alone = rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1;
+    let clock = if is_alone { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime };
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }

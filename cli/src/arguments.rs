@@ -55,18 +55,24 @@ const LOWER_EXAMPLES: &str = "\
 The dataset appears whole or not at all. It holds a folder for each table, and the record of the run, \
 _binframe/manifest.json. Each table's last column, `binary`, names the input that a row belongs to.
 
+A directory stands for the executables in it and below; links in it are left alone. Of several files, those that cannot \
+be lowered are skipped, named at the end and recorded. A long run that is killed goes on where it was when the same \
+command is given again, if no input has changed.
+
 EXAMPLES:
   binframe lower app -o app.tables                        all tables of one executable
   binframe lower bin/* -o all.tables --jobs 4             one dataset of many executables
+  binframe lower /usr/bin '/opt/**/*.so' -o all.tables    of all in a directory, and all that match a pattern
+  binframe lower /usr -o all.tables --memory 2G           small files side by side, within 2 GiB of memory
   binframe lower app -o app.tables --emit sections,cfg    only the tables of two stages
   duckdb -c \"SELECT * FROM 'app.tables/functions/*.parquet' ORDER BY size DESC LIMIT 10\"";
 
 /// Arguments of `binframe lower`.
 #[derive(Debug, Args)]
 pub(crate) struct LowerArguments {
-    /// Executables to lower
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    /// Executables to lower, directories that hold some, or patterns with `*`, `?`, `[…]` or `**`
+    #[arg(required = true, value_name = "FILE|DIR|PATTERN")]
+    pub(crate) inputs: Vec<PathBuf>,
     /// Directory of the dataset; one that is there already is replaced at the end
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -76,6 +82,12 @@ pub(crate) struct LowerArguments {
     /// Threads to work on [default: one for each processor]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
+    /// Memory up to which several files are worked on at one time, such as 512M or 4G [default: half of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory: Option<u64>,
+    /// Size of the files that are lowered together: what a run that is killed loses at most
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, hide = true)]
+    pub(crate) unit_size: Option<u64>,
     /// Print what each step took
     #[arg(long)]
     pub(crate) timings: bool,
@@ -300,6 +312,20 @@ pub(crate) fn parse_address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     number.map_err(|_| "expected an address such as 0x401000 or 4198400".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => 0,
+    };
+    let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    size.filter(|size| *size > 0).ok_or_else(|| "expected a size such as 512M or 4G".to_owned())
 }
 
 fn parse_addresses(text: &str) -> Result<Range<u64>, String> {

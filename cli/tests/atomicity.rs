@@ -1,7 +1,8 @@
 //! A run that is killed leaves nothing that a reader could take for a dataset, and the next run succeeds.
 
 use binframe::{Dataset, Error, verify};
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +98,85 @@ fn a_killed_run_leaves_the_dataset_that_was_there() {
         .filter(|name| name.starts_with('.'))
         .collect();
     assert_eq!(found, [""; 0], "the next run clears away what was left");
+}
+
+/// Every file of a dataset but the manifest, which holds times, by its path.
+fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for table in fs::read_dir(dataset).expect("a dataset") {
+        for part in fs::read_dir(table.expect("a dataset").path()).expect("tables are folders") {
+            let path = part.expect("a table is a folder").path();
+            let place = path.strip_prefix(dataset).expect("it lies in the dataset").to_owned();
+            files.insert(place, fs::read(path).expect("a part can be read"));
+        }
+    }
+    files.remove(Path::new("_binframe/manifest.json"));
+    files
+}
+
+/// Lowers a small file, the command itself and another small file, each a unit of its own.
+fn lower_units(folder: &Path, output: &Path) -> Command {
+    let mut command = lower(&folder.join("small"), output);
+    command.arg(BINFRAME).arg(folder.join("other")).args(["--emit", "sections", "--unit-size", "1"]);
+    command
+}
+
+/// Starts a run of several units, kills it when the first is whole, and returns its journal.
+fn kill_after_first_unit(folder: &Path, output: &Path) -> PathBuf {
+    let journal = folder.join(".out.partial/_binframe/journal.jsonl");
+    let mut run = lower_units(folder, output).spawn().expect("the command starts");
+    let started = Instant::now();
+    while fs::read(&journal).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count()) < 2 {
+        assert!(run.try_wait().expect("it can be asked").is_none(), "the run ended before its first unit");
+        assert!(started.elapsed() < PATIENCE, "the first unit does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    run.kill().expect("the run is there to be killed");
+    assert!(!run.wait().expect("it can be waited for").success(), "the run was killed");
+    assert!(!output.exists());
+    journal
+}
+
+/// Runs it again to its end: what it says, and what it made.
+fn run_again(folder: &Path, output: &Path) -> (String, BTreeMap<PathBuf, Vec<u8>>) {
+    let run = lower_units(folder, output).stderr(Stdio::piped()).output().expect("the command starts");
+    let said = String::from_utf8(run.stderr).expect("UTF-8");
+    assert!(run.status.success(), "{said}");
+    assert!(!folder.join(".out.partial").exists());
+    let made = files(output);
+    fs::remove_dir_all(output).expect("the dataset can be removed");
+    (said, made)
+}
+
+#[test]
+fn a_killed_run_of_several_units_goes_on_behind_those_that_are_whole() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (folder, output) = (folder.path(), folder.path().join("out"));
+    fs::copy(small_input(folder), folder.join("other")).expect("copied");
+    let (said, expected) = run_again(folder, &output);
+    assert_eq!((said.as_str(), expected.contains_key(Path::new("_binframe/journal.jsonl"))), ("", false));
+
+    kill_after_first_unit(folder, &output);
+    let (said, made) = run_again(folder, &output);
+    assert!(
+        said.contains("from 3 files") && said.contains("; resumed behind the 1 that were done"),
+        "{said}"
+    );
+    assert!(made == expected, "files differ after a run that was killed");
+
+    let journal = kill_after_first_unit(folder, &output);
+    let text = fs::read(&journal).expect("the journal");
+    fs::write(&journal, &text[..text.len() - 2]).expect("the journal can be cut");
+    let (said, made) = run_again(folder, &output);
+    assert_eq!(said, "", "no unit is trusted");
+    assert!(made == expected, "files differ after the journal was cut");
+
+    kill_after_first_unit(folder, &output);
+    let other = File::options().append(true).open(folder.join("other")).expect("an input");
+    other.set_modified(std::time::UNIX_EPOCH).expect("it can be changed");
+    let (said, made) = run_again(folder, &output);
+    assert_eq!(said, "", "an input has changed");
+    assert!(made == expected, "files differ after the run of other inputs");
 }
 
 #[test]

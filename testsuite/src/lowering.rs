@@ -107,7 +107,7 @@ impl Written {
 /// Lowers a file into a dataset, and checks that every row is what its table declares.
 pub fn lower_into(input: &Path, output: &Path, stages: &[Stage]) -> Result<(), Error> {
     let inputs = [input.to_owned()];
-    binframe::lower(&Request { inputs: &inputs, output, stages, verify: true }, &|_| {}).map(drop)
+    binframe::lower(&Request { verify: true, ..Request::new(&inputs, output, stages) }, &|_| {}).map(drop)
 }
 
 fn concat<T: Table>(parts: impl Iterator<Item = Rows<T>>) -> Rows<T> {

@@ -51,7 +51,7 @@ fn a_section_of_a_gigabyte_is_written_in_pieces() {
     let (input, output) = (folder.path().join("sparse"), folder.path().join("dataset"));
     sparse(&input);
     let inputs = [input.clone()];
-    let request = Request { inputs: &inputs, output: &output, stages: &[Stage::Sections], verify: false };
+    let request = Request::new(&inputs, &output, &[Stage::Sections]);
     let started = Instant::now();
     let lowered = alone("lowering".to_owned(), || most_held(|| binframe::lower(&request, &|_| {})));
     let (lowered, memory) = lowered.expect("passes do not panic");

@@ -58,7 +58,7 @@ fn real_files_are_rebuilt_from_one_dataset() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("dataset");
     let inputs = real_files();
-    let request = Request { inputs: &inputs, output: &output, stages: &[Stage::Sections], verify: true };
+    let request = Request { verify: true, ..Request::new(&inputs, &output, &[Stage::Sections]) };
     let manifest = lower(&request, &|_| {}).expect("real files are lowered");
     let binaries = manifest.binaries.iter().filter(|entry| !entry.binary.ends_with(')'));
     for (entry, path) in binaries.zip(&inputs) {
@@ -75,7 +75,7 @@ fn one_of_several_inputs_must_be_chosen() {
     let input = folder.path().join("app");
     fs::write(&input, fixtures::loops_and_calls().bytes).expect("the temporary folder is writable");
     let inputs = [input.clone(), input];
-    let request = Request { inputs: &inputs, output: &output, stages: &[Stage::Sections], verify: false };
+    let request = Request::new(&inputs, &output, &[Stage::Sections]);
     lower(&request, &|_| {}).expect("fixtures are lowered");
     let message = rebuilt(&output, None).expect_err("there are two").to_string();
     assert!(message.ends_with("has 2 inputs; choose one with --binary: app, app-2"), "{message}");
@@ -89,7 +89,7 @@ fn other_stages_do_not_hold_the_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("dataset");
     let inputs = [std::env::current_exe().expect("a running test has a file")];
-    let request = Request { inputs: &inputs, output: &output, stages: &[Stage::Cfg], verify: false };
+    let request = Request::new(&inputs, &output, &[Stage::Cfg]);
     lower(&request, &|_| {}).expect("an executable is lowered");
     let message = rebuilt(&output, None).expect_err("there is no content").to_string();
     assert!(

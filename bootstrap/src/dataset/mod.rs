@@ -3,15 +3,19 @@
 //! `OUT/<table>/part-00000.parquet` …, and `OUT/_binframe/manifest.json`, which is written last: without it, a directory is
 //! no dataset.
 
+mod journal;
 mod reader;
+mod staging;
 mod writer;
 
+pub(crate) use journal::{InputIdentity, RunIdentity, UnitRecord};
 pub use reader::Dataset;
 pub(crate) use reader::StoredPart;
-pub(crate) use writer::{DatasetWriter, TableFiles};
+pub(crate) use writer::DatasetWriter;
 
 use crate::Timing;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Raised whenever the layout of datasets changes.
@@ -28,10 +32,23 @@ pub struct Manifest {
     pub stages: Vec<String>,
     /// The inputs.
     pub binaries: Vec<ManifestBinary>,
+    /// The files that were to be inputs, and could not be lowered.
+    #[serde(default)]
+    pub skipped: Vec<SkippedFile>,
+    /// Files that a run which was killed had lowered, or skipped, before this one went on.
+    #[serde(default)]
+    pub resumed_files: usize,
     /// The tables.
     pub tables: Vec<ManifestTable>,
     /// How long each step took, over all inputs.
     pub timings: Vec<Timing>,
+}
+
+impl Manifest {
+    /// Number of files that were lowered. A container and its members are one.
+    pub fn lowered_files(&self) -> usize {
+        self.binaries.chunk_by(|one, next| one.path == next.path).count()
+    }
 }
 
 /// One input of a dataset.
@@ -45,6 +62,21 @@ pub struct ManifestBinary {
     pub sha256: String,
     /// The passes that ran.
     pub passes: Vec<ManifestPass>,
+}
+
+/// A file that could not be lowered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedFile {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for SkippedFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.reason)
+    }
 }
 
 /// One run of a pass.

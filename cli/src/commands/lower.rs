@@ -4,53 +4,39 @@ use crate::arguments::{LowerArguments, StageName};
 use crate::failure::Failure;
 use binframe::ir::Stage;
 use binframe::{Manifest, Progress, Request, Timing};
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Files that were skipped which are named at the end.
+const SKIPPED_SHOWN: usize = 10;
 
 /// Lowers files into a dataset.
 pub(crate) fn run(arguments: &LowerArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let stages: Vec<_> = arguments.emit.iter().map(|stage| stage_of(*stage)).collect();
-    let request = Request {
-        inputs: &arguments.files,
-        output: &arguments.output,
-        stages: &stages,
-        verify: arguments.verify,
-    };
+    let mut request = Request::new(&arguments.inputs, &arguments.output, &stages);
+    request.verify = arguments.verify;
+    request.memory = arguments.memory.unwrap_or(request.memory);
+    request.unit_size = arguments.unit_size.unwrap_or(request.unit_size);
     let jobs = arguments.jobs.map_or(0, NonZero::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool = pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
-    let bar = progress_bar();
-    let manifest =
-        pool.install(|| binframe::lower(&request, &|progress| show(&bar, &arguments.files, progress)));
-    bar.finish_and_clear();
+    let line = ProgressLine::new();
+    let manifest = pool.install(|| binframe::lower(&request, &|progress| line.show(&progress)));
+    line.bar.finish_and_clear();
     let manifest = manifest?;
     let mut stderr = io::stderr().lock();
+    // The dataset is there: that something cannot be printed about it is no failure.
     if arguments.timings {
-        // The dataset is there: that its times cannot be printed is no failure.
         _ = stderr.write_all(timings(&manifest).as_bytes());
     }
-    if stderr.is_terminal() {
-        let rows = manifest.tables.iter().map(|table| table.rows).sum();
-        let bytes = manifest.tables.iter().map(|table| table.bytes).sum();
-        let files = match arguments.files.as_slice() {
-            [file] => file.display().to_string(),
-            files => format!("{} files", files.len()),
-        };
-        _ = writeln!(
-            stderr,
-            "{}: {} rows of {} tables from {files}, {} in {:.2} s",
-            arguments.output.display(),
-            HumanCount(rows),
-            manifest.tables.len(),
-            HumanBytes(bytes),
-            started.elapsed().as_secs_f64()
-        );
+    if stderr.is_terminal() || !manifest.skipped.is_empty() || manifest.resumed_files > 0 {
+        _ = stderr.write_all(summary(arguments, &manifest, started.elapsed()).as_bytes());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,17 +53,85 @@ fn stage_of(name: StageName) -> Stage {
 }
 
 /// A line on a terminal, and nothing elsewhere.
-fn progress_bar() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+struct ProgressLine {
+    bar: ProgressBar,
+    /// When the first input was begun, and the bytes that were done by then.
+    begin: OnceLock<(Instant, u64)>,
 }
 
-fn show(bar: &ProgressBar, files: &[PathBuf], progress: Progress<'_>) {
-    let Progress { input, binary, step, done, parts } = progress;
-    let percent = if parts > 1 { format!(" {} %", 100 * done / parts) } else { String::new() };
-    bar.set_message(format!("{}/{} {binary}: {step}{percent}", input + 1, files.len()));
-    bar.tick();
+impl ProgressLine {
+    fn new() -> Self {
+        let style =
+            ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+        Self { bar, begin: OnceLock::new() }
+    }
+
+    fn show(&self, progress: &Progress<'_>) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let Progress { files, binary, step, done, parts, .. } = progress;
+        let percent = if *parts > 1 { format!(" {} %", 100 * done / parts) } else { String::new() };
+        let of_all = if files.len() > 1 { self.of_all(progress) } else { String::new() };
+        self.bar.set_message(format!("{of_all}{binary}: {step}{percent}"));
+        self.bar.tick();
+    }
+
+    /// How much of all inputs is done, how fast, and how long the rest takes at that pace.
+    fn of_all(&self, progress: &Progress<'_>) -> String {
+        let Progress { files, files_done, bytes_done, .. } = *progress;
+        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        let (begin, bytes_before) = self.begin.get_or_init(|| (Instant::now(), bytes_done));
+        let pace = (bytes_done - bytes_before) as f64 / begin.elapsed().as_secs_f64();
+        let left = Duration::try_from_secs_f64((bytes - bytes_done) as f64 / pace);
+        let left = left.map_or_else(|_| "?".to_owned(), |left| HumanDuration(left).to_string());
+        let mega = |bytes: f64| bytes / 1e6;
+        format!(
+            "{files_done}/{} files, {:.0}/{:.0} MB, {:.1} MB/s, {left} left: ",
+            files.len(),
+            mega(bytes_done as f64),
+            mega(bytes as f64),
+            mega(pace)
+        )
+    }
+}
+
+/// What was made of what, and which files were skipped.
+fn summary(arguments: &LowerArguments, manifest: &Manifest, time: Duration) -> String {
+    let mut text = String::new();
+    let skipped = &manifest.skipped;
+    for file in skipped.iter().take(SKIPPED_SHOWN) {
+        _ = writeln!(text, "skipped {file}");
+    }
+    if skipped.len() > SKIPPED_SHOWN {
+        let rest = skipped.len() - SKIPPED_SHOWN;
+        _ = writeln!(text, "skipped {rest} more: `skipped` in _binframe/manifest.json lists them");
+    }
+    let rows = manifest.tables.iter().map(|table| table.rows).sum();
+    let bytes = manifest.tables.iter().map(|table| table.bytes).sum();
+    let lowered = manifest.lowered_files();
+    let files = match arguments.inputs.as_slice() {
+        [file] if file.is_file() => file.display().to_string(),
+        _ => format!("{} files", HumanCount(lowered as u64)),
+    };
+    _ = write!(
+        text,
+        "{}: {} rows of {} tables from {files}, {} in {:.2} s",
+        arguments.output.display(),
+        HumanCount(rows),
+        manifest.tables.len(),
+        HumanBytes(bytes),
+        time.as_secs_f64()
+    );
+    if !skipped.is_empty() {
+        _ = write!(text, "; {} skipped", skipped.len());
+    }
+    if manifest.resumed_files > 0 {
+        _ = write!(text, "; resumed behind the {} that were done", manifest.resumed_files);
+    }
+    text.push('\n');
+    text
 }
 
 /// A line for every step.

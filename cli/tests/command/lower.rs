@@ -72,13 +72,51 @@ fn timings_name_every_pass_and_table() {
 #[test]
 fn one_bad_input_leaves_no_dataset() {
     let folder = Folder::with(&[("loops", &fixtures::loops_and_calls().bytes), ("notes.txt", b"some notes")]);
-    let stderr = folder.failure(1, &["lower", "loops", "notes.txt", "-o", "all"]);
+    let stderr = folder.failure(1, &["lower", "notes.txt", "-o", "all"]);
     assert!(stderr.starts_with("binframe: notes.txt: "), "{stderr}");
     assert_eq!(folder.names(), ["loops", "notes.txt"]);
-    folder.failure(1, &["lower", "loops", "notes.txt", "-o", "deep/down/all"]);
+    folder.failure(1, &["lower", "notes.txt", "-o", "deep/down/all"]);
     assert_eq!(folder.names(), ["loops", "notes.txt"]);
     folder.text(&["lower", "loops", "-o", "deep/down/all"]);
     folder.text(&["dump", "functions", "deep/down/all"]);
+}
+
+#[test]
+fn of_many_inputs_the_bad_ones_are_skipped_and_named() {
+    let loops = &fixtures::loops_and_calls().bytes;
+    let notes: Vec<_> = (10..25).map(|number| format!("note{number}")).collect();
+    let mut files: Vec<(&str, &[u8])> = notes.iter().map(|name| (name.as_str(), &b"note"[..])).collect();
+    files.push(("loops", loops));
+    let folder = Folder::with(&files);
+    let output = folder.command(&["lower", "*o*", "-o", "all"]).output().expect("it starts");
+    let stderr = String::from_utf8(output.stderr).expect("text is UTF-8");
+    assert!(output.status.success(), "{stderr}");
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 12, "{stderr}");
+    assert!(lines[0].starts_with("skipped note10: the bytes [6e, 6f, 74, 65] at offset 0x0; expected "));
+    assert!(lines[9].starts_with("skipped note19: "));
+    assert!(lines[10].starts_with("skipped 5 more: "));
+    assert!(lines[11].contains("from 1 files") && lines[11].ends_with("; 15 skipped"), "{stderr}");
+    std::fs::remove_file(folder.path().join("loops")).expect("it was there");
+    let stderr = folder.failure(1, &["lower", "note*", "-o", "none"]);
+    assert!(stderr.starts_with("binframe: none of 15 files can be lowered:\n  note10: "), "{stderr}");
+    assert_eq!(folder.names().first().map(String::as_str), Some("all"));
+    assert!(!folder.names().contains(&"none".to_owned()));
+}
+
+#[test]
+fn directories_are_walked_and_datasets_are_refused() {
+    let (folder, _) = loops();
+    std::fs::create_dir(folder.path().join("bin")).expect("made");
+    std::fs::rename(folder.path().join("loops"), folder.path().join("bin/loops")).expect("moved");
+    std::fs::write(folder.path().join("bin/notes.txt"), "some notes").expect("written");
+    folder.text(&["lower", "bin", "-o", "all", "--memory", "512M", "--verify"]);
+    let binaries = folder.text(&["dump", "binaries", "all", "--format", "csv", "--columns", "path"]);
+    assert_eq!(binaries, "path,binary\nbin/loops,loops\n");
+    let stderr = folder.failure(1, &["lower", "all", "-o", "again"]);
+    assert!(stderr.starts_with("binframe: all: is a dataset, which was lowered already; "), "{stderr}");
+    let stderr = folder.failure(2, &["lower", "bin", "-o", "all", "--memory", "much"]);
+    assert!(stderr.contains("expected a size such as 512M or 4G"), "{stderr}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::errors::ParquetError;
+use parquet::file::reader::Length;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
 use std::fmt;
@@ -59,11 +60,9 @@ impl Compressors {
 impl<W: Write + Send> TableWriter<W> {
     /// Begins a file.
     pub fn new(info: &'static TableInfo, out: W, compressors: &Compressors) -> Result<Self, ParquetError> {
-        let parquet_schema = ArrowSchemaConverter::new().convert(&file_schema(info))?;
+        let encoder = TableEncoder::new(info, compressors)?;
         let properties = Arc::new(writer_properties(info));
-        let file = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), properties)?;
-        let encoder =
-            TableEncoder { parquet_schema: Arc::new(parquet_schema), compressors: compressors.clone() };
+        let file = SerializedFileWriter::new(out, encoder.parquet_schema.root_schema_ptr(), properties)?;
         Ok(Self { encoder, file, rows: 0 })
     }
 
@@ -100,6 +99,12 @@ impl<W: Write + Send> TableWriter<W> {
 }
 
 impl TableEncoder {
+    /// What encodes rows for any file of a table.
+    pub fn new(info: &'static TableInfo, compressors: &Compressors) -> Result<Self, ParquetError> {
+        let parquet_schema = Arc::new(ArrowSchemaConverter::new().convert(&file_schema(info))?);
+        Ok(Self { parquet_schema, compressors: compressors.clone() })
+    }
+
     /// Encodes rows of the input `binary` as one row group.
     pub fn encode(&self, batch: &Batch, binary: &str) -> Result<EncodedRows, ParquetError> {
         let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
@@ -112,5 +117,17 @@ impl TableEncoder {
         let columns = chunks.collect::<Result<_, _>>()?;
         self.compressors.give_back(compressor);
         Ok(EncodedRows { columns, rows: batch.rows() })
+    }
+}
+
+impl EncodedRows {
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.rows as u64
+    }
+
+    /// Bytes of memory and, once they are written, of the file.
+    pub fn bytes(&self) -> u64 {
+        self.columns.iter().map(|column| column.pages.len()).sum()
     }
 }

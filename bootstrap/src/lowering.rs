@@ -1,0 +1,282 @@
+//! `(file) -> encoded rows`, and the record of what ran: the work on one input, on whichever threads.
+
+use crate::corpus::CorpusFile;
+use crate::dataset::{DatasetWriter, ManifestBinary, ManifestPass};
+use crate::lowered_file::{LoweredFile, LoweredPart};
+use crate::timing::{Stopwatch, add_timing};
+use crate::{Error, Progress, Timing};
+use binframe_ir::parquet::{EncodedRows, TableEncoder};
+use binframe_ir::{Batch, Fingerprint, Stage, TableInfo};
+use binframe_passes::VERSION;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What is the same for all inputs of a run.
+pub(crate) struct Lowering<'a> {
+    pub(crate) files: &'a [CorpusFile],
+    pub(crate) stages: &'a [Stage],
+    /// The tables that are written, with what encodes their rows.
+    pub(crate) tables: Vec<(&'static TableInfo, TableEncoder)>,
+    pub(crate) observe: &'a (dyn Fn(Progress<'_>) + Sync),
+    /// Files that are done, and their bytes.
+    pub(crate) files_done: AtomicUsize,
+    pub(crate) bytes_done: AtomicU64,
+}
+
+/// What became of an input.
+pub(crate) enum Outcome {
+    /// It was lowered, with its members.
+    Lowered(Vec<ManifestBinary>, Vec<Timing>),
+    /// It cannot be lowered, and has no rows.
+    Skipped(Error),
+}
+
+/// Where encoded rows go, each table's in order.
+pub(crate) trait RowSink: Send {
+    /// Prepares a table for the rows of the next input.
+    fn begin_binary(&mut self, table: usize) -> Result<(), Error>;
+
+    /// Takes the next rows of the table.
+    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error>;
+}
+
+impl RowSink for DatasetWriter {
+    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
+        self.begin_binary(table)
+    }
+
+    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error> {
+        self.append(table, rows)
+    }
+}
+
+/// Rows that wait for those of the inputs before.
+#[derive(Default)]
+pub(crate) struct HeldRows {
+    tables: Vec<(usize, Vec<EncodedRows>)>,
+    bytes: u64,
+}
+
+impl HeldRows {
+    /// What they take of memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Passes them on.
+    pub(crate) fn move_to(self, sink: &mut dyn RowSink) -> Result<(), Error> {
+        for (table, rows) in self.tables {
+            sink.begin_binary(table)?;
+            rows.into_iter().try_for_each(|rows| sink.append(table, rows))?;
+        }
+        Ok(())
+    }
+}
+
+impl RowSink for HeldRows {
+    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
+        self.tables.push((table, Vec::new()));
+        Ok(())
+    }
+
+    fn append(&mut self, _: usize, rows: EncodedRows) -> Result<(), Error> {
+        self.bytes += rows.bytes();
+        self.tables.last_mut().expect("the table was begun").1.push(rows);
+        Ok(())
+    }
+}
+
+impl Lowering<'_> {
+    /// Lowers an input on the threads of the current rayon pool. It is skipped before its first rows are there or not at all;
+    /// an error is that of the whole run.
+    pub(crate) fn lower(&self, input: usize, sink: &mut dyn RowSink) -> Result<Outcome, Error> {
+        let (mut binaries, mut timings) = (Vec::new(), Vec::new());
+        let opened = LoweredFile::open(&self.files[input]);
+        // What is no executable is refused by the first pass.
+        let opened = opened.and_then(|files| files[0].sections().map(|_| files));
+        let outcome = match opened {
+            Err(error) => Outcome::Skipped(error),
+            Ok(files) => {
+                for file in files {
+                    binaries.push(self.run_passes(input, &file, &mut timings)?);
+                    for table in 0..self.tables.len() {
+                        add_timing(&mut timings, self.encode(input, &file, table, sink)?);
+                    }
+                }
+                Outcome::Lowered(binaries, timings)
+            }
+        };
+        self.files_done.fetch_add(1, Ordering::Relaxed);
+        self.bytes_done.fetch_add(self.files[input].size, Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    fn report(&self, input: usize, binary: &str, step: &str, done: usize, parts: usize) {
+        let (files_done, bytes_done) =
+            (self.files_done.load(Ordering::Relaxed), self.bytes_done.load(Ordering::Relaxed));
+        let files = self.files;
+        (self.observe)(Progress { files, files_done, bytes_done, input, binary, step, done, parts });
+    }
+
+    /// Runs the passes that the stages need.
+    fn run_passes(
+        &self,
+        input: usize,
+        file: &LoweredFile,
+        timings: &mut Vec<Timing>,
+    ) -> Result<ManifestBinary, Error> {
+        let reaches = |stage: Stage| self.stages.iter().any(|asked| *asked >= stage);
+        let (has_sections, binary) = (self.stages.contains(&Stage::Sections), file.name());
+        let mut record = Record { passes: Vec::new(), timings };
+        let begin = |step| {
+            self.report(input, binary, step, 0, 1);
+            Stopwatch::start()
+        };
+        let stopwatch = begin("sections");
+        let bytes = file.bytes().0;
+        let sections = file.sections()?;
+        let (size, input) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
+        record.add(stopwatch, "sections", input, sections.fingerprint(), rows(&sections.tables()), size);
+        // What a pass made is kept: asking again is answered from memory.
+        let structure = sections.fingerprint();
+        if has_sections || reaches(Stage::Cfg) {
+            let stopwatch = begin("linkage");
+            let linkage = file.linkage()?;
+            record.add(stopwatch, "linkage", input, linkage.fingerprint(), rows(&linkage.tables()), size);
+            let stopwatch = begin("exceptions");
+            let exceptions = file.exceptions()?;
+            let output = exceptions.fingerprint();
+            record.add(stopwatch, "exceptions", structure, output, rows(&exceptions.tables()), size);
+        }
+        if has_sections {
+            let stopwatch = begin("strings");
+            let strings = file.strings()?;
+            let output = strings.fingerprint();
+            record.add(stopwatch, "strings", structure, output, rows(&strings.tables()), size);
+            let stopwatch = begin("extents");
+            let extents = file.extents()?;
+            record.add(stopwatch, "extents", input, extents.fingerprint(), extents.len() as u64, size);
+        }
+        if self.stages.contains(&Stage::Debug) {
+            let stopwatch = begin("debug");
+            let debug = file.debug()?;
+            record.add(stopwatch, "debug", input, debug.fingerprint(), debug.rows(), size);
+        }
+        if reaches(Stage::Instructions) {
+            let stopwatch = begin("instructions");
+            let (code, instructions) = (file.code()?, file.instructions()?);
+            let (input, output) = (code.fingerprint(), instructions.fingerprint());
+            record.add(stopwatch, "instructions", input, output, instructions.len() as u64, code.size());
+        }
+        if reaches(Stage::Cfg) {
+            let stopwatch = begin("cfg");
+            let (code, references, cfg) = (file.code()?, file.references()?, file.cfg()?);
+            let instructions = file.instructions()?.fingerprint();
+            let input = Fingerprint::of_all([code.fingerprint(), references.fingerprint(), instructions]);
+            record.add(stopwatch, "cfg", input, cfg.fingerprint(), rows(&cfg.tables()), code.size());
+        }
+        if reaches(Stage::Memory) {
+            let stopwatch = begin("memory");
+            let (code, memory) = (file.code()?, file.memory()?);
+            let regions = memory.memory_regions.batch().fingerprint();
+            let input = Fingerprint::of_all([regions, code.fingerprint(), file.cfg()?.fingerprint()]);
+            record.add(stopwatch, "memory", input, memory.fingerprint(), rows(&memory.tables()), code.size());
+        }
+        let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
+        let path = file.path().to_string_lossy().into_owned();
+        let binary = binary.to_owned();
+        Ok(ManifestBinary { binary, path, sha256, passes: record.passes })
+    }
+
+    /// Makes and encodes the rows of a table: every thread takes the next part, and appends what is next in order.
+    fn encode(
+        &self,
+        input: usize,
+        file: &LoweredFile,
+        table: usize,
+        sink: &mut dyn RowSink,
+    ) -> Result<Timing, Error> {
+        sink.begin_binary(table)?;
+        let stopwatch = Stopwatch::start();
+        let ((info, encoder), binary, path) = (&self.tables[table], file.name(), file.path());
+        let parts = file.parts(info, self.stages, None)?;
+        let next = AtomicUsize::new(0);
+        let appender =
+            Mutex::new(Appender { sink, table, done: 0, rows: 0, bytes: 0, waiting: BTreeMap::new() });
+        let write_parts = || {
+            while let Some((index, part)) = take(&next, &parts) {
+                let encoded = encoder.encode(&part.rows(), binary).map_err(Error::write(path))?;
+                let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
+                appender.put(index, encoded)?;
+                self.report(input, binary, info.name, appender.done, parts.len());
+            }
+            Ok(())
+        };
+        // Where one thread fails, the others take no more.
+        let write_all = || write_parts().inspect_err(|_| next.store(parts.len(), Ordering::Relaxed));
+        // To wake the others takes longer than to write one small part.
+        let results = if parts.len() > 1 { rayon::broadcast(|_| write_all()) } else { vec![write_all()] };
+        results.into_iter().collect::<Result<(), Error>>()?;
+        let appender = appender.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes))
+    }
+}
+
+/// What ran for one input.
+struct Record<'a> {
+    passes: Vec<ManifestPass>,
+    timings: &'a mut Vec<Timing>,
+}
+
+impl Record<'_> {
+    fn add(
+        &mut self,
+        stopwatch: Stopwatch,
+        pass: &str,
+        input: Fingerprint,
+        output: Fingerprint,
+        rows: u64,
+        bytes: u64,
+    ) {
+        add_timing(self.timings, stopwatch.stop(pass.to_owned(), rows, bytes));
+        let (input, output) = (input.to_string(), output.to_string());
+        self.passes.push(ManifestPass { pass: pass.to_owned(), version: VERSION, input, output });
+    }
+}
+
+/// Rows of tables together.
+fn rows(tables: &[&Batch]) -> u64 {
+    tables.iter().map(|batch| batch.rows() as u64).sum()
+}
+
+/// The next part that no thread has taken.
+fn take<'p>(next: &AtomicUsize, parts: &'p [LoweredPart]) -> Option<(usize, &'p LoweredPart)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, parts.get(index)?))
+}
+
+/// Appends encoded parts to a table in their order, in whichever order they come.
+struct Appender<'a> {
+    sink: &'a mut dyn RowSink,
+    table: usize,
+    /// Parts that were appended, with their rows and bytes.
+    done: usize,
+    rows: u64,
+    bytes: u64,
+    /// Parts that came before their turn: about as many as there are threads.
+    waiting: BTreeMap<usize, EncodedRows>,
+}
+
+impl Appender<'_> {
+    fn put(&mut self, index: usize, rows: EncodedRows) -> Result<(), Error> {
+        self.waiting.insert(index, rows);
+        while let Some(rows) = self.waiting.remove(&self.done) {
+            self.rows += rows.rows();
+            self.bytes += rows.bytes();
+            self.done += 1;
+            self.sink.append(self.table, rows)?;
+        }
+        Ok(())
+    }
+}

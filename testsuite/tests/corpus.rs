@@ -1,0 +1,139 @@
+//! Many inputs make the same files as one after another, whatever the threads, the memory, and the bad ones among them.
+//! (Killed runs: `cli/tests/atomicity.rs`.)
+
+use binframe::ir::Stage;
+use binframe::{Dataset, Error, Manifest, Request, verify};
+use binframe_testsuite::lowering::with_threads;
+use binframe_testsuite::patch::Patch;
+use binframe_testsuite::{fixtures, programs};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The large file is a unit of its own, and the small ones are two.
+const UNIT_SIZE: u64 = 100_000;
+
+/// A folder with a file that is worth all threads, among small ones and one that is none.
+fn corpus() -> TempDir {
+    /// Copies of the fixture's code: more than eight megabytes.
+    const COPIES: usize = 40_000;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(folder.path().join(name), bytes).expect("the temporary folder is writable");
+    };
+    let loops = fixtures::loops_and_calls().bytes;
+    let mut large = Patch(loops.clone());
+    let text = large.0[0x1000..0x10d9].repeat(COPIES);
+    large.replace_section(1, &text);
+    for number in 0..8 {
+        write(&format!("a{number}"), &loops);
+    }
+    write("b", &large.0);
+    write("c", b"\x7fELF, or so it says");
+    write("d", &fixtures::stack_and_globals().bytes);
+    let program = programs::compile_rust("tokens", programs::TOKENS_RS, &["-O", "-Cstrip=symbols"]);
+    write("e", &fs::read(program).expect("it was compiled"));
+    write("f", &loops);
+    folder
+}
+
+fn lower(
+    corpus: &Path,
+    output: &Path,
+    stages: &[Stage],
+    unit_size: u64,
+    memory: u64,
+) -> Result<Manifest, Error> {
+    let inputs = [corpus.to_owned()];
+    let request = Request { unit_size, memory, ..Request::new(&inputs, output, stages) };
+    binframe::lower(&request, &|_| {})
+}
+
+/// Every file of a dataset but the manifest, which holds times, by its place in it.
+fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for table in fs::read_dir(dataset).expect("a dataset") {
+        for part in fs::read_dir(table.expect("a dataset").path()).expect("tables are folders") {
+            let path = part.expect("a table is a folder").path();
+            if !path.ends_with("_binframe/manifest.json") {
+                let place = path.strip_prefix(dataset).expect("it lies in the dataset").to_owned();
+                files.insert(place, fs::read(path).expect("a part can be read"));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_corpus_makes_the_same_files_at_any_number_of_threads_and_in_any_memory() {
+    let (corpus, outputs) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
+    let lower = |name: &str, threads: usize, memory: u64| {
+        let output = outputs.path().join(name);
+        let lowered =
+            with_threads(threads, || lower(corpus.path(), &output, &[Stage::Sections], UNIT_SIZE, memory));
+        let manifest = lowered.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(verify(&output).unwrap_or_else(|error| panic!("{error}")), []);
+        (manifest.binaries.into_iter().map(|entry| entry.binary).collect::<Vec<_>>(), files(&output))
+    };
+    let (binaries, first) = lower("one", 1, u64::MAX);
+    assert_eq!(binaries, ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "b", "d", "e", "f"]);
+    let parts = first.keys().filter(|place| place.starts_with("binary_headers")).count();
+    assert!(parts > 2, "{parts} units");
+    assert!(!first.contains_key(Path::new("_binframe/journal.jsonl")));
+    for (name, threads, memory) in [("two", 2, u64::MAX), ("four", 4, 100 << 20), ("small", 2, 1)] {
+        let (same_binaries, other) = lower(name, threads, memory);
+        assert_eq!(same_binaries, binaries, "{name}");
+        assert_eq!(first.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "{name}");
+        let differing: Vec<_> = first.iter().filter(|(place, bytes)| other[*place] != **bytes).collect();
+        assert!(differing.is_empty(), "{name}: {:?}", differing.iter().map(|file| file.0));
+    }
+}
+
+#[test]
+fn within_a_unit_large_and_small_files_keep_their_order() {
+    let (corpus, outputs) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
+    let lower = |name: &str, threads: usize, memory: u64| {
+        let output = outputs.path().join(name);
+        let stages = [Stage::Sections, Stage::Cfg];
+        fs::remove_file(corpus.path().join("b")).ok();
+        let lowered = with_threads(threads, || lower(corpus.path(), &output, &stages, u64::MAX, memory));
+        lowered.unwrap_or_else(|error| panic!("{error}"));
+        files(&output)
+    };
+    let one = lower("one", 1, 1);
+    assert!(one.keys().all(|place| place.ends_with("part-00000.parquet")));
+    assert!(one == lower("four", 4, u64::MAX), "files differ");
+}
+
+#[test]
+fn what_cannot_be_lowered_is_left_out_and_named() {
+    let (corpus, output) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
+    let output = output.path().join("out");
+    fs::remove_file(corpus.path().join("b")).expect("it was there");
+    let manifest = lower(corpus.path(), &output, &[Stage::Sections], UNIT_SIZE, u64::MAX);
+    let manifest = manifest.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((manifest.lowered_files(), manifest.resumed_files), (11, 0));
+    let [skipped] = manifest.skipped.as_slice() else { panic!("{:?}", manifest.skipped) };
+    assert_eq!(Path::new(&skipped.path), corpus.path().join("c"));
+    assert!(skipped.reason.starts_with("the unknown byte order"), "{}", skipped.reason);
+    let recorded = Dataset::open(&output).expect("a dataset");
+    assert_eq!(recorded.manifest().skipped, manifest.skipped);
+}
+
+#[test]
+fn where_nothing_can_be_lowered_nothing_is_left() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["in/a", "in/b"] {
+        fs::create_dir_all(folder.path().join("in")).expect("the temporary folder is writable");
+        fs::write(folder.path().join(name), b"\x7fELF").expect("the temporary folder is writable");
+    }
+    let inputs = [folder.path().join("in/a"), folder.path().join("in/b")];
+    for unit_size in [0, u64::MAX] {
+        let output = folder.path().join("out");
+        let request = Request { unit_size, ..Request::new(&inputs, &output, &[Stage::Sections]) };
+        let error = binframe::lower(&request, &|_| {}).expect_err("neither can be lowered");
+        assert!(matches!(&error, Error::NothingLowered { skipped } if skipped.len() == 2), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+}
