@@ -46,11 +46,13 @@ impl<'a> Request<'a> {
 /// How far a run has come. Several inputs may be worked on at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// All inputs.
-    pub files: &'a [CorpusFile],
+    /// Number of all inputs.
+    pub files: usize,
+    /// Their size in bytes.
+    pub bytes: u64,
     /// Inputs that are done, those of a run that was killed included.
     pub files_done: usize,
-    /// Their size in bytes.
+    /// The size of those.
     pub bytes_done: u64,
     /// Position of an input that is worked on.
     pub input: usize,
@@ -74,7 +76,7 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
     let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_wanted(table.stage)).collect();
     let stages: Vec<_> = Stage::ALL.into_iter().filter(|stage| is_wanted(*stage)).map(Stage::name).collect();
     let units = units(&files, request.unit_size);
-    let identity = (units.len() > 1).then(|| identity(request, &stages, &tables, &files)).transpose()?;
+    let identity = (units.len() > 1).then(|| identity(request, &stages, &tables, &files));
     let (mut writer, whole) = DatasetWriter::create(request.output, &tables, identity.as_ref())?;
     let (left, resumed_files) =
         (&units[whole.len()..], units[..whole.len()].last().map_or(0, |unit| unit.end));
@@ -84,7 +86,8 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
         tables: writer.encoders()?,
         observe,
         files_done: resumed_files.into(),
-        bytes_done: files[..resumed_files].iter().map(|file| file.size).sum::<u64>().into(),
+        bytes: size_of(&files),
+        bytes_done: size_of(&files[..resumed_files]).into(),
     };
     let mut manifest = Manifest {
         layout: LAYOUT_VERSION,
@@ -131,21 +134,26 @@ fn identity(
     stages: &[&str],
     tables: &[&TableInfo],
     files: &[CorpusFile],
-) -> Result<RunIdentity, Error> {
+) -> RunIdentity {
     let input = |file: &CorpusFile| {
-        let metadata = fs::metadata(&file.path).map_err(Error::io(&file.path, "open"))?;
+        // One that cannot be asked cannot be opened either, and is skipped.
+        let modified = fs::metadata(&file.path).map(|found| (found.mtime(), found.mtime_nsec()));
         let path = file.path.to_string_lossy().into_owned();
-        Ok(InputIdentity { path, size: file.size, modified: (metadata.mtime(), metadata.mtime_nsec()) })
+        InputIdentity { path, size: file.size, modified: modified.unwrap_or_default() }
     };
-    Ok(RunIdentity {
+    RunIdentity {
         layout: LAYOUT_VERSION,
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
         passes: VERSION,
         stages: stages.iter().map(|stage| (*stage).to_owned()).collect(),
         schemas: tables.iter().map(|table| table.fingerprint().to_string()).collect(),
         unit_size: request.unit_size,
-        inputs: files.iter().map(input).collect::<Result<_, _>>()?,
-    })
+        inputs: files.iter().map(input).collect(),
+    }
+}
+
+fn size_of(files: &[CorpusFile]) -> u64 {
+    files.iter().map(|file| file.size).sum()
 }
 
 /// What became of a unit's files. That the only one of a run cannot be lowered is an error.

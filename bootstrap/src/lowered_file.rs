@@ -94,13 +94,17 @@ impl LoweredFile {
     }
 
     fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
-        let members = (0..).zip(passes::sections::members(&self.bytes().0)).map(|(index, member)| Self {
-            path: self.path.clone(),
-            name: names.add(&format!("{}({})", self.name, member.name)),
-            container: Some(self.name.clone()),
-            database: self.database.clone(),
-            file: Executable::new(&self.database, FileBytes(member.bytes), index),
-            companions: OnceCell::new(),
+        let members = (0..).zip(passes::sections::members(&self.bytes().0)).map(|(index, member)| {
+            // What is made of a member goes with it, not with the last of all.
+            let database = Database::default();
+            Self {
+                path: self.path.clone(),
+                name: names.add(&format!("{}({})", self.name, member.name)),
+                container: Some(self.name.clone()),
+                file: Executable::new(&database, FileBytes(member.bytes), index),
+                database,
+                companions: OnceCell::new(),
+            }
         });
         let members: Vec<_> = members.collect();
         files.push(self);

@@ -19,7 +19,9 @@ pub(crate) struct Lowering<'a> {
     /// The tables that are written, with what encodes their rows.
     pub(crate) tables: Vec<(&'static TableInfo, TableEncoder)>,
     pub(crate) observe: &'a (dyn Fn(Progress<'_>) + Sync),
-    /// Files that are done, and their bytes.
+    /// The size of all files together.
+    pub(crate) bytes: u64,
+    /// Files that are done, and their size.
     pub(crate) files_done: AtomicUsize,
     pub(crate) bytes_done: AtomicU64,
 }
@@ -91,32 +93,41 @@ impl Lowering<'_> {
     /// Lowers an input on the threads of the current rayon pool. It is skipped before its first rows are there or not at all;
     /// an error is that of the whole run.
     pub(crate) fn lower(&self, input: usize, sink: &mut dyn RowSink) -> Result<Outcome, Error> {
-        let (mut binaries, mut timings) = (Vec::new(), Vec::new());
-        let opened = LoweredFile::open(&self.files[input]);
-        // What is no executable is refused by the first pass.
-        let opened = opened.and_then(|files| files[0].sections().map(|_| files));
-        let outcome = match opened {
+        let outcome = match LoweredFile::open(&self.files[input]) {
             Err(error) => Outcome::Skipped(error),
-            Ok(files) => {
-                for file in files {
-                    binaries.push(self.run_passes(input, &file, &mut timings)?);
-                    for table in 0..self.tables.len() {
-                        add_timing(&mut timings, self.encode(input, &file, table, sink)?);
-                    }
-                }
-                Outcome::Lowered(binaries, timings)
-            }
+            Ok(files) => match self.lower_opened(input, files, sink) {
+                // The first pass refuses what is no executable. All members are some.
+                Err(error @ Error::Unsupported { .. }) => Outcome::Skipped(error),
+                lowered => lowered?,
+            },
         };
         self.files_done.fetch_add(1, Ordering::Relaxed);
         self.bytes_done.fetch_add(self.files[input].size, Ordering::Relaxed);
         Ok(outcome)
     }
 
+    /// Lowers a file, or a container and its members.
+    fn lower_opened(
+        &self,
+        input: usize,
+        files: Vec<LoweredFile>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Outcome, Error> {
+        let (mut binaries, mut timings) = (Vec::new(), Vec::new());
+        for file in files {
+            binaries.push(self.run_passes(input, &file, &mut timings)?);
+            for table in 0..self.tables.len() {
+                add_timing(&mut timings, self.encode(input, &file, table, sink)?);
+            }
+        }
+        Ok(Outcome::Lowered(binaries, timings))
+    }
+
     fn report(&self, input: usize, binary: &str, step: &str, done: usize, parts: usize) {
         let (files_done, bytes_done) =
             (self.files_done.load(Ordering::Relaxed), self.bytes_done.load(Ordering::Relaxed));
-        let files = self.files;
-        (self.observe)(Progress { files, files_done, bytes_done, input, binary, step, done, parts });
+        let (files, bytes) = (self.files.len(), self.bytes);
+        (self.observe)(Progress { files, bytes, files_done, bytes_done, input, binary, step, done, parts });
     }
 
     /// Runs the passes that the stages need.

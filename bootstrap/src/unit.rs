@@ -16,11 +16,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Size from which on a file is worth all threads.
 const LARGE_SIZE_MIN: u64 = 8 << 20;
 
-/// Memory that lowering takes for each byte of a file, encoded rows included.
+/// Memory that lowering takes for each byte of a file, and for any file, encoded rows included. Through all stages of the pipeline,
+/// `bash` (1.3 MB) takes 44 MB, a library of 6.8 MB 93 MB.
 const NEED_PER_BYTE: u64 = 16;
-
-/// Memory that it takes for any file.
-const NEED_MIN: u64 = 4 << 20;
+const NEED_MIN: u64 = 24 << 20;
 
 /// Inputs whose sizes together stay below a limit, or one alone, without a gap.
 pub(crate) fn units(files: &[CorpusFile], size_max: u64) -> Vec<Range<usize>> {

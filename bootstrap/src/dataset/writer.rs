@@ -102,7 +102,9 @@ impl DatasetWriter {
 
     /// Records that a unit is whole, once all files are ended.
     pub(crate) fn record_unit(&mut self, unit: &UnitRecord) -> Result<(), Error> {
-        self.sync_directories()?;
+        if self.journal.is_some() {
+            self.sync_directories()?;
+        }
         self.journal.as_mut().map_or(Ok(()), |journal| journal.append(unit))
     }
 

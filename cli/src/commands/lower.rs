@@ -73,23 +73,21 @@ impl ProgressLine {
         }
         let Progress { files, binary, step, done, parts, .. } = progress;
         let percent = if *parts > 1 { format!(" {} %", 100 * done / parts) } else { String::new() };
-        let of_all = if files.len() > 1 { self.of_all(progress) } else { String::new() };
+        let of_all = if *files > 1 { self.of_all(progress) } else { String::new() };
         self.bar.set_message(format!("{of_all}{binary}: {step}{percent}"));
         self.bar.tick();
     }
 
     /// How much of all inputs is done, how fast, and how long the rest takes at that pace.
     fn of_all(&self, progress: &Progress<'_>) -> String {
-        let Progress { files, files_done, bytes_done, .. } = *progress;
-        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        let Progress { files, bytes, files_done, bytes_done, .. } = *progress;
         let (begin, bytes_before) = self.begin.get_or_init(|| (Instant::now(), bytes_done));
-        let pace = (bytes_done - bytes_before) as f64 / begin.elapsed().as_secs_f64();
-        let left = Duration::try_from_secs_f64((bytes - bytes_done) as f64 / pace);
+        let pace = bytes_done.saturating_sub(*bytes_before) as f64 / begin.elapsed().as_secs_f64();
+        let left = Duration::try_from_secs_f64(bytes.saturating_sub(bytes_done) as f64 / pace);
         let left = left.map_or_else(|_| "?".to_owned(), |left| HumanDuration(left).to_string());
         let mega = |bytes: f64| bytes / 1e6;
         format!(
-            "{files_done}/{} files, {:.0}/{:.0} MB, {:.1} MB/s, {left} left: ",
-            files.len(),
+            "{files_done}/{files} files, {:.0}/{:.0} MB, {:.1} MB/s, {left} left: ",
             mega(bytes_done as f64),
             mega(bytes as f64),
             mega(pace)

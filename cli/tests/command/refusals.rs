@@ -46,10 +46,7 @@ fn what_is_no_file_is_named_in_one_line_and_nothing_is_left() {
     std::fs::create_dir(folder.path().join("folder")).expect("made");
     for (arguments, expected) in [
         (&["lower", "absent", "-o", "out"] as &[_], "absent: cannot open: No such file or directory"),
-        (
-            &["lower", "folder", "-o", "out"],
-            "folder: cannot lower: is a directory; expected an executable file",
-        ),
+        (&["lower", "folder", "-o", "out"], "folder: holds no executable; name an executable"),
         (&["dump", "functions", "absent"], "absent: cannot open: No such file or directory"),
         (&["dump", "functions", "folder"], "folder: _binframe/manifest.json is missing; expected a dataset"),
         (&["trace", "0x1000", "absent"], "absent: cannot open: No such file or directory"),
