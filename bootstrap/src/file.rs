@@ -34,8 +34,7 @@ pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
 }
 
 /// Pauses after which an operation that failed for a reason which may pass is tried again.
-const PAUSES: [Duration; 3] =
-    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_millis(1000)];
+const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Reasons that may pass.
 const TRANSIENT: [io::ErrorKind; 7] = [

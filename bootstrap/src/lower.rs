@@ -99,7 +99,9 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
         tables: Vec::new(),
         timings: Vec::new(),
     };
-    whole.into_iter().for_each(|unit| add_unit(&mut manifest, unit));
+    for unit in whole {
+        add_unit(&mut manifest, unit);
+    }
     let workers = workers()?;
     for unit in left {
         let outcomes = lower_unit(&lowering, unit.clone(), request.memory, &workers, &mut writer)?;
@@ -163,7 +165,9 @@ fn record(files: &[CorpusFile], outcomes: Vec<Outcome>, is_only: bool) -> Result
         match outcome {
             Outcome::Lowered(binaries, timings) => {
                 record.binaries.extend(binaries);
-                timings.into_iter().for_each(|timing| add_timing(&mut record.timings, timing));
+                for timing in timings {
+                    add_timing(&mut record.timings, timing);
+                }
             }
             Outcome::Skipped(error) if is_only => return Err(error),
             Outcome::Skipped(error) => {
@@ -182,5 +186,7 @@ fn add_unit(manifest: &mut Manifest, unit: UnitRecord) {
     manifest.binaries.extend(unit.binaries);
     manifest.skipped.extend(unit.skipped);
     manifest.tables = unit.tables;
-    unit.timings.into_iter().for_each(|timing| add_timing(&mut manifest.timings, timing));
+    for timing in unit.timings {
+        add_timing(&mut manifest.timings, timing);
+    }
 }

@@ -82,16 +82,12 @@ impl ProgressLine {
     fn of_all(&self, progress: &Progress<'_>) -> String {
         let Progress { files, bytes, files_done, bytes_done, .. } = *progress;
         let (begin, bytes_before) = self.begin.get_or_init(|| (Instant::now(), bytes_done));
-        let pace = bytes_done.saturating_sub(*bytes_before) as f64 / begin.elapsed().as_secs_f64();
-        let left = Duration::try_from_secs_f64(bytes.saturating_sub(bytes_done) as f64 / pace);
-        let left = left.map_or_else(|_| "?".to_owned(), |left| HumanDuration(left).to_string());
-        let mega = |bytes: f64| bytes / 1e6;
-        format!(
-            "{files_done}/{files} files, {:.0}/{:.0} MB, {:.1} MB/s, {left} left: ",
-            mega(bytes_done as f64),
-            mega(bytes as f64),
-            mega(pace)
-        )
+        let milliseconds = begin.elapsed().as_millis() as u64;
+        let pace = (1000 * bytes_done.saturating_sub(*bytes_before)).checked_div(milliseconds).unwrap_or(0);
+        let left = bytes.saturating_sub(bytes_done).checked_div(pace).map(Duration::from_secs);
+        let left = left.map_or_else(|| "?".to_owned(), |left| HumanDuration(left).to_string());
+        let [bytes, bytes_done, pace] = [bytes, bytes_done, pace].map(|bytes| bytes / 1_000_000);
+        format!("{files_done}/{files} files, {bytes_done}/{bytes} MB, {pace} MB/s, {left} left: ")
     }
 }
 
