@@ -21,16 +21,21 @@ const LARGE_SIZE_MIN: u64 = 8 << 20;
 const NEED_PER_BYTE: u64 = 16;
 const NEED_MIN: u64 = 24 << 20;
 
+/// Size that a file counts at least in a unit. What footers say of a small file's rows takes some 300 KB of memory, which is held
+/// until the unit ends.
+const COUNTED_SIZE_MIN: u64 = 1 << 18;
+
 /// Inputs whose sizes together stay below a limit, or one alone, without a gap.
 pub(crate) fn units(files: &[CorpusFile], size_max: u64) -> Vec<Range<usize>> {
     let mut units = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (input, file) in files.iter().enumerate() {
-        if input > start && size + file.size > size_max {
+        let counted = file.size.max(COUNTED_SIZE_MIN);
+        if input > start && size + counted > size_max {
             units.push(start..input);
             (start, size) = (input, 0);
         }
-        size += file.size;
+        size += counted;
     }
     units.push(start..files.len());
     units
@@ -250,10 +255,11 @@ mod tests {
 
     #[test]
     fn units_are_cut_where_they_would_grow_too_large() {
-        let file = |size| CorpusFile { path: "a".into(), name: "a".into(), size };
-        let cut = |sizes: &[u64]| units(&sizes.iter().map(|size| file(*size)).collect::<Vec<_>>(), 100);
+        let file = |size: &u64| CorpusFile { path: "a".into(), name: "a".into(), size: size << 20 };
+        let cut = |sizes: &[u64]| units(&sizes.iter().map(file).collect::<Vec<_>>(), 100 << 20);
         assert_eq!(cut(&[40, 60, 1]), [0..2, 2..3]);
-        assert_eq!(cut(&[400, 0, 100, 101]), [0..1, 1..3, 3..4]);
-        assert_eq!(cut(&[7]), [0..1]);
+        assert_eq!(cut(&[400, 1, 99, 101]), [0..1, 1..3, 3..4]);
+        assert_eq!(cut(&[7]).len(), 1);
+        assert_eq!(cut(&[0; 401]), [0..400, 400..401], "empty files count too");
     }
 }

@@ -126,7 +126,7 @@ fn kill_after_first_unit(folder: &Path, output: &Path) -> PathBuf {
     let journal = folder.join(".out.partial/_binframe/journal.jsonl");
     let mut run = lower_units(folder, output).spawn().expect("the command starts");
     let started = Instant::now();
-    while fs::read(&journal).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count()) < 2 {
+    while fs::read_to_string(&journal).map_or(0, |text| text.matches('\n').count()) < 2 {
         assert!(run.try_wait().expect("it can be asked").is_none(), "the run ended before its first unit");
         assert!(started.elapsed() < PATIENCE, "the first unit does not come");
         std::thread::sleep(Duration::from_millis(1));

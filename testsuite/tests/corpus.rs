@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The large file is a unit of its own, and the small ones are two.
-const UNIT_SIZE: u64 = 100_000;
+/// The large file is a unit of its own, and the small ones are several.
+const UNIT_SIZE: u64 = 1 << 20;
 
 /// A folder with a file that is worth all threads, among small ones and one that is none.
 fn corpus() -> TempDir {
