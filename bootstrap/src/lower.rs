@@ -5,7 +5,7 @@ use crate::dataset::{DatasetWriter, InputIdentity, LAYOUT_VERSION, RunIdentity, 
 use crate::lowering::{Lowering, Outcome};
 use crate::timing::add_timing;
 use crate::unit::{lower_unit, units};
-use crate::{Error, Manifest, verify};
+use crate::{Error, Manifest, default_memory, verify};
 use binframe_ir::{Stage, TABLES, TableInfo};
 use binframe_passes::VERSION;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -37,8 +37,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request that takes half of the machine's memory, and verifies nothing.
     pub fn new(inputs: &'a [PathBuf], output: &'a Path, stages: &'a [Stage]) -> Self {
-        let system = rustix::system::sysinfo();
-        let memory = u64::from(system.mem_unit).saturating_mul(system.totalram) / 2;
+        let memory = default_memory();
         Self { inputs, output, stages, verify: false, memory, unit_size: UNIT_SIZE_MAX }
     }
 }

@@ -9,7 +9,7 @@ use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
     Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, Diagnostics, ExceptionCallSites,
-    FileExtents, InstructionEffects, Instructions, MemoryAccesses,
+    FileExtents, Functions, InstructionEffects, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe_passes::cfg::CfgIr;
@@ -47,6 +47,8 @@ pub(crate) enum LoweredPart {
     Ready(Batch),
     /// These symbols, whose names are to be demangled.
     Symbols(Rows<BinarySymbols>),
+    /// These functions, whose content is to be hashed.
+    Functions(Pass<Code>, Pass<CfgIr>, Rows<Functions>),
     /// Instructions of a range of code.
     Instructions(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// What instructions of a range of code do with registers and flags.
@@ -61,6 +63,9 @@ impl LoweredPart {
         match self {
             Self::Ready(batch) => batch.clone(),
             Self::Symbols(symbols) => passes::sections::with_demangled_names(symbols).batch().clone(),
+            Self::Functions(code, cfg, functions) => {
+                passes::cfg::with_content_hashes(code, cfg, functions).batch().clone()
+            }
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
             }
@@ -72,13 +77,33 @@ impl LoweredPart {
             }
         }
     }
+
+    /// Rows in which only some columns, stored or derived, are what they are.
+    pub(crate) fn rows_for(&self, names: &[&str]) -> Batch {
+        match self {
+            Self::Symbols(symbols) if !names.contains(&"demangled_name") => symbols.batch().clone(),
+            Self::Functions(_, _, functions) if !names.contains(&"content_hash") => functions.batch().clone(),
+            _ => self.rows(),
+        }
+    }
+
+    /// The number of rows; those that are decoded on demand are counted by where instructions begin.
+    pub(crate) fn row_count(&self) -> usize {
+        match self {
+            Self::Ready(batch) => batch.rows(),
+            Self::Symbols(symbols) => symbols.len(),
+            Self::Functions(_, _, functions) => functions.len(),
+            Self::Instructions(_, instructions, range) => instructions.count_in(*range),
+            Self::Effects(..) | Self::MemoryAccesses(..) => self.rows().rows(),
+        }
+    }
 }
 
 impl LoweredFile {
-    /// Maps a file. A container is followed by its members, whose names, `container(member)`, differ from each other.
-    pub fn open(corpus_file: &CorpusFile) -> Result<Vec<Self>, Error> {
+    /// Maps a file, whose passes are queries of the database. A container is followed by its members, whose names,
+    /// `container(member)`, differ from each other.
+    pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
         let bytes = retried(|| map_file(&corpus_file.path), thread::sleep)?;
-        let database = Database::default();
         let file = Executable::new(&database, bytes, 0);
         let opened = Self {
             path: corpus_file.path.clone(),
@@ -198,11 +223,17 @@ impl LoweredFile {
             Stage::Debug => self.debug()?.parts(table),
             _ => vec![self.table(table, stages)?],
         };
+        let batches = batches.iter().flat_map(partitions);
+        if table == Functions::INFO {
+            let (code, cfg) = (self.code()?, self.cfg()?);
+            let part = |functions| LoweredPart::Functions(code.clone(), cfg.clone(), functions);
+            return Ok(batches.filter_map(Rows::from_batch).map(part).collect());
+        }
         let part = |batch: Batch| match Rows::from_batch(batch.clone()) {
             Some(symbols) => LoweredPart::Symbols(symbols),
             None => LoweredPart::Ready(batch),
         };
-        Ok(batches.iter().flat_map(partitions).map(part).collect())
+        Ok(batches.map(part).collect())
     }
 
     fn instruction_parts(

@@ -1,5 +1,6 @@
 //! `(file) -> encoded rows`, and the record of what ran: the work on one input, on whichever threads.
 
+use crate::Database;
 use crate::corpus::CorpusFile;
 use crate::dataset::{DatasetWriter, ManifestBinary, ManifestPass};
 use crate::lowered_file::{LoweredFile, LoweredPart};
@@ -93,7 +94,7 @@ impl Lowering<'_> {
     /// Lowers an input on the threads of the current rayon pool. It is skipped before its first rows are there or not at all;
     /// an error is that of the whole run.
     pub(crate) fn lower(&self, input: usize, sink: &mut dyn RowSink) -> Result<Outcome, Error> {
-        let outcome = match LoweredFile::open(&self.files[input]) {
+        let outcome = match LoweredFile::open(&self.files[input], Database::default()) {
             Err(error) => Outcome::Skipped(error),
             Ok(files) => match self.lower_opened(input, files, sink) {
                 // The first pass refuses what is no executable. All members are some.

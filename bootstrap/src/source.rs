@@ -2,12 +2,14 @@
 
 use crate::dataset::StoredPart;
 use crate::lowered_file::{LoweredFile, LoweredPart};
-use crate::{CorpusFile, Dataset, Error};
+use crate::{CorpusFile, Database, Dataset, Error};
+use arrow_array::ArrayRef;
 use binframe_ir::tables::{FunctionParts, Functions};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Somewhere that tables come from.
 pub enum Source {
@@ -52,6 +54,26 @@ impl Part {
             PartRows::Stored(part) => part.read(),
         }
     }
+
+    /// Makes or reads some columns, stored or derived.
+    ///
+    /// # Panics
+    /// When the table has no such column.
+    pub fn columns(&self, names: &[&str]) -> Result<Vec<ArrayRef>, Error> {
+        let rows = match &self.rows {
+            PartRows::Lowered(part) => part.rows_for(names),
+            PartRows::Stored(part) => part.read_for(names)?,
+        };
+        Ok(names.iter().map(|name| Arc::clone(rows.column(name))).collect())
+    }
+
+    /// The number of rows; where it is known, they are not made.
+    pub fn row_count(&self) -> usize {
+        match &self.rows {
+            PartRows::Lowered(part) => part.row_count(),
+            PartRows::Stored(part) => part.rows(),
+        }
+    }
 }
 
 impl Source {
@@ -60,7 +82,12 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
-        let files = LoweredFile::open(&CorpusFile::alone(path))?;
+        Self::of_file(&CorpusFile::alone(path), Database::default())
+    }
+
+    /// Opens an executable, whose passes are queries of the database.
+    pub fn of_file(file: &CorpusFile, database: Database) -> Result<Self, Error> {
+        let files = LoweredFile::open(file, database)?;
         // What cannot be lowered is refused here, not when the first table is asked for.
         files.first().map(LoweredFile::sections).transpose()?;
         Ok(Self::Files(files))

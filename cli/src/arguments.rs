@@ -1,5 +1,7 @@
 //! What the command line accepts.
 
+#[cfg(feature = "sql")]
+use crate::sql_arguments::{SQL_EXAMPLES, SqlArguments};
 use binframe::ir::{TABLES, TableInfo, table_named};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +26,7 @@ EXAMPLES:
   binframe dump cfg app --function main    the control-flow graph of a function, for graphviz or as SVG
   binframe trace 0x401000 /bin/ls          all that each stage says of an address
   binframe diff old/app new/app            what changed between two builds
+  binframe sql \"SELECT * FROM functions\" app   what you like of executables and datasets
   binframe schemas functions               what the columns mean
 
 Wherever a command reads tables, it takes an executable (which is lowered as far as needed) or a \
@@ -47,6 +50,10 @@ pub(crate) enum Command {
     /// Print what changed between two executables or datasets, functions first
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArguments),
+    /// Ask queries of executables and datasets, in SQL
+    #[cfg(feature = "sql")]
+    #[command(after_help = SQL_EXAMPLES)]
+    Sql(SqlArguments),
     /// Print what the tables and their columns mean
     Schemas(SchemasArguments),
 }
@@ -314,7 +321,7 @@ pub(crate) fn parse_address(text: &str) -> Result<u64, String> {
     number.map_err(|_| "expected an address such as 0x401000 or 4198400".to_owned())
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
     let unit: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
         "" => 1,

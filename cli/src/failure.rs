@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something is wrong and the message says what: exit code 1.
     Failed(String),
+    /// Somebody pressed Ctrl-C: exit code 130, as shells have it.
+    #[cfg(feature = "sql")]
+    Interrupted,
     /// Whoever read the output has seen enough, as `head` does: success.
     OutputClosed,
 }
@@ -20,6 +23,8 @@ impl Failure {
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
             Self::OutputClosed => return ExitCode::SUCCESS,
+            #[cfg(feature = "sql")]
+            Self::Interrupted => ("interrupted".to_owned(), ExitCode::from(130)),
             Self::Usage(message) => (message, ExitCode::from(2)),
             Self::Failed(message) => (message, ExitCode::FAILURE),
         };

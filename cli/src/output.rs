@@ -74,12 +74,7 @@ impl Column {
     fn field(self) -> Field {
         match self {
             Self::Stored(column) => column.field().with_data_type((column.memory_type)()),
-            Self::Derived(column) => {
-                let field = Field::new(column.name, (column.data_type)(), true);
-                let is_address = column.name.ends_with("address");
-                let unit = is_address.then(|| ("unit".to_owned(), "address".to_owned()));
-                field.with_metadata(unit.into_iter().collect())
-            }
+            Self::Derived(column) => column.field(),
         }
     }
 }

@@ -3,36 +3,17 @@
 use crate::arguments::Format;
 use crate::failure::Failure;
 use crate::output::{self, Column, Output};
-use crate::table_text::TableText;
-use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use crate::text_rows::{TextFormat, TextRows};
 use binframe::ir::parquet::{Compressors, TableWriter};
 use binframe::ir::{Batch, TableInfo};
 use std::io::Write;
 
-/// Rows that are turned into text at a time.
-const ROWS_AT_A_TIME: usize = 4096;
-
 /// Writes rows in one of the formats.
 pub(crate) enum RowWriter {
-    /// As text.
-    Text(TextWriter),
+    /// As text: these columns, and the input's name where that is asked for.
+    Text { rows: TextRows, columns: Vec<Column>, has_binary: bool },
     /// As a Parquet file with all columns of a table's files.
     Parquet(Box<TableWriter<Output>>),
-}
-
-/// Writes rows as text.
-pub(crate) struct TextWriter {
-    out: Output,
-    columns: Vec<Column>,
-    has_binary: bool,
-    layout: Layout,
-}
-
-enum Layout {
-    Table(TableText),
-    Csv { has_heading: bool },
-    Json,
 }
 
 impl RowWriter {
@@ -44,13 +25,10 @@ impl RowWriter {
         has_binary: bool,
         out: Output,
     ) -> Result<Self, Failure> {
-        let layout = match format {
-            Format::Table => {
-                let schema = output::schema(&columns, has_binary);
-                Layout::Table(TableText::new(schema.into(), ""))
-            }
-            Format::Csv => Layout::Csv { has_heading: false },
-            Format::Json => Layout::Json,
+        let format = match format {
+            Format::Table => TextFormat::Table,
+            Format::Csv => TextFormat::Csv,
+            Format::Json => TextFormat::JsonLines,
             Format::Dot | Format::Svg => unreachable!("rows are not drawn"),
             Format::Parquet => {
                 let writer = TableWriter::new(table, out, &Compressors::default())
@@ -58,7 +36,8 @@ impl RowWriter {
                 return Ok(Self::Parquet(Box::new(writer)));
             }
         };
-        Ok(Self::Text(TextWriter { out, columns, has_binary, layout }))
+        let rows = TextRows::new(format, output::schema(&columns, has_binary).into(), out);
+        Ok(Self::Text { rows, columns, has_binary })
     }
 
     /// Writes rows of one input.
@@ -67,13 +46,8 @@ impl RowWriter {
             return Ok(());
         }
         match self {
-            Self::Text(writer) => {
-                let binary = writer.has_binary.then_some(binary);
-                let rows = output::record_batch(batch, &writer.columns, binary);
-                for start in (0..rows.num_rows()).step_by(ROWS_AT_A_TIME) {
-                    writer.write(&rows.slice(start, ROWS_AT_A_TIME.min(rows.num_rows() - start)))?;
-                }
-                Ok(())
+            Self::Text { rows, columns, has_binary } => {
+                rows.write(&output::record_batch(batch, columns, has_binary.then_some(binary)))
             }
             Self::Parquet(writer) => {
                 let rows = writer.encoder().encode(batch, binary);
@@ -85,46 +59,9 @@ impl RowWriter {
     /// Ends the output. Without rows, it is still what a reader of the format expects: a heading, a Parquet file.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let mut out = match self {
-            Self::Text(writer) => writer.finish()?,
+            Self::Text { rows, .. } => rows.finish()?,
             Self::Parquet(writer) => writer.finish().map_err(|error| Failure::output(&error))?,
         };
         Ok(out.flush()?)
     }
-}
-
-impl TextWriter {
-    fn write(&mut self, rows: &RecordBatch) -> Result<(), Failure> {
-        let text = match &mut self.layout {
-            Layout::Table(text) => return Ok(text.write(&mut self.out, rows)?),
-            Layout::Csv { has_heading } => csv(rows, !std::mem::replace(has_heading, true)),
-            Layout::Json => json(rows),
-        };
-        let text = text.map_err(|error| Failure::output(&error))?;
-        Ok(self.out.write_all(&text)?)
-    }
-
-    fn finish(mut self) -> Result<Output, Failure> {
-        match self.layout {
-            Layout::Table(text) => text.finish(&mut self.out)?,
-            Layout::Csv { has_heading: false } => {
-                let schema = output::schema(&self.columns, self.has_binary);
-                self.write(&RecordBatch::new_empty(schema.into()))?;
-            }
-            Layout::Csv { has_heading: true } | Layout::Json => {}
-        }
-        Ok(self.out)
-    }
-}
-
-fn csv(rows: &RecordBatch, with_heading: bool) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = arrow_csv::WriterBuilder::new().with_header(with_heading).build(Vec::new());
-    writer.write(rows)?;
-    Ok(writer.into_inner())
-}
-
-fn json(rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = arrow_json::LineDelimitedWriter::new(Vec::new());
-    writer.write(rows)?;
-    writer.finish()?;
-    Ok(writer.into_inner())
 }

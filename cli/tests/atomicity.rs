@@ -30,7 +30,7 @@ fn lower(input: &Path, output: &Path) -> Command {
 /// Starts a run and kills it as soon as it has begun to write a file.
 fn kill_at(moment: &str, output: &Path) {
     let partial = output.with_file_name(".out.partial").join(moment);
-    let mut run: Child = lower(Path::new(BINFRAME), output).spawn().expect("the command starts");
+    let mut run: Child = lower(&large_input(), output).spawn().expect("the command starts");
     let started = Instant::now();
     while fs::metadata(&partial).map_or(0, |found| found.len()) == 0 {
         assert!(
@@ -43,6 +43,11 @@ fn kill_at(moment: &str, output: &Path) {
     run.kill().expect("the run is there to be killed");
     let status = run.wait().expect("it can be waited for");
     assert!(!status.success(), "the run was killed");
+}
+
+/// This test, which is large enough to be killed while it is lowered.
+fn large_input() -> PathBuf {
+    std::env::current_exe().expect("it is known")
 }
 
 fn small_input(folder: &Path) -> PathBuf {

@@ -169,6 +169,15 @@ impl TableInfo {
     }
 }
 
+impl DerivedInfo {
+    /// The Arrow field, with what says how values are shown.
+    pub fn field(&self) -> Field {
+        let unit = self.name.ends_with("address").then(|| ("unit".to_owned(), "address".to_owned()));
+        let doc = ("doc".to_owned(), self.doc.to_owned());
+        Field::new(self.name, (self.data_type)(), true).with_metadata(unit.into_iter().chain([doc]).collect())
+    }
+}
+
 impl ColumnInfo {
     /// The Arrow field, with doc, unit and reference as metadata.
     pub fn field(&self) -> Field {

@@ -28,6 +28,7 @@ mod values;
 pub use code::{Code, CodeRange, CodeRegion, FunctionStart};
 pub use formats::Unsupported;
 pub use formats::container::Member;
+pub use names::demangled;
 pub use references::References;
 
 use bytes::Bytes;

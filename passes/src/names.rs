@@ -54,19 +54,19 @@ pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<Binary
     let column = BinarySymbols::INFO.column_index("demangled_name").expect("a column of symbols");
     let names = symbols.columns().symbol_name;
     let mut left = names.value_data().len().saturating_mul(NAMES_PER_FILE_SIZE_MAX).min(NAMES_SIZE_MAX);
-    let mut demangled = <Option<&str> as Cell>::Builder::default();
+    let mut texts = <Option<&str> as Cell>::Builder::default();
     for name in names.iter().flatten() {
-        let text = demangle(name).filter(|text| text.len() <= left);
+        let text = demangled(name).filter(|text| text.len() <= left);
         left -= text.as_ref().map_or(0, String::len);
-        demangled.push(text.as_deref());
+        texts.push(text.as_deref());
     }
     let mut columns = symbols.batch().columns().to_vec();
-    columns[column] = <Option<&str> as Cell>::finish(demangled, None);
+    columns[column] = <Option<&str> as Cell>::finish(texts, None);
     Rows::new(columns)
 }
 
 /// The name as it was in Rust or C++ source; none for a name that was not mangled.
-fn demangle(name: &str) -> Option<String> {
+pub fn demangled(name: &str) -> Option<String> {
     // Mach-O and 32-bit Windows put an underscore before names.
     let mangled =
         if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
@@ -99,21 +99,21 @@ impl Write for Limited {
 
 #[cfg(test)]
 mod tests {
-    use super::demangle;
+    use super::demangled;
 
     #[test]
     fn rust_and_cpp_names_are_demangled_and_others_are_not() {
         assert_eq!(
-            demangle("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE").unwrap(),
+            demangled("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE").unwrap(),
             "core::fmt::Write::write_fmt"
         );
-        assert_eq!(demangle("_RNvC6_123foo3bar").unwrap(), "123foo::bar");
+        assert_eq!(demangled("_RNvC6_123foo3bar").unwrap(), "123foo::bar");
         assert_eq!(
-            demangle("_ZNSt6vectorIiSaIiEE9push_backERKi").unwrap(),
+            demangled("_ZNSt6vectorIiSaIiEE9push_backERKi").unwrap(),
             "std::vector<int, std::allocator<int> >::push_back(int const&)"
         );
-        assert_eq!(demangle("__RNvC6_123foo3bar").unwrap(), "123foo::bar");
-        assert_eq!(demangle("main"), None);
-        assert_eq!(demangle("_Zbroken"), None);
+        assert_eq!(demangled("__RNvC6_123foo3bar").unwrap(), "123foo::bar");
+        assert_eq!(demangled("main"), None);
+        assert_eq!(demangled("_Zbroken"), None);
     }
 }

@@ -7,25 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of the workspace, and the ones of them that each is built on.
-const DEPENDENCIES: [(&str, &[&str]); 8] = [
+const DEPENDENCIES: [(&str, &[&str]); 9] = [
     ("binframe-ir-derive", &[]),
     ("binframe-ir", &["binframe-ir-derive"]),
     ("binframe-passes", &["binframe-ir"]),
     ("binframe", &["binframe-ir", "binframe-passes"]),
-    ("binframe-cli", &["binframe"]),
+    ("binframe-query", &["binframe"]),
+    ("binframe-cli", &["binframe", "binframe-query"]),
     ("binframe-testsuite", &["binframe"]),
     ("binframe-benches", &[]),
     ("xtask", &[]),
 ];
 
 /// What a crate is not built on, since another does that work.
-const NOT_BUILT_ON: [(&str, &[&str]); 3] = [
+const NOT_BUILT_ON: [(&str, &[&str]); 4] = [
     (
         "binframe-ir",
         &["salsa", "memmap2", "rustix", "rayon", "object", "iced-x86", "gimli", "clap", "tempfile"],
     ),
     ("binframe-passes", &["salsa", "parquet", "memmap2", "rustix", "clap", "serde_json", "tempfile"]),
-    ("binframe", &["object", "iced-x86", "gimli", "clap", "indicatif", "tempfile"]),
+    ("binframe", &["object", "iced-x86", "gimli", "datafusion", "clap", "indicatif", "tempfile"]),
+    ("binframe-cli", &["datafusion"]),
 ];
 
 /// Folders whose code computes and does nothing else.

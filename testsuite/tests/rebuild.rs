@@ -72,9 +72,11 @@ fn real_files_are_rebuilt_from_one_dataset() {
 fn one_of_several_inputs_must_be_chosen() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("dataset");
-    let input = folder.path().join("app");
-    fs::write(&input, fixtures::loops_and_calls().bytes).expect("the temporary folder is writable");
-    let inputs = [input.clone(), input];
+    let inputs = ["old", "new"].map(|build| folder.path().join(build).join("app"));
+    for input in &inputs {
+        fs::create_dir_all(input.parent().expect("a folder")).expect("the temporary folder is writable");
+        fs::write(input, fixtures::loops_and_calls().bytes).expect("the temporary folder is writable");
+    }
     let request = Request::new(&inputs, &output, &[Stage::Sections]);
     lower(&request, &|_| {}).expect("fixtures are lowered");
     let message = rebuilt(&output, None).expect_err("there are two").to_string();

@@ -2,11 +2,11 @@
 
 use super::{LAYOUT_VERSION, Manifest, manifest_path, part_path};
 use crate::{Error, Filter, map_file};
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, new_null_array};
 use binframe_ir::parquet::TableReader;
-use binframe_ir::{Batch, TableInfo};
+use binframe_ir::{Batch, ColumnInfo, TableInfo};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::ops::Range;
@@ -64,6 +64,25 @@ impl StoredPart {
     /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.file.reader.row_group_rows(self.index) as usize
+    }
+
+    /// Rows in which only some columns, stored or derived, are what they are; in the others, all is null.
+    pub(crate) fn read_for(&self, names: &[&str]) -> Result<Batch, Error> {
+        let table = self.file.reader.info();
+        let derived = table.derived.iter().filter(|column| names.contains(&column.name));
+        let needed: BTreeSet<_> = derived
+            .flat_map(|column| column.dependencies)
+            .chain(names)
+            .filter_map(|name| table.column_index(name))
+            .collect();
+        let positions: Vec<_> = needed.into_iter().collect();
+        let arrays =
+            self.file.reader.read_adopted(self.index, &positions).map_err(Error::read(&self.path))?;
+        let column = |(position, column): (usize, &ColumnInfo)| match positions.binary_search(&position) {
+            Ok(index) => Arc::clone(&arrays[index]),
+            Err(_) => new_null_array(&(column.memory_type)(), self.rows()),
+        };
+        Ok(Batch::new(table, table.columns.iter().enumerate().map(column).collect()))
     }
 
     /// One column alone.

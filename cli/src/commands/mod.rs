@@ -6,4 +6,6 @@ mod dump_cfg;
 pub(crate) mod lower;
 pub(crate) mod rebuild;
 pub(crate) mod schemas;
+#[cfg(feature = "sql")]
+pub(crate) mod sql;
 pub(crate) mod trace;

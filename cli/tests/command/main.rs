@@ -4,8 +4,12 @@ mod cfg;
 mod diff;
 mod dump;
 mod lower;
+#[cfg(feature = "sql")]
+mod real_programs;
 mod refusals;
 mod schemas;
+#[cfg(feature = "sql")]
+mod sql;
 mod trace;
 
 use binframe_testsuite::executable::Executable;

@@ -78,6 +78,11 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         Ok(Self { info, input, metadata })
     }
 
+    /// The table.
+    pub fn info(&self) -> &'static TableInfo {
+        self.info
+    }
+
     /// Number of row groups.
     pub fn row_groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()
@@ -110,13 +115,21 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
 
     /// The rows of a row group.
     pub fn read(&self, index: usize) -> Result<Batch, ReadError> {
-        let columns = self.read_columns(index, ProjectionMask::all())?;
-        let columns = columns.columns().iter().zip(self.info.columns).map(|(array, column)| {
+        let positions: Vec<_> = (0..self.info.columns.len()).collect();
+        Ok(Batch::new(self.info, self.read_adopted(index, &positions)?))
+    }
+
+    /// Stored columns of a row group, given by their ascending positions, each of its memory type.
+    pub fn read_adopted(&self, index: usize, positions: &[usize]) -> Result<Vec<ArrayRef>, ReadError> {
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), positions.iter().copied());
+        let columns = self.read_columns(index, mask)?;
+        let adopt = |(array, position): (&ArrayRef, &usize)| {
+            let column = &self.info.columns[*position];
             let value_error =
                 |message| ReadError::Value { column: format!("{}.{}", self.info.name, column.name), message };
             (column.adopt)(array).map_err(value_error)
-        });
-        Ok(Batch::new(self.info, columns.collect::<Result<_, _>>()?))
+        };
+        columns.columns().iter().zip(positions).map(adopt).collect()
     }
 
     /// One stored column of a row group, of its declared type.

@@ -77,6 +77,9 @@ pub struct Function<'a> {
     /// The first of the functions that call each other in a circle with this one; null where known calls lead to no such circle.
     #[column(unit = "address", references = "functions.address")]
     pub recursion_address: Option<u64>,
+    /// The same for functions whose blocks hold the same instructions, wherever those and what they refer to lie: relative
+    /// addresses count only within `size`.
+    pub content_hash: u64,
 }
 
 enumeration! {

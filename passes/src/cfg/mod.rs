@@ -16,6 +16,7 @@
 //!
 //! What can go wrong: `target_inside_instruction`, `target_outside_code`, `unresolved_indirect_jump`.
 
+mod content;
 mod descent;
 mod graph;
 mod jump_tables;
@@ -25,6 +26,8 @@ mod parts;
 mod starts;
 mod tables;
 mod walker;
+
+pub use content::with_content_hashes;
 
 use crate::code::Code;
 use crate::diagnostics::Collector;

@@ -128,6 +128,11 @@ impl InstructionsIr {
         self.regions.iter().map(|region| region.starts.count()).sum()
     }
 
+    /// Number of instructions that begin in a range.
+    pub fn count_in(&self, range: CodeRange) -> usize {
+        self.regions[range.region].starts.count_in(range.start..range.end)
+    }
+
     /// Whether there is no code.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()
@@ -158,8 +163,7 @@ impl InstructionsIr {
 /// The rows of the instructions that begin in a range.
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
-    let count = instructions.regions[range.region].starts.count_in(range.start..range.end);
-    let mut rows = region.isa.rows(&region.bytes, count);
+    let mut rows = region.isa.rows(&region.bytes, instructions.count_in(range));
     let mut roles = Roles::before(code, instructions, range);
     each_row(code, instructions, range, |positions, instruction| {
         let address = region.address + positions.start as u64;

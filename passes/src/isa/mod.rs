@@ -61,6 +61,11 @@ impl Isa {
         x86::disassemble(self, bytes, address)
     }
 
+    /// The same in the syntax of AT&T and the GNU assembler.
+    pub fn disassemble_att(self, bytes: &[u8], address: u64) -> String {
+        x86::disassemble_att(self, bytes, address)
+    }
+
     /// Whether the bytes are whole instructions that linkers and compilers put between functions, or zeros.
     pub fn is_padding(self, bytes: &[u8]) -> bool {
         x86::is_padding(self, bytes)

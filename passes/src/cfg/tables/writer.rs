@@ -147,6 +147,7 @@ impl<'f, 'a> Writer<'f, 'a> {
             instruction_count: shape.instruction_counts.iter().sum(),
             loop_count: shape.loops.len() as u32,
             recursion_address: None,
+            content_hash: 0,
         });
     }
 

@@ -16,12 +16,13 @@ pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_pa
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
 pub(crate) use stack::{StackState, Touched, popped_by_callee, saved_register, touches};
-pub(crate) use text::disassemble;
+pub(crate) use text::{disassemble, disassemble_att};
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
 
 use super::Isa;
-use iced_x86::{CodeSize, DecoderOptions, Register};
+use iced_x86::{CodeSize, DecoderOptions, OpKind, Register};
+use std::ops::Range;
 
 /// The longest instruction that the processor accepts, in bytes.
 pub(super) const INSTRUCTION_SIZE_MAX: usize = 15;
@@ -49,6 +50,23 @@ impl<'a> Decoder<'a> {
     pub(crate) fn decode(&mut self, instruction: &mut Instruction) -> bool {
         self.decoder.decode_out(instruction);
         !instruction.is_invalid()
+    }
+
+    /// Where in the instruction that was decoded last an address stands that counts from its end, and the address meant.
+    pub(crate) fn relative_field(&self, instruction: &Instruction) -> Option<(Range<usize>, u64)> {
+        let is_branch = matches!(
+            instruction.op0_kind(),
+            OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+        );
+        let offsets = self.decoder.get_constant_offsets(instruction);
+        let (offset, size, target) = if is_branch {
+            (offsets.immediate_offset(), offsets.immediate_size(), instruction.near_branch_target())
+        } else if instruction.is_ip_rel_memory_operand() {
+            (offsets.displacement_offset(), offsets.displacement_size(), instruction.ip_rel_memory_address())
+        } else {
+            return None;
+        };
+        Some((offset..offset + size, target))
     }
 }
 

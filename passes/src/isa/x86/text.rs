@@ -1,7 +1,7 @@
 //! Instructions as a person reads them.
 
 use crate::isa::Isa;
-use iced_x86::{FastFormatter, Instruction};
+use iced_x86::{FastFormatter, Formatter, GasFormatter, Instruction};
 
 /// The instruction that `bytes` begin with, in Intel's syntax with hexadecimal numbers; `(bad)` where they begin with none.
 pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
@@ -19,6 +19,21 @@ pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
     text
 }
 
+/// The same in the syntax of AT&T and the GNU assembler.
+pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
+    let mut instruction = Instruction::default();
+    if !isa.decoder(bytes, address).decode(&mut instruction) {
+        return "(bad)".to_owned();
+    }
+    let mut formatter = GasFormatter::new();
+    let options = formatter.options_mut();
+    options.set_uppercase_hex(false);
+    options.set_branch_leading_zeros(false);
+    let mut text = String::new();
+    formatter.format(&instruction, &mut text);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use crate::isa::Isa::{X86, X86_64};
@@ -30,12 +45,15 @@ mod tests {
         assert_eq!(X86.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x10]");
         assert_eq!(X86_64.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "add rax, 0xa");
         assert_eq!(X86.disassemble(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "dec eax");
+        assert_eq!(X86_64.disassemble_att(&[0x48, 0x83, 0xc0, 0x0a], 0x1000), "add $0xa,%rax");
+        assert_eq!(X86.disassemble_att(&[0xe8, 0xfb, 0x0f, 0, 0], 0x1000), "call 0x2000");
     }
 
     #[test]
     fn what_is_no_instruction_is_said_to_be_none() {
         for bytes in [&[] as &[u8], &[0x06], &[0xe8, 0]] {
             assert_eq!(X86_64.disassemble(bytes, u64::MAX), "(bad)");
+            assert_eq!(X86_64.disassemble_att(bytes, u64::MAX), "(bad)");
         }
     }
 }

@@ -1,0 +1,186 @@
+//! Commands of the shell, which begin with a dot.
+
+use crate::commands::sql::Printer;
+use crate::failure::Failure;
+use crate::sql_arguments::AnswerFormat;
+use arrow_schema::DataType;
+use binframe::ir::table_named;
+use binframe_query::{FUNCTIONS, Session, TABLE_FUNCTIONS, VIEWS};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// A command.
+pub(super) struct DotCommand {
+    pub(super) name: &'static str,
+    parameters: &'static str,
+    help: &'static str,
+    run: fn(&Session, &mut Printer, &[&str]) -> Result<String, Failure>,
+}
+
+/// The commands, but for those that end the shell.
+pub(super) const COMMANDS: &[DotCommand] = &[
+    DotCommand { name: "tables", parameters: "", help: "List tables and views", run: |_, _, _| Ok(tables()) },
+    DotCommand {
+        name: "schema",
+        parameters: "[TABLE]",
+        help: "Show columns and what they mean",
+        run: schema,
+    },
+    DotCommand {
+        name: "functions",
+        parameters: "",
+        help: "List binframe's own functions",
+        run: |_, _, _| Ok(functions()),
+    },
+    DotCommand {
+        name: "inputs",
+        parameters: "",
+        help: "List what is asked",
+        run: |session, _, _| Ok(inputs(session)),
+    },
+    DotCommand { name: "mode", parameters: "[FORMAT]", help: "Show or set the format of answers", run: mode },
+    DotCommand {
+        name: "output",
+        parameters: "[FILE]",
+        help: "Write answers to a file; without one, here",
+        run: output,
+    },
+    DotCommand { name: "timer", parameters: "on|off", help: "Say how long each query took", run: timer },
+    DotCommand { name: "help", parameters: "", help: "Show this", run: |_, _, _| Ok(help()) },
+    DotCommand { name: "quit", parameters: "", help: "Leave", run: |_, _, _| Ok(String::new()) },
+];
+
+/// Runs a command, given without its dot. Whether more may follow.
+pub(crate) fn run(session: &Session, printer: &mut Printer, text: &str) -> Result<ControlFlow<()>, Failure> {
+    let mut words = text.split_whitespace();
+    let name = words.next().unwrap_or_default();
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Failure::Usage(format!("there is no command `.{name}`; `.help` lists them")));
+    };
+    let arguments: Vec<_> = words.collect();
+    let text = (command.run)(session, printer, &arguments)?;
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if name == "quit" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+}
+
+fn help() -> String {
+    let mut text = String::new();
+    for DotCommand { name, parameters, help, .. } in COMMANDS {
+        let usage = format!(".{name} {parameters}");
+        _ = writeln!(text, "{usage:<20} {help}");
+    }
+    text + "Anything else is SQL and ends with a semicolon. EXPLAIN ANALYZE shows what ran; Ctrl-C stops a query.\n"
+}
+
+/// The first sentence of what is said of something.
+fn sentence(doc: &str) -> &str {
+    doc.split_once(". ").map_or(doc, |(first, _)| first).trim_end_matches('.')
+}
+
+fn tables() -> String {
+    let mut text = String::new();
+    for table in binframe::ir::TABLES {
+        _ = writeln!(text, "{:<24} {}", table.name, sentence(table.doc));
+    }
+    text += "\nViews:\n";
+    for view in VIEWS {
+        _ = writeln!(text, "{:<24} {}", view.name, sentence(view.doc));
+    }
+    text
+}
+
+fn functions() -> String {
+    let mut text = String::new();
+    for function in FUNCTIONS {
+        let mut parameters: Vec<_> = function.parameters.iter().map(|parameter| parameter.name()).collect();
+        parameters.extend(function.reads_binary.then_some("[binary]"));
+        let usage = format!("{}({})", function.name, parameters.join(", "));
+        _ = writeln!(text, "{usage:<36} {}", function.doc);
+    }
+    text += "\nThese give tables, as in SELECT * FROM callers('main'):\n";
+    for function in TABLE_FUNCTIONS {
+        let usage = format!("{}({}, [binary])", function.name, function.parameters.join(", "));
+        _ = writeln!(text, "{usage:<36} {}", function.doc);
+    }
+    text
+}
+
+fn inputs(session: &Session) -> String {
+    let mut text = String::new();
+    for path in session.inputs().paths() {
+        _ = writeln!(text, "{}", path.display());
+    }
+    text
+}
+
+fn schema(session: &Session, _: &mut Printer, arguments: &[&str]) -> Result<String, Failure> {
+    let names = match arguments {
+        [] => session.table_names(),
+        names => names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let mut text = String::new();
+    for name in names {
+        let Some(schema) = session.columns(&name) else {
+            return Err(Failure::Failed(format!("there is no table `{name}`; `.tables` lists them")));
+        };
+        let view = VIEWS.iter().find(|view| view.name == name);
+        let doc = table_named(&name).map(|table| table.doc).or(view.map(|view| view.doc)).unwrap_or_default();
+        _ = writeln!(text, "{name}: {doc}");
+        let width = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+        for field in schema.fields() {
+            let doc = field.metadata().get("doc").map_or("", String::as_str);
+            let type_name = type_name(field.data_type());
+            _ = writeln!(text, "  {:<width$}  {type_name:<9}  {doc}", field.name());
+        }
+    }
+    Ok(text)
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::Binary | DataType::BinaryView => "bytes".to_owned(),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn mode(_: &Session, printer: &mut Printer, arguments: &[&str]) -> Result<String, Failure> {
+    let names: Vec<_> =
+        AnswerFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+    let known = || names.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join(", ");
+    match arguments {
+        [] => {
+            let name = printer.format.to_possible_value();
+            Ok(format!("{}\n", name.as_ref().map_or("", |name| name.get_name())))
+        }
+        [name] => {
+            let format = AnswerFormat::from_str(name, true);
+            printer.format = format
+                .map_err(|_| Failure::Usage(format!("there is no format `{name}`; there are {}", known())))?;
+            Ok(String::new())
+        }
+        _ => Err(Failure::Usage(format!("`.mode` takes one format: {}", known()))),
+    }
+}
+
+fn output(_: &Session, printer: &mut Printer, arguments: &[&str]) -> Result<String, Failure> {
+    printer.output = match arguments {
+        [] => None,
+        [path] => Some(PathBuf::from(path)),
+        _ => return Err(Failure::Usage("`.output` takes one file, or nothing".to_owned())),
+    };
+    Ok(String::new())
+}
+
+fn timer(_: &Session, printer: &mut Printer, arguments: &[&str]) -> Result<String, Failure> {
+    printer.has_timer = match arguments {
+        ["on"] => true,
+        ["off"] => false,
+        _ => return Err(Failure::Usage("`.timer` takes `on` or `off`".to_owned())),
+    };
+    Ok(String::new())
+}

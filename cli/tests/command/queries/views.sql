@@ -1,0 +1,14 @@
+SELECT * FROM function_sizes LIMIT 4;
+SELECT * FROM size_by_namespace;
+SELECT * FROM largest_frames LIMIT 3;
+SELECT * FROM string_refs LIMIT 3;
+SELECT * FROM import_uses LIMIT 3;
+SELECT * FROM unresolved_indirects;
+SELECT section_name, address, size, permissions FROM section_map WHERE binary = 'loops';
+SELECT * FROM hot_mnemonics LIMIT 4;
+SELECT copies, binaries, size, wasted, name FROM duplicate_functions;
+CREATE VIEW small AS SELECT name FROM functions WHERE size < 20;
+SHOW TABLES LIKE 'x';
+DESCRIBE loops;
+EXPLAIN SELECT name FROM functions WHERE binary = 'loops' AND address < 0x401010 LIMIT 2;
+EXPLAIN SELECT binary, count(*) FROM instructions GROUP BY binary;

@@ -1,0 +1,118 @@
+//! Conditions of a query that say which parts of a table need not be made or read.
+
+use crate::scan::Wanted;
+use binframe::address_column;
+use binframe::ir::TableInfo;
+use binframe::ir::parquet::BINARY_COLUMN;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use std::ops::Range;
+
+/// Whether a condition says something of where rows lie.
+pub(crate) fn is_understood(table: &'static TableInfo, condition: &Expr) -> bool {
+    binaries(condition).is_some() || addresses(table, condition).is_some()
+}
+
+/// What the conditions, which all hold, say together.
+pub(crate) fn wanted(table: &'static TableInfo, conditions: &[Expr]) -> Wanted {
+    let mut wanted = Wanted::default();
+    for condition in conditions {
+        if let Some(named) = binaries(condition) {
+            let known = wanted.binaries.get_or_insert_with(|| named.clone());
+            known.retain(|name| named.contains(name));
+        }
+        if let Some(range) = addresses(table, condition) {
+            let known = wanted.addresses.get_or_insert_with(|| range.clone());
+            *known = known.start.max(range.start)..known.end.min(range.end);
+        }
+    }
+    wanted
+}
+
+/// The binaries that a condition is limited to, each once.
+fn binaries(condition: &Expr) -> Option<Vec<String>> {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            let text = if is_column(left, BINARY_COLUMN) {
+                text(right)
+            } else if is_column(right, BINARY_COLUMN) {
+                text(left)
+            } else {
+                None
+            };
+            Some(vec![text?])
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let mut names = binaries(left)?;
+            names.extend(binaries(right)?);
+            Some(once(names))
+        }
+        Expr::InList(InList { expr, list, negated: false }) if is_column(expr, BINARY_COLUMN) => {
+            Some(once(list.iter().map(text).collect::<Option<_>>()?))
+        }
+        _ => None,
+    }
+}
+
+fn once(names: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::with_capacity(names.len());
+    for name in names {
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    kept
+}
+
+/// The addresses that a condition limits the rows' own to.
+fn addresses(table: &'static TableInfo, condition: &Expr) -> Option<Range<u64>> {
+    let column = address_column(table)?;
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            if is_column(left, column) {
+                bounded(*op, number(right)?)
+            } else if is_column(right, column) {
+                bounded(op.swap()?, number(left)?)
+            } else {
+                None
+            }
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) if is_column(expr, column) => {
+            Some(number(low)?..number(high)?.saturating_add(1))
+        }
+        _ => None,
+    }
+}
+
+fn bounded(operator: Operator, bound: u64) -> Option<Range<u64>> {
+    match operator {
+        Operator::Eq => Some(bound..bound.saturating_add(1)),
+        Operator::Lt => Some(0..bound),
+        Operator::LtEq => Some(0..bound.saturating_add(1)),
+        Operator::Gt | Operator::GtEq => Some(bound..u64::MAX),
+        _ => None,
+    }
+}
+
+fn is_column(expression: &Expr, name: &str) -> bool {
+    matches!(expression, Expr::Column(column) if column.name == name)
+}
+
+fn text(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Literal(
+            ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text),
+            _,
+        ) => text.clone(),
+        _ => None,
+    }
+}
+
+fn number(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Literal(ScalarValue::UInt64(number), _) => *number,
+        Expr::Literal(ScalarValue::Int64(number), _) => u64::try_from((*number)?).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,207 @@
+//! Asks queries of inputs.
+
+use crate::error::QueryError;
+use crate::inputs::{Inputs, Options};
+use crate::table::{InputTable, TableOfPaths};
+use crate::{functions, interrupts, order, statements, table_functions, views};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use binframe::ir::TABLES;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_plan::common::spawn_buffered;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+use futures::future::{Either, select};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+/// Batches of an answer that are made before they are asked for.
+const BATCHES_AHEAD: usize = 4;
+
+/// Inputs, and what can be asked of them: the tables of the registry, views, functions.
+pub struct Session {
+    context: SessionContext,
+    inputs: Arc<Inputs>,
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
+    /// How often Ctrl-C was pressed.
+    interrupts: Mutex<watch::Receiver<u64>>,
+}
+
+/// The rows that a query gives, as they come.
+pub struct Answer<'a> {
+    session: &'a Session,
+    query: String,
+    stream: SendableRecordBatchStream,
+    interrupts: watch::Receiver<u64>,
+}
+
+impl Session {
+    /// Opens executables and datasets. An executable is lowered when a query needs it, as far as the query needs.
+    pub fn open(paths: &[PathBuf], options: Options) -> Result<Self, QueryError> {
+        let runtime = Builder::new_multi_thread().worker_threads(options.threads).build();
+        let runtime =
+            runtime.map_err(|error| QueryError::failed(format!("cannot start threads: {error}")))?;
+        let inputs = Arc::new(Inputs::open(paths, options)?);
+        let context = context(&inputs).map_err(|error| QueryError::of(&error, "", &[]))?;
+        let interrupts = Mutex::new(interrupts::receiver());
+        let session = Self { context, inputs, runtime: Some(runtime), interrupts };
+        for view in views::VIEWS {
+            session.run(&view.definition())?;
+        }
+        Ok(session)
+    }
+
+    /// What is asked of.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// Begins to answer one statement.
+    pub fn query(&self, query: &str) -> Result<Answer<'_>, QueryError> {
+        let failure = |error: DataFusionError| QueryError::of(&error, query, &self.table_names());
+        let statement = statements::parse_one(query)?;
+        let answer = async {
+            let plan = self.context.state().statement_to_plan(statement).await?;
+            SQLOptions::new().with_allow_dml(false).verify_plan(&plan)?;
+            let frame = self.context.execute_logical_plan(plan).await?;
+            let context = Arc::new(frame.task_ctx());
+            let stream = execute_stream(frame.create_physical_plan().await?, context)?;
+            // Whoever waits for rows can stop waiting, even while an operator does not pause.
+            Ok(spawn_buffered(stream, BATCHES_AHEAD))
+        };
+        let mut interrupts = self.interrupts().clone();
+        let stream = self.interruptible(answer, &mut interrupts)?.map_err(failure)?;
+        Ok(Answer { session: self, query: query.to_owned(), stream, interrupts })
+    }
+
+    /// Runs a statement whose rows nobody asks for.
+    fn run(&self, query: &str) -> Result<(), QueryError> {
+        let mut answer = self.query(query)?;
+        while answer.next().transpose()?.is_some() {}
+        Ok(())
+    }
+
+    /// The names of tables and views, in the order of the alphabet.
+    pub fn table_names(&self) -> Vec<String> {
+        let catalog = self.context.catalog(CATALOG);
+        let schema = catalog.and_then(|catalog| catalog.schema(SCHEMA));
+        let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    /// The names of functions, in the order of the alphabet.
+    pub fn function_names(&self) -> Vec<String> {
+        let state = self.context.state();
+        let scalar = state.scalar_functions().keys();
+        let names = scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+        let mut names: Vec<_> = names.chain(state.table_functions().keys()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The columns of a table or view.
+    pub fn columns(&self, table: &str) -> Option<SchemaRef> {
+        let provider = self.runtime().block_on(self.context.table_provider(table)).ok()?;
+        Some(provider.schema())
+    }
+
+    /// Forgets that Ctrl-C was pressed: what is asked next is meant.
+    pub fn forget_interrupts(&self) {
+        self.interrupts().mark_unchanged();
+    }
+
+    fn interrupts(&self) -> MutexGuard<'_, watch::Receiver<u64>> {
+        self.interrupts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something, until Ctrl-C is pressed.
+    fn interruptible<T>(
+        &self,
+        work: impl Future<Output = T>,
+        interrupts: &mut watch::Receiver<u64>,
+    ) -> Result<T, QueryError> {
+        let work = std::pin::pin!(work);
+        match self.runtime().block_on(select(std::pin::pin!(interrupts.changed()), work)) {
+            Either::Left(_) => Err(QueryError::Interrupted),
+            Either::Right((done, _)) => Ok(done),
+        }
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("sessions have a runtime until they are dropped")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A pass that nobody waits for any more ends by itself.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Answer<'_> {
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+}
+
+impl Iterator for Answer<'_> {
+    type Item = Result<RecordBatch, QueryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.session.interruptible(self.stream.next(), &mut self.interrupts) {
+            Ok(batch) => {
+                let failure = |error: DataFusionError| QueryError::of(&error, &self.query, &[]);
+                Some(batch?.map_err(failure))
+            }
+            Err(interrupted) => Some(Err(interrupted)),
+        }
+    }
+}
+
+/// Names that users do not see.
+const CATALOG: &str = "binframe";
+const SCHEMA: &str = "main";
+
+fn context(inputs: &Arc<Inputs>) -> Result<SessionContext, DataFusionError> {
+    let options = inputs.options();
+    let mut config = SessionConfig::new()
+        .with_target_partitions(options.threads)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_information_schema(true);
+    config.options_mut().sql_parser.collect_spans = true;
+    order::set_options(config.options_mut());
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(
+            usize::try_from(options.memory / 2).unwrap_or(usize::MAX),
+        )))
+        .with_disk_manager_builder(DiskManagerBuilder::default())
+        .build_arc()?;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(order::KeepOrder))
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for table in TABLES.iter().copied() {
+        context.register_table(table.name, Arc::new(InputTable::new(inputs, table)))?;
+        context.register_udtf(table.name, Arc::new(TableOfPaths { table, inputs: Arc::clone(inputs) }));
+    }
+    functions::register(&context, inputs);
+    table_functions::register(&context, inputs);
+    Ok(context)
+}

@@ -1,0 +1,116 @@
+//! Questions that are asked often, as views. Each gives its rows in the order of its last line.
+
+/// A view that every session has.
+#[derive(Debug)]
+pub struct View {
+    /// Its name.
+    pub name: &'static str,
+    /// What its rows are.
+    pub doc: &'static str,
+    /// The query that gives them.
+    pub query: &'static str,
+}
+
+/// All views.
+pub const VIEWS: &[View] = &[
+    View {
+        name: "function_sizes",
+        doc: "Functions by their size, with their names as they were in source code.",
+        query: "SELECT demangle(name) AS name, size, instruction_count, block_count, address, binary
+                FROM functions
+                ORDER BY size DESC, binary, address",
+    },
+    View {
+        name: "size_by_namespace",
+        doc: "Code by crate or namespace: all instances of generic functions count for where they are defined; `-` is code without one.",
+        query: r"SELECT namespace, sum(size) AS size, count(*) AS functions, binary
+                FROM (
+                    SELECT size, binary, coalesce(nullif(regexp_replace(demangle(name),
+                        '^[^A-Za-z_]*(?:(?:dyn|impl|mut|const|void|bool|int|char|unsigned|long|auto) +)*(?:([A-Za-z_][A-Za-z0-9_]*)::)?.*$',
+                        '\1'), ''), '-') AS namespace
+                    FROM functions
+                )
+                GROUP BY binary, namespace
+                ORDER BY size DESC, binary, namespace",
+    },
+    View {
+        name: "largest_frames",
+        doc: "Functions by the size of their stack frames.",
+        query: "SELECT demangle(f.name) AS name, s.frame_size, s.saved_registers, s.uses_frame_pointer, s.status,
+                    f.address, f.binary
+                FROM stack_frames s JOIN functions f ON f.binary = s.binary AND f.address = s.function_address
+                ORDER BY s.frame_size DESC, f.binary, f.address",
+    },
+    View {
+        name: "string_refs",
+        doc: "Instructions that refer to the start of a string.",
+        query: "SELECT s.text, i.address, function_name(i.address, i.binary) AS function_name, s.address AS string_address, i.binary
+                FROM instructions i JOIN binary_strings s ON s.binary = i.binary AND s.address = i.mem_address
+                ORDER BY i.binary, i.address",
+    },
+    View {
+        name: "import_uses",
+        doc: "Imports, how often they are called, and by how many functions.",
+        query: "SELECT i.import_name, i.library_name, count(c.call_address) AS calls,
+                    count(DISTINCT c.caller_address) AS callers, i.binary
+                FROM (SELECT DISTINCT import_name, library_name, binary FROM binary_imports WHERE import_name IS NOT NULL) i
+                LEFT JOIN call_edges c ON c.binary = i.binary AND c.import_name = i.import_name
+                GROUP BY i.binary, i.import_name, i.library_name
+                ORDER BY calls DESC, i.binary, i.import_name",
+    },
+    View {
+        name: "unresolved_indirects",
+        doc: "Jumps and calls whose targets are not known.",
+        query: "SELECT u.kind, u.address, u.function_address, demangle(f.name) AS function_name, u.binary
+                FROM (
+                    SELECT 'jump' AS kind, b.address, b.function_address, b.binary
+                    FROM cfg_edges e JOIN basic_blocks b ON b.binary = e.binary AND b.address = e.source_address
+                    WHERE e.evidence = 'unresolved'
+                    UNION ALL
+                    SELECT 'call', call_address, caller_address, binary
+                    FROM call_edges
+                    WHERE evidence = 'unresolved'
+                ) u
+                JOIN functions f ON f.binary = u.binary AND f.address = u.function_address
+                ORDER BY u.binary, u.address",
+    },
+    View {
+        name: "section_map",
+        doc: "Sections in the order in which they lie in memory, those that are not loaded last.",
+        query: "SELECT section_name, address, size, file_offset, file_size, permissions, kind, binary
+                FROM binary_sections
+                ORDER BY binary, NOT is_readable, address, section_index",
+    },
+    View {
+        name: "hot_mnemonics",
+        doc: "How often each instruction stands in the code, and its share of all in per cent.",
+        query: "SELECT mnemonic, instructions, bytes,
+                    round(100.0 * instructions / sum(instructions) OVER (PARTITION BY binary), 2) AS percent, binary
+                FROM (
+                    SELECT binary, mnemonic, count(*) AS instructions, sum(size) AS bytes
+                    FROM instructions
+                    GROUP BY binary, mnemonic
+                )
+                ORDER BY instructions DESC, binary, mnemonic",
+    },
+    View {
+        name: "duplicate_functions",
+        doc: "Functions of the same content, wherever they lie: how many there are, in how many binaries, and what all but one take.",
+        query: "SELECT copies, binaries, size, (copies - 1) * size AS wasted, demangle(name) AS name, content_hash
+                FROM (
+                    SELECT content_hash, count(*) AS copies, count(DISTINCT binary) AS binaries, max(size) AS size, min(name) AS name
+                    FROM functions
+                    WHERE instruction_count > 1
+                    GROUP BY content_hash
+                )
+                WHERE copies > 1
+                ORDER BY wasted DESC, content_hash",
+    },
+];
+
+impl View {
+    /// The statement that makes it.
+    pub(crate) fn definition(&self) -> String {
+        format!("CREATE VIEW {} AS {}", self.name, self.query)
+    }
+}

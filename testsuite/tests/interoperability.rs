@@ -1,0 +1,105 @@
+//! Datasets as DuckDB, Polars and PyArrow read them: the same rows, and types that mean the same.
+
+use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::{Stage, TABLES};
+use binframe::{Request, lower};
+use binframe_testsuite::fixtures;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// What a reader calls a type that the declarations call `declared`.
+fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
+    let text = declared == "Utf8" || declared.starts_with("Dictionary");
+    match (reader, declared) {
+        ("duckdb", "Boolean") => "BOOLEAN",
+        ("duckdb", "UInt8") => "UTINYINT",
+        ("duckdb", "UInt16") => "USMALLINT",
+        ("duckdb", "UInt32") => "UINTEGER",
+        ("duckdb", "UInt64") => "UBIGINT",
+        ("duckdb", "Int64") => "BIGINT",
+        ("duckdb", "Binary") => "BLOB",
+        ("duckdb", "Timestamp(ns)") => "TIMESTAMP_NS",
+        ("duckdb", _) if text => "VARCHAR",
+        ("polars", "Utf8") => "String",
+        ("polars", "Timestamp(ns)") => "Datetime(time_unit='ns', time_zone=None)",
+        ("polars", _) if text => "Categorical",
+        ("polars", other) => other,
+        ("pyarrow", "Boolean") => "bool",
+        ("pyarrow", "UInt8") => "uint8",
+        ("pyarrow", "UInt16") => "uint16",
+        ("pyarrow", "UInt32") => "uint32",
+        ("pyarrow", "UInt64") => "uint64",
+        ("pyarrow", "Int64") => "int64",
+        ("pyarrow", "Binary") => "binary",
+        ("pyarrow", "Utf8") => "string",
+        ("pyarrow", "Timestamp(ns)") => "timestamp[ns]",
+        ("pyarrow", "Dictionary(UInt8, Utf8)") => "dictionary<values=string, indices=uint8, ordered=0>",
+        ("pyarrow", "Dictionary(UInt16, Utf8)") => "dictionary<values=string, indices=uint16, ordered=0>",
+        ("pyarrow", "Dictionary(Int32, Utf8)") => "dictionary<values=string, indices=int32, ordered=0>",
+        ("pyarrow", "Dictionary(UInt32, Utf8)") => "dictionary<values=string, indices=uint32, ordered=0>",
+        _ => panic!("{reader} has no name yet for {declared}"),
+    }
+}
+
+/// A directory with the three readers, from Python's package index; none where they cannot be installed, after saying so.
+fn packages() -> Option<PathBuf> {
+    let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-packages");
+    if packages.join("installed").exists() {
+        return Some(packages);
+    }
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
+    let output = install.arg(&packages).args(["duckdb", "polars", "pyarrow"]).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            fs::write(packages.join("installed"), "").expect("written");
+            Some(packages)
+        }
+        Ok(output) => skipped(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => skipped(&error.to_string()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what is not tested is said")]
+fn skipped(reason: &str) -> Option<PathBuf> {
+    eprintln!("skipped: duckdb, polars and pyarrow cannot be installed: {reason}");
+    None
+}
+
+#[test]
+fn other_readers_find_the_same_rows_and_types() {
+    let Some(packages) = packages() else { return };
+    let folder = TempDir::new().expect("a temporary folder");
+    let files = [("loops", fixtures::loops_and_calls()), ("stack", fixtures::stack_and_globals())];
+    let inputs = files.map(|(name, file)| {
+        let path = folder.path().join(name);
+        fs::write(&path, file.bytes).expect("written");
+        path
+    });
+    let dataset = folder.path().join("dataset");
+    let manifest = lower(&Request::new(&inputs, &dataset, &Stage::ALL), &|_| {}).expect("lowered");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interoperability.py");
+    let mut python = Command::new("python3");
+    let output = python.env("PYTHONPATH", packages).arg(script).arg(&dataset).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for table in TABLES {
+        let entry =
+            manifest.tables.iter().find(|entry| entry.table == table.name).expect("every table is there");
+        for reader in ["duckdb", "polars", "pyarrow"] {
+            let (rows, types) = (&found[table.name][reader][0], &found[table.name][reader][1]);
+            assert_eq!(rows.as_u64(), Some(entry.rows), "rows of {} in {reader}", table.name);
+            for column in table.columns {
+                let declared = (column.data_type)().to_string();
+                let place = format!("{}.{} in {reader}", table.name, column.name);
+                assert_eq!(types[column.name].as_str(), Some(expected(reader, &declared)), "{place}");
+            }
+            let columns = types.as_object().expect("types by column");
+            assert_eq!(columns.len(), table.columns.len() + 1, "columns of {} in {reader}", table.name);
+            assert!(columns.contains_key(BINARY_COLUMN), "{} in {reader}", table.name);
+        }
+    }
+}
