@@ -1,5 +1,6 @@
 //! Functions, blocks and edges of small programs whose source says what they are, with symbols and without.
 
+mod content;
 mod discovery;
 mod imports;
 mod jump_tables;
