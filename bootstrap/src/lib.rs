@@ -28,7 +28,7 @@ mod verify;
 pub use addresses::{address_column, rows_in};
 pub use corpus::{CorpusFile, find_files};
 pub use database::{Database, Executable, Pass, lowered};
-pub use dataset::{Dataset, Manifest, SkippedFile};
+pub use dataset::{Dataset, Manifest, ManifestTable, SkippedFile};
 pub use diff::{
     BinaryDifference, ChangedFunction, ComparedFunction, Difference, FunctionsDifference, RowDifference,
     RowsDifference, TableComparison, TableDifference, diff,

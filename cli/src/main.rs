@@ -9,6 +9,7 @@ mod failure;
 mod output;
 #[cfg(feature = "sql")]
 mod pass_progress;
+mod progress_bar;
 mod row_writer;
 #[cfg(feature = "sql")]
 mod shell;

@@ -1,7 +1,8 @@
 //! A line on a terminal that says what is being lowered.
 
+use crate::progress_bar::progress_bar;
 use binframe_query::OnPass;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,7 @@ pub(crate) struct PassProgress(ProgressBar);
 
 impl PassProgress {
     pub(crate) fn new() -> Self {
-        let style =
-            ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
-        Self(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
+        Self(progress_bar())
     }
 
     /// What is to be called when a pass begins.

@@ -1,7 +1,9 @@
 //! What is asked: executables, lowered when a query needs them, and datasets.
 
+use crate::error::external;
 use binframe::ir::{Rows, Table, TableInfo};
-use binframe::{CorpusFile, Database, Dataset, Error, Filter, Part, Source, find_files};
+use binframe::{CorpusFile, Database, Dataset, Error, Filter, ManifestTable, Part, Source, find_files};
+use datafusion::common::exec_err;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -60,7 +62,6 @@ struct Opened {
 }
 
 /// Parts of a table of one input, and the passes that had to run to know them.
-#[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
     pub(crate) passes: Vec<String>,
@@ -144,7 +145,7 @@ impl Inputs {
     /// The rows of a table, and whether that is more than a guess.
     pub(crate) fn row_count(&self, table: &TableInfo) -> (u64, bool) {
         let rows = self.all.iter().map(|input| match &input.kind {
-            Kind::Dataset(opened) => (opened.with_dataset(|dataset| dataset_rows(dataset, table)), true),
+            Kind::Dataset(opened) => (opened.in_manifest(table, |entry| entry.rows), true),
             Kind::Executable(file) => (file.size / bytes_per_row(table), false),
         });
         rows.fold((0, true), |(all, is_known), (rows, is_exact)| (all + rows, is_known && is_exact))
@@ -196,14 +197,14 @@ impl Inputs {
     }
 
     /// The input that has a binary, as SQL names it, and the name that it has there.
-    pub(crate) fn find(&self, shown: &str) -> Result<Option<(usize, String)>, Error> {
+    pub(crate) fn find(&self, shown: &str) -> datafusion::common::Result<(usize, String)> {
         for input in 0..self.all.len() {
             let Some(own) = self.own_name(input, shown) else { continue };
-            if self.binaries(input)?.iter().any(|name| name == own) {
-                return Ok(Some((input, own.to_owned())));
+            if self.binaries(input).map_err(external)?.iter().any(|name| name == own) {
+                return Ok((input, own.to_owned()));
             }
         }
-        Ok(None)
+        exec_err!("no binary is named `{shown}`; SELECT binary FROM binaries lists them")
     }
 
     fn binaries(&self, input: usize) -> Result<Vec<String>, Error> {
@@ -317,10 +318,7 @@ impl Input {
     /// How much work a table of it is beside other inputs.
     fn length(&self, table: &TableInfo) -> u64 {
         let size = match &self.kind {
-            Kind::Dataset(opened) => opened.with_dataset(|dataset| {
-                let mut tables = dataset.manifest().tables.iter();
-                tables.find(|entry| entry.table == table.name).map_or(0, |entry| entry.bytes)
-            }),
+            Kind::Dataset(opened) => opened.in_manifest(table, |entry| entry.bytes),
             Kind::Executable(file) => file.size,
         };
         size.max(1)
@@ -332,9 +330,10 @@ impl Opened {
         Self { source: Mutex::new(source), passes: Arc::default() }
     }
 
-    fn with_dataset(&self, ask: impl FnOnce(&Dataset) -> u64) -> u64 {
+    /// What the manifest of a dataset says of a table; 0 where there is none.
+    fn in_manifest(&self, table: &TableInfo, number: impl FnOnce(&ManifestTable) -> u64) -> u64 {
         match &*lock(&self.source) {
-            Some(Source::Dataset(dataset)) => ask(dataset),
+            Some(Source::Dataset(dataset)) => dataset.table(table).map_or(0, number),
             _ => 0,
         }
     }
@@ -351,11 +350,6 @@ fn prefix(directory: &Path, names: &[String], known: &mut BTreeSet<String>) -> S
     prefix
 }
 
-fn dataset_rows(dataset: &Dataset, table: &TableInfo) -> u64 {
-    let mut tables = dataset.manifest().tables.iter();
-    tables.find(|entry| entry.table == table.name).map_or(0, |entry| entry.rows)
-}
-
 /// About how many bytes of a file there are for a row of a table: what the planner guesses from which side of a join is small.
 fn bytes_per_row(table: &TableInfo) -> u64 {
     match table.name {
@@ -369,6 +363,7 @@ fn bytes_per_row(table: &TableInfo) -> u64 {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a mutex holds, also after a thread that held it has panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@ mod functions;
 mod inputs;
 mod interrupts;
 mod order;
+mod pauses;
 mod pushdown;
 mod scan;
 mod schema;

@@ -1,9 +1,9 @@
 //! Asks queries of inputs.
 
 use crate::error::QueryError;
-use crate::inputs::{Inputs, Options};
+use crate::inputs::{Inputs, Options, lock};
 use crate::table::{InputTable, TableOfPaths};
-use crate::{functions, interrupts, order, statements, table_functions, views};
+use crate::{functions, interrupts, order, pauses, statements, table_functions, views};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use binframe::ir::TABLES;
@@ -18,7 +18,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use futures::future::{Either, select};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -121,7 +121,7 @@ impl Session {
     }
 
     fn interrupts(&self) -> MutexGuard<'_, watch::Receiver<u64>> {
-        self.interrupts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.interrupts)
     }
 
     /// Waits for something, until Ctrl-C is pressed.
@@ -195,6 +195,7 @@ fn context(inputs: &Arc<Inputs>) -> Result<SessionContext, DataFusionError> {
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(order::KeepOrder))
+        .with_physical_optimizer_rule(Arc::new(pauses::PauseJoins))
         .build();
     let context = SessionContext::new_with_state(state);
     for table in TABLES.iter().copied() {

@@ -7,7 +7,6 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::VecDeque;
-use std::ops::Range;
 
 /// Parentheses and operators that may lie in one another.
 const DEPTH_MAX: usize = 100;
@@ -16,24 +15,23 @@ const DEPTH_MAX: usize = 100;
 /// empty.
 pub fn split(text: &str) -> Result<Vec<&str>, QueryError> {
     let mut statements = Vec::new();
-    let mut rest = Range { start: 0, end: 0 };
-    let mut has_content = false;
+    let (mut begin, mut has_content) = (0, false);
     let lines = line_starts(text);
     for token in tokens(text)? {
         let start = offset(text, &lines, &token);
         match token.token {
             Token::SemiColon => {
                 if has_content {
-                    statements.push(text[rest.start..start].trim());
+                    statements.push(text[begin..start].trim());
                 }
-                (rest, has_content) = (start + 1..start + 1, false);
+                (begin, has_content) = (start + 1, false);
             }
             Token::Whitespace(_) | Token::EOF => {}
             _ => has_content = true,
         }
     }
     if has_content {
-        statements.push(text[rest.start..].trim());
+        statements.push(text[begin..].trim());
     }
     Ok(statements)
 }

@@ -27,13 +27,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
         _ => return Err(Failure::Usage("bootstrap takes one file at most".to_owned())),
     };
     eprintln!("Building binframe …");
-    command::run(workspace.cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "binframe-cli",
-        "--no-default-features",
-    ]))?;
+    command::run(&mut workspace.build_without_sql())?;
     let folder = workspace.root.join(workspace.below_target("bootstrap"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|error| Failure::io("remove", &folder, &error))?;

@@ -27,13 +27,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
         [] => FOLDERS.iter().map(PathBuf::from).chain(toolchain()).collect(),
         folders => folders.iter().map(PathBuf::from).collect(),
     };
-    command::run(workspace.cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "binframe-cli",
-        "--no-default-features",
-    ]))?;
+    command::run(&mut workspace.build_without_sql())?;
     let files = binaries(&folders);
     eprintln!("{} files below {} folders", files.len(), folders.len());
     let next = AtomicUsize::new(0);

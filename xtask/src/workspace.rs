@@ -28,6 +28,13 @@ impl Workspace {
         command
     }
 
+    /// What builds the release of the `binframe` command that has all but SQL, which takes longer than the rest together.
+    pub(crate) fn build_without_sql(&self) -> Command {
+        let mut command = self.cargo();
+        command.args(["build", "--release", "-p", "binframe-cli", "--no-default-features"]);
+        command
+    }
+
     /// A path below the target directory, relative to the root: short enough to print and to type.
     pub(crate) fn below_target(&self, path: &str) -> PathBuf {
         self.target.join(path)

@@ -1,6 +1,6 @@
 //! Reads datasets.
 
-use super::{LAYOUT_VERSION, Manifest, manifest_path, part_path};
+use super::{LAYOUT_VERSION, Manifest, ManifestTable, manifest_path, part_path};
 use crate::{Error, Filter, map_file};
 use arrow_array::{ArrayRef, new_null_array};
 use binframe_ir::parquet::TableReader;
@@ -124,13 +124,17 @@ impl Dataset {
 
     /// Whether it was made with a table.
     pub fn has_table(&self, table: &TableInfo) -> bool {
-        self.manifest.tables.iter().any(|entry| entry.table == table.name)
+        self.table(table).is_some()
+    }
+
+    /// What its manifest says of a table; none where it was made without it.
+    pub fn table(&self, table: &TableInfo) -> Option<&ManifestTable> {
+        self.manifest.tables.iter().find(|entry| entry.table == table.name)
     }
 
     /// The files of a table.
     pub fn parts(&self, table: &TableInfo) -> Vec<PathBuf> {
-        let entry = self.manifest.tables.iter().find(|entry| entry.table == table.name);
-        (0..entry.map_or(0, |entry| entry.parts))
+        (0..self.table(table).map_or(0, |entry| entry.parts))
             .map(|part| part_path(&self.path, table.name, part))
             .collect()
     }

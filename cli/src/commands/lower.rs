@@ -2,9 +2,10 @@
 
 use crate::arguments::{LowerArguments, StageName};
 use crate::failure::Failure;
+use crate::progress_bar::progress_bar;
 use binframe::ir::Stage;
 use binframe::{Manifest, Progress, Request, Timing};
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
@@ -61,10 +62,7 @@ struct ProgressLine {
 
 impl ProgressLine {
     fn new() -> Self {
-        let style =
-            ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
-        Self { bar, begin: OnceLock::new() }
+        Self { bar: progress_bar(), begin: OnceLock::new() }
     }
 
     fn show(&self, progress: &Progress<'_>) {

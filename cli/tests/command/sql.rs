@@ -258,7 +258,7 @@ const INTERRUPT: &str = "\x03";
 
 /// What the shell says on a terminal of its own to someone who types `lines`, each after the text before it has appeared.
 fn typed(folder: &Folder, terminal: &str, lines: &[(&str, &str)]) -> String {
-    let shell = format!("'{}' sql both", env!("CARGO_BIN_EXE_binframe"));
+    let shell = format!("exec '{}' sql both", env!("CARGO_BIN_EXE_binframe"));
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &shell, "/dev/null"]).current_dir(folder.path());
     command
@@ -289,8 +289,10 @@ fn typed(folder: &Folder, terminal: &str, lines: &[(&str, &str)]) -> String {
         keys.write_all(line.as_bytes()).expect("it reads");
     }
     screen.read_to_end(&mut seen).expect("readable");
-    assert!(child.wait().expect("it ends").success());
-    String::from_utf8_lossy(&seen).replace('\r', "")
+    let status = child.wait().expect("it ends");
+    let screen = String::from_utf8_lossy(&seen).replace('\r', "");
+    assert!(status.success(), "{status}: {screen}");
+    screen
 }
 
 #[test]

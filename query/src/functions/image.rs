@@ -1,17 +1,17 @@
 //! What lies where in the memory of a binary, as its file says.
 
 use crate::error::external;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, lock};
 use crate::table_functions::{FunctionNames, Program};
 use binframe::ir::tables::{
     BinaryHeaders, BinarySection, BinarySections, BinarySymbols, Endianness, SymbolType,
 };
 use binframe::ir::{Enumeration, Rows};
 use binframe::passes::isa::Isa;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The images of the inputs, each made when it is first asked for.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Known<T>(Mutex<HashMap<String, Arc<T>>>);
 
 impl<T> Known<T> {
     fn get(&self, binary: &str, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(found) = known.get(binary) {
             return Ok(Arc::clone(found));
         }
@@ -82,7 +82,7 @@ impl Images {
     /// The image of a binary, as SQL names it.
     pub(crate) fn of_binary(&self, binary: &str) -> Result<Arc<Image>> {
         self.by_binary.get(binary, || {
-            let (input, own) = self.find(binary)?;
+            let (input, own) = self.inputs.find(binary)?;
             Image::read(&self.inputs, input, &own).map_err(external)
         })
     }
@@ -90,16 +90,9 @@ impl Images {
     /// The functions of a binary, as SQL names it.
     pub(crate) fn functions(&self, binary: &str) -> Result<Arc<FunctionNames>> {
         self.functions.get(binary, || {
-            let (input, own) = self.find(binary)?;
+            let (input, own) = self.inputs.find(binary)?;
             Program::new(&self.inputs, input, &own).functions()
         })
-    }
-
-    fn find(&self, binary: &str) -> Result<(usize, String)> {
-        match self.inputs.find(binary).map_err(external)? {
-            Some(found) => Ok(found),
-            None => exec_err!("no binary is named `{binary}`; SELECT binary FROM binaries lists them"),
-        }
     }
 
     /// The only binary; none where there are none or several.

@@ -211,9 +211,6 @@ impl Called {
     /// The inputs that are asked, each with a binary of it.
     fn binaries(&self) -> Result<Vec<(usize, String)>> {
         let Some(shown) = &self.binary else { return self.inputs.all_binaries().map_err(external) };
-        match self.inputs.find(shown).map_err(external)? {
-            Some(found) => Ok(vec![found]),
-            None => exec_err!("no binary is named `{shown}`; SELECT binary FROM binaries lists them"),
-        }
+        Ok(vec![self.inputs.find(shown)?])
     }
 }

@@ -5,32 +5,34 @@ use iced_x86::{FastFormatter, Formatter, GasFormatter, Instruction};
 
 /// The instruction that `bytes` begin with, in Intel's syntax with hexadecimal numbers; `(bad)` where they begin with none.
 pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
-    let mut instruction = Instruction::default();
-    if !isa.decoder(bytes, address).decode(&mut instruction) {
-        return "(bad)".to_owned();
-    }
-    let mut formatter = FastFormatter::new();
-    let options = formatter.options_mut();
-    options.set_space_after_operand_separator(true);
-    options.set_uppercase_hex(false);
-    options.set_use_hex_prefix(true);
-    let mut text = String::new();
-    formatter.format(&instruction, &mut text);
-    text
+    text(isa, bytes, address, |instruction, text| {
+        let mut formatter = FastFormatter::new();
+        let options = formatter.options_mut();
+        options.set_space_after_operand_separator(true);
+        options.set_uppercase_hex(false);
+        options.set_use_hex_prefix(true);
+        formatter.format(instruction, text);
+    })
 }
 
 /// The same in the syntax of AT&T and the GNU assembler.
 pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
+    text(isa, bytes, address, |instruction, text| {
+        let mut formatter = GasFormatter::new();
+        let options = formatter.options_mut();
+        options.set_uppercase_hex(false);
+        options.set_branch_leading_zeros(false);
+        formatter.format(instruction, text);
+    })
+}
+
+fn text(isa: Isa, bytes: &[u8], address: u64, format: impl FnOnce(&Instruction, &mut String)) -> String {
     let mut instruction = Instruction::default();
     if !isa.decoder(bytes, address).decode(&mut instruction) {
         return "(bad)".to_owned();
     }
-    let mut formatter = GasFormatter::new();
-    let options = formatter.options_mut();
-    options.set_uppercase_hex(false);
-    options.set_branch_leading_zeros(false);
     let mut text = String::new();
-    formatter.format(&instruction, &mut text);
+    format(&instruction, &mut text);
     text
 }
 

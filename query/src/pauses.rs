@@ -1,0 +1,37 @@
+//! Lets queries be interrupted: joins can make more rows from what they hold than anybody waits for, and would make them without
+//! a pause.
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
+use std::sync::Arc;
+
+/// Makes joins pause, as `DataFusion` itself does it to what reads tables only.
+#[derive(Debug)]
+pub(crate) struct PauseJoins;
+
+impl PhysicalOptimizerRule for PauseJoins {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let pause = |plan: Arc<dyn ExecutionPlan>| {
+            let is_join =
+                plan.is::<HashJoinExec>() || plan.is::<NestedLoopJoinExec>() || plan.is::<CrossJoinExec>();
+            Ok(match is_join {
+                true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _),
+                false => Transformed::no(plan),
+            })
+        };
+        plan.transform_up(pause).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "PauseJoins"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
