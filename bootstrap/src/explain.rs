@@ -61,7 +61,7 @@ fn rows<T: Table>(
     binary: &str,
     addresses: Option<Range<u64>>,
 ) -> Result<Vec<Rows<T>>, Error> {
-    let found = source.all::<T>(&Filter { binary: Some(binary), addresses })?;
+    let found = source.all::<T>(&Filter { addresses, ..Filter::of(binary) })?;
     Ok(found.into_iter().map(|(_, rows)| rows).collect())
 }
 

@@ -144,7 +144,7 @@ struct FunctionRows {
 
 impl FunctionRows {
     fn read(source: &Source, binary: &str, address: u64) -> Result<Self, Error> {
-        let filter = Filter { binary: Some(binary), addresses: None };
+        let filter = Filter::of(binary);
         let mut rows = Self {
             range: address..address,
             parts: Vec::new(),
@@ -243,7 +243,7 @@ impl FunctionRows {
         range: &Range<u64>,
         nodes: &mut [GraphNode],
     ) -> Result<(), Error> {
-        let filter = Filter { binary: Some(binary), addresses: Some(range.clone()) };
+        let filter = Filter { addresses: Some(range.clone()), ..Filter::of(binary) };
         for (_, rows) in source.all::<Instructions>(&filter)? {
             for row in rows.columns().iter().filter(|row| range.contains(&row.address)) {
                 let behind = self.blocks.partition_point(|block| block.address <= row.address);
@@ -268,7 +268,7 @@ impl FunctionRows {
 
 /// How the code of an input is read; as x86-64 where the source was made without headers.
 pub(crate) fn isa_of(source: &Source, binary: &str) -> Result<Isa, Error> {
-    let headers = source.all::<BinaryHeaders>(&Filter { binary: Some(binary), addresses: None })?;
+    let headers = source.all::<BinaryHeaders>(&Filter::of(binary))?;
     let isa = |header: BinaryHeader<'_>| header.architecture.and_then(Isa::of);
     let found = headers.iter().find_map(|(_, rows)| rows.columns().iter().find_map(isa));
     Ok(found.unwrap_or(Isa::X86_64))

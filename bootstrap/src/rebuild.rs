@@ -6,7 +6,7 @@
 //! and the digest that the header says.
 
 use crate::dataset::StoredPart;
-use crate::{Dataset, Error, Filter, NewFile, map_file};
+use crate::{Dataset, Error, NewFile, map_file};
 use binframe_ir::tables::{
     Binaries, BinaryHeaders, BinaryKind, BinarySection, BinarySections, FileExtent, FileExtents,
 };
@@ -92,7 +92,7 @@ struct Members {
 impl Members {
     fn read(dataset: &Dataset) -> Result<Self, Error> {
         let mut members = Self { files: Vec::new(), of: HashMap::new() };
-        for (binary, part) in dataset.stored_parts(Binaries::INFO, &Filter::default())? {
+        for (binary, part) in dataset.stored_parts(Binaries::INFO, None, None)? {
             let rows = Rows::<Binaries>::from_batch(part.read()?).expect("the table was asked for");
             match rows.columns().iter().find_map(|row| row.container.map(str::to_owned)) {
                 Some(container) => members.of.entry(container).or_default().push(binary),
@@ -313,14 +313,13 @@ impl<T: Table> Part<T> {
 }
 
 fn parts<T: Table>(dataset: &Dataset, binary: &str) -> Result<Vec<Part<T>>, Error> {
-    let filter = Filter { binary: Some(binary), addresses: None };
     let mut next_row = 0;
     let part = |(binary, stored): (String, StoredPart)| {
         let first_row = next_row;
         next_row += stored.rows();
         Part { binary, stored, first_row, table: PhantomData }
     };
-    Ok(dataset.stored_parts(T::INFO, &filter)?.into_iter().map(part).collect())
+    Ok(dataset.stored_parts(T::INFO, Some(binary), None)?.into_iter().map(part).collect())
 }
 
 fn disagreement(dataset: &Dataset, table: &'static str, binary: &str, row: usize, message: &str) -> Error {

@@ -4,8 +4,8 @@ use crate::dataset::StoredPart;
 use crate::lowered_file::{LoweredFile, LoweredPart};
 use crate::{CorpusFile, Database, Dataset, Error};
 use arrow_array::ArrayRef;
-use binframe_ir::tables::{FunctionParts, Functions};
-use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
+use binframe_ir::tables::{BinarySections, FunctionParts, Functions};
+use binframe_ir::{Batch, Rows, Stage, Table, TableInfo, integers};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -28,6 +28,17 @@ pub struct Filter<'a> {
     /// Rows that cover one of these addresses or, in tables whose rows cover none, those whose
     /// [`address_column`](crate::address_column) lies among them.
     pub addresses: Option<Range<u64>>,
+    /// Rows that lie in the section of this number.
+    pub section_index: Option<u64>,
+    /// Rows that lie in the function that begins here, or in a part of it.
+    pub function_address: Option<u64>,
+}
+
+impl<'a> Filter<'a> {
+    /// Asks for all rows of one input.
+    pub fn of(binary: &'a str) -> Self {
+        Self { binary: Some(binary), ..Self::default() }
+    }
 }
 
 /// Rows of one table and one input that are made or read together.
@@ -123,21 +134,74 @@ impl Source {
     /// The parts of a table that may hold what is asked for, in the order of inputs and keys. A dataset that was made
     /// without the table has none.
     pub fn parts(&self, table: &'static TableInfo, filter: &Filter<'_>) -> Result<Vec<Part>, Error> {
+        if filter.section_index.is_none() && filter.function_address.is_none() {
+            return self.parts_at(table, filter.binary, filter.addresses.as_ref());
+        }
+        let mut parts = Vec::new();
+        for binary in self.binaries().iter().filter(|name| filter.binary.is_none_or(|asked| asked == *name)) {
+            parts.extend(self.parts_at(table, Some(binary), Some(&self.addresses_asked(binary, filter)?))?);
+        }
+        Ok(parts)
+    }
+
+    fn parts_at(
+        &self,
+        table: &'static TableInfo,
+        binary: Option<&str>,
+        addresses: Option<&Range<u64>>,
+    ) -> Result<Vec<Part>, Error> {
         match self {
             Self::Files(files) => {
                 let mut parts = Vec::new();
-                for file in files.iter().filter(|file| filter.binary.is_none_or(|name| name == file.name())) {
-                    let of_file = file.parts(table, &Stage::PIPELINE, filter.addresses.as_ref())?;
+                for file in files.iter().filter(|file| binary.is_none_or(|name| name == file.name())) {
+                    let of_file = file.parts(table, &Stage::PIPELINE, addresses)?;
                     let part = |part| Part { binary: file.name().to_owned(), rows: PartRows::Lowered(part) };
                     parts.extend(of_file.into_iter().map(part));
                 }
                 Ok(parts)
             }
             Self::Dataset(dataset) => {
-                let parts = dataset.stored_parts(table, filter)?.into_iter();
+                let parts = dataset.stored_parts(table, binary, addresses)?.into_iter();
                 Ok(parts.map(|(binary, part)| Part { binary, rows: PartRows::Stored(part) }).collect())
             }
         }
+    }
+
+    /// The addresses among which all lies that is asked for of one input.
+    fn addresses_asked(&self, binary: &str, filter: &Filter<'_>) -> Result<Range<u64>, Error> {
+        let mut asked = filter.addresses.clone().unwrap_or(0..u64::MAX);
+        let mut narrow = |extent: Range<u64>| {
+            asked = asked.start.max(extent.start)..asked.end.min(extent.end);
+        };
+        if let Some(section) = filter.section_index {
+            narrow(self.extent(binary, &[(BinarySections::INFO, "section_index", section)])?);
+        }
+        if let Some(function) = filter.function_address {
+            let own = (Functions::INFO, "address", function);
+            narrow(self.extent(binary, &[own, (FunctionParts::INFO, "function_address", function)])?);
+        }
+        Ok(asked)
+    }
+
+    /// The addresses among which all rows of tables lie that have a value in a column; all addresses where a dataset was made without
+    /// one of the tables.
+    fn extent(&self, binary: &str, rows: &[(&'static TableInfo, &str, u64)]) -> Result<Range<u64>, Error> {
+        if rows.iter().any(|(table, ..)| !self.has_table(table)) {
+            return Ok(0..u64::MAX);
+        }
+        let (mut first, mut end) = (u64::MAX, 0);
+        for (table, column, value) in rows {
+            for part in self.parts_at(table, Some(binary), None)? {
+                let columns = part.columns(&[column, "address", "size"])?;
+                let [values, starts, sizes] = [0, 1, 2].map(|column| integers(&columns[column]));
+                for ((own, start), size) in values.zip(starts).zip(sizes) {
+                    if let (true, Some(start), Some(size)) = (own == Some(*value), start, size) {
+                        (first, end) = (first.min(start), end.max(start.saturating_add(size)));
+                    }
+                }
+            }
+        }
+        Ok(first..end)
     }
 
     /// All rows that are asked for of a table that fits into memory.

@@ -15,7 +15,7 @@ type Selected = HashSet<(String, &'static str, &'static str, u64)>;
 pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Error> {
     let mut selected = Selected::new();
     let mut traced = Vec::new();
-    let covering = Filter { binary: None, addresses: Some(address..address.saturating_add(1)) };
+    let covering = Filter { addresses: Some(address..address.saturating_add(1)), ..Filter::default() };
     let is_traced = |table: &&TableInfo| *table != Binaries::INFO && source.has_unasked(table);
     for table in TABLES.iter().copied().filter(is_traced) {
         // Rows that name an address lie anywhere.

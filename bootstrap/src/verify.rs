@@ -1,6 +1,6 @@
 //! Checks a dataset against what its tables declare.
 
-use crate::{Dataset, Error, Filter};
+use crate::{Dataset, Error};
 use binframe_ir::{Batch, TABLES, Violation, integers, table_named, validate};
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,15 +16,15 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     let dataset = Dataset::open(path)?;
     let mut violations = Vec::new();
     for binary in &dataset.manifest().binaries {
-        let filter = Filter { binary: Some(&binary.binary), addresses: None };
-        let targets = targets(&dataset, &filter)?;
+        let binary = &binary.binary;
+        let targets = targets(&dataset, binary)?;
         let known = |table: &str, column: &str| {
             let target = targets.iter().find(|(key, _)| **key == (table, column));
             target.map(|(_, values)| values.as_slice())
         };
         for table in TABLES.iter().copied() {
             let mut previous: Option<Batch> = None;
-            for (_, part) in dataset.stored_parts(table, &filter)? {
+            for (_, part) in dataset.stored_parts(table, Some(binary), None)? {
                 let batch = part.read()?;
                 violations.extend(validate(&batch, previous.as_ref(), &known));
                 if violations.len() >= VIOLATIONS_MAX {
@@ -37,7 +37,7 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     Ok(violations)
 }
 
-fn targets(dataset: &Dataset, filter: &Filter<'_>) -> Result<Targets, Error> {
+fn targets(dataset: &Dataset, binary: &str) -> Result<Targets, Error> {
     let mut targets = Targets::new();
     let references =
         TABLES.iter().flat_map(|table| table.columns.iter().filter_map(|column| column.references));
@@ -45,7 +45,7 @@ fn targets(dataset: &Dataset, filter: &Filter<'_>) -> Result<Targets, Error> {
         let info = table_named(table).filter(|info| dataset.has_table(info));
         let Some(info) = info.filter(|_| !targets.contains_key(&(table, column))) else { continue };
         let mut values = Vec::new();
-        for (_, part) in dataset.stored_parts(info, filter)? {
+        for (_, part) in dataset.stored_parts(info, Some(binary), None)? {
             values.extend(integers(&part.read_column(column)?).flatten());
         }
         values.sort_unstable();

@@ -230,7 +230,7 @@ impl Inputs {
         binary: &str,
         table: &'static TableInfo,
     ) -> Result<Vec<Part>, Error> {
-        Ok(self.parts(input, table, &Filter { binary: Some(binary), addresses: None })?.parts)
+        Ok(self.parts(input, table, &Filter::of(binary))?.parts)
     }
 
     /// All rows of a table of one binary.

@@ -2,8 +2,8 @@
 
 use crate::scan::Wanted;
 use binframe::address_column;
-use binframe::ir::TableInfo;
 use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::{Stage, TableInfo};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
@@ -11,7 +11,10 @@ use std::ops::Range;
 
 /// Whether a condition says something of where rows lie.
 pub(crate) fn is_understood(table: &'static TableInfo, condition: &Expr) -> bool {
-    binaries(condition).is_some() || addresses(table, condition).is_some()
+    binaries(condition).is_some()
+        || addresses(table, condition).is_some()
+        || number_in(table, SECTION, condition).is_some()
+        || number_in(table, FUNCTION, condition).is_some()
 }
 
 /// What the conditions, which all hold, say together.
@@ -26,6 +29,8 @@ pub(crate) fn wanted(table: &'static TableInfo, conditions: &[Expr]) -> Wanted {
             let known = wanted.addresses.get_or_insert_with(|| range.clone());
             *known = known.start.max(range.start)..known.end.min(range.end);
         }
+        wanted.section_index = wanted.section_index.or_else(|| number_in(table, SECTION, condition));
+        wanted.function_address = wanted.function_address.or_else(|| number_in(table, FUNCTION, condition));
     }
     wanted
 }
@@ -63,6 +68,22 @@ fn once(names: Vec<String>) -> Vec<String> {
         }
     }
     kept
+}
+
+/// Columns that say in which section or function the addresses lie that order a table's rows: those of tables that know of code.
+const SECTION: &str = "section_index";
+const FUNCTION: &str = "function_address";
+
+/// The number that a condition says is in one of these columns.
+fn number_in(table: &'static TableInfo, name: &str, condition: &Expr) -> Option<u64> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return None };
+    let is_asked = table.stage >= Stage::Instructions && address_column(table) != Some(name);
+    match (is_column(left, name), is_column(right, name)) {
+        _ if !is_asked => None,
+        (true, false) => number(right),
+        (false, true) => number(left),
+        _ => None,
+    }
 }
 
 /// The addresses that a condition limits the rows' own to.
@@ -112,6 +133,7 @@ fn text(expression: &Expr) -> Option<String> {
 fn number(expression: &Expr) -> Option<u64> {
     match expression {
         Expr::Literal(ScalarValue::UInt64(number), _) => *number,
+        Expr::Literal(ScalarValue::UInt32(number), _) => number.map(u64::from),
         Expr::Literal(ScalarValue::Int64(number), _) => u64::try_from((*number)?).ok(),
         _ => None,
     }

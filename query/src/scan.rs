@@ -33,12 +33,16 @@ use tokio::sync::mpsc::Sender;
 const BATCHES_AHEAD: usize = 4;
 
 /// Which rows of a table are wanted: rows that are not may come too.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// Rows of these binaries, as SQL names them.
     pub(crate) binaries: Option<Vec<String>>,
     /// Rows that cover one of these addresses.
     pub(crate) addresses: Option<Range<u64>>,
+    /// Rows that lie in the section of this number.
+    pub(crate) section_index: Option<u64>,
+    /// Rows that lie in the function that begins here.
+    pub(crate) function_address: Option<u64>,
 }
 
 /// Reads some columns of a table.
@@ -102,6 +106,12 @@ impl DisplayAs for TableScan {
         if let Some(addresses) = &wanted.addresses {
             write!(formatter, ", addresses={:#x}..{:#x}", addresses.start, addresses.end)?;
         }
+        if let Some(section_index) = wanted.section_index {
+            write!(formatter, ", section_index={section_index}")?;
+        }
+        if let Some(function_address) = wanted.function_address {
+            write!(formatter, ", function_address={function_address:#x}")?;
+        }
         fetch.map_or(Ok(()), |fetch| write!(formatter, ", fetch={fetch}"))
     }
 }
@@ -151,7 +161,7 @@ impl ExecutionPlan for TableScan {
         let Work { inputs, table, schema, wanted, fetch, .. } = &*self.work;
         let mut statistics = Statistics::new_unknown(schema);
         let (rows, is_known) = inputs.row_count(table);
-        let is_all = wanted.binaries.is_none() && wanted.addresses.is_none() && fetch.is_none();
+        let is_all = *wanted == Wanted::default() && fetch.is_none();
         statistics.num_rows = match (partition, fetch) {
             (None, None) if is_known && is_all => Precision::Exact(rows as usize),
             (None, _) => Precision::Inexact((rows as usize).min(fetch.unwrap_or(usize::MAX))),
@@ -200,7 +210,9 @@ impl Work {
         let mut rows_left = self.fetch.unwrap_or(usize::MAX);
         for share in shares {
             for (name, binary) in self.binaries_of(share.input) {
-                let filter = Filter { binary, addresses: self.wanted.addresses.clone() };
+                let Wanted { section_index, function_address, .. } = self.wanted;
+                let addresses = self.wanted.addresses.clone();
+                let filter = Filter { binary, addresses, section_index, function_address };
                 let found = self.inputs.parts(share.input, self.table, &filter).map_err(external)?;
                 metrics.add_passes(&found.passes);
                 for part in &found.parts[share.of(found.parts.len())] {

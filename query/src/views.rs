@@ -98,9 +98,13 @@ pub const VIEWS: &[View] = &[
         doc: "Functions of the same content, wherever they lie: how many there are, in how many binaries, and what all but one take.",
         query: "SELECT copies, binaries, size, (copies - 1) * size AS wasted, demangle(name) AS name, content_hash
                 FROM (
-                    SELECT content_hash, count(*) AS copies, count(DISTINCT binary) AS binaries, max(size) AS size, min(name) AS name
-                    FROM functions
-                    WHERE instruction_count > 1
+                    SELECT content_hash, sum(copies) AS copies, count(*) AS binaries, max(size) AS size, min(name) AS name
+                    FROM (
+                        SELECT content_hash, binary, count(*) AS copies, max(size) AS size, min(name) AS name
+                        FROM functions
+                        WHERE instruction_count > 1
+                        GROUP BY content_hash, binary
+                    )
                     GROUP BY content_hash
                 )
                 WHERE copies > 1

@@ -120,12 +120,16 @@ pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     Ok(())
 }
 
-/// Runs the criterion benches, or the script that measures the peers.
+/// Runs the criterion benches, or a script that measures binframe beside its peers.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
-    if arguments.first().is_some_and(|first| first == "peers") {
-        tools::require("objdump", "measure it beside binframe")?;
+    let script = match arguments.first().and_then(|first| first.to_str()) {
+        Some("peers") => Some("disassemblers.py"),
+        Some("queries") => Some("queries.py"),
+        _ => None,
+    };
+    if let Some(script) = script {
         tools::require("python3", "run the script that measures")?;
-        let script = workspace.root.join("benches/peers/disassemblers.py");
+        let script = workspace.root.join("benches/peers").join(script);
         return command::run(Command::new("python3").arg(script).args(&arguments[1..])).map(drop);
     }
     command::run(workspace.cargo().args(["bench", "-p", "binframe-benches"]).args(arguments)).map(drop)

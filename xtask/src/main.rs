@@ -125,12 +125,13 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "[ARGS...] | peers [OPTIONS] [FILE...]",
+        arguments: "[ARGS...] | peers [OPTIONS] [FILE...] | queries [OPTIONS] [FILE]",
         summary: "run the criterion benches, or measure binframe beside its peers",
         details: "ARGS go to `cargo bench -p binframe-benches`; `cargo xtask bench -- --quick` takes seconds. `peers` runs\n\
                   benches/peers/disassemblers.py: objdump and binframe take turns on the same files (by default the\n\
                   toolchain's cargo), then they and other disassemblers on a smaller one; it prints the least of their\n\
-                  times, peak memory, ratios and what each found. `peers --install` once installs the others.",
+                  times, peak memory, ratios and what each found. `queries` runs benches/peers/queries.py: SQL beside\n\
+                  sqlelf, and over 1000 executables of the system. `peers --install` once installs the others.",
         run: develop::bench,
     },
     Task {

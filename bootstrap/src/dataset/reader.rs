@@ -1,7 +1,7 @@
 //! Reads datasets.
 
 use super::{LAYOUT_VERSION, Manifest, ManifestTable, manifest_path, part_path};
-use crate::{Error, Filter, map_file};
+use crate::{Error, address_column, map_file};
 use arrow_array::{ArrayRef, new_null_array};
 use binframe_ir::parquet::TableReader;
 use binframe_ir::{Batch, ColumnInfo, TableInfo};
@@ -153,17 +153,18 @@ impl Dataset {
     pub(crate) fn stored_parts(
         &self,
         table: &'static TableInfo,
-        filter: &Filter<'_>,
+        binary: Option<&str>,
+        addresses: Option<&Range<u64>>,
     ) -> Result<Vec<(String, StoredPart)>, Error> {
         let mut parts = Vec::new();
         for path in self.parts(table) {
             let file = self.part_file(table, &path)?;
-            let asked_for = match filter.binary {
+            let asked_for = match binary {
                 Some(binary) => file.row_groups.get(binary).cloned().unwrap_or_default(),
                 None => (0..file.binaries.len()).collect(),
             };
             for index in asked_for {
-                if may_touch(table, &file.reader, index, filter.addresses.as_ref()) {
+                if may_touch(table, &file.reader, index, addresses) {
                     let part = StoredPart { path: path.clone(), file: Arc::clone(&file), index };
                     parts.push((file.binaries[index].clone(), part));
                 }
@@ -173,21 +174,18 @@ impl Dataset {
     }
 }
 
-/// Whether a row group can hold a row that lies in the range. Rows in the order of their addresses that never overlap end
-/// before the next row group begins; of other tables, all row groups can.
+/// Whether a row group can hold a row that lies in the range.
 fn may_touch(
-    table: &TableInfo,
+    table: &'static TableInfo,
     reader: &TableReader<Bytes>,
     index: usize,
     addresses: Option<&Range<u64>>,
 ) -> bool {
-    let (Some(range), Some((address, _))) = (addresses, table.span) else { return true };
-    if table.key != [address] {
-        return true;
-    }
-    let Some(own) = reader.row_group_addresses(index, address) else { return true };
-    let has_next = index + 1 < reader.row_groups()
-        && reader.row_group_binary(index + 1) == reader.row_group_binary(index);
-    let next = has_next.then(|| reader.row_group_addresses(index + 1, address)).flatten();
-    own.start < range.end && next.is_none_or(|next| range.start < next.start)
+    let (Some(range), Some(column)) = (addresses, address_column(table)) else { return true };
+    let Some(starts) = reader.row_group_numbers(index, column) else { return true };
+    let size_max = match table.span {
+        Some((_, size)) => reader.row_group_numbers(index, size).map_or(u64::MAX, |sizes| *sizes.end()),
+        None => 0,
+    };
+    *starts.start() < range.end && range.start <= starts.end().saturating_add(size_max)
 }

@@ -152,12 +152,12 @@ struct Side<'a> {
 
 impl Side<'_> {
     fn parts(&self, table: &'static TableInfo, addresses: Option<Range<u64>>) -> Result<Vec<Part>, Error> {
-        self.source.parts(table, &Filter { binary: Some(self.binary), addresses })
+        self.source.parts(table, &Filter { addresses, ..Filter::of(self.binary) })
     }
 
     /// All rows of a table that fits into memory, in the parts that it comes in.
     fn all<T: Table>(&self) -> Result<Vec<Rows<T>>, Error> {
-        let filter = Filter { binary: Some(self.binary), addresses: None };
+        let filter = Filter::of(self.binary);
         Ok(self.source.all::<T>(&filter)?.into_iter().map(|(_, rows)| rows).collect())
     }
 }

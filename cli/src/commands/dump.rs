@@ -35,7 +35,7 @@ fn dump_table(arguments: &DumpArguments, table: &'static TableInfo) -> Result<Ex
     let mut rows_left = arguments.limit.unwrap_or(usize::MAX);
     for Selection { binary, functions } in selections {
         let addresses = functions.as_deref().map(hull).or(arguments.where_address.clone());
-        let filter = Filter { binary: binary.as_deref(), addresses };
+        let filter = Filter { binary: binary.as_deref(), addresses, ..Filter::default() };
         for part in source.parts(table, &filter)? {
             if rows_left == 0 {
                 break;

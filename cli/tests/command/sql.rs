@@ -156,6 +156,30 @@ fn only_the_passes_that_a_query_needs_are_run() {
     assert_eq!(passes(&folder, "SELECT name FROM functions WHERE binary = 'another'"), [] as [&str; 0]);
 }
 
+/// The rows that had to be made or read of a table, for a condition.
+fn rows_read(folder: &Folder, input: &str, condition: &str) -> usize {
+    let query = format!("EXPLAIN ANALYZE SELECT count(*) FROM {condition}");
+    let plan = folder.text(&["sql", &query, input, "--format", "csv"]);
+    let (_, scan) = plan.split_once("TableScan").expect("a table is read");
+    let (_, rows) = scan.split_once("output_rows=").expect("rows are counted");
+    rows[..rows.find(',').expect("more follows")].parse().expect("a number")
+}
+
+#[test]
+fn only_the_rows_that_a_query_needs_are_made() {
+    let folder = both();
+    let all = rows_read(&folder, "stack", "instructions");
+    for input in ["stack", "both"] {
+        assert_eq!(rows_read(&folder, input, "instructions WHERE section_index = 2"), 0, "{input}");
+        assert_eq!(rows_read(&folder, input, "memory_accesses WHERE function_address = 0x10"), 0, "{input}");
+    }
+    assert_eq!(rows_read(&folder, "stack", "instructions WHERE 1 = section_index"), all);
+    let one = "SELECT count(*) FROM memory_accesses WHERE function_address = 0x401030";
+    let found = folder.text(&["sql", one, "stack", "--format", "csv"]);
+    let read = rows_read(&folder, "stack", "memory_accesses WHERE function_address = 0x401030");
+    assert_eq!(found, format!("count(*)\n{read}\n"));
+}
+
 #[test]
 fn what_cannot_be_lowered_is_left_out_and_named() {
     let folder = both();

@@ -3,7 +3,7 @@
 use super::file_schema;
 use crate::{Batch, TableInfo};
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Why a file is not one of a table.
@@ -101,12 +101,17 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         Some(values.min_opt()?.as_utf8().ok()?.to_owned())
     }
 
-    /// The least and greatest address of a column in a row group, inclusive; none where all are null.
-    pub fn row_group_addresses(&self, index: usize, column: &str) -> Option<Range<u64>> {
-        let Statistics::Int64(values) = self.statistics(index, self.info.column_index(column)?)? else {
-            return None;
-        };
-        Some(*values.min_opt()? as u64..*values.max_opt()? as u64)
+    /// The least and greatest number that a column of unsigned numbers may have in a row group; none where all are null.
+    pub fn row_group_numbers(&self, index: usize, column: &str) -> Option<RangeInclusive<u64>> {
+        let position = self.info.column_index(column)?;
+        match ((self.info.columns[position].data_type)(), self.statistics(index, position)) {
+            (DataType::UInt8, _) => Some(0..=u64::from(u8::MAX)),
+            (DataType::UInt16, _) => Some(0..=u64::from(u16::MAX)),
+            (DataType::UInt64, Some(Statistics::Int64(values))) => {
+                Some(*values.min_opt()? as u64..=*values.max_opt()? as u64)
+            }
+            _ => None,
+        }
     }
 
     fn statistics(&self, row_group: usize, column: usize) -> Option<&Statistics> {

@@ -26,6 +26,11 @@ SELECT name FROM functions WHERE address = 0x4010b0 AND binary = 'loops';
 SELECT address, mnemonic FROM instructions WHERE address BETWEEN 0x4010b0 AND 0x4010b8 AND binary = 'loops';
 SELECT address, mnemonic FROM instructions WHERE 0x4010c0 <= address AND address < 0x4010c8 AND binary = 'loops';
 SELECT address, end_address FROM functions WHERE name = 'clamp';
+-- Sections and functions are found among addresses.
+SELECT binary, count(*) FROM instructions WHERE section_index = 1 GROUP BY binary;
+SELECT binary, address, size FROM basic_blocks WHERE function_address = 0x401030;
+SELECT instruction_address, region FROM memory_accesses WHERE function_address = 0x401030;
+EXPLAIN SELECT address FROM instructions WHERE section_index = 1 AND mnemonic = 'ret';
 SELECT address, mem_address FROM instructions WHERE mem_address IS NOT NULL AND binary = 'stack' LIMIT 3;
 -- Other inputs are named where they are needed.
 SELECT count(*) FROM functions('loops');
