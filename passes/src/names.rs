@@ -9,6 +9,14 @@ use std::fmt::Write;
 /// What demangling one name may write. Mangled names can stand for far longer ones.
 const DEMANGLED_SIZE_MAX: usize = 16 << 10;
 
+/// What names of Microsoft's compilers may have of bytes, and of the marks that names in names begin with: each may cost its reader
+/// stack. Longer ones are none of people's making.
+const MICROSOFT_SIZE_MAX: usize = 1 << 10;
+const MICROSOFT_MARKS_MAX: usize = 64;
+
+/// What the reader of those names writes before it gives up.
+const MICROSOFT_TEXT_SIZE_MAX: usize = 1 << 20;
+
 /// All names together may be this many times the file: string tables share the ends of names, but no honest one more.
 const NAMES_PER_FILE_SIZE_MAX: usize = 16;
 
@@ -56,9 +64,7 @@ pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<Binary
     let mut left = names.value_data().len().saturating_mul(NAMES_PER_FILE_SIZE_MAX).min(NAMES_SIZE_MAX);
     let mut texts = <Option<&str> as Cell>::Builder::default();
     for name in names.iter().flatten() {
-        let text = demangled(name).filter(|text| text.len() <= left);
-        left -= text.as_ref().map_or(0, String::len);
-        texts.push(text.as_deref());
+        texts.push(demangled_within(name, &mut left).as_deref());
     }
     let mut columns = symbols.batch().columns().to_vec();
     columns[column] = <Option<&str> as Cell>::finish(texts, None);
@@ -67,6 +73,46 @@ pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<Binary
 
 /// The name as it was in Rust or C++ source; none for a name that was not mangled.
 pub fn demangled(name: &str) -> Option<String> {
+    let mut left = usize::MAX;
+    demangled_within(name, &mut left)
+}
+
+/// The same, if there is room for what has to be written to know it.
+fn demangled_within(name: &str, left: &mut usize) -> Option<String> {
+    let (text, written) = match name.strip_prefix('?') {
+        Some(_) => demangled_microsoft(name),
+        None => {
+            let text = demangled_itanium(name);
+            let written = text.as_ref().map_or(0, String::len);
+            (text, written)
+        }
+    };
+    *left = left.checked_sub(written)?;
+    text
+}
+
+/// A name of Microsoft's compilers, without what others do not keep, which is all before the name itself: access, the type of the result
+/// or variable, the calling convention. And how much was written.
+fn demangled_microsoft(name: &str) -> (Option<String>, usize) {
+    if name.len() > MICROSOFT_SIZE_MAX || name.matches('?').count() > MICROSOFT_MARKS_MAX {
+        return (None, 0);
+    }
+    let tags = undname::Flags::NO_TAG_SPECIFIER;
+    let read = undname::demangle(name, tags);
+    let read = read.and_then(|whole| Ok((undname::demangle(name, tags | undname::Flags::NAME_ONLY)?, whole)));
+    match read {
+        Ok((mut text, whole)) => {
+            if let Some(parameters) = whole.find(&format!(" {text}(")) {
+                text.push_str(&whole[parameters + 1 + text.len()..]);
+            }
+            (Some(text).filter(|text| text.len() <= DEMANGLED_SIZE_MAX), whole.len())
+        }
+        Err(undname::Error::MaliciousInput | undname::Error::Io(_)) => (None, MICROSOFT_TEXT_SIZE_MAX),
+        Err(_) => (None, 0),
+    }
+}
+
+fn demangled_itanium(name: &str) -> Option<String> {
     // Mach-O and 32-bit Windows put an underscore before names.
     let mangled =
         if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
@@ -99,7 +145,8 @@ impl Write for Limited {
 
 #[cfg(test)]
 mod tests {
-    use super::demangled;
+    use super::{MICROSOFT_SIZE_MAX, demangled};
+    use std::thread;
 
     #[test]
     fn rust_and_cpp_names_are_demangled_and_others_are_not() {
@@ -113,7 +160,28 @@ mod tests {
             "std::vector<int, std::allocator<int> >::push_back(int const&)"
         );
         assert_eq!(demangled("__RNvC6_123foo3bar").unwrap(), "123foo::bar");
+        assert_eq!(demangled("?func@MyClass@@UEAAHHH@Z").unwrap(), "MyClass::func(int, int)");
+        assert_eq!(demangled("?x@@3PEAVty@@EA").unwrap(), "x");
+        assert_eq!(demangled("??1?$vector@H@std@@QEAA@XZ").unwrap(), "std::vector<int>::~vector<int>(void)");
         assert_eq!(demangled("main"), None);
+        assert_eq!(demangled("?broken"), None);
         assert_eq!(demangled("_Zbroken"), None);
+    }
+
+    #[test]
+    fn names_within_names_take_little_stack() {
+        let deep = ["V?$A@", "PEA", "Y01", "$$A6A", "$$QEA", "P8A@@", "x@?1??", "?0", "$1??$f@", "?__E"];
+        let read = move || {
+            for part in deep {
+                for start in ["?x@@3", "?f@@YAX", "??$f@", "?"] {
+                    let name = format!("{start}{}", part.repeat(MICROSOFT_SIZE_MAX));
+                    let name = name.char_indices().map(|(end, _)| &name[..end]).take(MICROSOFT_SIZE_MAX + 1);
+                    name.step_by(MICROSOFT_SIZE_MAX / 8).for_each(|name| drop(demangled(name)));
+                }
+            }
+        };
+        // Half of what threads have.
+        let thread = thread::Builder::new().stack_size(1 << 20).spawn(read).unwrap();
+        thread.join().unwrap();
     }
 }

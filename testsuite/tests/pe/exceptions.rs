@@ -251,12 +251,10 @@ fn scopes_and_states_are_those_of_the_assembly() {
         expected.sort_unstable();
         assert_eq!(call_sites(&named), expected, "named {level}");
         assert_eq!(call_sites(&nameless), expected, "nameless {level}");
-        // One handler is of a kind that is not known.
-        for path in [named, nameless] {
-            let diagnostics = own(&path).diagnostics;
-            let codes: Vec<_> = diagnostics.columns().iter().map(|row| row.code).collect();
-            assert_eq!(codes, [DiagnosticCode::UnreadExceptionTable]);
-        }
+        // One handler is of a kind that is not known. Without its name, its number is taken for one that looks after the stack.
+        let codes = |path| own(path).diagnostics.columns().iter().map(|row| row.code).collect::<Vec<_>>();
+        assert_eq!(codes(&named), [DiagnosticCode::UnreadExceptionTable]);
+        assert_eq!(codes(&nameless), []);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod exceptions;
 mod linkage;
+mod microsoft;
 mod tools;
 
 use binframe::ir::tables::{BinaryKind, Format, FunctionEvidence, SymbolDefinition, UnwindSource};

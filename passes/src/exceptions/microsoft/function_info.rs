@@ -5,7 +5,7 @@
 //! Source: `ehdata.h` of Microsoft's C++ library; `WinException` of LLVM.
 
 use super::super::{Described, Sections};
-use super::{Broken, Reader};
+use super::{Broken, Kind, Reader};
 use crate::formats::pe_places::{Places, Spot};
 use binframe_ir::tables::ExceptionCallSite;
 use object::pe;
@@ -23,24 +23,24 @@ const TRY_SIZE: u32 = 20;
 const CATCH_SIZE: u32 = 20;
 const ADDRESS_SIZE: u32 = 8;
 
-/// Those that were read, by where they stand.
-pub(super) type FunctionInfos = BTreeMap<Spot, Result<Rc<FunctionInfo>, Broken>>;
+/// Those that were read, by where they stand and, where they count from the start of a function, by that.
+pub(super) type FunctionInfos = BTreeMap<(Spot, Option<Spot>), Result<Rc<FunctionInfo>, Broken>>;
 
 /// What a `FuncInfo` says.
 pub(super) struct FunctionInfo {
     /// For each state, what cleans up first.
-    cleanups: Vec<Option<Spot>>,
-    tries: Vec<Try>,
+    pub(super) cleanups: Vec<Option<Spot>>,
+    pub(super) tries: Vec<Try>,
     /// In order; the state that code is in from there on, if it is in one.
-    states: Vec<(Spot, Option<u32>)>,
+    pub(super) states: Vec<(Spot, Option<u32>)>,
 }
 
 /// A `try` block.
-struct Try {
-    states: RangeInclusive<u32>,
+pub(super) struct Try {
+    pub(super) states: RangeInclusive<u32>,
     /// Position of its first handler among those of the function.
-    first_catch: u64,
-    catches: Vec<Spot>,
+    pub(super) first_catch: u64,
+    pub(super) catches: Vec<Spot>,
 }
 
 /// A table: its place and how many entries it has.
@@ -61,11 +61,13 @@ impl<P: Places> Reader<'_, '_, P> {
     /// The rows of a range of code. Where code is in a state, each handler that may catch there has one, and what cleans up first.
     pub(super) fn states(
         &mut self,
+        kind: Kind,
         one: &Described,
         sections: &Sections<'_>,
     ) -> Result<Vec<ExceptionCallSite>, Broken> {
         let (data, start) = self.spots(one)?;
-        let info = self.info(data, sections)?;
+        let is_compressed = kind == Kind::CompressedStates;
+        let info = self.info(data, is_compressed.then_some(start), sections)?;
         let end = start.plus(u32::try_from(one.function_size).map_err(|_| Broken::Elsewhere)?);
         let next = info.states.partition_point(|(ip, _)| *ip <= start);
         let first = next.checked_sub(1).filter(|index| info.states[*index].0.section == start.section);
@@ -107,13 +109,22 @@ impl<P: Places> Reader<'_, '_, P> {
         Ok(rows)
     }
 
-    fn info(&mut self, data: Spot, sections: &Sections<'_>) -> Result<Rc<FunctionInfo>, Broken> {
+    fn info(
+        &mut self,
+        data: Spot,
+        function: Option<Spot>,
+        sections: &Sections<'_>,
+    ) -> Result<Rc<FunctionInfo>, Broken> {
         let place = self.reference(data)?.map_err(|_| Broken::Outside)?;
-        if let Some(read) = self.infos.get(&place) {
+        if let Some(read) = self.infos.get(&(place, function)) {
             return read.clone();
         }
-        let read = self.read_info(place, sections).map(Rc::new);
-        self.infos.insert(place, read.clone());
+        let read = match function {
+            Some(function) => self.read_compressed(place, function, sections),
+            None => self.read_info(place, sections),
+        };
+        let read = read.map(Rc::new);
+        self.infos.insert((place, function), read.clone());
         read
     }
 

@@ -4,6 +4,7 @@
 //! A handler is known by its name: that of a symbol or, where it is imported, what the code jumps through. Where there is no
 //! name, it is known by the data of all functions that have it, if they are all as one kind of handler reads them.
 
+mod compressed_info;
 mod function_info;
 mod scopes;
 
@@ -31,6 +32,8 @@ enum Kind {
     Scopes,
     /// As states, what changes them, and what is caught in them: C++.
     States,
+    /// The same in numbers of as many bytes as they need.
+    CompressedStates,
     /// They handle no exceptions: they look after the stack.
     Nothing,
 }
@@ -48,6 +51,7 @@ impl Kind {
             "__CxxFrameHandler" | "__CxxFrameHandler2" | "__CxxFrameHandler3" | "__GSHandlerCheck_EH" => {
                 Some(Self::States)
             }
+            "__CxxFrameHandler4" | "__GSHandlerCheck_EH4" => Some(Self::CompressedStates),
             "__GSHandlerCheck" => Some(Self::Nothing),
             "_GCC_specific_handler" | "rust_eh_personality" => Some(Self::LandingPads),
             _ => name.ends_with("_personality_seh0").then_some(Self::LandingPads),
@@ -180,8 +184,8 @@ impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
 
     /// How a handler reads its data, if all of it is as one kind has it.
     fn kind_by_data(&mut self, group: &[Described], sections: &Sections<'a>) -> Option<Kind> {
-        let kinds = [Kind::States, Kind::Scopes, Kind::LandingPads];
-        kinds.into_iter().find(|kind| {
+        let kinds = [Kind::States, Kind::CompressedStates, Kind::Scopes, Kind::LandingPads];
+        let found = kinds.into_iter().find(|kind| {
             let mut count = 0;
             let are_all = group.iter().all(|one| {
                 let Ok(call_sites) = self.call_sites(*kind, one, sections) else { return false };
@@ -189,7 +193,15 @@ impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
                 call_sites.iter().all(|row| is_plausible(*kind, one, row))
             });
             are_all && count > 0
-        })
+        });
+        // A distance on the stack is a small number, where the file has no section.
+        found.or_else(|| group.iter().all(|one| self.is_no_place(one)).then_some(Kind::Nothing))
+    }
+
+    /// Whether the data of a function begins with a number that is no place in a section.
+    fn is_no_place(&self, one: &Described) -> bool {
+        let said = self.spots(one).and_then(|(data, _)| self.reference(data));
+        said.is_ok_and(|said| said.map_or(true, |spot| self.places.section_index(spot).is_none()))
     }
 
     fn call_sites(
@@ -201,7 +213,7 @@ impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
         match kind {
             Kind::Nothing => Ok(Vec::new()),
             Kind::Scopes => self.scopes(one, sections),
-            Kind::States => self.states(one, sections),
+            Kind::States | Kind::CompressedStates => self.states(kind, one, sections),
             Kind::LandingPads => {
                 let table = self.landing_pads.find(sections, one)?;
                 self.spend(table.call_sites.len())?;
