@@ -91,7 +91,9 @@ fn what_is_thrown_lands_in_functions_that_are_described() {
 /// What `llvm-undname` says of names, without what says that a name is a class's; none where it is not there.
 fn undname(names: &[&str]) -> Option<Vec<String>> {
     let tools = ["llvm-undname", "llvm-undname-19", "llvm-undname-14"].into_iter();
-    let mut tools = tools.map(|tool| Command::new(tool).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn());
+    let mut tools = tools.map(|tool| {
+        Command::new(tool).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    });
     let mut child = tools.find_map(Result::ok)?;
     let mut stdin = child.stdin.take().expect("a pipe");
     let text = names.join("\n") + "\n";
@@ -112,8 +114,9 @@ fn undname(names: &[&str]) -> Option<Vec<String>> {
 
 #[test]
 fn names_are_those_of_llvm() {
-    for path in of_cpp() {
-        let tables = lowered(&path).lowered;
+    // Names of another dialect, C++/CX, are read by neither.
+    for path in of_cpp().iter().filter(|path| !path.ends_with("vccorlib140.dll")) {
+        let tables = lowered(path).lowered;
         let exports = tables.linkage.exports.columns();
         let names = exports.iter().filter_map(|export| export.export_name);
         let names: Vec<_> = names.filter(|name| name.starts_with('?')).collect();
