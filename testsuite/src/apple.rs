@@ -3,7 +3,7 @@
 use crate::objects::{self, Architecture, Format};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// How the loader is told which pointers to change.
@@ -29,8 +29,20 @@ pub fn link(
     flags: &[&str],
 ) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    link_in(folder.path(), architecture, fixups, objects, flags)?;
+    Some(fs::read(folder.path().join("linked")).expect("the linker has written a file"))
+}
+
+/// Links objects to the file `linked` in a folder.
+fn link_in(
+    folder: &Path,
+    architecture: Architecture,
+    fixups: Fixups,
+    objects: &[&[u8]],
+    flags: &[&str],
+) -> Option<()> {
     let mut command = Command::new(linker()?);
-    command.current_dir(folder.path());
+    command.current_dir(folder);
     command.args(["-flavor", "darwin", "-platform_version", "macos", "13.1", "13.3", "-arch"]);
     command.arg(match architecture {
         Architecture::X86_64 => "x86_64",
@@ -43,12 +55,25 @@ pub fn link(
     command.args(["-undefined", "dynamic_lookup", "-o", "linked"]).args(flags);
     for (index, object) in objects.iter().enumerate() {
         let name = format!("{index}.o");
-        fs::write(folder.path().join(&name), object).expect("the temporary folder is writable");
+        fs::write(folder.join(&name), object).expect("the temporary folder is writable");
         command.arg(name);
     }
     let output = command.output().expect("the linker can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(fs::read(folder.path().join("linked")).expect("the linker has written a file"))
+    Some(())
+}
+
+/// Links an object to the file `linked` in a folder, with a bundle of debug information beside it; none, said aloud, on a machine
+/// without a tool for it.
+pub fn link_with_bundle(folder: &Path, object: &[u8], flags: &[&str]) -> Option<()> {
+    link_in(folder, Architecture::X86_64, Fixups::Operations, &[object], flags)?;
+    let run = |tool: &String| output(Command::new(tool).current_dir(folder).arg("linked"));
+    let Some(output) = tools("dsymutil").iter().find_map(run) else {
+        say_missing("dsymutil");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(())
 }
 
 /// `rust-lld`, which stands in the folder of the compiler's target.

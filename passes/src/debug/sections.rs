@@ -30,7 +30,7 @@ pub(super) struct DebugSections<'a> {
     /// Where the first of them begins in the file.
     pub(super) file_offset: u64,
     /// What identifies the build of the file.
-    pub(super) build_id: Option<&'a [u8]>,
+    pub(super) build_id: Option<Vec<u8>>,
     /// Name of the file that holds what was stripped off it.
     pub(super) link: Option<Cow<'a, str>>,
     /// What could not be read: where it stands in the file, and why.
@@ -67,7 +67,8 @@ impl<'a> DebugSections<'a> {
                 Some(before) => before.to_mut().extend_from_slice(&content),
             }
         }
-        let build_id = file.build_id().ok().flatten();
+        let uuid = file.mach_uuid().ok().flatten().map(Vec::from);
+        let build_id = file.build_id().ok().flatten().map(Vec::from).or(uuid);
         let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));
         Some(Self { endian, sections, file_offset, build_id, link, problems })
     }

@@ -1,7 +1,8 @@
 //! Debug information that stands in other files: split parts of units (`.dwo`), packages of them (`.dwp`), and whole files that
 //! were stripped off.
 //!
-//! Sources: DWARF 5, section 7.3; for DWARF 4, "Debug fission" of the GCC wiki; GDB manual, "Separate Debug Files".
+//! Sources: DWARF 5, section 7.3; for DWARF 4, "Debug fission" of the GCC wiki; GDB manual, "Separate Debug Files"; for bundles, the
+//! manual of `dsymutil`.
 
 use super::attributes::Text;
 use super::sections::{self, DebugSections};
@@ -10,6 +11,7 @@ use super::{Companion, CompanionFile, CompanionKind, Reader, Reports};
 use crate::formats::hexadecimal;
 use binframe_ir::tables::DiagnosticCode;
 use gimli::{Dwarf, DwarfPackage, DwoId, Section, SectionId};
+use object::BinaryFormat;
 use object::read::Object;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -206,8 +208,7 @@ pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Ve
     if names.is_empty() {
         return wanted;
     }
-    let (directory, file_name) =
-        path.rsplit_once('/').map_or((".", path), |(directory, name)| (directory, name));
+    let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
     let package = vec![format!("{directory}/{file_name}.dwp")];
     wanted.push(Companion { kind: CompanionKind::Package, name: format!("{file_name}.dwp"), paths: package });
     for (name, compiled_in) in names {
@@ -233,8 +234,12 @@ fn lossy(text: Text<'_>) -> String {
 /// Where what was stripped off a file may stand.
 fn separate(path: &str, file: &[u8]) -> Option<Companion> {
     let file = object::File::parse(file).ok()?;
-    let directory = path.rsplit_once('/').map_or(".", |(directory, _)| directory);
+    let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
     let mut paths = Vec::new();
+    // What Apple's linker leaves in objects, `dsymutil` puts into a bundle beside the file.
+    if file.format() == BinaryFormat::MachO {
+        paths.push(format!("{path}.dSYM/Contents/Resources/DWARF/{file_name}"));
+    }
     if let Some([first, rest @ ..]) = file.build_id().ok().flatten().filter(|id| id.len() > 1) {
         let rest = hexadecimal(rest);
         paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug"));

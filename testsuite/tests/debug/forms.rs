@@ -3,6 +3,8 @@
 use crate::debug;
 use crate::dwarfdump::run;
 use binframe::ir::{Batch, Fingerprint, to_text};
+use binframe_testsuite::apple;
+use binframe_testsuite::lowering::tables;
 use binframe_testsuite::programs::SHAPES_C;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -156,4 +158,37 @@ fn an_object_is_read_as_if_it_were_linked() {
         files.collect()
     };
     assert_eq!(lines(&linked), lines(&object));
+}
+
+#[test]
+fn bundles_beside_mach_o_files_are_found() {
+    const SOURCE: &str = "
+struct point { int x, y; };
+int scale(struct point p, int factor) { int scaled = p.x * factor; return scaled + p.y; }
+int main(int argc, char **argv) { struct point p = {argc, 2}; return scale(p, 3); }
+";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let linked = folder.path().join("linked");
+    let compile = |source| apple::compile("x86_64", "c", source, &["-g", "-O0"]);
+    let Some(object) = compile(SOURCE) else { return };
+    let flags = ["-execute", "-e", "_main"];
+    let Some(()) = apple::link_with_bundle(folder.path(), &object, &flags) else { return };
+    let found = debug(&linked);
+    let symbols = tables(&fs::read(&linked).expect("it was linked").into()).lowered.sections.symbols;
+    for name in ["scale", "main"] {
+        let function =
+            found.functions.columns().iter().find(|row| row.name == Some(name)).expect("a function");
+        let symbol = format!("_{name}");
+        let mut named = symbols.columns().iter().filter(|row| row.symbol_name == symbol);
+        assert!(named.any(|row| row.symbol_address == function.address), "{name}: {:#x}", function.address);
+    }
+    let variables = found.variables.columns();
+    assert!(variables.iter().any(|row| row.name == Some("scaled") && row.type_name == Some("int")));
+    assert!(found.lines.len() > 4);
+    // One that was made for another build says nothing of this one.
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let object = compile("int main(void) { return 0; }").expect("it compiles");
+    apple::link_with_bundle(other.path(), &object, &flags).expect("it links");
+    fs::copy(other.path().join("linked"), &linked).expect("writable");
+    assert_eq!(debug(&linked).functions.len(), 0);
 }
