@@ -2,17 +2,45 @@
 
 use crate::Error;
 use bytes::Bytes;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bytes of a file. Cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub struct FileBytes(pub Bytes);
+pub struct FileBytes(pub Bytes, Option<Arc<Mmap>>);
+
+impl From<Bytes> for FileBytes {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes, None)
+    }
+}
+
+impl FileBytes {
+    /// Gives back the memory that holds what was read of a mapped file. What is read again, the system has at hand.
+    #[expect(unsafe_code, reason = "of other memory, the system would forget what it holds")]
+    pub(crate) fn forget_read(&self) {
+        if let Some(map) = &self.1 {
+            // SAFETY: nobody writes to the mapping, so that what is read of it next is the file again, as it was. Where the system
+            // does not do it, nothing changes.
+            _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        }
+    }
+}
+
+/// A mapped file, as an owner of its bytes.
+struct Mapped(Arc<Mmap>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Maps a file into memory. The system loads the parts that are read, and drops them when memory is short.
 #[expect(unsafe_code, reason = "mapping a file is unsafe")]
@@ -30,7 +58,8 @@ pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
     // SAFETY: the mapping is private and only read. Should another process change the file meanwhile, passes see other
     // bytes, which is sound as they trust none; should it cut the file short, the system ends this process.
     let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
-    Ok(FileBytes(Bytes::from_owner(map)))
+    let map = Arc::new(map);
+    Ok(FileBytes(Bytes::from_owner(Mapped(Arc::clone(&map))), Some(map)))
 }
 
 /// Pauses after which an operation that failed for a reason which may pass is tried again.
@@ -121,7 +150,10 @@ mod tests {
     #[test]
     fn a_mapped_file_has_the_bytes_of_the_file() {
         let path = std::env::current_exe().unwrap();
-        assert_eq!(map_file(&path).unwrap().0, std::fs::read(path).unwrap());
+        let (mapped, read) = (map_file(&path).unwrap(), std::fs::read(path).unwrap());
+        assert_eq!(mapped.0, read);
+        mapped.forget_read();
+        assert_eq!(mapped.0, read);
     }
 
     /// How often an operation is done and how long the pauses were, when it fails a number of times for a reason.

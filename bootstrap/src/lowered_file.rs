@@ -126,7 +126,7 @@ impl LoweredFile {
                 path: self.path.clone(),
                 name: names.add(&format!("{}({})", self.name, member.name)),
                 container: Some(self.name.clone()),
-                file: Executable::new(&database, FileBytes(member.bytes), index),
+                file: Executable::new(&database, member.bytes.into(), index),
                 database,
                 companions: OnceCell::new(),
             }

@@ -7,7 +7,8 @@ use crate::lowered_file::{LoweredFile, LoweredPart};
 use crate::timing::{Stopwatch, add_timing};
 use crate::{Error, Progress, Timing};
 use binframe_ir::parquet::{EncodedRows, TableEncoder};
-use binframe_ir::{Batch, Fingerprint, Stage, TableInfo};
+use binframe_ir::tables::BinarySections;
+use binframe_ir::{Batch, Fingerprint, Stage, Table, TableInfo};
 use binframe_passes::VERSION;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -116,9 +117,16 @@ impl Lowering<'_> {
     ) -> Result<Outcome, Error> {
         let (mut binaries, mut timings) = (Vec::new(), Vec::new());
         for file in files {
-            binaries.push(self.run_passes(input, &file, &mut timings)?);
-            for table in 0..self.tables.len() {
-                add_timing(&mut timings, self.encode(input, &file, table, sink)?);
+            let contents = self.tables.iter().position(|(table, _)| *table == BinarySections::INFO);
+            binaries.push(self.run_passes(input, &file, &mut timings, &mut |timings| {
+                // What sections hold is written before memory is taken by what is made of it. Little of it is read again.
+                let Some(table) = contents else { return Ok(()) };
+                self.encode(input, &file, table, sink, timings)?;
+                file.bytes().forget_read();
+                Ok(())
+            })?);
+            for table in (0..self.tables.len()).filter(|table| Some(*table) != contents) {
+                self.encode(input, &file, table, sink, &mut timings)?;
             }
         }
         Ok(Outcome::Lowered(binaries, timings))
@@ -131,12 +139,13 @@ impl Lowering<'_> {
         (self.observe)(Progress { files, bytes, files_done, bytes_done, input, binary, step, done, parts });
     }
 
-    /// Runs the passes that the stages need.
+    /// Runs the passes that the stages need, and `on_sections` behind the first of them.
     fn run_passes(
         &self,
         input: usize,
         file: &LoweredFile,
         timings: &mut Vec<Timing>,
+        on_sections: &mut dyn FnMut(&mut Vec<Timing>) -> Result<(), Error>,
     ) -> Result<ManifestBinary, Error> {
         let reaches = |stage: Stage| self.stages.iter().any(|asked| *asked >= stage);
         let (has_sections, binary) = (self.stages.contains(&Stage::Sections), file.name());
@@ -150,6 +159,7 @@ impl Lowering<'_> {
         let sections = file.sections()?;
         let (size, input) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
         record.add(stopwatch, "sections", input, sections.fingerprint(), rows(&sections.tables()), size);
+        on_sections(record.timings)?;
         // What a pass made is kept: asking again is answered from memory.
         let structure = sections.fingerprint();
         if has_sections || reaches(Stage::Cfg) {
@@ -208,7 +218,8 @@ impl Lowering<'_> {
         file: &LoweredFile,
         table: usize,
         sink: &mut dyn RowSink,
-    ) -> Result<Timing, Error> {
+        timings: &mut Vec<Timing>,
+    ) -> Result<(), Error> {
         sink.begin_binary(table)?;
         let stopwatch = Stopwatch::start();
         let ((info, encoder), binary, path) = (&self.tables[table], file.name(), file.path());
@@ -231,7 +242,8 @@ impl Lowering<'_> {
         let results = if parts.len() > 1 { rayon::broadcast(|_| write_all()) } else { vec![write_all()] };
         results.into_iter().collect::<Result<(), Error>>()?;
         let appender = appender.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes))
+        add_timing(timings, stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes));
+        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! After an edit, exactly the queries run that read what changed; where a result is what it was before, the wave stops.
 
 use binframe::ir::Fingerprint;
-use binframe::{Database, Executable, FileBytes, lowered};
+use binframe::{Database, Executable, lowered};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::patch::{Patch, section, symbol};
+use bytes::Bytes;
 use salsa::Setter;
 use std::sync::{Arc, Mutex};
 
@@ -42,7 +43,7 @@ impl Workbench {
         let database =
             Database::with_log(move |query| sink.lock().expect("no test panics in it").push(query));
         let bytes = Patch(fixtures::stack_and_globals().bytes);
-        let file = Executable::new(&database, FileBytes(bytes.0.clone().into()), 0);
+        let file = Executable::new(&database, Bytes::from(bytes.0.clone()).into(), 0);
         let workbench = Self { database, file, bytes, log };
         workbench.ask();
         assert_eq!(workbench.ran(), ALL);
@@ -68,7 +69,7 @@ impl Workbench {
     /// The queries that run when the file is edited and everything is asked for again.
     fn ran_after(&mut self, edit: impl FnOnce(&mut Patch) -> &mut Patch) -> Vec<String> {
         edit(&mut self.bytes);
-        self.file.set_bytes(&mut self.database).to(FileBytes(self.bytes.0.clone().into()));
+        self.file.set_bytes(&mut self.database).to(Bytes::from(self.bytes.0.clone()).into());
         self.ask();
         self.ran()
     }

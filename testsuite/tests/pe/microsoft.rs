@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// The package, and what it is unpacked to.
 const PACKAGE: &str = "msvc-runtime==14.51.36231";
@@ -97,7 +98,7 @@ fn undname(names: &[&str]) -> Option<Vec<String>> {
     let mut child = tools.find_map(Result::ok)?;
     let mut stdin = child.stdin.take().expect("a pipe");
     let text = names.join("\n") + "\n";
-    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("it ends").expect("it reads");
     let text = String::from_utf8(output.stdout).expect("names are text");
@@ -128,4 +129,23 @@ fn names_are_those_of_llvm() {
             assert!(expected.contains(&own) || own.starts_with('`'), "{name}: {own}, {expected}");
         }
     }
+}
+
+#[test]
+fn names_within_names_take_little_stack() {
+    const SIZES: [usize; 4] = [64, 300, 1000, 1024];
+    let deep = ["V?$A@", "PEA", "Y01", "$$A6A", "$$QEA", "P8A@@", "x@?1??", "?0", "$1??$f@", "?__E"];
+    let read = move || {
+        for (part, start) in
+            deep.iter().flat_map(|part| ["?x@@3", "?f@@YAX", "??$f@", "?"].map(|start| (part, start)))
+        {
+            let name = format!("{start}{}", part.repeat(SIZES[3]));
+            for size in SIZES {
+                drop(demangled(&name[..size]));
+            }
+        }
+    };
+    // Half of what threads have.
+    let thread = thread::Builder::new().stack_size(1 << 20).spawn(read).expect("the system has threads");
+    thread.join().expect("it ends");
 }
