@@ -9,14 +9,18 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 
 /// The package, and what it is unpacked to.
 const PACKAGE: &str = "msvc-runtime==14.51.36231";
 const LIBRARIES: &str = "msvc_runtime-14.51.36231.data/data";
 
-/// The folder of the libraries; none where they cannot be had, after saying so.
-fn libraries() -> Option<PathBuf> {
+/// The folder of the libraries; none where they cannot be had. Tests that run at the same time wait for one download.
+static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(download);
+
+/// Gets the libraries, or says why not.
+fn download() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("msvc-runtime");
     let libraries = folder.join(LIBRARIES);
     if libraries.exists() {
@@ -51,7 +55,7 @@ fn skipped(reason: &str) -> Option<PathBuf> {
 
 /// The libraries of C++, which have what is compressed.
 fn of_cpp() -> Vec<PathBuf> {
-    let Some(folder) = libraries() else { return Vec::new() };
+    let Some(folder) = FOLDER.as_ref() else { return Vec::new() };
     let names = ["msvcp140.dll", "msvcp140_2.dll", "concrt140.dll", "vcamp140.dll", "vccorlib140.dll"];
     names.map(|name| folder.join(name)).to_vec()
 }

@@ -228,3 +228,57 @@ impl<P: Places> Reader<'_, '_, P> {
         Ok(states)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Fields;
+    use crate::formats::pe_places::{Places, Spot};
+
+    /// Bytes that refer to nothing.
+    struct Plain(Vec<u8>);
+
+    impl Places for Plain {
+        fn bytes_from(&self, spot: Spot) -> Option<&[u8]> {
+            self.0.get(spot.offset as usize..)
+        }
+
+        fn target(&self, _: Spot) -> Option<Spot> {
+            None
+        }
+
+        fn spot(&self, _: u64, _: u32) -> Option<Spot> {
+            None
+        }
+
+        fn address(&self, spot: Spot) -> u64 {
+            spot.offset.into()
+        }
+
+        fn section_index(&self, _: Spot) -> Option<u32> {
+            None
+        }
+    }
+
+    #[test]
+    fn numbers_take_as_many_bytes_as_they_say() {
+        let cases: [(&[u8], u32); 7] = [
+            (&[0], 0),
+            (&[0xfe], 127),
+            (&[0x01, 0x02], 128),
+            (&[0xfd, 0xff], (1 << 14) - 1),
+            (&[0x03, 0x00, 0x02], 1 << 14),
+            (&[0x07, 0x00, 0x00, 0x02], 1 << 21),
+            (&[0x0f, 0xff, 0xff, 0xff, 0xff], u32::MAX),
+        ];
+        let plain = Plain(cases.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect());
+        let mut fields = Fields { places: &plain, next: Spot { section: 0, offset: 0 } };
+        for (bytes, number) in cases {
+            let before = fields.next.offset;
+            assert_eq!(fields.number().ok(), Some(number));
+            assert_eq!((fields.next.offset - before) as usize, bytes.len());
+        }
+        assert!(fields.number().is_err());
+        let cut_short = Plain(vec![0x0f, 1, 2]);
+        assert!(Fields { places: &cut_short, next: Spot { section: 0, offset: 0 } }.number().is_err());
+    }
+}
