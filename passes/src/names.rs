@@ -5,6 +5,7 @@ use binframe_ir::{Cell, Rows, Table};
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt::Write;
+use std::io::ErrorKind;
 
 /// What demangling one name may write. Mangled names can stand for far longer ones.
 const DEMANGLED_SIZE_MAX: usize = 16 << 10;
@@ -79,13 +80,12 @@ pub fn demangled(name: &str) -> Option<String> {
 
 /// The same, if there is room for what has to be written to know it.
 fn demangled_within(name: &str, left: &mut usize) -> Option<String> {
-    let (text, written) = match name.strip_prefix('?') {
-        Some(_) => demangled_microsoft(name),
-        None => {
-            let text = demangled_itanium(name);
-            let written = text.as_ref().map_or(0, String::len);
-            (text, written)
-        }
+    let (text, written) = if name.starts_with('?') {
+        demangled_microsoft(name)
+    } else {
+        let text = demangled_itanium(name);
+        let written = text.as_ref().map_or(0, String::len);
+        (text, written)
     };
     *left = left.checked_sub(written)?;
     text
@@ -107,7 +107,9 @@ fn demangled_microsoft(name: &str) -> (Option<String>, usize) {
             }
             (Some(text).filter(|text| text.len() <= DEMANGLED_SIZE_MAX), whole.len())
         }
-        Err(undname::Error::MaliciousInput | undname::Error::Io(_)) => (None, MICROSOFT_TEXT_SIZE_MAX),
+        Err(undname::Error::Io(error)) if error.kind() == ErrorKind::OutOfMemory => {
+            (None, MICROSOFT_TEXT_SIZE_MAX)
+        }
         Err(_) => (None, 0),
     }
 }
