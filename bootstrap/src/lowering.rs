@@ -117,14 +117,8 @@ impl Lowering<'_> {
     ) -> Result<Outcome, Error> {
         let (mut binaries, mut timings) = (Vec::new(), Vec::new());
         for file in files {
-            let contents = self.tables.iter().position(|(table, _)| *table == BinarySections::INFO);
-            binaries.push(self.run_passes(input, &file, &mut timings, &mut |timings| {
-                // What sections hold is written before memory is taken by what is made of it. Little of it is read again.
-                let Some(table) = contents else { return Ok(()) };
-                self.encode(input, &file, table, sink, timings)?;
-                file.bytes().forget_read();
-                Ok(())
-            })?);
+            binaries.push(self.run_passes(input, &file, sink, &mut timings)?);
+            let contents = self.contents();
             for table in (0..self.tables.len()).filter(|table| Some(*table) != contents) {
                 self.encode(input, &file, table, sink, &mut timings)?;
             }
@@ -139,13 +133,19 @@ impl Lowering<'_> {
         (self.observe)(Progress { files, bytes, files_done, bytes_done, input, binary, step, done, parts });
     }
 
-    /// Runs the passes that the stages need, and `on_sections` behind the first of them.
+    /// The position of the table of what sections hold, if it is written.
+    fn contents(&self) -> Option<usize> {
+        self.tables.iter().position(|(table, _)| *table == BinarySections::INFO)
+    }
+
+    /// Runs the passes that the stages need. What sections hold is written behind the first of them, before memory is taken by what
+    /// is made of it; little of it is read again.
     fn run_passes(
         &self,
         input: usize,
         file: &LoweredFile,
+        sink: &mut dyn RowSink,
         timings: &mut Vec<Timing>,
-        on_sections: &mut dyn FnMut(&mut Vec<Timing>) -> Result<(), Error>,
     ) -> Result<ManifestBinary, Error> {
         let reaches = |stage: Stage| self.stages.iter().any(|asked| *asked >= stage);
         let (has_sections, binary) = (self.stages.contains(&Stage::Sections), file.name());
@@ -157,15 +157,18 @@ impl Lowering<'_> {
         let stopwatch = begin("sections");
         let bytes = file.bytes().0;
         let sections = file.sections()?;
-        let (size, input) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
-        record.add(stopwatch, "sections", input, sections.fingerprint(), rows(&sections.tables()), size);
-        on_sections(record.timings)?;
+        let (size, whole) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
+        record.add(stopwatch, "sections", whole, sections.fingerprint(), rows(&sections.tables()), size);
+        if let Some(table) = self.contents() {
+            self.encode(input, file, table, sink, record.timings)?;
+            file.bytes().forget_read();
+        }
         // What a pass made is kept: asking again is answered from memory.
         let structure = sections.fingerprint();
         if has_sections || reaches(Stage::Cfg) {
             let stopwatch = begin("linkage");
             let linkage = file.linkage()?;
-            record.add(stopwatch, "linkage", input, linkage.fingerprint(), rows(&linkage.tables()), size);
+            record.add(stopwatch, "linkage", whole, linkage.fingerprint(), rows(&linkage.tables()), size);
             let stopwatch = begin("exceptions");
             let exceptions = file.exceptions()?;
             let output = exceptions.fingerprint();
@@ -178,12 +181,12 @@ impl Lowering<'_> {
             record.add(stopwatch, "strings", structure, output, rows(&strings.tables()), size);
             let stopwatch = begin("extents");
             let extents = file.extents()?;
-            record.add(stopwatch, "extents", input, extents.fingerprint(), extents.len() as u64, size);
+            record.add(stopwatch, "extents", whole, extents.fingerprint(), extents.len() as u64, size);
         }
         if self.stages.contains(&Stage::Debug) {
             let stopwatch = begin("debug");
             let debug = file.debug()?;
-            record.add(stopwatch, "debug", input, debug.fingerprint(), debug.rows(), size);
+            record.add(stopwatch, "debug", whole, debug.fingerprint(), debug.rows(), size);
         }
         if reaches(Stage::Instructions) {
             let stopwatch = begin("instructions");

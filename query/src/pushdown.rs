@@ -11,10 +11,7 @@ use std::ops::Range;
 
 /// Whether a condition says something of where rows lie.
 pub(crate) fn is_understood(table: &'static TableInfo, condition: &Expr) -> bool {
-    binaries(condition).is_some()
-        || addresses(table, condition).is_some()
-        || number_in(table, SECTION, condition).is_some()
-        || number_in(table, FUNCTION, condition).is_some()
+    wanted(table, std::slice::from_ref(condition)) != Wanted::default()
 }
 
 /// What the conditions, which all hold, say together.
@@ -37,17 +34,10 @@ pub(crate) fn wanted(table: &'static TableInfo, conditions: &[Expr]) -> Wanted {
 
 /// The binaries that a condition is limited to, each once.
 fn binaries(condition: &Expr) -> Option<Vec<String>> {
+    if let Some((Operator::Eq, name)) = compared(condition, BINARY_COLUMN) {
+        return Some(vec![text(name)?]);
+    }
     match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
-            let text = if is_column(left, BINARY_COLUMN) {
-                text(right)
-            } else if is_column(right, BINARY_COLUMN) {
-                text(left)
-            } else {
-                None
-            };
-            Some(vec![text?])
-        }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             let mut names = binaries(left)?;
             names.extend(binaries(right)?);
@@ -76,12 +66,9 @@ const FUNCTION: &str = "function_address";
 
 /// The number that a condition says is in one of these columns.
 fn number_in(table: &'static TableInfo, name: &str, condition: &Expr) -> Option<u64> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return None };
     let is_asked = table.stage >= Stage::Instructions && address_column(table) != Some(name);
-    match (is_column(left, name), is_column(right, name)) {
-        _ if !is_asked => None,
-        (true, false) => number(right),
-        (false, true) => number(left),
+    match compared(condition, name) {
+        Some((Operator::Eq, wanted)) if is_asked => number(wanted),
         _ => None,
     }
 }
@@ -89,16 +76,10 @@ fn number_in(table: &'static TableInfo, name: &str, condition: &Expr) -> Option<
 /// The addresses that a condition limits the rows' own to.
 fn addresses(table: &'static TableInfo, condition: &Expr) -> Option<Range<u64>> {
     let column = address_column(table)?;
+    if let Some((operator, bound)) = compared(condition, column) {
+        return bounded(operator, number(bound)?);
+    }
     match condition {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            if is_column(left, column) {
-                bounded(*op, number(right)?)
-            } else if is_column(right, column) {
-                bounded(op.swap()?, number(left)?)
-            } else {
-                None
-            }
-        }
         Expr::Between(Between { expr, negated: false, low, high }) if is_column(expr, column) => {
             Some(number(low)?..number(high)?.saturating_add(1))
         }
@@ -113,6 +94,18 @@ fn bounded(operator: Operator, bound: u64) -> Option<Range<u64>> {
         Operator::LtEq => Some(0..bound.saturating_add(1)),
         Operator::Gt | Operator::GtEq => Some(bound..u64::MAX),
         _ => None,
+    }
+}
+
+/// What a condition compares a column with, and how: as if the column stood first.
+fn compared<'e>(condition: &'e Expr, column: &str) -> Option<(Operator, &'e Expr)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+    if is_column(left, column) {
+        Some((*op, right))
+    } else if is_column(right, column) {
+        Some((op.swap()?, left))
+    } else {
+        None
     }
 }
 

@@ -17,46 +17,26 @@ use std::sync::Arc;
 /// Functions that one thread looks at together.
 const FUNCTIONS_AT_A_TIME: usize = 256;
 
-/// Some of the functions of a program, with the hashes of their content.
+/// A run of the functions of a program, with the hashes of their content.
 pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>) -> Rows<Functions> {
     let columns = functions.columns();
-    let blocks = blocks_by_function(cfg, columns.address);
+    let (blocks, by_function) = (cfg.basic_blocks.columns(), cfg.blocks_by_function());
+    let all = cfg.functions.columns().address;
+    let first = columns.address.first().map_or(0, |first| all.partition_point(|address| address < first));
     let hashes = (0..columns.len()).into_par_iter().with_min_len(FUNCTIONS_AT_A_TIME).map_init(
         Vec::new,
         |content, row| {
             let range = columns.address[row]..columns.address[row].saturating_add(columns.size[row]);
-            let first = blocks.partition_point(|block| block.function < range.start);
-            let own = blocks[first..].iter().take_while(|block| block.function == range.start);
             content.clear();
-            own.for_each(|block| add_block(code, block.address, block.size, &range, content));
+            for block in by_function.rows_of(first + row).iter().map(|block| *block as usize) {
+                add_block(code, blocks.address[block], blocks.size[block], &range, content);
+            }
             Fingerprint::of_bytes(content).0 as u64
         },
     );
     let hashes: Vec<_> = hashes.collect();
     let batch = functions.batch().with_column("content_hash", Arc::new(UInt64Array::from(hashes)));
     Rows::from_batch(batch).expect("the column has its type")
-}
-
-struct OwnedBlock {
-    function: u64,
-    address: u64,
-    size: u64,
-}
-
-/// The blocks of functions that stand in the order of their addresses: function by function, in the order of addresses.
-fn blocks_by_function(cfg: &CfgIr, functions: &[u64]) -> Vec<OwnedBlock> {
-    let columns = cfg.basic_blocks.columns();
-    let (Some(first), Some(last)) = (functions.first(), functions.last()) else { return Vec::new() };
-    let block = |row: usize| OwnedBlock {
-        function: columns.function_address[row],
-        address: columns.address[row],
-        size: columns.size[row],
-    };
-    let is_inside = |block: &OwnedBlock| (first..=last).contains(&&block.function);
-    let mut blocks: Vec<_> = (0..columns.len()).map(block).filter(is_inside).collect();
-    // Most stand so already, and stay in the order of their addresses.
-    blocks.sort_by_key(|block| block.function);
-    blocks
 }
 
 /// Adds the instructions of a block, with zeros in place of addresses that depend on where the function lies.

@@ -1,9 +1,8 @@
 //! The functions.
 
 use super::{Call, Function, Parameter, Returned};
-use crate::table_functions::FunctionNames;
+use crate::table_functions::{FunctionNames, source_name};
 use arrow_array::{ArrayRef, BinaryViewArray, StringViewArray, UInt64Array};
-use binframe::passes::demangled;
 use binframe::passes::isa::Isa;
 use datafusion::common::Result;
 use std::sync::Arc;
@@ -149,8 +148,7 @@ fn hex(call: &Call<'_>) -> ArrayRef {
 }
 
 fn demangle(call: &Call<'_>) -> ArrayRef {
-    let name = |name: Option<&str>| name.map(|name| demangled(name).unwrap_or_else(|| name.to_owned()));
-    text(call.text(0).iter().map(name).collect())
+    text(call.text(0).iter().map(|name| name.map(source_name)).collect())
 }
 
 fn disassemble(call: &Call<'_>, format: fn(Isa, &[u8], u64) -> String) -> Result<ArrayRef> {

@@ -19,7 +19,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionContext;
-pub(crate) use program::{FunctionNames, Program};
+pub(crate) use program::{FunctionNames, Program, source_name};
 use std::fmt;
 use std::sync::Arc;
 

@@ -76,7 +76,7 @@ impl FunctionNames {
     /// The name of the function that begins at an address, as it was in source code.
     pub(crate) fn name(&self, address: u64) -> Option<String> {
         let function = self.last_before(address).filter(|function| function.address == address)?;
-        function.name.map(|name| demangled(name).unwrap_or_else(|| name.to_owned()))
+        function.name.map(source_name)
     }
 
     fn last_before(&self, address: u64) -> Option<Function<'_>> {
@@ -87,6 +87,11 @@ impl FunctionNames {
         let next = columns.address.partition_point(|start| *start <= address);
         Some(columns.row(next.checked_sub(1)?))
     }
+}
+
+/// A name as it was in source code; one that was not mangled, as it is.
+pub(crate) fn source_name(name: &str) -> String {
+    demangled(name).unwrap_or_else(|| name.to_owned())
 }
 
 /// Rows of a table whose type is known.

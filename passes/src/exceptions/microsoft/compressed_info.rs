@@ -157,7 +157,7 @@ impl<P: Places> Reader<'_, '_, P> {
 
     fn compressed_tries(&mut self, field: Spot, sections: &Sections<'_>) -> Result<Vec<Try>, Broken> {
         let (mut next, count) = self.counted(field)?;
-        let (mut tries, mut first_catch) = (Vec::new(), 0);
+        let mut tries = Vec::new();
         for _ in 0..count {
             let mut fields = self.fields(next);
             let (low, high) = (fields.number()?, fields.number()?);
@@ -165,10 +165,7 @@ impl<P: Places> Reader<'_, '_, P> {
             fields.number()?;
             let handlers = fields.place();
             next = fields.next;
-            let catches = self.compressed_catches(handlers, sections)?;
-            let catch_count = catches.len() as u64;
-            tries.push(Try { states: low..=high, first_catch, catches });
-            first_catch += catch_count;
+            tries.push(Try { states: low..=high, catches: self.compressed_catches(handlers, sections)? });
         }
         Ok(tries)
     }

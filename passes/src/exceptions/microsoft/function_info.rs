@@ -38,8 +38,6 @@ pub(super) struct FunctionInfo {
 /// A `try` block.
 pub(super) struct Try {
     pub(super) states: RangeInclusive<u32>,
-    /// Position of its first handler among those of the function.
-    pub(super) first_catch: u64,
     pub(super) catches: Vec<Spot>,
 }
 
@@ -96,10 +94,13 @@ impl<P: Places> Reader<'_, '_, P> {
                     call_site_index: (rows.len() - before) as u32,
                 });
             };
-            for block in info.tries.iter().filter(|block| block.states.contains(&state)) {
-                for (position, catch) in (block.first_catch..).zip(&block.catches) {
-                    push(*catch, position + 1);
+            // Handlers are numbered through all blocks of the function.
+            let mut first_action = 1;
+            for block in &info.tries {
+                if block.states.contains(&state) {
+                    (first_action..).zip(&block.catches).for_each(|(action, catch)| push(*catch, action));
                 }
+                first_action += block.catches.len() as u64;
             }
             if let Some(cleanup) = info.cleanups[state as usize] {
                 push(cleanup, 0);
@@ -138,16 +139,12 @@ impl<P: Places> Reader<'_, '_, P> {
         let cleanups = self.entries(info.plus(4), STATE_SIZE)?;
         let cleanups = self.cleanups(cleanups, sections)?;
         let mut tries = Vec::new();
-        let mut first_catch = 0;
         for entry in self.entries(info.plus(12), TRY_SIZE)?.places() {
             let [low, high] = [entry, entry.plus(4)].map(|field| self.places.number(field));
             let states = low.ok_or(Broken::Outside)?..=high.ok_or(Broken::Outside)?;
             let entries = self.entries(entry.plus(12), CATCH_SIZE)?;
             let catch = |entry: Spot| self.code(entry.plus(12), sections)?.ok_or(Broken::Elsewhere);
-            let catches: Vec<_> = entries.places().map(catch).collect::<Result<_, _>>()?;
-            let count = catches.len() as u64;
-            tries.push(Try { states, first_catch, catches });
-            first_catch += count;
+            tries.push(Try { states, catches: entries.places().map(catch).collect::<Result<_, _>>()? });
         }
         let mut states = Vec::new();
         for entry in self.entries(info.plus(20), ADDRESS_SIZE)?.places() {
