@@ -25,7 +25,7 @@ struct Input {
     references: References,
     /// The part of the code whose instructions are one row group.
     range: CodeRange,
-    memory_regions: Rows<binframe::ir::tables::MemoryRegions>,
+    image: memory::Image,
     instructions: InstructionsIr,
     cfg: CfgIr,
 }
@@ -48,7 +48,8 @@ impl Input {
         let references = References::of(&sections, &linkage, &exceptions, &code, &file);
         let cfg = cfg::run(&code, &instructions, &references);
         let range = instructions.partitions(&code)[0];
-        Self { range, memory_regions: memory::regions(&sections), code, references, instructions, cfg }
+        let image = memory::Image::of(&sections, &linkage);
+        Self { range, image, code, references, instructions, cfg }
     }
 
     fn code_bytes(&self) -> usize {
@@ -58,7 +59,7 @@ impl Input {
 
 fn passes(criterion: &mut Criterion) {
     let (pool, input) = (one_thread(), Input::read());
-    let Input { code, references, range, memory_regions, instructions, cfg } = &input;
+    let Input { code, references, range, image, instructions, cfg } = &input;
     let mut group = criterion.benchmark_group("passes");
 
     throughput(&mut group, instructions.len(), input.code_bytes());
@@ -72,7 +73,7 @@ fn passes(criterion: &mut Criterion) {
     });
     throughput(&mut group, cfg.functions.len(), input.code_bytes());
     group.bench_function("memory", |bencher| {
-        bencher.iter(|| pool.install(|| memory::run(memory_regions.clone(), black_box(code), cfg)));
+        bencher.iter(|| pool.install(|| memory::run(image, black_box(code), instructions, cfg)));
     });
     group.finish();
 
@@ -97,7 +98,7 @@ fn passes(criterion: &mut Criterion) {
         });
     });
     let blocks = 0..cfg.basic_blocks.len();
-    let surroundings = memory::Surroundings::of(code, cfg);
+    let surroundings = memory::run(image, code, instructions, cfg).surroundings;
     let rows = memory::accesses(code, cfg, &surroundings, blocks.clone()).len();
     throughput(&mut group, rows, input.code_bytes());
     group.bench_function("memory_accesses", |bencher| {

@@ -6,14 +6,14 @@
 #![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it makes")]
 
 use crate::FileBytes;
-use binframe_ir::tables::{FileExtents, MemoryRegions};
+use binframe_ir::tables::FileExtents;
 use binframe_ir::{Fingerprint, Rows};
 use binframe_passes::cfg::CfgIr;
 use binframe_passes::debug::{CompanionFile, DebugIr};
 use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
-use binframe_passes::memory::MemoryIr;
+use binframe_passes::memory::{Image, MemoryIr};
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, References, Unsupported};
@@ -105,8 +105,8 @@ impl<T> Eq for Pass<T> {}
 /// The queries, in the order of the pipeline (`binframe_passes::lower`).
 pub mod lowered {
     use super::{
-        CfgIr, Code, Companions, DebugIr, ExceptionsIr, Executable, FileExtents, InstructionsIr, LinkageIr,
-        MemoryIr, MemoryRegions, Pass, References, Rows, SectionsIr, StringsIr, Unsupported, passes,
+        CfgIr, Code, Companions, DebugIr, ExceptionsIr, Executable, FileExtents, Image, InstructionsIr,
+        LinkageIr, MemoryIr, Pass, References, Rows, SectionsIr, StringsIr, Unsupported, passes,
     };
 
     /// The file's own structure.
@@ -204,20 +204,17 @@ pub mod lowered {
 
     /// The memory that the file implies.
     #[salsa::tracked(returns(clone))]
-    pub fn regions(
-        db: &dyn salsa::Database,
-        file: Executable,
-    ) -> Result<Pass<Rows<MemoryRegions>>, Unsupported> {
-        let regions = passes::memory::regions(&*sections(db, file)?);
-        let fingerprint = regions.batch().fingerprint();
-        Ok(Pass::new(regions, fingerprint))
+    pub fn image(db: &dyn salsa::Database, file: Executable) -> Result<Pass<Image>, Unsupported> {
+        let image = Image::of(&*sections(db, file)?, &*linkage(db, file)?);
+        let fingerprint = image.fingerprint();
+        Ok(Pass::new(image, fingerprint))
     }
 
-    /// How functions use the stack.
+    /// How functions use memory.
     #[salsa::tracked(returns(clone))]
     pub fn memory(db: &dyn salsa::Database, file: Executable) -> Result<Pass<MemoryIr>, Unsupported> {
-        let regions = (*regions(db, file)?).clone();
-        let memory = passes::memory::run(regions, &*code(db, file)?, &*cfg(db, file)?);
+        let (image, code) = (image(db, file)?, code(db, file)?);
+        let memory = passes::memory::run(&image, &code, &*instructions(db, file)?, &*cfg(db, file)?);
         let fingerprint = memory.fingerprint();
         Ok(Pass::new(memory, fingerprint))
     }

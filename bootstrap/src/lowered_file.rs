@@ -17,14 +17,13 @@ use binframe_passes::debug::DebugIr;
 use binframe_passes::exceptions::ExceptionsIr;
 use binframe_passes::instructions::InstructionsIr;
 use binframe_passes::linkage::LinkageIr;
-use binframe_passes::memory::MemoryIr;
+use binframe_passes::memory::{Image, MemoryIr};
 use binframe_passes::sections::SectionsIr;
 use binframe_passes::strings::StringsIr;
 use binframe_passes::{self as passes, Code, CodeRange, References, Unsupported, instructions, memory};
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 
 /// Bytes of sections that are encoded and written together: what one thread holds at a time.
@@ -54,7 +53,7 @@ pub(crate) enum LoweredPart {
     /// What instructions of a range of code do with registers and flags.
     Effects(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of blocks.
-    MemoryAccesses(Pass<Code>, Pass<CfgIr>, Arc<memory::Surroundings>, Range<usize>),
+    MemoryAccesses(Pass<Code>, Pass<CfgIr>, Pass<MemoryIr>, Range<usize>),
 }
 
 impl LoweredPart {
@@ -72,8 +71,8 @@ impl LoweredPart {
             Self::Effects(code, instructions, range) => {
                 instructions::effects(code, instructions, *range).batch().clone()
             }
-            Self::MemoryAccesses(code, cfg, surroundings, blocks) => {
-                memory::accesses(code, cfg, surroundings, blocks.clone()).batch().clone()
+            Self::MemoryAccesses(code, cfg, memory, blocks) => {
+                memory::accesses(code, cfg, &memory.surroundings, blocks.clone()).batch().clone()
             }
         }
     }
@@ -187,6 +186,10 @@ impl LoweredFile {
         self.checked(lowered::cfg(&self.database, self.file))
     }
 
+    pub(crate) fn image(&self) -> Result<Pass<Image>, Error> {
+        self.checked(lowered::image(&self.database, self.file))
+    }
+
     pub(crate) fn memory(&self) -> Result<Pass<MemoryIr>, Error> {
         self.checked(lowered::memory(&self.database, self.file))
     }
@@ -251,7 +254,7 @@ impl LoweredFile {
     }
 
     fn access_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
-        let (code, cfg) = (self.code()?, self.cfg()?);
+        let (code, cfg, memory) = (self.code()?, self.cfg()?, self.memory()?);
         let blocks = cfg.basic_blocks.columns();
         let is_inside = |row: &usize| {
             let (start, end) = (blocks.address[*row], blocks.address[*row] + blocks.size[*row]);
@@ -263,9 +266,7 @@ impl LoweredFile {
             let last = run.rev().find(is_inside)?;
             Some(first..last + 1)
         });
-        let surroundings = Arc::new(memory::Surroundings::of(&code, &cfg));
-        let part =
-            |run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), Arc::clone(&surroundings), run);
+        let part = |run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), memory.clone(), run);
         Ok(runs.map(part).collect())
     }
 

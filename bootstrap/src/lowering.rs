@@ -203,9 +203,9 @@ impl Lowering<'_> {
         }
         if reaches(Stage::Memory) {
             let stopwatch = begin("memory");
-            let (code, memory) = (file.code()?, file.memory()?);
-            let regions = memory.memory_regions.batch().fingerprint();
-            let input = Fingerprint::of_all([regions, code.fingerprint(), file.cfg()?.fingerprint()]);
+            let (code, memory, image) = (file.code()?, file.memory()?, file.image()?);
+            let (instructions, cfg) = (file.instructions()?.fingerprint(), file.cfg()?.fingerprint());
+            let input = Fingerprint::of_all([image.fingerprint(), code.fingerprint(), instructions, cfg]);
             record.add(stopwatch, "memory", input, memory.fingerprint(), rows(&memory.tables()), code.size());
         }
         let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();

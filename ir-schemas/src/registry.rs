@@ -4,9 +4,9 @@ use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
     BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionParts, Functions,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts, Functions,
     InstructionEffects, Instructions, JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops,
-    MemoryAccesses, MemoryRegions, StackFrames, UnwindEntries,
+    MemoryAccesses, MemoryObjects, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
 
@@ -46,6 +46,8 @@ pub const TABLES: &[&TableInfo] = &[
     JumpTableEntries::INFO,
     MemoryRegions::INFO,
     StackFrames::INFO,
+    FunctionEffects::INFO,
+    MemoryObjects::INFO,
     MemoryAccesses::INFO,
     Diagnostics::INFO,
     Binaries::INFO,

@@ -25,8 +25,8 @@ pub struct Code {
     pub regions: Vec<CodeRegion>,
     /// Where functions are said to begin, once each.
     pub starts: Vec<FunctionStart>,
-    /// Whether functions of other files may pop their arguments, as 32-bit Windows' do.
-    pub(crate) may_callees_pop: bool,
+    /// Whether functions are called as on Windows.
+    pub(crate) is_windows: bool,
     /// Executable sections that were left out because they overlap another, by index and address.
     overlapping: Vec<(u32, u64)>,
     /// Why code is not decoded, where it is not.
@@ -101,14 +101,13 @@ impl Code {
     pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
         let (isa, undecoded) = isa(sections);
         let (regions, overlapping) = isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
-        let is_pe = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
-        let may_callees_pop = isa == Some(Isa::X86) && is_pe;
+        let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
         let mut code = Self {
             regions,
             starts,
-            may_callees_pop,
+            is_windows,
             overlapping,
             undecoded,
             names,
@@ -200,7 +199,7 @@ impl Code {
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
-            Fingerprint::of_numbers(&[u64::from(self.may_callees_pop)]),
+            Fingerprint::of_numbers(&[u64::from(self.is_windows)]),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }

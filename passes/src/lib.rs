@@ -8,6 +8,7 @@ pub mod cfg;
 mod code;
 pub mod debug;
 mod diagnostics;
+mod domain;
 pub mod exceptions;
 pub mod extents;
 mod formats;
@@ -18,7 +19,6 @@ pub mod linkage;
 pub mod memory;
 mod names;
 mod pointers;
-mod popped;
 mod references;
 pub mod sections;
 mod sections_by_address;
@@ -34,7 +34,7 @@ pub use references::References;
 use bytes::Bytes;
 
 /// Raised whenever a pass computes something else than before from the same input.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Everything that the pipeline makes of one executable. `instructions` and the larger tables of `memory` are made
 /// on demand, for any part of the code: `instructions::decode` and `memory::accesses`.
@@ -70,6 +70,6 @@ pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
     // Beyond this point code is a sequence of instructions that never overlap.
     let cfg = cfg::run(&code, &instructions, &references);
     // Beyond this point code in functions is reached through blocks and edges.
-    let memory = memory::run(memory::regions(&sections), &code, &cfg);
+    let memory = memory::run(&memory::Image::of(&sections, &linkage), &code, &instructions, &cfg);
     Ok(Lowered { sections, linkage, exceptions, code, references, instructions, cfg, memory })
 }

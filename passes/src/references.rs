@@ -31,6 +31,8 @@ pub struct References {
     targets: Vec<u64>,
     slots: Vec<Slot>,
     data: Vec<Data>,
+    /// Data that the loader makes constant once it has written pointers there.
+    sealed: Vec<Range<u64>>,
     call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
@@ -116,6 +118,7 @@ impl References {
             targets: Vec::new(),
             slots: Vec::new(),
             data: Vec::new(),
+            sealed: sealed(sections),
             call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
             names: String::new(),
@@ -247,6 +250,9 @@ impl References {
             Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[u64::from(self.address_size)]),
+            Fingerprint::of_numbers(
+                &self.sealed.iter().flat_map(|range| [range.start, range.end]).collect::<Vec<_>>(),
+            ),
             Fingerprint::of_bytes(self.names.as_bytes()),
             self.call_sites.fingerprint,
         ];
@@ -267,6 +273,14 @@ impl References {
     pub(crate) fn pointer_at(&self, place: u64) -> Option<u64> {
         let index = self.pointers.binary_search_by_key(&place, |pointer| pointer.place).ok()?;
         Some(self.pointers[index].target)
+    }
+
+    /// Where the pointer at a place leads, if it leads to code and nothing changes it once the file is loaded.
+    pub(crate) fn constant_pointer_at(&self, place: u64) -> Option<u64> {
+        let is_constant = || {
+            self.sealed.iter().any(|range| range.contains(&place)) || !self.constants_from(place).is_empty()
+        };
+        self.pointer_at(place).filter(|_| is_constant())
     }
 
     /// Whether a pointer stands between others, as in an array.
@@ -337,4 +351,11 @@ impl References {
             _ => Some(u64::from_le_bytes(*bytes.first_chunk()?)),
         }
     }
+}
+
+/// The addresses that the loader makes constant once it has written pointers there.
+fn sealed(sections: &SectionsIr) -> Vec<Range<u64>> {
+    let segments = sections.segments.columns();
+    let sealed = segments.iter().filter(|segment| segment.segment_type == Some("PT_GNU_RELRO"));
+    sealed.map(|segment| segment.address..segment.address.saturating_add(segment.size)).collect()
 }

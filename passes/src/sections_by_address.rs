@@ -30,6 +30,11 @@ impl SectionsByAddress {
         Self(ranges)
     }
 
+    /// The addresses and rows of all.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Range<u64>, usize)> {
+        self.0.iter().map(|(range, row)| (range, *row))
+    }
+
     /// The row of the section that holds an address.
     pub(crate) fn holding(&self, address: u64) -> Option<usize> {
         let next = self.0.partition_point(|(range, _)| range.start <= address);

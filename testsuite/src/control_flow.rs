@@ -144,8 +144,10 @@ impl<'a> Check<'a> {
                 let target = edge.target_address;
                 let is_block = target.is_none_or(|target| self.blocks.contains_key(&target));
                 self.expect(is_block, || format!("{edge:x?} enters no block"));
-                let is_open = matches!(edge.evidence, EdgeEvidence::Unresolved | EdgeEvidence::Import)
-                    || edge.kind == EdgeKind::Return;
+                let is_open = matches!(
+                    edge.evidence,
+                    EdgeEvidence::Unresolved | EdgeEvidence::Import | EdgeEvidence::Pointer
+                ) || edge.kind == EdgeKind::Return;
                 self.expect(target.is_none() == is_open, || format!("{edge:x?} goes nowhere, or should"));
             }
         }

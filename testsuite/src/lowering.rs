@@ -39,8 +39,8 @@ pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
     let ranges = lowered.instructions.partitions(&lowered.code).into_iter();
     let instructions = ranges.map(|range| instructions::decode(&lowered.code, &lowered.instructions, range));
     let runs = memory::partitions(&lowered.cfg).into_iter();
-    let surroundings = memory::Surroundings::of(&lowered.code, &lowered.cfg);
-    let accesses = runs.map(|run| memory::accesses(&lowered.code, &lowered.cfg, &surroundings, run));
+    let accesses =
+        runs.map(|run| memory::accesses(&lowered.code, &lowered.cfg, &lowered.memory.surroundings, run));
     Ok(Tables { instructions: concat(instructions), memory_accesses: concat(accesses), lowered })
 }
 

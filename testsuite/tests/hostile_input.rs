@@ -224,7 +224,44 @@ const CASES: &[Case] = &[
         edit: |file| file.content(TEXT, 0x34, &[0x48, 0x29, 0xc4, 0x90]),
         codes: &[Code::StackPointerLost],
     },
+    Case {
+        name: "each time around a loop one more slot of the stack is unknown",
+        edit: |file| {
+            file.replace_section(EH_FRAME, &[])
+                .replace_section(SYMTAB, &[])
+                .replace_section(TEXT, &moving_slots())
+        },
+        codes: &[Code::FunctionTooComplex, Code::StackPointerLost],
+    },
 ];
+
+/// A loop that moves each of many slots of the stack to the next.
+fn moving_slots() -> Vec<u8> {
+    const SLOTS: u32 = 90;
+    // sub rsp, 0x300
+    let mut code = vec![0x48, 0x81, 0xec, 0x00, 0x03, 0x00, 0x00];
+    for slot in 0..SLOTS {
+        // mov qword [rsp + 8 * slot], 0
+        code.extend([0x48, 0xc7, 0x84, 0x24]);
+        code.extend((8 * slot).to_le_bytes());
+        code.extend([0; 4]);
+    }
+    let start = code.len();
+    for slot in (1..SLOTS).rev() {
+        // mov rax, [rsp + 8 * slot - 8]; mov [rsp + 8 * slot], rax
+        code.extend([0x48, 0x8b, 0x84, 0x24]);
+        code.extend((8 * slot - 8).to_le_bytes());
+        code.extend([0x48, 0x89, 0x84, 0x24]);
+        code.extend((8 * slot).to_le_bytes());
+    }
+    // mov [rsp], rdi; dec ecx; jnz start
+    code.extend([0x48, 0x89, 0x3c, 0x24, 0xff, 0xc9, 0x0f, 0x85]);
+    let behind = code.len() + 4;
+    code.extend((start as i32 - behind as i32).to_le_bytes());
+    // add rsp, 0x300; ret
+    code.extend([0x48, 0x81, 0xc4, 0x00, 0x03, 0x00, 0x00, 0xc3]);
+    code
+}
 
 /// Without section headers, so that segments are what there is.
 fn without_sections(file: &mut Patch) -> &mut Patch {

@@ -20,7 +20,7 @@ const READ_BYTES: [&str; 5] = ["code", "exceptions", "linkage", "references", "s
 
 /// All queries.
 const ALL: [&str; 9] =
-    ["cfg", "code", "exceptions", "instructions", "linkage", "memory", "references", "regions", "sections"];
+    ["cfg", "code", "exceptions", "image", "instructions", "linkage", "memory", "references", "sections"];
 
 /// All queries but some.
 fn without(left_out: &[&str]) -> Vec<&'static str> {

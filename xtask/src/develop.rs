@@ -1,4 +1,4 @@
-//! The short tasks of everyday work: `test`, `mutate`, `compare`, `score`, `dump`, `diff`, `schemas`, `bench`.
+//! The short tasks of everyday work: `test`, `mutate`, `compare`, `score`, `oracle`, `dump`, `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -80,6 +80,30 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
     }
     cargo.env("BINFRAME_SCORE", words.join(" ")).env("BINFRAME_SCORE_FOLDER", folder);
     command::run(cargo.args(["--quiet", "--", "real_programs", "--nocapture"])).map(drop)
+}
+
+/// Programs that are run step by step where none is named.
+const PROGRAMS: &str = "/usr/bin/sort /etc/services\n/usr/bin/ls -la /usr/lib\n/usr/bin/gzip -c /etc/services\n\
+                        /usr/bin/sha256sum /etc/services\n/usr/bin/sed -n s/tcp/&&/p /etc/services\n\
+                        /usr/bin/grep -E t.*[0-9]+/udp /etc/services\n/usr/bin/find /etc -name *.conf\n\
+                        /usr/bin/diff /etc/services /etc/protocols";
+
+/// Compares what programs touch with the tables of memory.
+pub(crate) fn oracle(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let mut cargo = release_test(workspace, "oracle");
+    let words = arguments.iter().map(|argument| {
+        argument.to_str().ok_or_else(|| Failure::Usage(format!("{} is no text", argument.display())))
+    });
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let program = match words.as_slice() {
+        ["--steps", steps, program @ ..] => {
+            cargo.env("BINFRAME_ORACLE_STEPS", steps);
+            program.join(" ")
+        }
+        program => program.join(" "),
+    };
+    cargo.env("BINFRAME_ORACLE", if program.is_empty() { PROGRAMS.to_owned() } else { program });
+    command::run(cargo.args(["--quiet", "--", "programs_of_the_machine", "--nocapture"])).map(drop)
 }
 
 /// The command that runs one file of tests, built to be fast.

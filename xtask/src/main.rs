@@ -93,6 +93,16 @@ const TASKS: &[Task] = &[
         run: develop::score,
     },
     Task {
+        name: "oracle",
+        arguments: "[--steps NUMBER] [PROGRAM [ARGS...]]",
+        summary: "run programs step by step, and compare what they touch with the tables of memory",
+        details: "Runs the test `oracle` in a release build: a program is traced one instruction at a time while it is in its own\n\
+                  code, NUMBER of them at most (a million if it is not said), and every address that it touches is compared\n\
+                  with what `memory_accesses` says of the instruction, every stack with the bound in `stack_frames`. Without\n\
+                  PROGRAM, some programs of the system are run. Linux on x86-64 only.",
+        run: develop::oracle,
+    },
+    Task {
         name: "dump",
         arguments: "TABLE FILE [ARGS...]",
         summary: "build the release command and run `binframe dump`",

@@ -242,6 +242,8 @@ enumeration! {
         AddressTaken = "address_taken",
         /// The instruction reads a pointer that the loader sets.
         Import = "import",
+        /// The instruction reads a pointer into the file that nothing changes once it is loaded.
+        Pointer = "pointer",
         /// Something goes there, but where is not known.
         Unresolved = "unresolved",
     }
@@ -254,7 +256,7 @@ pub struct CfgEdge {
     /// The block that is left.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub source_address: u64,
-    /// The block that is entered; null for a return and for an edge whose evidence is `unresolved`.
+    /// The block that is entered; null for a return, for what leaves the function, and for an edge whose evidence is `unresolved`.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub target_address: Option<u64>,
     /// Why control passes.
@@ -274,7 +276,7 @@ enumeration! {
         Import = "import",
         /// Through an address held in a register or in memory.
         Indirect = "indirect",
-        /// By a direct jump that leaves the function for good.
+        /// By a jump that leaves the function for good.
         Tail = "tail",
     }
 }
@@ -289,8 +291,8 @@ pub struct CallEdge<'a> {
     /// The function that calls.
     #[column(unit = "address", references = "functions.address")]
     pub caller_address: u64,
-    /// The function that is called; null for an indirect call, for one through a pointer that the loader sets, and for a call
-    /// out of the known code.
+    /// The function that is called; null for an indirect call whose pointer may change, for one through a pointer that the loader
+    /// sets to a function of another file, and for a call out of the known code.
     #[column(unit = "address", references = "functions.address")]
     pub callee_address: Option<u64>,
     /// Name of the function of another file that is called, in the end; null where none is, or where it has no name.

@@ -119,6 +119,8 @@ enumeration! {
         UnresolvedIndirectJump = "unresolved_indirect_jump",
         /// A function's stack pointer is not known throughout.
         StackPointerLost = "stack_pointer_lost",
+        /// Values in a function were not followed to the end.
+        FunctionTooComplex = "function_too_complex",
         /// More diagnostics of one code than are kept; the message says how many were left out.
         More = "more",
     }

@@ -114,6 +114,12 @@ impl<'a> Known<'a> {
         stated.is_some_and(|row| self.never_returns[row as usize])
     }
 
+    /// The function that begins where a constant pointer leads.
+    pub(super) fn pointed_function(&self, slot: u64, owners: &[u32]) -> Option<u32> {
+        let target = self.references.constant_pointer_at(slot).filter(|_| slot != 0)?;
+        self.layout.function_at(target, owners)
+    }
+
     /// Where control goes when what a call of a row calls throws, if the call has a landing pad.
     pub(super) fn landing_pad(&self, region: usize, row: usize) -> Option<Place> {
         if !self.landing[region].contains(row) {

@@ -150,9 +150,15 @@ impl<'a, 'k> Walker<'a, 'k> {
     }
 
     fn comes_back(&mut self, flow: Flow, target: u64, end_address: u64, call: Row) -> bool {
-        if flow == Flow::IndirectCall {
-            return !self.context.known.never_returning_slots.contains(&target);
-        }
+        let target = if flow == Flow::IndirectCall {
+            if self.context.known.never_returning_slots.contains(&target) {
+                return false;
+            }
+            let Some(target) = self.context.known.references.constant_pointer_at(target) else { return true };
+            target
+        } else {
+            target
+        };
         // A call of what follows only pushes an address.
         if target == end_address {
             return true;
@@ -204,6 +210,11 @@ impl<'a, 'k> Walker<'a, 'k> {
         let references = self.context.known.references;
         if slot != 0 && references.import_at(slot).is_some() {
             self.flow.may_return |= !self.context.known.never_returning_slots.contains(&slot);
+        } else if let Some(callee) = self.context.known.pointed_function(slot, self.context.owners) {
+            match self.context.may_return[callee as usize] {
+                true => self.flow.may_return = true,
+                false => self.events.push(Event::Waits { callee, call: None }),
+            }
         } else if self.layout().code.regions[row.0 as usize].is_plt {
             self.flow.may_return = true;
         } else {

@@ -26,16 +26,25 @@ impl<'f> Writer<'f, '_> {
                     let import_name = Some(target)
                         .filter(|slot| *slot != 0)
                         .and_then(|slot| self.flows.known.references.import_at(slot));
+                    let pointed = self.flows.known.pointed_function(target, &self.flows.owners);
                     match (flow, import_name) {
                         (Flow::IndirectCall, Some(_)) => (CallKind::Import, None, import_name, comes_back),
-                        (Flow::IndirectCall, None) => (CallKind::Indirect, None, None, comes_back),
+                        (Flow::IndirectCall, None) => (CallKind::Indirect, pointed, None, comes_back),
                         (_, Some(_)) => (
                             CallKind::Tail,
                             None,
                             import_name,
                             self.flows.functions[caller as usize].may_return,
                         ),
-                        (_, None) => continue,
+                        (_, None) => match pointed {
+                            Some(callee) => (
+                                CallKind::Tail,
+                                pointed,
+                                None,
+                                self.flows.functions[callee as usize].may_return,
+                            ),
+                            None => continue,
+                        },
                     }
                 }
                 Flow::Jump | Flow::CondJump if own.contains(&target) => continue,
@@ -61,7 +70,9 @@ impl<'f> Writer<'f, '_> {
                 CallKind::Direct => (EdgeEvidence::Encoding, Confidence::Certain),
                 CallKind::Import => (EdgeEvidence::Import, Confidence::Certain),
                 CallKind::Tail if callee.is_none() => (EdgeEvidence::Import, Confidence::Certain),
+                CallKind::Tail if flow == Flow::IndirectJump => (EdgeEvidence::Pointer, Confidence::Certain),
                 CallKind::Tail => (EdgeEvidence::Encoding, Confidence::Likely),
+                CallKind::Indirect if callee.is_some() => (EdgeEvidence::Pointer, Confidence::Certain),
                 CallKind::Indirect => (EdgeEvidence::Unresolved, Confidence::Guess),
             };
             self.calls.push(CallEdge {

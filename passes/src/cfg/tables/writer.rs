@@ -293,8 +293,12 @@ impl<'f, 'a> Writer<'f, 'a> {
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
                 }
                 let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
-                let evidence = if is_import { EdgeEvidence::Import } else { EdgeEvidence::Unresolved };
-                let confidence = if is_import { Confidence::Certain } else { Confidence::Guess };
+                let is_pointer = self.flows.known.pointed_function(target, &self.flows.owners).is_some();
+                let (evidence, confidence) = match (is_import, is_pointer) {
+                    (true, _) => (EdgeEvidence::Import, Confidence::Certain),
+                    (false, true) => (EdgeEvidence::Pointer, Confidence::Certain),
+                    (false, false) => (EdgeEvidence::Unresolved, Confidence::Guess),
+                };
                 Some(edge(EdgeKind::Indirect, evidence, confidence))
             }
             Terminator::Jump | Terminator::CondJump => {

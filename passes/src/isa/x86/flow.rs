@@ -108,6 +108,22 @@ fn memory_address(instruction: &Instruction) -> Option<u64> {
     is_constant.then(|| instruction.memory_displacement64())
 }
 
+/// Whether an instruction calls a function, and does not only push the address of what follows.
+pub(crate) fn is_call(instruction: &Instruction) -> bool {
+    let is_call = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+        && instruction.mnemonic() == Mnemonic::Call;
+    is_call && direct_target(instruction) != Some(instruction.next_ip())
+}
+
+/// The bytes of arguments that a function pops which ends with an instruction; none where it is no return.
+pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
+    let is_return = matches!(instruction.mnemonic(), Mnemonic::Ret | Mnemonic::Retf);
+    is_return.then(|| match instruction.op_count() {
+        0 => 0,
+        _ => i64::from(instruction.immediate16()),
+    })
+}
+
 /// Whether the bytes are zeros, or instructions that do nothing.
 pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     if bytes.iter().all(|byte| *byte == 0) {

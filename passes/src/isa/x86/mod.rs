@@ -1,22 +1,30 @@
 //! x86 in 64-bit and 32-bit mode, as iced-x86 decodes it. An instruction knows the mode that it was decoded in.
 
+pub(crate) mod convention;
 mod effects;
 mod evaluate;
 mod flow;
+mod interpret;
+mod narrow;
 mod operands;
 mod prologue;
-mod stack;
 #[cfg(test)]
 mod tests;
 mod text;
+mod touches;
 
+pub(crate) use convention::{Convention, FRAME_POINTER, RESULT, STACK_POINTER};
 pub(crate) use effects::add_effects;
 pub(crate) use evaluate::{Lost, State, address_getter};
-pub(crate) use flow::{ConstantAddress, called, classify, constant_address, is_padding, target};
+pub(crate) use flow::{
+    ConstantAddress, called, classify, constant_address, is_call, is_padding, popped_by_callee, target,
+};
+pub(crate) use interpret::{Interpreter, is_whole_move, stack_alignment, stored_register};
+pub(crate) use narrow::narrow;
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
-pub(crate) use stack::{StackState, Touched, popped_by_callee, saved_register, touches};
 pub(crate) use text::{disassemble, disassemble_att};
+pub(crate) use touches::Touch;
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
 

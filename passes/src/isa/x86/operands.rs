@@ -282,6 +282,14 @@ impl MemoryOperand {
 
 /// What an instruction does with its memory operand.
 pub(super) fn access(info: &mut InstructionInfoFactory, instruction: &Instruction, operand: u32) -> Access {
+    // The most frequent instructions need no look into the library's tables.
+    match (instruction.mnemonic(), operand) {
+        (Mnemonic::Lea, _) => return Access::Address,
+        (Mnemonic::Mov, 0) => return Access::Write,
+        (Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd, 1) => return Access::Read,
+        (Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Call | Mnemonic::Jmp, _) => return Access::Read,
+        _ => {}
+    }
     let options = InstructionInfoOptions::NO_MEMORY_USAGE | InstructionInfoOptions::NO_REGISTER_USAGE;
     match info.info_options(instruction, options).op_access(operand) {
         OpAccess::Read | OpAccess::CondRead => Access::Read,

@@ -1,0 +1,68 @@
+//! Which memory an instruction touches.
+
+use super::convention::STACK_POINTER;
+use super::interpret::{Interpreter, is_string, repetitions};
+use super::operands::{access, is_memory};
+use crate::domain::{State, UNBOUNDED_HIGH, Value};
+use binframe_ir::tables::Access;
+use iced_x86::{Instruction, Mnemonic};
+
+/// Memory that an instruction touches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Touch {
+    /// Whether no `mem_` operand names it.
+    pub(crate) is_implicit: bool,
+    /// Where it lies.
+    pub(crate) address: Value,
+    /// Whether a register is added to another, or to an address.
+    pub(crate) is_indexed: bool,
+    /// Size in bytes; none where only the address is computed.
+    pub(crate) size: Option<u16>,
+    /// What is done.
+    pub(crate) access: Access,
+}
+
+impl Interpreter<'_> {
+    /// The memory that an instruction touches, given the state before it: its memory operand first, then what it names
+    /// implicitly (the slot of a `push` or `pop`, the second operand of a string instruction).
+    pub(crate) fn touches(&mut self, state: &State, instruction: &Instruction) -> [Option<Touch>; 2] {
+        let mut operands = (0..instruction.op_count()).filter(|index| is_memory(instruction.op_kind(*index)));
+        let Some(first) = operands.next() else { return [None, implicit_slot(state, instruction)] };
+        // A long `nop` names memory without touching it.
+        if instruction.mnemonic() == Mnemonic::Nop {
+            return [None, None];
+        }
+        let second = operands.next().map(|operand| self.touch(state, instruction, operand, true));
+        let first = self.touch(state, instruction, first, false);
+        [Some(first), second.or_else(|| implicit_slot(state, instruction))]
+    }
+
+    fn touch(&mut self, state: &State, instruction: &Instruction, operand: u32, is_implicit: bool) -> Touch {
+        let access = access(&mut self.info, instruction, operand);
+        let address = self.address(state, instruction, operand);
+        let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
+        let mut value = address.value;
+        if is_string(instruction) && (instruction.has_rep_prefix() || instruction.has_repne_prefix()) {
+            let behind = repetitions(state, instruction)
+                .map(|count| (count - 1).max(0).saturating_mul(i64::from(size)));
+            let is_unbounded = value.high == UNBOUNDED_HIGH;
+            let high = behind.filter(|_| !is_unbounded).and_then(|behind| value.high.checked_add(behind));
+            value = Value { high: high.unwrap_or(UNBOUNDED_HIGH), stride: 1, ..value };
+        }
+        let size = (access != Access::Address).then_some(size).filter(|size| *size > 0);
+        Touch { is_implicit, address: value, is_indexed: address.is_indexed, size, access }
+    }
+}
+
+/// The stack slot that a `push` or `pop` moves.
+fn implicit_slot(state: &State, instruction: &Instruction) -> Option<Touch> {
+    let increment = i64::from(instruction.stack_pointer_increment());
+    let (offset, access) = match instruction.mnemonic() {
+        Mnemonic::Push | Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => (increment, Access::Write),
+        Mnemonic::Pop | Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq => (0, Access::Read),
+        _ => return None,
+    };
+    let address = state.register(STACK_POINTER).plus(offset);
+    let size = u16::try_from(increment.unsigned_abs()).ok();
+    Some(Touch { is_implicit: true, address, is_indexed: false, size, access })
+}

@@ -1,0 +1,443 @@
+//! Follows values through one function at a time, to a fixed point.
+//!
+//! Blocks are followed in reverse postorder, so that all ways to one are known before it, but for those around loops. Where a way leads
+//! back, bounds that still move are given up. What is found does not depend on who follows which function.
+
+use super::image::Image;
+use super::imports::Imports;
+use crate::cfg::{BlocksByFunction, CfgIr};
+use crate::code::Code;
+use crate::domain::{State, Summary, Value};
+use crate::isa::{Convention, Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
+use binframe_ir::tables::{
+    BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, EdgeKind, FunctionColumns, Terminator,
+    UnknownReason,
+};
+use std::ops::Range;
+
+/// How often a block is entered before bounds that move are given up.
+const VISITS_BEFORE_WIDENING: u32 = 1;
+
+/// How often a block is entered before all is given up that is known there.
+const VISITS_MAX: u32 = 64;
+
+/// What functions are followed with.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) code: &'a Code,
+    pub(super) functions: FunctionColumns<'a>,
+    pub(super) blocks: BasicBlockColumns<'a>,
+    pub(super) edges: CfgEdgeColumns<'a>,
+    pub(super) calls: CallEdgeColumns<'a>,
+    pub(super) image: &'a Image,
+    pub(super) by_function: &'a BlocksByFunction,
+    pub(super) imports: Imports,
+    pub(super) convention: Convention,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        code: &'a Code,
+        cfg: &'a CfgIr,
+        image: &'a Image,
+        by_function: &'a BlocksByFunction,
+    ) -> Self {
+        let isa = code.regions.first().map_or(crate::isa::Isa::X86_64, |region| region.isa);
+        Self {
+            code,
+            functions: cfg.functions.columns(),
+            blocks: cfg.basic_blocks.columns(),
+            edges: cfg.cfg_edges.columns(),
+            calls: cfg.call_edges.columns(),
+            image,
+            by_function,
+            imports: Imports::new(),
+            convention: Convention::of(isa, code.is_windows),
+        }
+    }
+
+    /// The row of the function that begins at an address.
+    pub(super) fn function_at(&self, address: u64) -> Option<usize> {
+        self.functions.address.binary_search(&address).ok()
+    }
+
+    /// The call that an instruction makes.
+    pub(super) fn call_at(&self, address: u64) -> Option<CallEdge<'a>> {
+        self.call_among(0..self.calls.len(), address)
+    }
+
+    /// The same, among some calls.
+    fn call_among(&self, rows: Range<usize>, address: u64) -> Option<CallEdge<'a>> {
+        let row = rows.start + self.calls.call_address[rows].binary_search(&address).ok()?;
+        Some(self.calls.row(row))
+    }
+
+    /// The calls in blocks, and perhaps others between them.
+    fn calls_in(&self, blocks: &[u32]) -> Range<usize> {
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return 0..0 };
+        let (start, last) = (self.blocks.address[*first as usize], *last as usize);
+        let end = self.blocks.address[last] + self.blocks.size[last];
+        let before = |address: u64| self.calls.call_address.partition_point(|call| *call < address);
+        before(start)..before(end)
+    }
+
+    /// Name of what a call calls.
+    pub(super) fn called_name(&self, call_address: u64) -> Option<&'a str> {
+        let call = self.call_at(call_address)?;
+        let function = || self.function_at(call.callee_address?).and_then(|row| self.functions.name.get(row));
+        call.import_name.or_else(function)
+    }
+}
+
+/// What a call leads to.
+pub(super) struct Callee {
+    pub(super) summary: Summary,
+    /// The function, if it is one of the file.
+    pub(super) function: Option<usize>,
+}
+
+/// What holds before an instruction, and what it calls.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) before: &'a State,
+    pub(super) callee: Option<&'a Callee>,
+}
+
+/// Follows instructions of any function.
+struct Runner<'f, 'a> {
+    context: &'f Context<'a>,
+    /// What is known of functions that were followed before.
+    summaries: &'f [Summary],
+    interpreter: Interpreter<'f>,
+    /// The calls among which those of the function are.
+    calls: Range<usize>,
+}
+
+impl<'f> Runner<'f, '_> {
+    /// Follows the instructions of a block. `each` gets every instruction with what holds before it, `called` what holds behind calls.
+    fn run(
+        &mut self,
+        instructions: &[Instruction],
+        state: &mut State,
+        mut each: impl FnMut(&mut Interpreter<'f>, &Instruction, Step<'_>),
+        mut called: impl FnMut(&State),
+    ) {
+        for instruction in instructions {
+            if !is_call(instruction) {
+                each(&mut self.interpreter, instruction, Step { before: state, callee: None });
+                self.interpreter.step(state, instruction);
+                continue;
+            }
+            let call = self.context.call_among(self.calls.clone(), instruction.ip());
+            let callee = self.callee(call);
+            each(&mut self.interpreter, instruction, Step { before: state, callee: Some(&callee) });
+            let slot = i64::from(self.context.convention.address_size);
+            state.call(&callee.summary, instruction.ip(), STACK_POINTER, RESULT, slot);
+            if let Some(register) = self.address_getter(call) {
+                state.set_register(register, Value::number(instruction.next_ip() as i64));
+            }
+            called(state);
+        }
+    }
+
+    /// The register in which a function returns the address of what follows its call.
+    fn address_getter(&self, call: Option<CallEdge<'_>>) -> Option<u8> {
+        let address = call?.callee_address.filter(|_| self.context.convention.address_size == 4)?;
+        let (region, position) = self.context.code.locate(address)?;
+        let region = &self.context.code.regions[region];
+        region.isa.address_getter(&region.bytes[position..]).map(|register| register as u8)
+    }
+
+    /// What a call leads to.
+    fn callee(&self, call: Option<CallEdge<'_>>) -> Callee {
+        let convention = self.context.convention;
+        let Some(call) = call else {
+            return Callee { summary: convention.summary(), function: None };
+        };
+        let function = call.callee_address.and_then(|address| self.context.function_at(address));
+        let known = call.import_name.and_then(|name| self.context.imports.summary(name, convention));
+        let own = || function.map(|function| self.summaries[function]);
+        Callee { summary: known.or_else(own).unwrap_or_else(|| convention.summary()), function }
+    }
+}
+
+/// An edge to another block of the function.
+#[derive(Debug, Clone, Copy)]
+struct Successor {
+    target: u32,
+    kind: EdgeKind,
+}
+
+/// A function whose values are followed.
+pub(super) struct Follower<'f, 'a> {
+    pub(super) context: &'f Context<'a>,
+    runner: Runner<'f, 'a>,
+    /// The rows of the blocks.
+    pub(super) rows: &'f [u32],
+    instructions: Vec<Instruction>,
+    /// Where the instructions of each block begin, and where the last ones end.
+    firsts: Vec<u32>,
+    /// What holds where each block begins; none where no known edge leads.
+    states: Vec<Option<State>>,
+    /// Edges of each block, and where they begin.
+    successors: Vec<Successor>,
+    offsets: Vec<u32>,
+    /// Blocks in the order in which they are followed, and where each stands there.
+    order: Vec<u32>,
+    positions: Vec<u32>,
+    visits: Vec<u32>,
+    /// Whether something was given up.
+    pub(super) is_too_complex: bool,
+}
+
+impl<'f, 'a> Follower<'f, 'a> {
+    pub(super) fn new(
+        context: &'f Context<'a>,
+        summaries: &'f [Summary],
+        is_loaded: &'f dyn Fn(u64) -> bool,
+    ) -> Self {
+        Self {
+            context,
+            runner: Runner { context, summaries, interpreter: Interpreter::new(is_loaded), calls: 0..0 },
+            rows: &[],
+            instructions: Vec::new(),
+            firsts: Vec::new(),
+            states: Vec::new(),
+            successors: Vec::new(),
+            offsets: Vec::new(),
+            order: Vec::new(),
+            positions: Vec::new(),
+            visits: Vec::new(),
+            is_too_complex: false,
+        }
+    }
+
+    /// Finds what holds at every block of a function.
+    pub(super) fn follow(&mut self, function: usize) {
+        self.rows = self.context.by_function.rows_of(function);
+        self.is_too_complex = false;
+        self.states.clear();
+        self.states.resize(self.rows.len(), None);
+        self.visits.clear();
+        self.visits.resize(self.rows.len(), 0);
+        self.runner.calls = self.context.calls_in(self.rows);
+        self.decode();
+        let Some(entry) = self.index_of(self.context.functions.address[function]) else { return };
+        self.find_successors();
+        self.find_order(entry);
+        self.states[entry] = Some(State::entry(STACK_POINTER, self.context.convention.preserved));
+        let mut waiting = Waiting::new(self.order.len());
+        waiting.add(0);
+        while let Some(position) = waiting.take_first() {
+            self.visit_block(position, &mut waiting);
+        }
+    }
+
+    /// Decodes the instructions of all blocks.
+    fn decode(&mut self) {
+        let Context { code, blocks, .. } = self.context;
+        self.instructions.clear();
+        self.firsts.clear();
+        self.firsts.push(0);
+        let mut current: Option<(usize, Decoder<'_>)> = None;
+        let mut instruction = Instruction::default();
+        for row in self.rows {
+            let (address, size) = (blocks.address[*row as usize], blocks.size[*row as usize] as usize);
+            if let Some((region, position)) = code.locate(address) {
+                if current.as_ref().is_none_or(|(own, _)| *own != region) {
+                    current = Some((region, code.regions[region].decoder()));
+                }
+                if let Some((_, decoder)) = &mut current {
+                    decoder.seek(position);
+                    let mut decoded = 0;
+                    while decoded < size && decoder.decode(&mut instruction) {
+                        self.instructions.push(instruction);
+                        decoded += instruction.len();
+                    }
+                }
+            }
+            self.firsts.push(self.instructions.len() as u32);
+        }
+    }
+
+    fn visit_block(&mut self, position: u32, waiting: &mut Waiting) {
+        let index = self.order[position as usize] as usize;
+        let Some(mut state) = self.states[index].clone() else { return };
+        self.visits[index] += 1;
+        let edges = self.offsets[index] as usize..self.offsets[index + 1] as usize;
+        let has_pads = self.successors[edges.clone()].iter().any(|edge| edge.kind == EdgeKind::LandingPad);
+        let mut thrown: Option<State> = None;
+        let instructions = self.firsts[index] as usize..self.firsts[index + 1] as usize;
+        self.runner.run(
+            &self.instructions[instructions.clone()],
+            &mut state,
+            |_, _, _| {},
+            |after| match &mut thrown {
+                _ if !has_pads => {}
+                Some(thrown) => _ = thrown.join(after, false),
+                None => thrown = Some(after.clone()),
+            },
+        );
+        let is_conditional =
+            self.context.blocks.terminator.get(self.rows[index] as usize) == Terminator::CondJump;
+        let jump = self.instructions[instructions].last().filter(|_| is_conditional).copied();
+        let mut state = Some(state);
+        for edge in edges.clone() {
+            let Successor { target, kind } = self.successors[edge];
+            // The last edge takes the state along.
+            let is_last = edge + 1 == edges.end;
+            let next = match kind {
+                EdgeKind::LandingPad => thrown.clone().map(|thrown| self.landed(thrown)),
+                _ if is_last => state.take(),
+                _ => state.clone(),
+            };
+            let Some(mut next) = next else { continue };
+            if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind) {
+                narrow(&mut next, jump, kind == EdgeKind::Taken);
+            }
+            if self.enter(target as usize, next, position) {
+                waiting.add(self.positions[target as usize]);
+            }
+        }
+    }
+
+    /// Takes what holds on a way to a block, and says whether less is known there than before.
+    fn enter(&mut self, target: usize, next: State, from: u32) -> bool {
+        let visits = self.visits[target];
+        let is_back = self.positions[target] <= from;
+        match &mut self.states[target] {
+            state @ None => {
+                *state = Some(next);
+                true
+            }
+            Some(state) if visits > VISITS_MAX => {
+                self.is_too_complex = true;
+                let unknown = State::unknown(UnknownReason::TooComplex);
+                let is_new = *state != unknown;
+                *state = unknown;
+                is_new
+            }
+            Some(state) => state.join(&next, is_back && visits >= VISITS_BEFORE_WIDENING),
+        }
+    }
+
+    /// What holds where something is caught that a call has thrown.
+    fn landed(&self, mut state: State) -> State {
+        for register in (0..16).filter(|register| self.context.convention.changed() >> register & 1 == 1) {
+            state.set_register(register, Value::unknown(UnknownReason::Clobbered));
+        }
+        state
+    }
+
+    /// Follows the instructions of a block again, and returns what holds behind them.
+    pub(super) fn visit(
+        &mut self,
+        index: usize,
+        each: impl FnMut(&mut Interpreter<'f>, &Instruction, Step<'_>),
+    ) -> State {
+        let state = self.states[index].clone();
+        let mut state = state.unwrap_or_else(|| State::unknown(UnknownReason::Unreached));
+        let instructions = self.firsts[index] as usize..self.firsts[index + 1] as usize;
+        self.runner.run(&self.instructions[instructions], &mut state, each, |_| {});
+        state
+    }
+
+    /// What a call leads to.
+    pub(super) fn callee(&self, call: CallEdge<'_>) -> Callee {
+        self.runner.callee(Some(call))
+    }
+
+    /// Whether known edges lead to a block.
+    pub(super) fn is_reached(&self, index: usize) -> bool {
+        self.states[index].is_some()
+    }
+
+    /// Position of the block that begins at an address among those of the function.
+    fn index_of(&self, address: u64) -> Option<usize> {
+        self.rows.binary_search_by_key(&address, |row| self.context.blocks.address[*row as usize]).ok()
+    }
+
+    fn find_successors(&mut self) {
+        let edges = self.context.edges;
+        self.successors.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+        let mut next = 0;
+        for row in self.rows {
+            let source = self.context.blocks.address[*row as usize];
+            // Edges of blocks that stand together do so too.
+            let first = match edges.source_address.get(next) {
+                Some(address) if *address == source => next,
+                _ => edges.source_address.partition_point(|address| *address < source),
+            };
+            next = first;
+            let own = (first..edges.len()).take_while(|edge| edges.source_address[*edge] == source);
+            let may_land = self.context.convention.has_landing_pads;
+            for edge in own {
+                next = edge + 1;
+                if !may_land && edges.kind.get(edge) == EdgeKind::LandingPad {
+                    continue;
+                }
+                let target = edges.target_address.get(edge).and_then(|target| self.index_of(target));
+                if let Some(target) = target {
+                    self.successors.push(Successor { target: target as u32, kind: edges.kind.get(edge) });
+                }
+            }
+            self.offsets.push(self.successors.len() as u32);
+        }
+    }
+
+    /// Sorts the blocks that are reached into reverse postorder.
+    fn find_order(&mut self, entry: usize) {
+        const NEW: u32 = u32::MAX;
+        self.order.clear();
+        self.positions.clear();
+        self.positions.resize(self.rows.len(), NEW);
+        let mut way = vec![(entry as u32, self.offsets[entry])];
+        self.positions[entry] = 0;
+        while let Some((block, next)) = way.last_mut() {
+            if *next == self.offsets[*block as usize + 1] {
+                self.order.push(*block);
+                way.pop();
+                continue;
+            }
+            let target = self.successors[*next as usize].target;
+            *next += 1;
+            if self.positions[target as usize] == NEW {
+                self.positions[target as usize] = 0;
+                way.push((target, self.offsets[target as usize]));
+            }
+        }
+        self.order.reverse();
+        for (position, block) in self.order.iter().enumerate() {
+            self.positions[*block as usize] = position as u32;
+        }
+    }
+}
+
+/// Positions that wait, of which the first is taken first.
+struct Waiting(Vec<u64>, usize);
+
+impl Waiting {
+    fn new(count: usize) -> Self {
+        Self(vec![0; count.div_ceil(64)], 0)
+    }
+
+    fn add(&mut self, position: u32) {
+        let word = position as usize / 64;
+        self.0[word] |= 1 << (position % 64);
+        self.1 = self.1.min(word);
+    }
+
+    fn take_first(&mut self) -> Option<u32> {
+        while let Some(bits) = self.0.get_mut(self.1) {
+            if *bits != 0 {
+                let bit = bits.trailing_zeros();
+                *bits &= *bits - 1;
+                return Some(self.1 as u32 * 64 + bit);
+            }
+            self.1 += 1;
+        }
+        None
+    }
+}

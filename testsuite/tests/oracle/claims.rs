@@ -1,0 +1,111 @@
+//! `(tables) -> claims`: what the tables say of each instruction's memory, at hand for every step of a run.
+
+use binframe::ir::tables::{Access, AccessRegion, Confidence, MemoryAccess};
+use binframe_testsuite::lowering::Tables;
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+use std::collections::{BTreeSet, HashMap};
+
+/// What is said of memory that an instruction touches.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) is_implicit: bool,
+    pub(crate) region: AccessRegion,
+    pub(crate) object: Option<Object>,
+    pub(crate) parameter: Option<String>,
+    pub(crate) call_address: Option<u64>,
+    pub(crate) offset: Option<i64>,
+    pub(crate) global_address: Option<u64>,
+    pub(crate) extent: Option<u64>,
+    pub(crate) stride: Option<u32>,
+    pub(crate) size: u64,
+    pub(crate) is_address: bool,
+    pub(crate) confidence: Confidence,
+}
+
+/// Where an object lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Object {
+    pub(crate) address: Option<u64>,
+    pub(crate) stack_offset: Option<i64>,
+    pub(crate) is_aligned: bool,
+    pub(crate) size: u64,
+}
+
+/// What is known of an instruction.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) instruction: Instruction,
+    pub(crate) function: u64,
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// What is known of a program.
+pub(crate) struct Program {
+    pub(crate) instructions: HashMap<u64, Known>,
+    pub(crate) functions: BTreeSet<u64>,
+    /// How deep the stack gets at most in functions where that is bounded.
+    pub(crate) depths: HashMap<u64, u64>,
+    /// Functions that are said to use what the stack held at their entry, and where.
+    pub(crate) arguments: HashMap<u64, BTreeSet<u64>>,
+}
+
+impl Program {
+    pub(crate) fn of(tables: &Tables) -> Self {
+        let objects = tables.lowered.memory.memory_objects.columns();
+        let mut instructions: HashMap<u64, Known> = HashMap::new();
+        let blocks = tables.lowered.cfg.basic_blocks.columns();
+        for block in blocks.iter() {
+            let bytes = tables.lowered.code.bytes(block.address, block.size);
+            let decoder = Decoder::with_ip(64, bytes, block.address, DecoderOptions::NONE);
+            for instruction in decoder {
+                let known = Known { instruction, function: block.function_address, claims: Vec::new() };
+                instructions.insert(instruction.ip(), known);
+            }
+        }
+        let mut arguments: HashMap<u64, BTreeSet<u64>> = HashMap::new();
+        for access in tables.memory_accesses.columns().iter() {
+            let object = access.object_id.map(|id| {
+                let row = objects.row(id as usize);
+                Object {
+                    address: row.address,
+                    stack_offset: row.stack_offset,
+                    is_aligned: row.is_aligned == Some(true),
+                    size: row.size,
+                }
+            });
+            let claim = claim(&access, object);
+            let place = claim.parameter.as_deref().and_then(|name| name.strip_prefix("stack+"));
+            if let Some(offset) = place.and_then(|offset| offset.parse().ok()) {
+                arguments.entry(access.function_address).or_default().insert(offset);
+            }
+            if let Some(known) = instructions.get_mut(&access.instruction_address) {
+                known.claims.push(claim);
+            }
+        }
+        let frames = tables.lowered.memory.stack_frames.columns();
+        let depths = frames.iter().filter_map(|frame| Some((frame.function_address, frame.stack_depth?)));
+        Self {
+            instructions,
+            functions: tables.lowered.cfg.functions.columns().address.iter().copied().collect(),
+            depths: depths.collect(),
+            arguments,
+        }
+    }
+}
+
+fn claim(access: &MemoryAccess<'_>, object: Option<Object>) -> Claim {
+    Claim {
+        is_implicit: access.is_implicit,
+        region: access.region,
+        object,
+        parameter: access.parameter.map(|name| name.0.to_owned()),
+        call_address: access.call_address,
+        offset: access.offset,
+        global_address: access.global_address,
+        extent: access.extent,
+        stride: access.stride,
+        size: access.size.map_or(0, u64::from),
+        is_address: access.access == Access::Address,
+        confidence: access.confidence,
+    }
+}

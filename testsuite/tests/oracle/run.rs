@@ -1,0 +1,345 @@
+//! `(program, steps) -> observations`: whether every address that a run touches is where the tables say.
+
+use crate::claims::{Claim, Known, Program};
+use crate::tracer::{Registers, Tracer};
+use binframe::ir::Enumeration;
+use binframe::ir::tables::{AccessRegion, Confidence};
+use iced_x86::{FlowControl, Mnemonic, OpKind, Register};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A call of a function that is not over.
+struct Activation {
+    function: u64,
+    entry: Registers,
+    /// What the stack held at the entry, by offset.
+    arguments: HashMap<u64, u64>,
+    /// Where the stack pointer was aligned.
+    aligned: Option<u64>,
+    /// What calls returned.
+    results: HashMap<u64, BTreeSet<u64>>,
+    /// The last call that was made, and where it comes back to.
+    calling: Option<(u64, u64)>,
+}
+
+/// What was seen in a run.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Accesses, by region and confidence: as was said, and not.
+    pub(crate) accesses: BTreeMap<(&'static str, &'static str), [u64; 2]>,
+    /// Accesses of which nothing could be checked, because what they count from was not seen.
+    pub(crate) unchecked: u64,
+    /// The first of those that are not as was said.
+    pub(crate) violations: Vec<String>,
+    /// Calls of functions whose depth is bounded, and how many went deeper.
+    pub(crate) depths: [u64; 2],
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, other: Self) {
+        for (key, counts) in other.accesses {
+            let own = self.accesses.entry(key).or_default();
+            own[0] += counts[0];
+            own[1] += counts[1];
+        }
+        self.unchecked += other.unchecked;
+        self.violations.extend(other.violations);
+        self.depths[0] += other.depths[0];
+        self.depths[1] += other.depths[1];
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.accesses.values().map(|[right, wrong]| right + wrong).sum()
+    }
+
+    /// How many are not as was said, of those that were said to be certain.
+    pub(crate) fn wrong(&self) -> u64 {
+        let certain =
+            self.accesses.iter().filter(|((_, confidence), _)| *confidence == Confidence::Certain.name());
+        certain.map(|(_, [_, wrong])| wrong).sum()
+    }
+}
+
+/// Runs a program for so many instructions of its own at most.
+pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> Seen {
+    let mut run = Run { program, seen: Seen::default(), stack: Vec::new(), bias: tracer.bias };
+    let mut before: Option<&Known> = None;
+    let Some(mut registers) = tracer.registers() else { return run.seen };
+    for _ in 0..steps {
+        let address = registers.rip.wrapping_sub(run.bias);
+        let known = program.instructions.get(&address);
+        run.arrive(tracer, address, before, &registers);
+        if let Some(known) = known {
+            run.check(tracer, known, &registers);
+            run.leave(known, &registers);
+        }
+        before = known;
+        let returns = run.returns();
+        let Some(next) = tracer.step(&returns, |address| program.functions.contains(&address)) else { break };
+        run.after(before, &next);
+        registers = next;
+    }
+    while let Some(activation) = run.stack.pop() {
+        run.close(&activation);
+    }
+    run.seen
+}
+
+struct Run<'p> {
+    program: &'p Program,
+    seen: Seen,
+    stack: Vec<(Activation, u64)>,
+    bias: u64,
+}
+
+impl Run<'_> {
+    /// Notes that an instruction is reached: perhaps a function is entered, or others are over.
+    fn arrive(&mut self, tracer: &Tracer, address: u64, before: Option<&Known>, registers: &Registers) {
+        while self.stack.last().is_some_and(|(top, _)| registers.rsp > top.entry.rsp) {
+            if let Some(activation) = self.stack.pop() {
+                self.close(&activation);
+            }
+        }
+        for (_, lowest) in &mut self.stack {
+            *lowest = registers.rsp.min(*lowest);
+        }
+        if let Some((top, _)) = self.stack.last_mut()
+            && let Some((call, back)) = top.calling
+            && back == address
+        {
+            top.results.entry(call).or_default().insert(registers.rax);
+            top.calling = None;
+        }
+        if !self.program.functions.contains(&address) {
+            return;
+        }
+        // A loop may lead back to where its function begins.
+        let is_loop = before.is_some_and(|known| {
+            let instruction = &known.instruction;
+            let leads_here = match instruction.flow_control() {
+                FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+                    instruction.near_branch_target() == address || instruction.next_ip() == address
+                }
+                FlowControl::Next => instruction.next_ip() == address,
+                _ => false,
+            };
+            leads_here && known.function == address
+        });
+        if is_loop {
+            return;
+        }
+        if self.stack.last().is_some_and(|(top, _)| top.entry.rsp == registers.rsp) {
+            // A function that ends with a jump gives its frame to another.
+            if let Some(activation) = self.stack.pop() {
+                self.close(&activation);
+            }
+        }
+        let places = self.program.arguments.get(&address).into_iter().flatten();
+        let arguments =
+            places.filter_map(|offset| Some((*offset, tracer.read(registers.rsp.wrapping_add(*offset))?)));
+        let activation = Activation {
+            function: address,
+            entry: *registers,
+            arguments: arguments.collect(),
+            aligned: None,
+            results: HashMap::new(),
+            calling: None,
+        };
+        self.stack.push((activation, registers.rsp));
+    }
+
+    /// Notes what an instruction is about to do.
+    fn leave(&mut self, known: &Known, _: &Registers) {
+        let instruction = &known.instruction;
+        if matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+            && let Some((top, _)) = self.stack.last_mut()
+        {
+            top.calling = Some((instruction.ip(), instruction.next_ip()));
+        }
+    }
+
+    /// Where a library may come back to: behind the last calls, of which stubs are some.
+    fn returns(&self) -> Vec<u64> {
+        let behind = self.stack.iter().rev().take(4).filter_map(|(activation, _)| activation.calling);
+        behind.map(|(_, back)| back.wrapping_add(self.bias)).collect()
+    }
+
+    /// Notes what an instruction did.
+    fn after(&mut self, before: Option<&Known>, registers: &Registers) {
+        let Some(known) = before else { return };
+        let instruction = &known.instruction;
+        let is_alignment =
+            instruction.mnemonic() == Mnemonic::And && instruction.op0_register() == Register::RSP;
+        if is_alignment && let Some((top, _)) = self.stack.last_mut() {
+            top.aligned = Some(registers.rsp);
+        }
+    }
+
+    fn close(&mut self, (activation, lowest): &(Activation, u64)) {
+        let Some(depth) = self.program.depths.get(&activation.function) else { return };
+        let used = activation.entry.rsp - lowest;
+        self.seen.depths[0] += 1;
+        if used > *depth {
+            self.seen.depths[1] += 1;
+            self.seen
+                .violations
+                .push(format!("{:#x} uses {used} bytes of stack, not {depth}", activation.function));
+        }
+    }
+
+    fn check(&mut self, tracer: &Tracer, known: &Known, registers: &Registers) {
+        for claim in &known.claims {
+            let Some(address) = address(known, claim, registers, self.bias) else { continue };
+            let key = (claim.region.name(), claim.confidence.name());
+            // An address that is only computed may lie anywhere, unless it is said where.
+            if claim.is_address && claim.extent != Some(0) {
+                continue;
+            }
+            let found = match self.stack.last() {
+                Some((top, _)) if top.function == known.function => {
+                    self.agrees(top, claim, address, registers)
+                }
+                _ if claim.region == AccessRegion::Global || claim.region == AccessRegion::Unknown => {
+                    self.agrees_anywhere(claim, address)
+                }
+                _ => None,
+            };
+            let Some(agrees) = found else {
+                self.seen.unchecked += 1;
+                continue;
+            };
+            self.seen.accesses.entry(key).or_default()[usize::from(!agrees)] += 1;
+            if !agrees && claim.confidence == Confidence::Certain && self.seen.violations.len() < 20 {
+                let entry = self.stack.last().map_or(0, |(top, _)| top.entry.rsp);
+                self.seen.violations.push(format!(
+                    "{:#x} {} of {:#x} touches {:#x} (stack {}): {claim:x?}",
+                    known.instruction.ip(),
+                    known.instruction,
+                    known.function,
+                    address.wrapping_sub(self.bias),
+                    address.wrapping_sub(entry) as i64,
+                ));
+            }
+        }
+        let _ = tracer;
+    }
+
+    fn agrees_anywhere(&self, claim: &Claim, address: u64) -> Option<bool> {
+        match claim.region {
+            AccessRegion::Unknown => Some(true),
+            AccessRegion::Global => {
+                let in_file = address.wrapping_sub(self.bias);
+                let object = claim.object.and_then(|object| Some((object.address?, object.size)));
+                let is_inside = object.is_none_or(|(start, size)| lies_in(in_file, claim.size, start, size));
+                Some(is_inside && is_within(claim, in_file, claim.global_address?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an address is where a claim says; none where that cannot be told.
+    fn agrees(&self, top: &Activation, claim: &Claim, address: u64, registers: &Registers) -> Option<bool> {
+        let from = |base: u64| is_within(claim, address, base.wrapping_add_signed(claim.offset.unwrap_or(0)));
+        match claim.region {
+            AccessRegion::Unknown | AccessRegion::Global => self.agrees_anywhere(claim, address),
+            AccessRegion::Stack => {
+                let object = claim.object?;
+                let base = if object.is_aligned { top.aligned? } else { top.entry.rsp };
+                let start = base.wrapping_add_signed(object.stack_offset?);
+                Some(lies_in(address, claim.size, start, object.size) && from(base))
+            }
+            AccessRegion::Parameter => {
+                let name = claim.parameter.as_deref()?;
+                let base = match name.strip_prefix("stack") {
+                    Some(offset) => *top.arguments.get(&offset.trim_start_matches('+').parse().ok()?)?,
+                    None => value_of(register_named(name)?, &top.entry)?,
+                };
+                Some(from(base))
+            }
+            AccessRegion::Heap | AccessRegion::Returned => {
+                let results = top.results.get(&claim.call_address?)?;
+                let size = claim.object.map(|object| object.size).filter(|size| *size > 0);
+                Some(results.iter().any(|result| {
+                    from(*result) && size.is_none_or(|size| lies_in(address, claim.size, *result, size))
+                }))
+            }
+            AccessRegion::ThreadLocal => Some(from(registers.fs_base)),
+        }
+    }
+}
+
+/// Whether bytes lie in others.
+fn lies_in(address: u64, size: u64, start: u64, room: u64) -> bool {
+    address >= start && address - start <= room && size <= room - (address - start)
+}
+
+/// Whether an address is one of those that a claim allows, given the first.
+fn is_within(claim: &Claim, address: u64, first: u64) -> bool {
+    let distance = address.wrapping_sub(first);
+    let is_in_extent = claim.extent.is_none_or(|extent| distance.wrapping_add(claim.size) <= extent);
+    let is_in_step =
+        claim.stride.is_none_or(|stride| (distance as i64).rem_euclid(i64::from(stride.max(1))) == 0);
+    // Of steps from where indices are 0, the first place that is named need not be one where no bound is known.
+    is_in_extent && is_in_step
+}
+
+/// The address that a claim is about.
+fn address(known: &Known, claim: &Claim, registers: &Registers, bias: u64) -> Option<u64> {
+    let instruction = &known.instruction;
+    let operands = (0..instruction.op_count()).filter(|operand| is_memory(instruction.op_kind(*operand)));
+    let operand = if claim.is_implicit { operands.clone().nth(1) } else { operands.clone().next() };
+    if let Some(operand) = operand {
+        let pops = instruction.mnemonic() == Mnemonic::Pop && instruction.memory_base() == Register::RSP;
+        let address =
+            instruction.virtual_address(operand, 0, |register, _, _| value_of(register, registers))?;
+        let moved = if instruction.is_ip_rel_memory_operand() { bias } else { 0 };
+        return Some(address.wrapping_add(moved).wrapping_add(if pops { 8 } else { 0 }));
+    }
+    match instruction.mnemonic() {
+        Mnemonic::Push | Mnemonic::Pushfq => {
+            Some(registers.rsp.wrapping_add_signed(i64::from(instruction.stack_pointer_increment())))
+        }
+        Mnemonic::Pop | Mnemonic::Popfq => Some(registers.rsp),
+        _ => None,
+    }
+}
+
+fn is_memory(kind: OpKind) -> bool {
+    use OpKind::{MemoryESEDI, MemoryESRDI, MemorySegEDI, MemorySegESI, MemorySegRDI, MemorySegRSI};
+    kind == OpKind::Memory
+        || [MemorySegRSI, MemorySegRDI, MemoryESRDI, MemorySegESI, MemorySegEDI, MemoryESEDI].contains(&kind)
+}
+
+fn register_named(name: &str) -> Option<Register> {
+    Register::values()
+        .find(|register| register.is_gpr64() && format!("{register:?}").eq_ignore_ascii_case(name))
+}
+
+/// What a register holds.
+fn value_of(register: Register, registers: &Registers) -> Option<u64> {
+    let whole = match register.full_register() {
+        Register::RAX => registers.rax,
+        Register::RCX => registers.rcx,
+        Register::RDX => registers.rdx,
+        Register::RBX => registers.rbx,
+        Register::RSP => registers.rsp,
+        Register::RBP => registers.rbp,
+        Register::RSI => registers.rsi,
+        Register::RDI => registers.rdi,
+        Register::R8 => registers.r8,
+        Register::R9 => registers.r9,
+        Register::R10 => registers.r10,
+        Register::R11 => registers.r11,
+        Register::R12 => registers.r12,
+        Register::R13 => registers.r13,
+        Register::R14 => registers.r14,
+        Register::R15 => registers.r15,
+        Register::FS => registers.fs_base,
+        Register::GS => registers.gs_base,
+        Register::ES | Register::DS | Register::SS | Register::CS => 0,
+        _ => return None,
+    };
+    Some(match register.size() {
+        4 => whole & 0xffff_ffff,
+        _ => whole,
+    })
+}
