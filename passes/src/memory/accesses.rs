@@ -3,12 +3,12 @@
 //! The table is large, and is made on demand for any run of blocks.
 
 use super::Surroundings;
-use super::follow::{Context, Follower};
+use super::follow::{Context, Follower, Runner, Step, Visitor};
 use super::objects::{Found, Objects};
 use crate::cfg::CfgIr;
 use crate::code::Code;
 use crate::domain::{Base, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
-use crate::isa::Touch;
+use crate::isa::{Instruction, Interpreter, Touch};
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
@@ -48,6 +48,7 @@ pub fn accesses(
     let mut follower = Follower::new(&context, &surroundings.summaries, &is_loaded);
     let columns = surroundings.objects.rows.columns();
     let mut rows = MemoryAccessBuilder::default();
+    let mut accesses = Vec::new();
     let own_functions = &context.blocks.function_address[blocks.clone()];
     let mut next = blocks.start;
     // Blocks of one function stand together, but for its parts.
@@ -56,18 +57,19 @@ pub fn accesses(
         let together = next..next + own.len();
         next = together.end;
         let Some(function) = context.function_at(function_address) else { continue };
-        follower.follow(function);
-        let writer =
-            Writer { context: &context, objects: &surroundings.objects, columns, function, function_address };
-        for row in together {
-            let index = follower.rows.partition_point(|other| (*other as usize) < row);
-            let block_address = context.blocks.address[row];
-            follower.visit(index, |interpreter, instruction, step| {
-                for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
-                    writer.push(&mut rows, instruction.ip(), block_address, &touch);
-                }
-            });
-        }
+        let mut writer = Writer {
+            context: &context,
+            objects: &surroundings.objects,
+            columns,
+            function,
+            function_address,
+            blocks: together,
+            accesses: std::mem::take(&mut accesses),
+        };
+        follower.follow(function, &mut writer);
+        accesses = writer.accesses;
+        accesses.sort_unstable_by_key(|access| (access.instruction_address, access.is_implicit));
+        rows.extend(accesses.drain(..));
     }
     rows.finish()
 }
@@ -79,6 +81,9 @@ struct Writer<'w, 'a> {
     columns: MemoryObjectColumns<'w>,
     function: usize,
     function_address: u64,
+    /// The rows of blocks whose accesses are wanted.
+    blocks: Range<usize>,
+    accesses: Vec<MemoryAccess<'static>>,
 }
 
 /// What an address leads to.
@@ -90,14 +95,28 @@ struct Place {
     reason: Option<UnknownReason>,
 }
 
-impl Writer<'_, '_> {
-    fn push(
-        &self,
-        rows: &mut MemoryAccessBuilder,
-        instruction_address: u64,
-        block_address: u64,
-        touch: &Touch,
+impl Visitor for Writer<'_, '_> {
+    fn wants(&self, row: usize, _: bool) -> bool {
+        self.blocks.contains(&row)
+    }
+
+    fn instruction(
+        &mut self,
+        row: usize,
+        interpreter: &mut Interpreter<'_>,
+        instruction: &Instruction,
+        step: Step<'_>,
     ) {
+        for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
+            self.push(instruction.ip(), self.context.blocks.address[row], &touch);
+        }
+    }
+
+    fn leave(&mut self, _: &Runner<'_, '_>, _: usize, _: &Instruction, _: &State) {}
+}
+
+impl Writer<'_, '_> {
+    fn push(&mut self, instruction_address: u64, block_address: u64, touch: &Touch) {
         let address = touch.address;
         let mut place = self.place(address);
         let size = touch.size.map_or(1, i64::from);
@@ -124,7 +143,7 @@ impl Writer<'_, '_> {
             Base::Heap(call) | Base::Returned(call) => Some(call),
             _ => None,
         };
-        rows.push(MemoryAccess {
+        self.accesses.push(MemoryAccess {
             instruction_address,
             is_implicit: touch.is_implicit,
             block_address,

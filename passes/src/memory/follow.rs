@@ -103,9 +103,27 @@ pub(super) struct Step<'a> {
     pub(super) callee: Option<&'a Callee>,
 }
 
+/// What looks at the instructions of a function, each with what holds before it at last.
+pub(super) trait Visitor {
+    /// Whether the block in a row is of interest; known ways lead there, or not.
+    fn wants(&self, row: usize, is_reached: bool) -> bool;
+
+    /// Looks at an instruction of the block in a row. Blocks come in any order.
+    fn instruction(
+        &mut self,
+        row: usize,
+        interpreter: &mut Interpreter<'_>,
+        instruction: &Instruction,
+        step: Step<'_>,
+    );
+
+    /// Looks at what holds behind the last instruction of the block in a row.
+    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &State);
+}
+
 /// Follows instructions of any function.
-struct Runner<'f, 'a> {
-    context: &'f Context<'a>,
+pub(super) struct Runner<'f, 'a> {
+    pub(super) context: &'f Context<'a>,
     /// What is known of functions that were followed before.
     summaries: &'f [Summary],
     interpreter: Interpreter<'f>,
@@ -149,7 +167,7 @@ impl<'f> Runner<'f, '_> {
     }
 
     /// What a call leads to.
-    fn callee(&self, call: Option<CallEdge<'_>>) -> Callee {
+    pub(super) fn callee(&self, call: Option<CallEdge<'_>>) -> Callee {
         let convention = self.context.convention;
         let Some(call) = call else {
             return Callee { summary: convention.summary(), function: None };
@@ -212,8 +230,8 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
     }
 
-    /// Finds what holds at every block of a function.
-    pub(super) fn follow(&mut self, function: usize) {
+    /// Finds what holds at every block of a function, and shows it to a visitor.
+    pub(super) fn follow(&mut self, function: usize, visitor: &mut impl Visitor) {
         self.rows = self.context.by_function.rows_of(function);
         self.is_too_complex = false;
         self.states.clear();
@@ -222,15 +240,64 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.visits.resize(self.rows.len(), 0);
         self.runner.calls = self.context.calls_in(self.rows);
         self.decode();
-        let Some(entry) = self.index_of(self.context.functions.address[function]) else { return };
         self.find_successors();
-        self.find_order(entry);
-        self.states[entry] = Some(State::entry(STACK_POINTER, self.context.convention.preserved));
-        let mut waiting = Waiting::new(self.order.len());
-        waiting.add(0);
-        while let Some(position) = waiting.take_first() {
-            self.visit_block(position, &mut waiting);
+        let mut is_final = false;
+        if let Some(entry) = self.index_of(self.context.functions.address[function]) {
+            is_final = self.find_order(entry);
+            self.states[entry] = Some(State::entry(STACK_POINTER, self.context.convention.preserved));
+            let mut waiting = Waiting::new(self.order.len());
+            waiting.add(0);
+            while let Some(position) = waiting.take_first() {
+                let index = self.order[position as usize] as usize;
+                // Without loops, nothing changes that was followed once.
+                let state = if is_final { self.states[index].take() } else { self.states[index].clone() };
+                let Some(state) = state else { continue };
+                self.visits[index] += 1;
+                let left = self.run_block(index, state, is_final.then_some(&mut *visitor));
+                self.follow_edges(position, left, &mut waiting);
+            }
         }
+        for index in 0..self.rows.len() {
+            if !is_final || self.visits[index] == 0 {
+                let state =
+                    self.states[index].take().unwrap_or_else(|| State::unknown(UnknownReason::Unreached));
+                self.run_block(index, state, Some(&mut *visitor));
+            }
+        }
+    }
+
+    /// Follows a block, and shows it to a visitor. Returns what holds behind it, and where something is caught that its calls throw.
+    fn run_block(
+        &mut self,
+        index: usize,
+        mut state: State,
+        visitor: Option<&mut impl Visitor>,
+    ) -> (State, Option<State>) {
+        let row = self.rows[index] as usize;
+        let is_reached = self.visits[index] > 0;
+        let mut visitor = visitor.filter(|visitor| visitor.wants(row, is_reached));
+        let edges = self.offsets[index] as usize..self.offsets[index + 1] as usize;
+        let has_pads = self.successors[edges].iter().any(|edge| edge.kind == EdgeKind::LandingPad);
+        let mut thrown: Option<State> = None;
+        let instructions = &self.instructions[self.firsts[index] as usize..self.firsts[index + 1] as usize];
+        self.runner.run(
+            instructions,
+            &mut state,
+            |interpreter, instruction, step| {
+                if let Some(visitor) = &mut visitor {
+                    visitor.instruction(row, interpreter, instruction, step);
+                }
+            },
+            |after| match &mut thrown {
+                _ if !has_pads => {}
+                Some(thrown) => _ = thrown.join(after, false),
+                None => thrown = Some(after.clone()),
+            },
+        );
+        if let (Some(visitor), Some(last)) = (visitor, instructions.last()) {
+            visitor.leave(&self.runner, row, last, &state);
+        }
+        (state, thrown)
     }
 
     /// Decodes the instructions of all blocks.
@@ -260,27 +327,19 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
     }
 
-    fn visit_block(&mut self, position: u32, waiting: &mut Waiting) {
+    /// Takes what holds behind a block to those that follow it.
+    fn follow_edges(
+        &mut self,
+        position: u32,
+        (state, thrown): (State, Option<State>),
+        waiting: &mut Waiting,
+    ) {
         let index = self.order[position as usize] as usize;
-        let Some(mut state) = self.states[index].clone() else { return };
-        self.visits[index] += 1;
         let edges = self.offsets[index] as usize..self.offsets[index + 1] as usize;
-        let has_pads = self.successors[edges.clone()].iter().any(|edge| edge.kind == EdgeKind::LandingPad);
-        let mut thrown: Option<State> = None;
-        let instructions = self.firsts[index] as usize..self.firsts[index + 1] as usize;
-        self.runner.run(
-            &self.instructions[instructions.clone()],
-            &mut state,
-            |_, _, _| {},
-            |after| match &mut thrown {
-                _ if !has_pads => {}
-                Some(thrown) => _ = thrown.join(after, false),
-                None => thrown = Some(after.clone()),
-            },
-        );
         let is_conditional =
             self.context.blocks.terminator.get(self.rows[index] as usize) == Terminator::CondJump;
-        let jump = self.instructions[instructions].last().filter(|_| is_conditional).copied();
+        let jump =
+            self.instructions[..self.firsts[index + 1] as usize].last().filter(|_| is_conditional).copied();
         let mut state = Some(state);
         for edge in edges.clone() {
             let Successor { target, kind } = self.successors[edge];
@@ -329,29 +388,6 @@ impl<'f, 'a> Follower<'f, 'a> {
         state
     }
 
-    /// Follows the instructions of a block again, and returns what holds behind them.
-    pub(super) fn visit(
-        &mut self,
-        index: usize,
-        each: impl FnMut(&mut Interpreter<'f>, &Instruction, Step<'_>),
-    ) -> State {
-        let state = self.states[index].clone();
-        let mut state = state.unwrap_or_else(|| State::unknown(UnknownReason::Unreached));
-        let instructions = self.firsts[index] as usize..self.firsts[index + 1] as usize;
-        self.runner.run(&self.instructions[instructions], &mut state, each, |_| {});
-        state
-    }
-
-    /// What a call leads to.
-    pub(super) fn callee(&self, call: CallEdge<'_>) -> Callee {
-        self.runner.callee(Some(call))
-    }
-
-    /// Whether known edges lead to a block.
-    pub(super) fn is_reached(&self, index: usize) -> bool {
-        self.states[index].is_some()
-    }
-
     /// Position of the block that begins at an address among those of the function.
     fn index_of(&self, address: u64) -> Option<usize> {
         self.rows.binary_search_by_key(&address, |row| self.context.blocks.address[*row as usize]).ok()
@@ -387,8 +423,8 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
     }
 
-    /// Sorts the blocks that are reached into reverse postorder.
-    fn find_order(&mut self, entry: usize) {
+    /// Sorts the blocks that are reached into reverse postorder, and says whether no edge leads back.
+    fn find_order(&mut self, entry: usize) -> bool {
         const NEW: u32 = u32::MAX;
         self.order.clear();
         self.positions.clear();
@@ -412,6 +448,11 @@ impl<'f, 'a> Follower<'f, 'a> {
         for (position, block) in self.order.iter().enumerate() {
             self.positions[*block as usize] = position as u32;
         }
+        self.order.iter().all(|block| {
+            let own = self.offsets[*block as usize] as usize..self.offsets[*block as usize + 1] as usize;
+            let position = self.positions[*block as usize];
+            self.successors[own].iter().all(|edge| self.positions[edge.target as usize] > position)
+        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! What one function does with its stack frame, what calls of it do, and what it allocates: all that is found by following it.
 
-use super::follow::{Callee, Context, Follower, Step};
+use super::follow::{Callee, Context, Follower, Runner, Step, Visitor};
 use super::slots::{Slot, Use, outgoing_size, slots};
 use crate::domain::{Base, Parameters, State, Summary, Value};
 use crate::isa::{
-    FRAME_POINTER, Instruction, RESULT, STACK_POINTER, Touch, is_whole_move, popped_by_callee,
+    FRAME_POINTER, Instruction, Interpreter, RESULT, STACK_POINTER, Touch, is_whole_move, popped_by_callee,
     stack_alignment, stored_register,
 };
 use binframe_ir::tables::{
@@ -59,6 +59,13 @@ pub(super) struct Allocation {
 /// Gathers what is found of a function, instruction by instruction.
 struct Gathering<'f, 'a> {
     context: &'f Context<'a>,
+    /// How deep functions get that were followed before.
+    depths: &'f [Depth],
+    left: Left,
+    /// Parameters that may be kept by others, and that memory was written through, and whether other memory was written.
+    kept: Parameters,
+    written: Parameters,
+    writes_elsewhere: bool,
     uses: Vec<Use>,
     /// Where the stack pointer is at calls.
     calls: Vec<i64>,
@@ -93,50 +100,55 @@ struct Left {
     returned: Option<Value>,
 }
 
-/// Follows a function, given what is known of how deep others get, and the functions that call each other in circles.
+/// Follows a function, given what is known of how deep others get.
 pub(super) fn gather(follower: &mut Follower<'_, '_>, function: usize, depths: &[Depth]) -> FunctionMemory {
-    follower.follow(function);
-    let context = follower.context;
-    let mut gathering = Gathering::new(context);
-    let mut left = Left { changed: 0, popped: None, returned: None };
-    let mut totals = (Parameters::default(), Parameters::default(), false);
-    for index in 0..follower.rows.len() {
-        if !follower.is_reached(index) {
-            continue;
+    let mut gathering = Gathering::new(follower.context, depths);
+    follower.follow(function, &mut gathering);
+    gathering.finish(function, follower.is_too_complex)
+}
+
+impl Visitor for Gathering<'_, '_> {
+    fn wants(&self, _: usize, is_reached: bool) -> bool {
+        is_reached
+    }
+
+    fn instruction(
+        &mut self,
+        _: usize,
+        interpreter: &mut Interpreter<'_>,
+        instruction: &Instruction,
+        step: Step<'_>,
+    ) {
+        for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
+            self.touch(instruction, step.before, &touch);
         }
-        let row = follower.rows[index] as usize;
-        let mut last = Instruction::default();
-        let state = follower.visit(index, |interpreter, instruction, step| {
-            last = *instruction;
-            for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
-                gathering.touch(instruction, step.before, &touch);
-            }
-            gathering.step(instruction, &step, depths);
-        });
-        gathering.end_of_instruction(&state);
-        totals.0.add(state.kept);
-        totals.1.add(state.written);
-        totals.2 |= state.writes_elsewhere;
+        self.step(instruction, &step);
+    }
+
+    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &State) {
+        let context = self.context;
+        self.end_of_instruction(state);
+        self.kept.add(state.kept);
+        self.written.add(state.written);
+        self.writes_elsewhere |= state.writes_elsewhere;
         match context.blocks.terminator.get(row) {
             Terminator::Ret => {
-                let popped = popped_by_callee(&last).unwrap_or(0);
-                gathering.leave(&state);
-                left.add(context, &state, popped);
+                self.check_pointer(state.register(STACK_POINTER));
+                self.left.add(context, state, popped_by_callee(last).unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
                 if let Some(call) = context.call_at(last.ip()) {
-                    let callee = follower.callee(call);
-                    gathering.tail_call(&state, call, &callee, depths);
-                    left.add_tail_call(context, state, last.ip(), &callee);
+                    let callee = runner.callee(Some(call));
+                    self.tail_call(state, call, &callee);
+                    self.left.add_tail_call(context, state.clone(), last.ip(), &callee);
                 } else if is_unresolved(context, row) {
-                    gathering.depth.limit(StackDepthLimit::Indirect, None);
-                    left.add_unknown(context);
+                    self.depth.limit(StackDepthLimit::Indirect, None);
+                    self.left.add_unknown(context);
                 }
             }
             _ => {}
         }
     }
-    gathering.finish(left, totals, function, follower.is_too_complex)
 }
 
 /// Whether a block ends with a jump to an address that is not known.
@@ -149,9 +161,14 @@ fn is_unresolved(context: &Context<'_>, row: usize) -> bool {
 }
 
 impl<'f, 'a> Gathering<'f, 'a> {
-    fn new(context: &'f Context<'a>) -> Self {
+    fn new(context: &'f Context<'a>, depths: &'f [Depth]) -> Self {
         Self {
             context,
+            depths,
+            left: Left { changed: 0, popped: None, returned: None },
+            kept: Parameters::default(),
+            written: Parameters::default(),
+            writes_elsewhere: false,
             uses: Vec::new(),
             calls: Vec::new(),
             lowest: 0,
@@ -231,7 +248,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         });
     }
 
-    fn step(&mut self, instruction: &Instruction, step: &Step<'_>, depths: &[Depth]) {
+    fn step(&mut self, instruction: &Instruction, step: &Step<'_>) {
         self.end_of_instruction(step.before);
         if let Some(alignment) = stack_alignment(instruction) {
             let pointer = step.before.register(STACK_POINTER);
@@ -248,7 +265,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         self.calls.extend(State::exact_place(pointer));
         let slot = i64::from(self.context.convention.address_size);
         let call = self.context.call_at(instruction.ip());
-        self.call(pointer, slot, call, callee, depths);
+        self.call(pointer, slot, call, callee);
         if matches!(callee.summary.returned.base, Base::Heap(_)) {
             let size = self.allocated_size(state, call, callee);
             self.allocations.push(Allocation { call_address: instruction.ip(), size });
@@ -289,21 +306,14 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Counts what a call needs of the stack. A real call pushes `pushed` bytes.
-    fn call(
-        &mut self,
-        pointer: Value,
-        pushed: i64,
-        call: Option<CallEdge<'_>>,
-        callee: &Callee,
-        depths: &[Depth],
-    ) {
+    fn call(&mut self, pointer: Value, pushed: i64, call: Option<CallEdge<'_>>, callee: &Callee) {
         let function = callee.function.map(|function| function as u32);
         let Some(own) = self.depth_of(pointer.plus(-pushed)) else {
             self.depth.limit(StackDepthLimit::Dynamic, None);
             return;
         };
         match (call.map(|call| call.kind), callee.function) {
-            (_, Some(row)) => match depths[row] {
+            (_, Some(row)) => match self.depths[row] {
                 Depth { bytes: Some(bytes), .. } => self.depth.reach(own.saturating_add(bytes), function),
                 Depth { limit, .. } => self.depth.limit(limit, function),
             },
@@ -312,14 +322,10 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn tail_call(&mut self, state: &State, call: CallEdge<'_>, callee: &Callee, depths: &[Depth]) {
+    fn tail_call(&mut self, state: &State, call: CallEdge<'_>, callee: &Callee) {
         let pointer = state.register(STACK_POINTER);
         self.check_pointer(pointer);
-        self.call(pointer, 0, Some(call), callee, depths);
-    }
-
-    fn leave(&mut self, state: &State) {
-        self.check_pointer(state.register(STACK_POINTER));
+        self.call(pointer, 0, Some(call), callee);
     }
 
     /// Size of the memory that a call asks for, if all that says so is constant.
@@ -366,15 +372,12 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn finish(
-        mut self,
-        left: Left,
-        (kept, written, writes_elsewhere): (Parameters, Parameters, bool),
-        function: usize,
-        is_too_complex: bool,
-    ) -> FunctionMemory {
+    fn finish(mut self, function: usize, is_too_complex: bool) -> FunctionMemory {
         let context = self.context;
+        let left = std::mem::replace(&mut self.left, Left { changed: 0, popped: None, returned: None });
         self.calls.sort_unstable();
+        self.allocations.sort_unstable_by_key(|allocation| allocation.call_address);
+        self.threads.sort_unstable();
         self.calls.dedup();
         let slots = slots(&mut self.uses, &self.calls, i64::from(context.convention.address_size));
         let aligned = self.depth_of(Value::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
@@ -407,9 +410,9 @@ impl<'f, 'a> Gathering<'f, 'a> {
             Summary {
                 popped: left.popped.unwrap_or(Some(0)),
                 changed: if left.popped.is_some() { left.changed } else { expected.changed },
-                kept,
-                written,
-                writes_elsewhere,
+                kept: self.kept,
+                written: self.written,
+                writes_elsewhere: self.writes_elsewhere,
                 returned: left.returned.unwrap_or(expected.returned),
             }
         };
