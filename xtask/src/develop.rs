@@ -65,6 +65,7 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
     }
     let mut folder = workspace.root.join(workspace.below_target("score"));
     let mut words: Vec<&str> = Vec::new();
+    let mut is_of_memory = false;
     let mut cargo = release_test(workspace, "score");
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -73,13 +74,18 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
         };
         match argument.to_str() {
             Some("--examples") => drop(cargo.env("BINFRAME_SCORE_EXAMPLES", value()?)),
+            Some("--memory") => is_of_memory = true,
             Some("--folder") => folder = std::path::absolute(value()?).unwrap_or_default(),
             Some(word) if !word.starts_with('-') => words.push(word),
             _ => return Err(Failure::Usage(format!("score has no argument `{}`", argument.display()))),
         }
     }
-    cargo.env("BINFRAME_SCORE", words.join(" ")).env("BINFRAME_SCORE_FOLDER", folder);
-    command::run(cargo.args(["--quiet", "--", "real_programs", "--nocapture"])).map(drop)
+    let (variable, test) = match is_of_memory {
+        false => ("BINFRAME_SCORE", "real_programs_are_scored"),
+        true => ("BINFRAME_SCORE_MEMORY", "variables_of_real_programs_are_scored"),
+    };
+    cargo.env(variable, words.join(" ")).env("BINFRAME_SCORE_FOLDER", folder);
+    command::run(cargo.args(["--quiet", "--", test, "--exact", "--nocapture"])).map(drop)
 }
 
 /// Programs that are run step by step where none is named.

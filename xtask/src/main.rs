@@ -82,14 +82,15 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "score",
-        arguments: "[--examples NUMBER] [--folder FOLDER] [WORD...]",
+        arguments: "[--memory] [--examples NUMBER] [--folder FOLDER] [WORD...]",
         summary: "score the tables of real programs against what their compilers know",
         details: "Runs the test `score` in a release build. Sources that crates ship are downloaded and compiled with gcc and\n\
                   clang-19 at several levels of optimization, and kept in target/score/ or FOLDER: the first time takes\n\
                   some fifteen minutes. The compilers' word on functions, blocks, edges and jump tables is then compared\n\
                   with the tables of the stripped files. Words choose programs, compilers, levels, kinds and variants, as\n\
                   in `cargo xtask score sqlite gcc O2 bare`. --examples prints that many places of each kind that are\n\
-                  missing or wrong; the file `full` beside each one has the symbols.",
+                  missing or wrong; the file `full` beside each one has the symbols. --memory compares variables, frames and\n\
+                  globals instead, with the debug information of builds that have some.",
         run: develop::score,
     },
     Task {

@@ -90,17 +90,19 @@ impl<'a> Context<'a> {
 }
 
 /// What a call leads to.
-pub(super) struct Callee {
+pub(super) struct Callee<'a> {
     pub(super) summary: Summary,
     /// The function, if it is one of the file.
     pub(super) function: Option<usize>,
+    /// The call itself, if there is a row of it.
+    pub(super) call: Option<CallEdge<'a>>,
 }
 
 /// What holds before an instruction, and what it calls.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) before: &'a State,
-    pub(super) callee: Option<&'a Callee>,
+    pub(super) callee: Option<&'a Callee<'a>>,
 }
 
 /// What looks at the instructions of a function, each with what holds before it at last.
@@ -131,7 +133,7 @@ pub(super) struct Runner<'f, 'a> {
     calls: Range<usize>,
 }
 
-impl<'f> Runner<'f, '_> {
+impl<'f, 'a> Runner<'f, 'a> {
     /// Follows the instructions of a block. `each` gets every instruction with what holds before it, `called` what holds behind calls.
     fn run(
         &mut self,
@@ -146,7 +148,7 @@ impl<'f> Runner<'f, '_> {
                 self.interpreter.step(state, instruction);
                 continue;
             }
-            let call = self.context.call_among(self.calls.clone(), instruction.ip());
+            let call = self.call_at(instruction.ip());
             let callee = self.callee(call);
             each(&mut self.interpreter, instruction, Step { before: state, callee: Some(&callee) });
             let slot = i64::from(self.context.convention.address_size);
@@ -158,6 +160,11 @@ impl<'f> Runner<'f, '_> {
         }
     }
 
+    /// The call that an instruction of the function makes.
+    pub(super) fn call_at(&self, address: u64) -> Option<CallEdge<'a>> {
+        self.context.call_among(self.calls.clone(), address)
+    }
+
     /// The register in which a function returns the address of what follows its call.
     fn address_getter(&self, call: Option<CallEdge<'_>>) -> Option<u8> {
         let address = call?.callee_address.filter(|_| self.context.convention.address_size == 4)?;
@@ -167,15 +174,16 @@ impl<'f> Runner<'f, '_> {
     }
 
     /// What a call leads to.
-    pub(super) fn callee(&self, call: Option<CallEdge<'_>>) -> Callee {
+    pub(super) fn callee(&self, call: Option<CallEdge<'a>>) -> Callee<'a> {
         let convention = self.context.convention;
         let Some(call) = call else {
-            return Callee { summary: convention.summary(), function: None };
+            return Callee { summary: convention.summary(), function: None, call: None };
         };
         let function = call.callee_address.and_then(|address| self.context.function_at(address));
         let known = call.import_name.and_then(|name| self.context.imports.summary(name, convention));
         let own = || function.map(|function| self.summaries[function]);
-        Callee { summary: known.or_else(own).unwrap_or_else(|| convention.summary()), function }
+        let summary = known.or_else(own).unwrap_or_else(|| convention.summary());
+        Callee { summary, function, call: Some(call) }
     }
 }
 

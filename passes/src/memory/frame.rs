@@ -137,11 +137,13 @@ impl Visitor for Gathering<'_, '_> {
                 self.left.add(context, state, popped_by_callee(last).unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
-                if let Some(call) = context.call_at(last.ip()) {
+                if let Some(call) = runner.call_at(last.ip()) {
                     let callee = runner.callee(Some(call));
                     self.tail_call(state, call, &callee);
                     self.left.add_tail_call(context, state.clone(), last.ip(), &callee);
-                } else if is_unresolved(context, row) {
+                } else if context.blocks.terminator.get(row) == Terminator::IndirectJump
+                    && is_unresolved(context, row)
+                {
                     self.depth.limit(StackDepthLimit::Indirect, None);
                     self.left.add_unknown(context);
                 }
@@ -264,7 +266,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         self.check_pointer(pointer);
         self.calls.extend(State::exact_place(pointer));
         let slot = i64::from(self.context.convention.address_size);
-        let call = self.context.call_at(instruction.ip());
+        let call = callee.call;
         self.call(pointer, slot, call, callee);
         if matches!(callee.summary.returned.base, Base::Heap(_)) {
             let size = self.allocated_size(state, call, callee);
@@ -306,7 +308,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Counts what a call needs of the stack. A real call pushes `pushed` bytes.
-    fn call(&mut self, pointer: Value, pushed: i64, call: Option<CallEdge<'_>>, callee: &Callee) {
+    fn call(&mut self, pointer: Value, pushed: i64, call: Option<CallEdge<'_>>, callee: &Callee<'_>) {
         let function = callee.function.map(|function| function as u32);
         let Some(own) = self.depth_of(pointer.plus(-pushed)) else {
             self.depth.limit(StackDepthLimit::Dynamic, None);
@@ -322,14 +324,14 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn tail_call(&mut self, state: &State, call: CallEdge<'_>, callee: &Callee) {
+    fn tail_call(&mut self, state: &State, call: CallEdge<'_>, callee: &Callee<'_>) {
         let pointer = state.register(STACK_POINTER);
         self.check_pointer(pointer);
         self.call(pointer, 0, Some(call), callee);
     }
 
     /// Size of the memory that a call asks for, if all that says so is constant.
-    fn allocated_size(&self, state: &State, call: Option<CallEdge<'_>>, callee: &Callee) -> Option<u64> {
+    fn allocated_size(&self, state: &State, call: Option<CallEdge<'_>>, callee: &Callee<'_>) -> Option<u64> {
         let name = call.and_then(|call| call.import_name);
         let name = name.or_else(|| callee.function.and_then(|row| self.context.functions.name.get(row)))?;
         let mut factors = self.context.imports.size_parameters(name).peekable();
@@ -490,7 +492,7 @@ impl Left {
     }
 
     /// The function ends with a jump to another, which returns for it.
-    fn add_tail_call(&mut self, context: &Context<'_>, mut state: State, address: u64, callee: &Callee) {
+    fn add_tail_call(&mut self, context: &Context<'_>, mut state: State, address: u64, callee: &Callee<'_>) {
         let slot = i64::from(context.convention.address_size);
         let above = state.register(STACK_POINTER).plus(slot);
         state.set_register(STACK_POINTER, above);

@@ -108,6 +108,36 @@ impl Build {
         flags
     }
 
+    /// Makes the same with debug information, and with the relocations of code kept, if it is not there.
+    pub(crate) fn make_with_debug_information(&self, source: &Path) -> Result<(), String> {
+        let full = self.folder.join("debug");
+        if full.exists() {
+            return Ok(());
+        }
+        say(&format!("building {} with debug information", self.name()));
+        let work = self.folder.join("debug-work");
+        fs::create_dir_all(&work).map_err(|error| error.to_string())?;
+        let mut sources = sources(source, self.program.sources)?;
+        fs::write(work.join("config.h"), "").map_err(|error| error.to_string())?;
+        if self.kind != Kind::Shared {
+            let name = if self.program.language == Language::C { "main.c" } else { "main.cc" };
+            fs::write(work.join(name), self.program.main).map_err(|error| error.to_string())?;
+            sources.push(work.join(name));
+        }
+        for (index, path) in sources.iter().enumerate() {
+            let mut compiler = Command::new(self.command());
+            compiler.args(self.flags(source)).args(["-g", "-c", "-I"]).arg(&work).arg(path);
+            run(compiler.arg("-o").arg(work.join(format!("{index}.o"))))?;
+        }
+        let partial = work.join("linked");
+        let mut linker = Command::new(self.command());
+        linker.args(self.link_flags()).arg("-Wl,--emit-relocs");
+        linker.args((0..sources.len()).map(|index| work.join(format!("{index}.o"))));
+        run(linker.args(self.program.libraries).arg("-o").arg(&partial))?;
+        fs::rename(partial, full).map_err(|error| error.to_string())?;
+        fs::remove_dir_all(&work).map_err(|error| error.to_string())
+    }
+
     /// Makes it if it is not there. `source` is the folder of its crate.
     pub(crate) fn make(&self, source: &Path) -> Result<(), String> {
         let command = self.command();

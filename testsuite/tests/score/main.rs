@@ -3,6 +3,7 @@
 //! `cargo xtask score` runs this on a set of programs that it downloads and compiles; `cargo test` on two small ones.
 //!
 //! - `BINFRAME_SCORE`: words that choose programs, compilers, levels of optimization, kinds and variants; all if there are none.
+//! - `BINFRAME_SCORE_MEMORY`: the same words, for what is known of memory rather than of control flow.
 //! - `BINFRAME_SCORE_FOLDER`: where the set is kept; `score` in the target directory if it is not said.
 //! - `BINFRAME_SCORE_EXAMPLES`: how many places of each kind are printed that are not right.
 
@@ -17,6 +18,7 @@ mod rust;
 mod sources;
 mod statements;
 mod truth;
+mod variables;
 mod variants;
 
 use binframe_testsuite::lowering;
@@ -67,6 +69,35 @@ fn real_programs_are_scored() {
     let examples = env::var("BINFRAME_SCORE_EXAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     score_all(&files, &chosen, examples);
     assert!(failures.is_empty(), "not built:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn variables_of_real_programs_are_scored() {
+    let Ok(words) = env::var("BINFRAME_SCORE_MEMORY") else { return };
+    let below = env::var_os("BINFRAME_SCORE_FOLDER").map_or_else(default_folder, PathBuf::from);
+    let chosen = Choice::of(&words);
+    let sources = sources::fetch(&below).unwrap_or_else(|error| panic!("{error}"));
+    let builds = PROGRAMS
+        .iter()
+        .flat_map(|program| program.builds.iter().map(|build| Build::new(program, *build, &below)))
+        .filter(|build| chosen.has(&build.name()) && build.can_be_made());
+    let mut sums: BTreeMap<String, variables::VariableCounts> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for build in builds {
+        let source = build.program.package.and_then(|package| sources.get(package));
+        let source = source.expect("programs are from crates of the list");
+        match build.make_with_debug_information(source).and_then(|()| variables::compare(&build)) {
+            Ok(counts) => {
+                counts.print(&build.name());
+                sums.entry(format!("total {} {}", build.compiler, build.level)).or_default().add(&counts);
+            }
+            Err(error) => failures.push(format!("{}: {error}", build.name())),
+        }
+    }
+    for (name, counts) in &sums {
+        counts.print(name);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Makes what is not there, and returns why some could not be made.
