@@ -4,8 +4,8 @@
 //! one row group of `instructions` holds. Throughputs are in bytes of that code and in rows; the sweep's rows are
 //! instructions.
 
+use binframe::ir::Batch;
 use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
-use binframe::ir::{Batch, Rows};
 use binframe::passes::cfg::{self, CfgIr};
 use binframe::passes::instructions::{self, InstructionsIr};
 use binframe::passes::{Code, CodeRange, References, exceptions, linkage, memory, sections};
@@ -49,7 +49,7 @@ impl Input {
         let cfg = cfg::run(&code, &instructions, &references);
         let range = instructions.partitions(&code)[0];
         let image = memory::Image::of(&sections, &linkage);
-        Self { range, image, code, references, instructions, cfg }
+        Self { code, references, range, image, instructions, cfg }
     }
 
     fn code_bytes(&self) -> usize {

@@ -75,29 +75,30 @@ impl State {
     pub(crate) fn entry(stack_pointer: u8, preserved: u16) -> Self {
         let mut registers = std::array::from_fn(|register| Value::at(Base::Register(register as u8), 0));
         registers[usize::from(stack_pointer)] = Value::at(Base::Stack, 0);
-        Self { preserved, ..Self::with(registers, Arguments::Intact) }
-    }
-
-    /// Where nothing is known, for a reason.
-    pub(crate) fn unknown(reason: UnknownReason) -> Self {
-        let mut state = Self::with([Value::unknown(reason); REGISTERS], Arguments::Lost);
-        (state.escaped_from, state.kept, state.written) = (UNBOUNDED_LOW, Parameters::ALL, Parameters::ALL);
-        state.writes_elsewhere = true;
-        state
-    }
-
-    fn with(registers: [Value; REGISTERS], arguments: Arguments) -> Self {
         Self {
             registers,
             cells: Rc::default(),
             escaped_from: i64::MAX,
-            arguments,
-            preserved: 0,
+            arguments: Arguments::Intact,
+            preserved,
             compared: None,
             is_aligned: false,
             kept: Parameters::default(),
             written: Parameters::default(),
             writes_elsewhere: false,
+        }
+    }
+
+    /// Where nothing is known, for a reason.
+    pub(crate) fn unknown(reason: UnknownReason) -> Self {
+        Self {
+            registers: [Value::unknown(reason); REGISTERS],
+            escaped_from: UNBOUNDED_LOW,
+            arguments: Arguments::Lost,
+            kept: Parameters::ALL,
+            written: Parameters::ALL,
+            writes_elsewhere: true,
+            ..Self::entry(0, 0)
         }
     }
 
@@ -250,7 +251,9 @@ impl State {
             self.arguments =
                 self.arguments.max(if is_bounded { Arguments::Lost } else { Arguments::Doubtful });
         }
-        lost.into_iter().for_each(|value| self.lose(value));
+        for value in lost {
+            self.lose(value);
+        }
     }
 
     /// Forgets what others may have changed, from a place on.
@@ -263,7 +266,9 @@ impl State {
             let lost: Vec<_> =
                 self.cells.iter().filter(|cell| !is_kept(cell)).map(|cell| cell.value).collect();
             Rc::make_mut(&mut self.cells).retain(is_kept);
-            lost.into_iter().for_each(|value| self.lose(value));
+            for value in lost {
+                self.lose(value);
+            }
         }
         // What was passed lies above the return address.
         if from < i64::MAX && from > 0 {
@@ -326,10 +331,7 @@ impl State {
         for register in 0..REGISTERS as u8 {
             let value = self.register(register);
             let parameter = Parameters::register(register);
-            if register == stack_pointer
-                || !value.base.is_followed()
-                || !(callee.changed >> register & 1 == 1)
-            {
+            if register == stack_pointer || !value.base.is_followed() || callee.changed >> register & 1 != 1 {
                 continue;
             }
             self.pass(value, parameter, callee, &mut touched_from);
@@ -380,7 +382,9 @@ impl State {
         // What the callee finds there, it may keep.
         let found = self.cells.iter().filter(|cell| cell.place >= place).map(|cell| cell.value);
         let found: Vec<_> = found.filter(|value| !is_saved(self.preserved, *value)).collect();
-        found.into_iter().for_each(|value| self.lose(value));
+        for value in found {
+            self.lose(value);
+        }
     }
 
     /// What a callee returns, as its caller sees it.
@@ -417,7 +421,9 @@ impl State {
         let (escaped_from, compared) = (self.escaped_from, self.compared);
         self.compared = compared.filter(|_| compared == other.compared);
         self.expose(other.escaped_from);
-        lost.into_iter().for_each(|value| self.lose(value));
+        for value in lost {
+            self.lose(value);
+        }
         let after = (self.arguments, self.is_aligned, self.kept, self.written, self.writes_elsewhere);
         is_changed || before != after || self.escaped_from != escaped_from || self.compared != compared
     }
@@ -436,7 +442,7 @@ impl State {
             let mut value = cell.value;
             match others.next_if(|next| next.place == cell.place) {
                 Some(same) if same.size == cell.size => {
-                    is_changed |= meet(&mut value, same.value, is_widening, lost)
+                    is_changed |= meet(&mut value, same.value, is_widening, lost);
                 }
                 same => {
                     lost.extend(same.map(|same| same.value).into_iter().chain([value]));

@@ -77,8 +77,7 @@ struct Gathering<'f, 'a> {
     uses_frame_pointer: bool,
     canary_offset: Option<i64>,
     red_zone_size: i64,
-    is_dynamic: bool,
-    is_conflicting: bool,
+    status: FrameStatus,
     depth: Deepest,
     allocations: Vec<Allocation>,
     threads: Vec<(u64, u64)>,
@@ -94,9 +93,12 @@ struct Deepest {
 }
 
 /// What holds where a function is left.
+#[derive(Default)]
 struct Left {
     changed: u16,
-    popped: Option<Option<i64>>,
+    /// Whether there is a way out.
+    returns: bool,
+    popped: Option<i64>,
     returned: Option<Value>,
 }
 
@@ -167,7 +169,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         Self {
             context,
             depths,
-            left: Left { changed: 0, popped: None, returned: None },
+            left: Left::default(),
             kept: Parameters::default(),
             written: Parameters::default(),
             writes_elsewhere: false,
@@ -179,8 +181,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
             uses_frame_pointer: false,
             canary_offset: None,
             red_zone_size: 0,
-            is_dynamic: false,
-            is_conflicting: false,
+            status: FrameStatus::Exact,
             depth: Deepest { bytes: 0, callee: None, limit: None },
             allocations: Vec::new(),
             threads: Vec::new(),
@@ -281,7 +282,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         match (pointer.base, pointer.exact()) {
             (Base::Stack, Some(offset)) => self.lowest = self.lowest.min(offset),
             (Base::Aligned, Some(offset)) => self.lowest_aligned = self.lowest_aligned.min(offset),
-            (Base::Dynamic(_), _) => self.is_dynamic = true,
+            (Base::Dynamic(_), _) => self.lose_pointer(FrameStatus::Dynamic),
             _ => {}
         }
         let frame = state.register(FRAME_POINTER);
@@ -289,11 +290,18 @@ impl<'f, 'a> Gathering<'f, 'a> {
             frame.exact().is_some() && matches!(frame.base, Base::Stack | Base::Aligned);
     }
 
+    /// Less is known of the stack pointer than was thought.
+    fn lose_pointer(&mut self, status: FrameStatus) {
+        if self.status != FrameStatus::Conflicting {
+            self.status = status;
+        }
+    }
+
     fn check_pointer(&mut self, pointer: Value) {
         match (pointer.base, pointer.exact()) {
             (Base::Stack | Base::Aligned, Some(_)) => {}
-            (Base::Dynamic(_), _) => self.is_dynamic = true,
-            _ => self.is_conflicting = true,
+            (Base::Dynamic(_), _) => self.lose_pointer(FrameStatus::Dynamic),
+            _ => self.lose_pointer(FrameStatus::Conflicting),
         }
     }
 
@@ -376,7 +384,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
 
     fn finish(mut self, function: usize, is_too_complex: bool) -> FunctionMemory {
         let context = self.context;
-        let left = std::mem::replace(&mut self.left, Left { changed: 0, popped: None, returned: None });
+        let left = std::mem::take(&mut self.left);
         self.calls.sort_unstable();
         self.allocations.sort_unstable_by_key(|allocation| allocation.call_address);
         self.threads.sort_unstable();
@@ -384,11 +392,10 @@ impl<'f, 'a> Gathering<'f, 'a> {
         let slots = slots(&mut self.uses, &self.calls, i64::from(context.convention.address_size));
         let aligned = self.depth_of(Value::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
         let size = self.lowest.unsigned_abs().max(aligned);
-        let status = match (self.is_conflicting || is_too_complex, self.is_dynamic) {
-            (true, _) => FrameStatus::Conflicting,
-            (false, true) => FrameStatus::Dynamic,
-            (false, false) => FrameStatus::Exact,
-        };
+        if is_too_complex {
+            self.lose_pointer(FrameStatus::Conflicting);
+        }
+        let status = self.status;
         let red_zone_size = self.red_zone_size.min(context.convention.red_zone_size).unsigned_abs();
         let outgoing = outgoing_size(&slots, &self.calls);
         let home = if self.calls.is_empty() { 0 } else { context.convention.home_size.unsigned_abs() };
@@ -410,8 +417,8 @@ impl<'f, 'a> Gathering<'f, 'a> {
             expected
         } else {
             Summary {
-                popped: left.popped.unwrap_or(Some(0)),
-                changed: if left.popped.is_some() { left.changed } else { expected.changed },
+                popped: if left.returns { left.popped } else { Some(0) },
+                changed: if left.returns { left.changed } else { expected.changed },
                 kept: self.kept,
                 written: self.written,
                 writes_elsewhere: self.writes_elsewhere,
@@ -465,6 +472,13 @@ fn rank(limit: StackDepthLimit) -> u8 {
 }
 
 impl Left {
+    /// One of the ways out of the function pops so much.
+    fn leave(&mut self, popped: Option<i64>) {
+        self.popped =
+            if self.returns { self.popped.filter(|before| Some(*before) == popped) } else { popped };
+        self.returns = true;
+    }
+
     /// The function returns, and pops arguments.
     fn add(&mut self, context: &Context<'_>, state: &State, popped: i64) {
         let pointer = state.register(STACK_POINTER);
@@ -473,10 +487,7 @@ impl Left {
         let is_expected = pointer.is_unknown() || context.convention.address_size == 8;
         let expected = context.convention.summary().popped.filter(|_| is_expected).map(|_| popped);
         let popped = exact.or(expected);
-        self.popped = Some(match self.popped {
-            Some(before) if before != popped => None,
-            _ => popped,
-        });
+        self.leave(popped);
         for register in (0..16).filter(|register| *register != STACK_POINTER) {
             let value = state.register(register);
             let is_same = value.base == Base::Register(register) && value.exact() == Some(0);
@@ -506,10 +517,7 @@ impl Left {
     fn add_unknown(&mut self, context: &Context<'_>) {
         let expected = context.convention.summary();
         self.changed |= expected.changed;
-        self.popped = Some(match self.popped {
-            Some(before) if before != expected.popped => None,
-            _ => expected.popped,
-        });
+        self.leave(expected.popped);
         self.returned = Some(expected.returned);
     }
 }

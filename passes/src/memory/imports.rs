@@ -81,12 +81,12 @@ impl Imports {
             written: parameters(known.written),
             kept: parameters(known.kept),
             writes_elsewhere: false,
-            returned: self.returned(known, convention),
+            returned: Self::returned(known, convention),
             ..convention.summary()
         })
     }
 
-    fn returned(&self, known: &Known, convention: Convention) -> Value {
+    fn returned(known: &Known, convention: Convention) -> Value {
         match known.returns {
             Returns::Heap => Value::at(Base::Heap(0), 0),
             Returns::Parameter(index) => match convention.parameters.get(index) {

@@ -240,7 +240,7 @@ fn globals<'a>(
         let (size, name) = symbol.map_or((size, None), |(_, size, name)| (size, Some(name)));
         let evidence = if name.is_some() { ObjectEvidence::Symbol } else { ObjectEvidence::Access };
         globals.push(Global { address: used.address, size, name, evidence });
-        open.push(is_open && size == 0 || name.is_none() && is_open);
+        open.push(is_open && (size == 0 || name.is_none()));
     }
     extend(context, &mut globals, &open);
     globals

@@ -11,6 +11,7 @@ const PADDING_SIZE_MAX: i64 = 8;
 
 /// What an instruction does with a place on the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Use {
     pub(super) place: i64,
     /// 0 where only the address is computed.
@@ -39,6 +40,7 @@ pub(super) struct Slot {
 }
 
 /// Uses of bytes that belong together.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Group {
     start: i64,
     end: i64,

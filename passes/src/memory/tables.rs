@@ -29,7 +29,7 @@ pub(super) fn memory_regions(context: &Context<'_>, functions: &[FunctionMemory]
             rows.push(RegionType::Heap, None, allocation.size.unwrap_or(0), name(row), &site);
         }
     }
-    Rows::concat([&context.image.memory_regions, &rows.finish()].into_iter())
+    Rows::concat([&context.image.memory_regions, &rows.finish()])
 }
 
 /// One frame for each function, and what is not known of them.

@@ -32,6 +32,7 @@ fn observed(path: &Path, arguments: &[&str], steps: u64) -> Result<Seen, String>
     Ok(observe(&mut tracer, &program, steps))
 }
 
+#[expect(clippy::print_stdout, reason = "a person asked")]
 fn print(name: &str, seen: &Seen) {
     println!("{name}: {} accesses, {} not checked", seen.total(), seen.unchecked);
     for ((region, confidence), [right, wrong]) in &seen.accesses {

@@ -43,6 +43,7 @@ impl VariableCounts {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "a person asked")]
     pub(crate) fn print(&self, name: &str) {
         let share = |[whole, part]: [usize; 2]| crate::comparison::share(part, whole);
         let variables = self.variables.iter().map(|(class, [all, offset, size])| {
@@ -190,7 +191,7 @@ fn count_frames(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> R
     let own = tables.lowered.memory.stack_frames.columns();
     while let Ok(Some(entry)) = entries.next() {
         let gimli::CieOrFde::Fde(partial) = entry else { continue };
-        let Ok(fde) = partial.parse(|frames, bases, offset| frames.cie_from_offset(bases, offset)) else {
+        let Ok(fde) = partial.parse(UnwindSection::cie_from_offset) else {
             continue;
         };
         let Ok(mut rows) = fde.rows(&frames, &bases, &mut context) else { continue };
@@ -208,14 +209,6 @@ fn count_frames(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> R
             counts.frames[0] += 1;
             let expected = u64::try_from(deepest - 8).unwrap_or(0);
             counts.frames[1] += usize::from(own.frame_size[row] == expected);
-            if own.frame_size[row] != expected {
-                println!(
-                    "FRAME {:#x} {} {expected} {:?}",
-                    fde.initial_address(),
-                    own.frame_size[row],
-                    own.status.get(row)
-                );
-            }
         }
     }
     Ok(())

@@ -23,28 +23,9 @@ impl<'f> Writer<'f, '_> {
                     (kind, callee, import_name, comes_back)
                 }
                 Flow::IndirectCall | Flow::IndirectJump => {
-                    let import_name = Some(target)
-                        .filter(|slot| *slot != 0)
-                        .and_then(|slot| self.flows.known.references.import_at(slot));
-                    let pointed = self.flows.known.pointed_function(target, &self.flows.owners);
-                    match (flow, import_name) {
-                        (Flow::IndirectCall, Some(_)) => (CallKind::Import, None, import_name, comes_back),
-                        (Flow::IndirectCall, None) => (CallKind::Indirect, pointed, None, comes_back),
-                        (_, Some(_)) => (
-                            CallKind::Tail,
-                            None,
-                            import_name,
-                            self.flows.functions[caller as usize].may_return,
-                        ),
-                        (_, None) => match pointed {
-                            Some(callee) => (
-                                CallKind::Tail,
-                                pointed,
-                                None,
-                                self.flows.functions[callee as usize].may_return,
-                            ),
-                            None => continue,
-                        },
+                    match self.indirect_call(flow, target, comes_back, caller) {
+                        Some(call) => call,
+                        None => continue,
                     }
                 }
                 Flow::Jump | Flow::CondJump if own.contains(&target) => continue,
@@ -86,6 +67,31 @@ impl<'f> Writer<'f, '_> {
                 evidence,
                 confidence,
             });
+        }
+    }
+
+    /// What an indirect call or jump calls that reads a pointer at an address: how, the function, its name in another file, and whether
+    /// it comes back.
+    fn indirect_call(
+        &self,
+        flow: Flow,
+        slot: u64,
+        comes_back: bool,
+        caller: u32,
+    ) -> Option<(CallKind, Option<u32>, Option<&'f str>, bool)> {
+        let known = &self.flows.known;
+        let import_name =
+            Some(slot).filter(|slot| *slot != 0).and_then(|slot| known.references.import_at(slot));
+        let callee = known.pointed_function(slot, &self.flows.owners).filter(|_| import_name.is_none());
+        if flow == Flow::IndirectCall {
+            let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Indirect };
+            return Some((kind, callee, import_name, comes_back));
+        }
+        let may_return = |function: u32| self.flows.functions[function as usize].may_return;
+        match (import_name, callee) {
+            (Some(_), _) => Some((CallKind::Tail, None, import_name, may_return(caller))),
+            (None, Some(callee)) => Some((CallKind::Tail, Some(callee), None, may_return(callee))),
+            (None, None) => None,
         }
     }
 

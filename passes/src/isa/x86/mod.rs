@@ -7,6 +7,7 @@ mod flow;
 mod interpret;
 mod narrow;
 mod operands;
+mod places;
 mod prologue;
 #[cfg(test)]
 mod tests;

@@ -286,8 +286,8 @@ pub(super) fn access(info: &mut InstructionInfoFactory, instruction: &Instructio
     match (instruction.mnemonic(), operand) {
         (Mnemonic::Lea, _) => return Access::Address,
         (Mnemonic::Mov, 0) => return Access::Write,
-        (Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd, 1) => return Access::Read,
-        (Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Call | Mnemonic::Jmp, _) => return Access::Read,
+        (Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd, 1)
+        | (Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Call | Mnemonic::Jmp, _) => return Access::Read,
         _ => {}
     }
     let options = InstructionInfoOptions::NO_MEMORY_USAGE | InstructionInfoOptions::NO_REGISTER_USAGE;
