@@ -345,3 +345,89 @@ fn gcd(mut one: u32, mut other: u32) -> u32 {
     }
     one
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(value: Value, number: i64) -> bool {
+        let stride = i128::from(value.stride);
+        let is_in_step = match stride {
+            0 => number == value.low,
+            stride => (i128::from(number) - i128::from(value.origin)) % stride == 0,
+        };
+        value.base != Base::Number || (value.low..=value.high).contains(&number) && is_in_step
+    }
+
+    /// Sets of numbers, each with some that are in it.
+    fn samples() -> Vec<(Value, Vec<i64>)> {
+        let mut samples = Vec::new();
+        for number in [-129, -1, 0, 1, 7, 127, 128, 255, 256, 65_535, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
+            samples.push((Value::number(number), vec![number]));
+        }
+        for (low, high) in
+            [(-3, 5), (0, 100), (120, 130), (250, 260), (-200, -100), (0xffff_fff0, 0x1_0000_0010)]
+        {
+            samples.push((Value::between(low, high), (low..=high.min(low + 300)).collect()));
+        }
+        for (count, step, start) in [(10, 8, 0), (5, 24, -48), (40, 3, 200), (9, 1 << 28, 0)] {
+            let value = Value::between(0, count).scaled(step).plus(start);
+            samples.push((value, (0..=count).map(|index| index * step + start).collect()));
+        }
+        let upwards = Value { high: UNBOUNDED_HIGH, ..Value::between(4, 8) };
+        samples.push((upwards, vec![4, 5, 1000, 1 << 40]));
+        samples
+    }
+
+    #[test]
+    fn what_is_computed_holds_what_numbers_give() {
+        for (value, numbers) in samples() {
+            for number in &numbers {
+                assert!(holds(value, *number), "{number} in {value:?}");
+                for bits in [8, 16, 32] {
+                    let low = number & ((1 << bits) - 1);
+                    assert!(holds(value.zero_extended(bits), low), "{bits} bits of {number} in {value:?}");
+                    let signed = low << (64 - bits) >> (64 - bits);
+                    assert!(holds(value.sign_extended(bits), signed), "{bits} bits of {number} in {value:?}");
+                }
+                assert!(holds(value.scaled(12), number * 12), "12 times {number} in {value:?}");
+            }
+            for (other, others) in samples() {
+                let (sum, difference, joined) =
+                    (value.sum(other), value.difference(other), value.join(other));
+                let widened = joined.widened(value);
+                for (one, two) in numbers.iter().flat_map(|one| others.iter().map(move |two| (*one, *two))) {
+                    assert!(holds(sum, one + two), "{one} + {two} in {value:?} + {other:?}");
+                    assert!(holds(difference, one - two), "{one} - {two} in {value:?} - {other:?}");
+                    assert!(holds(joined, one) && holds(joined, two), "{one}, {two} in {joined:?}");
+                    assert!(holds(widened, one) && holds(widened, two), "{one}, {two} in {widened:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_leave_what_lies_between_them() {
+        for (value, numbers) in samples() {
+            let clamped = value.clamped(3, 300);
+            for number in numbers.into_iter().filter(|number| (3..=300).contains(number)) {
+                assert!(holds(clamped, number), "{number} in {clamped:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_keep_what_they_count_from() {
+        let array = Value::at(Base::Stack, -64);
+        let element = array.sum(Value::between(0, 7).scaled(8));
+        assert_eq!((element.base, element.low, element.high, element.stride), (Base::Stack, -64, -8, 8));
+        assert_eq!(
+            element.difference(array),
+            Value { base: Base::Number, low: 0, high: 56, origin: 0, ..element }
+        );
+        let elsewhere = Value::at(Base::Heap(0x1000), 0);
+        assert!(array.join(elsewhere).is_unknown());
+        // A pointer that may be null leads to what it leads to.
+        assert_eq!(elsewhere.join(Value::number(0)), elsewhere);
+    }
+}
