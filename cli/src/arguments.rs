@@ -116,7 +116,7 @@ pub(crate) enum StageName {
     Effects,
     /// Functions, basic blocks and edges
     Cfg,
-    /// Memory regions, stack frames and accesses
+    /// Memory regions, stack frames, objects, effects of calls, and accesses
     Memory,
 }
 

@@ -42,7 +42,7 @@ pub enum Stage {
     Effects,
     /// Functions, basic blocks and edges.
     Cfg,
-    /// Memory regions, stack frames and memory accesses.
+    /// Memory regions, stack frames, objects, effects of calls, and accesses.
     Memory,
     /// What no single stage makes: the inputs of a run, and every stage's diagnostics.
     Run,
