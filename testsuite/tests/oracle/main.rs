@@ -5,6 +5,8 @@
 //! - `BINFRAME_ORACLE`: programs with their arguments, one in each line.
 //! - `BINFRAME_ORACLE_STEPS`: instructions that are followed of each at most.
 
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
 mod claims;
 mod run;
 mod tracer;
