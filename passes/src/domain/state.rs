@@ -151,9 +151,6 @@ impl State {
 
     /// What so many bytes at an address hold.
     pub(crate) fn load(&self, address: Value, size: u8) -> Value {
-        if address.base == Base::Thread {
-            return Value::unknown(UnknownReason::Loaded);
-        }
         let Some(place) = Self::exact_place(address) else { return Value::unknown(UnknownReason::Loaded) };
         let size = i64::from(size);
         let index = self.cells.partition_point(|cell| cell.place.saturating_add(cell.size) <= place);

@@ -69,8 +69,8 @@ pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> See
         let known = program.instructions.get(&address);
         run.arrive(tracer, address, before, &registers);
         if let Some(known) = known {
-            run.check(tracer, known, &registers);
-            run.leave(known, &registers);
+            run.check(known, &registers);
+            run.leave(known);
         }
         before = known;
         let returns = run.returns();
@@ -148,7 +148,7 @@ impl Run<'_> {
     }
 
     /// Notes what an instruction is about to do.
-    fn leave(&mut self, known: &Known, _: &Registers) {
+    fn leave(&mut self, known: &Known) {
         let instruction = &known.instruction;
         if matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
             && let Some((top, _)) = self.stack.last_mut()
@@ -186,7 +186,7 @@ impl Run<'_> {
         }
     }
 
-    fn check(&mut self, tracer: &Tracer, known: &Known, registers: &Registers) {
+    fn check(&mut self, known: &Known, registers: &Registers) {
         for claim in &known.claims {
             let Some(address) = address(known, claim, registers, self.bias) else { continue };
             let key = (claim.region.name(), claim.confidence.name());
@@ -220,7 +220,6 @@ impl Run<'_> {
                 ));
             }
         }
-        let _ = tracer;
     }
 
     fn agrees_anywhere(&self, claim: &Claim, address: u64) -> Option<bool> {

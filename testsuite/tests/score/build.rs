@@ -116,24 +116,14 @@ impl Build {
         }
         say(&format!("building {} with debug information", self.name()));
         let work = self.folder.join("debug-work");
-        fs::create_dir_all(&work).map_err(|error| error.to_string())?;
-        let mut sources = sources(source, self.program.sources)?;
-        fs::write(work.join("config.h"), "").map_err(|error| error.to_string())?;
-        if self.kind != Kind::Shared {
-            let name = if self.program.language == Language::C { "main.c" } else { "main.cc" };
-            fs::write(work.join(name), self.program.main).map_err(|error| error.to_string())?;
-            sources.push(work.join(name));
-        }
+        let sources = self.sources(source, &work)?;
         for (index, path) in sources.iter().enumerate() {
             let mut compiler = Command::new(self.command());
             compiler.args(self.flags(source)).args(["-g", "-c", "-I"]).arg(&work).arg(path);
             run(compiler.arg("-o").arg(work.join(format!("{index}.o"))))?;
         }
         let partial = work.join("linked");
-        let mut linker = Command::new(self.command());
-        linker.args(self.link_flags()).arg("-Wl,--emit-relocs");
-        linker.args((0..sources.len()).map(|index| work.join(format!("{index}.o"))));
-        run(linker.args(self.program.libraries).arg("-o").arg(&partial))?;
+        self.link(&work, sources.len(), &["-Wl,--emit-relocs"], &partial)?;
         fs::rename(partial, full).map_err(|error| error.to_string())?;
         fs::remove_dir_all(&work).map_err(|error| error.to_string())
     }
@@ -157,7 +147,20 @@ impl Build {
         say(&format!("building {}", self.name()));
         let work = self.folder.join("work");
         drop(fs::remove_dir_all(&self.folder));
-        fs::create_dir_all(&work).map_err(|error| error.to_string())?;
+        let sources = self.sources(source, &work)?;
+        let said = self.compile(&sources, source, &work)?;
+        let full = self.folder.join("full");
+        self.link(&work, sources.len(), &[], &full)?;
+        let statements = self.truth(&full, &said)?;
+        variants::write(&full, &self.folder)?;
+        fs::write(self.folder.join("truth.txt"), statements.to_text()).map_err(|error| error.to_string())?;
+        drop(fs::remove_dir_all(&work));
+        fs::write(recipe_path, recipe).map_err(|error| error.to_string())
+    }
+
+    /// The sources of the program, and what they need, in a folder that is made.
+    fn sources(&self, source: &Path, work: &Path) -> Result<Vec<PathBuf>, String> {
+        fs::create_dir_all(work).map_err(|error| error.to_string())?;
         let mut sources = sources(source, self.program.sources)?;
         fs::write(work.join("config.h"), "").map_err(|error| error.to_string())?;
         if self.kind != Kind::Shared {
@@ -165,14 +168,7 @@ impl Build {
             fs::write(work.join(name), self.program.main).map_err(|error| error.to_string())?;
             sources.push(work.join(name));
         }
-        let said = self.compile(&sources, source, &work)?;
-        let full = self.folder.join("full");
-        self.link(&work, sources.len(), &full)?;
-        let statements = self.truth(&full, &said)?;
-        variants::write(&full, &self.folder)?;
-        fs::write(self.folder.join("truth.txt"), statements.to_text()).map_err(|error| error.to_string())?;
-        drop(fs::remove_dir_all(&work));
-        fs::write(recipe_path, recipe).map_err(|error| error.to_string())
+        Ok(sources)
     }
 
     fn compile(&self, sources: &[PathBuf], source: &Path, work: &Path) -> Result<Vec<Said>, String> {
@@ -196,9 +192,12 @@ impl Build {
         Ok(all)
     }
 
-    fn link(&self, work: &Path, objects: usize, full: &Path) -> Result<(), String> {
+    fn link(&self, work: &Path, objects: usize, flags: &[&str], full: &Path) -> Result<(), String> {
         let mut linker = Command::new(self.command());
-        linker.args(self.link_flags()).args((0..objects).map(|index| work.join(format!("{index}.o"))));
+        linker
+            .args(self.link_flags())
+            .args(flags)
+            .args((0..objects).map(|index| work.join(format!("{index}.o"))));
         run(linker.args(self.program.libraries).arg("-o").arg(full)).map(drop)
     }
 

@@ -111,17 +111,17 @@ impl<'a> Interpreter<'a> {
         let is_same = instruction.op1_kind() == OpKind::Register
             && instruction.op0_kind() == OpKind::Register
             && instruction.op0_register() == instruction.op1_register();
-        let comparison = |left: Value, right: Value, is_result: bool| {
+        let comparison = |left: Value, right: Value| {
             let place = self.place(state, instruction, 0)?;
-            Some(Compared { place, left, right, bits, is_result })
+            Some(Compared { place, left, right, bits, is_result: false })
         };
         let value = match mnemonic {
             Mnemonic::Cmp => {
-                state.compared = comparison(old, other, false);
+                state.compared = comparison(old, other);
                 return;
             }
             Mnemonic::Test => {
-                state.compared = is_same.then(|| comparison(old, Value::number(0), false)).flatten();
+                state.compared = is_same.then(|| comparison(old, Value::number(0))).flatten();
                 return;
             }
             Mnemonic::Add | Mnemonic::Inc => self.sum(old, other),
