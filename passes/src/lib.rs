@@ -34,7 +34,7 @@ pub use references::References;
 use bytes::Bytes;
 
 /// Raised whenever a pass computes something else than before from the same input.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Everything that the pipeline makes of one executable. `instructions` and the larger tables of `memory` are made
 /// on demand, for any part of the code: `instructions::decode` and `memory::accesses`.

@@ -34,6 +34,9 @@ pub const FREESTANDING_C: &str = include_str!("../programs/freestanding.c");
 /// Assembly for x86-64, in C: constants, a table of jumps, zeros and padding among code.
 pub const DATA_IN_CODE_C: &str = include_str!("../programs/data_in_code.c");
 
+/// Assembly for x86-64, in C: runs of memory that are filled over an address on the stack.
+pub const RUNS_C: &str = include_str!("../programs/runs.c");
+
 /// Rust: enums, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 

@@ -248,6 +248,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.visits.resize(self.rows.len(), 0);
         self.runner.calls = self.context.calls_in(self.rows);
         self.decode();
+        self.runner.interpreter.enter(&self.instructions);
         self.find_successors();
         let mut is_final = false;
         if let Some(entry) = self.index_of(self.context.functions.address[function]) {

@@ -1,6 +1,6 @@
 //! Runs real programs one instruction at a time, and compares every address that they touch with what `memory_accesses` says.
 //!
-//! `cargo xtask oracle` runs it on programs of the machine; `cargo test` on two small ones.
+//! `cargo xtask oracle` runs it on programs of the machine; `cargo test` on three small ones.
 //!
 //! - `BINFRAME_ORACLE`: programs with their arguments, one in each line.
 //! - `BINFRAME_ORACLE_STEPS`: instructions that are followed of each at most.
@@ -12,7 +12,7 @@ mod run;
 mod tracer;
 
 use binframe_testsuite::lowering::{self, Tables};
-use binframe_testsuite::programs::{SORT_C, SWITCH_C, compile_c};
+use binframe_testsuite::programs::{RUNS_C, SORT_C, SWITCH_C, compile_c};
 use bytes::Bytes;
 use claims::Program;
 use run::{Seen, observe};
@@ -68,7 +68,7 @@ fn programs_of_the_machine_touch_what_is_said() {
 
 #[test]
 fn small_programs_touch_what_is_said() {
-    for (name, source) in [("switch", SWITCH_C), ("sort", SORT_C)] {
+    for (name, source) in [("switch", SWITCH_C), ("sort", SORT_C), ("runs", RUNS_C)] {
         for flags in [["-O0"], ["-O2"]] {
             let Some(path) = compile_c(name, source, &flags) else { return };
             let seen = match observed(&path, &[], STEPS) {
@@ -78,7 +78,7 @@ fn small_programs_touch_what_is_said() {
                     return;
                 }
             };
-            assert!(seen.total() > 50, "{name} {flags:?}: {seen:?}");
+            assert!(seen.total() > 20, "{name} {flags:?}: {seen:?}");
             assert_eq!((seen.wrong(), seen.depths[1]), (0, 0), "{name} {flags:?}: {:#?}", seen.violations);
         }
     }

@@ -8,6 +8,7 @@ use crate::domain::{Parameters, Summary, Value};
 use binframe_ir::tables::UnknownReason;
 
 /// Numbers of registers, as instructions encode them.
+pub(super) const COUNTER: u8 = 1;
 pub(crate) const STACK_POINTER: u8 = 4;
 pub(crate) const FRAME_POINTER: u8 = 5;
 /// The register in which a function returns a number or an address.

@@ -1,7 +1,7 @@
 //! What an instruction does to what is known of registers and of the stack.
 
-use super::convention::{FRAME_POINTER, STACK_POINTER};
-use super::operands::is_memory;
+use super::convention::{COUNTER, FRAME_POINTER, STACK_POINTER};
+use super::operands::{MemoryOperand, is_memory};
 use super::places::{number, operand_size};
 use super::{address_size, immediate, is_32};
 use crate::domain::{Base, Compared, Place, State, UNBOUNDED_HIGH, Value};
@@ -16,12 +16,19 @@ pub(crate) struct Interpreter<'a> {
     pub(super) info: InstructionInfoFactory,
     /// Whether something of the file is loaded at an address.
     pub(super) is_loaded: &'a dyn Fn(u64) -> bool,
+    /// Whether string instructions may go from high addresses to low ones.
+    may_go_down: bool,
 }
 
 impl<'a> Interpreter<'a> {
     /// One for a file, given what says whether something of it is loaded at an address.
     pub(crate) fn new(is_loaded: &'a dyn Fn(u64) -> bool) -> Self {
-        Self { info: InstructionInfoFactory::new(), is_loaded }
+        Self { info: InstructionInfoFactory::new(), is_loaded, may_go_down: false }
+    }
+
+    /// Prepares for the instructions of a function.
+    pub(crate) fn enter(&mut self, instructions: &[Instruction]) {
+        self.may_go_down = instructions.iter().any(|instruction| instruction.mnemonic() == Mnemonic::Std);
     }
 
     /// Follows an instruction that is no call. What a return does is its caller's affair.
@@ -250,29 +257,32 @@ impl<'a> Interpreter<'a> {
     /// Moves, fills, compares or searches runs of memory.
     fn step_string(&mut self, state: &mut State, instruction: &Instruction) {
         let size = instruction.memory_size().size() as u16;
-        let address = |operand| self.address(state, instruction, operand).value;
+        let count = repetitions(state, instruction);
+        let count = match self.may_go_down {
+            true => Value::between(-count.high, count.high).doubted(count.is_doubtful),
+            false => count,
+        };
+        let moved_by = count.scaled(i64::from(size));
+        let operands = (0..instruction.op_count()).filter(|operand| is_memory(instruction.op_kind(*operand)));
         let written = match instruction.op0_kind() {
-            kind if is_memory(kind) && !compares(instruction) => Some(address(0)),
+            kind if is_memory(kind) && !compares(instruction) => Some(self.run(state, instruction, 0)),
             _ => None,
         };
-        let moved = |register: Register| {
-            let register = number(register)?;
-            let old = state.register(register);
-            let behind = match repetitions(state, instruction) {
-                Some(count) => old.plus(i64::from(size).saturating_mul(count)),
-                None => Value { high: UNBOUNDED_HIGH, stride: 1, ..old },
-            };
-            Some((register, behind))
-        };
-        let operands = (0..instruction.op_count()).filter(|operand| is_memory(instruction.op_kind(*operand)));
-        let bases = operands.map(|operand| super::operands::MemoryOperand::of(instruction, operand).base);
-        let moved: Vec<_> = bases.filter_map(moved).collect();
-        let is_repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+        let moved: Vec<_> = operands
+            .filter_map(|operand| {
+                let register = number(MemoryOperand::of(instruction, operand).base)?;
+                Some((register, state.register(register).sum(moved_by)))
+            })
+            .collect();
         for (register, value) in moved {
             state.set_register(register, value);
         }
-        if is_repeated {
-            state.set_register(1, Value::between(0, UNBOUNDED_HIGH));
+        if is_repeated(instruction) {
+            let left = match compares(instruction) {
+                true => Value::between(0, UNBOUNDED_HIGH),
+                false => Value::number(0),
+            };
+            state.set_register(COUNTER, left);
         }
         match written {
             // What is copied may be an address.
@@ -281,6 +291,18 @@ impl<'a> Interpreter<'a> {
                 self.write_operand(state, instruction, 0, Value::unknown(UnknownReason::Loaded));
             }
             None => {}
+        }
+    }
+
+    /// The addresses of all that a string instruction touches with an operand.
+    pub(super) fn run(&self, state: &State, instruction: &Instruction, operand: u32) -> Value {
+        let first = self.address(state, instruction, operand).value;
+        let last = repetitions(state, instruction).high.saturating_sub(1).max(0);
+        let size = instruction.memory_size().size() as i64;
+        let least = if self.may_go_down { -last } else { 0 };
+        match last {
+            0 => first,
+            last => first.sum(Value::between(least, last).scaled(size)),
         }
     }
 
@@ -344,12 +366,19 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// How often a string instruction is repeated, where that is known.
-pub(super) fn repetitions(state: &State, instruction: &Instruction) -> Option<i64> {
-    match instruction.has_rep_prefix() || instruction.has_repne_prefix() {
-        true => state.register(1).constant().filter(|_| !compares(instruction)),
-        false => Some(1),
+/// How often a string instruction is repeated.
+fn repetitions(state: &State, instruction: &Instruction) -> Value {
+    let count = state.register(COUNTER);
+    match count.base {
+        _ if !is_repeated(instruction) => Value::number(1),
+        Base::Number if count.low >= 0 && compares(instruction) => Value::between(0, count.high),
+        Base::Number if count.low >= 0 => count,
+        _ => Value::between(0, UNBOUNDED_HIGH),
     }
+}
+
+fn is_repeated(instruction: &Instruction) -> bool {
+    instruction.has_rep_prefix() || instruction.has_repne_prefix()
 }
 
 /// What is left of numbers behind `and`, `or` or `xor`.

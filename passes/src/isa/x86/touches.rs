@@ -1,9 +1,9 @@
 //! Which memory an instruction touches.
 
 use super::convention::STACK_POINTER;
-use super::interpret::{Interpreter, is_string, repetitions};
+use super::interpret::{Interpreter, is_string};
 use super::operands::{access, is_memory};
-use crate::domain::{State, UNBOUNDED_HIGH, Value};
+use crate::domain::{State, Value};
 use binframe_ir::tables::Access;
 use iced_x86::{Instruction, Mnemonic};
 
@@ -41,14 +41,10 @@ impl Interpreter<'_> {
         let access = access(&mut self.info, instruction, operand);
         let address = self.address(state, instruction, operand);
         let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
-        let mut value = address.value;
-        if is_string(instruction) && (instruction.has_rep_prefix() || instruction.has_repne_prefix()) {
-            let behind = repetitions(state, instruction)
-                .map(|count| (count - 1).max(0).saturating_mul(i64::from(size)));
-            let is_unbounded = value.high == UNBOUNDED_HIGH;
-            let high = behind.filter(|_| !is_unbounded).and_then(|behind| value.high.checked_add(behind));
-            value = Value { high: high.unwrap_or(UNBOUNDED_HIGH), stride: 1, ..value };
-        }
+        let value = match is_string(instruction) {
+            true => self.run(state, instruction, operand),
+            false => address.value,
+        };
         let size = (access != Access::Address).then_some(size).filter(|size| *size > 0);
         Touch { is_implicit, address: value, is_indexed: address.is_indexed, size, access }
     }
