@@ -258,6 +258,7 @@ fn image_base(tables: &Tables) -> u64 {
 #[test]
 fn symbols_are_those_of_readobj() {
     let (_folders, paths) = read_files();
+    let has_files = !paths.is_empty();
     let mut count = 0;
     for path in paths {
         let Some(text) = readobj("--symbols", &path) else { return };
@@ -291,7 +292,7 @@ fn symbols_are_those_of_readobj() {
         assert_eq!(found, expected.collect::<Vec<_>>(), "{}", path.display());
         count += found.len();
     }
-    assert!(count > 100);
+    assert!(count > 100 || !has_files);
 }
 
 #[test]
