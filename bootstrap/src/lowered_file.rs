@@ -8,7 +8,7 @@ use crate::{CorpusFile, Error, FileBytes, map_file};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
-    Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, Diagnostics, ExceptionCallSites,
+    Binaries, Binary, BinaryBuilder, BinaryStrings, BinarySymbols, DataFlow, Diagnostics, ExceptionCallSites,
     FileExtents, Functions, InstructionEffects, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
@@ -54,6 +54,8 @@ pub(crate) enum LoweredPart {
     Effects(Pass<Code>, Pass<InstructionsIr>, CodeRange),
     /// Memory accesses of a run of blocks.
     MemoryAccesses(Pass<Code>, Pass<CfgIr>, Pass<MemoryIr>, Range<usize>),
+    /// Where what instructions of a run of blocks use is defined.
+    DataFlow(Pass<Code>, Pass<CfgIr>, Pass<MemoryIr>, Range<usize>),
 }
 
 impl LoweredPart {
@@ -74,6 +76,9 @@ impl LoweredPart {
             Self::MemoryAccesses(code, cfg, memory, blocks) => {
                 memory::accesses(code, cfg, &memory.surroundings, blocks.clone()).batch().clone()
             }
+            Self::DataFlow(code, cfg, memory, blocks) => {
+                memory::data_flow(code, cfg, &memory.surroundings, blocks.clone()).batch().clone()
+            }
         }
     }
 
@@ -93,7 +98,7 @@ impl LoweredPart {
             Self::Symbols(symbols) => symbols.len(),
             Self::Functions(_, _, functions) => functions.len(),
             Self::Instructions(_, instructions, range) => instructions.count_in(*range),
-            Self::Effects(..) | Self::MemoryAccesses(..) => self.rows().rows(),
+            Self::Effects(..) | Self::MemoryAccesses(..) | Self::DataFlow(..) => self.rows().rows(),
         }
     }
 }
@@ -220,7 +225,10 @@ impl LoweredFile {
             return self.instruction_parts(addresses, LoweredPart::Effects);
         }
         if table == MemoryAccesses::INFO {
-            return self.access_parts(addresses);
+            return self.block_parts(addresses, LoweredPart::MemoryAccesses);
+        }
+        if table == DataFlow::INFO {
+            return self.block_parts(addresses, LoweredPart::DataFlow);
         }
         let batches = match table.stage {
             Stage::Debug => self.debug()?.parts(table),
@@ -253,7 +261,11 @@ impl LoweredFile {
         Ok(kept.map(|range| part(code.clone(), instructions.clone(), range)).collect())
     }
 
-    fn access_parts(&self, addresses: Option<&Range<u64>>) -> Result<Vec<LoweredPart>, Error> {
+    fn block_parts(
+        &self,
+        addresses: Option<&Range<u64>>,
+        part: impl Fn(Pass<Code>, Pass<CfgIr>, Pass<MemoryIr>, Range<usize>) -> LoweredPart,
+    ) -> Result<Vec<LoweredPart>, Error> {
         let (code, cfg, memory) = (self.code()?, self.cfg()?, self.memory()?);
         let blocks = cfg.basic_blocks.columns();
         let is_inside = |row: &usize| {
@@ -266,8 +278,7 @@ impl LoweredFile {
             let last = run.rev().find(is_inside)?;
             Some(first..last + 1)
         });
-        let part = |run| LoweredPart::MemoryAccesses(code.clone(), cfg.clone(), memory.clone(), run);
-        Ok(runs.map(part).collect())
+        Ok(runs.map(|run| part(code.clone(), cfg.clone(), memory.clone(), run)).collect())
     }
 
     /// A table that is held whole.
@@ -285,7 +296,7 @@ impl LoweredFile {
             },
             Stage::Cfg => find(&self.cfg()?.tables()),
             Stage::Memory => find(&self.memory()?.tables()),
-            Stage::Debug | Stage::Effects | Stage::Instructions => None,
+            Stage::DataFlow | Stage::Debug | Stage::Effects | Stage::Instructions => None,
         };
         Ok(found.unwrap_or_else(|| unreachable!("{} is made by no pass", table.name)))
     }
@@ -323,7 +334,9 @@ impl LoweredFile {
     fn binary(&self, stages: &[Stage]) -> Result<Rows<Binaries>, Error> {
         let sections = self.sections()?;
         let path = self.path.to_string_lossy();
-        let status = stages.iter().max().copied().unwrap_or(Stage::Sections).name();
+        // What stands beside the pipeline needs what stands before it.
+        let is_reached = |stage: &Stage| stages.iter().any(|asked| asked >= stage);
+        let status = Stage::PIPELINE.into_iter().rev().find(is_reached).unwrap_or(Stage::Sections).name();
         let mut rows = BinaryBuilder::default();
         rows.extend(sections.headers.columns().iter().map(|header| Binary {
             path: &path,

@@ -126,7 +126,7 @@ impl Source {
     /// made only when it is asked for by name.
     pub(crate) fn has_unasked(&self, table: &TableInfo) -> bool {
         match self {
-            Self::Files(_) => !matches!(table.stage, Stage::Debug | Stage::Effects),
+            Self::Files(_) => !matches!(table.stage, Stage::DataFlow | Stage::Debug | Stage::Effects),
             Self::Dataset(dataset) => dataset.has_table(table),
         }
     }

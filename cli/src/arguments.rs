@@ -118,6 +118,9 @@ pub(crate) enum StageName {
     Cfg,
     /// Memory regions, stack frames, objects, effects of calls, and accesses
     Memory,
+    /// Where instructions find what they use: many rows, made only when asked for
+    #[value(name = "data_flow")]
+    DataFlow,
 }
 
 const REBUILD_EXAMPLES: &str = "\

@@ -3,7 +3,7 @@
 use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
-    BinarySymbols, CallEdges, CfgEdges, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
+    BinarySymbols, CallEdges, CfgEdges, DataFlow, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
     DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts, Functions,
     InstructionEffects, Instructions, JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops,
     MemoryAccesses, MemoryObjects, MemoryRegions, StackFrames, UnwindEntries,
@@ -49,6 +49,7 @@ pub const TABLES: &[&TableInfo] = &[
     FunctionEffects::INFO,
     MemoryObjects::INFO,
     MemoryAccesses::INFO,
+    DataFlow::INFO,
     Diagnostics::INFO,
     Binaries::INFO,
 ];

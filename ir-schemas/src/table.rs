@@ -44,6 +44,8 @@ pub enum Stage {
     Cfg,
     /// Memory regions, stack frames, objects, effects of calls, and accesses.
     Memory,
+    /// Where instructions find what they use; beside the pipeline, and made only when asked for.
+    DataFlow,
     /// What no single stage makes: the inputs of a run, and every stage's diagnostics.
     Run,
 }
@@ -53,8 +55,15 @@ impl Stage {
     pub const PIPELINE: [Self; 4] = [Self::Sections, Self::Instructions, Self::Cfg, Self::Memory];
 
     /// All stages whose tables can be asked for, in their order.
-    pub const ALL: [Self; 6] =
-        [Self::Sections, Self::Debug, Self::Instructions, Self::Effects, Self::Cfg, Self::Memory];
+    pub const ALL: [Self; 7] = [
+        Self::Sections,
+        Self::Debug,
+        Self::Instructions,
+        Self::Effects,
+        Self::Cfg,
+        Self::Memory,
+        Self::DataFlow,
+    ];
 
     /// The stage's name in commands, schemas and diagnostics.
     pub const fn name(self) -> &'static str {
@@ -65,6 +74,7 @@ impl Stage {
             Self::Instructions => "instructions",
             Self::Cfg => "cfg",
             Self::Memory => "memory",
+            Self::DataFlow => "data_flow",
             Self::Run => "run",
         }
     }

@@ -355,6 +355,7 @@ fn bytes_per_row(table: &TableInfo) -> u64 {
     match table.name {
         "instructions" => 8,
         "instruction_effects" => 2,
+        "data_flow" => 3,
         "memory_accesses" => 20,
         "basic_blocks" | "cfg_edges" => 40,
         "line_table" | "debug_variables" | "call_edges" => 100,

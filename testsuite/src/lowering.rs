@@ -1,7 +1,7 @@
 //! `(executable) -> tables`, in the two ways in which binframe is used: in memory, and into a dataset on disk.
 
 use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
-use binframe::ir::tables::{Diagnostics, Instructions, MemoryAccesses};
+use binframe::ir::tables::{DataFlow, Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe::passes::{self, Lowered, Unsupported, instructions, memory};
 use binframe::{Dataset, Error, Request};
@@ -18,6 +18,8 @@ pub struct Tables {
     pub instructions: Rows<Instructions>,
     /// Every memory access.
     pub memory_accesses: Rows<MemoryAccesses>,
+    /// Every use, and where what is used is defined.
+    pub data_flow: Rows<DataFlow>,
 }
 
 impl Tables {
@@ -39,9 +41,15 @@ pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
     let ranges = lowered.instructions.partitions(&lowered.code).into_iter();
     let instructions = ranges.map(|range| instructions::decode(&lowered.code, &lowered.instructions, range));
     let runs = memory::partitions(&lowered.cfg).into_iter();
-    let accesses =
-        runs.map(|run| memory::accesses(&lowered.code, &lowered.cfg, &lowered.memory.surroundings, run));
-    Ok(Tables { instructions: concat(instructions), memory_accesses: concat(accesses), lowered })
+    let Lowered { code, cfg, memory, .. } = &lowered;
+    let accesses = runs.clone().map(|run| memory::accesses(code, cfg, &memory.surroundings, run));
+    let flows = runs.map(|run| memory::data_flow(code, cfg, &memory.surroundings, run));
+    Ok(Tables {
+        instructions: concat(instructions),
+        memory_accesses: concat(accesses),
+        data_flow: concat(flows),
+        lowered,
+    })
 }
 
 /// Runs `work` with as many threads as given.
@@ -49,6 +57,9 @@ pub fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) ->
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.expect("the system has threads").install(work)
 }
+
+/// The pipeline, and what is found from its end on.
+const STAGES: [Stage; 5] = [Stage::Sections, Stage::Instructions, Stage::Cfg, Stage::Memory, Stage::DataFlow];
 
 /// A dataset in a temporary folder, which goes with it.
 pub struct Written {
@@ -62,14 +73,14 @@ impl Written {
         let input = folder.path().join(name);
         fs::write(&input, bytes).expect("the temporary folder is writable");
         let written = Self { folder };
-        lower_into(&input, &written.path(), &Stage::PIPELINE)?;
+        lower_into(&input, &written.path(), &STAGES)?;
         Ok(written)
     }
 
     /// Lowers a file through all stages.
     pub fn of_file(input: &Path) -> Result<Self, Error> {
         let written = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        lower_into(input, &written.path(), &Stage::PIPELINE)?;
+        lower_into(input, &written.path(), &STAGES)?;
         Ok(written)
     }
 

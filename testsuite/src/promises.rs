@@ -31,7 +31,7 @@ pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
 }
 
 fn batches(file: &Bytes, tables: Tables) -> Vec<Batch> {
-    let Tables { lowered, instructions, memory_accesses } = tables;
+    let Tables { lowered, instructions, memory_accesses, data_flow } = tables;
     let sections = &lowered.sections;
     let (strings, debug) = (strings::run(sections), debug::run(file, sections, &[]));
     let extents = extents::run(file, sections);
@@ -42,7 +42,7 @@ fn batches(file: &Bytes, tables: Tables) -> Vec<Batch> {
     tables.extend(strings.tables());
     tables.extend(lowered.cfg.tables());
     tables.extend(lowered.memory.tables());
-    tables.extend([extents.batch(), instructions.batch(), memory_accesses.batch()]);
+    tables.extend([extents.batch(), instructions.batch(), memory_accesses.batch(), data_flow.batch()]);
     tables.extend([lowered.instructions.diagnostics.batch(), debug.diagnostics.batch()]);
     let debug_tables = TABLES.iter().filter(|table| table.stage == Stage::Debug);
     let debug_tables = debug_tables.map(|table| debug.parts(table)).filter(|parts| !parts.is_empty());

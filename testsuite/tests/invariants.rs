@@ -42,6 +42,7 @@ fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
         memory.fingerprint(),
         tables.instructions.batch().fingerprint(),
         tables.memory_accesses.batch().fingerprint(),
+        tables.data_flow.batch().fingerprint(),
     ]
 }
 

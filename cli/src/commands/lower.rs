@@ -50,6 +50,7 @@ fn stage_of(name: StageName) -> Stage {
         StageName::Instructions => Stage::Instructions,
         StageName::Cfg => Stage::Cfg,
         StageName::Memory => Stage::Memory,
+        StageName::DataFlow => Stage::DataFlow,
     }
 }
 

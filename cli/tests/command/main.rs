@@ -83,7 +83,7 @@ fn loops() -> (Folder, Executable) {
 }
 
 /// What `--emit` takes to make every table.
-const EVERY_STAGE: &str = "sections,debug,instructions,effects,cfg,memory";
+const EVERY_STAGE: &str = "sections,debug,instructions,effects,cfg,memory,data_flow";
 
 /// A folder with the files `loops` and `stack`, and the dataset `both` of the two.
 fn both() -> Folder {

@@ -82,7 +82,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
         (&["lower", "absent"], "--output <DIR>"),
         (
             &["lower", "absent", "-o", "out", "--emit", "code"],
-            "[possible values: sections, debug, instructions, effects, cfg, memory]",
+            "[possible values: sections, debug, instructions, effects, cfg, memory, data_flow]",
         ),
         (&["lower", "absent", "-o", "out", "--jobs", "0"], "--jobs"),
     ] {

@@ -149,7 +149,10 @@ pub struct FunctionEffect<'a> {
     pub popped_size: Option<u32>,
     /// Registers that may hold something else afterwards, in the order of their numbers, separated by commas.
     pub changed_registers: &'a str,
-    /// Parameters, by their registers and `stack`, through which it writes memory.
+    /// Parameters, by their registers and `stack`, that it may read, itself or through what it calls. What it leaves untouched up to a
+    /// call of which nothing is known counts.
+    pub read_parameters: &'a str,
+    /// Parameters through which it writes memory.
     pub written_parameters: &'a str,
     /// Parameters that it may store, or give to what is not known.
     pub kept_parameters: &'a str,

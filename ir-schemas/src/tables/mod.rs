@@ -2,6 +2,7 @@
 
 mod cfg;
 mod contents;
+mod data_flow;
 mod debug;
 mod instructions;
 mod linkage;
@@ -12,6 +13,7 @@ mod unwind;
 
 pub use cfg::*;
 pub use contents::*;
+pub use data_flow::*;
 pub use debug::*;
 pub use instructions::*;
 pub use linkage::*;

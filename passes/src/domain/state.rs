@@ -273,7 +273,13 @@ impl State {
         }
     }
 
-    fn parameter(base: Base) -> Parameters {
+    /// Whether others may change the stack at a place.
+    pub(crate) fn is_exposed(&self, place: i64) -> bool {
+        place >= self.escaped_from
+    }
+
+    /// The parameter that values with a base count from.
+    pub(crate) fn parameter(base: Base) -> Parameters {
         match base {
             Base::Register(register) => Parameters::register(register),
             Base::Argument(_) => Parameters::STACK,
@@ -325,29 +331,13 @@ impl State {
         let pointer = self.register(stack_pointer);
         let returned = self.returned(callee.returned, address, pointer, slot);
         let mut touched_from = i64::MAX;
-        for register in 0..REGISTERS as u8 {
-            let value = self.register(register);
-            let parameter = Parameters::register(register);
-            if register == stack_pointer || !value.base.is_followed() || callee.changed >> register & 1 != 1 {
-                continue;
-            }
+        let mut passed = Vec::new();
+        self.each_passed(callee, stack_pointer, |parameter, value| passed.push((parameter, value)));
+        for (parameter, value) in passed {
             self.pass(value, parameter, callee, &mut touched_from);
         }
         match Self::exact_place(pointer) {
-            Some(place) => {
-                let passed = place..place.saturating_add(ARGUMENTS_SIZE_MAX);
-                let passed: Vec<_> = self
-                    .cells
-                    .iter()
-                    .filter(|cell| passed.contains(&cell.place) && cell.value.base.is_followed())
-                    .map(|cell| cell.value)
-                    .filter(|value| !is_saved(self.preserved, *value))
-                    .collect();
-                for value in passed {
-                    self.pass(value, Parameters::STACK, callee, &mut touched_from);
-                }
-                self.forget_below(place);
-            }
+            Some(place) => self.forget_below(place),
             None => self.forget_from(UNBOUNDED_LOW),
         }
         self.forget_from(touched_from);
@@ -362,6 +352,29 @@ impl State {
         self.set_register(result, returned);
         let popped = callee.popped.map(|popped| pointer.plus(popped));
         self.set_register(stack_pointer, popped.unwrap_or(Value::unknown(UnknownReason::Clobbered)));
+    }
+
+    /// Calls `each` with the parameters in which a callee finds what is of interest, and that.
+    pub(crate) fn each_passed(
+        &self,
+        callee: &Summary,
+        stack_pointer: u8,
+        mut each: impl FnMut(Parameters, Value),
+    ) {
+        for register in (0..REGISTERS as u8).filter(|register| callee.changed >> register & 1 == 1) {
+            let value = self.register(register);
+            if register != stack_pointer && value.base.is_followed() {
+                each(Parameters::register(register), value);
+            }
+        }
+        let Some(place) = Self::exact_place(self.register(stack_pointer)) else { return };
+        let passed = place..place.saturating_add(ARGUMENTS_SIZE_MAX);
+        let first = self.cells.partition_point(|cell| cell.place < passed.start);
+        for cell in self.cells[first..].iter().take_while(|cell| cell.place < passed.end) {
+            if cell.value.base.is_followed() && !is_saved(self.preserved, cell.value) {
+                each(Parameters::STACK, cell.value);
+            }
+        }
     }
 
     /// Gives an address to a callee.

@@ -31,6 +31,8 @@ pub(crate) struct Summary {
     pub(crate) popped: Option<i64>,
     /// Registers that may hold something else than before.
     pub(crate) changed: u16,
+    /// Parameters that may be read.
+    pub(crate) read: Parameters,
     /// Parameters that may be kept, or be given to who keeps them.
     pub(crate) kept: Parameters,
     /// Parameters that memory is written through.

@@ -8,8 +8,9 @@ pub mod x86;
 
 pub(crate) use x86::{
     ConstantAddress, Convention, Decoder, Effects, FRAME_POINTER, Instruction, Interpreter, Lost, RESULT,
-    RowWriter, STACK_POINTER, State, Touch, add_effects, called, classify, constant_address, is_call,
-    is_whole_move, narrow, popped_by_callee, stack_alignment, stored_register, target,
+    Resource, ResourceUse, RowWriter, STACK_POINTER, State, Touch, add_effects, called, classify,
+    constant_address, is_call, is_whole_move, narrow, popped_by_callee, stack_alignment, stored_register,
+    target,
 };
 
 use binframe_ir::tables::Architecture;

@@ -49,14 +49,8 @@ pub fn accesses(
     let columns = surroundings.objects.rows.columns();
     let mut rows = MemoryAccessBuilder::default();
     let mut accesses = Vec::new();
-    let own_functions = &context.blocks.function_address[blocks.clone()];
-    let mut next = blocks.start;
-    // Blocks of one function stand together, but for its parts.
-    for own in own_functions.chunk_by(|one, other| one == other) {
-        let function_address = own[0];
-        let together = next..next + own.len();
-        next = together.end;
-        let Some(function) = context.function_at(function_address) else { continue };
+    for (function, together) in context.functions_of(blocks) {
+        let function_address = context.functions.address[function];
         let mut writer = Writer {
             context: &context,
             objects: &surroundings.objects,

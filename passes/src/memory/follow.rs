@@ -21,6 +21,9 @@ const VISITS_BEFORE_WIDENING: u32 = 1;
 /// How often a block is entered before all is given up that is known there.
 const VISITS_MAX: u32 = 64;
 
+/// The place in the order of a block that no way leads to.
+const NOWHERE: u32 = u32::MAX;
+
 /// What functions are followed with.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
@@ -59,6 +62,17 @@ impl<'a> Context<'a> {
     /// The row of the function that begins at an address.
     pub(super) fn function_at(&self, address: u64) -> Option<usize> {
         self.functions.address.binary_search(&address).ok()
+    }
+
+    /// The functions of a run of blocks, each with the rows of its blocks that stand together there.
+    pub(super) fn functions_of(&self, blocks: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let mut next = blocks.start;
+        let runs = self.blocks.function_address[blocks].chunk_by(|one, other| one == other);
+        runs.filter_map(move |own| {
+            let together = next..next + own.len();
+            next = together.end;
+            Some((self.function_at(own[0])?, together))
+        })
     }
 
     /// The call that an instruction makes.
@@ -189,9 +203,9 @@ impl<'f, 'a> Runner<'f, 'a> {
 
 /// An edge to another block of the function.
 #[derive(Debug, Clone, Copy)]
-struct Successor {
-    target: u32,
-    kind: EdgeKind,
+pub(super) struct Successor {
+    pub(super) target: u32,
+    pub(super) kind: EdgeKind,
 }
 
 /// A function whose values are followed.
@@ -246,6 +260,9 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.states.resize(self.rows.len(), None);
         self.visits.clear();
         self.visits.resize(self.rows.len(), 0);
+        self.order.clear();
+        self.positions.clear();
+        self.positions.resize(self.rows.len(), NOWHERE);
         self.runner.calls = self.context.calls_in(self.rows);
         self.decode();
         self.runner.interpreter.enter(&self.instructions);
@@ -273,6 +290,21 @@ impl<'f, 'a> Follower<'f, 'a> {
                 self.run_block(index, state, Some(&mut *visitor));
             }
         }
+    }
+
+    /// The positions of blocks among those of the function, in reverse postorder; without those that no way leads to.
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// Where a block stands in that order.
+    pub(super) fn position(&self, block: u32) -> Option<u32> {
+        Some(self.positions[block as usize]).filter(|position| *position != NOWHERE)
+    }
+
+    /// The edges of a block to others of the function.
+    pub(super) fn successors_of(&self, block: u32) -> &[Successor] {
+        &self.successors[self.offsets[block as usize] as usize..self.offsets[block as usize + 1] as usize]
     }
 
     /// Follows a block, and shows it to a visitor. Returns what holds behind it, and where something is caught that its calls throw.
@@ -434,10 +466,6 @@ impl<'f, 'a> Follower<'f, 'a> {
 
     /// Sorts the blocks that are reached into reverse postorder, and says whether no edge leads back.
     fn find_order(&mut self, entry: usize) -> bool {
-        const NEW: u32 = u32::MAX;
-        self.order.clear();
-        self.positions.clear();
-        self.positions.resize(self.rows.len(), NEW);
         let mut way = vec![(entry as u32, self.offsets[entry])];
         self.positions[entry] = 0;
         while let Some((block, next)) = way.last_mut() {
@@ -448,7 +476,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             }
             let target = self.successors[*next as usize].target;
             *next += 1;
-            if self.positions[target as usize] == NEW {
+            if self.positions[target as usize] == NOWHERE {
                 self.positions[target as usize] = 0;
                 way.push((target, self.offsets[target as usize]));
             }
@@ -466,20 +494,20 @@ impl<'f, 'a> Follower<'f, 'a> {
 }
 
 /// Positions that wait, of which the first is taken first.
-struct Waiting(Vec<u64>, usize);
+pub(super) struct Waiting(Vec<u64>, usize);
 
 impl Waiting {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self(vec![0; count.div_ceil(64)], 0)
     }
 
-    fn add(&mut self, position: u32) {
+    pub(super) fn add(&mut self, position: u32) {
         let word = position as usize / 64;
         self.0[word] |= 1 << (position % 64);
         self.1 = self.1.min(word);
     }
 
-    fn take_first(&mut self) -> Option<u32> {
+    pub(super) fn take_first(&mut self) -> Option<u32> {
         while let Some(bits) = self.0.get_mut(self.1) {
             if *bits != 0 {
                 let bit = bits.trailing_zeros();

@@ -62,7 +62,8 @@ struct Gathering<'f, 'a> {
     /// How deep functions get that were followed before.
     depths: &'f [Depth],
     left: Left,
-    /// Parameters that may be kept by others, and that memory was written through, and whether other memory was written.
+    /// Parameters that may be read or be kept by others, and that memory was written through, and whether other memory was written.
+    read: Parameters,
     kept: Parameters,
     written: Parameters,
     writes_elsewhere: bool,
@@ -124,6 +125,7 @@ impl Visitor for Gathering<'_, '_> {
         for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
             self.touch(instruction, step.before, &touch);
         }
+        self.read.add(interpreter.parameters_read(step.before, instruction, self.read));
         self.step(instruction, &step);
     }
 
@@ -170,6 +172,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
             context,
             depths,
             left: Left::default(),
+            read: Parameters::default(),
             kept: Parameters::default(),
             written: Parameters::default(),
             writes_elsewhere: false,
@@ -226,6 +229,11 @@ impl<'f, 'a> Gathering<'f, 'a> {
             }
             _ => None,
         });
+        // What is computed from an argument where it lies is computed from the argument.
+        if is_read && is_exact && !is_whole_move(instruction) {
+            let size = touch.size.map_or(0, |size| size.min(8)) as u8;
+            self.read.add(State::parameter(before.load(address, size).base));
+        }
         let is_canary = stored.is_some_and(|value| value.base == Base::Canary);
         if is_canary && address.base == Base::Stack && is_exact {
             self.canary_offset = self.canary_offset.or(address.exact());
@@ -269,6 +277,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         let slot = i64::from(self.context.convention.address_size);
         let call = callee.call;
         self.call(pointer, slot, call, callee);
+        self.pass(state, callee);
         if matches!(callee.summary.returned.base, Base::Heap(_)) {
             let size = self.allocated_size(state, call, callee);
             self.allocations.push(Allocation { call_address: instruction.ip(), size });
@@ -336,6 +345,16 @@ impl<'f, 'a> Gathering<'f, 'a> {
         let pointer = state.register(STACK_POINTER);
         self.check_pointer(pointer);
         self.call(pointer, 0, Some(call), callee);
+        self.pass(state, callee);
+    }
+
+    /// Notes the parameters that a callee may read.
+    fn pass(&mut self, state: &State, callee: &Callee<'_>) {
+        state.each_passed(&callee.summary, STACK_POINTER, |parameter, value| {
+            if callee.summary.read.has(parameter) {
+                self.read.add(State::parameter(value.base));
+            }
+        });
     }
 
     /// Size of the memory that a call asks for, if all that says so is constant.
@@ -413,16 +432,21 @@ impl<'f, 'a> Gathering<'f, 'a> {
             None => Depth { bytes: Some(own), limit: StackDepthLimit::Bounded, callee: None },
         };
         let expected = context.convention.summary();
+        let returned = left.returned.unwrap_or(expected.returned);
+        for part in [self.kept, self.written, State::parameter(returned.base)] {
+            self.read.add(part);
+        }
         let summary = if is_too_complex {
             expected
         } else {
             Summary {
                 popped: if left.returns { left.popped } else { Some(0) },
                 changed: if left.returns { left.changed } else { expected.changed },
+                read: self.read,
                 kept: self.kept,
                 written: self.written,
                 writes_elsewhere: self.writes_elsewhere,
-                returned: left.returned.unwrap_or(expected.returned),
+                returned,
             }
         };
         let name = context.functions.name.get(function);

@@ -1,5 +1,6 @@
 //! `(image, code, instructions, cfg) -> (memory_regions, stack_frames, function_effects, memory_objects)`
 //! `(code, cfg, surroundings) -> memory_accesses`
+//! `(code, cfg, surroundings) -> data_flow`
 //!
 //! A model of the memory that code uses. Values in registers and on the stack are followed through each function (`follow`) in an
 //! abstract domain (`domain`): a number counts from the stack pointer at the entry, a parameter, the result of a call, memory that was
@@ -7,7 +8,7 @@
 //! call does is known (`frame`); functions that call each other in circles are taken to keep to the calling convention.
 //!
 //! From what is touched follow the slots of each frame (`slots`) and the variables of the file (`objects`), and from both, which
-//! object each instruction touches (`accesses`, made on demand).
+//! object each instruction touches (`accesses`, made on demand), and which instructions leave what others find (`data_flow`, too).
 //!
 //! Invariants: one frame for every function; slots of a function do not overlap, nor do variables of the file; what is said with
 //! confidence `certain` holds for every run of a program that keeps to its calling convention, whose callees change no stack but
@@ -17,16 +18,19 @@
 //! changes on the stack.
 
 mod accesses;
+mod data_flow;
 mod follow;
 mod frame;
 mod image;
 mod imports;
 mod objects;
 mod popped;
+mod reaching;
 mod slots;
 mod tables;
 
 pub use accesses::{accesses, partitions};
+pub use data_flow::data_flow;
 pub use image::Image;
 
 use crate::cfg::{BlocksByFunction, CfgIr};

@@ -82,7 +82,7 @@ pub(super) fn stack_frames(
 /// What a call of each function does.
 pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> Rows<FunctionEffects> {
     let mut rows = FunctionEffectBuilder::default();
-    let (mut changed, mut written, mut kept) = (String::new(), String::new(), String::new());
+    let [mut changed, mut read, mut written, mut kept] = std::array::from_fn(|_| String::new());
     for (row, summary) in summaries.iter().enumerate() {
         let parameters = parameters_of(context);
         list(&mut changed, registers(context, |register| summary.changed >> register & 1 == 1));
@@ -92,6 +92,7 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
             });
             registers.chain(set.has(Parameters::STACK).then_some("stack"))
         };
+        list(&mut read, is_in(summary.read));
         list(&mut written, is_in(summary.written));
         list(&mut kept, is_in(summary.kept));
         let returned = summary.returned;
@@ -111,6 +112,7 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
             function_address: context.functions.address[row],
             popped_size: summary.popped.and_then(|popped| u32::try_from(popped).ok()),
             changed_registers: &changed,
+            read_parameters: &read,
             written_parameters: &written,
             kept_parameters: &kept,
             writes_elsewhere: summary.writes_elsewhere,

@@ -1,5 +1,6 @@
 //! `(tables) -> claims`: what the tables say of each instruction's memory, at hand for every step of a run.
 
+use crate::flow::{AllSources, sources};
 use binframe::ir::tables::{Access, AccessRegion, Confidence, MemoryAccess};
 use binframe_testsuite::lowering::Tables;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
@@ -18,7 +19,7 @@ pub(crate) struct Claim {
     pub(crate) extent: Option<u64>,
     pub(crate) stride: Option<u32>,
     pub(crate) size: u64,
-    pub(crate) is_address: bool,
+    pub(crate) access: Access,
     pub(crate) confidence: Confidence,
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct Program {
     pub(crate) depths: HashMap<u64, u64>,
     /// Functions that are said to use what the stack held at their entry, and where.
     pub(crate) arguments: HashMap<u64, BTreeSet<u64>>,
+    /// Where what instructions use is said to come from.
+    pub(crate) sources: AllSources,
 }
 
 impl Program {
@@ -89,6 +92,7 @@ impl Program {
             functions: tables.lowered.cfg.functions.columns().address.iter().copied().collect(),
             depths: depths.collect(),
             arguments,
+            sources: sources(tables),
         }
     }
 }
@@ -105,7 +109,7 @@ fn claim(access: &MemoryAccess<'_>, object: Option<Object>) -> Claim {
         extent: access.extent,
         stride: access.stride,
         size: access.size.map_or(0, u64::from),
-        is_address: access.access == Access::Address,
+        access: access.access,
         confidence: access.confidence,
     }
 }

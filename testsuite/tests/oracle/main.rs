@@ -8,6 +8,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod claims;
+mod flow;
 mod run;
 mod tracer;
 
@@ -41,6 +42,9 @@ fn print(name: &str, seen: &Seen) {
         println!("  {region:12} {confidence:8} {right:10} as said {wrong:8} not");
     }
     println!("  {} calls with a bound of the stack, {} went deeper", seen.depths[0], seen.depths[1]);
+    for ((kind, confidence), [right, wrong]) in &seen.uses {
+        println!("  {kind:12} {confidence:8} {right:10} uses of what is said {wrong:8} of others");
+    }
     for violation in seen.violations.iter().take(8) {
         println!("  {violation}");
     }
@@ -63,7 +67,7 @@ fn programs_of_the_machine_touch_what_is_said() {
         }
     }
     print("all", &all);
-    assert_eq!((all.wrong(), all.depths[1]), (0, 0), "what is certain was not so");
+    assert_eq!((all.wrong(), all.depths[1], all.wrong_uses()), (0, 0, 0), "what is certain was not so");
 }
 
 #[test]
@@ -79,7 +83,9 @@ fn small_programs_touch_what_is_said() {
                 }
             };
             assert!(seen.total() > 20, "{name} {flags:?}: {seen:?}");
-            assert_eq!((seen.wrong(), seen.depths[1]), (0, 0), "{name} {flags:?}: {:#?}", seen.violations);
+            let wrong = (seen.wrong(), seen.depths[1], seen.wrong_uses());
+            assert_eq!(wrong, (0, 0, 0), "{name} {flags:?}: {:#?}", seen.violations);
+            assert!(seen.uses.keys().any(|(kind, _)| *kind == "stack"), "{name} {flags:?}: {seen:?}");
         }
     }
 }

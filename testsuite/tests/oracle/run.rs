@@ -1,14 +1,17 @@
 //! `(program, steps) -> observations`: whether every address that a run touches is where the tables say.
 
 use crate::claims::{Claim, Known, Program};
+use crate::flow::{Flow, Touched};
 use crate::tracer::{Registers, Tracer};
 use binframe::ir::Enumeration;
-use binframe::ir::tables::{AccessRegion, Confidence};
-use iced_x86::{FlowControl, Mnemonic, OpKind, Register};
+use binframe::ir::tables::{Access, AccessRegion, Confidence};
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A call of a function that is not over.
 struct Activation {
+    /// The number of the call, from 1 on.
+    id: u64,
     function: u64,
     entry: Registers,
     /// What the stack held at the entry, by offset.
@@ -32,12 +35,19 @@ pub(crate) struct Seen {
     pub(crate) violations: Vec<String>,
     /// Calls of functions whose depth is bounded, and how many went deeper.
     pub(crate) depths: [u64; 2],
+    /// Uses of registers and of bytes of the stack, by confidence: of what is said to have defined them, and not.
+    pub(crate) uses: BTreeMap<(&'static str, &'static str), [u64; 2]>,
 }
 
 impl Seen {
     pub(crate) fn add(&mut self, other: Self) {
         for (key, counts) in other.accesses {
             let own = self.accesses.entry(key).or_default();
+            own[0] += counts[0];
+            own[1] += counts[1];
+        }
+        for (key, counts) in other.uses {
+            let own = self.uses.entry(key).or_default();
             own[0] += counts[0];
             own[1] += counts[1];
         }
@@ -51,7 +61,13 @@ impl Seen {
         self.accesses.values().map(|[right, wrong]| right + wrong).sum()
     }
 
-    /// How many are not as was said, of those that were said to be certain.
+    /// How many uses are not of what is said, but for those that are likely.
+    pub(crate) fn wrong_uses(&self) -> u64 {
+        let sure = self.uses.iter().filter(|((_, confidence), _)| *confidence != Confidence::Likely.name());
+        sure.map(|(_, [_, wrong])| wrong).sum()
+    }
+
+    /// How many accesses are not as was said, of those that were said to be certain.
     pub(crate) fn wrong(&self) -> u64 {
         let certain =
             self.accesses.iter().filter(|((_, confidence), _)| *confidence == Confidence::Certain.name());
@@ -61,7 +77,15 @@ impl Seen {
 
 /// Runs a program for so many instructions of its own at most.
 pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> Seen {
-    let mut run = Run { program, seen: Seen::default(), stack: Vec::new(), bias: tracer.bias };
+    let mut run = Run {
+        program,
+        seen: Seen::default(),
+        stack: Vec::new(),
+        bias: tracer.bias,
+        activations: 0,
+        gaps: 0,
+        flow: Flow::new(),
+    };
     let mut before: Option<&Known> = None;
     let Some(mut registers) = tracer.registers() else { return run.seen };
     for _ in 0..steps {
@@ -70,6 +94,7 @@ pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> See
         run.arrive(tracer, address, before, &registers);
         if let Some(known) = known {
             run.check(known, &registers);
+            run.note(known, &registers);
             run.leave(known);
         }
         before = known;
@@ -81,6 +106,8 @@ pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> See
     while let Some(activation) = run.stack.pop() {
         run.close(&activation);
     }
+    run.seen.uses = run.flow.uses;
+    run.seen.violations.extend(run.flow.violations);
     run.seen
 }
 
@@ -89,6 +116,11 @@ struct Run<'p> {
     seen: Seen,
     stack: Vec<(Activation, u64)>,
     bias: u64,
+    /// Calls of functions so far.
+    activations: u64,
+    /// How often something ran that was not followed.
+    gaps: u64,
+    flow: Flow,
 }
 
 impl Run<'_> {
@@ -108,25 +140,21 @@ impl Run<'_> {
         {
             top.results.entry(call).or_default().insert(registers.rax);
             top.calling = None;
+            let returns = before.is_some_and(|known| known.instruction.flow_control() == FlowControl::Return);
+            self.gaps += u64::from(!returns);
+            self.flow.come_back(top.id, call, self.gaps);
         }
         if !self.program.functions.contains(&address) {
             return;
         }
+        let leads_here = before.is_some_and(|known| leads_to(&known.instruction, address));
         // A loop may lead back to where its function begins.
-        let is_loop = before.is_some_and(|known| {
-            let instruction = &known.instruction;
-            let leads_here = match instruction.flow_control() {
-                FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
-                    instruction.near_branch_target() == address || instruction.next_ip() == address
-                }
-                FlowControl::Next => instruction.next_ip() == address,
-                _ => false,
-            };
-            leads_here && known.function == address
-        });
-        if is_loop {
+        let is_call = before.is_some_and(|known| known.instruction.flow_control() == FlowControl::Call);
+        if leads_here && !is_call && before.is_some_and(|known| known.function == address) {
             return;
         }
+        self.gaps += u64::from(!leads_here);
+        self.activations += 1;
         if self.stack.last().is_some_and(|(top, _)| top.entry.rsp == registers.rsp) {
             // A function that ends with a jump gives its frame to another.
             if let Some(activation) = self.stack.pop() {
@@ -137,6 +165,7 @@ impl Run<'_> {
         let arguments =
             places.filter_map(|offset| Some((*offset, tracer.read(registers.rsp.wrapping_add(*offset))?)));
         let activation = Activation {
+            id: self.activations,
             function: address,
             entry: *registers,
             arguments: arguments.collect(),
@@ -154,7 +183,26 @@ impl Run<'_> {
             && let Some((top, _)) = self.stack.last_mut()
         {
             top.calling = Some((instruction.ip(), instruction.next_ip()));
+            self.flow.call(top.id, self.gaps);
         }
+    }
+
+    /// Compares what an instruction finds with who is said to have left it there.
+    fn note(&mut self, known: &Known, registers: &Registers) {
+        let Some((top, _)) = self.stack.last() else { return };
+        let touched = known.claims.iter().filter_map(|claim| {
+            let address = address(known, claim, registers, self.bias)?;
+            let is_repeated = known.instruction.has_rep_prefix() || known.instruction.has_repne_prefix();
+            Some(Touched {
+                address,
+                size: if is_repeated { claim.size * registers.rcx } else { claim.size },
+                is_read: matches!(claim.access, Access::Read | Access::ReadWrite) && !is_repeated,
+                is_written: matches!(claim.access, Access::Write | Access::ReadWrite),
+            })
+        });
+        let touched: Vec<_> = touched.collect();
+        let is_whole = top.function == known.function;
+        self.flow.step(&self.program.sources, known, top.id, is_whole, &touched);
     }
 
     /// Where a library may come back to: behind the last calls, of which stubs are some.
@@ -191,7 +239,7 @@ impl Run<'_> {
             let Some(address) = address(known, claim, registers, self.bias) else { continue };
             let key = (claim.region.name(), claim.confidence.name());
             // An address that is only computed may lie anywhere, unless it is said where.
-            if claim.is_address && claim.extent != Some(0) {
+            if claim.access == Access::Address && claim.extent != Some(0) {
                 continue;
             }
             let found = match self.stack.last() {
@@ -263,6 +311,17 @@ impl Run<'_> {
             }
             AccessRegion::ThreadLocal => Some(from(registers.fs_base)),
         }
+    }
+}
+
+/// Whether an instruction is known to lead to an address.
+fn leads_to(instruction: &Instruction, address: u64) -> bool {
+    match instruction.flow_control() {
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::Call => {
+            instruction.near_branch_target() == address || instruction.next_ip() == address
+        }
+        FlowControl::Next => instruction.next_ip() == address,
+        _ => false,
     }
 }
 

@@ -23,6 +23,10 @@ pub(crate) struct Convention {
     pub(crate) preserved: u16,
     /// Registers of the first parameters that are numbers or addresses, in their order.
     pub(crate) parameters: &'static [u8],
+    /// How many vector registers hold the first parameters that are floating-point numbers.
+    pub(crate) vector_parameters: u32,
+    /// Vector registers whose low 16 bytes a function leaves as they were.
+    pub(crate) preserved_vectors: (u32, u32),
     /// Bytes above the return address that callees may use for their registers.
     pub(crate) home_size: i64,
     /// Whether callees may pop their arguments.
@@ -40,6 +44,8 @@ impl Convention {
             address_size: 8,
             preserved: mask(&[3, 4, 5, 12, 13, 14, 15]),
             parameters: &[7, 6, 2, 1, 8, 9],
+            vector_parameters: 8,
+            preserved_vectors: (0, 0),
             home_size: 0,
             may_callees_pop: false,
             has_landing_pads: true,
@@ -50,6 +56,8 @@ impl Convention {
             (Isa::X86_64, true) => Self {
                 preserved: common.preserved | mask(&[6, 7]),
                 parameters: &[1, 2, 8, 9],
+                vector_parameters: 4,
+                preserved_vectors: (6, 16),
                 home_size: 32,
                 has_landing_pads: false,
                 red_zone_size: 0,
@@ -59,6 +67,7 @@ impl Convention {
                 address_size: 4,
                 preserved: mask(&[3, 4, 5, 6, 7]),
                 parameters: &[],
+                vector_parameters: 0,
                 may_callees_pop: is_windows,
                 has_landing_pads: !is_windows,
                 red_zone_size: 0,
@@ -77,6 +86,7 @@ impl Convention {
         Summary {
             popped: (!self.may_callees_pop).then_some(0),
             changed: self.changed(),
+            read: Parameters::ALL,
             kept: Parameters::ALL,
             written: Parameters::ALL,
             writes_elsewhere: true,

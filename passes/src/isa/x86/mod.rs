@@ -9,6 +9,7 @@ mod narrow;
 mod operands;
 mod places;
 mod prologue;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,6 +25,7 @@ pub(crate) use interpret::{Interpreter, is_whole_move, stack_alignment, stored_r
 pub(crate) use narrow::narrow;
 pub(crate) use operands::RowWriter;
 pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
+pub(crate) use resources::{Resource, ResourceUse};
 pub(crate) use text::{disassemble, disassemble_att};
 pub(crate) use touches::Touch;
 

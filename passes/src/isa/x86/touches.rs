@@ -1,11 +1,13 @@
 //! Which memory an instruction touches.
 
+use super::address_size;
 use super::convention::STACK_POINTER;
-use super::interpret::{Interpreter, is_string};
+use super::interpret::{Interpreter, is_string, is_whole_move};
 use super::operands::{access, is_memory};
-use crate::domain::{State, Value};
+use super::places::number;
+use crate::domain::{Parameters, State, Value};
 use binframe_ir::tables::Access;
-use iced_x86::{Instruction, Mnemonic};
+use iced_x86::{Instruction, Mnemonic, OpAccess, OpKind, Register};
 
 /// Memory that an instruction touches.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,39 @@ impl Interpreter<'_> {
         let second = operands.next().map(|operand| self.touch(state, instruction, operand, true));
         let first = self.touch(state, instruction, first, false);
         [Some(first), second.or_else(|| implicit_slot(state, instruction))]
+    }
+
+    /// The parameters from which an instruction computes something, or that it moves where only a part of them is known, beside those
+    /// of which that is known.
+    pub(crate) fn parameters_read(
+        &mut self,
+        state: &State,
+        instruction: &Instruction,
+        known: Parameters,
+    ) -> Parameters {
+        let mut read = Parameters::default();
+        let parameter = |register: Register| {
+            let held = number(register).map(|register| State::parameter(state.register(register).base));
+            held.filter(|parameter| !known.has(*parameter)).unwrap_or_default()
+        };
+        read.add(parameter(instruction.memory_base()));
+        read.add(parameter(instruction.memory_index()));
+        let is_move = is_whole_move(instruction);
+        for operand in
+            (0..instruction.op_count()).filter(|operand| instruction.op_kind(*operand) == OpKind::Register)
+        {
+            let register = instruction.op_register(operand);
+            let held = parameter(register);
+            if held == Parameters::default()
+                || (is_move && register.size() == usize::from(address_size(instruction)))
+            {
+                continue;
+            }
+            if self.info.info(instruction).op_access(operand) != OpAccess::Write {
+                read.add(held);
+            }
+        }
+        read
     }
 
     fn touch(&mut self, state: &State, instruction: &Instruction, operand: u32, is_implicit: bool) -> Touch {
