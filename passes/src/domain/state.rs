@@ -410,17 +410,18 @@ impl State {
         }
     }
 
-    /// Keeps what also holds on another way, and says whether less is known than before.
-    pub(crate) fn join(&mut self, other: &Self, is_widening: bool) -> bool {
+    /// Keeps what also holds on another way, and says whether less is known than before. In widening, bounds that have moved are
+    /// given up, but for landmarks.
+    pub(crate) fn join(&mut self, other: &Self, widening: Option<&[(Base, i64)]>) -> bool {
         let mut lost = Vec::new();
         let mut is_changed = false;
         for (own, other) in self.registers.iter_mut().zip(&other.registers) {
             if own != other {
-                is_changed |= meet(own, *other, is_widening, &mut lost);
+                is_changed |= meet(own, *other, widening, &mut lost);
             }
         }
         if !Rc::ptr_eq(&self.cells, &other.cells) && self.cells != other.cells {
-            is_changed |= self.join_cells(&other.cells, is_widening, &mut lost);
+            is_changed |= self.join_cells(&other.cells, widening, &mut lost);
         }
         let before = (self.arguments, self.is_aligned, self.kept, self.written, self.writes_elsewhere);
         self.arguments = self.arguments.max(other.arguments);
@@ -438,7 +439,12 @@ impl State {
         is_changed || before != after || self.escaped_from != escaped_from || self.compared != compared
     }
 
-    fn join_cells(&mut self, others: &[Cell], is_widening: bool, lost: &mut Vec<Value>) -> bool {
+    fn join_cells(
+        &mut self,
+        others: &[Cell],
+        widening: Option<&[(Base, i64)]>,
+        lost: &mut Vec<Value>,
+    ) -> bool {
         let mut is_changed = false;
         let mut kept = Vec::with_capacity(self.cells.len());
         let mut others = others.iter().peekable();
@@ -452,7 +458,7 @@ impl State {
             let mut value = cell.value;
             match others.next_if(|next| next.place == cell.place) {
                 Some(same) if same.size == cell.size => {
-                    is_changed |= meet(&mut value, same.value, is_widening, lost);
+                    is_changed |= meet(&mut value, same.value, widening, lost);
                 }
                 same => {
                     lost.extend(same.map(|same| same.value).into_iter().chain([value]));
@@ -480,7 +486,7 @@ impl State {
 }
 
 /// Keeps of a value what also holds on another way, and says whether it is less.
-fn meet(own: &mut Value, other: Value, is_widening: bool, lost: &mut Vec<Value>) -> bool {
+fn meet(own: &mut Value, other: Value, widening: Option<&[(Base, i64)]>, lost: &mut Vec<Value>) -> bool {
     let before = *own;
     let joined = before.join(other);
     if joined.base != before.base || joined.base != other.base {
@@ -488,7 +494,7 @@ fn meet(own: &mut Value, other: Value, is_widening: bool, lost: &mut Vec<Value>)
             [before, other].into_iter().filter(|value| value.base.is_followed() && value.base != joined.base),
         );
     }
-    *own = if is_widening { joined.widened(before) } else { joined };
+    *own = widening.map_or(joined, |landmarks| joined.widened(before, landmarks));
     *own != before
 }
 

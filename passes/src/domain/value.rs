@@ -226,7 +226,8 @@ impl Value {
         if self.base != Base::Number && !self.is_unknown() {
             return self;
         }
-        let (low, high) = (low.max(self.low), high.min(self.high));
+        let low = if low > self.low { self.in_step(low, true) } else { self.low };
+        let high = if high < self.high { self.in_step(high, false) } else { self.high };
         // A way that cannot be gone says nothing.
         if low > high {
             return self;
@@ -238,6 +239,30 @@ impl Value {
             return Self::between(low, high).doubted(self.is_doubtful);
         }
         Self { low, high, ..self }
+    }
+
+    /// The next offset up or down that is a multiple of the stride from the origin.
+    fn in_step(self, offset: i64, is_up: bool) -> i64 {
+        let stride = i64::from(self.stride.max(1));
+        let Some(beyond) = offset.checked_sub(self.origin).map(|distance| distance.rem_euclid(stride)) else {
+            return offset;
+        };
+        match is_up && beyond > 0 {
+            true => offset.saturating_add(stride - beyond),
+            false => offset.saturating_sub(if is_up { 0 } else { beyond }),
+        }
+    }
+
+    /// What is left without one offset.
+    pub(crate) fn without(self, offset: i64) -> Self {
+        let step = i64::from(self.stride.max(1));
+        match self.exact() {
+            // A way that cannot be gone says nothing.
+            Some(_) => self,
+            None if self.low == offset => Self { low: offset.saturating_add(step).min(self.high), ..self },
+            None if self.high == offset => Self { high: offset.saturating_sub(step).max(self.low), ..self },
+            None => self,
+        }
     }
 
     /// The low bits, as a number without sign.
@@ -317,10 +342,22 @@ impl Value {
         }
     }
 
-    /// Gives up the bounds that have moved since an earlier value.
-    pub(crate) fn widened(self, earlier: Self) -> Self {
-        let low = if self.low < earlier.low { UNBOUNDED_LOW } else { self.low };
-        let high = if self.high > earlier.high { UNBOUNDED_HIGH } else { self.high };
+    /// Gives up the bounds that have moved since an earlier value, but for the next landmark: loops mostly end at what something is
+    /// compared with, or a step before it.
+    pub(crate) fn widened(self, earlier: Self, landmarks: &[(Base, i64)]) -> Self {
+        let near = |step: i64| {
+            let own = landmarks.iter().filter(|(base, _)| *base == self.base).map(|(_, offset)| *offset);
+            own.flat_map(move |offset| [offset, offset.saturating_sub(step)])
+        };
+        let (mut low, mut high) = (self.low, self.high);
+        if low < earlier.low {
+            let step = low.saturating_sub(earlier.low);
+            low = near(step).filter(|offset| *offset <= low).max().unwrap_or(UNBOUNDED_LOW);
+        }
+        if high > earlier.high {
+            let step = high.saturating_sub(earlier.high);
+            high = near(step).filter(|offset| *offset >= high).min().unwrap_or(UNBOUNDED_HIGH);
+        }
         Self { low, high, ..self }
     }
 }
@@ -395,7 +432,7 @@ mod tests {
             for (other, others) in samples() {
                 let (sum, difference, joined) =
                     (value.sum(other), value.difference(other), value.join(other));
-                let widened = joined.widened(value);
+                let widened = joined.widened(value, &[(Base::Number, 300)]);
                 for (one, two) in numbers.iter().flat_map(|one| others.iter().map(move |two| (*one, *two))) {
                     assert!(holds(sum, one + two), "{one} + {two} in {value:?} + {other:?}");
                     assert!(holds(difference, one - two), "{one} - {two} in {value:?} - {other:?}");

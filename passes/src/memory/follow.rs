@@ -7,7 +7,7 @@ use super::image::Image;
 use super::imports::Imports;
 use crate::cfg::{BlocksByFunction, CfgIr};
 use crate::code::Code;
-use crate::domain::{State, Summary, Value};
+use crate::domain::{Base, State, Summary, Value};
 use crate::isa::{Convention, Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
 use binframe_ir::tables::{
     BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, EdgeKind, FunctionColumns, Terminator,
@@ -17,6 +17,12 @@ use std::ops::Range;
 
 /// How often a block is entered before bounds that move are given up.
 const VISITS_BEFORE_WIDENING: u32 = 1;
+
+/// How often a block is entered before they are given up whatever they are compared with.
+const VISITS_WITH_LANDMARKS: u32 = 5;
+
+/// Numbers and addresses of a function that others are compared with, as far as they are remembered.
+const LANDMARKS_MAX: usize = 64;
 
 /// How often a block is entered before all is given up that is known there.
 const VISITS_MAX: u32 = 64;
@@ -226,6 +232,8 @@ pub(super) struct Follower<'f, 'a> {
     order: Vec<u32>,
     positions: Vec<u32>,
     visits: Vec<u32>,
+    /// What others are compared with.
+    landmarks: Vec<(Base, i64)>,
     /// Whether something was given up.
     pub(super) is_too_complex: bool,
 }
@@ -248,6 +256,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             order: Vec::new(),
             positions: Vec::new(),
             visits: Vec::new(),
+            landmarks: Vec::new(),
             is_too_complex: false,
         }
     }
@@ -260,6 +269,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.states.resize(self.rows.len(), None);
         self.visits.clear();
         self.visits.resize(self.rows.len(), 0);
+        self.landmarks.clear();
         self.order.clear();
         self.positions.clear();
         self.positions.resize(self.rows.len(), NOWHERE);
@@ -331,7 +341,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             },
             |after| match &mut thrown {
                 _ if !has_pads => {}
-                Some(thrown) => _ = thrown.join(after, false),
+                Some(thrown) => _ = thrown.join(after, None),
                 None => thrown = Some(after.clone()),
             },
         );
@@ -393,7 +403,12 @@ impl<'f, 'a> Follower<'f, 'a> {
             };
             let Some(mut next) = next else { continue };
             if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind) {
-                narrow(&mut next, jump, kind == EdgeKind::Taken);
+                let landmark = narrow(&mut next, jump, kind == EdgeKind::Taken);
+                if let Some(landmark) = landmark.filter(|landmark| !self.landmarks.contains(landmark))
+                    && self.landmarks.len() < LANDMARKS_MAX
+                {
+                    self.landmarks.push(landmark);
+                }
             }
             if self.enter(target as usize, next, position) {
                 waiting.add(self.positions[target as usize]);
@@ -417,7 +432,10 @@ impl<'f, 'a> Follower<'f, 'a> {
                 *state = unknown;
                 is_new
             }
-            Some(state) => state.join(&next, is_back && visits >= VISITS_BEFORE_WIDENING),
+            Some(state) => {
+                let landmarks = if visits < VISITS_WITH_LANDMARKS { self.landmarks.as_slice() } else { &[] };
+                state.join(&next, (is_back && visits >= VISITS_BEFORE_WIDENING).then_some(landmarks))
+            }
         }
     }
 

@@ -210,6 +210,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
             return;
         }
         let is_exact = address.exact().is_some();
+        let size = touch.size.map_or(0, i64::from);
         let Some(place) = State::exact_place(Value { low: address.origin, high: address.origin, ..address })
         else {
             return;
@@ -249,7 +250,8 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
         self.uses.push(Use {
             place,
-            size: touch.size.map_or(0, i64::from),
+            size,
+            extent: extent(address, size),
             is_read,
             is_written,
             is_indexed: !is_exact,
@@ -473,6 +475,12 @@ impl<'f, 'a> Gathering<'f, 'a> {
             is_too_complex,
         }
     }
+}
+
+/// Bytes that an instruction touches from where its indices begin on, where they are bounded.
+fn extent(address: Value, size: i64) -> i64 {
+    let is_bounded = address.is_bounded() && !address.is_doubtful && address.low == address.origin;
+    if is_bounded { address.high - address.low + size } else { 0 }
 }
 
 impl Deepest {

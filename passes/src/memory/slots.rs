@@ -16,6 +16,8 @@ pub(super) struct Use {
     pub(super) place: i64,
     /// 0 where only the address is computed.
     pub(super) size: i64,
+    /// Bytes that are touched, one after another, where indices are bounded.
+    pub(super) extent: i64,
     pub(super) is_read: bool,
     pub(super) is_written: bool,
     /// Whether an index is added.
@@ -77,13 +79,22 @@ impl Group {
             other.is_whole_move && !is_address && other.size == self.size && other.place == self.start;
         self.saved = self.saved.or(other.saved);
         self.is_canary |= other.is_canary;
-        self.end = self.end.max(other.place.saturating_add(if other.is_indexed { 0 } else { other.size }));
+        self.end = self.end.max(other.place.saturating_add(other.extent));
     }
 }
 
 /// Cuts the frame of a function into slots, given what is done with it, in any order, the places of the stack pointer at calls, in
 /// their order, and the size of an address.
 pub(super) fn slots(uses: &mut Vec<Use>, calls: &[i64], address_size: i64) -> Vec<Slot> {
+    // An extent that reaches over what functions keep for their callers is that of the type of an index, and says nothing.
+    let kept = uses.iter().filter(|used| used.saved.is_some() || used.is_canary).map(|used| used.place);
+    let mut kept: Vec<i64> = kept.chain([0]).collect();
+    kept.sort_unstable();
+    for used in uses.iter_mut().filter(|used| used.is_indexed) {
+        let next = kept[kept.partition_point(|place| *place <= used.place)..].first();
+        let is_inside = next.is_none_or(|next| used.place.saturating_add(used.extent) <= *next);
+        used.extent = if is_inside { used.extent } else { 0 };
+    }
     uses.sort_unstable();
     uses.dedup();
     let mut groups: Vec<Group> = Vec::new();

@@ -1,7 +1,7 @@
 //! What a conditional jump says of what was compared.
 
 use super::is_32;
-use crate::domain::{Compared, Place, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
+use crate::domain::{Base, Compared, Place, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
 use iced_x86::{ConditionCode, Instruction};
 
 /// How a number stands to another.
@@ -19,17 +19,18 @@ enum Relation {
     GreaterOrEqual,
 }
 
-/// Takes one way out of a conditional jump.
-pub(crate) fn narrow(state: &mut State, instruction: &Instruction, is_taken: bool) {
-    let Some(compared) = state.compared else { return };
-    let Some(relation) = relation(instruction.condition_code(), is_taken) else { return };
+/// Takes one way out of a conditional jump. Returns what something was compared with, if that is but one number or address.
+pub(crate) fn narrow(state: &mut State, instruction: &Instruction, is_taken: bool) -> Option<(Base, i64)> {
+    let compared = state.compared?;
+    let relation = relation(instruction.condition_code(), is_taken)?;
     if compared.is_result && !matches!(relation, Relation::Equal | Relation::Unequal) {
-        return;
+        return None;
     }
     let Compared { place, left, right, bits, .. } = compared;
+    let landmark = right.exact().map(|offset| (right.base, offset));
     let narrowed = narrowed(left, right, relation, bits);
     if narrowed == left {
-        return;
+        return landmark;
     }
     // What is said of the low half of a register says nothing of the other.
     let is_whole = match place {
@@ -42,6 +43,7 @@ pub(crate) fn narrow(state: &mut State, instruction: &Instruction, is_taken: boo
     if is_whole {
         state.refine(place, narrowed);
     }
+    landmark
 }
 
 fn relation(condition: ConditionCode, is_taken: bool) -> Option<Relation> {
@@ -69,7 +71,10 @@ fn narrowed(left: Value, right: Value, relation: Relation, bits: u32) -> Value {
         let is_comparable = left.base == right.base || left.is_unknown();
         return if is_comparable { right.doubted(left.is_doubtful) } else { left };
     }
-    let is_number = |value: Value| value.base == crate::domain::Base::Number;
+    if let (Relation::Unequal, Some(other)) = (relation, right.exact().filter(|_| left.base == right.base)) {
+        return left.without(other);
+    }
+    let is_number = |value: Value| value.base == Base::Number;
     if !is_number(right) || !(is_number(left) || left.is_unknown()) {
         return left;
     }
@@ -83,12 +88,6 @@ fn narrowed(left: Value, right: Value, relation: Relation, bits: u32) -> Value {
     let is_unsigned = low >= 0 && high != UNBOUNDED_HIGH;
     let has_no_sign = left.low >= 0 && left.high <= largest;
     match relation {
-        Relation::Unequal if right.exact() == Some(left.low) => {
-            left.clamped(left.low.saturating_add(step(left)), UNBOUNDED_HIGH)
-        }
-        Relation::Unequal if right.exact() == Some(left.high) => {
-            left.clamped(UNBOUNDED_LOW, left.high.saturating_sub(step(left)))
-        }
         Relation::Below if is_unsigned && high > 0 => left.clamped(0, high - 1),
         Relation::BelowOrEqual if is_unsigned => left.clamped(0, high),
         Relation::Above if left.low >= 0 && low >= 0 => above(low.saturating_add(1)),
@@ -106,9 +105,4 @@ fn narrowed(left: Value, right: Value, relation: Relation, bits: u32) -> Value {
         }
         _ => left,
     }
-}
-
-/// How far apart the numbers of a set are.
-fn step(value: Value) -> i64 {
-    i64::from(value.stride.max(1))
 }
