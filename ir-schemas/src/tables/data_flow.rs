@@ -13,7 +13,7 @@ enumeration! {
         Call = "call",
         /// It is there when the function is entered.
         Entry = "entry",
-        /// More than 32 instructions may have written it.
+        /// More than 32 instructions may have written it, or the function is too large to tell which.
         Many = "many",
     }
 }

@@ -3,7 +3,7 @@
 //! Compilers move code that is seldom executed away from its function, with unwinding information of its own. Where it begins in
 //! the midst of a frame, that says so; where the function has no frame, jumps do.
 
-use super::layout::Layout;
+use super::layout::{Extent, Layout};
 use binframe_ir::tables::{Flow, FunctionEvidence};
 
 /// How the jumps from other extents go to one.
@@ -59,11 +59,18 @@ pub(super) fn find(layout: &Layout<'_>, is_named: impl Fn(u64) -> bool) -> Vec<u
     for (source, target) in back {
         entered[source].goes_back |= entered[source].from == Some(target);
     }
+    // What is moved away from a function without a frame seldom makes one; functions do that end others of their file.
+    let makes_frame = |extent: usize| {
+        let Extent { start, end, .. } = &layout.extents[extent];
+        let region = &layout.code.regions[start.place.region as usize];
+        region.isa.keeps_register(&region.bytes[start.place.position as usize..*end as usize])
+    };
     let is_part = |extent: &usize| {
         let Entered { from, is_from_many, is_at_start, is_inside, goes_back } = entered[*extent];
         let address = layout.address(layout.extents[*extent].start.place);
         let is_jumped_to = !is_from_many && is_at_start && (is_inside || goes_back);
-        is_candidate(*extent) && (from.is_none() || is_jumped_to) && !is_named(address)
+        let is_alone = from.is_none() || (is_jumped_to && (goes_back || !makes_frame(*extent)));
+        is_candidate(*extent) && is_alone && !is_named(address)
     };
     let parts: Vec<_> = (0..layout.extents.len()).filter(is_part).collect();
     // Of two that seem to be parts of each other, the first is the function.

@@ -75,6 +75,8 @@ pub(crate) struct Value {
     pub(crate) stride: u32,
     /// Whether it holds only if programs stay within their variables.
     pub(crate) is_doubtful: bool,
+    /// Whether the bounds are but those of a type.
+    pub(crate) is_typed: bool,
 }
 
 impl Value {
@@ -84,11 +86,27 @@ impl Value {
 
     /// Any offset from a base.
     pub(crate) const fn any(base: Base, origin: i64) -> Self {
-        Self { base, low: UNBOUNDED_LOW, high: UNBOUNDED_HIGH, origin, stride: 1, is_doubtful: false }
+        Self {
+            base,
+            low: UNBOUNDED_LOW,
+            high: UNBOUNDED_HIGH,
+            origin,
+            stride: 1,
+            is_doubtful: false,
+            is_typed: false,
+        }
     }
 
     pub(crate) const fn at(base: Base, offset: i64) -> Self {
-        Self { base, low: offset, high: offset, origin: offset, stride: 0, is_doubtful: false }
+        Self {
+            base,
+            low: offset,
+            high: offset,
+            origin: offset,
+            stride: 0,
+            is_doubtful: false,
+            is_typed: false,
+        }
     }
 
     pub(crate) const fn number(number: i64) -> Self {
@@ -98,7 +116,7 @@ impl Value {
     /// The numbers from `low` to `high`.
     pub(crate) const fn between(low: i64, high: i64) -> Self {
         let origin = if low <= 0 && high >= 0 { 0 } else { low };
-        Self { base: Base::Number, low, high, origin, stride: 1, is_doubtful: false }
+        Self { base: Base::Number, low, high, origin, stride: 1, is_doubtful: false, is_typed: false }
     }
 
     /// The numbers that so many bits hold, without a sign.
@@ -106,7 +124,7 @@ impl Value {
         match bits {
             64.. => Self::any(Base::Number, 0),
             63 => Self::between(0, UNBOUNDED_HIGH),
-            bits => Self::between(0, (1 << bits) - 1),
+            bits => Self { is_typed: true, ..Self::between(0, (1 << bits) - 1) },
         }
     }
 
@@ -174,6 +192,7 @@ impl Value {
             origin,
             stride,
             is_doubtful: base.is_doubtful || index.is_doubtful,
+            is_typed: base.is_typed || index.is_typed,
         }
     }
 
@@ -238,7 +257,8 @@ impl Value {
         if self.is_unknown() {
             return Self::between(low, high).doubted(self.is_doubtful);
         }
-        Self { low, high, ..self }
+        let is_typed = self.is_typed && high == self.high;
+        Self { low, high, is_typed, ..self }
     }
 
     /// The next offset up or down that is a multiple of the stride from the origin.
@@ -257,11 +277,10 @@ impl Value {
     pub(crate) fn without(self, offset: i64) -> Self {
         let step = i64::from(self.stride.max(1));
         match self.exact() {
-            // A way that cannot be gone says nothing.
-            Some(_) => self,
             None if self.low == offset => Self { low: offset.saturating_add(step).min(self.high), ..self },
             None if self.high == offset => Self { high: offset.saturating_sub(step).max(self.low), ..self },
-            None => self,
+            // A way that cannot be gone says nothing.
+            _ => self,
         }
     }
 
@@ -290,7 +309,7 @@ impl Value {
         }
         let stride = 1 << self.stride.trailing_zeros().min(bits - 1).min(31);
         let origin = self.origin & (size - 1);
-        Self { low: 0, high: size - 1, origin, stride, ..self }
+        Self { low: 0, high: size - 1, origin, stride, is_typed: true, ..self }
     }
 
     /// The low bits, as a number with its sign.
@@ -307,7 +326,7 @@ impl Value {
             return value.plus(-2 * half);
         }
         let origin = if value.origin >= half { value.origin - 2 * half } else { value.origin };
-        Self { low: -half, high: half - 1, origin, ..value }
+        Self { low: -half, high: half - 1, origin, is_typed: true, ..value }
     }
 
     /// Both sets.
@@ -339,6 +358,7 @@ impl Value {
             origin: self.origin,
             stride: gcd(gcd(self.stride, other.stride), apart),
             is_doubtful,
+            is_typed: self.is_typed || other.is_typed,
         }
     }
 

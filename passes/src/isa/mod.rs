@@ -83,6 +83,11 @@ impl Isa {
         x86::is_prologue(self, bytes)
     }
 
+    /// Whether code begins with keeping a register for its caller.
+    pub(crate) fn keeps_register(self, bytes: &[u8]) -> bool {
+        x86::keeps_register(self, bytes)
+    }
+
     /// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
     pub(crate) fn ends_in_epilogue(self, bytes: &[u8]) -> bool {
         x86::ends_in_epilogue(self, bytes)

@@ -3,7 +3,8 @@
 //! The table is large, and is made on demand for any run of blocks.
 
 use super::Surroundings;
-use super::follow::{Context, Follower, Runner, Step, Visitor};
+use super::context::Context;
+use super::follow::{Follower, Runner, Step, Visitor};
 use super::objects::{Found, Objects};
 use crate::cfg::CfgIr;
 use crate::code::Code;

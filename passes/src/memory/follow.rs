@@ -3,16 +3,10 @@
 //! Blocks are followed in reverse postorder, so that all ways to one are known before it, but for those around loops. Where a way leads
 //! back, bounds that still move are given up. What is found does not depend on who follows which function.
 
-use super::image::Image;
-use super::imports::Imports;
-use crate::cfg::{BlocksByFunction, CfgIr};
-use crate::code::Code;
+use super::context::Context;
 use crate::domain::{Base, State, Summary, Value};
-use crate::isa::{Convention, Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
-use binframe_ir::tables::{
-    BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, EdgeKind, FunctionColumns, Terminator,
-    UnknownReason,
-};
+use crate::isa::{Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
+use binframe_ir::tables::{CallEdge, EdgeKind, Terminator, UnknownReason};
 use std::ops::Range;
 
 /// How often a block is entered before bounds that move are given up.
@@ -29,85 +23,6 @@ const VISITS_MAX: u32 = 64;
 
 /// The place in the order of a block that no way leads to.
 const NOWHERE: u32 = u32::MAX;
-
-/// What functions are followed with.
-#[derive(Debug)]
-pub(super) struct Context<'a> {
-    pub(super) code: &'a Code,
-    pub(super) functions: FunctionColumns<'a>,
-    pub(super) blocks: BasicBlockColumns<'a>,
-    pub(super) edges: CfgEdgeColumns<'a>,
-    pub(super) calls: CallEdgeColumns<'a>,
-    pub(super) image: &'a Image,
-    pub(super) by_function: &'a BlocksByFunction,
-    pub(super) imports: Imports,
-    pub(super) convention: Convention,
-}
-
-impl<'a> Context<'a> {
-    pub(super) fn new(
-        code: &'a Code,
-        cfg: &'a CfgIr,
-        image: &'a Image,
-        by_function: &'a BlocksByFunction,
-    ) -> Self {
-        let isa = code.regions.first().map_or(crate::isa::Isa::X86_64, |region| region.isa);
-        Self {
-            code,
-            functions: cfg.functions.columns(),
-            blocks: cfg.basic_blocks.columns(),
-            edges: cfg.cfg_edges.columns(),
-            calls: cfg.call_edges.columns(),
-            image,
-            by_function,
-            imports: Imports::new(),
-            convention: Convention::of(isa, code.is_windows),
-        }
-    }
-
-    /// The row of the function that begins at an address.
-    pub(super) fn function_at(&self, address: u64) -> Option<usize> {
-        self.functions.address.binary_search(&address).ok()
-    }
-
-    /// The functions of a run of blocks, each with the rows of its blocks that stand together there.
-    pub(super) fn functions_of(&self, blocks: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let mut next = blocks.start;
-        let runs = self.blocks.function_address[blocks].chunk_by(|one, other| one == other);
-        runs.filter_map(move |own| {
-            let together = next..next + own.len();
-            next = together.end;
-            Some((self.function_at(own[0])?, together))
-        })
-    }
-
-    /// The call that an instruction makes.
-    pub(super) fn call_at(&self, address: u64) -> Option<CallEdge<'a>> {
-        self.call_among(0..self.calls.len(), address)
-    }
-
-    /// The same, among some calls.
-    fn call_among(&self, rows: Range<usize>, address: u64) -> Option<CallEdge<'a>> {
-        let row = rows.start + self.calls.call_address[rows].binary_search(&address).ok()?;
-        Some(self.calls.row(row))
-    }
-
-    /// The calls in blocks, and perhaps others between them.
-    fn calls_in(&self, blocks: &[u32]) -> Range<usize> {
-        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return 0..0 };
-        let (start, last) = (self.blocks.address[*first as usize], *last as usize);
-        let end = self.blocks.address[last] + self.blocks.size[last];
-        let before = |address: u64| self.calls.call_address.partition_point(|call| *call < address);
-        before(start)..before(end)
-    }
-
-    /// Name of what a call calls.
-    pub(super) fn called_name(&self, call_address: u64) -> Option<&'a str> {
-        let call = self.call_at(call_address)?;
-        let function = || self.function_at(call.callee_address?).and_then(|row| self.functions.name.get(row));
-        call.import_name.or_else(function)
-    }
-}
 
 /// What a call leads to.
 pub(super) struct Callee<'a> {

@@ -1,14 +1,16 @@
 //! What one function does with its stack frame, what calls of it do, and what it allocates: all that is found by following it.
 
-use super::follow::{Callee, Context, Follower, Runner, Step, Visitor};
+use super::context::Context;
+use super::follow::{Callee, Follower, Runner, Step, Visitor};
+use super::left::Left;
 use super::slots::{Slot, Use, outgoing_size, slots};
 use crate::domain::{Base, Parameters, State, Summary, Value};
 use crate::isa::{
-    FRAME_POINTER, Instruction, Interpreter, RESULT, STACK_POINTER, Touch, is_whole_move, popped_by_callee,
+    FRAME_POINTER, Instruction, Interpreter, STACK_POINTER, Touch, is_whole_move, popped_by_callee,
     stack_alignment, stored_register,
 };
 use binframe_ir::tables::{
-    Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator, UnknownReason,
+    Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator,
 };
 
 /// What is found of one function.
@@ -91,16 +93,6 @@ struct Deepest {
     callee: Option<u32>,
     /// Why there is no bound, and the function that is called there.
     limit: Option<(StackDepthLimit, Option<u32>)>,
-}
-
-/// What holds where a function is left.
-#[derive(Default)]
-struct Left {
-    changed: u16,
-    /// Whether there is a way out.
-    returns: bool,
-    popped: Option<i64>,
-    returned: Option<Value>,
 }
 
 /// Follows a function, given what is known of how deep others get.
@@ -477,10 +469,12 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 }
 
-/// Bytes that an instruction touches from where its indices begin on, where they are bounded.
+/// Bytes that an instruction touches one after another, from where its indices begin on. What lies apart may be two variables, of
+/// which one is chosen.
 fn extent(address: Value, size: i64) -> i64 {
-    let is_bounded = address.is_bounded() && !address.is_doubtful && address.low == address.origin;
-    if is_bounded { address.high - address.low + size } else { 0 }
+    let is_sure = address.is_bounded() && !address.is_doubtful && !address.is_typed;
+    let is_run = address.low == address.origin && i64::from(address.stride) <= size;
+    if is_sure && is_run { address.high - address.low + size } else { 0 }
 }
 
 impl Deepest {
@@ -501,55 +495,4 @@ impl Deepest {
 
 fn rank(limit: StackDepthLimit) -> u8 {
     binframe_ir::Enumeration::code(limit)
-}
-
-impl Left {
-    /// One of the ways out of the function pops so much.
-    fn leave(&mut self, popped: Option<i64>) {
-        self.popped =
-            if self.returns { self.popped.filter(|before| Some(*before) == popped) } else { popped };
-        self.returns = true;
-    }
-
-    /// The function returns, and pops arguments.
-    fn add(&mut self, context: &Context<'_>, state: &State, popped: i64) {
-        let pointer = state.register(STACK_POINTER);
-        let exact = pointer.exact().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
-        // What was lost sight of, functions put back as they are expected to; helpers of 32-bit code make room for their callers.
-        let is_expected = pointer.is_unknown() || context.convention.address_size == 8;
-        let expected = context.convention.summary().popped.filter(|_| is_expected).map(|_| popped);
-        let popped = exact.or(expected);
-        self.leave(popped);
-        for register in (0..16).filter(|register| *register != STACK_POINTER) {
-            let value = state.register(register);
-            let is_same = value.base == Base::Register(register) && value.exact() == Some(0);
-            // What was lost sight of on the stack, functions restore as they are expected to.
-            let is_preserved = context.convention.preserved >> register & 1 == 1;
-            let is_restored = is_preserved && value.base == Base::Unknown(UnknownReason::Loaded);
-            if !is_same && !is_restored {
-                self.changed |= 1 << register;
-            }
-        }
-        let returned = state.register(RESULT);
-        self.returned = Some(self.returned.map_or(returned, |before| before.join(returned)));
-    }
-
-    /// The function ends with a jump to another, which returns for it.
-    fn add_tail_call(&mut self, context: &Context<'_>, mut state: State, address: u64, callee: &Callee<'_>) {
-        let slot = i64::from(context.convention.address_size);
-        let above = state.register(STACK_POINTER).plus(slot);
-        state.set_register(STACK_POINTER, above);
-        state.call(&callee.summary, address, STACK_POINTER, RESULT, slot);
-        let back = state.register(STACK_POINTER).plus(-slot);
-        state.set_register(STACK_POINTER, back);
-        self.add(context, &state, 0);
-    }
-
-    /// The function goes where nobody knows, and comes back as is expected.
-    fn add_unknown(&mut self, context: &Context<'_>) {
-        let expected = context.convention.summary();
-        self.changed |= expected.changed;
-        self.leave(expected.popped);
-        self.returned = Some(expected.returned);
-    }
 }

@@ -18,14 +18,15 @@
 //! changes on the stack.
 
 mod accesses;
+mod context;
 mod data_flow;
 mod follow;
 mod frame;
 mod image;
 mod imports;
+mod left;
 mod objects;
 mod popped;
-mod reaching;
 mod slots;
 mod tables;
 
@@ -42,7 +43,8 @@ use binframe_ir::tables::{
     Diagnostics, FunctionEffects, MemoryObjects, MemoryRegions, StackDepthLimit, StackFrames,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
-use follow::{Context, Follower};
+use context::Context;
+use follow::Follower;
 use frame::{Depth, FunctionMemory, gather};
 use objects::Objects;
 use rayon::prelude::*;

@@ -1,6 +1,6 @@
 //! Objects: variables of the file, slots of frames, and what calls allocate, in one table; and which of them an address is in.
 
-use super::follow::Context;
+use super::context::Context;
 use super::frame::FunctionMemory;
 use crate::domain::State;
 use crate::instructions::InstructionsIr;

@@ -1,6 +1,6 @@
 //! The rows of the stage's tables, but for objects and accesses.
 
-use super::follow::Context;
+use super::context::Context;
 use super::frame::FunctionMemory;
 use super::image::RegionWriter;
 use crate::diagnostics::{Collector, Place};

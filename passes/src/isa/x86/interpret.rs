@@ -1,8 +1,9 @@
 //! What an instruction does to what is known of registers and of the stack.
 
-use super::convention::{COUNTER, FRAME_POINTER, STACK_POINTER};
-use super::operands::{MemoryOperand, is_memory};
+use super::convention::{FRAME_POINTER, RESULT, STACK_POINTER};
+use super::operands::is_memory;
 use super::places::{number, operand_size};
+use super::strings::is_string;
 use super::{address_size, immediate, is_32};
 use crate::domain::{Base, Compared, Place, State, UNBOUNDED_HIGH, Value};
 use binframe_ir::tables::UnknownReason;
@@ -17,7 +18,7 @@ pub(crate) struct Interpreter<'a> {
     /// Whether something of the file is loaded at an address.
     pub(super) is_loaded: &'a dyn Fn(u64) -> bool,
     /// Whether string instructions may go from high addresses to low ones.
-    may_go_down: bool,
+    pub(super) may_go_down: bool,
 }
 
 impl<'a> Interpreter<'a> {
@@ -75,6 +76,10 @@ impl<'a> Interpreter<'a> {
                 let (one, other) = (self.read(state, instruction, 0), self.read(state, instruction, 1));
                 self.write_operand(state, instruction, 1, one);
                 self.write_operand(state, instruction, 0, other);
+            }
+            Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int => {
+                Self::step_service(state, instruction);
+                self.step_other(state, instruction);
             }
             _ if is_string(instruction) => self.step_string(state, instruction),
             _ if is_conditional(instruction) && instruction.op_count() == 2 => {
@@ -254,56 +259,14 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// Moves, fills, compares or searches runs of memory.
-    fn step_string(&mut self, state: &mut State, instruction: &Instruction) {
-        let size = instruction.memory_size().size() as u16;
-        let count = repetitions(state, instruction);
-        let count = match self.may_go_down {
-            true => Value::between(-count.high, count.high).doubted(count.is_doubtful),
-            false => count,
-        };
-        let moved_by = count.scaled(i64::from(size));
-        let operands = (0..instruction.op_count()).filter(|operand| is_memory(instruction.op_kind(*operand)));
-        let written = match instruction.op0_kind() {
-            kind if is_memory(kind) && !compares(instruction) => Some(self.run(state, instruction, 0)),
-            _ => None,
-        };
-        let moved: Vec<_> = operands
-            .filter_map(|operand| {
-                let register = number(MemoryOperand::of(instruction, operand).base)?;
-                Some((register, state.register(register).sum(moved_by)))
-            })
-            .collect();
-        for (register, value) in moved {
-            state.set_register(register, value);
+    /// Asks the system for a service, which reads and writes what it is given.
+    fn step_service(state: &mut State, instruction: &Instruction) {
+        let given: [u8; 6] = if is_32(instruction) { [3, 1, 2, 6, 7, 5] } else { [7, 6, 2, 10, 8, 9] };
+        for register in given {
+            state.lose(state.register(register));
         }
-        if is_repeated(instruction) {
-            let left = match compares(instruction) {
-                true => Value::between(0, UNBOUNDED_HIGH),
-                false => Value::number(0),
-            };
-            state.set_register(COUNTER, left);
-        }
-        match written {
-            // What is copied may be an address.
-            Some(written) => state.store(written, size, Value::unknown(UnknownReason::Loaded)),
-            None if instruction.op0_kind() == OpKind::Register => {
-                self.write_operand(state, instruction, 0, Value::unknown(UnknownReason::Loaded));
-            }
-            None => {}
-        }
-    }
-
-    /// The addresses of all that a string instruction touches with an operand.
-    pub(super) fn run(&self, state: &State, instruction: &Instruction, operand: u32) -> Value {
-        let first = self.address(state, instruction, operand).value;
-        let last = repetitions(state, instruction).high.saturating_sub(1).max(0);
-        let size = instruction.memory_size().size() as i64;
-        let least = if self.may_go_down { -last } else { 0 };
-        match last {
-            0 => first,
-            last => first.sum(Value::between(least, last).scaled(size)),
-        }
+        state.store(Value::unknown(UnknownReason::Clobbered), 1, Value::number(0));
+        state.set_register(RESULT, Value::unknown(UnknownReason::Clobbered));
     }
 
     /// Forgets what an instruction writes, and gives up what it reads.
@@ -366,21 +329,6 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// How often a string instruction is repeated.
-fn repetitions(state: &State, instruction: &Instruction) -> Value {
-    let count = state.register(COUNTER);
-    match count.base {
-        _ if !is_repeated(instruction) => Value::number(1),
-        Base::Number if count.low >= 0 && compares(instruction) => Value::between(0, count.high),
-        Base::Number if count.low >= 0 => count,
-        _ => Value::between(0, UNBOUNDED_HIGH),
-    }
-}
-
-fn is_repeated(instruction: &Instruction) -> bool {
-    instruction.has_rep_prefix() || instruction.has_repne_prefix()
-}
-
 /// What is left of numbers behind `and`, `or` or `xor`.
 fn masked(mnemonic: Mnemonic, old: Value, other: Value, bits: u32) -> Value {
     let bounds = |value: Value| {
@@ -437,29 +385,6 @@ fn is_general(instruction: &Instruction) -> bool {
     (0..instruction.op_count()).all(|operand| {
         instruction.op_kind(operand) != OpKind::Register || number(instruction.op_register(operand)).is_some()
     })
-}
-
-/// Whether an instruction moves, fills, compares or searches runs of memory.
-pub(super) fn is_string(instruction: &Instruction) -> bool {
-    (0..instruction.op_count()).any(|operand| {
-        let kind = instruction.op_kind(operand);
-        kind != OpKind::Memory && is_memory(kind)
-    })
-}
-
-/// Whether a string instruction compares, and may end early.
-fn compares(instruction: &Instruction) -> bool {
-    matches!(
-        instruction.mnemonic(),
-        Mnemonic::Cmpsb
-            | Mnemonic::Cmpsw
-            | Mnemonic::Cmpsd
-            | Mnemonic::Cmpsq
-            | Mnemonic::Scasb
-            | Mnemonic::Scasw
-            | Mnemonic::Scasd
-            | Mnemonic::Scasq
-    )
 }
 
 /// Whether an instruction moves a register to or from memory whole, and does nothing else.

@@ -10,6 +10,7 @@ mod operands;
 mod places;
 mod prologue;
 mod resources;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,7 +25,7 @@ pub(crate) use flow::{
 pub(crate) use interpret::{Interpreter, is_whole_move, stack_alignment, stored_register};
 pub(crate) use narrow::narrow;
 pub(crate) use operands::RowWriter;
-pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function};
+pub(crate) use prologue::{ends_in_epilogue, is_prologue, keeps_register, may_begin_function};
 pub(crate) use resources::{Resource, ResourceUse};
 pub(crate) use text::{disassemble, disassemble_att};
 pub(crate) use touches::Touch;

@@ -20,6 +20,15 @@ pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
         || stack_change(&instruction) < 0
 }
 
+/// Whether code begins with keeping a register for its caller.
+pub(crate) fn keeps_register(isa: Isa, bytes: &[u8]) -> bool {
+    let mut instruction = Instruction::default();
+    let is_push = isa.decoder(bytes, 0).decode(&mut instruction)
+        && instruction.mnemonic() == Mnemonic::Push
+        && instruction.op0_kind() == OpKind::Register;
+    is_push && KEPT >> instruction.op0_register().number() & 1 == 1
+}
+
 /// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
 pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
     let mut decoder = isa.decoder(bytes, 0);
@@ -83,6 +92,9 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
 
 /// Registers that hold nothing that a caller hands over: rax, rbx, rbp, and r11 to r15.
 const HELD: u32 = 1 << 0 | 1 << 3 | 1 << 5 | 0b1_1111 << 11;
+
+/// Registers that every convention lets functions keep for their callers: rbx, rbp, r12 to r15.
+const KEPT: u32 = 1 << 3 | 1 << 5 | 0b1111 << 12;
 
 /// Bytes by which an instruction moves the stack pointer up.
 fn stack_change(instruction: &Instruction) -> i64 {

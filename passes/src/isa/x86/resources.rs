@@ -1,9 +1,9 @@
 //! Registers and flags, in the parts that instructions write apart from each other.
 
-use super::convention::Convention;
+use super::convention::{Convention, RESULT};
 use super::interpret::Interpreter;
 use super::operands::register_name;
-use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register, RflagsBits};
+use iced_x86::{Instruction, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, RflagsBits};
 use std::ops::Range;
 
 /// A part of a register that is written apart from the rest, or a flag.
@@ -55,9 +55,17 @@ impl Resource {
         }
     }
 
-    /// Whether all of them are general registers.
     pub(crate) fn is_general(self) -> bool {
         self.0 < VECTORS
+    }
+
+    pub(crate) fn is_flag(self) -> bool {
+        self.0 >= FLAGS_START
+    }
+
+    /// Where functions return numbers and addresses, and floating-point numbers.
+    pub(crate) fn results() -> impl Iterator<Item = Self> {
+        Self::general(RESULT).chain(Self::vectors(1))
     }
 
     /// The parts of a general register.
@@ -137,6 +145,13 @@ impl Interpreter<'_> {
             Resource::parts(register.register()).for_each(|part| each(Resource(part), usage));
         }
         flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceUse::Read));
+        // The system finds there which service is asked for, and leaves its result.
+        let is_service =
+            matches!(instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int);
+        if is_service {
+            Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Read));
+            Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Write));
+        }
         for register in used.used_registers() {
             let usage = match register.access() {
                 OpAccess::Write | OpAccess::ReadWrite => ResourceUse::Write,

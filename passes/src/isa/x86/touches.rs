@@ -2,9 +2,10 @@
 
 use super::address_size;
 use super::convention::STACK_POINTER;
-use super::interpret::{Interpreter, is_string, is_whole_move};
+use super::interpret::{Interpreter, is_whole_move};
 use super::operands::{access, is_memory};
 use super::places::number;
+use super::strings::is_string;
 use crate::domain::{Parameters, State, Value};
 use binframe_ir::tables::Access;
 use iced_x86::{Instruction, Mnemonic, OpAccess, OpKind, Register};

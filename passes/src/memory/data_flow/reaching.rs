@@ -2,7 +2,7 @@
 //!
 //! Source: F. E. Allen and J. Cocke (1976), "A program data flow analysis procedure".
 
-use super::follow::{Follower, Waiting};
+use crate::memory::follow::{Follower, Waiting};
 use binframe_ir::tables::EdgeKind;
 use std::collections::HashMap;
 
