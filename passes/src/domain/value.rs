@@ -466,6 +466,11 @@ mod tests {
     #[test]
     fn bounds_leave_what_lies_between_them() {
         for (value, numbers) in samples() {
+            let missing = *numbers.last().expect("none is empty");
+            let without = value.without(missing);
+            for number in numbers.iter().filter(|number| **number != missing) {
+                assert!(holds(without, *number), "{number} in {without:?}");
+            }
             let clamped = value.clamped(3, 300);
             for number in numbers.into_iter().filter(|number| (3..=300).contains(number)) {
                 assert!(holds(clamped, number), "{number} in {clamped:?}");
