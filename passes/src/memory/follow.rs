@@ -1,9 +1,10 @@
 //! Follows values through one function at a time, to a fixed point.
 //!
-//! Blocks are followed in reverse postorder, so that all ways to one are known before it, but for those around loops. Where a way leads
-//! back, bounds that still move are given up. What is found does not depend on who follows which function.
+//! Loops are followed until nothing changes; all that lies behind them comes after that (`order`). Where a way leads back, bounds that
+//! still move are given up. What is found does not depend on who follows which function.
 
 use super::context::Context;
+use super::order::{Order, Waiting};
 use crate::domain::{Base, State, Summary, Value};
 use crate::isa::{Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
 use binframe_ir::tables::{CallEdge, EdgeKind, Terminator, UnknownReason};
@@ -20,9 +21,6 @@ const LANDMARKS_MAX: usize = 64;
 
 /// How often a block is entered before all is given up that is known there.
 const VISITS_MAX: u32 = 64;
-
-/// The place in the order of a block that no way leads to.
-const NOWHERE: u32 = u32::MAX;
 
 /// What a call leads to.
 pub(super) struct Callee<'a> {
@@ -143,9 +141,7 @@ pub(super) struct Follower<'f, 'a> {
     /// Edges of each block, and where they begin.
     successors: Vec<Successor>,
     offsets: Vec<u32>,
-    /// Blocks in the order in which they are followed, and where each stands there.
-    order: Vec<u32>,
-    positions: Vec<u32>,
+    pub(super) order: Order,
     visits: Vec<u32>,
     /// What others are compared with.
     landmarks: Vec<(Base, i64)>,
@@ -168,8 +164,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             states: Vec::new(),
             successors: Vec::new(),
             offsets: Vec::new(),
-            order: Vec::new(),
-            positions: Vec::new(),
+            order: Order::default(),
             visits: Vec::new(),
             landmarks: Vec::new(),
             is_too_complex: false,
@@ -185,46 +180,56 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.visits.clear();
         self.visits.resize(self.rows.len(), 0);
         self.landmarks.clear();
-        self.order.clear();
-        self.positions.clear();
-        self.positions.resize(self.rows.len(), NOWHERE);
+        self.order.clear(self.rows.len());
         self.runner.calls = self.context.calls_in(self.rows);
         self.decode();
         self.runner.interpreter.enter(&self.instructions);
         self.find_successors();
-        let mut is_final = false;
         if let Some(entry) = self.index_of(self.context.functions.address[function]) {
-            is_final = self.find_order(entry);
+            self.order.find(entry as u32, &self.offsets, |edge| self.successors[edge as usize].target);
             self.states[entry] = Some(State::entry(STACK_POINTER, self.context.convention.preserved));
-            let mut waiting = Waiting::new(self.order.len());
-            waiting.add(0);
-            while let Some(position) = waiting.take_first() {
-                let index = self.order[position as usize] as usize;
-                // Without loops, nothing changes that was followed once.
-                let state = if is_final { self.states[index].take() } else { self.states[index].clone() };
-                let Some(state) = state else { continue };
-                self.visits[index] += 1;
-                let left = self.run_block(index, state, is_final.then_some(&mut *visitor));
-                self.follow_edges(position, left, &mut waiting);
+            let mut waiting = Waiting::new(self.order.blocks.len());
+            let mut next = 0;
+            while next < self.order.blocks.len() {
+                let places = self.order.component_at(next);
+                next = places.end;
+                self.follow_component(places, &mut waiting, visitor);
             }
         }
         for index in 0..self.rows.len() {
-            if !is_final || self.visits[index] == 0 {
-                let state =
-                    self.states[index].take().unwrap_or_else(|| State::unknown(UnknownReason::Unreached));
-                self.run_block(index, state, Some(&mut *visitor));
+            if self.visits[index] == 0 {
+                self.run_block(index, State::unknown(UnknownReason::Unreached), Some(&mut *visitor));
             }
         }
     }
 
-    /// The positions of blocks among those of the function, in reverse postorder; without those that no way leads to.
-    pub(super) fn order(&self) -> &[u32] {
-        &self.order
+    /// Follows the blocks of a component until nothing changes, and then once more to show them and to leave them.
+    fn follow_component<V: Visitor>(&mut self, places: Range<usize>, waiting: &mut Waiting, visitor: &mut V) {
+        let own = places.start as u32..places.end as u32;
+        let first = self.order.blocks[places.start];
+        let is_loop = places.len() > 1 || self.successors_of(first).iter().any(|edge| edge.target == first);
+        if is_loop {
+            let entered = own.clone().filter(|place| self.state_at(*place).is_some());
+            entered.for_each(|place| waiting.add(place));
+            while let Some(place) = waiting.take_first() {
+                let index = self.order.blocks[place as usize] as usize;
+                let Some(state) = self.states[index].clone() else { continue };
+                self.visits[index] += 1;
+                let left = self.run_block(index, state, None::<&mut V>);
+                self.follow_edges(place, left, |target| own.contains(&target), Some(waiting));
+            }
+        }
+        for place in own.clone() {
+            let index = self.order.blocks[place as usize] as usize;
+            let Some(state) = self.states[index].take() else { continue };
+            self.visits[index] += 1;
+            let left = self.run_block(index, state, Some(&mut *visitor));
+            self.follow_edges(place, left, |target| !own.contains(&target), None);
+        }
     }
 
-    /// Where a block stands in that order.
-    pub(super) fn position(&self, block: u32) -> Option<u32> {
-        Some(self.positions[block as usize]).filter(|position| *position != NOWHERE)
+    fn state_at(&self, place: u32) -> Option<&State> {
+        self.states[self.order.blocks[place as usize] as usize].as_ref()
     }
 
     /// The edges of a block to others of the function.
@@ -293,48 +298,58 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
     }
 
-    /// Takes what holds behind a block to those that follow it.
+    /// Takes what holds behind a block to some of those that follow it, by their places, and lets those wait where less is known now.
     fn follow_edges(
         &mut self,
-        position: u32,
+        place: u32,
         (state, thrown): (State, Option<State>),
-        waiting: &mut Waiting,
+        is_wanted: impl Fn(u32) -> bool,
+        mut waiting: Option<&mut Waiting>,
     ) {
-        let index = self.order[position as usize] as usize;
+        let index = self.order.blocks[place as usize] as usize;
+        let place_of =
+            |edge: usize| self.order.place(self.successors[edge].target).filter(|place| is_wanted(*place));
         let edges = self.offsets[index] as usize..self.offsets[index + 1] as usize;
+        // The last edge takes the state along.
+        let Some(last) = edges.clone().rev().find(|edge| place_of(*edge).is_some()) else { return };
         let is_conditional =
             self.context.blocks.terminator.get(self.rows[index] as usize) == Terminator::CondJump;
         let jump =
             self.instructions[..self.firsts[index + 1] as usize].last().filter(|_| is_conditional).copied();
         let mut state = Some(state);
-        for edge in edges.clone() {
+        for edge in edges.start..=last {
             let Successor { target, kind } = self.successors[edge];
-            // The last edge takes the state along.
-            let is_last = edge + 1 == edges.end;
+            let Some(target_place) = self.order.place(target).filter(|place| is_wanted(*place)) else {
+                continue;
+            };
             let next = match kind {
                 EdgeKind::LandingPad => thrown.clone().map(|thrown| self.landed(thrown)),
-                _ if is_last => state.take(),
+                _ if edge == last => state.take(),
                 _ => state.clone(),
             };
             let Some(mut next) = next else { continue };
             if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind) {
                 let landmark = narrow(&mut next, jump, kind == EdgeKind::Taken);
-                if let Some(landmark) = landmark.filter(|landmark| !self.landmarks.contains(landmark))
-                    && self.landmarks.len() < LANDMARKS_MAX
-                {
-                    self.landmarks.push(landmark);
-                }
+                landmark.into_iter().for_each(|landmark| self.add_landmark(landmark));
             }
-            if self.enter(target as usize, next, position) {
-                waiting.add(self.positions[target as usize]);
+            let is_back = target_place <= place;
+            if self.enter(target as usize, next, is_back)
+                && let Some(waiting) = &mut waiting
+            {
+                waiting.add(target_place);
             }
         }
     }
 
+    fn add_landmark(&mut self, landmark: (Base, i64)) {
+        if self.landmarks.len() < LANDMARKS_MAX && !self.landmarks.contains(&landmark) {
+            self.landmarks.push(landmark);
+        }
+    }
+
     /// Takes what holds on a way to a block, and says whether less is known there than before.
-    fn enter(&mut self, target: usize, next: State, from: u32) -> bool {
+    fn enter(&mut self, target: usize, next: State, is_back: bool) -> bool {
         let visits = self.visits[target];
-        let is_back = self.positions[target] <= from;
         match &mut self.states[target] {
             state @ None => {
                 *state = Some(next);
@@ -395,60 +410,5 @@ impl<'f, 'a> Follower<'f, 'a> {
             }
             self.offsets.push(self.successors.len() as u32);
         }
-    }
-
-    /// Sorts the blocks that are reached into reverse postorder, and says whether no edge leads back.
-    fn find_order(&mut self, entry: usize) -> bool {
-        let mut way = vec![(entry as u32, self.offsets[entry])];
-        self.positions[entry] = 0;
-        while let Some((block, next)) = way.last_mut() {
-            if *next == self.offsets[*block as usize + 1] {
-                self.order.push(*block);
-                way.pop();
-                continue;
-            }
-            let target = self.successors[*next as usize].target;
-            *next += 1;
-            if self.positions[target as usize] == NOWHERE {
-                self.positions[target as usize] = 0;
-                way.push((target, self.offsets[target as usize]));
-            }
-        }
-        self.order.reverse();
-        for (position, block) in self.order.iter().enumerate() {
-            self.positions[*block as usize] = position as u32;
-        }
-        self.order.iter().all(|block| {
-            let own = self.offsets[*block as usize] as usize..self.offsets[*block as usize + 1] as usize;
-            let position = self.positions[*block as usize];
-            self.successors[own].iter().all(|edge| self.positions[edge.target as usize] > position)
-        })
-    }
-}
-
-/// Positions that wait, of which the first is taken first.
-pub(super) struct Waiting(Vec<u64>, usize);
-
-impl Waiting {
-    pub(super) fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)], 0)
-    }
-
-    pub(super) fn add(&mut self, position: u32) {
-        let word = position as usize / 64;
-        self.0[word] |= 1 << (position % 64);
-        self.1 = self.1.min(word);
-    }
-
-    pub(super) fn take_first(&mut self) -> Option<u32> {
-        while let Some(bits) = self.0.get_mut(self.1) {
-            if *bits != 0 {
-                let bit = bits.trailing_zeros();
-                *bits &= *bits - 1;
-                return Some(self.1 as u32 * 64 + bit);
-            }
-            self.1 += 1;
-        }
-        None
     }
 }

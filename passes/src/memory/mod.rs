@@ -26,6 +26,7 @@ mod image;
 mod imports;
 mod left;
 mod objects;
+mod order;
 mod popped;
 mod slots;
 mod tables;

@@ -2,7 +2,8 @@
 //!
 //! Source: F. E. Allen and J. Cocke (1976), "A program data flow analysis procedure".
 
-use crate::memory::follow::{Follower, Waiting};
+use crate::memory::follow::Follower;
+use crate::memory::order::Waiting;
 use binframe_ir::tables::EdgeKind;
 use std::collections::HashMap;
 
@@ -98,18 +99,18 @@ pub(super) fn reach(
 ) {
     before.clear();
     before.resize(follower.rows.len(), Set::NONE);
-    let mut waiting = Waiting::new(follower.order().len());
-    if let Some(entry) = follower.order().first() {
+    let mut waiting = Waiting::new(follower.order.blocks.len());
+    if let Some(entry) = follower.order.blocks.first() {
         before[*entry as usize] = at_entry;
         waiting.add(0);
     }
     for effect in effects {
-        if let Some(position) = follower.position(effect.block) {
-            waiting.add(position);
+        if let Some(place) = follower.order.place(effect.block) {
+            waiting.add(place);
         }
     }
-    while let Some(position) = waiting.take_first() {
-        let block = follower.order()[position as usize];
+    while let Some(place) = waiting.take_first() {
+        let block = follower.order.blocks[place as usize];
         let held = before[block as usize];
         let effect = effects.binary_search_by_key(&block, |effect| effect.block).ok().map(|row| effects[row]);
         let (behind, thrown) = match effect {
@@ -123,7 +124,7 @@ pub(super) fn reach(
             let union = sets.union(known, reached);
             if union != known {
                 before[successor.target as usize] = union;
-                waiting.add(follower.position(successor.target).expect("what follows a block is reached"));
+                waiting.add(follower.order.place(successor.target).expect("what follows a block is reached"));
             }
         }
     }
