@@ -330,7 +330,9 @@ impl<'f, 'a> Follower<'f, 'a> {
             let Some(mut next) = next else { continue };
             if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind) {
                 let landmark = narrow(&mut next, jump, kind == EdgeKind::Taken);
-                landmark.into_iter().for_each(|landmark| self.add_landmark(landmark));
+                if let Some(landmark) = landmark {
+                    self.add_landmark(landmark);
+                }
             }
             let is_back = target_place <= place;
             if self.enter(target as usize, next, is_back)
