@@ -104,6 +104,11 @@ fn passes(criterion: &mut Criterion) {
     group.bench_function("memory_accesses", |bencher| {
         bencher.iter(|| memory::accesses(black_box(code), cfg, &surroundings, blocks.clone()));
     });
+    let rows = memory::data_flow(code, cfg, &surroundings, blocks.clone()).len();
+    throughput(&mut group, rows, input.code_bytes());
+    group.bench_function("data_flow", |bencher| {
+        bencher.iter(|| memory::data_flow(black_box(code), cfg, &surroundings, blocks.clone()));
+    });
     group.finish();
 }
 

@@ -1,8 +1,9 @@
-//! `hostile_code_times [MIB]…`: lowers code that no compiler makes, and prints how many seconds that took, by sizes in MiB.
+//! `hostile_code_times [MIB]…`: lowers code that no compiler makes, and prints how many seconds that took, and how many more its flow of
+//! data, by sizes in MiB.
 
 #![expect(clippy::print_stdout, reason = "what it prints is a table")]
 
-use binframe::passes;
+use binframe::passes::{self, Lowered, memory};
 use binframe_testsuite::hostile_code::SHAPES;
 use std::time::Instant;
 
@@ -19,8 +20,13 @@ fn main() {
         for size in &sizes {
             let file = shape(size << 20).0.into();
             let start = Instant::now();
-            passes::lower(&file).expect("an executable");
-            print!(" {:.2} |", start.elapsed().as_secs_f64());
+            let Lowered { code, cfg, memory, .. } = passes::lower(&file).expect("an executable");
+            print!(" {:.2}, ", start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            for run in memory::partitions(&cfg) {
+                memory::data_flow(&code, &cfg, &memory.surroundings, run);
+            }
+            print!("{:.2} |", start.elapsed().as_secs_f64());
         }
         println!();
     }

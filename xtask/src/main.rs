@@ -99,8 +99,9 @@ const TASKS: &[Task] = &[
         summary: "run programs step by step, and compare what they touch with the tables of memory",
         details: "Runs the test `oracle` in a release build: a program is traced one instruction at a time while it is in its own\n\
                   code, NUMBER of them at most (a million if it is not said), and every address that it touches is compared\n\
-                  with what `memory_accesses` says of the instruction, every stack with the bound in `stack_frames`. Without\n\
-                  PROGRAM, some programs of the system are run. Linux on x86-64 only.",
+                  with what `memory_accesses` says of the instruction, every stack with the bound in `stack_frames`, and who\n\
+                  wrote last what an instruction reads with `data_flow`. Without PROGRAM, some programs of the system are\n\
+                  run. Linux on x86-64 only.",
         run: develop::oracle,
     },
     Task {

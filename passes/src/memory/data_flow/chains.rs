@@ -5,7 +5,7 @@ use super::reaching::{Effect, Set, Sets, reach};
 use crate::domain::Parameters;
 use crate::isa::{RESULT, Resource};
 use crate::memory::follow::Follower;
-use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition};
+use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
 use binframe_ir::{Enumeration, Term};
 use std::ops::Range;
 
@@ -21,6 +21,7 @@ const ENTRY: u32 = 0;
 /// Finds the definitions that reach each use.
 pub(super) struct Chains<'c, 'g, 'a> {
     function: Function<'g, 'a>,
+    follower: &'c Follower<'g, 'a>,
     sets: &'c mut Sets,
     /// The rows of blocks whose uses are wanted.
     wanted: Range<usize>,
@@ -28,7 +29,7 @@ pub(super) struct Chains<'c, 'g, 'a> {
     cuts: Vec<i64>,
     /// Pieces of the stack that other instructions may write than those that are known to.
     doubtful: Vec<bool>,
-    /// The last call in each block.
+    /// The last call in each block where something is caught that its calls throw.
     last_calls: Vec<Option<u64>>,
     steps_left: usize,
     rows: Vec<DataFlowEdge<'static>>,
@@ -36,15 +37,22 @@ pub(super) struct Chains<'c, 'g, 'a> {
 
 impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
     /// Those of a function, of which the uses in some blocks are wanted.
-    pub(super) fn new(function: Function<'g, 'a>, sets: &'c mut Sets, wanted: Range<usize>) -> Self {
-        sets.clear();
+    pub(super) fn new(
+        function: Function<'g, 'a>,
+        follower: &'c Follower<'g, 'a>,
+        sets: &'c mut Sets,
+        wanted: Range<usize>,
+    ) -> Self {
         let mut last_calls = vec![None; function.rows.len()];
-        for site in &function.sites {
+        let is_caught =
+            |block: u32| follower.successors_of(block).iter().any(|edge| edge.kind == EdgeKind::LandingPad);
+        for site in function.sites.iter().filter(|site| is_caught(site.block)) {
             let last = &mut last_calls[site.block as usize];
             *last = (*last).max(Some(site.address));
         }
         Self {
             function,
+            follower,
             sets,
             wanted,
             cuts: Vec::new(),
@@ -56,7 +64,7 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
     }
 
     /// The rows of the function, in their order.
-    pub(super) fn find(mut self, follower: &Follower<'_, '_>) -> Vec<DataFlowEdge<'static>> {
+    pub(super) fn find(mut self) -> Vec<DataFlowEdge<'static>> {
         let mut events = std::mem::take(&mut self.function.events);
         self.add_sites(&mut events);
         self.add_stack(&mut events);
@@ -64,7 +72,7 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
         let mut before = Vec::new();
         for own in events.chunk_by(|one, other| one.number == other.number) {
             if own.iter().any(|event| matches!(event.what, What::Use(..))) {
-                self.follow(follower, own, &mut before);
+                self.follow(own, &mut before);
             }
         }
         let key = |row: &DataFlowEdge<'static>| {
@@ -170,7 +178,8 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
     }
 
     /// Leads the definitions of one thing to its uses.
-    fn follow(&mut self, follower: &Follower<'_, '_>, events: &[Event], before: &mut Vec<Set>) {
+    fn follow(&mut self, events: &[Event], before: &mut Vec<Set>) {
+        self.sets.clear();
         let mut effects: Vec<Effect> = Vec::new();
         let mut is_open = false;
         for own in events.chunk_by(|one, other| one.block == other.block) {
@@ -179,12 +188,12 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
             effects.push(effect);
         }
         let piece = events[0].number.checked_sub(Resource::COUNT).map(|piece| piece as usize);
-        let cost = if piece.is_some() && is_open { follower.rows.len() } else { 0 };
+        let cost = if piece.is_some() && is_open { self.follower.rows.len() } else { 0 };
         let is_affordable = cost <= self.steps_left;
         // Where all uses stand behind definitions in their own blocks, nothing flows.
         if is_open && is_affordable {
             self.steps_left -= cost;
-            reach(follower, &effects, Set::one(ENTRY), self.sets, before);
+            reach(self.follower, &effects, Set::one(ENTRY), self.sets, before);
         }
         for own in events.chunk_by(|one, other| one.block == other.block) {
             let block = own[0].block as usize;

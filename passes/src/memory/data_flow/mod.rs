@@ -38,7 +38,7 @@ pub fn data_flow(
     for (function, together) in context.functions_of(blocks) {
         let mut own = Function::new(&context, &surroundings.objects, function);
         follower.follow(function, &mut own);
-        rows.extend(Chains::new(own, &mut sets, together).find(&follower));
+        rows.extend(Chains::new(own, &follower, &mut sets, together).find());
     }
     rows.finish()
 }

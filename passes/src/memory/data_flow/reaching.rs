@@ -113,13 +113,17 @@ pub(super) fn reach(
         let block = follower.order.blocks[place as usize];
         let held = before[block as usize];
         let effect = effects.binary_search_by_key(&block, |effect| effect.block).ok().map(|row| effects[row]);
-        let (behind, thrown) = match effect {
-            Some(Effect { left, kills: true, thrown, .. }) => (left, sets.union(held, thrown)),
-            Some(Effect { left, thrown, .. }) => (sets.union(held, left), sets.union(held, thrown)),
-            None => (held, held),
+        let behind = match effect {
+            Some(Effect { left, kills: true, .. }) => left,
+            Some(Effect { left, .. }) => sets.union(held, left),
+            None => held,
         };
         for successor in follower.successors_of(block) {
-            let reached = if successor.kind == EdgeKind::LandingPad { thrown } else { behind };
+            let reached = match (successor.kind, effect) {
+                (EdgeKind::LandingPad, Some(Effect { thrown, .. })) => sets.union(held, thrown),
+                (EdgeKind::LandingPad, None) => held,
+                _ => behind,
+            };
             let known = before[successor.target as usize];
             let union = sets.union(known, reached);
             if union != known {
