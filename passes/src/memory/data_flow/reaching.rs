@@ -58,7 +58,9 @@ impl Sets {
         if let Some(known) = self.unions.get(&(one, other)) {
             return *known;
         }
-        let mut all: Vec<u32> = self.of(one).chain(self.of(other)).collect();
+        let mut all = Vec::with_capacity(2 * DEFINITIONS_MAX);
+        all.extend(self.of(one));
+        all.extend(self.of(other));
         all.sort_unstable();
         all.dedup();
         let union = if all.len() > DEFINITIONS_MAX { Set::MANY } else { self.several(all) };
