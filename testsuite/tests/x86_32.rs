@@ -1,9 +1,10 @@
 //! 32-bit x86: what the source says of jump tables, calls and frames stands in the tables.
 
-use binframe::ir::tables::{Format, FrameStatus, Terminator};
+use binframe::ir::tables::{DataUse, Format, FrameStatus, Terminator};
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::programs::{FREESTANDING_C, compile_msvc_32, compile_x86_32};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -61,5 +62,26 @@ fn constant_addresses_lie_in_the_file() {
         assert!(globals.all(is_inside), "{}", path.display());
         let instructions = tables.instructions.columns();
         assert!(instructions.iter().filter_map(|row| row.target).all(is_inside), "{}", path.display());
+    }
+}
+
+#[test]
+fn arguments_on_the_stack_come_from_what_puts_them_there() {
+    for path in executables() {
+        let tables = lowered(&path);
+        let mnemonics: HashMap<u64, String> = tables
+            .instructions
+            .columns()
+            .iter()
+            .map(|row| (row.address, row.mnemonic.0.to_owned()))
+            .collect();
+        let mut passed = 0;
+        for row in tables.data_flow.columns().iter() {
+            let is_passed = row.resource.0 == "stack" && row.r#use == DataUse::Argument;
+            let Some(definition) = row.definition_address.filter(|_| is_passed) else { continue };
+            assert_eq!(mnemonics[&row.use_address], "call", "{}: {row:?}", path.display());
+            passed += usize::from(["push", "mov"].contains(&mnemonics[&definition].as_str()));
+        }
+        assert!(passed >= 8, "{}: {passed}", path.display());
     }
 }

@@ -33,7 +33,7 @@ enumeration! {
 }
 
 /// A definition that may reach a use: what an instruction finds in a register, a flag or a slot of the stack, and what left it there.
-/// There are no rows of the stack pointer, of the stack of the floating-point unit, nor of what callees read through memory.
+/// There are no rows of the stack pointer, nor of the stack of the floating-point unit.
 #[derive(Debug, Clone, Copy, Table)]
 #[table(name = "data_flow", stage = DataFlow, key(use_address, resource, object_id, definition_address))]
 pub struct DataFlowEdge<'a> {

@@ -5,7 +5,9 @@ use crate::isa::{Instruction, Interpreter, Resource, ResourceUse, STACK_POINTER,
 use crate::memory::context::Context;
 use crate::memory::follow::{Runner, Step, Visitor};
 use crate::memory::objects::Objects;
-use binframe_ir::tables::{Access, Confidence, DataUse, Definition, MemoryObjectColumns, Terminator};
+use binframe_ir::tables::{
+    Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
+};
 
 /// What defines something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +248,22 @@ impl<'g, 'a> Function<'g, 'a> {
                 let definition = self.definition(address, Definition::Call, Confidence::Likely);
                 self.stack.push(stack_use(What::MayDefine(definition)));
             }
+        }
+        self.pass_on_stack(block, address, before);
+    }
+
+    /// Notes the arguments on the stack that a callee may read: what is put where the stack pointer is, and nowhere read.
+    fn pass_on_stack(&mut self, block: u32, address: u64, before: &State) {
+        let pointer = before.register(STACK_POINTER).plus(self.context.convention.home_size);
+        let Some(mut place) = State::exact_place(pointer) else { return };
+        while let Some(slot) = self.objects.slot_at(self.columns, self.row, place)
+            && self.columns.kind.get(slot.object_id as usize) == ObjectKind::OutgoingArgument
+        {
+            let (low, high) = (slot.start, slot.start.saturating_add(slot.size));
+            let what = What::Use(DataUse::Argument, Confidence::Likely);
+            let (is_exact, is_unbounded) = (false, false);
+            self.stack.push(StackUse { block, address, low, high, is_exact, is_unbounded, what });
+            place = high.max(slot.start.saturating_add(i64::from(self.context.convention.address_size)));
         }
     }
 }
