@@ -137,7 +137,7 @@ pub(super) struct Follower<'f, 'a> {
     /// Where the instructions of each block begin, and where the last ones end.
     firsts: Vec<u32>,
     /// What holds where each block begins; none where no known edge leads.
-    states: Vec<Option<State>>,
+    states: Vec<Option<Box<State>>>,
     /// Edges of each block, and where they begin.
     successors: Vec<Successor>,
     offsets: Vec<u32>,
@@ -176,7 +176,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.rows = self.context.by_function.rows_of(function);
         self.is_too_complex = false;
         self.states.clear();
-        self.states.resize(self.rows.len(), None);
+        self.states.resize_with(self.rows.len(), || None);
         self.visits.clear();
         self.visits.resize(self.rows.len(), 0);
         self.landmarks.clear();
@@ -187,7 +187,8 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.find_successors();
         if let Some(entry) = self.index_of(self.context.functions.address[function]) {
             self.order.find(entry as u32, &self.offsets, |edge| self.successors[edge as usize].target);
-            self.states[entry] = Some(State::entry(STACK_POINTER, self.context.convention.preserved));
+            let state = State::entry(STACK_POINTER, self.context.convention.preserved);
+            self.states[entry] = Some(Box::new(state));
             let mut waiting = Waiting::new(self.order.blocks.len());
             let mut next = 0;
             while next < self.order.blocks.len() {
@@ -197,7 +198,8 @@ impl<'f, 'a> Follower<'f, 'a> {
             }
         }
         for index in 0..self.rows.len() {
-            if self.visits[index] == 0 {
+            let is_wanted = visitor.wants(self.rows[index] as usize, false);
+            if self.visits[index] == 0 && is_wanted {
                 self.run_block(index, State::unknown(UnknownReason::Unreached), Some(&mut *visitor));
             }
         }
@@ -213,7 +215,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             entered.for_each(|place| waiting.add(place));
             while let Some(place) = waiting.take_first() {
                 let index = self.order.blocks[place as usize] as usize;
-                let Some(state) = self.states[index].clone() else { continue };
+                let Some(state) = self.states[index].as_deref().cloned() else { continue };
                 self.visits[index] += 1;
                 let left = self.run_block(index, state, None::<&mut V>);
                 self.follow_edges(place, left, |target| own.contains(&target), Some(waiting));
@@ -223,13 +225,13 @@ impl<'f, 'a> Follower<'f, 'a> {
             let index = self.order.blocks[place as usize] as usize;
             let Some(state) = self.states[index].take() else { continue };
             self.visits[index] += 1;
-            let left = self.run_block(index, state, Some(&mut *visitor));
+            let left = self.run_block(index, *state, Some(&mut *visitor));
             self.follow_edges(place, left, |target| !own.contains(&target), None);
         }
     }
 
     fn state_at(&self, place: u32) -> Option<&State> {
-        self.states[self.order.blocks[place as usize] as usize].as_ref()
+        self.states[self.order.blocks[place as usize] as usize].as_deref()
     }
 
     /// The edges of a block to others of the function.
@@ -354,14 +356,14 @@ impl<'f, 'a> Follower<'f, 'a> {
         let visits = self.visits[target];
         match &mut self.states[target] {
             state @ None => {
-                *state = Some(next);
+                *state = Some(Box::new(next));
                 true
             }
             Some(state) if visits > VISITS_MAX => {
                 self.is_too_complex = true;
                 let unknown = State::unknown(UnknownReason::TooComplex);
-                let is_new = *state != unknown;
-                *state = unknown;
+                let is_new = **state != unknown;
+                **state = unknown;
                 is_new
             }
             Some(state) => {

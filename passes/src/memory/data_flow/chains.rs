@@ -7,7 +7,6 @@ use crate::isa::{RESULT, Resource};
 use crate::memory::follow::Follower;
 use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
 use binframe_ir::{Enumeration, Term};
-use std::ops::Range;
 
 /// Pieces of the stack that one instruction with an index is said to touch.
 const PIECES_MAX: usize = 64;
@@ -23,8 +22,6 @@ pub(super) struct Chains<'c, 'g, 'a> {
     function: Function<'g, 'a>,
     follower: &'c Follower<'g, 'a>,
     sets: &'c mut Sets,
-    /// The rows of blocks whose uses are wanted.
-    wanted: Range<usize>,
     /// Where the stack is cut.
     cuts: Vec<i64>,
     /// Pieces of the stack that other instructions may write than those that are known to.
@@ -36,12 +33,11 @@ pub(super) struct Chains<'c, 'g, 'a> {
 }
 
 impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
-    /// Those of a function, of which the uses in some blocks are wanted.
+    /// Those of a function.
     pub(super) fn new(
         function: Function<'g, 'a>,
         follower: &'c Follower<'g, 'a>,
         sets: &'c mut Sets,
-        wanted: Range<usize>,
     ) -> Self {
         let mut last_calls = vec![None; function.rows.len()];
         let is_caught =
@@ -54,7 +50,6 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
             function,
             follower,
             sets,
-            wanted,
             cuts: Vec::new(),
             doubtful: Vec::new(),
             last_calls,
@@ -197,7 +192,7 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
         }
         for own in events.chunk_by(|one, other| one.block == other.block) {
             let block = own[0].block as usize;
-            if self.wanted.contains(&(self.function.rows[block] as usize)) {
+            if self.function.wanted.contains(&(self.function.rows[block] as usize)) {
                 let held = match is_open {
                     false => Set::NONE,
                     true if is_affordable => before[block],

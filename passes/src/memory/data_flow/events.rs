@@ -8,6 +8,7 @@ use crate::memory::objects::Objects;
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
+use std::ops::Range;
 
 /// What defines something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +97,13 @@ pub(super) struct Function<'g, 'a> {
     pub(super) sites: Vec<Site>,
     /// Registers that instructions define.
     pub(super) defined: Vec<bool>,
+    /// The rows of blocks whose uses are wanted.
+    pub(super) wanted: Range<usize>,
 }
 
 impl Visitor for Function<'_, '_> {
-    fn wants(&self, _: usize, _: bool) -> bool {
-        true
+    fn wants(&self, row: usize, is_reached: bool) -> bool {
+        is_reached || self.wanted.contains(&row)
     }
 
     fn instruction(
@@ -154,7 +157,13 @@ impl Visitor for Function<'_, '_> {
 }
 
 impl<'g, 'a> Function<'g, 'a> {
-    pub(super) fn new(context: &'g Context<'a>, objects: &'g Objects, function: usize) -> Self {
+    /// Nothing yet of a function, of which the uses in some blocks are wanted.
+    pub(super) fn new(
+        context: &'g Context<'a>,
+        objects: &'g Objects,
+        function: usize,
+        wanted: Range<usize>,
+    ) -> Self {
         let entry = Defined { address: None, by: Definition::Entry, confidence: Confidence::Certain };
         Self {
             context,
@@ -169,6 +178,7 @@ impl<'g, 'a> Function<'g, 'a> {
             stack: Vec::new(),
             sites: Vec::new(),
             defined: vec![false; Resource::COUNT as usize],
+            wanted,
         }
     }
 

@@ -36,9 +36,9 @@ pub fn data_flow(
     let mut rows = DataFlowEdgeBuilder::default();
     let mut sets = Sets::default();
     for (function, together) in context.functions_of(blocks) {
-        let mut own = Function::new(&context, &surroundings.objects, function);
+        let mut own = Function::new(&context, &surroundings.objects, function, together);
         follower.follow(function, &mut own);
-        rows.extend(Chains::new(own, &follower, &mut sets, together).find());
+        rows.extend(Chains::new(own, &follower, &mut sets).find());
     }
     rows.finish()
 }
