@@ -331,8 +331,7 @@ impl State {
         let pointer = self.register(stack_pointer);
         let returned = self.returned(callee.returned, address, pointer, slot);
         let mut touched_from = i64::MAX;
-        let mut passed = Vec::new();
-        self.each_passed(callee, stack_pointer, |parameter, value| passed.push((parameter, value)));
+        let passed: Vec<_> = self.passed(callee, stack_pointer).collect();
         for (parameter, value) in passed {
             self.pass(value, parameter, callee, &mut touched_from);
         }
@@ -354,27 +353,24 @@ impl State {
         self.set_register(stack_pointer, popped.unwrap_or(Value::unknown(UnknownReason::Clobbered)));
     }
 
-    /// Calls `each` with the parameters in which a callee finds what is of interest, and that.
-    pub(crate) fn each_passed(
+    /// The parameters in which a callee finds what is of interest, and that.
+    pub(crate) fn passed(
         &self,
         callee: &Summary,
         stack_pointer: u8,
-        mut each: impl FnMut(Parameters, Value),
-    ) {
-        for register in (0..REGISTERS as u8).filter(|register| callee.changed >> register & 1 == 1) {
-            let value = self.register(register);
-            if register != stack_pointer && value.base.is_followed() {
-                each(Parameters::register(register), value);
-            }
-        }
-        let Some(place) = Self::exact_place(self.register(stack_pointer)) else { return };
-        let passed = place..place.saturating_add(ARGUMENTS_SIZE_MAX);
-        let first = self.cells.partition_point(|cell| cell.place < passed.start);
-        for cell in self.cells[first..].iter().take_while(|cell| cell.place < passed.end) {
-            if cell.value.base.is_followed() && !is_saved(self.preserved, cell.value) {
-                each(Parameters::STACK, cell.value);
-            }
-        }
+    ) -> impl Iterator<Item = (Parameters, Value)> {
+        let changed = callee.changed;
+        let registers = (0..REGISTERS as u8)
+            .filter(move |register| changed >> register & 1 == 1 && *register != stack_pointer)
+            .map(|register| (Parameters::register(register), self.register(register)));
+        let start = Self::exact_place(self.register(stack_pointer));
+        let first =
+            start.map_or(self.cells.len(), |start| self.cells.partition_point(|cell| cell.place < start));
+        let end = start.map_or(0, |start| start.saturating_add(ARGUMENTS_SIZE_MAX));
+        let cells = self.cells[first..].iter().take_while(move |cell| cell.place < end);
+        let cells = cells.filter(|cell| !is_saved(self.preserved, cell.value));
+        let stack = cells.map(|cell| (Parameters::STACK, cell.value));
+        registers.chain(stack).filter(|(_, value)| value.base.is_followed())
     }
 
     /// Gives an address to a callee.

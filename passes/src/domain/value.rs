@@ -86,15 +86,7 @@ impl Value {
 
     /// Any offset from a base.
     pub(crate) const fn any(base: Base, origin: i64) -> Self {
-        Self {
-            base,
-            low: UNBOUNDED_LOW,
-            high: UNBOUNDED_HIGH,
-            origin,
-            stride: 1,
-            is_doubtful: false,
-            is_typed: false,
-        }
+        Self { low: UNBOUNDED_LOW, high: UNBOUNDED_HIGH, stride: 1, ..Self::at(base, origin) }
     }
 
     pub(crate) const fn at(base: Base, offset: i64) -> Self {
@@ -116,7 +108,7 @@ impl Value {
     /// The numbers from `low` to `high`.
     pub(crate) const fn between(low: i64, high: i64) -> Self {
         let origin = if low <= 0 && high >= 0 { 0 } else { low };
-        Self { base: Base::Number, low, high, origin, stride: 1, is_doubtful: false, is_typed: false }
+        Self { low, high, stride: 1, ..Self::number(origin) }
     }
 
     /// The numbers that so many bits hold, without a sign.
@@ -267,9 +259,10 @@ impl Value {
         let Some(beyond) = offset.checked_sub(self.origin).map(|distance| distance.rem_euclid(stride)) else {
             return offset;
         };
-        match is_up && beyond > 0 {
-            true => offset.saturating_add(stride - beyond),
-            false => offset.saturating_sub(if is_up { 0 } else { beyond }),
+        match (is_up, beyond) {
+            (true, 0) => offset,
+            (true, _) => offset.saturating_add(stride - beyond),
+            (false, _) => offset.saturating_sub(beyond),
         }
     }
 

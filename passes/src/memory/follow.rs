@@ -198,8 +198,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             }
         }
         for index in 0..self.rows.len() {
-            let is_wanted = visitor.wants(self.rows[index] as usize, false);
-            if self.visits[index] == 0 && is_wanted {
+            if self.visits[index] == 0 && visitor.wants(self.rows[index] as usize, false) {
                 self.run_block(index, State::unknown(UnknownReason::Unreached), Some(&mut *visitor));
             }
         }
@@ -249,8 +248,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         let row = self.rows[index] as usize;
         let is_reached = self.visits[index] > 0;
         let mut visitor = visitor.filter(|visitor| visitor.wants(row, is_reached));
-        let edges = self.offsets[index] as usize..self.offsets[index + 1] as usize;
-        let has_pads = self.successors[edges].iter().any(|edge| edge.kind == EdgeKind::LandingPad);
+        let has_pads = self.successors_of(index as u32).iter().any(|edge| edge.kind == EdgeKind::LandingPad);
         let mut thrown: Option<State> = None;
         let instructions = &self.instructions[self.firsts[index] as usize..self.firsts[index + 1] as usize];
         self.runner.run(

@@ -344,11 +344,10 @@ impl<'f, 'a> Gathering<'f, 'a> {
 
     /// Notes the parameters that a callee may read.
     fn pass(&mut self, state: &State, callee: &Callee<'_>) {
-        state.each_passed(&callee.summary, STACK_POINTER, |parameter, value| {
-            if callee.summary.read.has(parameter) {
-                self.read.add(State::parameter(value.base));
-            }
-        });
+        let passed = state.passed(&callee.summary, STACK_POINTER);
+        for (_, value) in passed.filter(|(parameter, _)| callee.summary.read.has(*parameter)) {
+            self.read.add(State::parameter(value.base));
+        }
     }
 
     /// Size of the memory that a call asks for, if all that says so is constant.

@@ -77,7 +77,7 @@ impl<'a> Interpreter<'a> {
                 self.write_operand(state, instruction, 1, one);
                 self.write_operand(state, instruction, 0, other);
             }
-            Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int => {
+            _ if is_service(instruction) => {
                 Self::step_service(state, instruction);
                 self.step_other(state, instruction);
             }
@@ -327,6 +327,11 @@ impl<'a> Interpreter<'a> {
             state.set_register(register, value);
         }
     }
+}
+
+/// Whether an instruction asks the system for a service.
+pub(super) fn is_service(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int)
 }
 
 /// What is left of numbers behind `and`, `or` or `xor`.

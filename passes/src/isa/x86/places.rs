@@ -186,7 +186,7 @@ pub(super) fn number(register: Register) -> Option<u8> {
     full.is_gpr64().then(|| full.number() as u8)
 }
 
-fn is_high_byte(register: Register) -> bool {
+pub(super) fn is_high_byte(register: Register) -> bool {
     matches!(register, Register::AH | Register::BH | Register::CH | Register::DH)
 }
 

@@ -1,9 +1,10 @@
 //! Registers and flags, in the parts that instructions write apart from each other.
 
 use super::convention::{Convention, RESULT};
-use super::interpret::Interpreter;
+use super::interpret::{Interpreter, is_service};
 use super::operands::register_name;
-use iced_x86::{Instruction, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register, RflagsBits};
+use super::places::is_high_byte;
+use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register, RflagsBits};
 use std::ops::Range;
 
 /// A part of a register that is written apart from the rest, or a flag.
@@ -97,9 +98,7 @@ impl Resource {
             let first = number * GENERAL_PARTS;
             return match register.size() {
                 _ if full == Register::RSP => 0..0,
-                1 if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) => {
-                    first + 1..first + 2
-                }
+                1 if is_high_byte(register) => first + 1..first + 2,
                 1 => first..first + 1,
                 2 => first..first + 2,
                 _ => first..first + GENERAL_PARTS,
@@ -146,9 +145,7 @@ impl Interpreter<'_> {
         }
         flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceUse::Read));
         // The system finds there which service is asked for, and leaves its result.
-        let is_service =
-            matches!(instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int);
-        if is_service {
+        if is_service(instruction) {
             Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Read));
             Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Write));
         }

@@ -1,9 +1,9 @@
 //! What the instructions of a function do with registers, flags and the stack, one by one.
 
-use crate::domain::{Base, Parameters, State, Summary, Value};
+use crate::domain::{Base, State, Summary, Value};
 use crate::isa::{Instruction, Interpreter, Resource, ResourceUse, STACK_POINTER, Touch};
 use crate::memory::context::Context;
-use crate::memory::follow::{Runner, Step, Visitor};
+use crate::memory::follow::{Callee, Runner, Step, Visitor};
 use crate::memory::objects::Objects;
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
@@ -70,6 +70,12 @@ pub(super) enum SiteKind {
     Return,
 }
 
+impl SiteKind {
+    fn call(callee: &Callee<'_>, returns: bool) -> Self {
+        Self::Call { summary: callee.summary, is_known: callee.function.is_some(), returns }
+    }
+}
+
 impl What {
     /// Instructions use what they find before they define it.
     pub(super) fn rank(self) -> u8 {
@@ -131,9 +137,7 @@ impl Visitor for Function<'_, '_> {
             events.push(Event { number: resource.0, block, address, what });
         });
         if let Some(callee) = step.callee {
-            let is_known = callee.function.is_some();
-            let kind = SiteKind::Call { summary: callee.summary, is_known, returns: true };
-            self.sites.push(Site { block, address, kind });
+            self.sites.push(Site { block, address, kind: SiteKind::call(callee, true) });
             self.pass(block, address, step.before, &callee.summary);
         }
     }
@@ -145,9 +149,7 @@ impl Visitor for Function<'_, '_> {
             Terminator::Ret => self.sites.push(Site { block, address, kind: SiteKind::Return }),
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
                 if let Some(call) = runner.call_at(address) {
-                    let callee = runner.callee(Some(call));
-                    let is_known = callee.function.is_some();
-                    let kind = SiteKind::Call { summary: callee.summary, is_known, returns: false };
+                    let kind = SiteKind::call(&runner.callee(Some(call)), false);
                     self.sites.push(Site { block, address, kind });
                 }
             }
@@ -212,16 +214,15 @@ impl<'g, 'a> Function<'g, 'a> {
         let Some((low, high)) = self.bytes(touch.address, i64::from(size)) else { return };
         let is_exact = touch.address.exact().is_some();
         let is_unbounded = !touch.address.is_bounded();
-        let is_sure = is_exact && !touch.address.is_doubtful && !before.is_exposed(low);
-        let confidence = if is_sure { Confidence::Certain } else { Confidence::Likely };
+        let is_sure = is_exact && !touch.address.is_doubtful;
+        let confidence = |is_sure| if is_sure { Confidence::Certain } else { Confidence::Likely };
         let stack_use = |what| StackUse { block, address, low, high, is_exact, is_unbounded, what };
         if matches!(touch.access, Access::Read | Access::ReadWrite) {
-            self.stack.push(stack_use(What::Use(DataUse::Value, confidence)));
+            self.stack
+                .push(stack_use(What::Use(DataUse::Value, confidence(is_sure && !before.is_exposed(low)))));
         }
         if matches!(touch.access, Access::Write | Access::ReadWrite) {
-            let is_sure = is_exact && !touch.address.is_doubtful;
-            let confidence = if is_sure { Confidence::Certain } else { Confidence::Likely };
-            let definition = self.definition(address, Definition::Instruction, confidence);
+            let definition = self.definition(address, Definition::Instruction, confidence(is_sure));
             let define = if is_exact { What::Define(definition) } else { What::MayDefine(definition) };
             self.stack.push(stack_use(define));
         }
@@ -244,9 +245,7 @@ impl<'g, 'a> Function<'g, 'a> {
 
     /// Notes the slots whose addresses are given to a callee.
     fn pass(&mut self, block: u32, address: u64, before: &State, summary: &Summary) {
-        let mut passed: Vec<(Parameters, Value)> = Vec::new();
-        before.each_passed(summary, STACK_POINTER, |parameter, value| passed.push((parameter, value)));
-        for (parameter, value) in passed {
+        for (parameter, value) in before.passed(summary, STACK_POINTER) {
             let inside = Value::any(value.base, value.origin);
             let Some((low, high)) = self.bytes(inside, 1) else { continue };
             let (is_exact, is_unbounded) = (false, true);
