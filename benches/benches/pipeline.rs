@@ -6,9 +6,13 @@
 
 use binframe::ir::Batch;
 use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
-use binframe::passes::cfg::{self, CfgIr};
-use binframe::passes::instructions::{self, InstructionsIr};
-use binframe::passes::{Code, CodeRange, References, exceptions, linkage, memory, sections};
+use binframe::passes::code::cfg::{self, CfgIr};
+use binframe::passes::code::instructions::{self, InstructionsIr};
+use binframe::passes::{
+    Code, CodeRange, References,
+    code::memory,
+    file::{exceptions, linkage, sections},
+};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory};

@@ -1,7 +1,7 @@
 //! Finds the other files that hold debug information of an executable.
 
 use crate::map_file;
-use binframe_passes::debug::{CompanionFile, companions};
+use binframe_passes::file::debug::{CompanionFile, companions};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

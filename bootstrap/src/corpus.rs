@@ -1,7 +1,7 @@
 //! `(paths, directories, patterns) -> files to lower`, in an order and with names that depend on nothing but those.
 
 use crate::{Dataset, Error, map_file};
-use binframe_passes::sections::is_recognised;
+use binframe_passes::file::sections::is_recognised;
 use glob::{MatchOptions, glob_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -8,14 +8,14 @@
 use crate::FileBytes;
 use binframe_ir::tables::FileExtents;
 use binframe_ir::{Fingerprint, Rows};
-use binframe_passes::cfg::CfgIr;
-use binframe_passes::debug::{CompanionFile, DebugIr};
-use binframe_passes::exceptions::ExceptionsIr;
-use binframe_passes::instructions::InstructionsIr;
-use binframe_passes::linkage::LinkageIr;
-use binframe_passes::memory::{Image, MemoryIr};
-use binframe_passes::sections::SectionsIr;
-use binframe_passes::strings::StringsIr;
+use binframe_passes::code::cfg::CfgIr;
+use binframe_passes::code::instructions::InstructionsIr;
+use binframe_passes::code::memory::{Image, MemoryIr};
+use binframe_passes::file::debug::{CompanionFile, DebugIr};
+use binframe_passes::file::exceptions::ExceptionsIr;
+use binframe_passes::file::linkage::LinkageIr;
+use binframe_passes::file::sections::SectionsIr;
+use binframe_passes::file::strings::StringsIr;
 use binframe_passes::{self as passes, Code, References, Unsupported};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub mod lowered {
     /// The file's own structure.
     #[salsa::tracked(returns(clone))]
     pub fn sections(db: &dyn salsa::Database, file: Executable) -> Result<Pass<SectionsIr>, Unsupported> {
-        let sections = passes::sections::run(&file.bytes(db).0, file.member_index(db))?;
+        let sections = passes::file::sections::run(&file.bytes(db).0, file.member_index(db))?;
         let fingerprint = sections.fingerprint();
         Ok(Pass::new(sections, fingerprint))
     }
@@ -120,7 +120,7 @@ pub mod lowered {
     /// What linker and loader are told.
     #[salsa::tracked(returns(clone))]
     pub fn linkage(db: &dyn salsa::Database, file: Executable) -> Result<Pass<LinkageIr>, Unsupported> {
-        let linkage = passes::linkage::run(&file.bytes(db).0, &*sections(db, file)?);
+        let linkage = passes::file::linkage::run(&file.bytes(db).0, &*sections(db, file)?);
         let fingerprint = linkage.fingerprint();
         Ok(Pass::new(linkage, fingerprint))
     }
@@ -128,7 +128,7 @@ pub mod lowered {
     /// Where control goes when something is thrown.
     #[salsa::tracked(returns(clone))]
     pub fn exceptions(db: &dyn salsa::Database, file: Executable) -> Result<Pass<ExceptionsIr>, Unsupported> {
-        let exceptions = passes::exceptions::run(&file.bytes(db).0, &*sections(db, file)?);
+        let exceptions = passes::file::exceptions::run(&file.bytes(db).0, &*sections(db, file)?);
         let fingerprint = exceptions.fingerprint();
         Ok(Pass::new(exceptions, fingerprint))
     }
@@ -136,7 +136,7 @@ pub mod lowered {
     /// Runs of printable characters.
     #[salsa::tracked(returns(clone))]
     pub fn strings(db: &dyn salsa::Database, file: Executable) -> Result<Pass<StringsIr>, Unsupported> {
-        let strings = passes::strings::run(&*sections(db, file)?);
+        let strings = passes::file::strings::run(&*sections(db, file)?);
         let fingerprint = strings.fingerprint();
         Ok(Pass::new(strings, fingerprint))
     }
@@ -147,7 +147,7 @@ pub mod lowered {
         db: &dyn salsa::Database,
         file: Executable,
     ) -> Result<Pass<Rows<FileExtents>>, Unsupported> {
-        let extents = passes::extents::run(&file.bytes(db).0, &*sections(db, file)?);
+        let extents = passes::file::extents::run(&file.bytes(db).0, &*sections(db, file)?);
         let fingerprint = extents.batch().fingerprint();
         Ok(Pass::new(extents, fingerprint))
     }
@@ -160,7 +160,7 @@ pub mod lowered {
         companions: Companions,
     ) -> Result<Pass<DebugIr>, Unsupported> {
         let sections = sections(db, file)?;
-        let debug = passes::debug::run(&file.bytes(db).0, &sections, &companions.found(db));
+        let debug = passes::file::debug::run(&file.bytes(db).0, &sections, &companions.found(db));
         let fingerprint = debug.fingerprint();
         Ok(Pass::new(debug, fingerprint))
     }
@@ -189,7 +189,7 @@ pub mod lowered {
         db: &dyn salsa::Database,
         file: Executable,
     ) -> Result<Pass<InstructionsIr>, Unsupported> {
-        let instructions = passes::instructions::run(&*code(db, file)?);
+        let instructions = passes::code::instructions::run(&*code(db, file)?);
         let fingerprint = instructions.fingerprint();
         Ok(Pass::new(instructions, fingerprint))
     }
@@ -197,7 +197,8 @@ pub mod lowered {
     /// Functions, basic blocks and edges.
     #[salsa::tracked(returns(clone))]
     pub fn cfg(db: &dyn salsa::Database, file: Executable) -> Result<Pass<CfgIr>, Unsupported> {
-        let cfg = passes::cfg::run(&*code(db, file)?, &*instructions(db, file)?, &*references(db, file)?);
+        let cfg =
+            passes::code::cfg::run(&*code(db, file)?, &*instructions(db, file)?, &*references(db, file)?);
         let fingerprint = cfg.fingerprint();
         Ok(Pass::new(cfg, fingerprint))
     }
@@ -214,7 +215,7 @@ pub mod lowered {
     #[salsa::tracked(returns(clone))]
     pub fn memory(db: &dyn salsa::Database, file: Executable) -> Result<Pass<MemoryIr>, Unsupported> {
         let (image, code) = (image(db, file)?, code(db, file)?);
-        let memory = passes::memory::run(&image, &code, &*instructions(db, file)?, &*cfg(db, file)?);
+        let memory = passes::code::memory::run(&image, &code, &*instructions(db, file)?, &*cfg(db, file)?);
         let fingerprint = memory.fingerprint();
         Ok(Pass::new(memory, fingerprint))
     }

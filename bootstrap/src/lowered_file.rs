@@ -12,15 +12,18 @@ use binframe_ir::tables::{
     FileExtents, Functions, InstructionEffects, Instructions, MemoryAccesses,
 };
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo};
-use binframe_passes::cfg::CfgIr;
-use binframe_passes::debug::DebugIr;
-use binframe_passes::exceptions::ExceptionsIr;
-use binframe_passes::instructions::InstructionsIr;
-use binframe_passes::linkage::LinkageIr;
-use binframe_passes::memory::{Image, MemoryIr};
-use binframe_passes::sections::SectionsIr;
-use binframe_passes::strings::StringsIr;
-use binframe_passes::{self as passes, Code, CodeRange, References, Unsupported, instructions, memory};
+use binframe_passes::code::cfg::CfgIr;
+use binframe_passes::code::instructions::InstructionsIr;
+use binframe_passes::code::memory::{Image, MemoryIr};
+use binframe_passes::file::debug::DebugIr;
+use binframe_passes::file::exceptions::ExceptionsIr;
+use binframe_passes::file::linkage::LinkageIr;
+use binframe_passes::file::sections::SectionsIr;
+use binframe_passes::file::strings::StringsIr;
+use binframe_passes::{
+    self as passes, Code, CodeRange, References, Unsupported,
+    code::{instructions, memory},
+};
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -63,9 +66,9 @@ impl LoweredPart {
     pub(crate) fn rows(&self) -> Batch {
         match self {
             Self::Ready(batch) => batch.clone(),
-            Self::Symbols(symbols) => passes::sections::with_demangled_names(symbols).batch().clone(),
+            Self::Symbols(symbols) => passes::file::sections::with_demangled_names(symbols).batch().clone(),
             Self::Functions(code, cfg, functions) => {
-                passes::cfg::with_content_hashes(code, cfg, functions).batch().clone()
+                passes::code::cfg::with_content_hashes(code, cfg, functions).batch().clone()
             }
             Self::Instructions(code, instructions, range) => {
                 instructions::decode(code, instructions, *range).batch().clone()
@@ -123,7 +126,7 @@ impl LoweredFile {
     }
 
     fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
-        let members = (0..).zip(passes::sections::members(&self.bytes().0)).map(|(index, member)| {
+        let members = (0..).zip(passes::file::sections::members(&self.bytes().0)).map(|(index, member)| {
             // What is made of a member goes with it, not with the last of all.
             let database = Database::default();
             Self {

@@ -4,32 +4,21 @@
 //! tables out) and its output does not depend on how its work was scheduled.
 
 mod bitmap;
-pub mod cfg;
-mod code;
-pub mod debug;
+pub mod code;
 mod diagnostics;
-mod domain;
-pub mod exceptions;
-pub mod extents;
-mod formats;
+mod domains;
+pub mod file;
 pub mod graph;
-pub mod instructions;
 pub mod isa;
-pub mod linkage;
-pub mod memory;
-mod names;
-mod pointers;
-mod references;
-pub mod sections;
-mod sections_by_address;
-pub mod strings;
-mod values;
 
-pub use code::{Code, CodeRange, CodeRegion, FunctionStart};
-pub use formats::Unsupported;
-pub use formats::container::Member;
-pub use names::demangled;
-pub use references::References;
+pub use code::references::References;
+pub use code::regions::{Code, CodeRange, CodeRegion, FunctionStart};
+pub use file::formats::Unsupported;
+pub use file::formats::container::Member;
+pub use file::names::demangled;
+
+use code::{cfg, instructions, memory};
+use file::{exceptions, linkage, sections};
 
 use bytes::Bytes;
 

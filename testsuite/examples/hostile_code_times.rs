@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is a table")]
 
-use binframe::passes::{self, Lowered, memory};
+use binframe::passes::{self, Lowered, code::memory};
 use binframe_testsuite::hostile_code::SHAPES;
 use std::time::Instant;
 

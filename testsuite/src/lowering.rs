@@ -3,7 +3,10 @@
 use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe::ir::tables::{DataFlow, Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
-use binframe::passes::{self, Lowered, Unsupported, instructions, memory};
+use binframe::passes::{
+    self, Lowered, Unsupported,
+    code::{instructions, memory},
+};
 use binframe::{Dataset, Error, Request};
 use bytes::Bytes;
 use std::fs;

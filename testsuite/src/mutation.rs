@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::{fixtures, programs};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
-use binframe::passes::{extents, linkage, sections};
+use binframe::passes::file::{extents, linkage, sections};
 use bytes::Bytes;
 use std::fs;
 use std::iter;

@@ -5,7 +5,10 @@ use crate::control_flow;
 use crate::lowering::{self, Tables};
 use binframe::ir::tables::{BinarySections, ExtentOwner, FileExtent, FileExtents};
 use binframe::ir::{Batch, Rows, Stage, TABLES, Table, integers, validate};
-use binframe::passes::{Unsupported, debug, extents, sections, strings};
+use binframe::passes::{
+    Unsupported,
+    file::{debug, extents, sections, strings},
+};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Call sites of exception tables are those that the compiler wrote.
 
 use binframe::ir::tables::ExceptionCallSite;
-use binframe::passes::{exceptions, sections};
+use binframe::passes::file::{exceptions, sections};
 use binframe_testsuite::lowering::tables;
 use binframe_testsuite::{programs, tools};
 use bytes::Bytes;

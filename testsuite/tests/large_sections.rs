@@ -3,7 +3,7 @@
 
 use binframe::ir::Stage;
 use binframe::ir::tables::{ExtentOwner, FileExtentColumns};
-use binframe::passes::{extents, sections};
+use binframe::passes::file::{extents, sections};
 use binframe::{Request, map_file};
 use binframe_testsuite::memory::{Counting, alone, most_held};
 use binframe_testsuite::mutation::originals;

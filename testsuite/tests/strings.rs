@@ -1,7 +1,7 @@
 //! Strings are those that GNU `strings` finds.
 
 use binframe::ir::tables::{BinarySection, StringEncoding};
-use binframe::passes::{sections, strings};
+use binframe::passes::file::{sections, strings};
 use binframe_testsuite::tools;
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Architecture, SymbolType, UnwindEntry, UnwindSource};
-use binframe::passes::exceptions;
-use binframe::passes::sections::{self, SectionsIr};
+use binframe::passes::file::exceptions;
+use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::mutation::without_sections;
 use binframe_testsuite::{programs, tools};
 use bytes::Bytes;

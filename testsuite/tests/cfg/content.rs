@@ -1,7 +1,7 @@
 //! Functions have one hash where their instructions are the same, wherever they and what they refer to lie.
 
 use crate::assembly;
-use binframe::passes::cfg::with_content_hashes;
+use binframe::passes::code::cfg::with_content_hashes;
 
 const FUNCTIONS: &str = "
     .intel_syntax noprefix

@@ -4,9 +4,9 @@ mod llvm;
 
 use binframe::ir::tables::{BinaryKind, ExtentOwner, Format, SectionKind, SymbolDefinition, SymbolType};
 use binframe::ir::{Enumeration, Rows, Table, tables};
-use binframe::passes::extents;
-use binframe::passes::linkage::{self, LinkageIr};
-use binframe::passes::sections::{self, SectionsIr};
+use binframe::passes::file::extents;
+use binframe::passes::file::linkage::{self, LinkageIr};
+use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::apple::{self, Fixups};
 use binframe_testsuite::lowering::Written;
 use binframe_testsuite::objects::{self, Architecture, MESSAGE};

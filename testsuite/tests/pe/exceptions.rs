@@ -3,7 +3,7 @@
 use super::tools::Folder;
 use super::{bytes, lowered};
 use binframe::ir::tables::{DiagnosticCode, ExceptionCallSite};
-use binframe::passes::exceptions::{self, ExceptionsIr};
+use binframe::passes::file::exceptions::{self, ExceptionsIr};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

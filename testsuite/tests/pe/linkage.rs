@@ -3,8 +3,8 @@
 use crate::tools::{Block, number, readobj};
 use crate::{bytes, library, lowered, parts, program, read_files, real_files};
 use binframe::ir::tables::{Format, LibraryKind};
-use binframe::passes::linkage::{self, LinkageIr};
-use binframe::passes::sections;
+use binframe::passes::file::linkage::{self, LinkageIr};
+use binframe::passes::file::sections;
 use std::path::Path;
 
 fn linked(path: &Path) -> LinkageIr {

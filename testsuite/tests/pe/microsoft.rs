@@ -3,7 +3,7 @@
 use super::tools::run;
 use super::{bytes, lowered};
 use binframe::ir::tables::DiagnosticCode;
-use binframe::passes::{demangled, exceptions};
+use binframe::passes::{demangled, file::exceptions};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

@@ -14,8 +14,8 @@ mod segments;
 mod symbols;
 
 use binframe::map_file;
-use binframe::passes::linkage::{self, LinkageIr};
-use binframe::passes::sections::SectionsIr;
+use binframe::passes::file::linkage::{self, LinkageIr};
+use binframe::passes::file::sections::SectionsIr;
 use rayon::prelude::*;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ fn tables_are_what_readelf_prints() {
 
 fn lowered(path: &Path) -> Result<Lowered, String> {
     let file = map_file(path).map_err(|error| error.to_string())?.0;
-    let sections = binframe::passes::sections::run(&file, 0).map_err(|error| error.to_string())?;
+    let sections = binframe::passes::file::sections::run(&file, 0).map_err(|error| error.to_string())?;
     let linkage = linkage::run(&file, &sections);
     Ok(Lowered { sections, linkage })
 }

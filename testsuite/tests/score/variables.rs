@@ -7,7 +7,7 @@ use binframe::ir::tables::{
     StackFrameColumns,
 };
 use binframe::ir::{Batch, Rows, Table};
-use binframe::passes::{debug, sections};
+use binframe::passes::file::{debug, sections};
 use binframe_testsuite::lowering::{self, Tables};
 use bytes::Bytes;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};

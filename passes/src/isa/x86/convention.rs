@@ -4,7 +4,7 @@
 //! "Argument passing and naming conventions".
 
 use super::Isa;
-use crate::domain::{Parameters, Summary, Value};
+use crate::domains::{Parameters, Summary, Value};
 use binframe_ir::tables::UnknownReason;
 
 /// Numbers of registers, as instructions encode them.

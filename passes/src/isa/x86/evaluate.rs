@@ -8,7 +8,7 @@
 use super::flow::ADDRESS_MIN;
 use super::operands::is_memory;
 use super::{Isa, address_size, displacement, immediate, is_32};
-use crate::values::{Bound, Value, Values};
+use crate::domains::symbolic::{Bound, Value, Values};
 use iced_x86::{
     ConditionCode, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind,
     Register,
@@ -422,7 +422,7 @@ fn stack_offset(values: &Values, state: &State, address: Value) -> Option<u64> {
 
 fn offset_of(values: &Values, value: Value) -> (Value, u64) {
     match values.get(value) {
-        crate::values::Expression::Offset(base, offset) => (base, offset),
+        crate::domains::symbolic::Expression::Offset(base, offset) => (base, offset),
         _ => (value, 0),
     }
 }

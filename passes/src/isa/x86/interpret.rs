@@ -5,7 +5,7 @@ use super::operands::is_memory;
 use super::places::{number, operand_size};
 use super::strings::is_string;
 use super::{address_size, immediate, is_32};
-use crate::domain::{Base, Compared, Place, State, UNBOUNDED_HIGH, Value};
+use crate::domains::{Base, Compared, Place, State, UNBOUNDED_HIGH, Value};
 use binframe_ir::tables::UnknownReason;
 use iced_x86::{
     ConditionCode, FlowControl, Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic,

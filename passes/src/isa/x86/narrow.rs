@@ -1,7 +1,7 @@
 //! What a conditional jump says of what was compared.
 
 use super::is_32;
-use crate::domain::{Base, Compared, Place, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
+use crate::domains::{Base, Compared, Place, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
 use iced_x86::{ConditionCode, Instruction};
 
 /// How a number stands to another.

@@ -4,7 +4,7 @@ use super::convention::STACK_POINTER;
 use super::interpret::Interpreter;
 use super::operands::{MemoryOperand, is_memory};
 use super::{address_size, displacement, immediate, is_32};
-use crate::domain::{Base, Place, State, Value};
+use crate::domains::{Base, Place, State, Value};
 use binframe_ir::tables::UnknownReason;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 

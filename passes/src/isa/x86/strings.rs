@@ -4,7 +4,7 @@ use super::convention::COUNTER;
 use super::interpret::Interpreter;
 use super::operands::{MemoryOperand, is_memory};
 use super::places::number;
-use crate::domain::{Base, State, UNBOUNDED_HIGH, Value};
+use crate::domains::{Base, State, UNBOUNDED_HIGH, Value};
 use binframe_ir::tables::UnknownReason;
 use iced_x86::{Instruction, Mnemonic, OpKind};
 

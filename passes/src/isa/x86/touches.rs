@@ -6,7 +6,7 @@ use super::interpret::{Interpreter, is_whole_move};
 use super::operands::{access, is_memory};
 use super::places::number;
 use super::strings::is_string;
-use crate::domain::{Parameters, State, Value};
+use crate::domains::{Parameters, State, Value};
 use binframe_ir::tables::Access;
 use iced_x86::{Instruction, Mnemonic, OpAccess, OpKind, Register};
 

@@ -1,0 +1,164 @@
+//! The rows of the stage's tables, but for objects and accesses.
+
+use super::context::Context;
+use super::frame::FunctionMemory;
+use super::image::RegionWriter;
+use crate::diagnostics::{Collector, Place};
+use crate::domains::{Base, Parameters, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
+use binframe_ir::tables::{
+    DiagnosticCode, DiagnosticPass, Diagnostics, FrameStatus, FunctionEffect, FunctionEffectBuilder,
+    FunctionEffects, MemoryRegions, RegionType, ReturnedValue, Severity, StackFrame, StackFrameBuilder,
+    StackFrames,
+};
+use binframe_ir::{Enumeration, Rows};
+
+/// The regions of the file, then those of threads and of memory that calls ask for.
+pub(super) fn memory_regions(context: &Context<'_>, functions: &[FunctionMemory]) -> Rows<MemoryRegions> {
+    let mut rows = RegionWriter::behind(&context.image.memory_regions);
+    let name = |row: usize| context.functions.name.get(row);
+    let threads = functions.iter().flat_map(|function| &function.threads);
+    for (call_address, start) in threads {
+        let site = format!("{call_address:#x}: {}", context.called_name(*call_address).unwrap_or("call"));
+        let function_name = context.function_at(*start).and_then(name);
+        rows.push(RegionType::Stack, None, 0, function_name, &site);
+    }
+    for (row, function) in functions.iter().enumerate() {
+        for allocation in &function.allocations {
+            let address = allocation.call_address;
+            let site = format!("{address:#x}: {}", context.called_name(address).unwrap_or("call"));
+            rows.push(RegionType::Heap, None, allocation.size.unwrap_or(0), name(row), &site);
+        }
+    }
+    Rows::concat([&context.image.memory_regions, &rows.finish()])
+}
+
+/// One frame for each function, and what is not known of them.
+pub(super) fn stack_frames(
+    context: &Context<'_>,
+    functions: &[FunctionMemory],
+) -> (Rows<StackFrames>, Rows<Diagnostics>) {
+    let mut rows = StackFrameBuilder::default();
+    let mut diagnostics = Collector::new(DiagnosticPass::Memory);
+    let mut saved = Vec::new();
+    for (row, function) in functions.iter().enumerate() {
+        let function_address = context.functions.address[row];
+        saved.clear();
+        let registers = function.slots.iter().filter_map(|slot| slot.saved);
+        saved.extend(registers.map(|register| context.convention.register_name(register)));
+        saved.sort_unstable();
+        saved.dedup();
+        let frame = &function.frame;
+        rows.push(StackFrame {
+            function_address,
+            frame_size: frame.size,
+            saved_registers: &saved.join(","),
+            uses_frame_pointer: frame.uses_frame_pointer,
+            canary_offset: frame.canary_offset,
+            alignment: frame.alignment,
+            red_zone_size: frame.red_zone_size,
+            outgoing_argument_size: frame.outgoing_argument_size,
+            status: frame.status,
+            stack_depth: function.depth.bytes,
+            stack_depth_limit: function.depth.limit,
+            deepest_callee_address: function
+                .depth
+                .callee
+                .map(|callee| context.functions.address[callee as usize]),
+        });
+        let place = Place::Address(function_address);
+        if function.is_too_complex {
+            let message = "values were not followed to the end: too many ways lead through the function";
+            diagnostics.report(Severity::Note, DiagnosticCode::FunctionTooComplex, place, message);
+        }
+        if frame.status != FrameStatus::Exact {
+            let message =
+                format!("the stack pointer is not known throughout the function: {}", frame.status.name());
+            diagnostics.report(Severity::Note, DiagnosticCode::StackPointerLost, place, &message);
+        }
+    }
+    (rows.finish(), diagnostics.finish())
+}
+
+/// What a call of each function does.
+pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> Rows<FunctionEffects> {
+    let mut rows = FunctionEffectBuilder::default();
+    let [mut changed, mut read, mut written, mut kept] = std::array::from_fn(|_| String::new());
+    for (row, summary) in summaries.iter().enumerate() {
+        let parameters = parameters_of(context);
+        list(&mut changed, registers(context, |register| summary.changed >> register & 1 == 1));
+        let is_in = |set: Parameters| {
+            let registers = registers(context, move |register| {
+                parameters.has(Parameters::register(register)) && set.has(Parameters::register(register))
+            });
+            registers.chain(set.has(Parameters::STACK).then_some("stack"))
+        };
+        list(&mut read, is_in(summary.read));
+        list(&mut written, is_in(summary.written));
+        list(&mut kept, is_in(summary.kept));
+        let returned = summary.returned;
+        let (returns, returned_parameter) = match returned.base {
+            Base::Register(register) if context.convention.parameters.contains(&register) => {
+                (ReturnedValue::Parameter, Some(context.convention.register_name(register)))
+            }
+            Base::Argument(_) => (ReturnedValue::Parameter, Some("stack")),
+            Base::Global(_) => (ReturnedValue::Global, None),
+            Base::Heap(_) => (ReturnedValue::Heap, None),
+            Base::Number if returned.is_bounded() => (ReturnedValue::Number, None),
+            _ => (ReturnedValue::Other, None),
+        };
+        let (low, high) = bounds(returned);
+        let is_known = returns != ReturnedValue::Other;
+        rows.push(FunctionEffect {
+            function_address: context.functions.address[row],
+            popped_size: summary.popped.and_then(|popped| u32::try_from(popped).ok()),
+            changed_registers: &changed,
+            read_parameters: &read,
+            written_parameters: &written,
+            kept_parameters: &kept,
+            writes_elsewhere: summary.writes_elsewhere,
+            returns,
+            returned_parameter,
+            returned_low: low.filter(|_| is_known),
+            returned_high: high.filter(|_| is_known),
+        });
+    }
+    rows.finish()
+}
+
+/// The registers in which functions expect parameters.
+fn parameters_of(context: &Context<'_>) -> Parameters {
+    let mut parameters = Parameters::default();
+    for register in context.convention.parameters {
+        parameters.add(Parameters::register(*register));
+    }
+    parameters
+}
+
+fn registers<'a>(
+    context: &Context<'_>,
+    is_wanted: impl Fn(u8) -> bool + 'a,
+) -> impl Iterator<Item = &'static str> + 'a {
+    let convention = context.convention;
+    (0..16)
+        .filter(move |register| is_wanted(*register))
+        .map(move |register| convention.register_name(register))
+        .filter(|name| !name.is_empty())
+}
+
+fn list(text: &mut String, words: impl Iterator<Item = &'static str>) {
+    text.clear();
+    for word in words {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(word);
+    }
+}
+
+/// The least and the greatest offset of a value, or number or address.
+fn bounds(value: Value) -> (Option<i64>, Option<i64>) {
+    let anchor = if let Base::Global(anchor) = value.base { anchor as i64 } else { 0 };
+    let bound =
+        |bound: i64| (bound != UNBOUNDED_LOW && bound != UNBOUNDED_HIGH).then(|| anchor.wrapping_add(bound));
+    (bound(value.low), bound(value.high))
+}

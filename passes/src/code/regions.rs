@@ -1,0 +1,367 @@
+//! `(binary_headers, binary_sections, binary_symbols, unwind_entries) -> code`
+//!
+//! The part of the `sections` stage that later passes read: the bytes of executable sections, and where the file itself
+//! says that functions begin. An edit of anything else in the file leaves it equal.
+//!
+//! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
+
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
+use crate::file::sections::SectionsIr;
+use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
+use binframe_ir::tables::{
+    BinaryKind, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
+    UnwindEntry,
+};
+use binframe_ir::{Enumeration, Fingerprint};
+use bytes::Bytes;
+use std::cmp::Reverse;
+use std::ops::Range;
+
+/// What later passes read of a file.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The executable sections that have bytes.
+    pub regions: Vec<CodeRegion>,
+    /// Where functions are said to begin, once each.
+    pub starts: Vec<FunctionStart>,
+    /// Whether functions are called as on Windows.
+    pub(crate) is_windows: bool,
+    /// Executable sections that were left out because they overlap another, by index and address.
+    overlapping: Vec<(u32, u64)>,
+    /// Why code is not decoded, where it is not.
+    undecoded: Option<&'static str>,
+    names: String,
+    fingerprint: Fingerprint,
+}
+
+/// One executable section.
+#[derive(Debug, Clone)]
+pub struct CodeRegion {
+    /// How the code is read.
+    pub isa: Isa,
+    /// Address of the first byte.
+    pub address: u64,
+    /// The section's index.
+    pub section_index: u32,
+    /// Whether it holds stubs through which imported functions are called.
+    pub is_plt: bool,
+    /// The table of pointers that the stubs of a position-independent file jump through, if there is one.
+    pub pointer_table: Option<u64>,
+    /// The code. It lies in the mapped file.
+    pub bytes: Bytes,
+}
+
+/// A place where the file says that a function begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionStart {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Size in bytes; 0 where the file does not say.
+    pub size: u64,
+    /// What says so.
+    pub evidence: FunctionEvidence,
+    /// Whether the code is said to be part of a function that begins elsewhere.
+    pub is_part: bool,
+    name: Option<Range<u32>>,
+}
+
+/// Positions in one region, counted from its start in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeRange {
+    /// Index of the region.
+    pub region: usize,
+    /// First position.
+    pub start: usize,
+    /// Position after the last.
+    pub end: usize,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Code {}
+
+impl CodeRegion {
+    /// Address after the last byte.
+    pub fn end_address(&self) -> u64 {
+        self.address + self.bytes.len() as u64
+    }
+
+    pub(crate) fn decoder(&self) -> Decoder<'_> {
+        self.isa.decoder(&self.bytes, self.address)
+    }
+}
+
+impl Code {
+    /// The code of a file and of its sections.
+    pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
+        let (isa, undecoded) = isa(sections);
+        let (regions, overlapping) = isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
+        let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let mut names = String::new();
+        let starts = starts(sections, &regions, &mut names);
+        let mut code = Self {
+            regions,
+            starts,
+            is_windows,
+            overlapping,
+            undecoded,
+            names,
+            fingerprint: Fingerprint::of_bytes(&[]),
+        };
+        code.fingerprint = code.compute_fingerprint();
+        code
+    }
+
+    /// Size of all regions in bytes.
+    pub fn size(&self) -> u64 {
+        self.regions.iter().map(|region| region.bytes.len() as u64).sum()
+    }
+
+    /// The region that holds an address, and the position in it.
+    #[inline]
+    pub fn locate(&self, address: u64) -> Option<(usize, usize)> {
+        let index = self.regions.partition_point(|region| region.address <= address).checked_sub(1)?;
+        let position = (address - self.regions[index].address) as usize;
+        (position < self.regions[index].bytes.len()).then_some((index, position))
+    }
+
+    /// Makes a range narrower, to what may hold instructions that reach into `addresses`.
+    pub fn narrow(&self, range: &mut CodeRange, addresses: Option<&Range<u64>>) {
+        let Some(addresses) = addresses else { return };
+        let region = &self.regions[range.region];
+        let from = addresses.start.saturating_sub(region.address).saturating_sub(INSTRUCTION_SIZE_MAX as u64);
+        let to = addresses.end.saturating_sub(region.address);
+        let clamp =
+            |position: u64| usize::try_from(position).unwrap_or(range.end).clamp(range.start, range.end);
+        (range.start, range.end) = (clamp(from), clamp(to));
+    }
+
+    /// The name of the function that begins at a start.
+    pub fn name(&self, start: &FunctionStart) -> Option<&str> {
+        start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
+    }
+
+    /// A decoder of the code from an address on that `size` bytes hold, and how many of them there are.
+    pub(crate) fn decoder(&self, address: u64, size: u64) -> Option<(Decoder<'_>, usize)> {
+        let (region, _) = self.locate(address)?;
+        let bytes = self.bytes(address, size);
+        Some((self.regions[region].isa.decoder(bytes, address), bytes.len()))
+    }
+
+    /// The bytes `size` bytes from `address` on, as far as they lie in one region.
+    pub fn bytes(&self, address: u64, size: u64) -> &[u8] {
+        let Some((region, position)) = self.locate(address) else { return &[] };
+        let bytes = &self.regions[region].bytes[position..];
+        &bytes[..bytes.len().min(size as usize)]
+    }
+
+    /// Equal for equal code and starts.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(crate) fn report(&self, diagnostics: &mut Collector) {
+        if let Some(reason) = self.undecoded {
+            let (severity, code) = (Severity::Note, DiagnosticCode::UndecodedCode);
+            diagnostics.report(severity, code, Place::FileOffset(0), reason);
+        }
+        for (section_index, address) in &self.overlapping {
+            let message =
+                format!("executable section {section_index} overlaps another: its code was left out");
+            let (severity, code) = (Severity::Error, DiagnosticCode::OverlappingCode);
+            diagnostics.report(severity, code, Place::Address(*address), &message);
+        }
+    }
+
+    fn compute_fingerprint(&self) -> Fingerprint {
+        let regions = self.regions.iter().flat_map(|region| {
+            let position = [
+                region.address,
+                u64::from(region.section_index),
+                u64::from(region.is_plt),
+                u64::from(region.isa.bits()),
+                region.pointer_table.unwrap_or(0),
+            ];
+            [Fingerprint::of_numbers(&position), Fingerprint::of_bytes(&region.bytes)]
+        });
+        let starts = self.starts.iter().flat_map(|start| {
+            let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
+            [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_part), name]
+        });
+        let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
+        let rest = [
+            Fingerprint::of_numbers(&starts.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
+            Fingerprint::of_bytes(self.names.as_bytes()),
+            Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
+            Fingerprint::of_numbers(&[u64::from(self.is_windows)]),
+        ];
+        Fingerprint::of_all(regions.chain(rest))
+    }
+}
+
+/// How the code of a file is read, or why it is not, if it has some.
+fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
+    let Some(header) = sections.headers.columns().iter().next() else { return (None, None) };
+    match (header.kind, header.architecture.and_then(Isa::of)) {
+        (BinaryKind::Relocatable, _) => {
+            (None, Some("code that is not linked yet has no addresses, and is not decoded"))
+        }
+        (BinaryKind::CoreDump, _) => (None, Some("the code in a core dump is not decoded")),
+        (BinaryKind::Container, _) => (None, None),
+        (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
+        (_, isa) => (isa, None),
+    }
+}
+
+fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
+    let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+    let columns = sections.sections.columns();
+    // The linker's name for its address, `_GLOBAL_OFFSET_TABLE_`, is the first of these sections that there is.
+    let named = |name: &str| columns.iter().find(|section| section.section_name == name);
+    let pointer_table = named(".got.plt").or_else(|| named(".got")).map(|section| section.address);
+    let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
+    let mut regions: Vec<_> = executable
+        .filter_map(|section| {
+            // PE files fill sections up to a multiple of a size; that is no code.
+            let size = section.file_size.min(section.size);
+            let (bytes, _) = bytes_at(file, section.file_offset, size);
+            left = left.checked_sub(bytes.len())?;
+            // A section that would pass the end of the address space cannot be loaded.
+            section.address.checked_add(bytes.len() as u64)?;
+            (!bytes.is_empty()).then(|| CodeRegion {
+                isa,
+                address: section.address,
+                section_index: section.section_index,
+                pointer_table: pointer_table.filter(|_| section.kind == SectionKind::Plt),
+                is_plt: section.kind == SectionKind::Plt,
+                bytes: file.slice_ref(bytes),
+            })
+        })
+        .collect();
+    regions.sort_by_key(|region| (region.address, region.section_index));
+    let mut end_address = 0;
+    let mut overlapping = Vec::new();
+    regions.retain(|region| {
+        let is_free = region.address >= end_address;
+        match is_free {
+            true => end_address = region.end_address(),
+            false => overlapping.push((region.section_index, region.address)),
+        }
+        is_free
+    });
+    (regions, overlapping)
+}
+
+/// Symbols first, then unwind entries that lie in no symbol's function, then the entry point.
+fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> Vec<FunctionStart> {
+    let is_code = |address: u64| {
+        let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
+        index.is_some_and(|index| address < regions[index].end_address())
+    };
+    let mut starts = symbol_starts(sections, &is_code, names);
+    add_unwind_starts(sections, &is_code, &mut starts);
+    let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
+    if let Some(address) = entry.filter(|address| is_code(*address)) {
+        starts.push(FunctionStart {
+            address,
+            size: 0,
+            evidence: FunctionEvidence::Entry,
+            is_part: false,
+            name: None,
+        });
+    }
+    // Of several unwind entries for one address, the largest counts.
+    starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
+    starts.dedup_by_key(|start| start.address);
+    starts
+}
+
+/// Adds the starts of unwind entries that lie in no symbol's function, and gives starts without a size that of their entry. An entry
+/// that goes on with the function before belongs to it where it lies in it or at its end.
+fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
+    let named = starts.len();
+    let mut last: Option<usize> = None;
+    for entry in sections.unwind_entries.columns().iter() {
+        let Some((address, size)) = described_code(entry).filter(|range| is_code(range.0)) else { continue };
+        if let Some(start) = last.filter(|_| entry.is_continuation).map(|last| &mut starts[last])
+            && address - start.address <= start.size
+        {
+            start.size = start.size.max((address - start.address).saturating_add(size));
+            continue;
+        }
+        let known = &starts[..named];
+        last = match known.binary_search_by_key(&address, |start| start.address) {
+            Ok(index) if starts[index].size == 0 => {
+                starts[index].size = size;
+                Some(index)
+            }
+            Ok(_) => None,
+            Err(next) => {
+                let before = next.checked_sub(1).map(|index| &known[index]);
+                let is_outside = before.is_none_or(|start| address - start.address >= start.size);
+                is_outside.then(|| {
+                    let (evidence, is_part) = (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
+                    starts.push(FunctionStart { address, size, evidence, is_part, name: None });
+                    starts.len() - 1
+                })
+            }
+        };
+    }
+}
+
+/// Where the code that an unwind entry describes begins, and its size. That of a signal frame begins behind a byte which is there
+/// because unwinders look up the address before a return address, and a signal handler returns to the first byte.
+fn described_code(entry: UnwindEntry) -> Option<(u64, u64)> {
+    let skipped = u64::from(entry.is_signal_frame);
+    Some((entry.address.checked_add(skipped)?, entry.size.saturating_sub(skipped)))
+}
+
+/// One start for every address that a function symbol has, named by the symbol seen farthest.
+fn symbol_starts(
+    sections: &SectionsIr,
+    is_code: &dyn Fn(u64) -> bool,
+    names: &mut String,
+) -> Vec<FunctionStart> {
+    let symbols = sections.symbols.columns();
+    let types = [SymbolType::Function.name(), SymbolType::IndirectFunction.name()];
+    let mut rows: Vec<_> = (0..symbols.len())
+        .filter(|row| {
+            symbols.section_index.is_valid(*row) && types.contains(&symbols.symbol_type.value(*row))
+        })
+        .filter(|row| is_code(symbols.symbol_address[*row]))
+        .collect();
+    let rank = |row: usize| match symbols.binding.get(row) {
+        SymbolBinding::Global | SymbolBinding::Unique => 0,
+        SymbolBinding::Weak => 1,
+        SymbolBinding::Local | SymbolBinding::Other => 2,
+    };
+    rows.sort_by_key(|row| (symbols.symbol_address[*row], rank(*row), *row));
+    let mut starts: Vec<FunctionStart> = Vec::new();
+    for row in rows {
+        let (address, size) = (symbols.symbol_address[row], symbols.symbol_size[row]);
+        if let Some(last) = starts.last_mut().filter(|last| last.address == address) {
+            last.size = last.size.max(size);
+            continue;
+        }
+        let from = names.len() as u32;
+        names.push_str(symbols.symbol_name.value(row));
+        let name = (from < names.len() as u32).then_some(from..names.len() as u32);
+        let (evidence, is_part) = (FunctionEvidence::Symbol, is_part(symbols.symbol_name.value(row)));
+        starts.push(FunctionStart { address, size, evidence, is_part, name });
+    }
+    starts
+}
+
+/// Whether a symbol's name is one that compilers give to a part of a function, such as `main.cold` or `main.cold.3`.
+fn is_part(name: &str) -> bool {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered =
+        name.rsplit_once('.').filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name);
+    numbered.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "cold")
+}

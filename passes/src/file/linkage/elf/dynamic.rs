@@ -1,0 +1,65 @@
+//! `loader_commands` and `binary_libraries`, from the dynamic section.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::elf::{DynamicSection, Elf, Header};
+use binframe_ir::Term;
+use binframe_ir::tables::{BinaryLibrary, DiagnosticCode, LibraryKind, LoaderCommand};
+use object::elf::{self, machine_names};
+use object::read::elf::Dyn;
+use std::borrow::Cow;
+
+pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
+    let dynamic = match elf.dynamic() {
+        Ok(Some(dynamic)) => dynamic,
+        Ok(None) => return,
+        Err(error) => {
+            let message = format!("the dynamic section cannot be read: {error}");
+            linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(0), &message);
+            return;
+        }
+    };
+    let endian = elf.endian;
+    let names = machine_names(elf.machine).dt;
+    let size = size_of::<H::Dyn>() as u64;
+    let mut library_index = 0;
+    for (command_index, entry) in (0..).zip(dynamic.entries) {
+        let (tag, value) = (entry.tag(endian), entry.val(endian));
+        let unnamed = format!("{:#x}", tag.0);
+        let file_offset = dynamic.file_offset.saturating_add(size * u64::from(command_index));
+        let text = entry.is_string(endian).then(|| text(&dynamic, value, file_offset, linkage));
+        linkage.loader_commands.push(LoaderCommand {
+            command_index,
+            command: Term(names.name(tag).unwrap_or(&unnamed)),
+            file_offset,
+            size,
+            value: Some(value),
+            text: text.as_deref(),
+        });
+        let kind = match tag {
+            elf::DT_NEEDED => LibraryKind::Needed,
+            elf::DT_SONAME => LibraryKind::OwnName,
+            elf::DT_RPATH => LibraryKind::Rpath,
+            elf::DT_RUNPATH => LibraryKind::Runpath,
+            elf::DT_FILTER | elf::DT_AUXILIARY => LibraryKind::Filter,
+            _ => continue,
+        };
+        let library_name = text.as_deref().unwrap_or_default();
+        linkage.libraries.push(BinaryLibrary { library_index, kind, library_name, version: None });
+        library_index += 1;
+    }
+}
+
+/// The text at an offset of the string table; an empty one where there is none.
+fn text<'a, H: Header>(
+    dynamic: &DynamicSection<'a, H>,
+    offset: u64,
+    file_offset: u64,
+    linkage: &mut Linkage,
+) -> Cow<'a, str> {
+    linkage.names.read(dynamic.strings, offset).unwrap_or_else(|error| {
+        let message = format!("the text at {offset:#x} of the dynamic string table cannot be read: {error}");
+        linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(file_offset), &message);
+        Cow::Borrowed("")
+    })
+}

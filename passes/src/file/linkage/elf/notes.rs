@@ -1,0 +1,145 @@
+//! `binary_notes`, from the sections or segments of notes.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::elf::{Elf, Header};
+use crate::file::formats::hexadecimal;
+use binframe_ir::tables::{BinaryNote, DiagnosticCode};
+use object::elf::{self, GnuPropertyType, NoteType};
+use object::endian::Endian;
+use object::read::elf::Note;
+
+/// Longest text of a note.
+const TEXT_SIZE_MAX: usize = 4096;
+
+pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
+    let mut note_index = 0;
+    for run in elf.notes() {
+        let mut file_offset = run.file_offset;
+        let read = run.notes.and_then(|mut notes| {
+            while let Some(note) = notes.next().map_err(|error| error.to_string())? {
+                let size = note_size(elf, &note, file_offset);
+                push_note(elf, &note, note_index, run.section_index, file_offset, size, linkage);
+                file_offset = file_offset.saturating_add(size);
+                note_index += 1;
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            let message = format!("the rest of the notes cannot be read: {error}");
+            linkage.report(DiagnosticCode::BrokenNote, Place::FileOffset(file_offset), &message);
+        }
+    }
+}
+
+/// From the start of a note to where the next may begin. The content of a note ends at or before that.
+fn note_size<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>, file_offset: u64) -> u64 {
+    let content = note.desc();
+    let end =
+        (content.as_ptr() as usize).wrapping_sub(elf.file.as_ptr() as usize).wrapping_add(content.len());
+    let size = (end as u64).wrapping_sub(file_offset);
+    // An empty content is not part of the file.
+    if content.is_empty() || size > elf.file.len() as u64 {
+        12 + u64::from(note.n_namesz(elf.endian)).next_multiple_of(4)
+    } else {
+        size.next_multiple_of(4)
+    }
+}
+
+fn push_note<H: Header>(
+    elf: &Elf<'_, H>,
+    note: &Note<'_, H>,
+    note_index: u32,
+    section_index: Option<u32>,
+    file_offset: u64,
+    size: u64,
+    linkage: &mut Linkage,
+) {
+    let note_type = note.n_type(elf.endian);
+    let unnamed = format!("{:#x}", note_type.0);
+    let owner = String::from_utf8_lossy(note.name());
+    let Some(owner) = linkage.names.take(owner) else { return };
+    linkage.notes.push(BinaryNote {
+        note_index,
+        section_index,
+        file_offset,
+        size,
+        owner: &owner,
+        note_type: type_name(note.name(), note_type).unwrap_or(&unnamed),
+        content: note.desc(),
+        text: text(elf, note).and_then(|text| linkage.names.take(text)).as_deref(),
+    });
+}
+
+/// What the owner calls a type of its notes.
+fn type_name(owner: &[u8], note_type: NoteType) -> Option<&'static str> {
+    match (owner, note_type.0) {
+        // From SystemTap, systemd and binutils, whose notes the library has no names for.
+        (b"stapsdt", 3) => Some("NT_STAPSDT"),
+        (b"FDO", 0xcafe_1a7e) => Some("NT_FDO_PACKAGING_METADATA"),
+        (b"FDO", 0x407c_0c0a) => Some("NT_FDO_DLOPEN_METADATA"),
+        ([b'G', b'A', ..], 0x100) => Some("NT_GNU_BUILD_ATTRIBUTE_OPEN"),
+        ([b'G', b'A', ..], 0x101) => Some("NT_GNU_BUILD_ATTRIBUTE_FUNC"),
+        _ => NoteType::names(owner).name(note_type),
+    }
+}
+
+/// What a note says in words.
+fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
+    let (endian, content) = (elf.endian, note.desc());
+    let content = &content[..content.len().min(TEXT_SIZE_MAX)];
+    let words = |bytes: &[u8]| -> Vec<u32> {
+        let word = |word: &[u8; 4]| endian.read_u32(*word);
+        bytes.as_chunks().0.iter().map(word).collect()
+    };
+    match (note.name(), note.n_type(endian)) {
+        (elf::ELF_NOTE_GNU, elf::NT_GNU_BUILD_ID) => Some(hexadecimal(content)),
+        (elf::ELF_NOTE_GNU, elf::NT_GNU_ABI_TAG) => match words(content).as_slice() {
+            [system, major, minor, patch, ..] => {
+                let systems = ["Linux", "Hurd", "Solaris", "FreeBSD", "NetBSD", "Syllable", "NaCl"];
+                let system = systems.get(*system as usize).copied().unwrap_or("unknown system");
+                Some(format!("{system} {major}.{minor}.{patch}"))
+            }
+            _ => None,
+        },
+        (elf::ELF_NOTE_GNU, elf::NT_GNU_PROPERTY_TYPE_0) => Some(properties(elf, note)),
+        (elf::ELF_NOTE_GNU, elf::NT_GNU_GOLD_VERSION) | (elf::ELF_NOTE_GO | b"FDO", _) => {
+            let text = content.split(|byte| *byte == 0).next().unwrap_or_default();
+            Some(String::from_utf8_lossy(text).into_owned())
+        }
+        (b"stapsdt", _) => {
+            // Three addresses, then provider, name and arguments.
+            let text = content.get(if elf.header.is_type_64() { 24 } else { 12 }..)?;
+            let parts: Vec<_> = text.split(|byte| *byte == 0).map(String::from_utf8_lossy).take(3).collect();
+            Some(parts.join(" ").trim_end().to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The properties, such as `X86_FEATURE_1_AND: IBT, SHSTK`.
+fn properties<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> String {
+    let mut texts = Vec::new();
+    let Some(mut properties) = note.gnu_properties(elf.endian) else { return String::new() };
+    while let Ok(Some(property)) = properties.next() {
+        let property_type = property.pr_type();
+        let unnamed = format!("{:#x}", property_type.0);
+        let name = GnuPropertyType::type_names(elf.machine).name(property_type).unwrap_or(&unnamed);
+        let short_name = name.trim_start_matches("GNU_PROPERTY_");
+        let Ok(value) = property.data_u32(elf.endian) else {
+            texts.push(short_name.to_owned());
+            continue;
+        };
+        // `GNU_PROPERTY_X86_FEATURE_1_AND` has the flags `GNU_PROPERTY_X86_FEATURE_1_IBT` ...
+        let stem = name.rsplit_once('_').map_or(name, |(stem, _)| stem);
+        let mut flags = Vec::new();
+        let rest = property_type.u32_value_names(elf.machine).map_or(value, |names| {
+            names.names(value, |_, flag| {
+                flags.push(flag.trim_start_matches(stem).trim_start_matches('_').to_owned());
+            })
+        });
+        flags.extend((rest != 0).then(|| format!("{rest:#x}")));
+        texts.push(format!("{short_name}: {}", flags.join(", ")));
+    }
+    texts.join("; ")
+}

@@ -1,0 +1,290 @@
+//! `binary_relocations`, from the sections of relocations or, in a file without sections, from the dynamic section.
+
+use super::Linkage;
+use super::initializers::Array;
+use crate::diagnostics::Place;
+use crate::file::formats::elf::{Elf, Header};
+use crate::file::sections::SectionsIr;
+use binframe_ir::Term;
+use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
+use object::elf::{self, RelocationType, machine_names};
+use object::pod;
+use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// What the loader writes that other tables tell of.
+#[derive(Default)]
+pub(super) struct Relocated {
+    /// The place of a pointer to a symbol of the dynamic table, by the symbol's position; and whether it is for calls alone.
+    pub(super) slots: HashMap<u32, (u64, bool)>,
+    /// What is written to an array of functions, by address: an addend, and the position of the symbol that it is added to.
+    pub(super) pointers: HashMap<u64, (i64, Option<u32>)>,
+}
+
+/// One table of relocations.
+struct Table<'a> {
+    section_type: elf::SectionType,
+    data: &'a [u8],
+    /// Where it stands in the file.
+    file_offset: u64,
+    /// The section that it is, and the one that it changes.
+    section_index: Option<u32>,
+    target_section_index: Option<u32>,
+    is_dynamic: bool,
+    /// Whether symbols are those of the dynamic table.
+    has_dynamic_symbols: bool,
+}
+
+pub(super) fn push<H: Header>(
+    elf: &Elf<'_, H>,
+    sections: &SectionsIr,
+    arrays: &[Array],
+    linkage: &mut Linkage,
+) -> Relocated {
+    let tables = match elf.section_headers.is_empty() {
+        false => tables_of_sections(elf, linkage),
+        true => tables_of_segments(elf, linkage),
+    };
+    let mut writer = Writer {
+        machine: elf.machine,
+        sections_count: elf.section_headers.len() as u32,
+        arrays: united(arrays),
+        symbols: SymbolRows::new(sections),
+        linkage,
+        relocated: Relocated::default(),
+        next: 0,
+        // Each stands in the file, or changes a place that does.
+        left: elf.file.len() / 4,
+    };
+    for table in &tables {
+        let read = writer.push_table(elf, table);
+        if let Err(error) = read {
+            let message = format!("relocations were left out: {error}");
+            let place = Place::FileOffset(table.file_offset);
+            writer.linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+        }
+    }
+    writer.relocated
+}
+
+fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) -> Vec<Table<'a>> {
+    let endian = elf.endian;
+    let is_relocatable = elf.header.e_type(endian) == elf::ET_REL;
+    let mut tables = Vec::new();
+    for (index, header) in (0..).zip(elf.section_headers) {
+        let section_type = header.sh_type(endian);
+        if ![elf::SHT_REL, elf::SHT_RELA, elf::SHT_RELR, elf::SHT_CREL].contains(&section_type) {
+            continue;
+        }
+        let file_offset = header.sh_offset(endian).into();
+        let Ok(data) = header.data(endian, elf.file.as_ref()) else {
+            let message = format!("the relocations of section {index} are not in the file");
+            linkage.report(DiagnosticCode::BrokenRelocation, Place::FileOffset(file_offset), &message);
+            continue;
+        };
+        let (info, flags) = (header.sh_info(endian), header.sh_flags(endian));
+        let names_target = info != 0 && (is_relocatable || flags.contains(elf::SHF_INFO_LINK));
+        let symbols = elf.section_headers.get(header.sh_link(endian) as usize);
+        tables.push(Table {
+            section_type,
+            data,
+            file_offset,
+            section_index: Some(index),
+            target_section_index: names_target.then_some(info),
+            is_dynamic: !is_relocatable && flags.contains(elf::SHF_ALLOC),
+            has_dynamic_symbols: symbols.is_some_and(|symbols| symbols.sh_type(endian) == elf::SHT_DYNSYM),
+        });
+    }
+    tables
+}
+
+fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) -> Vec<Table<'a>> {
+    let endian = elf.endian;
+    let Ok(Some(dynamic)) = elf.dynamic() else { return Vec::new() };
+    let value =
+        |tag| dynamic.entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+    let of_calls = match value(elf::DT_PLTREL) {
+        Some(tag) if i64::try_from(tag) == Ok(elf::DT_REL.0) => elf::SHT_REL,
+        _ => elf::SHT_RELA,
+    };
+    let candidates = [
+        (elf::SHT_REL, elf::DT_REL, elf::DT_RELSZ),
+        (elf::SHT_RELA, elf::DT_RELA, elf::DT_RELASZ),
+        (elf::SHT_RELR, elf::DT_RELR, elf::DT_RELRSZ),
+        (of_calls, elf::DT_JMPREL, elf::DT_PLTRELSZ),
+    ];
+    let mut tables = Vec::new();
+    for (section_type, address, size) in candidates {
+        let Some((address, size)) = value(address).zip(value(size)) else { continue };
+        let Some((data, file_offset)) = elf.loaded(address, size) else {
+            let message = format!("{size} bytes of relocations are not in the file");
+            linkage.report(DiagnosticCode::BrokenRelocation, Place::Address(address), &message);
+            continue;
+        };
+        tables.push(Table {
+            section_type,
+            data,
+            file_offset,
+            section_index: None,
+            target_section_index: None,
+            is_dynamic: true,
+            has_dynamic_symbols: true,
+        });
+    }
+    tables
+}
+
+struct Writer<'a> {
+    machine: elf::Machine,
+    sections_count: u32,
+    /// Where arrays of functions are loaded, in order and apart from each other.
+    arrays: Vec<Range<u64>>,
+    symbols: SymbolRows<'a>,
+    linkage: &'a mut Linkage,
+    relocated: Relocated,
+    next: u32,
+    /// Rows that may still be pushed.
+    left: usize,
+}
+
+impl Writer<'_> {
+    fn push_table<H: Header>(&mut self, elf: &Elf<'_, H>, table: &Table<'_>) -> Result<(), String> {
+        const ODD_SIZE: &str = "the table's size is no multiple of its entries'";
+        let endian = elf.endian;
+        let is_mips64el = elf.header.is_mips64el(endian);
+        match table.section_type {
+            elf::SHT_REL => {
+                let entries = pod::slice_from_all_bytes::<H::Rel>(table.data).map_err(|()| ODD_SIZE)?;
+                entries.iter().try_for_each(|entry| self.push(table, &Crel::from_rel(entry, endian), false))
+            }
+            elf::SHT_RELA => {
+                let entries = pod::slice_from_all_bytes::<H::Rela>(table.data).map_err(|()| ODD_SIZE)?;
+                let crel = |entry| Crel::from_rela(entry, endian, is_mips64el);
+                entries.iter().try_for_each(|entry| self.push(table, &crel(entry), true))
+            }
+            elf::SHT_CREL => {
+                let mut entries = CrelIterator::new(table.data).map_err(|error| error.to_string())?;
+                let has_addend = entries.is_rela();
+                entries.try_for_each(|entry| {
+                    self.push(table, &entry.map_err(|error| error.to_string())?, has_addend)
+                })
+            }
+            _ => {
+                let entries = pod::slice_from_all_bytes::<H::Relr>(table.data).map_err(|()| ODD_SIZE)?;
+                RelrIterator::<H>::new(endian, entries)
+                    .try_for_each(|address| self.push_row(table, address.into(), "RELR", None, None))
+            }
+        }
+    }
+
+    fn push(&mut self, table: &Table<'_>, entry: &Crel, has_addend: bool) -> Result<(), String> {
+        let symbol_index = entry.symbol().map(|symbol| symbol.0 as u32);
+        let r_type = entry.r_type;
+        let addend = has_addend.then_some(entry.r_addend);
+        if table.is_dynamic {
+            self.remember(entry.r_offset, r_type, symbol_index, addend);
+        }
+        match machine_names(self.machine).r.name(r_type) {
+            Some(name) => self.push_row(table, entry.r_offset, name, symbol_index, addend),
+            None => {
+                let unnamed = format!("{:#x}", r_type.0);
+                self.push_row(table, entry.r_offset, &unnamed, symbol_index, addend)
+            }
+        }
+    }
+
+    fn remember(&mut self, address: u64, r_type: RelocationType, symbol: Option<u32>, addend: Option<i64>) {
+        let array = self.arrays.partition_point(|array| array.end <= address);
+        if self.arrays.get(array).is_some_and(|array| array.contains(&address)) {
+            self.relocated.pointers.insert(address, (addend.unwrap_or_default(), symbol));
+        }
+        if let (Some(is_for_calls), Some(symbol)) = (is_slot(self.machine, r_type), symbol) {
+            self.relocated.slots.entry(symbol).or_insert((address, is_for_calls));
+        }
+    }
+
+    fn push_row(
+        &mut self,
+        table: &Table<'_>,
+        address: u64,
+        relocation_type: &str,
+        symbol_index: Option<u32>,
+        addend: Option<i64>,
+    ) -> Result<(), String> {
+        self.left = self.left.checked_sub(1).ok_or("there are more than places in the file")?;
+        let row = symbol_index.and_then(|index| self.symbols.find(table.has_dynamic_symbols, index));
+        let name = row.map(|row| self.symbols.columns.symbol_name.value(row));
+        let exists = |index: &u32| *index < self.sections_count;
+        self.linkage.relocations.push(BinaryRelocation {
+            relocation_index: self.next,
+            is_dynamic: table.is_dynamic,
+            table_section_index: table.section_index,
+            section_index: table.target_section_index.filter(exists),
+            address,
+            relocation_type: Term(relocation_type),
+            symbol_index,
+            symbol_name: name.and_then(|name| self.linkage.names.take(name)),
+            addend,
+        });
+        self.next += 1;
+        Ok(())
+    }
+}
+
+/// Where arrays of functions are loaded, in order and apart from each other.
+fn united(arrays: &[Array]) -> Vec<Range<u64>> {
+    let mut ranges: Vec<_> = arrays.iter().map(|array| array.addresses.clone()).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, range| {
+        let is_apart = next.start > range.end;
+        range.end = if is_apart { range.end } else { range.end.max(next.end) };
+        !is_apart
+    });
+    ranges
+}
+
+/// The rows of both symbol tables, by what tables of relocations call them.
+pub(super) struct SymbolRows<'a> {
+    pub(super) columns: BinarySymbolColumns<'a>,
+    /// Rows of the static table, which come first.
+    static_symbols: usize,
+}
+
+impl<'a> SymbolRows<'a> {
+    pub(super) fn new(sections: &'a SectionsIr) -> Self {
+        let columns = sections.symbols.columns();
+        let static_symbols =
+            columns.is_dynamic.iter().filter(|is_dynamic| *is_dynamic == Some(false)).count();
+        Self { columns, static_symbols }
+    }
+
+    /// The row of the symbol at an index of one of the tables, whose first symbol, which is none, has no row.
+    pub(super) fn find(&self, is_dynamic: bool, symbol_index: u32) -> Option<usize> {
+        let first = if is_dynamic { self.static_symbols } else { 0 };
+        let row = first.checked_add((symbol_index as usize).checked_sub(1)?)?;
+        (row < self.columns.len() && self.columns.is_dynamic.value(row) == is_dynamic).then_some(row)
+    }
+}
+
+/// Whether a relocation sets a pointer to a symbol that code loads or, if true, only calls; none if it does neither.
+fn is_slot(machine: elf::Machine, r_type: RelocationType) -> Option<bool> {
+    let (loads, calls) = match machine {
+        elf::EM_X86_64 => (elf::R_X86_64_GLOB_DAT, elf::R_X86_64_JUMP_SLOT),
+        elf::EM_386 => (elf::R_386_GLOB_DAT, elf::R_386_JMP_SLOT),
+        elf::EM_AARCH64 => (elf::R_AARCH64_GLOB_DAT, elf::R_AARCH64_JUMP_SLOT),
+        elf::EM_ARM => (elf::R_ARM_GLOB_DAT, elf::R_ARM_JUMP_SLOT),
+        elf::EM_PPC => (elf::R_PPC_GLOB_DAT, elf::R_PPC_JMP_SLOT),
+        elf::EM_PPC64 => (elf::R_PPC64_GLOB_DAT, elf::R_PPC64_JMP_SLOT),
+        elf::EM_S390 => (elf::R_390_GLOB_DAT, elf::R_390_JMP_SLOT),
+        elf::EM_SPARC | elf::EM_SPARCV9 => (elf::R_SPARC_GLOB_DAT, elf::R_SPARC_JMP_SLOT),
+        elf::EM_LOONGARCH => (elf::R_LARCH_64, elf::R_LARCH_JUMP_SLOT),
+        elf::EM_RISCV => (elf::R_RISCV_64, elf::R_RISCV_JUMP_SLOT),
+        _ => return None,
+    };
+    match r_type {
+        _ if r_type == calls => Some(true),
+        _ if r_type == loads => Some(false),
+        _ => None,
+    }
+}

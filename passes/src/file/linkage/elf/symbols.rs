@@ -1,0 +1,62 @@
+//! `binary_imports` and `binary_exports`, from the dynamic symbol table.
+
+use super::Linkage;
+use super::relocations::Relocated;
+use crate::file::formats::elf::{Elf, Header};
+use crate::file::formats::elf_versions;
+use crate::file::sections::SectionsIr;
+use binframe_ir::Enumeration;
+use binframe_ir::tables::{
+    BinaryExport, BinaryImport, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+};
+use object::SymbolIndex;
+
+pub(super) fn push<H: Header>(
+    elf: &Elf<'_, H>,
+    sections: &SectionsIr,
+    relocated: &Relocated,
+    linkage: &mut Linkage,
+) {
+    // That versions cannot be read was reported with the symbols.
+    let versions = elf_versions::read(elf).ok().flatten().unwrap_or_default();
+    let library = |symbol_index: u32| {
+        let version = versions.version_index(elf.endian, SymbolIndex(symbol_index as usize));
+        versions.version(version.index()).ok()??.file()
+    };
+    let binds_later = !elf.binds_now();
+    let (mut import_index, mut export_index) = (0, 0);
+    let symbols = sections.symbols.columns();
+    for symbol in symbols.iter().filter(|symbol| symbol.is_dynamic && !symbol.symbol_name.is_empty()) {
+        let Some(name) = linkage.names.take(symbol.symbol_name) else { return };
+        let is_local = symbol.binding == SymbolBinding::Local;
+        let is_seen = matches!(symbol.visibility, SymbolVisibility::Default | SymbolVisibility::Protected);
+        if symbol.definition == SymbolDefinition::Undefined && !is_local {
+            let slot = relocated.slots.get(&symbol.symbol_index);
+            let library_name = library(symbol.symbol_index).and_then(|name| linkage.names.read(name, 0).ok());
+            linkage.imports.push(BinaryImport {
+                import_index,
+                library_name: library_name.as_deref(),
+                import_name: Some(name),
+                ordinal: None,
+                version: symbol.version,
+                slot_address: slot.map(|slot| slot.0),
+                symbol_index: Some(symbol.symbol_index),
+                is_weak: symbol.binding == SymbolBinding::Weak,
+                is_delayed: binds_later && slot.is_some_and(|slot| slot.1),
+            });
+            import_index += 1;
+        } else if symbol.definition != SymbolDefinition::Undefined && !is_local && is_seen {
+            let has_address = symbol.symbol_type != SymbolType::Tls.name();
+            linkage.exports.push(BinaryExport {
+                export_index,
+                export_name: Some(name),
+                ordinal: None,
+                address: has_address.then_some(symbol.symbol_address),
+                forwarded_to: None,
+                version: symbol.version,
+                symbol_index: Some(symbol.symbol_index),
+            });
+            export_index += 1;
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `loader_commands`, `binary_libraries` and `binary_notes`, from the load commands.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::macho::{Command, Header, MachO};
+use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
+use binframe_ir::Term;
+use binframe_ir::tables::{BinaryLibrary, BinaryNote, DiagnosticCode, LibraryKind, LoaderCommand};
+use object::Endianness;
+use object::macho::{self, LcStr, NoteCommand};
+use object::read::macho::{LoadCommandVariant, Segment};
+
+/// What a command says: a number, and text.
+type Said = (Option<u64>, Option<String>);
+
+/// Adds the commands, and returns the names of libraries as symbols refer to them: the first has number 1.
+pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut Linkage) -> Vec<String> {
+    let mut writer = Writer {
+        linkage,
+        libraries: Vec::new(),
+        library_index: 0,
+        note_index: 0,
+        content_left: macho.file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX),
+    };
+    for (command_index, command) in (0..).zip(&macho.commands) {
+        let unnamed = format!("{:#x}", command.cmd().0);
+        let (value, text) = writer.read(macho, command);
+        let text = text.and_then(|text| writer.linkage.names.take(text));
+        writer.linkage.loader_commands.push(LoaderCommand {
+            command_index,
+            command: Term(command.cmd().name().unwrap_or(&unnamed)),
+            file_offset: command.offset(),
+            size: command.cmdsize().into(),
+            value,
+            text: text.as_deref(),
+        });
+    }
+    writer.libraries
+}
+
+struct Writer<'l> {
+    linkage: &'l mut Linkage,
+    libraries: Vec<String>,
+    library_index: u32,
+    note_index: u32,
+    /// Bytes that notes may still have: they may share them.
+    content_left: usize,
+}
+
+impl Writer<'_> {
+    fn broken(&mut self, command: &Command<'_>) {
+        let message = format!("the load command {:?} cannot be read", command.cmd());
+        let place = Place::FileOffset(command.offset());
+        self.linkage.report(DiagnosticCode::BrokenLoaderCommand, place, &message);
+    }
+
+    fn text(&mut self, macho_endian: Endianness, command: &Command<'_>, text: LcStr<Endianness>) -> String {
+        match command.string(macho_endian, text) {
+            Ok(text) => String::from_utf8_lossy(text).into_owned(),
+            Err(_) => {
+                self.broken(command);
+                String::new()
+            }
+        }
+    }
+
+    fn read<H: Header>(&mut self, macho: &MachO<'_, H>, command: &Command<'_>) -> Said {
+        use LoadCommandVariant as Variant;
+        let endian = macho.endian;
+        let Ok(variant) = command.variant() else {
+            self.broken(command);
+            return (None, None);
+        };
+        match variant {
+            Variant::Segment32(..) | Variant::Segment64(..) => segment::<H>(endian, command),
+            Variant::Symtab(symtab) => number(symtab.symoff.get(endian)),
+            Variant::LinkeditData(data) => number(data.dataoff.get(endian)),
+            Variant::TwolevelHints(hints) => number(hints.offset.get(endian)),
+            Variant::PrebindCksum(checksum) => number(checksum.cksum.get(endian)),
+            Variant::EncryptionInfo32(info) => number(info.cryptid.get(endian)),
+            Variant::EncryptionInfo64(info) => number(info.cryptid.get(endian)),
+            Variant::EntryPoint(entry) => (Some(entry.entryoff.get(endian)), None),
+            Variant::Routines32(routines) => number(routines.init_address.get(endian)),
+            Variant::Routines64(routines) => (Some(routines.init_address.get(endian)), None),
+            Variant::Uuid(uuid) => (None, Some(hexadecimal(&uuid.uuid))),
+            Variant::VersionMin(version) => {
+                let (version, sdk) = (version.version.get(endian), version.sdk.get(endian));
+                (None, Some(format!("{version}, SDK {sdk}")))
+            }
+            Variant::BuildVersion(version, tools) => {
+                let tools = version.tools(endian, tools).unwrap_or_default().iter();
+                let platform = version.platform.get(endian);
+                let (minimum, sdk) = (version.minos.get(endian), version.sdk.get(endian));
+                let tools =
+                    tools.map(|tool| format!(", {:?} {}", tool.tool.get(endian), tool.version.get(endian)));
+                let text = format!("{platform:?} {minimum}, SDK {sdk}{}", tools.collect::<String>());
+                (Some(platform.0.into()), Some(text))
+            }
+            Variant::SourceVersion(version) => {
+                let version = version.version.get(endian);
+                let parts = [40, 30, 20, 10, 0].map(|shift| {
+                    let part = version >> shift;
+                    if shift == 40 { part } else { part & 0x3ff }
+                });
+                (Some(version), Some(parts.map(|part| part.to_string()).join(".")))
+            }
+            Variant::LinkerOption(_) => (None, linker_options(command)),
+            Variant::FilesetEntry(entry) => {
+                (Some(entry.vmaddr.get(endian)), Some(self.text(endian, command, entry.entry_id)))
+            }
+            Variant::Note(note) => self.note(macho, note),
+            variant => self.read_name(endian, command, variant),
+        }
+    }
+
+    /// What a command says that names something.
+    fn read_name(
+        &mut self,
+        endian: Endianness,
+        command: &Command<'_>,
+        variant: LoadCommandVariant<'_, Endianness>,
+    ) -> Said {
+        use LoadCommandVariant as Variant;
+        let name = match variant {
+            Variant::Dylib(dylib) | Variant::IdDylib(dylib) => {
+                return self.library(endian, command, dylib);
+            }
+            Variant::Rpath(rpath) => {
+                let text = self.text(endian, command, rpath.path);
+                self.push_library(LibraryKind::Rpath, &text, None);
+                return (None, Some(text));
+            }
+            Variant::LoadDylinker(linker)
+            | Variant::IdDylinker(linker)
+            | Variant::DyldEnvironment(linker) => linker.name,
+            Variant::PreboundDylib(library) => library.name,
+            Variant::SubFramework(framework) => framework.umbrella,
+            Variant::SubUmbrella(umbrella) => umbrella.sub_umbrella,
+            Variant::SubClient(client) => client.client,
+            Variant::SubLibrary(library) => library.sub_library,
+            Variant::TargetTriple(triple) => triple.triple,
+            _ => return (None, None),
+        };
+        (None, Some(self.text(endian, command, name)))
+    }
+
+    fn library(
+        &mut self,
+        endian: Endianness,
+        command: &Command<'_>,
+        dylib: &macho::DylibCommand<Endianness>,
+    ) -> Said {
+        let text = self.text(endian, command, dylib.dylib.name);
+        let version = dylib.dylib.current_version.get(endian);
+        let uses = command.dylib_use_flags(endian, dylib).ok().flatten();
+        let used_as = |flag| uses.is_some_and(|uses| uses.contains(flag));
+        let kind = match command.cmd() {
+            macho::LC_ID_DYLIB => LibraryKind::OwnName,
+            macho::LC_REEXPORT_DYLIB => LibraryKind::Reexported,
+            macho::LC_LAZY_LOAD_DYLIB => LibraryKind::Delayed,
+            macho::LC_LOAD_UPWARD_DYLIB => LibraryKind::Upward,
+            _ if used_as(macho::DYLIB_USE_REEXPORT) => LibraryKind::Reexported,
+            _ if used_as(macho::DYLIB_USE_UPWARD) => LibraryKind::Upward,
+            _ if used_as(macho::DYLIB_USE_DELAYED_INIT) => LibraryKind::Delayed,
+            macho::LC_LOAD_WEAK_DYLIB => LibraryKind::Weak,
+            _ if used_as(macho::DYLIB_USE_WEAK_LINK) => LibraryKind::Weak,
+            _ => LibraryKind::Needed,
+        };
+        if kind != LibraryKind::OwnName {
+            self.libraries.push(text.clone());
+        }
+        self.push_library(kind, &text, Some(&version.to_string()));
+        (None, Some(text))
+    }
+
+    fn push_library(&mut self, kind: LibraryKind, library_name: &str, version: Option<&str>) {
+        let library_index = self.library_index;
+        let Some(library_name) = self.linkage.names.take(library_name) else { return };
+        self.linkage.libraries.push(BinaryLibrary { library_index, kind, library_name, version });
+        self.library_index += 1;
+    }
+
+    fn note<H: Header>(&mut self, macho: &MachO<'_, H>, note: &NoteCommand<Endianness>) -> Said {
+        let (file_offset, size) = (note.offset.get(macho.endian), note.size.get(macho.endian));
+        let owner = note.data_owner.split(|byte| *byte == 0).next().unwrap_or_default();
+        let owner = String::from_utf8_lossy(owner).into_owned();
+        let (content, is_whole) = bytes_at(macho.file, file_offset, size);
+        match self.content_left.checked_sub(content.len()) {
+            Some(left) if is_whole => {
+                self.content_left = left;
+                self.linkage.notes.push(BinaryNote {
+                    note_index: self.note_index,
+                    section_index: None,
+                    file_offset,
+                    size,
+                    owner: &owner,
+                    note_type: "LC_NOTE",
+                    content,
+                    text: None,
+                });
+                self.note_index += 1;
+            }
+            _ => {
+                let message = format!("the {size} bytes of a note are not in the file, or in many notes");
+                self.linkage.report(DiagnosticCode::BrokenNote, Place::FileOffset(file_offset), &message);
+            }
+        }
+        (Some(file_offset), Some(owner))
+    }
+}
+
+fn number(value: u32) -> Said {
+    (Some(value.into()), None)
+}
+
+fn segment<H: Header>(endian: Endianness, command: &Command<'_>) -> Said {
+    match H::Segment::from_command(*command) {
+        Ok(Some((segment, _))) => {
+            let name = String::from_utf8_lossy(segment.name()).into_owned();
+            (Some(segment.vmaddr(endian).into()), Some(name))
+        }
+        _ => (None, None),
+    }
+}
+
+/// The options, which stand one after the other.
+fn linker_options(command: &Command<'_>) -> Option<String> {
+    /// Command, size and number of options.
+    const HEADER_SIZE: usize = 12;
+    let options = command.raw_data().get(HEADER_SIZE..)?.split(|byte| *byte == 0);
+    let options = options.filter(|option| !option.is_empty()).map(String::from_utf8_lossy);
+    Some(options.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,26 @@
+//! What a Mach-O file tells linker and loader.
+
+mod chains;
+mod commands;
+mod exports;
+mod fixups;
+mod imports;
+mod initializers;
+mod relocations;
+
+use super::Linkage;
+use crate::file::formats::macho::{Header, MachO};
+use crate::file::sections::SectionsIr;
+
+pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkage: &mut Linkage) {
+    let libraries = commands::push(macho, linkage);
+    let arrays = initializers::arrays(macho);
+    let mut imports = imports::Imports::new(macho, sections);
+    let mut writer = relocations::Writer::new(macho, sections, linkage);
+    writer.push_all();
+    let addresses = imports::AddressRanges::new(arrays.iter().map(|array| array.addresses.clone()));
+    let pointers = fixups::push(&mut writer, &addresses, &mut imports);
+    imports.push(macho, sections, &libraries, linkage);
+    exports::push(macho, sections, &libraries, linkage);
+    initializers::push(macho, &arrays, &pointers, linkage);
+}

@@ -1,0 +1,38 @@
+//! `loader_commands`, from the data directories.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::bytes_at;
+use crate::file::formats::pe::Pe;
+use binframe_ir::Term;
+use binframe_ir::tables::{DiagnosticCode, LoaderCommand};
+use object::pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, NAMES_DIRECTORY_ENTRY};
+
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+    let mut command_index = 0;
+    for index in 0..pe.directories.len() {
+        let Some((rva, size)) = pe.directory(index) else { continue };
+        // Certificates are not loaded: their place in the file stands here.
+        let is_loaded = index != IMAGE_DIRECTORY_ENTRY_SECURITY;
+        let unnamed = format!("{index:#x}");
+        let name = NAMES_DIRECTORY_ENTRY.name(index).unwrap_or(&unnamed);
+        let found = match is_loaded {
+            true => pe.bytes_from(rva),
+            false => Some((bytes_at(pe.coff.file, rva.into(), size.into()).0, rva.into())),
+        };
+        let Some((bytes, file_offset)) = found else {
+            let message = format!("{size} bytes at RVA {rva:#x} of {name} are not in the file");
+            linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::Address(pe.address(rva)), &message);
+            continue;
+        };
+        linkage.loader_commands.push(LoaderCommand {
+            command_index,
+            command: Term(name),
+            file_offset,
+            size: (bytes.len() as u64).min(size.into()),
+            value: is_loaded.then(|| pe.address(rva)),
+            text: None,
+        });
+        command_index += 1;
+    }
+}

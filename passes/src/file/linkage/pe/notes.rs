@@ -1,0 +1,106 @@
+//! `binary_notes`: what the linker left for debuggers and tools in the debug directory, and the counts of compilers' products
+//! ("Rich header") that Microsoft's leaves between the DOS program and the PE headers.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::CONTENT_PER_FILE_SIZE_MAX;
+use crate::file::formats::pe::{DebugEntry, Pe, text};
+use binframe_ir::tables::{BinaryNote, DiagnosticCode};
+use object::LittleEndian as LE;
+use object::pe;
+use object::read::pe::RichHeaderInfo;
+
+/// Whose notes they are.
+const OWNER: &str = "PE";
+
+/// Products that are put in words.
+const PRODUCTS_MAX: usize = 256;
+
+/// What the extended characteristics say, bit by bit.
+const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
+    (0x01, "CET_COMPAT"),
+    (0x02, "CET_COMPAT_STRICT_MODE"),
+    (0x04, "CET_SET_CONTEXT_IP_VALIDATION_RELAXED_MODE"),
+    (0x08, "CET_DYNAMIC_APIS_ALLOW_IN_PROC"),
+    (0x40, "FORWARD_CFI_COMPAT"),
+    (0x80, "HOTPATCH_COMPATIBLE"),
+];
+
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+    let file = pe.coff.file;
+    let mut note_index = 0;
+    if let Some(rich) = RichHeaderInfo::parse(file.as_ref(), pe.headers_offset) {
+        let products = rich.unmasked_entries().take(PRODUCTS_MAX).map(|entry| {
+            let (product, build) = (entry.comp_id >> 16, entry.comp_id & 0xffff);
+            format!("product {product} build {build}: {}", entry.count)
+        });
+        let text = products.collect::<Vec<_>>().join(", ");
+        linkage.notes.push(BinaryNote {
+            note_index,
+            section_index: None,
+            file_offset: rich.offset as u64,
+            size: rich.length as u64,
+            owner: OWNER,
+            note_type: "Rich",
+            content: &file[rich.offset..rich.offset + rich.length],
+            text: linkage.names.take(text).as_deref(),
+        });
+        note_index += 1;
+    }
+    let place = Place::FileOffset(pe.headers_offset);
+    let Some(entries) = pe.debug_entries() else {
+        let message = "the debug directory does not lie in the file";
+        return linkage.report(DiagnosticCode::BrokenNote, place, message);
+    };
+    // Entries may share bytes: those of an honest file do not.
+    let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+    for entry in entries {
+        let Some(rest) = left.checked_sub(entry.content.len()) else {
+            let message = "the rest of the debug directory has more bytes than the file";
+            return linkage.report(DiagnosticCode::BrokenNote, place, message);
+        };
+        left = rest;
+        push_entry(pe, &entry, note_index, linkage);
+        note_index += 1;
+    }
+}
+
+fn push_entry(pe: &Pe<'_>, entry: &DebugEntry<'_>, note_index: u32, linkage: &mut Linkage) {
+    let debug_type = entry.header.typ.get(LE);
+    let unnamed = format!("{:#x}", debug_type.0);
+    // What is not loaded stands behind the sections.
+    let rva = entry.header.address_of_raw_data.get(LE);
+    let section_index = if rva == 0 { None } else { pe.section_index(rva) };
+    linkage.notes.push(BinaryNote {
+        note_index,
+        section_index,
+        file_offset: entry.file_offset,
+        size: entry.content.len() as u64,
+        owner: OWNER,
+        note_type: debug_type.name().unwrap_or(&unnamed),
+        content: entry.content,
+        text: words(debug_type, entry.content).and_then(|text| linkage.names.take(text)).as_deref(),
+    });
+}
+
+/// What an entry says in words.
+fn words(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
+    match debug_type {
+        pe::IMAGE_DEBUG_TYPE_CODEVIEW => {
+            // The path of the PDB stands behind GUID and age or, in files of old, a time and age.
+            let header_size = match content.first_chunk()? {
+                b"RSDS" => 24,
+                b"NB10" => 16,
+                _ => return None,
+            };
+            let path = content.get(header_size..)?;
+            Some(String::from_utf8_lossy(text(path).unwrap_or_default()).into_owned())
+        }
+        pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS => {
+            let flags = u32::from_le_bytes(*content.first_chunk()?);
+            let named = EXTENDED_CHARACTERISTICS.iter().filter(|(flag, _)| flags & flag != 0);
+            Some(named.map(|(_, name)| *name).collect::<Vec<_>>().join(", "))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! `binary_relocations`: the base relocations of linked files, and those of the sections of objects.
+
+use super::Linkage;
+use crate::diagnostics::Place;
+use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use binframe_ir::Term;
+use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
+use object::LittleEndian as LE;
+use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, Machine, RelocationType};
+use object::read::coff::{Symbol, SymbolTable};
+use object::read::pe::RelocationBlockIterator;
+
+/// The base relocations.
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+    let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) else { return };
+    let place = Place::Address(pe.address(rva));
+    let Some((bytes, _)) = pe.bytes_from(rva) else {
+        let message = "the base relocations are not in the file";
+        return linkage.report(DiagnosticCode::BrokenRelocation, place, message);
+    };
+    let table_section_index = pe.section_index(rva);
+    let mut relocation_index = 0;
+    let mut blocks = RelocationBlockIterator::new(&bytes[..bytes.len().min(size as usize)]);
+    loop {
+        let block = match blocks.next() {
+            Ok(Some(block)) => block,
+            Ok(None) => return,
+            Err(error) => {
+                let message = format!("the relocations after the first {relocation_index}: {error}");
+                return linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+            }
+        };
+        // What fills a block up changes nothing.
+        let mut entries = block.filter(|entry| entry.typ != pe::IMAGE_REL_BASED_ABSOLUTE);
+        while let Some(entry) = entries.next() {
+            let unnamed = format!("{:#x}", entry.typ.0);
+            linkage.relocations.push(BinaryRelocation {
+                relocation_index,
+                is_dynamic: true,
+                table_section_index,
+                section_index: pe.section_index(entry.virtual_address),
+                address: pe.address(entry.virtual_address),
+                relocation_type: Term(base_name(pe.coff.machine, entry.typ).unwrap_or(&unnamed)),
+                symbol_index: None,
+                symbol_name: None,
+                addend: None,
+            });
+            relocation_index += 1;
+            if entry.typ == pe::IMAGE_REL_BASED_HIGHADJ {
+                // The next entry is the lower half of the number that is changed.
+                entries.next();
+            }
+        }
+    }
+}
+
+fn base_name(machine: Machine, relocation_type: BaseRelocationType) -> Option<&'static str> {
+    let names = match architecture(machine).0 {
+        Architecture::Arm => &pe::NAMES_REL_BASED_ARM,
+        Architecture::Mips => &pe::NAMES_REL_BASED_MIPS,
+        Architecture::Itanium => &pe::NAMES_REL_BASED_IA64,
+        Architecture::RiscV => &pe::NAMES_REL_BASED_RISCV,
+        _ => BaseRelocationType::NAMES,
+    };
+    names.name(relocation_type)
+}
+
+/// The relocations of an object's sections.
+pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Linkage) {
+    let mut writer = Writer {
+        coff,
+        symbols: coff.symbols().unwrap_or_default(),
+        machine: names_machine(coff.machine),
+        linkage,
+        relocation_index: 0,
+        left: coff.file.len() / size_of::<ImageRelocation>(),
+    };
+    for (section_index, section) in (1..).zip(coff.section_headers) {
+        let relocations = section.coff_relocations(coff.file.as_ref()).map_err(|error| error.to_string());
+        let read = relocations.and_then(|relocations| {
+            relocations.iter().try_for_each(|entry| writer.push(section_index, section, entry))
+        });
+        if let Err(error) = read {
+            let place = Place::FileOffset(section.pointer_to_relocations.get(LE).into());
+            let message = format!("the rest of the relocations of section {section_index}: {error}");
+            writer.linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+        }
+    }
+}
+
+/// The machine whose names of relocations hold for a machine.
+fn names_machine(machine: Machine) -> Machine {
+    match machine {
+        pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => pe::IMAGE_FILE_MACHINE_ARM64,
+        pe::IMAGE_FILE_MACHINE_ARMNT | pe::IMAGE_FILE_MACHINE_THUMB => pe::IMAGE_FILE_MACHINE_ARM,
+        machine => machine,
+    }
+}
+
+struct Writer<'a, 'd, H: ObjectHeader> {
+    coff: &'a Coff<'d, H>,
+    symbols: SymbolTable<'d, &'d [u8], H>,
+    machine: Machine,
+    linkage: &'a mut Linkage,
+    relocation_index: u32,
+    /// Rows that may still be pushed: sections may share tables, but there are not more places than fit in the file.
+    left: usize,
+}
+
+impl<H: ObjectHeader> Writer<'_, '_, H> {
+    fn push(
+        &mut self,
+        section_index: u32,
+        section: &ImageSectionHeader,
+        entry: &ImageRelocation,
+    ) -> Result<(), String> {
+        self.left = self.left.checked_sub(1).ok_or("there are more than fit in the file")?;
+        let r_type = entry.typ.get(LE);
+        let index = entry.symbol();
+        let symbol = self.symbols.symbol(index).map_err(|error| error.to_string())?;
+        let name = self.coff.name(symbol.raw_name(), &mut self.linkage.names)?;
+        let unnamed = format!("{:#x}", r_type.0);
+        self.linkage.relocations.push(BinaryRelocation {
+            relocation_index: self.relocation_index,
+            is_dynamic: false,
+            table_section_index: None,
+            section_index: Some(section_index),
+            address: entry.virtual_address.get(LE).wrapping_sub(section.virtual_address.get(LE)).into(),
+            relocation_type: Term(type_name(self.machine, r_type).unwrap_or(&unnamed)),
+            symbol_index: Some(index.0 as u32),
+            symbol_name: Some(&name),
+            addend: None,
+        });
+        self.relocation_index += 1;
+        Ok(())
+    }
+}
+
+fn type_name(machine: Machine, r_type: RelocationType) -> Option<&'static str> {
+    let (bits, name) = pe::machine_names(machine).rel.name(r_type)?;
+    // Some machines have flags beside the type: a name is that of the whole number alone.
+    (bits == r_type).then_some(name)
+}

@@ -1,0 +1,47 @@
+//! Containers: a header, and which members are files of their own.
+
+use super::{SectionsIr, plain_header};
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::container::{self, Member};
+use crate::file::formats::hexadecimal;
+use binframe_ir::tables::{
+    BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
+    Severity,
+};
+use binframe_ir::{Enumeration, Rows};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+/// The members of a container that are lowered by themselves, in their order; none of a file that is no container.
+pub fn members(file: &Bytes) -> Vec<Member> {
+    container::read(file).members
+}
+
+pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let container = container::read(file);
+    for (member, reason) in &container.opaque {
+        let message = format!("member `{}`: {reason}", member.name);
+        let place = Place::FileOffset(member.range.start);
+        diagnostics.report(Severity::Note, DiagnosticCode::OpaqueMember, place, &message);
+    }
+    if let Some(error) = container.broken {
+        let message = format!("members were left out: {error}");
+        diagnostics.report(Severity::Error, DiagnosticCode::BrokenContainer, Place::FileOffset(0), &message);
+    }
+    let mut headers = BinaryHeaderBuilder::default();
+    let sha256 = hexadecimal(&Sha256::digest(file));
+    headers.push(BinaryHeader {
+        member_index,
+        endianness: (format == Format::Universal).then_some(Endianness::Big.name()),
+        ..plain_header(format, BinaryKind::Container, file.len(), &sha256)
+    });
+    SectionsIr {
+        headers: headers.finish(),
+        segments: Rows::default(),
+        sections: Rows::default(),
+        symbols: Rows::default(),
+        unwind_entries: Rows::default(),
+        diagnostics: diagnostics.finish(),
+    }
+}

@@ -1,0 +1,164 @@
+//! `binary_headers`, from the ELF header, the program headers, the dynamic section and the notes.
+
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::elf::{Elf, Header};
+use crate::file::formats::hexadecimal;
+use binframe_ir::tables::{
+    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols,
+    DiagnosticCode, Endianness, Format, RelocationReadOnly, Severity,
+};
+use binframe_ir::{Enumeration, Rows};
+use object::elf;
+use object::read::elf::ProgramHeader;
+
+/// What symbols of the compiler's stack protector begin with: what it calls, in libraries by a hidden name, and its guard.
+const STACK_PROTECTOR: &str = "__stack_chk_";
+
+pub(super) fn table<H: Header>(
+    elf: &Elf<'_, H>,
+    symbols: &Rows<BinarySymbols>,
+    sha256: &[u8],
+    member_index: u32,
+    diagnostics: &mut Collector,
+) -> Rows<BinaryHeaders> {
+    let (endian, header) = (elf.endian, elf.header);
+    let entry: u64 = header.e_entry(endian).into();
+    let notes = Notes::read(elf, diagnostics);
+    let build_id = notes.build_id.map(hexadecimal);
+    let interpreter = interpreter(elf);
+    let kind = match header.e_type(endian) {
+        elf::ET_EXEC => BinaryKind::Executable,
+        elf::ET_DYN => BinaryKind::Dynamic,
+        elf::ET_REL => BinaryKind::Relocatable,
+        elf::ET_CORE => BinaryKind::CoreDump,
+        _ => BinaryKind::Other,
+    };
+    let is_run = matches!(kind, BinaryKind::Executable | BinaryKind::Dynamic);
+    let symbols = symbols.columns();
+    let names_stack_protector =
+        || (0..symbols.len()).any(|row| symbols.symbol_name.value(row).starts_with(STACK_PROTECTOR));
+    let loaded = elf.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(BinaryHeader {
+        member_index,
+        format: Format::Elf,
+        architecture: Some(architecture(elf.machine)),
+        machine: Some(u32::from(elf.machine.0)),
+        bits: Some(if header.is_type_64() { 64 } else { 32 }),
+        endianness: Some(if header.is_big_endian() { Endianness::Big } else { Endianness::Little }.name()),
+        kind,
+        flags: u64::from(header.e_flags(endian).0),
+        entry_address: (entry != 0).then_some(entry),
+        image_address: loaded.map(|header| header.p_vaddr(endian).into()).min(),
+        build_id: build_id.as_deref(),
+        interpreter: interpreter.as_deref(),
+        is_position_independent: is_run.then_some(kind == BinaryKind::Dynamic),
+        has_no_execute: is_run.then(|| has_no_execute(elf)),
+        relocation_read_only: is_run.then(|| relocation_read_only(elf)),
+        has_stack_protector: is_run.then(names_stack_protector),
+        has_branch_protection: is_run.then_some(notes.has_branch_protection),
+        has_return_protection: is_run.then_some(notes.has_return_protection),
+        has_signature: None,
+        file_size: elf.file.len() as u64,
+        sha256: &hexadecimal(sha256),
+    });
+    rows.finish()
+}
+
+pub(super) fn architecture(machine: elf::Machine) -> Architecture {
+    match machine {
+        elf::EM_X86_64 => Architecture::X86_64,
+        elf::EM_386 | elf::EM_IAMCU => Architecture::X86,
+        elf::EM_AARCH64 => Architecture::Aarch64,
+        elf::EM_ARM => Architecture::Arm,
+        elf::EM_RISCV => Architecture::RiscV,
+        elf::EM_PPC => Architecture::PowerPc,
+        elf::EM_PPC64 => Architecture::PowerPc64,
+        elf::EM_MIPS => Architecture::Mips,
+        elf::EM_S390 => Architecture::S390,
+        elf::EM_SPARC | elf::EM_SPARC32PLUS | elf::EM_SPARCV9 => Architecture::Sparc,
+        elf::EM_LOONGARCH => Architecture::LoongArch,
+        elf::EM_68K => Architecture::M68k,
+        elf::EM_BPF => Architecture::Bpf,
+        elf::EM_IA_64 => Architecture::Itanium,
+        _ => Architecture::Other,
+    }
+}
+
+/// Linux makes the stack executable where no `PT_GNU_STACK` says that it need not be.
+fn has_no_execute<H: Header>(elf: &Elf<'_, H>) -> bool {
+    let mut headers = elf.program_headers.iter();
+    let stack = headers.find(|header| header.p_type(elf.endian) == elf::PT_GNU_STACK);
+    stack.is_some_and(|header| !header.p_flags(elf.endian).contains(elf::PF_X))
+}
+
+fn relocation_read_only<H: Header>(elf: &Elf<'_, H>) -> RelocationReadOnly {
+    if elf.program_headers.iter().all(|header| header.p_type(elf.endian) != elf::PT_GNU_RELRO) {
+        return RelocationReadOnly::None;
+    }
+    // Nothing is bound later where nothing is dynamic.
+    match matches!(elf.dynamic(), Ok(None)) || elf.binds_now() {
+        true => RelocationReadOnly::Full,
+        false => RelocationReadOnly::Partial,
+    }
+}
+
+/// What the notes say of the file as a whole.
+#[derive(Default)]
+struct Notes<'a> {
+    build_id: Option<&'a [u8]>,
+    has_branch_protection: bool,
+    has_return_protection: bool,
+}
+
+impl<'a> Notes<'a> {
+    fn read<H: Header>(elf: &Elf<'a, H>, diagnostics: &mut Collector) -> Self {
+        let mut found = Self::default();
+        for run in elf.notes() {
+            let read = run.notes.and_then(|mut notes| {
+                while let Some(note) = notes.next().map_err(|error| error.to_string())? {
+                    if note.name() == elf::ELF_NOTE_GNU {
+                        found.take(elf, &note);
+                    }
+                }
+                Ok(())
+            });
+            if let Err(error) = read {
+                let place = Place::FileOffset(run.file_offset);
+                let message = format!("a note cannot be read: {error}");
+                diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, place, &message);
+            }
+        }
+        found
+    }
+
+    fn take<H: Header>(&mut self, elf: &Elf<'a, H>, note: &object::read::elf::Note<'a, H>) {
+        let endian = elf.endian;
+        if note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+            self.build_id.get_or_insert(note.desc());
+        }
+        let Some(mut properties) = note.gnu_properties(endian) else { return };
+        while let Ok(Some(property)) = properties.next() {
+            let (branch, returns) = match (elf.machine, property.pr_type()) {
+                (elf::EM_X86_64 | elf::EM_386, elf::GNU_PROPERTY_X86_FEATURE_1_AND) => {
+                    (elf::GNU_PROPERTY_X86_FEATURE_1_IBT, elf::GNU_PROPERTY_X86_FEATURE_1_SHSTK)
+                }
+                (elf::EM_AARCH64, elf::GNU_PROPERTY_AARCH64_FEATURE_1_AND) => {
+                    (elf::GNU_PROPERTY_AARCH64_FEATURE_1_BTI, elf::GNU_PROPERTY_AARCH64_FEATURE_1_PAC)
+                }
+                _ => continue,
+            };
+            let features = property.data_u32(endian).unwrap_or_default();
+            self.has_branch_protection |= features & branch != 0;
+            self.has_return_protection |= features & returns != 0;
+        }
+    }
+}
+
+fn interpreter<H: Header>(elf: &Elf<'_, H>) -> Option<String> {
+    /// Linux's `PATH_MAX`.
+    const PATH_SIZE_MAX: usize = 4096;
+    let path = |header: &H::ProgramHeader| header.interpreter(elf.endian, elf.file.as_ref()).ok()?;
+    let path = elf.program_headers.iter().find_map(path)?;
+    Some(String::from_utf8_lossy(&path[..path.len().min(PATH_SIZE_MAX)]).into_owned())
+}

@@ -1,0 +1,42 @@
+//! `binary_segments`, from the program headers.
+
+use super::super::permissions;
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::bytes_at;
+use crate::file::formats::elf::{Elf, Header};
+use binframe_ir::Rows;
+use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode, Severity};
+use object::elf::{PF_R, PF_W, PF_X, machine_names};
+use object::read::elf::ProgramHeader;
+
+pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySegments> {
+    let endian = elf.endian;
+    let names = machine_names(elf.machine).pt;
+    let mut rows = BinarySegmentBuilder::default();
+    for (segment_index, header) in (0..).zip(elf.program_headers) {
+        let segment_type = header.p_type(endian);
+        let unnamed = format!("{:#x}", segment_type.0);
+        let flags = header.p_flags(endian);
+        let (file_offset, file_size) = (header.p_offset(endian).into(), header.p_filesz(endian).into());
+        if let (content, false) = bytes_at(elf.file, file_offset, file_size) {
+            let message = format!(
+                "segment {segment_index} has {file_size} bytes, of which {} are there",
+                content.len()
+            );
+            let code = DiagnosticCode::SegmentOutOfBounds;
+            diagnostics.report(Severity::Error, code, Place::FileOffset(file_offset), &message);
+        }
+        rows.push(BinarySegment {
+            segment_index,
+            segment_type: Some(names.name(segment_type).unwrap_or(&unnamed)),
+            segment_name: None,
+            address: header.p_vaddr(endian).into(),
+            size: header.p_memsz(endian).into(),
+            file_offset,
+            file_size,
+            alignment: header.p_align(endian).into(),
+            permissions: permissions(flags.contains(PF_R), flags.contains(PF_W), flags.contains(PF_X)),
+        });
+    }
+    rows.finish()
+}

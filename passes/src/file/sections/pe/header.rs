@@ -1,0 +1,105 @@
+//! `binary_headers`, from the PE headers, the load configuration and the debug directory.
+
+use super::super::plain_header;
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::hexadecimal;
+use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use binframe_ir::tables::{
+    BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
+    Severity,
+};
+use binframe_ir::{Enumeration, Rows};
+use object::LittleEndian as LE;
+use object::pe;
+use std::mem::offset_of;
+
+/// What a reference to a PDB begins with; GUID and age of the PDB follow.
+const PDB_MAGIC: &[u8] = b"RSDS";
+
+/// In the extended DLL characteristics: a shadow stack may check return addresses.
+const CET_COMPAT: u8 = 1;
+
+pub(super) fn table(
+    pe: &Pe<'_>,
+    sha256: &[u8],
+    member_index: u32,
+    diagnostics: &mut Collector,
+) -> Rows<BinaryHeaders> {
+    let flags = pe.coff.header.characteristics.get(LE);
+    let is_relocatable = pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
+    let is_dynamic = is_relocatable || flags.contains(pe::IMAGE_FILE_DLL);
+    let debug_entries = pe.debug_entries().unwrap_or_else(|| {
+        let message = "the debug directory does not lie in the file";
+        diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, Place::FileOffset(0), message);
+        Vec::new()
+    });
+    let mut contents = debug_entries.iter().map(|entry| (entry.header.typ.get(LE), entry.content));
+    let build_id = contents.clone().find_map(|(debug_type, content)| match debug_type {
+        pe::IMAGE_DEBUG_TYPE_CODEVIEW => content.strip_prefix(PDB_MAGIC)?.get(..20).map(hexadecimal),
+        _ => None,
+    });
+    let has_return_protection = contents.any(|(debug_type, content)| {
+        debug_type == pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS
+            && content.first().is_some_and(|flags| flags & CET_COMPAT != 0)
+    });
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(BinaryHeader {
+        bits: Some(if pe.is_64 { 64 } else { 32 }),
+        kind: if is_dynamic { BinaryKind::Dynamic } else { BinaryKind::Executable },
+        entry_address: (pe.entry_rva != 0).then(|| pe.address(pe.entry_rva)),
+        image_address: Some(pe.image_base),
+        build_id: build_id.as_deref(),
+        is_position_independent: Some(is_relocatable),
+        has_no_execute: Some(pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT)),
+        has_stack_protector: Some(has_security_cookie(pe)),
+        has_branch_protection: Some(pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_GUARD_CF)),
+        has_return_protection: Some(has_return_protection),
+        has_signature: Some(pe.directory(pe::IMAGE_DIRECTORY_ENTRY_SECURITY).is_some()),
+        ..header(&pe.coff, Format::Pe, &hexadecimal(sha256), member_index)
+    });
+    rows.finish()
+}
+
+pub(super) fn table_of_object<H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    sha256: &[u8],
+    member_index: u32,
+) -> Rows<BinaryHeaders> {
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(header(coff, Format::Coff, &hexadecimal(sha256), member_index));
+    rows.finish()
+}
+
+/// What linked files and objects say alike.
+fn header<'s, H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    format: Format,
+    sha256: &'s str,
+    member_index: u32,
+) -> BinaryHeader<'s> {
+    let (architecture, bits) = architecture(coff.machine);
+    let is_big_endian = coff.machine == pe::IMAGE_FILE_MACHINE_POWERPCBE;
+    BinaryHeader {
+        member_index,
+        architecture: Some(architecture),
+        machine: Some(coff.machine.0.into()),
+        bits: Some(bits),
+        endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }.name()),
+        flags: coff.header.characteristics().0.into(),
+        ..plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256)
+    }
+}
+
+/// Whether the load configuration names the number that the compiler's stack protector compares with. Its size says how many
+/// of its fields there are.
+fn has_security_cookie(pe: &Pe<'_>) -> bool {
+    let (offset, size) = match pe.is_64 {
+        true => (offset_of!(pe::ImageLoadConfigDirectory64, security_cookie), 8),
+        false => (offset_of!(pe::ImageLoadConfigDirectory32, security_cookie), 4),
+    };
+    let Some((rva, _)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG) else { return false };
+    let Some((bytes, _)) = pe.bytes_from(rva) else { return false };
+    let own_size = bytes.first_chunk().map_or(0, |size| u32::from_le_bytes(*size));
+    let bytes = &bytes[..bytes.len().min(own_size as usize)];
+    bytes.get(offset..offset + size).is_some_and(|cookie| cookie.iter().any(|byte| *byte != 0))
+}

@@ -1,0 +1,62 @@
+//! The tables of PE files and COFF objects.
+
+mod function_table;
+mod header;
+mod section_table;
+mod symbols;
+
+use super::SectionsIr;
+use super::unwind;
+use super::unwind::frames::{self, Special};
+use crate::diagnostics::Collector;
+use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use crate::file::formats::pe_places::{FUNCTION_TABLE, UNWIND_INFO, group, relocations};
+use binframe_ir::Rows;
+use binframe_ir::tables::DiagnosticPass;
+use object::Endianness;
+use sha2::{Digest, Sha256};
+
+/// A linked file.
+pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let sections = section_table::table(&pe.coff, &mut diagnostics);
+    let (architecture, _) = architecture(pe.coff.machine);
+    let layout = frames::Layout::new(architecture, Endianness::Little, pe.is_64);
+    let (symbols, (mut unwind, sha256)) = rayon::join(
+        || symbols::table(&pe.coff, &sections, &mut diagnostics),
+        || {
+            rayon::join(
+                || frames::read(&sections, layout, &Special::default()),
+                || Sha256::digest(pe.coff.file),
+            )
+        },
+    );
+    unwind.report(&mut diagnostics);
+    unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
+    let unwind_entries = unwind::table(unwind.rows, &sections);
+    let headers = header::table(pe, &sha256, member_index, &mut diagnostics);
+    let diagnostics = diagnostics.finish();
+    SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
+}
+
+/// An object.
+pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32) -> SectionsIr {
+    let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    let sections = section_table::table(coff, &mut diagnostics);
+    let (symbols, sha256) =
+        rayon::join(|| symbols::table(coff, &sections, &mut diagnostics), || Sha256::digest(coff.file));
+    let relocations = relocations(coff, &sections, |name| {
+        [FUNCTION_TABLE, UNWIND_INFO].contains(&group(name)) || frames::source(name).is_some()
+    });
+    let headers = header::table_of_object(coff, &sha256, member_index);
+    let (architecture, bits) = architecture(coff.machine);
+    let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
+    let special = Special { relocations: Some(relocations), ..Special::default() };
+    let mut unwind = frames::read(&sections, layout, &special);
+    unwind.report(&mut diagnostics);
+    let relocations = special.relocations.as_deref().unwrap_or_default();
+    unwind.rows.extend(function_table::of_object(coff.machine, &sections, relocations, &mut diagnostics));
+    let unwind_entries = unwind::table(unwind.rows, &sections);
+    let diagnostics = diagnostics.finish();
+    SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
+}

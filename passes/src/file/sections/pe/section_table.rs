@@ -1,0 +1,88 @@
+//! `binary_sections`, from the section headers.
+
+use super::super::contents::Contents;
+use super::super::permissions;
+use crate::diagnostics::{Collector, Place};
+use crate::file::formats::pe::{Coff, ObjectHeader};
+use crate::file::names::NameBudget;
+use binframe_ir::Rows;
+use binframe_ir::tables::{
+    BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind, Severity,
+};
+use object::LittleEndian as LE;
+use object::pe::{self, SectionFlags};
+
+pub(super) fn table<H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySections> {
+    let mut names = NameBudget::of_file(coff.file);
+    let mut contents = Contents::new(coff.file, diagnostics);
+    let mut rows = BinarySectionBuilder::default();
+    rows.content.refer_to(coff.file);
+    for (section_index, header) in (1..).zip(coff.section_headers) {
+        let name = match header.name_offset() {
+            // Long names stand where those of symbols do.
+            Ok(Some(offset)) => names.read(coff.strings(), offset.into()),
+            Ok(None) => names.read(&header.name, 0),
+            Err(_) => Err("what stands for it is no number"),
+        };
+        let name = name.unwrap_or_else(|error| {
+            let place = Place::FileOffset(coff.section_header_offset(section_index));
+            let message = format!("section {section_index} has no name: {error}");
+            contents.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+            "".into()
+        });
+        let flags = header.characteristics.get(LE);
+        let [is_readable, is_writable, is_executable] =
+            [pe::IMAGE_SCN_MEM_READ, pe::IMAGE_SCN_MEM_WRITE, pe::IMAGE_SCN_MEM_EXECUTE]
+                .map(|flag| flags.contains(flag));
+        let (file_offset, file_size) = coff.file_range(header);
+        let size = match header.virtual_size.get(LE) {
+            // Objects, and the linkers of old, say but how many bytes there are in the file.
+            0 => header.size_of_raw_data.get(LE),
+            size => size,
+        };
+        rows.push(BinarySection {
+            section_name: &name,
+            address: coff.address(header),
+            size: size.into(),
+            content: contents.take(section_index, file_offset, file_size),
+            permissions: permissions(is_readable, is_writable, is_executable),
+            is_executable,
+            is_writable,
+            is_readable,
+            section_index,
+            file_offset,
+            file_size,
+            alignment: coff
+                .image
+                .map_or_else(|| header.coff_alignment(), |image| image.section_alignment.into()),
+            kind: kind(flags, &name),
+            flags: flags.0.into(),
+            section_type: None,
+            link: None,
+            info: None,
+            entry_size: None,
+        });
+    }
+    rows.finish()
+}
+
+fn kind(flags: SectionFlags, name: &str) -> SectionKind {
+    // Linkers put what stands behind the `$` in order, and leave it out.
+    let group = name.split('$').next().unwrap_or(name);
+    match group {
+        _ if flags.intersects(pe::IMAGE_SCN_CNT_CODE | pe::IMAGE_SCN_MEM_EXECUTE) => SectionKind::Code,
+        _ if flags.contains(pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA) => SectionKind::Uninitialized,
+        _ if [".debug", ".zdebug", ".stab"].iter().any(|prefix| group.starts_with(prefix)) => {
+            SectionKind::Debug
+        }
+        ".pdata" | ".xdata" | ".eh_frame" | ".gcc_except_table" => SectionKind::Unwind,
+        ".tls" => SectionKind::ThreadLocal,
+        ".reloc" => SectionKind::Relocations,
+        ".idata" | ".didat" | ".edata" => SectionKind::Dynamic,
+        _ if flags.contains(pe::IMAGE_SCN_CNT_INITIALIZED_DATA) => SectionKind::Data,
+        _ => SectionKind::Other,
+    }
+}
