@@ -7,7 +7,7 @@
 use binframe::ir::Batch;
 use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
 use binframe::passes::code::cfg::{self, CfgIr};
-use binframe::passes::code::instructions::{self, InstructionsIr};
+use binframe::passes::code::instructions::{self, InstructionsIr, code_ranges};
 use binframe::passes::{
     Code, CodeRange, References,
     code::memory,
@@ -51,7 +51,7 @@ impl Input {
         let exceptions = exceptions::run(&file, &sections);
         let references = References::of(&sections, &linkage, &exceptions, &code, &file);
         let cfg = cfg::run(&code, &instructions, &references);
-        let range = instructions.partitions(&code)[0];
+        let range = code_ranges(&code, &instructions, None)[0];
         let image = memory::Image::of(&sections, &linkage);
         Self { code, references, range, image, instructions, cfg }
     }
@@ -102,16 +102,16 @@ fn passes(criterion: &mut Criterion) {
         });
     });
     let blocks = 0..cfg.basic_blocks.len();
-    let surroundings = memory::run(image, code, instructions, cfg).surroundings;
-    let rows = memory::accesses(code, cfg, &surroundings, blocks.clone()).len();
+    let memory = memory::run(image, code, instructions, cfg);
+    let rows = memory::accesses(code, cfg, &memory, blocks.clone()).len();
     throughput(&mut group, rows, input.code_bytes());
     group.bench_function("memory_accesses", |bencher| {
-        bencher.iter(|| memory::accesses(black_box(code), cfg, &surroundings, blocks.clone()));
+        bencher.iter(|| memory::accesses(black_box(code), cfg, &memory, blocks.clone()));
     });
-    let rows = memory::data_flow(code, cfg, &surroundings, blocks.clone()).len();
+    let rows = memory::data_flow(code, cfg, &memory, blocks.clone()).len();
     throughput(&mut group, rows, input.code_bytes());
     group.bench_function("data_flow", |bencher| {
-        bencher.iter(|| memory::data_flow(black_box(code), cfg, &surroundings, blocks.clone()));
+        bencher.iter(|| memory::data_flow(black_box(code), cfg, &memory, blocks.clone()));
     });
     group.finish();
 }

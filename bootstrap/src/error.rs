@@ -1,6 +1,6 @@
 //! What can go wrong outside the passes.
 
-use crate::dataset::SkippedFile;
+use crate::store::SkippedFile;
 use binframe_ir::parquet::ReadError;
 use binframe_ir::{TableInfo, Violation};
 use binframe_passes::Unsupported;

@@ -1,6 +1,6 @@
 //! Executables as bytes in memory, and files that appear whole.
 
-use crate::Error;
+use crate::error::Error;
 use bytes::Bytes;
 use memmap2::{Mmap, UncheckedAdvice};
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ impl From<Bytes> for FileBytes {
 impl FileBytes {
     /// Gives back the memory that holds what was read of a mapped file. What is read again, the system has at hand.
     #[expect(unsafe_code, reason = "of other memory, the system would forget what it holds")]
-    pub(crate) fn forget_read(&self) {
+    pub(crate) fn release_pages(&self) {
         if let Some(map) = &self.1 {
             // SAFETY: nobody writes to the mapping, so that what is read of it next is the file again, as it was. Where the system
             // does not do it, nothing changes.
@@ -152,7 +152,7 @@ mod tests {
         let path = std::env::current_exe().unwrap();
         let (mapped, read) = (map_file(&path).unwrap(), std::fs::read(path).unwrap());
         assert_eq!(mapped.0, read);
-        mapped.forget_read();
+        mapped.release_pages();
         assert_eq!(mapped.0, read);
     }
 

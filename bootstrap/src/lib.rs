@@ -1,49 +1,33 @@
 //! When and where binframe's tables are computed.
 //!
-//! [`lower`] lowers executables into a dataset: a directory of Parquet files that appears whole or not at all. [`Source`]
-//! opens an executable or a dataset as tables, for whoever asks for some of their rows. [`Database`] holds the passes as
-//! queries that run again only when what they read has changed. [`rebuild`] writes an input of a dataset back, byte for byte.
+//! [`lower`] lowers executables into a dataset: a directory of Parquet files that is written whole or not at all. [`Source`]
+//! opens an executable or a dataset as tables, of which some rows can be asked for. [`Database`] holds the passes as
+//! [`queries`] that run again only if what they read has changed. [`rebuild`] restores an input of a dataset, byte for byte.
 
 mod addresses;
 mod companions;
-mod corpus;
-mod database;
-mod dataset;
-mod diff;
 mod error;
-mod explain;
 mod file;
-mod function_graph;
-mod lower;
-mod lowered_file;
-mod lowering;
-mod machine;
+pub mod queries;
 mod rebuild;
+mod run;
 mod source;
+mod store;
 mod timing;
-mod trace;
-mod unit;
 mod verify;
 
 pub use addresses::{address_column, rows_in};
-pub use corpus::{CorpusFile, find_files};
-pub use database::{Database, Executable, Pass, lowered};
-pub use dataset::{Dataset, Manifest, ManifestTable, SkippedFile};
-pub use diff::{
-    BinaryDifference, ChangedFunction, ComparedFunction, Difference, FunctionsDifference, RowDifference,
-    RowsDifference, TableComparison, TableDifference, diff,
-};
+pub use companions::LazyCompanions;
 pub use error::Error;
-pub use explain::explain;
 pub use file::{FileBytes, NewFile, map_file};
-pub use function_graph::{FunctionGraph, GraphBlock, GraphEdge, GraphNode};
-pub use lower::{Progress, Request, lower};
-pub use lowered_file::LoweredFile;
-pub use machine::default_memory;
+pub use queries::{Database, Executable, Pass};
 pub use rebuild::{Rebuilt, rebuild};
+pub use run::{Progress, Request, default_memory, lower};
+pub use source::binary::BinaryFile;
+pub use source::corpus::{CorpusFile, find_files};
 pub use source::{Filter, Part, Source};
+pub use store::{Dataset, Manifest, ManifestTable, SkippedFile};
 pub use timing::Timing;
-pub use trace::trace;
 pub use verify::verify;
 
 pub use binframe_ir as ir;

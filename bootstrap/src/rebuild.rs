@@ -5,8 +5,9 @@
 //! without a gap, contents have the sizes that rows claim, bytes that two rows hold are the same, and the whole has the size
 //! and the digest that the header says.
 
-use crate::dataset::StoredPart;
-use crate::{Dataset, Error, NewFile, map_file};
+use crate::error::Error;
+use crate::file::{NewFile, map_file};
+use crate::store::{Dataset, StoredPart};
 use binframe_ir::tables::{
     Binaries, BinaryHeaders, BinaryKind, BinarySection, BinarySections, FileExtent, FileExtents,
 };

@@ -1,6 +1,7 @@
 //! Checks a dataset against what its tables declare.
 
-use crate::{Dataset, Error};
+use crate::error::Error;
+use crate::store::Dataset;
 use binframe_ir::{Batch, TABLES, Violation, integers, table_named, validate};
 use std::collections::HashMap;
 use std::path::Path;

@@ -30,7 +30,7 @@ pub trait Finish {
 }
 
 /// The stages of the pipeline, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// The file's own structure.
     Sections,

@@ -1,7 +1,8 @@
 //! binframe's passes: pure functions from tables to tables.
 //!
-//! [`lower`] is the whole pipeline. No pass performs I/O, reads a clock or keeps state; each is total (any bytes in,
-//! tables out) and its output does not depend on how its work was scheduled.
+//! [`passes!`] is the whole pipeline, and the only list of passes. [`lower`] runs it in memory; the crate `binframe` turns each
+//! of its lines into a query. No pass performs I/O, reads a clock or keeps state. Each is total (any bytes in, tables out),
+//! and its output does not depend on how its work was scheduled.
 
 mod bitmap;
 pub mod code;
@@ -10,55 +11,116 @@ mod domains;
 pub mod file;
 pub mod graph;
 pub mod isa;
+mod pipeline;
 
 pub use code::references::References;
 pub use code::regions::{Code, CodeRange, CodeRegion, FunctionStart};
 pub use file::formats::Unsupported;
 pub use file::formats::container::Member;
 pub use file::names::demangled;
+pub use pipeline::{
+    COMPUTED_TABLES, ComputedTable, FileExtentRows, Inputs, Lowered, PASSES, PassInfo, PassOutput,
+    is_of_code, lower, passes_for,
+};
 
-use code::{cfg, instructions, memory};
-use file::{exceptions, linkage, sections};
+/// The pipeline: every pass, in the order in which they run.
+///
+/// A line says how a pass is called, what it makes, what it reads, its version, and the tables that it fills. A pass reads the
+/// file, or what passes above it made: tables, or a projection (a pass that fills no table), which holds only what later passes
+/// depend on, so that an edit elsewhere in the file does not run them again. Raise the version of a pass when it computes
+/// something else from the same input.
+///
+/// `passes!(expand)` hands the list to the macro `expand`. From it follow [`lower`], the queries, the order in which they run,
+/// the passes that a stage needs, the source of each table, and the manifest of a dataset.
+#[macro_export]
+macro_rules! passes {
+    ($expand:ident) => {
+        $expand! {
+            passes {
+                // First the file's structure: everything else refers to its sections. Only this pass can refuse a file.
 
-use bytes::Bytes;
+                /// Headers, segments, sections, symbols and unwind entries, as the file declares them.
+                sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 6,
+                    fills [BinaryHeaders, BinarySegments, BinarySections, BinarySymbols, UnwindEntries, Diagnostics];
 
-/// Raised whenever a pass computes something else than before from the same input.
-pub const VERSION: u32 = 6;
+                // Then the rest of what the file states. These passes do not depend on each other.
 
-/// Everything that the pipeline makes of one executable. `instructions` and the larger tables of `memory` are made
-/// on demand, for any part of the code: `instructions::decode` and `memory::accesses`.
-#[derive(Debug, Clone)]
-pub struct Lowered {
-    /// The file's own structure.
-    pub sections: sections::SectionsIr,
-    /// What linker and loader are told.
-    pub linkage: linkage::LinkageIr,
-    /// Where control goes when something is thrown.
-    pub exceptions: exceptions::ExceptionsIr,
-    /// The code, and where the file itself says that functions begin.
-    pub code: Code,
-    /// What the rest of the file says of the code.
-    pub references: References,
-    /// Where instructions begin and how control leaves them.
-    pub instructions: instructions::InstructionsIr,
-    /// Functions, basic blocks and edges.
-    pub cfg: cfg::CfgIr,
-    /// The memory that the file implies.
-    pub memory: memory::MemoryIr,
-}
+                /// What linkers and loaders are told: libraries, imports, exports, relocations, initializers, notes, resources.
+                linkage: LinkageIr = linkage::run(file, sections), version 6,
+                    fills [LoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
+                        BinaryNotes, BinaryResources, Diagnostics];
 
-/// Lowers an executable through all stages.
-pub fn lower(file: &Bytes) -> Result<Lowered, Unsupported> {
-    let sections = sections::run(file, 0)?;
-    let linkage = linkage::run(file, &sections);
-    let exceptions = exceptions::run(file, &sections);
-    let code = Code::of(&sections, file);
-    let references = References::of(&sections, &linkage, &exceptions, &code, file);
-    // Beyond this point no pass reads the file or its offsets: code and data have addresses.
-    let instructions = instructions::run(&code);
-    // Beyond this point code is a sequence of instructions that never overlap.
-    let cfg = cfg::run(&code, &instructions, &references);
-    // Beyond this point code in functions is reached through blocks and edges.
-    let memory = memory::run(&memory::Image::of(&sections, &linkage), &code, &instructions, &cfg);
-    Ok(Lowered { sections, linkage, exceptions, code, references, instructions, cfg, memory })
+                /// Ranges of code, and the handlers of exceptions that are thrown in them.
+                exceptions: ExceptionsIr = exceptions::run(file, sections), version 6,
+                    fills [ExceptionCallSites, Diagnostics];
+
+                /// Printable text in sections.
+                strings: StringsIr = strings::run(sections), version 6, fills [BinaryStrings, Diagnostics];
+
+                /// The owner of every byte of the file: with the sections' contents, all that rebuilding needs.
+                extents: FileExtentRows = extents::run(file, sections), version 6, fills [FileExtents];
+
+                /// Units, lines, functions, variables and types of the source, from debug information.
+                debug: DebugIr = debug::run(file, sections, companions), version 6,
+                    fills [DebugUnits, LineTable, DebugFunctions, DebugVariables, DebugTypes, DebugTypeMembers, Diagnostics];
+
+                // Code is analysed through projections of the file: most edits of a file leave them equal, and stop here.
+
+                /// The bytes of executable sections, and the function starts that the file declares.
+                code: Code = Code::of(sections, file), version 6, fills [];
+
+                /// Pointers to code, import slots, landing pads and constant data.
+                references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
+
+                /// The memory that the loader makes of the file: regions, and the addresses of imports.
+                image: Image = Image::of(sections, linkage), version 6, fills [];
+
+                // Beyond this point no pass reads the file or its offsets: code and data have addresses.
+
+                /// Instruction starts and branches, by a linear sweep that leaves out data in code.
+                instructions: InstructionsIr = instructions::run(code), version 6, fills [Diagnostics];
+
+                // Beyond this point code is a sequence of instructions that never overlap.
+
+                /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
+                cfg: CfgIr = cfg::run(code, instructions, references), version 6,
+                    fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
+                        Diagnostics];
+
+                // Beyond this point the code of functions is reached through blocks and edges.
+
+                /// Stack frames, objects in memory and effects of calls, by abstract interpretation of every function.
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 6,
+                    fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
+            }
+
+            // The largest tables are not held. Their rows are computed for one range of code at a time, when they are asked for.
+
+            computed tables {
+                /// Instructions with their operands, decoded again.
+                Instructions = instructions::decode(code, instructions)
+                    over instructions::code_ranges(code, instructions), counted by instructions::row_count(instructions);
+
+                /// Registers and flags that instructions read and write.
+                InstructionEffects = instructions::effects(code, instructions)
+                    over instructions::code_ranges(code, instructions);
+
+                /// Memory references of instructions.
+                MemoryAccesses = memory::accesses(code, cfg, memory) over memory::block_ranges(cfg);
+
+                /// Def-use chains.
+                DataFlow = memory::data_flow(code, cfg, memory) over memory::block_ranges(cfg);
+            }
+
+            // Two columns cost more than the rest of their tables. They are computed when they are asked for.
+
+            computed columns {
+                /// Names as they are in source code.
+                BinarySymbols.demangled_name = sections::with_demangled_names();
+
+                /// Hashes of functions' instructions without the addresses that relocation changes.
+                Functions.content_hash = cfg::with_content_hashes(code, cfg);
+            }
+        }
+    };
 }

@@ -2,8 +2,9 @@
 
 use crate::scan::Wanted;
 use binframe::address_column;
+use binframe::ir::TableInfo;
 use binframe::ir::parquet::BINARY_COLUMN;
-use binframe::ir::{Stage, TableInfo};
+use binframe::passes::is_of_code;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
@@ -66,7 +67,7 @@ const FUNCTION: &str = "function_address";
 
 /// The number that a condition says is in one of these columns.
 fn number_in(table: &'static TableInfo, name: &str, condition: &Expr) -> Option<u64> {
-    let is_asked = table.stage >= Stage::Instructions && address_column(table) != Some(name);
+    let is_asked = is_of_code(table.stage) && address_column(table) != Some(name);
     match compared(condition, name) {
         Some((Operator::Eq, wanted)) if is_asked => number(wanted),
         _ => None,

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is a table")]
 
-use binframe::passes::{self, Lowered, code::memory};
+use binframe::passes::{self, Inputs, Lowered, code::memory};
 use binframe_testsuite::hostile_code::SHAPES;
 use std::time::Instant;
 
@@ -20,11 +20,11 @@ fn main() {
         for size in &sizes {
             let file = shape(size << 20).0.into();
             let start = Instant::now();
-            let Lowered { code, cfg, memory, .. } = passes::lower(&file).expect("an executable");
+            let Lowered { code, cfg, memory, .. } = passes::lower(Inputs::of(&file)).expect("an executable");
             print!(" {:.2}, ", start.elapsed().as_secs_f64());
             let start = Instant::now();
-            for run in memory::partitions(&cfg) {
-                memory::data_flow(&code, &cfg, &memory.surroundings, run);
+            for run in memory::block_ranges(&cfg, None) {
+                memory::data_flow(&code, &cfg, &memory, run);
             }
             print!("{:.2} |", start.elapsed().as_secs_f64());
         }

@@ -4,8 +4,11 @@ use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe::ir::tables::{DataFlow, Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe::passes::{
-    self, Lowered, Unsupported,
-    code::{instructions, memory},
+    self, Inputs, Lowered, Unsupported,
+    code::{
+        instructions::{self, code_ranges},
+        memory,
+    },
 };
 use binframe::{Dataset, Error, Request};
 use bytes::Bytes;
@@ -40,15 +43,15 @@ pub fn tables(bytes: &Bytes) -> Tables {
 
 /// Lowers a file in memory, if it is an executable that is supported.
 pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
-    let lowered = passes::lower(bytes)?;
-    let ranges = lowered.instructions.partitions(&lowered.code).into_iter();
-    let instructions = ranges.map(|range| instructions::decode(&lowered.code, &lowered.instructions, range));
-    let runs = memory::partitions(&lowered.cfg).into_iter();
-    let Lowered { code, cfg, memory, .. } = &lowered;
-    let accesses = runs.clone().map(|run| memory::accesses(code, cfg, &memory.surroundings, run));
-    let flows = runs.map(|run| memory::data_flow(code, cfg, &memory.surroundings, run));
+    let lowered = passes::lower(Inputs::of(bytes))?;
+    let Lowered { code, instructions, cfg, memory, .. } = &lowered;
+    let ranges = code_ranges(code, instructions, None).into_iter();
+    let rows = ranges.map(|range| instructions::decode(code, instructions, range));
+    let runs = memory::block_ranges(cfg, None).into_iter();
+    let accesses = runs.clone().map(|run| memory::accesses(code, cfg, memory, run));
+    let flows = runs.map(|run| memory::data_flow(code, cfg, memory, run));
     Ok(Tables {
-        instructions: concat(instructions),
+        instructions: concat(rows),
         memory_accesses: concat(accesses),
         data_flow: concat(flows),
         lowered,

@@ -3,12 +3,10 @@
 
 use crate::control_flow;
 use crate::lowering::{self, Tables};
-use binframe::ir::tables::{BinarySections, ExtentOwner, FileExtent, FileExtents};
-use binframe::ir::{Batch, Rows, Stage, TABLES, Table, integers, validate};
-use binframe::passes::{
-    Unsupported,
-    file::{debug, extents, sections, strings},
-};
+use binframe::ir::tables::{BinarySections, Diagnostics, ExtentOwner, FileExtent, FileExtents};
+use binframe::ir::{Batch, Rows, TABLES, Table, TableInfo, integers, validate};
+use binframe::passes::Unsupported;
+use binframe::passes::file::sections;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -16,7 +14,7 @@ use std::collections::BTreeMap;
 pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
     let tables = lowering::try_tables(file)?;
     let mut broken = control_flow::broken(&tables);
-    let tables = batches(file, tables);
+    let tables = batches(tables);
     broken.extend(invalid_rows(&tables));
     broken.extend(unlike_file(file, &rows(&tables), &rows(&tables)));
     for member in sections::members(file) {
@@ -30,27 +28,20 @@ pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
 
 /// The tables of all passes over one file; each pass that has diagnostics has a table of them.
 pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
-    lowering::try_tables(file).map(|tables| batches(file, tables))
+    lowering::try_tables(file).map(|tables| batches(tables))
 }
 
-fn batches(file: &Bytes, tables: Tables) -> Vec<Batch> {
+fn batches(tables: Tables) -> Vec<Batch> {
     let Tables { lowered, instructions, memory_accesses, data_flow } = tables;
-    let sections = &lowered.sections;
-    let (strings, debug) = (strings::run(sections), debug::run(file, sections, &[]));
-    let extents = extents::run(file, sections);
-    let mut tables: Vec<&Batch> = Vec::new();
-    tables.extend(sections.tables());
-    tables.extend(lowered.linkage.tables());
-    tables.extend(lowered.exceptions.tables());
-    tables.extend(strings.tables());
-    tables.extend(lowered.cfg.tables());
-    tables.extend(lowered.memory.tables());
-    tables.extend([extents.batch(), instructions.batch(), memory_accesses.batch(), data_flow.batch()]);
-    tables.extend([lowered.instructions.diagnostics.batch(), debug.diagnostics.batch()]);
-    let debug_tables = TABLES.iter().filter(|table| table.stage == Stage::Debug);
-    let debug_tables = debug_tables.map(|table| debug.parts(table)).filter(|parts| !parts.is_empty());
-    let debug_tables = debug_tables.map(|parts| Batch::concat(&parts));
-    tables.into_iter().cloned().chain(debug_tables).collect()
+    let outputs = lowered.outputs();
+    let computed = [instructions.batch(), memory_accesses.batch(), data_flow.batch()];
+    let all: Vec<&Batch> = outputs.iter().flat_map(|output| output.batches()).chain(computed).collect();
+    // A large table of a pass has several batches; diagnostics of two passes stay apart.
+    let is_same = |one: &TableInfo, next: &TableInfo| one == next && one != Diagnostics::INFO;
+    let tables = all.chunk_by(|one, next| is_same(one.info(), next.info()));
+    tables
+        .map(|batches| Batch::concat(&batches.iter().map(|batch| (*batch).clone()).collect::<Vec<_>>()))
+        .collect()
 }
 
 /// The rows of a table that one pass makes.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of the workspace, and the ones of them that each is built on.
-const DEPENDENCIES: [(&str, &[&str]); 9] = [
+const DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("binframe-ir-derive", &[]),
     ("binframe-ir", &["binframe-ir-derive"]),
     ("binframe-passes", &["binframe-ir"]),
     ("binframe", &["binframe-ir", "binframe-passes"]),
+    ("binframe-inspect", &["binframe"]),
     ("binframe-query", &["binframe"]),
-    ("binframe-cli", &["binframe", "binframe-query"]),
+    ("binframe-cli", &["binframe", "binframe-inspect", "binframe-query"]),
     ("binframe-testsuite", &["binframe"]),
     ("binframe-benches", &[]),
     ("xtask", &[]),

@@ -1,7 +1,7 @@
 //! After an edit, exactly the queries run that read what changed; where a result is what it was before, the wave stops.
 
 use binframe::ir::Fingerprint;
-use binframe::{Database, Executable, lowered};
+use binframe::{Database, Executable, LazyCompanions, queries};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::patch::{Patch, section, symbol};
 use bytes::Bytes;
@@ -43,7 +43,8 @@ impl Workbench {
         let database =
             Database::with_log(move |query| sink.lock().expect("no test panics in it").push(query));
         let bytes = Patch(fixtures::stack_and_globals().bytes);
-        let file = Executable::new(&database, Bytes::from(bytes.0.clone()).into(), 0);
+        let file =
+            Executable::new(&database, Bytes::from(bytes.0.clone()).into(), 0, LazyCompanions::default());
         let workbench = Self { database, file, bytes, log };
         workbench.ask();
         assert_eq!(workbench.ran(), ALL);
@@ -52,11 +53,11 @@ impl Workbench {
 
     /// Asks for what comes last in the pipeline.
     fn ask(&self) -> Fingerprint {
-        lowered::memory(&self.database, self.file).expect("the fixture is supported").fingerprint()
+        queries::memory(&self.database, self.file).expect("the fixture is supported").fingerprint()
     }
 
     fn cfg(&self) -> Fingerprint {
-        lowered::cfg(&self.database, self.file).expect("the fixture is supported").fingerprint()
+        queries::cfg(&self.database, self.file).expect("the fixture is supported").fingerprint()
     }
 
     /// The queries that ran since they were asked about, in the order of the alphabet.

@@ -1,7 +1,7 @@
 //! What the tables promise about each other holds for compiled programs, for random modules and for the system's own tools.
 
 use binframe::ir::tables::Flow;
-use binframe::passes::{CodeRegion, Lowered};
+use binframe::passes::CodeRegion;
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, Written, tables, with_threads};
 use binframe_testsuite::random::{self, Shape};
@@ -29,21 +29,9 @@ fn check(name: &str, bytes: &Bytes) {
 }
 
 fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
-    let Lowered { sections, linkage, exceptions, code, references, instructions, cfg, memory } =
-        &tables.lowered;
-    vec![
-        sections.fingerprint(),
-        linkage.fingerprint(),
-        exceptions.fingerprint(),
-        code.fingerprint(),
-        references.fingerprint(),
-        instructions.fingerprint(),
-        cfg.fingerprint(),
-        memory.fingerprint(),
-        tables.instructions.batch().fingerprint(),
-        tables.memory_accesses.batch().fingerprint(),
-        tables.data_flow.batch().fingerprint(),
-    ]
+    let computed = [tables.instructions.batch(), tables.memory_accesses.batch(), tables.data_flow.batch()];
+    let held = tables.lowered.outputs().into_iter().map(|output| output.fingerprint());
+    held.chain(computed.map(|batch| batch.fingerprint())).collect()
 }
 
 /// The instructions of a section cover it, once; they hold its bytes; each is as long as its bytes alone decode to.

@@ -7,10 +7,11 @@ use crate::table_text::{cell_text, escaped};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
+use binframe::Source;
 use binframe::ir::Batch;
-use binframe::{
-    BinaryDifference, ComparedFunction, FunctionsDifference, RowDifference, RowsDifference, Source,
-    TableComparison, TableDifference,
+use binframe_inspect::{
+    BinaryDifference, ComparedFunction, FunctionsDifference, RowDifference, RowsDifference, TableComparison,
+    TableDifference,
 };
 use std::io::{self, Write};
 use std::ops::Range;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 /// Prints what changed between two sources.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     let (old, new) = (Source::open(&arguments.old)?, Source::open(&arguments.new)?);
-    let difference = binframe::diff(&old, &new, arguments.limit)?;
+    let difference = binframe_inspect::diff(&old, &new, arguments.limit)?;
     let mut out = output::stdout();
     for binary in &difference.removed {
         writeln!(out, "only in {}: {binary}", arguments.old.display())?;

@@ -5,7 +5,8 @@ use crate::arguments::{DumpArguments, Format};
 use crate::drawing;
 use crate::failure::Failure;
 use crate::output;
-use binframe::{FunctionGraph, NewFile};
+use binframe::NewFile;
+use binframe_inspect::FunctionGraph;
 use std::io::Write;
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// Explains an address, and prints every row that speaks of it.
 pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     let source = Source::open(&arguments.source)?;
-    let traced = binframe::trace(&source, arguments.address)?;
+    let traced = binframe_inspect::trace(&source, arguments.address)?;
     if traced.is_empty() {
         let (path, address) = (arguments.source.display(), arguments.address);
         let message = format!(
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
             writeln!(out)?;
         }
         writeln!(out, "{:#x} in {binary}\n", arguments.address)?;
-        write_paragraph(&mut out, &escaped(&binframe::explain(&source, binary, arguments.address)?))?;
+        write_paragraph(&mut out, &escaped(&binframe_inspect::explain(&source, binary, arguments.address)?))?;
         let batches = traced.iter().filter(|rows| rows.0 == *binary).map(|rows| &rows.1);
         write_tables(&mut out, &together(batches), arguments.limit)?;
     }

@@ -1,7 +1,7 @@
 //! A graph in the language of graphviz.
 
 use super::{colour, edge_text, look, title};
-use binframe::{FunctionGraph, GraphNode};
+use binframe_inspect::{FunctionGraph, GraphNode};
 use std::fmt::Write as _;
 
 /// The graph, a line for each node and each edge.

@@ -10,7 +10,7 @@ pub(crate) use svg::svg;
 use crate::table_text::escaped;
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{BlockEvidence, Confidence, EdgeEvidence, EdgeKind};
-use binframe::{FunctionGraph, GraphEdge, GraphNode};
+use binframe_inspect::{FunctionGraph, GraphEdge, GraphNode};
 
 /// Instructions of a block that are drawn.
 const INSTRUCTIONS_SHOWN_MAX: usize = 40;
@@ -110,7 +110,7 @@ fn colour(kind: EdgeKind) -> &'static str {
 #[cfg(test)]
 fn test_graph(name: &str, count: usize, edges: &[(usize, usize)]) -> FunctionGraph {
     let block = |position: usize| {
-        GraphNode::Block(binframe::GraphBlock {
+        GraphNode::Block(binframe_inspect::GraphBlock {
             address: position as u64 * 16,
             instructions: vec![(position as u64 * 16, name.to_owned()); position % 50],
             instruction_count: position as u32,

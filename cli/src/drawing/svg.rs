@@ -4,7 +4,7 @@ use super::layout::{Straight, TooLarge, layout};
 use super::{Look, colour, edge_text, float, look, title};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::EdgeKind;
-use binframe::{FunctionGraph, GraphEdge, GraphNode};
+use binframe_inspect::{FunctionGraph, GraphEdge, GraphNode};
 use std::fmt::Write as _;
 
 /// Width of a letter: that of common monospaced fonts of 12 pixels, rounded up.

@@ -107,7 +107,8 @@ fn frame(frames: StackFrameColumns<'_>, function: u64) -> Option<(i64, FrameStat
 }
 
 fn table<T: Table>(debug: &debug::DebugIr) -> Rows<T> {
-    let parts = debug.parts(T::INFO);
+    let parts: Vec<Batch> =
+        debug.tables().into_iter().filter(|batch| batch.info() == T::INFO).cloned().collect();
     let parts = if parts.is_empty() { return Rows::default() } else { Batch::concat(&parts) };
     Rows::from_batch(parts).expect("it is of this table")
 }

@@ -19,7 +19,10 @@
 //! What can go wrong: `overlapping_code`, `invalid_instructions`, `instruction_over_start`.
 
 mod data;
+mod ranges;
 mod roles;
+
+pub use ranges::{code_ranges, row_count};
 
 use self::roles::Roles;
 use crate::bitmap::Bitmap;
@@ -30,7 +33,7 @@ use binframe_ir::tables::{
     DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder,
     InstructionEffects, Instructions, Severity,
 };
-use binframe_ir::{Enumeration, Fingerprint, Rows, Term, parquet::ROW_GROUP_ROWS_MAX};
+use binframe_ir::{Enumeration, Fingerprint, Rows, Term};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -128,42 +131,16 @@ impl InstructionsIr {
         self.regions.iter().map(|region| region.starts.count()).sum()
     }
 
-    /// Number of instructions that begin in a range.
-    pub fn count_in(&self, range: CodeRange) -> usize {
-        self.regions[range.region].starts.count_in(range.start..range.end)
-    }
-
     /// Whether there is no code.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()
-    }
-
-    /// The code in ranges that hold at most a row group's rows each, in the order of their addresses.
-    pub fn partitions(&self, code: &Code) -> Vec<CodeRange> {
-        /// Positions that are counted at a time.
-        const STEP: usize = 4096;
-        let mut partitions = Vec::new();
-        for (region, instructions) in self.regions.iter().enumerate() {
-            let length = code.regions[region].bytes.len();
-            let (mut start, mut rows) = (0, 0);
-            for step in (0..length).step_by(STEP) {
-                let added = instructions.starts.count_in(step..(step + STEP).min(length));
-                if rows + added > ROW_GROUP_ROWS_MAX {
-                    partitions.push(CodeRange { region, start, end: step });
-                    (start, rows) = (step, 0);
-                }
-                rows += added;
-            }
-            partitions.push(CodeRange { region, start, end: length });
-        }
-        partitions
     }
 }
 
 /// The rows of the instructions that begin in a range.
 pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
     let region = &code.regions[range.region];
-    let mut rows = region.isa.rows(&region.bytes, instructions.count_in(range));
+    let mut rows = region.isa.rows(&region.bytes, row_count(instructions, range));
     let mut roles = Roles::before(code, instructions, range);
     each_row(code, instructions, range, |positions, instruction| {
         let address = region.address + positions.start as u64;

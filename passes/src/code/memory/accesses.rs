@@ -2,7 +2,7 @@
 //!
 //! The table is large, and is made on demand for any run of blocks.
 
-use super::Surroundings;
+use super::MemoryIr;
 use super::context::Context;
 use super::follow::{Follower, Runner, Step, Visitor};
 use super::objects::{Found, Objects};
@@ -10,7 +10,6 @@ use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use crate::domains::{Base, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
 use crate::isa::{Instruction, Interpreter, Touch};
-use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
     UnknownReason,
@@ -18,32 +17,9 @@ use binframe_ir::tables::{
 use binframe_ir::{Rows, Term};
 use std::ops::Range;
 
-/// Runs of blocks whose accesses are about as many as one row group holds.
-pub fn partitions(cfg: &CfgIr) -> Vec<Range<usize>> {
-    let counts = cfg.basic_blocks.columns().instruction_count;
-    let mut partitions = Vec::new();
-    let (mut start, mut instructions) = (0, 0);
-    for (row, added) in counts.iter().enumerate() {
-        let added = *added as usize;
-        if row > start && instructions + added > ROW_GROUP_ROWS_MAX {
-            partitions.push(start..row);
-            (start, instructions) = (row, 0);
-        }
-        instructions += added;
-    }
-    if start < counts.len() {
-        partitions.push(start..counts.len());
-    }
-    partitions
-}
-
 /// The accesses of a run of blocks.
-pub fn accesses(
-    code: &Code,
-    cfg: &CfgIr,
-    surroundings: &Surroundings,
-    blocks: Range<usize>,
-) -> Rows<MemoryAccesses> {
+pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
+    let surroundings = &*memory.surroundings;
     let context = Context::new(code, cfg, &surroundings.image, &surroundings.by_function);
     let is_loaded = |address: u64| context.image.is_fixed_address(address);
     let mut follower = Follower::new(&context, &surroundings.summaries, &is_loaded);

@@ -18,6 +18,7 @@
 //! changes on the stack.
 
 mod accesses;
+mod block_ranges;
 mod context;
 mod data_flow;
 mod follow;
@@ -31,7 +32,8 @@ mod popped;
 mod slots;
 mod tables;
 
-pub use accesses::{accesses, partitions};
+pub use accesses::accesses;
+pub use block_ranges::block_ranges;
 pub use data_flow::data_flow;
 pub use image::Image;
 

@@ -35,7 +35,7 @@ mod variables;
 use crate::diagnostics::{Collector, Place};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Severity};
-use binframe_ir::{Batch, Fingerprint, Rows, TableInfo};
+use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use gimli::{EndianSlice, RunTimeEndian, SectionId};
 use index::Index;
@@ -96,14 +96,9 @@ pub struct DebugIr {
 }
 
 impl DebugIr {
-    /// The parts of a table, in their order.
-    pub fn parts(&self, table: &'static TableInfo) -> Vec<Batch> {
-        self.parts.iter().filter(|part| part.info() == table).cloned().collect()
-    }
-
-    /// Rows of all tables.
-    pub fn rows(&self) -> u64 {
-        self.parts.iter().map(|part| part.rows() as u64).sum::<u64>() + self.diagnostics.len() as u64
+    /// The tables. A large one has several batches, in the order of its key.
+    pub fn tables(&self) -> Vec<&Batch> {
+        self.parts.iter().chain([self.diagnostics.batch()]).collect()
     }
 
     /// Equal for equal tables.

@@ -11,7 +11,7 @@ mod chains;
 mod events;
 mod reaching;
 
-use super::Surroundings;
+use super::MemoryIr;
 use super::context::Context;
 use super::follow::Follower;
 use crate::code::cfg::CfgIr;
@@ -24,12 +24,8 @@ use reaching::Sets;
 use std::ops::Range;
 
 /// Where what the instructions of a run of blocks use is defined.
-pub fn data_flow(
-    code: &Code,
-    cfg: &CfgIr,
-    surroundings: &Surroundings,
-    blocks: Range<usize>,
-) -> Rows<DataFlow> {
+pub fn data_flow(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<DataFlow> {
+    let surroundings = &*memory.surroundings;
     let context = Context::new(code, cfg, &surroundings.image, &surroundings.by_function);
     let is_loaded = |address: u64| context.image.is_fixed_address(address);
     let mut follower = Follower::new(&context, &surroundings.summaries, &is_loaded);

@@ -1,9 +1,9 @@
 //! Two versions of one table, row by row.
 
-use crate::Error;
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_schema::SortOptions;
-use binframe_ir::{Batch, TableInfo, compare_keys};
+use binframe::Error;
+use binframe::ir::{Batch, TableInfo, compare_keys};
 use std::cmp::Ordering;
 
 /// How the rows of two versions of a table differ.
@@ -182,8 +182,8 @@ impl<P: Iterator<Item = Result<Batch, Error>>> Cursor<P> {
 #[cfg(test)]
 mod tests {
     use super::{RowDifference, RowsDifference, diff};
-    use binframe_ir::tables::{CallEdges, CfgEdges};
-    use binframe_ir::{Batch, Table, TableInfo, from_text, integers};
+    use binframe::ir::tables::{CallEdges, CfgEdges};
+    use binframe::ir::{Batch, Table, TableInfo, from_text, integers};
 
     fn batch(table: &'static TableInfo, text: &str) -> Batch {
         from_text(table, text).unwrap()

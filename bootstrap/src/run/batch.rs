@@ -3,10 +3,10 @@
 //! Large files come first, each on all threads; then small ones, each on one thread. The largest that fits comes first
 //! each time, so that none is left for the end that takes long. Rows wait for those of the inputs before.
 
-use crate::Error;
-use crate::corpus::CorpusFile;
-use crate::dataset::DatasetWriter;
-use crate::lowering::{HeldRows, Lowering, Outcome};
+use super::job::{HeldRows, Lowering, Outcome};
+use crate::error::Error;
+use crate::source::corpus::CorpusFile;
+use crate::store::DatasetWriter;
 use rayon::ThreadPool;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,14 +1,14 @@
 //! Why the tables say of an address what they say, in sentences.
 
 use crate::function_graph::isa_of;
-use crate::{Error, Filter, Source};
-use binframe_ir::tables::{
+use binframe::ir::tables::{
     BasicBlock, BasicBlocks, BinaryImports, BinarySections, BinaryStrings, BinarySymbols, BlockEvidence,
     CallEdges, CallKind, CfgEdge, CfgEdges, EdgeEvidence, Flow, Function, FunctionParts, Functions,
     Instructions, JumpTable, JumpTableEntries, JumpTables,
 };
-use binframe_ir::{Enumeration, Rows, Table};
-use binframe_passes::isa::Isa;
+use binframe::ir::{Enumeration, Rows, Table};
+use binframe::passes::isa::Isa;
+use binframe::{Error, Filter, Source};
 use std::fmt::Write as _;
 use std::ops::Range;
 

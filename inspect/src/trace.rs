@@ -1,8 +1,8 @@
 //! Every row that speaks of an address.
 
-use crate::{Error, Filter, Source, rows_in};
-use binframe_ir::tables::Binaries;
-use binframe_ir::{Batch, TABLES, Table, TableInfo, integers};
+use binframe::ir::tables::Binaries;
+use binframe::ir::{Batch, TABLES, Table, TableInfo, integers};
+use binframe::{Error, Filter, Source, rows_in};
 use std::collections::HashSet;
 
 /// Keys of rows that were selected, by input, table and column.
@@ -16,7 +16,7 @@ pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Erro
     let mut selected = Selected::new();
     let mut traced = Vec::new();
     let covering = Filter { addresses: Some(address..address.saturating_add(1)), ..Filter::default() };
-    let is_traced = |table: &&TableInfo| *table != Binaries::INFO && source.has_unasked(table);
+    let is_traced = |table: &&TableInfo| *table != Binaries::INFO && source.has_by_default(table);
     for table in TABLES.iter().copied().filter(is_traced) {
         // Rows that name an address lie anywhere.
         let filter = if table.span.is_some() { covering.clone() } else { Filter::default() };

@@ -1,12 +1,12 @@
 //! One function as a graph: its blocks, their instructions as text, and where control goes from them.
 
-use crate::{Error, Filter, Source};
-use binframe_ir::tables::{
+use binframe::ir::tables::{
     BasicBlock, BasicBlocks, BinaryHeader, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges,
     Confidence, EdgeEvidence, EdgeKind, FunctionParts, Functions, Instructions, Loops,
 };
-use binframe_ir::{Table, TableInfo};
-use binframe_passes::isa::Isa;
+use binframe::ir::{Table, TableInfo};
+use binframe::passes::isa::Isa;
+use binframe::{Error, Filter, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

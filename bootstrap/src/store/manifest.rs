@@ -1,25 +1,8 @@
-//! Datasets: directories of Parquet files, a folder for each table.
-//!
-//! `OUT/<table>/part-00000.parquet` …, and `OUT/_binframe/manifest.json`, which is written last: without it, a directory is
-//! no dataset.
+//! The manifest of a dataset: what it holds and how it was made. It is written last.
 
-mod journal;
-mod reader;
-mod staging;
-mod writer;
-
-pub(crate) use journal::{InputIdentity, RunIdentity, UnitRecord};
-pub use reader::Dataset;
-pub(crate) use reader::StoredPart;
-pub(crate) use writer::DatasetWriter;
-
-use crate::Timing;
+use crate::timing::Timing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::{Path, PathBuf};
-
-/// Raised whenever the layout of datasets changes.
-pub(crate) const LAYOUT_VERSION: u32 = 1;
 
 /// What a dataset holds and how it was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,12 +88,4 @@ pub struct ManifestTable {
     pub bytes: u64,
     /// Number of files.
     pub parts: u32,
-}
-
-fn manifest_path(directory: &Path) -> PathBuf {
-    directory.join("_binframe").join("manifest.json")
-}
-
-fn part_path(directory: &Path, table: &str, part: u32) -> PathBuf {
-    directory.join(table).join(format!("part-{part:05}.parquet"))
 }

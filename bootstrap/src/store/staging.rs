@@ -2,8 +2,8 @@
 //!
 //! It is locked while a process writes to it; one that nobody has locked was left by a process that was killed, and is reused.
 
-use super::manifest_path;
-use crate::Error;
+use super::layout::manifest_path;
+use crate::error::Error;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, File};
 use std::io;

@@ -1,7 +1,10 @@
 //! Reads datasets.
 
-use super::{LAYOUT_VERSION, Manifest, ManifestTable, manifest_path, part_path};
-use crate::{Error, address_column, map_file};
+use super::layout::{LAYOUT_VERSION, manifest_path, part_path};
+use super::manifest::{Manifest, ManifestTable};
+use crate::addresses::address_column;
+use crate::error::Error;
+use crate::file::map_file;
 use arrow_array::{ArrayRef, new_null_array};
 use binframe_ir::parquet::TableReader;
 use binframe_ir::{Batch, ColumnInfo, TableInfo};

@@ -11,9 +11,9 @@ mod rows;
 pub use functions::{ChangedFunction, ComparedFunction, FunctionsDifference};
 pub use rows::{RowDifference, RowsDifference};
 
-use crate::{Error, Filter, Part, Source};
-use binframe_ir::tables::{Binaries, Functions};
-use binframe_ir::{Rows, Stage, TABLES, Table, TableInfo};
+use binframe::ir::tables::{Binaries, Functions};
+use binframe::ir::{Rows, Stage, TABLES, Table, TableInfo};
+use binframe::{Error, Filter, Part, Source};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -114,7 +114,7 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
         // Functions have their own comparison; `binaries` holds paths, which say nothing about an executable.
         let is_left_out = table == Functions::INFO && functions.is_some() || table == Binaries::INFO;
         let (in_old, in_new) = (old.source.has_table(table), new.source.has_table(table));
-        let is_asked = [old, new].iter().any(|side| side.source.has_unasked(table));
+        let is_asked = [old, new].iter().any(|side| side.source.has_by_default(table));
         if is_left_out || !is_asked {
             continue;
         }

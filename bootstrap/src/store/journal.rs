@@ -3,9 +3,11 @@
 //! The first line of `_binframe/journal.jsonl` says which run it is. Each further line stands for a unit whose files are whole
 //! and on the disk. A line that is cut or cannot be read ends what is trusted.
 
+use super::layout::{manifest_path, part_path};
+use super::manifest::{ManifestBinary, ManifestTable, SkippedFile};
 use super::staging::sync_directory;
-use super::{ManifestBinary, ManifestTable, SkippedFile, manifest_path, part_path};
-use crate::{Error, Timing};
+use crate::error::Error;
+use crate::timing::Timing;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct RunIdentity {
     pub(crate) layout: u32,
     pub(crate) binframe: String,
-    /// Version of the passes.
-    pub(crate) passes: u32,
+    /// Names and versions of the passes.
+    pub(crate) passes: Vec<(String, u32)>,
     pub(crate) stages: Vec<String>,
     /// Fingerprints of the tables' declarations.
     pub(crate) schemas: Vec<String>,
@@ -141,7 +143,7 @@ mod tests {
         RunIdentity {
             layout: 1,
             binframe: "0".to_owned(),
-            passes: 1,
+            passes: vec![("sections".to_owned(), 1)],
             stages: vec!["sections".to_owned()],
             schemas: vec!["f".to_owned()],
             unit_size: 4,

@@ -1,9 +1,9 @@
 //! Functions of two versions of an executable, matched by name.
 
 use super::{Side, content};
-use crate::Error;
-use binframe_ir::tables::{Functions, Instructions};
-use binframe_ir::{Fingerprint, Table};
+use binframe::Error;
+use binframe::ir::tables::{Functions, Instructions};
+use binframe::ir::{Fingerprint, Table};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -1,6 +1,8 @@
 //! `(paths, directories, patterns) -> files to lower`, in an order and with names that depend on nothing but those.
 
-use crate::{Dataset, Error, map_file};
+use crate::error::Error;
+use crate::file::map_file;
+use crate::store::Dataset;
 use binframe_passes::file::sections::is_recognised;
 use glob::{MatchOptions, glob_with};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,9 +4,10 @@
 //! keeps a journal there: the next run of the same goes on behind the last unit that is whole.
 
 use super::journal::{Journal, RunIdentity, UnitRecord};
+use super::layout::{manifest_path, part_path};
+use super::manifest::{Manifest, ManifestTable};
 use super::staging::{Staging, sync_directory};
-use super::{Manifest, ManifestTable, manifest_path, part_path};
-use crate::Error;
+use crate::error::Error;
 use binframe_ir::TableInfo;
 use binframe_ir::parquet::{Compressors, EncodedRows, TableEncoder, TableWriter};
 use rayon::prelude::*;

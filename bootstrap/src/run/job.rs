@@ -1,15 +1,16 @@
 //! `(file) -> encoded rows`, and the record of what ran: the work on one input, on whichever threads.
 
-use crate::Database;
-use crate::corpus::CorpusFile;
-use crate::dataset::{DatasetWriter, ManifestBinary, ManifestPass};
-use crate::lowered_file::{LoweredFile, LoweredPart};
-use crate::timing::{Stopwatch, add_timing};
-use crate::{Error, Progress, Timing};
+use super::progress::Progress;
+use crate::error::Error;
+use crate::queries::Database;
+use crate::source::binary::{BinaryFile, BinaryPart};
+use crate::source::corpus::CorpusFile;
+use crate::store::{DatasetWriter, ManifestBinary, ManifestPass};
+use crate::timing::{Stopwatch, Timing, add_timing};
 use binframe_ir::parquet::{EncodedRows, TableEncoder};
 use binframe_ir::tables::BinarySections;
-use binframe_ir::{Batch, Fingerprint, Stage, Table, TableInfo};
-use binframe_passes::VERSION;
+use binframe_ir::{Fingerprint, Stage, Table, TableInfo};
+use binframe_passes::{PASSES, passes_for};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -95,7 +96,7 @@ impl Lowering<'_> {
     /// Lowers an input on the threads of the current rayon pool. It is skipped before its first rows are there or not at all;
     /// an error is that of the whole run.
     pub(crate) fn lower(&self, input: usize, sink: &mut dyn RowSink) -> Result<Outcome, Error> {
-        let outcome = match LoweredFile::open(&self.files[input], Database::default()) {
+        let outcome = match BinaryFile::open(&self.files[input], Database::default()) {
             Err(error) => Outcome::Skipped(error),
             Ok(files) => match self.lower_opened(input, files, sink) {
                 // The first pass refuses what is no executable. All members are some.
@@ -112,7 +113,7 @@ impl Lowering<'_> {
     fn lower_opened(
         &self,
         input: usize,
-        files: Vec<LoweredFile>,
+        files: Vec<BinaryFile>,
         sink: &mut dyn RowSink,
     ) -> Result<Outcome, Error> {
         let (mut binaries, mut timings) = (Vec::new(), Vec::new());
@@ -138,87 +139,53 @@ impl Lowering<'_> {
         self.tables.iter().position(|(table, _)| *table == BinarySections::INFO)
     }
 
-    /// Runs the passes that the stages need. What sections hold is written behind the first of them, before memory is taken by what
-    /// is made of it; little of it is read again.
+    /// Runs the passes that the stages need. Contents of sections are written right after the pass that finds them: few of their
+    /// bytes are read again, and the memory of the mapped file is free for later passes.
     fn run_passes(
         &self,
         input: usize,
-        file: &LoweredFile,
+        file: &BinaryFile,
         sink: &mut dyn RowSink,
         timings: &mut Vec<Timing>,
     ) -> Result<ManifestBinary, Error> {
-        let reaches = |stage: Stage| self.stages.iter().any(|asked| *asked >= stage);
-        let (has_sections, binary) = (self.stages.contains(&Stage::Sections), file.name());
-        let mut record = Record { passes: Vec::new(), timings };
-        let begin = |step| {
-            self.report(input, binary, step, 0, 1);
-            Stopwatch::start()
-        };
-        let stopwatch = begin("sections");
-        let bytes = file.bytes().0;
-        let sections = file.sections()?;
-        let (size, whole) = (bytes.len() as u64, Fingerprint::of_bytes(&bytes));
-        record.add(stopwatch, "sections", whole, sections.fingerprint(), rows(&sections.tables()), size);
-        if let Some(table) = self.contents() {
-            self.encode(input, file, table, sink, record.timings)?;
-            file.bytes().forget_read();
+        let mut fingerprints: BTreeMap<&str, Fingerprint> = BTreeMap::new();
+        let mut passes = Vec::new();
+        for position in passes_for(self.stages) {
+            let pass = &PASSES[position];
+            self.report(input, file.name(), pass.name, 0, 1);
+            let stopwatch = Stopwatch::start();
+            let output = file.run_pass(position)?;
+            let mut read =
+                |input| *fingerprints.entry(input).or_insert_with(|| file.input_fingerprint(input));
+            let inputs = Fingerprint::of_all(pass.reads.iter().map(|input| read(input)));
+            fingerprints.insert(pass.name, output.fingerprint());
+            let bytes = match pass.reads.contains(&"code") {
+                true => file.code()?.size(),
+                false => file.bytes().0.len() as u64,
+            };
+            add_timing(timings, stopwatch.stop(pass.name.to_owned(), output.row_count(), bytes));
+            passes.push(ManifestPass {
+                pass: pass.name.to_owned(),
+                version: pass.version,
+                input: inputs.to_string(),
+                output: output.fingerprint().to_string(),
+            });
+            if let Some(table) = self.contents().filter(|_| pass.tables.contains(&BinarySections::INFO)) {
+                self.encode(input, file, table, sink, timings)?;
+                file.bytes().release_pages();
+            }
         }
-        // What a pass made is kept: asking again is answered from memory.
-        let structure = sections.fingerprint();
-        if has_sections || reaches(Stage::Cfg) {
-            let stopwatch = begin("linkage");
-            let linkage = file.linkage()?;
-            record.add(stopwatch, "linkage", whole, linkage.fingerprint(), rows(&linkage.tables()), size);
-            let stopwatch = begin("exceptions");
-            let exceptions = file.exceptions()?;
-            let output = exceptions.fingerprint();
-            record.add(stopwatch, "exceptions", structure, output, rows(&exceptions.tables()), size);
-        }
-        if has_sections {
-            let stopwatch = begin("strings");
-            let strings = file.strings()?;
-            let output = strings.fingerprint();
-            record.add(stopwatch, "strings", structure, output, rows(&strings.tables()), size);
-            let stopwatch = begin("extents");
-            let extents = file.extents()?;
-            record.add(stopwatch, "extents", whole, extents.fingerprint(), extents.len() as u64, size);
-        }
-        if self.stages.contains(&Stage::Debug) {
-            let stopwatch = begin("debug");
-            let debug = file.debug()?;
-            record.add(stopwatch, "debug", whole, debug.fingerprint(), debug.rows(), size);
-        }
-        if reaches(Stage::Instructions) {
-            let stopwatch = begin("instructions");
-            let (code, instructions) = (file.code()?, file.instructions()?);
-            let (input, output) = (code.fingerprint(), instructions.fingerprint());
-            record.add(stopwatch, "instructions", input, output, instructions.len() as u64, code.size());
-        }
-        if reaches(Stage::Cfg) {
-            let stopwatch = begin("cfg");
-            let (code, references, cfg) = (file.code()?, file.references()?, file.cfg()?);
-            let instructions = file.instructions()?.fingerprint();
-            let input = Fingerprint::of_all([code.fingerprint(), references.fingerprint(), instructions]);
-            record.add(stopwatch, "cfg", input, cfg.fingerprint(), rows(&cfg.tables()), code.size());
-        }
-        if reaches(Stage::Memory) {
-            let stopwatch = begin("memory");
-            let (code, memory, image) = (file.code()?, file.memory()?, file.image()?);
-            let (instructions, cfg) = (file.instructions()?.fingerprint(), file.cfg()?.fingerprint());
-            let input = Fingerprint::of_all([image.fingerprint(), code.fingerprint(), instructions, cfg]);
-            record.add(stopwatch, "memory", input, memory.fingerprint(), rows(&memory.tables()), code.size());
-        }
-        let sha256 = sections.headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
+        let headers = &file.sections()?.headers;
+        let sha256 = headers.columns().iter().map(|header| header.sha256.to_owned()).collect();
         let path = file.path().to_string_lossy().into_owned();
-        let binary = binary.to_owned();
-        Ok(ManifestBinary { binary, path, sha256, passes: record.passes })
+        Ok(ManifestBinary { binary: file.name().to_owned(), path, sha256, passes })
     }
 
     /// Makes and encodes the rows of a table: every thread takes the next part, and appends what is next in order.
     fn encode(
         &self,
         input: usize,
-        file: &LoweredFile,
+        file: &BinaryFile,
         table: usize,
         sink: &mut dyn RowSink,
         timings: &mut Vec<Timing>,
@@ -250,35 +217,8 @@ impl Lowering<'_> {
     }
 }
 
-/// What ran for one input.
-struct Record<'a> {
-    passes: Vec<ManifestPass>,
-    timings: &'a mut Vec<Timing>,
-}
-
-impl Record<'_> {
-    fn add(
-        &mut self,
-        stopwatch: Stopwatch,
-        pass: &str,
-        input: Fingerprint,
-        output: Fingerprint,
-        rows: u64,
-        bytes: u64,
-    ) {
-        add_timing(self.timings, stopwatch.stop(pass.to_owned(), rows, bytes));
-        let (input, output) = (input.to_string(), output.to_string());
-        self.passes.push(ManifestPass { pass: pass.to_owned(), version: VERSION, input, output });
-    }
-}
-
-/// Rows of tables together.
-fn rows(tables: &[&Batch]) -> u64 {
-    tables.iter().map(|batch| batch.rows() as u64).sum()
-}
-
 /// The next part that no thread has taken.
-fn take<'p>(next: &AtomicUsize, parts: &'p [LoweredPart]) -> Option<(usize, &'p LoweredPart)> {
+fn take<'p>(next: &AtomicUsize, parts: &'p [BinaryPart]) -> Option<(usize, &'p BinaryPart)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     Some((index, parts.get(index)?))
 }

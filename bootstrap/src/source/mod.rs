@@ -1,8 +1,13 @@
 //! An executable or a dataset, as tables.
 
-use crate::dataset::StoredPart;
-use crate::lowered_file::{LoweredFile, LoweredPart};
-use crate::{CorpusFile, Database, Dataset, Error};
+pub(crate) mod binary;
+pub(crate) mod corpus;
+
+use self::binary::{BinaryFile, BinaryPart};
+use self::corpus::CorpusFile;
+use crate::error::Error;
+use crate::queries::Database;
+use crate::store::{Dataset, StoredPart};
 use arrow_array::ArrayRef;
 use binframe_ir::tables::{BinarySections, FunctionParts, Functions};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo, integers};
@@ -14,7 +19,7 @@ use std::sync::Arc;
 /// Somewhere that tables come from.
 pub enum Source {
     /// An executable, or a container and its members, lowered as far as the tables that are asked for need.
-    Files(Vec<LoweredFile>),
+    Files(Vec<BinaryFile>),
     /// A dataset on disk.
     Dataset(Dataset),
 }
@@ -48,7 +53,7 @@ pub struct Part {
 }
 
 enum PartRows {
-    Lowered(LoweredPart),
+    Lowered(BinaryPart),
     Stored(StoredPart),
 }
 
@@ -98,9 +103,9 @@ impl Source {
 
     /// Opens an executable, whose passes are queries of the database.
     pub fn of_file(file: &CorpusFile, database: Database) -> Result<Self, Error> {
-        let files = LoweredFile::open(file, database)?;
+        let files = BinaryFile::open(file, database)?;
         // What cannot be lowered is refused here, not when the first table is asked for.
-        files.first().map(LoweredFile::sections).transpose()?;
+        files.first().map(BinaryFile::sections).transpose()?;
         Ok(Self::Files(files))
     }
 
@@ -122,11 +127,11 @@ impl Source {
         }
     }
 
-    /// Whether it has the table and, where rows are made on demand, they are part of the pipeline: what stands beside it is
-    /// made only when it is asked for by name.
-    pub(crate) fn has_unasked(&self, table: &TableInfo) -> bool {
+    /// Whether it has the table without being asked for it by name: a dataset has what it was written with, an executable the
+    /// tables of the default stages.
+    pub fn has_by_default(&self, table: &TableInfo) -> bool {
         match self {
-            Self::Files(_) => !matches!(table.stage, Stage::DataFlow | Stage::Debug | Stage::Effects),
+            Self::Files(_) => table.stage == Stage::Run || Stage::PIPELINE.contains(&table.stage),
             Self::Dataset(dataset) => dataset.has_table(table),
         }
     }

@@ -6,9 +6,9 @@
 //! unnamed constant, is no difference. Addresses that stand in instructions as constants are compared as the constants they are.
 
 use super::{ComparedFunction, Side};
-use crate::{Error, Part};
-use binframe_ir::tables::{BinarySections, BinarySymbols, Instruction, Instructions, SymbolType};
-use binframe_ir::{Batch, Enumeration, Fingerprint, Rows, Table};
+use binframe::ir::tables::{BinarySections, BinarySymbols, Instruction, Instructions, SymbolType};
+use binframe::ir::{Batch, Enumeration, Fingerprint, Rows, Table};
+use binframe::{Error, Part};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -77,7 +77,7 @@ fn contents(batch: &Batch, functions: &[ComparedFunction], places: &Places) -> V
     let rows = Rows::<Instructions>::from_batch(batch.clone()).expect("parts are of the table asked for");
     let addresses = batch.column("mem_address");
     let mut contents = Vec::with_capacity(rows.len());
-    for (instruction, mem_address) in rows.columns().iter().zip(binframe_ir::integers(addresses)) {
+    for (instruction, mem_address) in rows.columns().iter().zip(binframe::ir::integers(addresses)) {
         let address = instruction.address;
         let after = functions.partition_point(|function| function.addresses.start <= address);
         let Some(index) = after.checked_sub(1) else { continue };

@@ -1,69 +1,23 @@
 //! Lowers executables into a dataset: unit after unit, each of which is whole or not there.
 
-use crate::corpus::{CorpusFile, find_files};
-use crate::dataset::{DatasetWriter, InputIdentity, LAYOUT_VERSION, RunIdentity, SkippedFile, UnitRecord};
-use crate::lowering::{Lowering, Outcome};
+use super::batch::{lower_unit, units};
+use super::job::{Lowering, Outcome};
+use super::progress::Progress;
+use super::request::Request;
+use crate::error::Error;
+use crate::source::corpus::{CorpusFile, find_files};
+use crate::store::{
+    DatasetWriter, InputIdentity, LAYOUT_VERSION, Manifest, RunIdentity, SkippedFile, UnitRecord,
+};
 use crate::timing::add_timing;
-use crate::unit::{lower_unit, units};
-use crate::{Error, Manifest, default_memory, verify};
+use crate::verify::verify;
 use binframe_ir::{Stage, TABLES, TableInfo};
-use binframe_passes::VERSION;
+use binframe_passes::PASSES;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// Sizes of inputs that are lowered together, and whose rows share files: what is lost when a run is killed.
-const UNIT_SIZE_MAX: u64 = 256 << 20;
-
-/// What to lower, how far, and where to.
-#[derive(Debug, Clone)]
-pub struct Request<'a> {
-    /// The executables: files, directories, patterns (see [`find_files`]).
-    pub inputs: &'a [PathBuf],
-    /// The directory that will be the dataset.
-    pub output: &'a Path,
-    /// The stages whose tables are written. Only what they need is computed.
-    pub stages: &'a [Stage],
-    /// Whether to read everything back and check it against the tables' declarations.
-    pub verify: bool,
-    /// Bytes of memory up to which several files are worked on at one time. One that alone needs more is lowered all the same.
-    pub memory: u64,
-    /// Bytes of files that are lowered together. What is written depends on it.
-    pub unit_size: u64,
-}
-
-impl<'a> Request<'a> {
-    /// A request that takes half of the machine's memory, and verifies nothing.
-    pub fn new(inputs: &'a [PathBuf], output: &'a Path, stages: &'a [Stage]) -> Self {
-        let memory = default_memory();
-        Self { inputs, output, stages, verify: false, memory, unit_size: UNIT_SIZE_MAX }
-    }
-}
-
-/// How far a run has come. Several inputs may be worked on at one time.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress<'a> {
-    /// Number of all inputs.
-    pub files: usize,
-    /// Their size in bytes.
-    pub bytes: u64,
-    /// Inputs that are done, those of a run that was killed included.
-    pub files_done: usize,
-    /// The size of those.
-    pub bytes_done: u64,
-    /// Position of an input that is worked on.
-    pub input: usize,
-    /// Its name or that of its member.
-    pub binary: &'a str,
-    /// What is being done: the name of a pass, or of a table that is written.
-    pub step: &'a str,
-    /// Parts of the step that are done.
-    pub done: usize,
-    /// Parts of the step.
-    pub parts: usize,
-}
+use std::path::Path;
 
 /// Lowers executables into a dataset, on as many threads as the current rayon pool has, and calls `observe` as it goes.
 ///
@@ -145,7 +99,7 @@ fn identity(
     RunIdentity {
         layout: LAYOUT_VERSION,
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
-        passes: VERSION,
+        passes: PASSES.iter().map(|pass| (pass.name.to_owned(), pass.version)).collect(),
         stages: stages.iter().map(|stage| (*stage).to_owned()).collect(),
         schemas: tables.iter().map(|table| table.fingerprint().to_string()).collect(),
         unit_size: request.unit_size,

@@ -1,0 +1,250 @@
+//! One executable, whose tables are computed on demand.
+
+use super::corpus::{CorpusFile, UniqueNames};
+use crate::companions::LazyCompanions;
+use crate::error::Error;
+use crate::file::{FileBytes, map_file, retried};
+use crate::queries::compute;
+use crate::queries::{self, Compute, ComputedPart, Database, Executable, Pass};
+use arrow_array::BinaryViewArray;
+use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
+use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics};
+use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo};
+use binframe_passes::file::sections::{SectionsIr, members};
+use binframe_passes::{Code, PASSES, PassOutput, Unsupported, passes_for};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+/// Bytes of section contents that are encoded and written together: what one thread holds at a time.
+const ROW_GROUP_BYTES_MAX: usize = 1 << 24;
+
+/// An executable, or a member of a container, whose tables are computed on demand.
+pub struct BinaryFile {
+    path: PathBuf,
+    name: String,
+    container: Option<String>,
+    database: Database,
+    executable: Executable,
+}
+
+/// Rows of a table that are made together, on any thread.
+pub(crate) enum BinaryPart {
+    /// Rows that a pass holds.
+    Held(Batch),
+    /// Rows that a pass holds, except that one column is computed on demand.
+    Incomplete { held: Batch, column: &'static str, complete: Compute },
+    /// Rows that are computed on demand.
+    Computed(ComputedPart),
+}
+
+impl BinaryPart {
+    /// Computes the rows.
+    pub(crate) fn rows(&self) -> Batch {
+        match self {
+            Self::Held(batch) => batch.clone(),
+            Self::Incomplete { complete: compute, .. } | Self::Computed(ComputedPart { compute, .. }) => {
+                compute()
+            }
+        }
+    }
+
+    /// Rows in which only the named columns, stored or derived, are complete.
+    pub(crate) fn rows_for(&self, names: &[&str]) -> Batch {
+        match self {
+            Self::Incomplete { held, column, .. } if !names.contains(column) => held.clone(),
+            _ => self.rows(),
+        }
+    }
+
+    /// The number of rows, which are computed only if that is the only way to count them.
+    pub(crate) fn row_count(&self) -> usize {
+        match self {
+            Self::Held(held) | Self::Incomplete { held, .. } => held.rows(),
+            Self::Computed(part) => part.row_count.unwrap_or_else(|| self.rows().rows()),
+        }
+    }
+}
+
+impl BinaryFile {
+    /// Maps a file, whose passes are queries of the database. The members of a container follow it, under names
+    /// `container(member)` that differ from each other.
+    pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
+        let bytes = retried(|| map_file(&corpus_file.path), thread::sleep)?;
+        let (path, name) = (corpus_file.path.clone(), corpus_file.name.clone());
+        let opened = Self::new(path, name, None, database, bytes, 0);
+        let mut files = Vec::new();
+        opened.push_with_members(&mut UniqueNames::default(), &mut files);
+        Ok(files)
+    }
+
+    fn new(
+        path: PathBuf,
+        name: String,
+        container: Option<String>,
+        database: Database,
+        bytes: FileBytes,
+        member_index: u32,
+    ) -> Self {
+        let companions = LazyCompanions::of(&path, &bytes.0);
+        let executable = Executable::new(&database, bytes, member_index, companions);
+        Self { path, name, container, database, executable }
+    }
+
+    fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
+        let members = (0..).zip(members(&self.bytes().0)).map(|(index, member)| {
+            let name = names.add(&format!("{}({})", self.name, member.name));
+            // A database of its own: what was computed for a member is freed with it.
+            let database = Database::default();
+            Self::new(self.path.clone(), name, Some(self.name.clone()), database, member.bytes.into(), index)
+        });
+        let members: Vec<_> = members.collect();
+        files.push(self);
+        for member in members {
+            member.push_with_members(names, files);
+        }
+    }
+
+    /// The last component of the path; of a member, with the member's name in parentheses.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> FileBytes {
+        self.executable.bytes(&self.database)
+    }
+
+    pub(crate) fn sections(&self) -> Result<Pass<SectionsIr>, Error> {
+        self.checked(queries::sections(&self.database, self.executable))
+    }
+
+    /// The fingerprint of an input that no pass makes: the file, its place in a container, or its companions.
+    pub(crate) fn input_fingerprint(&self, input: &str) -> Fingerprint {
+        match input {
+            "file" => Fingerprint::of_bytes(&self.bytes().0),
+            "member_index" => {
+                Fingerprint::of_numbers(&[u64::from(self.executable.member_index(&self.database))])
+            }
+            "companions" => {
+                let companions = self.executable.companions(&self.database);
+                Fingerprint::of_all(companions.get().iter().map(|file| Fingerprint::of_bytes(&file.bytes)))
+            }
+            _ => unreachable!("{input} is no input of the pipeline"),
+        }
+    }
+
+    pub(crate) fn code(&self) -> Result<Pass<Code>, Error> {
+        self.checked(queries::code(&self.database, self.executable))
+    }
+
+    /// The output of the pass at a position of [`PASSES`].
+    pub(crate) fn run_pass(&self, position: usize) -> Result<Pass<dyn PassOutput>, Error> {
+        self.checked(compute::run_pass(position, &self.database, self.executable))
+    }
+
+    fn checked<T>(&self, result: Result<T, Unsupported>) -> Result<T, Error> {
+        result.map_err(|reason| Error::Unsupported { path: self.path.clone(), reason })
+    }
+
+    /// The parts of a table, without those that surely have no row in `addresses`. Tables that belong to no single stage
+    /// hold rows about `stages` and what these need.
+    pub(crate) fn parts(
+        &self,
+        table: &'static TableInfo,
+        stages: &[Stage],
+        addresses: Option<&Range<u64>>,
+    ) -> Result<Vec<BinaryPart>, Error> {
+        let computed = compute::computed_parts(table, addresses, &self.database, self.executable);
+        if let Some(parts) = self.checked(computed)? {
+            return Ok(parts.into_iter().map(BinaryPart::Computed).collect());
+        }
+        let held = self.held(table, stages)?;
+        held.iter().flat_map(partitions).map(|batch| self.part_of(batch)).collect()
+    }
+
+    fn part_of(&self, held: Batch) -> Result<BinaryPart, Error> {
+        let column = compute::computed_column(&held, &self.database, self.executable);
+        Ok(match self.checked(column)? {
+            Some((column, complete)) => BinaryPart::Incomplete { held, column, complete },
+            None => BinaryPart::Held(held),
+        })
+    }
+
+    /// The batches of a table that is not computed on demand.
+    fn held(&self, table: &'static TableInfo, stages: &[Stage]) -> Result<Vec<Batch>, Error> {
+        if table == Binaries::INFO {
+            return Ok(vec![self.binary(stages)?.batch().clone()]);
+        }
+        if table == Diagnostics::INFO {
+            return self.diagnostics(stages);
+        }
+        let position = PASSES.iter().position(|pass| pass.tables.contains(&table));
+        let position = position.unwrap_or_else(|| unreachable!("{} is filled by no pass", table.name));
+        self.batches_of(position, table)
+    }
+
+    fn batches_of(&self, position: usize, table: &TableInfo) -> Result<Vec<Batch>, Error> {
+        let output = self.run_pass(position)?;
+        Ok(output.batches().into_iter().filter(|batch| batch.info() == table).cloned().collect())
+    }
+
+    /// The diagnostics of the passes that stages need, sorted by the name of the pass, as the key of the table demands.
+    fn diagnostics(&self, stages: &[Stage]) -> Result<Vec<Batch>, Error> {
+        let mut positions = passes_for(stages);
+        positions.retain(|position| PASSES[*position].tables.contains(&Diagnostics::INFO));
+        positions.sort_by_key(|position| PASSES[*position].name);
+        let mut batches = Vec::new();
+        for position in positions {
+            batches.extend(self.batches_of(position, Diagnostics::INFO)?);
+        }
+        Ok(vec![Batch::concat(&batches)])
+    }
+
+    fn binary(&self, stages: &[Stage]) -> Result<Rows<Binaries>, Error> {
+        let sections = self.sections()?;
+        let path = self.path.to_string_lossy();
+        let mut rows = BinaryBuilder::default();
+        rows.extend(sections.headers.columns().iter().map(|header| Binary {
+            path: &path,
+            container: self.container.as_deref(),
+            sha256: header.sha256,
+            size: header.file_size,
+            status: last_stage(stages).name(),
+        }));
+        Ok(rows.finish())
+    }
+}
+
+/// The last stage of the pipeline that is complete once the passes ran that `stages` need.
+fn last_stage(stages: &[Stage]) -> Stage {
+    let run = passes_for(stages);
+    let is_complete = |stage: &Stage| passes_for(&[*stage]).iter().all(|position| run.contains(position));
+    Stage::PIPELINE.into_iter().rev().find(is_complete).unwrap_or(Stage::Sections)
+}
+
+/// Cuts a batch into parts that are encoded and written together: neither with too many rows, nor with too many bytes.
+fn partitions(batch: &Batch) -> Vec<Batch> {
+    let mut sizes = vec![0; batch.rows()];
+    for column in batch.columns() {
+        if let Some(values) = column.as_any().downcast_ref::<BinaryViewArray>() {
+            sizes.iter_mut().zip(values.lengths()).for_each(|(size, length)| *size += length as usize);
+        }
+    }
+    let mut partitions = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (row, size) in sizes.into_iter().enumerate() {
+        if row > start && (row - start >= ROW_GROUP_ROWS_MAX || bytes + size > ROW_GROUP_BYTES_MAX) {
+            partitions.push(batch.slice(start, row - start));
+            (start, bytes) = (row, 0);
+        }
+        bytes += size;
+    }
+    if start < batch.rows() {
+        partitions.push(batch.slice(start, batch.rows() - start));
+    }
+    partitions
+}

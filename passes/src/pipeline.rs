@@ -1,0 +1,275 @@
+//! What follows from the list of passes ([`passes!`](crate::passes)) in this crate: the function [`lower`], and the list as data.
+
+use crate::code::cfg::CfgIr;
+use crate::code::instructions::InstructionsIr;
+use crate::code::memory::{Image, MemoryIr};
+use crate::code::{cfg, instructions, memory};
+use crate::file::debug::{CompanionFile, DebugIr};
+use crate::file::exceptions::ExceptionsIr;
+use crate::file::linkage::LinkageIr;
+use crate::file::sections::SectionsIr;
+use crate::file::strings::StringsIr;
+use crate::file::{debug, exceptions, extents, linkage, sections, strings};
+use crate::{Code, References, Unsupported, passes};
+use binframe_ir::tables::{
+    BasicBlocks, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
+    BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
+    BinarySymbols, CallEdges, CfgEdges, DataFlow, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
+    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts, Functions,
+    InstructionEffects, Instructions, JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops,
+    MemoryAccesses, MemoryObjects, MemoryRegions, StackFrames, UnwindEntries,
+};
+use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo};
+use bytes::Bytes;
+
+/// One line of the list of passes.
+#[derive(Debug)]
+pub struct PassInfo {
+    /// Name of the pass, of its query, and of its entry in manifests and timings.
+    pub name: &'static str,
+    /// Raised when the pass computes something else from the same input.
+    pub version: u32,
+    /// What it reads: passes by name, or `file`, `member_index` and `companions`.
+    pub reads: &'static [&'static str],
+    /// The tables that it fills; none if it is a projection.
+    pub tables: &'static [&'static TableInfo],
+}
+
+/// A table whose rows are computed on demand from the outputs of passes.
+#[derive(Debug)]
+pub struct ComputedTable {
+    /// The table.
+    pub table: &'static TableInfo,
+    /// Names of the passes whose outputs it is computed from.
+    pub reads: &'static [&'static str],
+}
+
+/// The output of a pass.
+pub trait PassOutput: Send + Sync + 'static {
+    /// The tables that it holds. A table may have several batches, in the order of its key.
+    fn batches(&self) -> Vec<&Batch>;
+
+    /// Fingerprint of everything that later passes can read of it.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// Number of rows in all its tables.
+    fn row_count(&self) -> u64 {
+        self.batches().iter().map(|batch| batch.rows() as u64).sum()
+    }
+}
+
+/// The output of the pass `extents`.
+pub type FileExtentRows = Rows<FileExtents>;
+
+/// Implements [`PassOutput`] with the methods of the same names that a type has.
+macro_rules! outputs {
+    ($($output:ty { $batches:expr })*) => {
+        $(impl PassOutput for $output {
+            fn batches(&self) -> Vec<&Batch> {
+                let batches: for<'a> fn(&'a Self) -> Vec<&'a Batch> = $batches;
+                batches(self)
+            }
+
+            fn fingerprint(&self) -> Fingerprint {
+                self.fingerprint()
+            }
+        })*
+    };
+}
+
+outputs! {
+    SectionsIr { |ir| ir.tables().to_vec() }
+    LinkageIr { |ir| ir.tables().to_vec() }
+    ExceptionsIr { |ir| ir.tables().to_vec() }
+    StringsIr { |ir| ir.tables().to_vec() }
+    DebugIr { |ir| ir.tables() }
+    CfgIr { |ir| ir.tables().to_vec() }
+    MemoryIr { |ir| ir.tables().to_vec() }
+    Code { |_| Vec::new() }
+    References { |_| Vec::new() }
+    Image { |_| Vec::new() }
+}
+
+impl PassOutput for FileExtentRows {
+    fn batches(&self) -> Vec<&Batch> {
+        vec![self.batch()]
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.batch().fingerprint()
+    }
+}
+
+impl PassOutput for InstructionsIr {
+    fn batches(&self) -> Vec<&Batch> {
+        vec![self.diagnostics.batch()]
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint()
+    }
+
+    fn row_count(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+/// The argument of a pass that a name in the list stands for, inside `lower`.
+macro_rules! argument {
+    (file, $inputs:ident) => {
+        $inputs.file
+    };
+    (member_index, $inputs:ident) => {
+        $inputs.member_index
+    };
+    (companions, $inputs:ident) => {
+        $inputs.companions
+    };
+    ($pass:ident, $inputs:ident) => {
+        &$pass
+    };
+}
+
+/// The value of a call; if it may fail, the function that contains it returns the error.
+macro_rules! value {
+    ($call:expr) => {
+        $call
+    };
+    ($call:expr, $error:ident) => {
+        $call?
+    };
+}
+
+/// Where the file comes from that [`lower`] reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The bytes of the file.
+    pub file: &'a Bytes,
+    /// Position of the file among the members of its container; 0 if it is in none.
+    pub member_index: u32,
+    /// Other files that hold its debug information.
+    pub companions: &'a [CompanionFile],
+}
+
+impl<'a> Inputs<'a> {
+    /// A file that is no member of a container and has no companions.
+    pub fn of(file: &'a Bytes) -> Self {
+        Self { file, member_index: 0, companions: &[] }
+    }
+}
+
+macro_rules! declare {
+    (
+        passes {$(
+            $(#[$doc:meta])*
+            $name:ident: $output:ty = $($run:ident)::+($($read:ident),*) $(or $error:ident)?,
+                version $version:literal, fills [$($table:ident),*];
+        )*}
+        computed tables {$(
+            $(#[$table_doc:meta])*
+            $computed:ident = $($compute:ident)::+($($source:ident),*) over $($ranges:ident)::+($($range_source:ident),*)
+                $(, counted by $($count:ident)::+($($count_source:ident),*))?;
+        )*}
+        computed columns {$(
+            $(#[$column_doc:meta])*
+            $owner:ident.$column:ident = $($complete:ident)::+($($column_source:ident),*);
+        )*}
+    ) => {
+        /// The output of every pass over one file.
+        #[derive(Debug, Clone)]
+        pub struct Lowered {
+            $($(#[$doc])* pub $name: $output,)*
+        }
+
+        /// Runs every pass over one file.
+        pub fn lower(inputs: Inputs<'_>) -> Result<Lowered, Unsupported> {
+            $(let $name = value!($($run)::+($(argument!($read, inputs)),*) $(, $error)?);)*
+            Ok(Lowered { $($name),* })
+        }
+
+        impl Lowered {
+            /// The output of every pass, in the order of [`PASSES`].
+            pub fn outputs(&self) -> Vec<&dyn PassOutput> {
+                vec![$(&self.$name),*]
+            }
+        }
+
+        /// Every pass, in the order of the pipeline.
+        pub const PASSES: &[PassInfo] = &[$(PassInfo {
+            name: stringify!($name),
+            version: $version,
+            reads: &[$(stringify!($read)),*],
+            tables: &[$(<$table as Table>::INFO),*],
+        }),*];
+
+        /// Every table that is computed on demand.
+        pub const COMPUTED_TABLES: &[ComputedTable] = &[$(ComputedTable {
+            table: <$computed as Table>::INFO,
+            reads: &[$(stringify!($source)),*],
+        }),*];
+    };
+}
+
+passes!(declare);
+
+/// Positions in [`PASSES`], in their order, of the passes that the tables of some stages need: those that fill the tables or
+/// that they are computed from, and all that these read.
+pub fn passes_for(stages: &[Stage]) -> Vec<usize> {
+    let is_asked = |table: &TableInfo| stages.contains(&table.stage);
+    let computed = COMPUTED_TABLES.iter().filter(|computed| is_asked(computed.table));
+    let mut needed: Vec<&str> = computed.flat_map(|computed| computed.reads).copied().collect();
+    let mut positions = Vec::new();
+    // Passes read only what is above them: one traversal from the end reaches all of it.
+    for (position, pass) in PASSES.iter().enumerate().rev() {
+        if needed.contains(&pass.name) || pass.tables.iter().any(|table| is_asked(table)) {
+            needed.extend(pass.reads);
+            positions.push(position);
+        }
+    }
+    positions.reverse();
+    positions
+}
+
+/// Whether the tables of a stage are computed from code.
+pub fn is_of_code(stage: Stage) -> bool {
+    passes_for(&[stage]).into_iter().any(|position| PASSES[position].reads.contains(&"code"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use binframe_ir::TABLES;
+
+    #[test]
+    fn passes_read_only_what_is_above_them() {
+        let mut known = vec!["file", "member_index", "companions"];
+        for pass in PASSES {
+            for read in pass.reads {
+                assert!(known.contains(read), "{} reads {read}", pass.name);
+            }
+            known.push(pass.name);
+        }
+    }
+
+    #[test]
+    fn every_table_of_a_stage_has_one_source() {
+        for table in TABLES.iter().filter(|table| table.stage != Stage::Run) {
+            let filling = PASSES.iter().filter(|pass| pass.tables.contains(table)).count();
+            let computed = COMPUTED_TABLES.iter().filter(|computed| computed.table == *table).count();
+            assert_eq!(filling + computed, 1, "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn a_stage_needs_the_passes_that_its_tables_read() {
+        let names = |stages: &[Stage]| -> Vec<_> {
+            passes_for(stages).into_iter().map(|position| PASSES[position].name).collect()
+        };
+        assert_eq!(names(&[Stage::Debug]), ["sections", "debug"]);
+        assert_eq!(names(&[Stage::Effects]), ["sections", "code", "instructions"]);
+        assert_eq!(
+            names(&[Stage::Cfg]),
+            ["sections", "linkage", "exceptions", "code", "references", "instructions", "cfg"]
+        );
+    }
+}
