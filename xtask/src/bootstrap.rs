@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::command::{self, Failure};
+use crate::command;
 use crate::datasets::{self, Agreement};
+use crate::failure::Failure;
 use crate::manifest::{self, Step};
 use crate::workspace::Workspace;
 

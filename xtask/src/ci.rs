@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::command::{self, Failure};
+use crate::command;
 use crate::develop;
+use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 /// One check: the arguments and environment of its `cargo` command, and what mends it.

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use crate::command::{self, Failure};
+use crate::command;
+use crate::failure::Failure;
 use crate::tools;
 use crate::workspace::Workspace;
 

@@ -13,6 +13,7 @@ mod ci;
 mod command;
 mod datasets;
 mod develop;
+mod failure;
 mod manifest;
 mod roundtrip;
 mod snapshots;
@@ -22,7 +23,7 @@ mod workspace;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use command::Failure;
+use failure::Failure;
 use workspace::Workspace;
 
 /// One chore: what `--help` says of it and the function that does it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// Where a dataset keeps its manifest.
 pub(crate) const PATH: &str = "_binframe/manifest.json";

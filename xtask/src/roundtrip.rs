@@ -11,8 +11,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::command::{self, Failure};
+use crate::command;
 use crate::datasets;
+use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 /// Where systems keep programs and libraries.

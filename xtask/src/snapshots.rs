@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::{self, Failure};
+use crate::command;
 use crate::develop;
+use crate::failure::Failure;
 use crate::tools;
 use crate::workspace::Workspace;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// Package managers in the order they are looked for: program, its install command, and the packages that hold the
 /// C and C++ compilers, the binary utilities and git.
