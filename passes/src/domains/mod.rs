@@ -1,10 +1,14 @@
-//! The abstract domain of the memory stage: what may be known of registers and of the stack before an instruction.
+//! Abstract domains: for the memory stage values, states and call summaries; for jump tables symbolic expressions.
 
-mod state;
+mod abstract_state;
+mod abstract_value;
+mod call_transfer;
+pub(crate) mod frame_offset;
+mod state_join;
 mod summary;
 pub(crate) mod symbolic;
-mod value;
+mod value_arithmetic;
 
-pub(crate) use state::{Compared, Place, State};
-pub(crate) use summary::{Parameters, Summary};
-pub(crate) use value::{Base, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
+pub(crate) use abstract_state::{AbstractState, Comparison, OperandLocation};
+pub(crate) use abstract_value::{AbstractValue, Base, Threshold, UNBOUNDED_HIGH, UNBOUNDED_LOW};
+pub(crate) use summary::{ParameterSet, Summary};

@@ -1,44 +1,58 @@
-//! What callers need to know of a function.
+//! Call summaries: the effect of a call on its caller, in terms of the callee's parameters.
 
-use super::Value;
+use super::abstract_value::{AbstractValue, Base};
 
-/// Parameters, as a set: registers by their number, and all that is on the stack.
+/// A set of parameters: one bit for each register, and one for all arguments on the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Parameters(pub(crate) u32);
+pub(crate) struct ParameterSet(pub(crate) u32);
 
-impl Parameters {
-    /// What the caller leaves on the stack.
+impl ParameterSet {
+    /// The arguments on the stack.
     pub(crate) const STACK: Self = Self(1 << 16);
+    /// All registers, and the arguments on the stack.
     pub(crate) const ALL: Self = Self((1 << 17) - 1);
 
+    /// The parameter in a register.
     pub(crate) const fn register(register: u8) -> Self {
         Self(1 << register)
     }
 
+    /// The parameter that values with a base derive from; empty if they derive from none.
+    pub(crate) fn of_base(base: Base) -> Self {
+        match base {
+            Base::Register(register) => Self::register(register),
+            Base::Argument(_) => Self::STACK,
+            _ => Self::default(),
+        }
+    }
+
+    /// Whether the sets have a parameter in common.
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
+    /// Adds the parameters of another set.
     pub(crate) fn add(&mut self, other: Self) {
         self.0 |= other.0;
     }
 }
 
-/// What a call does to its caller, in terms of what the callee was given.
+/// The effect of a call on its caller. All sets over-approximate (may), except for the assumptions of `AbstractState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// How far above the return address the stack pointer is in the end; none where that is not known.
-    pub(crate) popped: Option<i64>,
-    /// Registers that may hold something else than before.
-    pub(crate) changed: u16,
+    /// By how much the stack pointer is higher after the call than before: the argument bytes that the callee pops (`ret n`);
+    /// negative if it allocates stack memory for its caller. `None` if unknown.
+    pub(crate) popped_bytes: Option<i64>,
+    /// Registers that may hold another value afterwards.
+    pub(crate) clobbered: u16,
     /// Parameters that may be read.
-    pub(crate) read: Parameters,
-    /// Parameters that may be kept, or be given to who keeps them.
-    pub(crate) kept: Parameters,
-    /// Parameters that memory is written through.
-    pub(crate) written: Parameters,
-    /// Whether memory may be written through addresses that are neither parameters nor in the file.
-    pub(crate) writes_elsewhere: bool,
-    /// What is returned.
-    pub(crate) returned: Value,
+    pub(crate) read: ParameterSet,
+    /// Parameters that may be captured: stored, or passed to a callee that captures them.
+    pub(crate) captured: ParameterSet,
+    /// Parameters through which memory may be written.
+    pub(crate) written: ParameterSet,
+    /// Whether memory may be written through addresses of unknown origin.
+    pub(crate) writes_unknown_memory: bool,
+    /// The result.
+    pub(crate) returned: AbstractValue,
 }

@@ -7,10 +7,10 @@
 pub mod x86;
 
 pub(crate) use x86::{
-    ConstantAddress, Convention, Decoder, Effects, FRAME_POINTER, Instruction, Interpreter, Lost, RESULT,
-    Resource, ResourceUse, RowWriter, STACK_POINTER, State, Touch, add_effects, called, classify,
-    constant_address, is_call, is_whole_move, narrow, popped_by_callee, stack_alignment, stored_register,
-    target,
+    AbstractInterpreter, CallingConvention, ConstantAddress, Decoder, Effects, FRAME_POINTER, Instruction,
+    Lost, MemoryReference, RESULT, Resource, ResourceAccess, RowWriter, STACK_POINTER, State, add_effects,
+    called, classify, constant_address, is_call, is_whole_move, popped_by_callee, refine_by_branch,
+    stack_alignment, stored_register, target,
 };
 
 use binframe_ir::tables::Architecture;

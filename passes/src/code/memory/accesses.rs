@@ -8,8 +8,8 @@ use super::follow::{Follower, Runner, Step, Visitor};
 use super::objects::{Found, Objects};
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
-use crate::domains::{Base, State, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
-use crate::isa::{Instruction, Interpreter, Touch};
+use crate::domains::{AbstractState, AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW, frame_offset};
+use crate::isa::{AbstractInterpreter, Instruction, MemoryReference};
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
     UnknownReason,
@@ -74,20 +74,20 @@ impl Visitor for Writer<'_, '_> {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut Interpreter<'_>,
+        interpreter: &mut AbstractInterpreter<'_>,
         instruction: &Instruction,
         step: Step<'_>,
     ) {
-        for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
+        for touch in interpreter.memory_references(step.before, instruction).into_iter().flatten() {
             self.push(instruction.ip(), self.context.blocks.address[row], &touch);
         }
     }
 
-    fn leave(&mut self, _: &Runner<'_, '_>, _: usize, _: &Instruction, _: &State) {}
+    fn leave(&mut self, _: &Runner<'_, '_>, _: usize, _: &Instruction, _: &AbstractState) {}
 }
 
 impl Writer<'_, '_> {
-    fn push(&mut self, instruction_address: u64, block_address: u64, touch: &Touch) {
+    fn push(&mut self, instruction_address: u64, block_address: u64, touch: &MemoryReference) {
         let address = touch.address;
         let mut place = self.place(address);
         let size = touch.size.map_or(1, i64::from);
@@ -99,11 +99,11 @@ impl Writer<'_, '_> {
         let is_known = place.region != AccessRegion::Unknown;
         let is_global = place.region == AccessRegion::Global;
         let is_bounded = is_known && address.is_bounded();
-        let first = if is_bounded { address.low } else { address.origin };
+        let first = if is_bounded { address.low } else { address.index_zero };
         let extent =
             is_bounded.then(|| address.high.abs_diff(address.low) + u64::from(touch.size.unwrap_or(0)));
         let is_varied = is_known
-            && address.exact().is_none()
+            && address.exact_offset().is_none()
             && (address.stride > 1 || i64::from(address.stride) == size);
         let parameter = match address.base {
             Base::Register(register) => Some(Term(self.context.convention.register_name(register))),
@@ -135,15 +135,18 @@ impl Writer<'_, '_> {
         });
     }
 
-    fn place(&self, address: Value) -> Place {
+    fn place(&self, address: AbstractValue) -> Place {
         let known = |region, found, shift| Place { region, found, shift, reason: None };
         let unknown =
             |reason| Place { region: AccessRegion::Unknown, found: None, shift: 0, reason: Some(reason) };
         match address.base {
             Base::Stack | Base::Aligned => {
-                let start = State::place_at(0, address.base == Base::Aligned);
-                let found =
-                    self.objects.slot_at(self.columns, self.function, start.saturating_add(address.origin));
+                let start = frame_offset::from_offset(0, address.base == Base::Aligned);
+                let found = self.objects.slot_at(
+                    self.columns,
+                    self.function,
+                    start.saturating_add(address.index_zero),
+                );
                 known(AccessRegion::Stack, found, start)
             }
             Base::Dynamic(_) => known(AccessRegion::Stack, None, 0),
@@ -154,7 +157,8 @@ impl Writer<'_, '_> {
             }
             Base::Thread => known(AccessRegion::ThreadLocal, None, 0),
             Base::Global(anchor) => {
-                let found = self.objects.global_at(self.columns, anchor.wrapping_add_signed(address.origin));
+                let found =
+                    self.objects.global_at(self.columns, anchor.wrapping_add_signed(address.index_zero));
                 known(AccessRegion::Global, found, anchor as i64)
             }
             Base::Number => {
@@ -172,8 +176,8 @@ impl Writer<'_, '_> {
 }
 
 /// How sure it is that all that may be touched lies in what was found.
-fn confidence(address: Value, size: i64, place: &Place) -> Confidence {
-    if address.is_doubtful {
+fn confidence(address: AbstractValue, size: i64, place: &Place) -> Confidence {
+    if address.assumes_in_bounds {
         return Confidence::Guess;
     }
     if place.reason.is_some() {

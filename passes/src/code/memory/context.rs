@@ -4,7 +4,7 @@ use super::image::Image;
 use super::imports::Imports;
 use crate::code::cfg::{BlocksByFunction, CfgIr};
 use crate::code::regions::Code;
-use crate::isa::Convention;
+use crate::isa::CallingConvention;
 use binframe_ir::tables::{BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, FunctionColumns};
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(super) struct Context<'a> {
     pub(super) image: &'a Image,
     pub(super) by_function: &'a BlocksByFunction,
     pub(super) imports: Imports,
-    pub(super) convention: Convention,
+    pub(super) convention: CallingConvention,
 }
 
 impl<'a> Context<'a> {
@@ -39,7 +39,7 @@ impl<'a> Context<'a> {
             image,
             by_function,
             imports: Imports::new(),
-            convention: Convention::of(isa, code.is_windows),
+            convention: CallingConvention::of(isa, code.is_windows),
         }
     }
 

@@ -5,8 +5,10 @@
 
 use super::context::Context;
 use super::order::{Order, Waiting};
-use crate::domains::{Base, State, Summary, Value};
-use crate::isa::{Decoder, Instruction, Interpreter, RESULT, STACK_POINTER, is_call, narrow};
+use crate::domains::{AbstractState, AbstractValue, Base, Summary};
+use crate::isa::{
+    AbstractInterpreter, Decoder, Instruction, RESULT, STACK_POINTER, is_call, refine_by_branch,
+};
 use binframe_ir::tables::{CallEdge, EdgeKind, Terminator, UnknownReason};
 use std::ops::Range;
 
@@ -34,7 +36,7 @@ pub(super) struct Callee<'a> {
 /// What holds before an instruction, and what it calls.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
-    pub(super) before: &'a State,
+    pub(super) before: &'a AbstractState,
     pub(super) callee: Option<&'a Callee<'a>>,
 }
 
@@ -47,13 +49,13 @@ pub(super) trait Visitor {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut Interpreter<'_>,
+        interpreter: &mut AbstractInterpreter<'_>,
         instruction: &Instruction,
         step: Step<'_>,
     );
 
     /// Looks at what holds behind the last instruction of the block in a row.
-    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &State);
+    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &AbstractState);
 }
 
 /// Follows instructions of any function.
@@ -61,7 +63,7 @@ pub(super) struct Runner<'f, 'a> {
     pub(super) context: &'f Context<'a>,
     /// What is known of functions that were followed before.
     summaries: &'f [Summary],
-    interpreter: Interpreter<'f>,
+    interpreter: AbstractInterpreter<'f>,
     /// The calls among which those of the function are.
     calls: Range<usize>,
 }
@@ -71,23 +73,23 @@ impl<'f, 'a> Runner<'f, 'a> {
     fn run(
         &mut self,
         instructions: &[Instruction],
-        state: &mut State,
-        mut each: impl FnMut(&mut Interpreter<'f>, &Instruction, Step<'_>),
-        mut called: impl FnMut(&State),
+        state: &mut AbstractState,
+        mut each: impl FnMut(&mut AbstractInterpreter<'f>, &Instruction, Step<'_>),
+        mut called: impl FnMut(&AbstractState),
     ) {
         for instruction in instructions {
             if !is_call(instruction) {
                 each(&mut self.interpreter, instruction, Step { before: state, callee: None });
-                self.interpreter.step(state, instruction);
+                self.interpreter.transfer(state, instruction);
                 continue;
             }
             let call = self.call_at(instruction.ip());
             let callee = self.callee(call);
             each(&mut self.interpreter, instruction, Step { before: state, callee: Some(&callee) });
             let slot = i64::from(self.context.convention.address_size);
-            state.call(&callee.summary, instruction.ip(), STACK_POINTER, RESULT, slot);
+            state.apply_call(&callee.summary, instruction.ip(), STACK_POINTER, RESULT, slot);
             if let Some(register) = self.address_getter(call) {
-                state.set_register(register, Value::number(instruction.next_ip() as i64));
+                state.set_register(register, AbstractValue::number(instruction.next_ip() as i64));
             }
             called(state);
         }
@@ -137,7 +139,7 @@ pub(super) struct Follower<'f, 'a> {
     /// Where the instructions of each block begin, and where the last ones end.
     firsts: Vec<u32>,
     /// What holds where each block begins; none where no known edge leads.
-    states: Vec<Option<Box<State>>>,
+    states: Vec<Option<Box<AbstractState>>>,
     /// Edges of each block, and where they begin.
     successors: Vec<Successor>,
     offsets: Vec<u32>,
@@ -157,7 +159,12 @@ impl<'f, 'a> Follower<'f, 'a> {
     ) -> Self {
         Self {
             context,
-            runner: Runner { context, summaries, interpreter: Interpreter::new(is_loaded), calls: 0..0 },
+            runner: Runner {
+                context,
+                summaries,
+                interpreter: AbstractInterpreter::new(is_loaded),
+                calls: 0..0,
+            },
             rows: &[],
             instructions: Vec::new(),
             firsts: Vec::new(),
@@ -183,11 +190,11 @@ impl<'f, 'a> Follower<'f, 'a> {
         self.order.clear(self.rows.len());
         self.runner.calls = self.context.calls_in(self.rows);
         self.decode();
-        self.runner.interpreter.enter(&self.instructions);
+        self.runner.interpreter.prepare(&self.instructions);
         self.find_successors();
         if let Some(entry) = self.index_of(self.context.functions.address[function]) {
             self.order.find(entry as u32, &self.offsets, |edge| self.successors[edge as usize].target);
-            let state = State::entry(STACK_POINTER, self.context.convention.preserved);
+            let state = AbstractState::entry(STACK_POINTER, self.context.convention.preserved);
             self.states[entry] = Some(Box::new(state));
             let mut waiting = Waiting::new(self.order.blocks.len());
             let mut next = 0;
@@ -199,7 +206,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
         for index in 0..self.rows.len() {
             if self.visits[index] == 0 && visitor.wants(self.rows[index] as usize, false) {
-                self.run_block(index, State::unknown(UnknownReason::Unreached), Some(&mut *visitor));
+                self.run_block(index, AbstractState::unknown(UnknownReason::Unreached), Some(&mut *visitor));
             }
         }
     }
@@ -229,7 +236,7 @@ impl<'f, 'a> Follower<'f, 'a> {
         }
     }
 
-    fn state_at(&self, place: u32) -> Option<&State> {
+    fn state_at(&self, place: u32) -> Option<&AbstractState> {
         self.states[self.order.blocks[place as usize] as usize].as_deref()
     }
 
@@ -242,14 +249,14 @@ impl<'f, 'a> Follower<'f, 'a> {
     fn run_block(
         &mut self,
         index: usize,
-        mut state: State,
+        mut state: AbstractState,
         visitor: Option<&mut impl Visitor>,
-    ) -> (State, Option<State>) {
+    ) -> (AbstractState, Option<AbstractState>) {
         let row = self.rows[index] as usize;
         let is_reached = self.visits[index] > 0;
         let mut visitor = visitor.filter(|visitor| visitor.wants(row, is_reached));
         let has_pads = self.successors_of(index as u32).iter().any(|edge| edge.kind == EdgeKind::LandingPad);
-        let mut thrown: Option<State> = None;
+        let mut thrown: Option<AbstractState> = None;
         let instructions = &self.instructions[self.firsts[index] as usize..self.firsts[index + 1] as usize];
         self.runner.run(
             instructions,
@@ -302,7 +309,7 @@ impl<'f, 'a> Follower<'f, 'a> {
     fn follow_edges(
         &mut self,
         place: u32,
-        (state, thrown): (State, Option<State>),
+        (state, thrown): (AbstractState, Option<AbstractState>),
         is_wanted: impl Fn(u32) -> bool,
         mut waiting: Option<&mut Waiting>,
     ) {
@@ -329,7 +336,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             };
             let Some(mut next) = next else { continue };
             if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind) {
-                let landmark = narrow(&mut next, jump, kind == EdgeKind::Taken);
+                let landmark = refine_by_branch(&mut next, jump, kind == EdgeKind::Taken);
                 if let Some(landmark) = landmark {
                     self.add_landmark(landmark);
                 }
@@ -350,7 +357,7 @@ impl<'f, 'a> Follower<'f, 'a> {
     }
 
     /// Takes what holds on a way to a block, and says whether less is known there than before.
-    fn enter(&mut self, target: usize, next: State, is_back: bool) -> bool {
+    fn enter(&mut self, target: usize, next: AbstractState, is_back: bool) -> bool {
         let visits = self.visits[target];
         match &mut self.states[target] {
             state @ None => {
@@ -359,7 +366,7 @@ impl<'f, 'a> Follower<'f, 'a> {
             }
             Some(state) if visits > VISITS_MAX => {
                 self.is_too_complex = true;
-                let unknown = State::unknown(UnknownReason::TooComplex);
+                let unknown = AbstractState::unknown(UnknownReason::TooComplex);
                 let is_new = **state != unknown;
                 **state = unknown;
                 is_new
@@ -372,9 +379,9 @@ impl<'f, 'a> Follower<'f, 'a> {
     }
 
     /// What holds where something is caught that a call has thrown.
-    fn landed(&self, mut state: State) -> State {
-        for register in (0..16).filter(|register| self.context.convention.changed() >> register & 1 == 1) {
-            state.set_register(register, Value::unknown(UnknownReason::Clobbered));
+    fn landed(&self, mut state: AbstractState) -> AbstractState {
+        for register in (0..16).filter(|register| self.context.convention.clobbered() >> register & 1 == 1) {
+            state.set_register(register, AbstractValue::unknown(UnknownReason::Clobbered));
         }
         state
     }

@@ -4,10 +4,10 @@ use super::context::Context;
 use super::follow::{Callee, Follower, Runner, Step, Visitor};
 use super::left::Left;
 use super::slots::{Slot, Use, outgoing_size, slots};
-use crate::domains::{Base, Parameters, State, Summary, Value};
+use crate::domains::{AbstractState, AbstractValue, Base, ParameterSet, Summary, frame_offset};
 use crate::isa::{
-    FRAME_POINTER, Instruction, Interpreter, STACK_POINTER, Touch, is_whole_move, popped_by_callee,
-    stack_alignment, stored_register,
+    AbstractInterpreter, FRAME_POINTER, Instruction, MemoryReference, STACK_POINTER, is_whole_move,
+    popped_by_callee, stack_alignment, stored_register,
 };
 use binframe_ir::tables::{
     Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator,
@@ -64,10 +64,10 @@ struct Gathering<'f, 'a> {
     /// How deep functions get that were followed before.
     depths: &'f [Depth],
     left: Left,
-    /// Parameters that may be read or be kept by others, and that memory was written through, and whether other memory was written.
-    read: Parameters,
-    kept: Parameters,
-    written: Parameters,
+    /// ParameterSet that may be read or be kept by others, and that memory was written through, and whether other memory was written.
+    read: ParameterSet,
+    kept: ParameterSet,
+    written: ParameterSet,
     writes_elsewhere: bool,
     uses: Vec<Use>,
     /// Where the stack pointer is at calls.
@@ -110,23 +110,23 @@ impl Visitor for Gathering<'_, '_> {
     fn instruction(
         &mut self,
         _: usize,
-        interpreter: &mut Interpreter<'_>,
+        interpreter: &mut AbstractInterpreter<'_>,
         instruction: &Instruction,
         step: Step<'_>,
     ) {
-        for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
+        for touch in interpreter.memory_references(step.before, instruction).into_iter().flatten() {
             self.touch(instruction, step.before, &touch);
         }
         self.read.add(interpreter.parameters_read(step.before, instruction, self.read));
         self.step(instruction, &step);
     }
 
-    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &State) {
+    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, state: &AbstractState) {
         let context = self.context;
         self.end_of_instruction(state);
-        self.kept.add(state.kept);
+        self.kept.add(state.captured);
         self.written.add(state.written);
-        self.writes_elsewhere |= state.writes_elsewhere;
+        self.writes_elsewhere |= state.writes_unknown_memory;
         match context.blocks.terminator.get(row) {
             Terminator::Ret => {
                 self.check_pointer(state.register(STACK_POINTER));
@@ -164,9 +164,9 @@ impl<'f, 'a> Gathering<'f, 'a> {
             context,
             depths,
             left: Left::default(),
-            read: Parameters::default(),
-            kept: Parameters::default(),
-            written: Parameters::default(),
+            read: ParameterSet::default(),
+            kept: ParameterSet::default(),
+            written: ParameterSet::default(),
             writes_elsewhere: false,
             uses: Vec::new(),
             calls: Vec::new(),
@@ -184,27 +184,30 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn touch(&mut self, instruction: &Instruction, before: &State, touch: &Touch) {
+    fn touch(&mut self, instruction: &Instruction, before: &AbstractState, touch: &MemoryReference) {
         let address = touch.address;
         if let Base::Global(anchor) = address.base {
-            let place = anchor.wrapping_add_signed(address.origin);
+            let place = anchor.wrapping_add_signed(address.index_zero);
             let size = touch.size.unwrap_or(0);
             if self.context.image.is_data(place) {
-                self.data.push((place, size, address.exact().is_none()));
+                self.data.push((place, size, address.exact_offset().is_none()));
             }
             return;
         }
-        if address.base == Base::Number && address.exact().is_some() {
-            let place = address.origin as u64;
+        if address.base == Base::Number && address.exact_offset().is_some() {
+            let place = address.index_zero as u64;
             if self.context.image.is_fixed_address(place) && self.context.image.is_data(place) {
                 self.data.push((place, touch.size.unwrap_or(0), false));
             }
             return;
         }
-        let is_exact = address.exact().is_some();
+        let is_exact = address.exact_offset().is_some();
         let size = touch.size.map_or(0, i64::from);
-        let Some(place) = State::exact_place(Value { low: address.origin, high: address.origin, ..address })
-        else {
+        let Some(place) = frame_offset::of_address(AbstractValue {
+            low: address.index_zero,
+            high: address.index_zero,
+            ..address
+        }) else {
             return;
         };
         let (is_read, is_written) = match touch.access {
@@ -218,25 +221,25 @@ impl<'f, 'a> Gathering<'f, 'a> {
         let saved = stored.and_then(|value| match value.base {
             Base::Register(register) => {
                 let is_preserved = self.context.convention.preserved >> register & 1 == 1;
-                Some(register).filter(|_| is_preserved && value.exact() == Some(0))
+                Some(register).filter(|_| is_preserved && value.exact_offset() == Some(0))
             }
             _ => None,
         });
         // What is computed from an argument where it lies is computed from the argument.
         if is_read && is_exact && !is_whole_move(instruction) {
             let size = touch.size.map_or(0, |size| size.min(8)) as u8;
-            self.read.add(State::parameter(before.load(address, size).base));
+            self.read.add(ParameterSet::of_base(before.load(address, size).base));
         }
         let is_canary = stored.is_some_and(|value| value.base == Base::Canary);
         if is_canary && address.base == Base::Stack && is_exact {
-            self.canary_offset = self.canary_offset.or(address.exact());
+            self.canary_offset = self.canary_offset.or(address.exact_offset());
         }
         let pointer = before.register(STACK_POINTER);
         if let (true, false, Some(own), Some(pointer)) = (
             is_written,
             touch.is_implicit,
-            address.exact(),
-            pointer.exact().filter(|_| pointer.base == address.base),
+            address.exact_offset(),
+            pointer.exact_offset().filter(|_| pointer.base == address.base),
         ) {
             self.red_zone_size = self.red_zone_size.max(pointer.saturating_sub(own));
         }
@@ -257,7 +260,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         self.end_of_instruction(step.before);
         if let Some(alignment) = stack_alignment(instruction) {
             let pointer = step.before.register(STACK_POINTER);
-            if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact()) {
+            if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
                 self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {
                     (lowest.min(offset), largest.max(alignment))
                 }));
@@ -267,7 +270,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         let state = step.before;
         let pointer = state.register(STACK_POINTER);
         self.check_pointer(pointer);
-        self.calls.extend(State::exact_place(pointer));
+        self.calls.extend(frame_offset::of_address(pointer));
         let slot = i64::from(self.context.convention.address_size);
         let call = callee.call;
         self.call(pointer, slot, call, callee);
@@ -280,9 +283,9 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Notes where the stack pointer is.
-    fn end_of_instruction(&mut self, state: &State) {
+    fn end_of_instruction(&mut self, state: &AbstractState) {
         let pointer = state.register(STACK_POINTER);
-        match (pointer.base, pointer.exact()) {
+        match (pointer.base, pointer.exact_offset()) {
             (Base::Stack, Some(offset)) => self.lowest = self.lowest.min(offset),
             (Base::Aligned, Some(offset)) => self.lowest_aligned = self.lowest_aligned.min(offset),
             (Base::Dynamic(_), _) => self.lose_pointer(FrameStatus::Dynamic),
@@ -290,7 +293,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
         let frame = state.register(FRAME_POINTER);
         self.uses_frame_pointer |=
-            frame.exact().is_some() && matches!(frame.base, Base::Stack | Base::Aligned);
+            frame.exact_offset().is_some() && matches!(frame.base, Base::Stack | Base::Aligned);
     }
 
     /// Less is known of the stack pointer than was thought.
@@ -300,8 +303,8 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn check_pointer(&mut self, pointer: Value) {
-        match (pointer.base, pointer.exact()) {
+    fn check_pointer(&mut self, pointer: AbstractValue) {
+        match (pointer.base, pointer.exact_offset()) {
             (Base::Stack | Base::Aligned, Some(_)) => {}
             (Base::Dynamic(_), _) => self.lose_pointer(FrameStatus::Dynamic),
             _ => self.lose_pointer(FrameStatus::Conflicting),
@@ -309,8 +312,8 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// How far below the return address the stack pointer is at most.
-    fn depth_of(&self, pointer: Value) -> Option<u64> {
-        let depth = match (pointer.base, pointer.exact()?, self.alignment) {
+    fn depth_of(&self, pointer: AbstractValue) -> Option<u64> {
+        let depth = match (pointer.base, pointer.exact_offset()?, self.alignment) {
             (Base::Stack, offset, _) => -offset,
             (Base::Aligned, offset, Some((before, alignment))) => -before + i64::from(alignment) - 1 - offset,
             _ => return None,
@@ -319,7 +322,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Counts what a call needs of the stack. A real call pushes `pushed` bytes.
-    fn call(&mut self, pointer: Value, pushed: i64, call: Option<CallEdge<'_>>, callee: &Callee<'_>) {
+    fn call(&mut self, pointer: AbstractValue, pushed: i64, call: Option<CallEdge<'_>>, callee: &Callee<'_>) {
         let function = callee.function.map(|function| function as u32);
         let Some(own) = self.depth_of(pointer.plus(-pushed)) else {
             self.depth.limit(StackDepthLimit::Dynamic, None);
@@ -335,7 +338,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         }
     }
 
-    fn tail_call(&mut self, state: &State, call: CallEdge<'_>, callee: &Callee<'_>) {
+    fn tail_call(&mut self, state: &AbstractState, call: CallEdge<'_>, callee: &Callee<'_>) {
         let pointer = state.register(STACK_POINTER);
         self.check_pointer(pointer);
         self.call(pointer, 0, Some(call), callee);
@@ -343,15 +346,20 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Notes the parameters that a callee may read.
-    fn pass(&mut self, state: &State, callee: &Callee<'_>) {
-        let passed = state.passed(&callee.summary, STACK_POINTER);
+    fn pass(&mut self, state: &AbstractState, callee: &Callee<'_>) {
+        let passed = state.tracked_arguments(&callee.summary, STACK_POINTER);
         for (_, value) in passed.filter(|(parameter, _)| callee.summary.read.has(*parameter)) {
-            self.read.add(State::parameter(value.base));
+            self.read.add(ParameterSet::of_base(value.base));
         }
     }
 
     /// Size of the memory that a call asks for, if all that says so is constant.
-    fn allocated_size(&self, state: &State, call: Option<CallEdge<'_>>, callee: &Callee<'_>) -> Option<u64> {
+    fn allocated_size(
+        &self,
+        state: &AbstractState,
+        call: Option<CallEdge<'_>>,
+        callee: &Callee<'_>,
+    ) -> Option<u64> {
         let name = call.and_then(|call| call.import_name);
         let name = name.or_else(|| callee.function.and_then(|row| self.context.functions.name.get(row)))?;
         let mut factors = self.context.imports.size_parameters(name).peekable();
@@ -362,7 +370,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// What is passed in a parameter of a call.
-    fn argument(&self, state: &State, parameter: usize) -> Value {
+    fn argument(&self, state: &AbstractState, parameter: usize) -> AbstractValue {
         let convention = self.context.convention;
         let slot = convention.address_size;
         match convention.parameters.get(parameter) {
@@ -375,7 +383,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
     }
 
     /// Notes the function with which a thread begins, where a call begins one.
-    fn find_thread(&mut self, state: &State, call: Option<CallEdge<'_>>) {
+    fn find_thread(&mut self, state: &AbstractState, call: Option<CallEdge<'_>>) {
         /// Functions that begin a thread, and their parameter that says with which function.
         const STARTERS: [(&str, usize); 6] = [
             ("pthread_create", 2),
@@ -402,7 +410,7 @@ impl<'f, 'a> Gathering<'f, 'a> {
         self.threads.sort_unstable();
         self.calls.dedup();
         let slots = slots(&mut self.uses, &self.calls, i64::from(context.convention.address_size));
-        let aligned = self.depth_of(Value::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
+        let aligned = self.depth_of(AbstractValue::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
         let size = self.lowest.unsigned_abs().max(aligned);
         if is_too_complex {
             self.lose_pointer(FrameStatus::Conflicting);
@@ -426,25 +434,25 @@ impl<'f, 'a> Gathering<'f, 'a> {
         };
         let expected = context.convention.summary();
         let returned = left.returned.unwrap_or(expected.returned);
-        for part in [self.kept, self.written, State::parameter(returned.base)] {
+        for part in [self.kept, self.written, ParameterSet::of_base(returned.base)] {
             self.read.add(part);
         }
         let summary = if is_too_complex {
             expected
         } else {
             Summary {
-                popped: if left.returns { left.popped } else { Some(0) },
-                changed: if left.returns { left.changed } else { expected.changed },
+                popped_bytes: if left.returns { left.popped } else { Some(0) },
+                clobbered: if left.returns { left.changed } else { expected.clobbered },
                 read: self.read,
-                kept: self.kept,
+                captured: self.kept,
                 written: self.written,
-                writes_elsewhere: self.writes_elsewhere,
+                writes_unknown_memory: self.writes_elsewhere,
                 returned,
             }
         };
         let name = context.functions.name.get(function);
         let summary = match name.is_some_and(|name| context.imports.allocates(name)) {
-            true => Summary { returned: Value::at(Base::Heap(0), 0), ..summary },
+            true => Summary { returned: AbstractValue::at(Base::Heap(0), 0), ..summary },
             false => summary,
         };
         FunctionMemory {
@@ -470,9 +478,9 @@ impl<'f, 'a> Gathering<'f, 'a> {
 
 /// Bytes that an instruction touches one after another, from where its indices begin on. What lies apart may be two variables, of
 /// which one is chosen.
-fn extent(address: Value, size: i64) -> i64 {
-    let is_sure = address.is_bounded() && !address.is_doubtful && !address.is_typed;
-    let is_run = address.low == address.origin && i64::from(address.stride) <= size;
+fn extent(address: AbstractValue, size: i64) -> i64 {
+    let is_sure = address.is_bounded() && !address.assumes_in_bounds && !address.is_type_range;
+    let is_run = address.low == address.index_zero && i64::from(address.stride) <= size;
     if is_sure && is_run { address.high - address.low + size } else { 0 }
 }
 

@@ -1,7 +1,7 @@
 //! What functions of other files do: `imports.txt`, which says how it is read.
 
-use crate::domains::{Base, Parameters, Summary, Value};
-use crate::isa::Convention;
+use crate::domains::{AbstractValue, Base, ParameterSet, Summary};
+use crate::isa::CallingConvention;
 use binframe_ir::tables::UnknownReason;
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy)]
 struct Known {
     returns: Returns,
-    /// Parameters whose product is the size of memory that is asked for.
+    /// ParameterSet whose product is the size of memory that is asked for.
     size: [Option<usize>; 2],
     written: Set,
     kept: Set,
@@ -66,38 +66,38 @@ impl Imports {
     }
 
     /// What a call of a function does, if it is known.
-    pub(super) fn summary(&self, name: &str, convention: Convention) -> Option<Summary> {
+    pub(super) fn summary(&self, name: &str, convention: CallingConvention) -> Option<Summary> {
         let known = self.find(name)?;
         let parameter = |parameter: usize| match convention.parameters.get(parameter) {
-            Some(register) => Parameters::register(*register),
-            None => Parameters::STACK,
+            Some(register) => ParameterSet::register(*register),
+            None => ParameterSet::STACK,
         };
         let parameters = |set: Set| match set {
-            Set::None => Parameters::default(),
+            Set::None => ParameterSet::default(),
             Set::One(one) => parameter(one),
-            Set::All => Parameters::ALL,
+            Set::All => ParameterSet::ALL,
         };
         Some(Summary {
             written: parameters(known.written),
-            kept: parameters(known.kept),
-            writes_elsewhere: false,
+            captured: parameters(known.kept),
+            writes_unknown_memory: false,
             returned: Self::returned(known, convention),
             ..convention.summary()
         })
     }
 
-    fn returned(known: &Known, convention: Convention) -> Value {
+    fn returned(known: &Known, convention: CallingConvention) -> AbstractValue {
         match known.returns {
-            Returns::Heap => Value::at(Base::Heap(0), 0),
+            Returns::Heap => AbstractValue::at(Base::Heap(0), 0),
             Returns::Parameter(index) => match convention.parameters.get(index) {
-                Some(register) => Value::at(Base::Register(*register), 0),
+                Some(register) => AbstractValue::at(Base::Register(*register), 0),
                 None => {
                     let slot = i32::from(convention.address_size);
                     let above = (index - convention.parameters.len()) as i32 + 1;
-                    Value::at(Base::Argument(slot * above + convention.home_size as i32), 0)
+                    AbstractValue::at(Base::Argument(slot * above + convention.home_size as i32), 0)
                 }
             },
-            Returns::Other => Value::unknown(UnknownReason::Clobbered),
+            Returns::Other => AbstractValue::unknown(UnknownReason::Clobbered),
         }
     }
 

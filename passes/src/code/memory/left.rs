@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::follow::Callee;
-use crate::domains::{Base, State, Value};
+use crate::domains::{AbstractState, AbstractValue, Base};
 use crate::isa::{RESULT, STACK_POINTER};
 use binframe_ir::tables::UnknownReason;
 
@@ -13,7 +13,7 @@ pub(super) struct Left {
     /// Whether there is a way out.
     pub(super) returns: bool,
     pub(super) popped: Option<i64>,
-    pub(super) returned: Option<Value>,
+    pub(super) returned: Option<AbstractValue>,
 }
 
 impl Left {
@@ -25,17 +25,18 @@ impl Left {
     }
 
     /// The function returns, and pops arguments.
-    pub(super) fn add(&mut self, context: &Context<'_>, state: &State, popped: i64) {
+    pub(super) fn add(&mut self, context: &Context<'_>, state: &AbstractState, popped: i64) {
         let pointer = state.register(STACK_POINTER);
-        let exact = pointer.exact().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
+        let exact =
+            pointer.exact_offset().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
         // What was lost sight of, functions put back as they are expected to; helpers of 32-bit code make room for their callers.
         let is_expected = pointer.is_unknown() || context.convention.address_size == 8;
-        let expected = context.convention.summary().popped.filter(|_| is_expected).map(|_| popped);
+        let expected = context.convention.summary().popped_bytes.filter(|_| is_expected).map(|_| popped);
         let popped = exact.or(expected);
         self.leave(popped);
         for register in (0..16).filter(|register| *register != STACK_POINTER) {
             let value = state.register(register);
-            let is_same = value.base == Base::Register(register) && value.exact() == Some(0);
+            let is_same = value.base == Base::Register(register) && value.exact_offset() == Some(0);
             // What was lost sight of on the stack, functions restore as they are expected to.
             let is_preserved = context.convention.preserved >> register & 1 == 1;
             let is_restored = is_preserved && value.base == Base::Unknown(UnknownReason::Loaded);
@@ -51,14 +52,14 @@ impl Left {
     pub(super) fn add_tail_call(
         &mut self,
         context: &Context<'_>,
-        mut state: State,
+        mut state: AbstractState,
         address: u64,
         callee: &Callee<'_>,
     ) {
         let slot = i64::from(context.convention.address_size);
         let above = state.register(STACK_POINTER).plus(slot);
         state.set_register(STACK_POINTER, above);
-        state.call(&callee.summary, address, STACK_POINTER, RESULT, slot);
+        state.apply_call(&callee.summary, address, STACK_POINTER, RESULT, slot);
         let back = state.register(STACK_POINTER).plus(-slot);
         state.set_register(STACK_POINTER, back);
         self.add(context, &state, 0);
@@ -67,8 +68,8 @@ impl Left {
     /// The function goes where nobody knows, and comes back as is expected.
     pub(super) fn add_unknown(&mut self, context: &Context<'_>) {
         let expected = context.convention.summary();
-        self.changed |= expected.changed;
-        self.leave(expected.popped);
+        self.changed |= expected.clobbered;
+        self.leave(expected.popped_bytes);
         self.returned = Some(expected.returned);
     }
 }

@@ -125,8 +125,9 @@ pub fn run(image: &Image, code: &Code, instructions: &InstructionsIr, cfg: &CfgI
 fn follow_all(context: &Context<'_>, popped: &[Option<i64>]) -> (Vec<FunctionMemory>, Vec<Summary>) {
     let count = context.functions.len();
     let expected = context.convention.summary();
-    let known = |row: usize| popped.get(row).copied().flatten().or(expected.popped);
-    let mut summaries: Vec<_> = (0..count).map(|row| Summary { popped: known(row), ..expected }).collect();
+    let known = |row: usize| popped.get(row).copied().flatten().or(expected.popped_bytes);
+    let mut summaries: Vec<_> =
+        (0..count).map(|row| Summary { popped_bytes: known(row), ..expected }).collect();
     let recursive = Depth { bytes: None, limit: StackDepthLimit::Recursive, callee: None };
     let mut depths = vec![recursive; count];
     let mut found: Vec<Option<FunctionMemory>> = Vec::new();

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::frame::FunctionMemory;
 use crate::code::instructions::InstructionsIr;
-use crate::domains::State;
+use crate::domains::frame_offset;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     Confidence, MemoryObject, MemoryObjectBuilder, MemoryObjectColumns, MemoryObjects, ObjectEvidence,
@@ -73,7 +73,7 @@ impl Objects {
             offsets.push(first);
             let function_address = Some(context.functions.address[row]);
             for slot in &function.slots {
-                let (stack_offset, is_aligned) = State::offset(slot.place);
+                let (stack_offset, is_aligned) = frame_offset::to_offset(slot.place);
                 first = push(MemoryObject {
                     kind: slot.kind,
                     name: slot.saved.map(|register| context.convention.register_name(register)),
@@ -189,7 +189,7 @@ const NOTHING: MemoryObject<'static> = MemoryObject {
 
 fn start_of(columns: MemoryObjectColumns<'_>, row: usize) -> Option<i64> {
     let offset = columns.stack_offset.get(row)?;
-    Some(State::place_at(offset, columns.is_aligned.get(row) == Some(true)))
+    Some(frame_offset::from_offset(offset, columns.is_aligned.get(row) == Some(true)))
 }
 
 /// The first row of a range for which something is no longer true.

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::frame::FunctionMemory;
 use super::image::RegionWriter;
 use crate::diagnostics::{Collector, Place};
-use crate::domains::{Base, Parameters, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW, Value};
+use crate::domains::{AbstractValue, Base, ParameterSet, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use binframe_ir::tables::{
     DiagnosticCode, DiagnosticPass, Diagnostics, FrameStatus, FunctionEffect, FunctionEffectBuilder,
     FunctionEffects, MemoryRegions, RegionType, ReturnedValue, Severity, StackFrame, StackFrameBuilder,
@@ -85,16 +85,16 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
     let [mut changed, mut read, mut written, mut kept] = std::array::from_fn(|_| String::new());
     for (row, summary) in summaries.iter().enumerate() {
         let parameters = parameters_of(context);
-        list(&mut changed, registers(context, |register| summary.changed >> register & 1 == 1));
-        let is_in = |set: Parameters| {
+        list(&mut changed, registers(context, |register| summary.clobbered >> register & 1 == 1));
+        let is_in = |set: ParameterSet| {
             let registers = registers(context, move |register| {
-                parameters.has(Parameters::register(register)) && set.has(Parameters::register(register))
+                parameters.has(ParameterSet::register(register)) && set.has(ParameterSet::register(register))
             });
-            registers.chain(set.has(Parameters::STACK).then_some("stack"))
+            registers.chain(set.has(ParameterSet::STACK).then_some("stack"))
         };
         list(&mut read, is_in(summary.read));
         list(&mut written, is_in(summary.written));
-        list(&mut kept, is_in(summary.kept));
+        list(&mut kept, is_in(summary.captured));
         let returned = summary.returned;
         let (returns, returned_parameter) = match returned.base {
             Base::Register(register) if context.convention.parameters.contains(&register) => {
@@ -110,12 +110,12 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
         let is_known = returns != ReturnedValue::Other;
         rows.push(FunctionEffect {
             function_address: context.functions.address[row],
-            popped_size: summary.popped.and_then(|popped| u32::try_from(popped).ok()),
+            popped_size: summary.popped_bytes.and_then(|popped| u32::try_from(popped).ok()),
             changed_registers: &changed,
             read_parameters: &read,
             written_parameters: &written,
             kept_parameters: &kept,
-            writes_elsewhere: summary.writes_elsewhere,
+            writes_elsewhere: summary.writes_unknown_memory,
             returns,
             returned_parameter,
             returned_low: low.filter(|_| is_known),
@@ -126,10 +126,10 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
 }
 
 /// The registers in which functions expect parameters.
-fn parameters_of(context: &Context<'_>) -> Parameters {
-    let mut parameters = Parameters::default();
+fn parameters_of(context: &Context<'_>) -> ParameterSet {
+    let mut parameters = ParameterSet::default();
     for register in context.convention.parameters {
-        parameters.add(Parameters::register(*register));
+        parameters.add(ParameterSet::register(*register));
     }
     parameters
 }
@@ -156,7 +156,7 @@ fn list(text: &mut String, words: impl Iterator<Item = &'static str>) {
 }
 
 /// The least and the greatest offset of a value, or number or address.
-fn bounds(value: Value) -> (Option<i64>, Option<i64>) {
+fn bounds(value: AbstractValue) -> (Option<i64>, Option<i64>) {
     let anchor = if let Base::Global(anchor) = value.base { anchor as i64 } else { 0 };
     let bound =
         |bound: i64| (bound != UNBOUNDED_LOW && bound != UNBOUNDED_HIGH).then(|| anchor.wrapping_add(bound));

@@ -1,35 +1,37 @@
-//! Registers and flags, in the parts that instructions write apart from each other.
+//! Resources: parts of registers that instructions write separately, and flags. The units of reaching definitions.
 
-use super::convention::{Convention, RESULT};
-use super::interpret::{Interpreter, is_service};
+use super::abstract_interpreter::AbstractInterpreter;
+use super::calling_convention::{CallingConvention, RESULT};
+use super::instruction_facts::{is_high_byte, is_system_call};
 use super::operands::register_name;
-use super::places::is_high_byte;
 use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register, RflagsBits};
 use std::ops::Range;
 
-/// A part of a register that is written apart from the rest, or a flag.
+/// A part of a register that instructions write separately, or a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Resource(pub(crate) u32);
 
-/// What an instruction does with a register or flag.
+/// Access of an instruction to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResourceUse {
+pub(crate) enum ResourceAccess {
     Read,
-    /// It is read, but only as a part of an address.
+    /// Read only as part of an address.
     ReadAddress,
     Write,
+    /// Written under a condition.
     MayWrite,
 }
 
-/// The parts of a general register: its lowest byte, the next one, and the rest.
+/// Parts of a general register: its lowest byte, the second byte, and the rest.
 const GENERAL_PARTS: u32 = 3;
-/// The parts of a vector register: the low 16 bytes, and the rest.
+/// Parts of a vector register: the low 16 bytes, and the rest.
 const VECTOR_PARTS: u32 = 2;
+/// Number of the first part of a vector register. Resources are numbered by class, and by register in it.
 const VECTORS: u32 = 16 * GENERAL_PARTS;
 const MASKS: u32 = VECTORS + 32 * VECTOR_PARTS;
-const OLD_VECTORS: u32 = MASKS + 8;
-const FLAGS_START: u32 = OLD_VECTORS + 8;
-/// Flags by their bits.
+const MMX: u32 = MASKS + 8;
+const FLAGS_START: u32 = MMX + 8;
+/// Tracked flags, with their bits. The interrupt flag and those of the x87 unit are not tracked.
 const FLAGS: [(u32, &str); 7] = [
     (RflagsBits::AF, "af"),
     (RflagsBits::CF, "cf"),
@@ -41,30 +43,32 @@ const FLAGS: [(u32, &str); 7] = [
 ];
 
 impl Resource {
-    /// How many there are.
+    /// Number of resources.
     pub(crate) const COUNT: u32 = FLAGS_START + FLAGS.len() as u32;
 
-    /// The name of the register that it is a part of, or of the flag.
-    pub(crate) fn name(self, convention: Convention) -> &'static str {
-        let number = |first: u32, parts: u32| (self.0 - first) / parts;
+    /// Name of the register that the resource is part of, or of the flag.
+    pub(crate) fn name(self, convention: CallingConvention) -> &'static str {
+        let register = |first: u32, parts: u32| (self.0 - first) / parts;
         match self.0 {
-            ..VECTORS => convention.register_name(number(0, GENERAL_PARTS) as u8),
-            VECTORS..MASKS => register_name(Register::ZMM0 + number(VECTORS, VECTOR_PARTS)),
-            MASKS..OLD_VECTORS => register_name(Register::K0 + number(MASKS, 1)),
-            OLD_VECTORS..FLAGS_START => register_name(Register::MM0 + number(OLD_VECTORS, 1)),
-            _ => FLAGS[number(FLAGS_START, 1) as usize].1,
+            ..VECTORS => convention.register_name(register(0, GENERAL_PARTS) as u8),
+            VECTORS..MASKS => register_name(Register::ZMM0 + register(VECTORS, VECTOR_PARTS)),
+            MASKS..MMX => register_name(Register::K0 + register(MASKS, 1)),
+            MMX..FLAGS_START => register_name(Register::MM0 + register(MMX, 1)),
+            _ => FLAGS[register(FLAGS_START, 1) as usize].1,
         }
     }
 
+    /// Whether the resource is part of a general register.
     pub(crate) fn is_general(self) -> bool {
         self.0 < VECTORS
     }
 
+    /// Whether the resource is a flag.
     pub(crate) fn is_flag(self) -> bool {
         self.0 >= FLAGS_START
     }
 
-    /// Where functions return numbers and addresses, and floating-point numbers.
+    /// Resources in which functions return integers, addresses and floating-point numbers.
     pub(crate) fn results() -> impl Iterator<Item = Self> {
         Self::general(RESULT).chain(Self::vectors(1))
     }
@@ -80,17 +84,17 @@ impl Resource {
         (0..count).map(|number| Self(VECTORS + number * VECTOR_PARTS))
     }
 
-    /// All that calls may change beside general registers.
-    pub(crate) fn changed_by_calls(convention: Convention) -> impl Iterator<Item = Self> {
+    /// Resources other than general registers that calls may clobber.
+    pub(crate) fn clobbered_by_calls(convention: CallingConvention) -> impl Iterator<Item = Self> {
         let (first, end) = convention.preserved_vectors;
         let preserved = VECTORS + first * VECTOR_PARTS..VECTORS + end * VECTOR_PARTS;
-        // The upper parts of vectors are preserved by none.
-        let is_kept = move |part: u32| preserved.contains(&part) && part.is_multiple_of(VECTOR_PARTS);
+        // No convention preserves the upper parts of vector registers.
+        let is_preserved = move |part: u32| preserved.contains(&part) && part.is_multiple_of(VECTOR_PARTS);
         let is_direction = |part: u32| part >= FLAGS_START && FLAGS[(part - FLAGS_START) as usize].1 == "df";
-        (VECTORS..Self::COUNT).filter(move |part| !is_kept(*part) && !is_direction(*part)).map(Self)
+        (VECTORS..Self::COUNT).filter(move |part| !is_preserved(*part) && !is_direction(*part)).map(Self)
     }
 
-    /// The parts of which a register consists; none of the stack pointer, and of registers that are not followed.
+    /// The resources of a register; empty for the stack pointer and for registers that are not tracked.
     fn parts(register: Register) -> Range<u32> {
         let full = register.full_register();
         let number = full.number() as u32;
@@ -109,18 +113,18 @@ impl Resource {
             _ if register.is_xmm() => VECTORS + number * VECTOR_PARTS..VECTORS + number * VECTOR_PARTS + 1,
             _ if full.is_zmm() => whole(VECTORS, VECTOR_PARTS),
             _ if full.is_k() => whole(MASKS, 1),
-            _ if full.is_mm() => whole(OLD_VECTORS, 1),
+            _ if full.is_mm() => whole(MMX, 1),
             _ => 0..0,
         }
     }
 }
 
-impl Interpreter<'_> {
-    /// Calls `each` with all that an instruction does with registers and flags. What it reads comes first.
+impl AbstractInterpreter<'_> {
+    /// Calls `each` for every access of an instruction to a resource; reads come first.
     pub(crate) fn each_resource(
         &mut self,
         instruction: &Instruction,
-        mut each: impl FnMut(Resource, ResourceUse),
+        mut each: impl FnMut(Resource, ResourceAccess),
     ) {
         let used = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let flags = |bits: u32| {
@@ -140,23 +144,24 @@ impl Interpreter<'_> {
                     && used.op_access(operand) != OpAccess::Write
             });
             let is_address = is_part(instruction.memory_base()) || is_part(instruction.memory_index());
-            let usage = if is_address && !is_operand { ResourceUse::ReadAddress } else { ResourceUse::Read };
-            Resource::parts(register.register()).for_each(|part| each(Resource(part), usage));
+            let access =
+                if is_address && !is_operand { ResourceAccess::ReadAddress } else { ResourceAccess::Read };
+            Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
         }
-        flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceUse::Read));
-        // The system finds there which service is asked for, and leaves its result.
-        if is_service(instruction) {
-            Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Read));
-            Resource::general(RESULT).for_each(|part| each(part, ResourceUse::Write));
+        flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceAccess::Read));
+        // The number of the system call, and its result.
+        if is_system_call(instruction) {
+            Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Read));
+            Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Write));
         }
         for register in used.used_registers() {
-            let usage = match register.access() {
-                OpAccess::Write | OpAccess::ReadWrite => ResourceUse::Write,
-                OpAccess::CondWrite | OpAccess::ReadCondWrite => ResourceUse::MayWrite,
+            let access = match register.access() {
+                OpAccess::Write | OpAccess::ReadWrite => ResourceAccess::Write,
+                OpAccess::CondWrite | OpAccess::ReadCondWrite => ResourceAccess::MayWrite,
                 _ => continue,
             };
-            Resource::parts(register.register()).for_each(|part| each(Resource(part), usage));
+            Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
         }
-        flags(instruction.rflags_modified()).for_each(|flag| each(flag, ResourceUse::Write));
+        flags(instruction.rflags_modified()).for_each(|flag| each(flag, ResourceAccess::Write));
     }
 }

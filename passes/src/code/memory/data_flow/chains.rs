@@ -3,7 +3,7 @@
 use super::events::{Defined, Event, Function, Site, SiteKind, StackUse, What};
 use super::reaching::{Effect, Set, Sets, reach};
 use crate::code::memory::follow::Follower;
-use crate::domains::Parameters;
+use crate::domains::ParameterSet;
 use crate::isa::{RESULT, Resource};
 use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
 use binframe_ir::{Enumeration, Term};
@@ -96,9 +96,9 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
         for Site { block, address, kind } in sites {
             let SiteKind::Call { summary, returns: true, is_known } = kind else { continue };
             let definition = self.function.definition(address, Definition::Call, Confidence::Certain);
-            let general = (0..16).filter(|register| summary.changed >> register & 1 == 1);
+            let general = (0..16).filter(|register| summary.clobbered >> register & 1 == 1);
             let general = general.flat_map(Resource::general);
-            let others = Resource::changed_by_calls(self.function.context.convention);
+            let others = Resource::clobbered_by_calls(self.function.context.convention);
             for resource in general.chain(others).filter(|resource| is_used[resource.0 as usize]) {
                 // Compilers know which registers a function of the same file leaves alone.
                 let may_be_left = is_known && !resource.is_flag() && !results.contains(&resource);
@@ -128,7 +128,7 @@ impl<'c, 'g, 'a> Chains<'c, 'g, 'a> {
         let count = (!is_known && convention.vector_parameters > 0).then_some(&RESULT);
         for register in convention.parameters.iter().chain(count) {
             for resource in Resource::general(*register) {
-                if is_known && summary.read.has(Parameters::register(*register)) {
+                if is_known && summary.read.has(ParameterSet::register(*register)) {
                     add(resource, DataUse::Argument, Confidence::Likely);
                 } else if !is_known && is_defined(resource) {
                     add(resource, DataUse::Argument, Confidence::Guess);

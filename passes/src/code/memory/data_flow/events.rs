@@ -3,8 +3,10 @@
 use crate::code::memory::context::Context;
 use crate::code::memory::follow::{Callee, Runner, Step, Visitor};
 use crate::code::memory::objects::Objects;
-use crate::domains::{Base, State, Summary, Value};
-use crate::isa::{Instruction, Interpreter, Resource, ResourceUse, STACK_POINTER, Touch};
+use crate::domains::{AbstractState, AbstractValue, Base, Summary, frame_offset};
+use crate::isa::{
+    AbstractInterpreter, Instruction, MemoryReference, Resource, ResourceAccess, STACK_POINTER,
+};
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
@@ -115,25 +117,25 @@ impl Visitor for Function<'_, '_> {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut Interpreter<'_>,
+        interpreter: &mut AbstractInterpreter<'_>,
         instruction: &Instruction,
         step: Step<'_>,
     ) {
         let block = self.block(row);
         let address = instruction.ip();
-        for touch in interpreter.touches(step.before, instruction).into_iter().flatten() {
+        for touch in interpreter.memory_references(step.before, instruction).into_iter().flatten() {
             self.touch(block, address, step.before, &touch);
         }
         let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
         let (events, defined) = (&mut self.events, &mut self.defined);
         interpreter.each_resource(instruction, |resource, usage| {
             let what = match usage {
-                ResourceUse::Read => What::Use(DataUse::Value, Confidence::Certain),
-                ResourceUse::ReadAddress => What::Use(DataUse::Address, Confidence::Certain),
-                ResourceUse::Write => What::Define(definition),
-                ResourceUse::MayWrite => What::MayDefine(definition),
+                ResourceAccess::Read => What::Use(DataUse::Value, Confidence::Certain),
+                ResourceAccess::ReadAddress => What::Use(DataUse::Address, Confidence::Certain),
+                ResourceAccess::Write => What::Define(definition),
+                ResourceAccess::MayWrite => What::MayDefine(definition),
             };
-            defined[resource.0 as usize] |= matches!(usage, ResourceUse::Write | ResourceUse::MayWrite);
+            defined[resource.0 as usize] |= matches!(usage, ResourceAccess::Write | ResourceAccess::MayWrite);
             events.push(Event { number: resource.0, block, address, what });
         });
         if let Some(callee) = step.callee {
@@ -142,7 +144,7 @@ impl Visitor for Function<'_, '_> {
         }
     }
 
-    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, _: &State) {
+    fn leave(&mut self, runner: &Runner<'_, '_>, row: usize, last: &Instruction, _: &AbstractState) {
         let block = self.block(row);
         let address = last.ip();
         match self.context.blocks.terminator.get(row) {
@@ -209,17 +211,17 @@ impl<'g, 'a> Function<'g, 'a> {
         slot.map(|slot| slot.object_id)
     }
 
-    fn touch(&mut self, block: u32, address: u64, before: &State, touch: &Touch) {
+    fn touch(&mut self, block: u32, address: u64, before: &AbstractState, touch: &MemoryReference) {
         let Some(size) = touch.size else { return };
         let Some((low, high)) = self.bytes(touch.address, i64::from(size)) else { return };
-        let is_exact = touch.address.exact().is_some();
+        let is_exact = touch.address.exact_offset().is_some();
         let is_unbounded = !touch.address.is_bounded();
-        let is_sure = is_exact && !touch.address.is_doubtful;
+        let is_sure = is_exact && !touch.address.assumes_in_bounds;
         let confidence = |is_sure| if is_sure { Confidence::Certain } else { Confidence::Likely };
         let stack_use = |what| StackUse { block, address, low, high, is_exact, is_unbounded, what };
         if matches!(touch.access, Access::Read | Access::ReadWrite) {
             self.stack
-                .push(stack_use(What::Use(DataUse::Value, confidence(is_sure && !before.is_exposed(low)))));
+                .push(stack_use(What::Use(DataUse::Value, confidence(is_sure && !before.has_escaped(low)))));
         }
         if matches!(touch.access, Access::Write | Access::ReadWrite) {
             let definition = self.definition(address, Definition::Instruction, confidence(is_sure));
@@ -229,24 +231,24 @@ impl<'g, 'a> Function<'g, 'a> {
     }
 
     /// The bytes of the stack at an address. Where no bound is known, they are those of the slot in which indices begin.
-    fn bytes(&self, address: Value, size: i64) -> Option<(i64, i64)> {
+    fn bytes(&self, address: AbstractValue, size: i64) -> Option<(i64, i64)> {
         let is_aligned = match address.base {
             Base::Stack => false,
             Base::Aligned => true,
             _ => return None,
         };
-        let place = |offset: i64| State::place_at(offset, is_aligned);
+        let place = |offset: i64| frame_offset::from_offset(offset, is_aligned);
         if address.is_bounded() {
             return Some((place(address.low), place(address.high).saturating_add(size)));
         }
-        let found = self.objects.slot_at(self.columns, self.row, place(address.origin))?;
+        let found = self.objects.slot_at(self.columns, self.row, place(address.index_zero))?;
         Some((found.start, found.start.saturating_add(found.size)))
     }
 
     /// Notes the slots whose addresses are given to a callee.
-    fn pass(&mut self, block: u32, address: u64, before: &State, summary: &Summary) {
-        for (parameter, value) in before.passed(summary, STACK_POINTER) {
-            let inside = Value::any(value.base, value.origin);
+    fn pass(&mut self, block: u32, address: u64, before: &AbstractState, summary: &Summary) {
+        for (parameter, value) in before.tracked_arguments(summary, STACK_POINTER) {
+            let inside = AbstractValue::unbounded(value.base, value.index_zero);
             let Some((low, high)) = self.bytes(inside, 1) else { continue };
             let (is_exact, is_unbounded) = (false, true);
             let stack_use = |what| StackUse { block, address, low, high, is_exact, is_unbounded, what };
@@ -262,9 +264,9 @@ impl<'g, 'a> Function<'g, 'a> {
     }
 
     /// Notes the arguments on the stack that a callee may read: what is put where the stack pointer is, and nowhere read.
-    fn pass_on_stack(&mut self, block: u32, address: u64, before: &State) {
+    fn pass_on_stack(&mut self, block: u32, address: u64, before: &AbstractState) {
         let pointer = before.register(STACK_POINTER).plus(self.context.convention.home_size);
-        let Some(mut place) = State::exact_place(pointer) else { return };
+        let Some(mut place) = frame_offset::of_address(pointer) else { return };
         while let Some(slot) = self.objects.slot_at(self.columns, self.row, place)
             && self.columns.kind.get(slot.object_id as usize) == ObjectKind::OutgoingArgument
         {

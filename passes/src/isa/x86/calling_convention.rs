@@ -1,44 +1,46 @@
-//! How functions are called.
+//! Calling conventions of x86: System V and Microsoft, 64-bit and 32-bit.
 //!
 //! Sources: System V ABI, x86-64 supplement, section 3.2.1, and i386 supplement, section 2.2; Microsoft, "x64 calling convention" and
 //! "Argument passing and naming conventions".
 
-use super::Isa;
-use crate::domains::{Parameters, Summary, Value};
+use crate::domains::{AbstractValue, ParameterSet, Summary};
+use crate::isa::Isa;
 use binframe_ir::tables::UnknownReason;
 
-/// Numbers of registers, as instructions encode them.
+/// Number of the register that counts the repetitions of string instructions. Registers have the numbers that instructions encode.
 pub(super) const COUNTER: u8 = 1;
+/// Number of the stack pointer.
 pub(crate) const STACK_POINTER: u8 = 4;
+/// Number of the frame pointer.
 pub(crate) const FRAME_POINTER: u8 = 5;
-/// The register in which a function returns a number or an address.
+/// Number of the register that returns integers and addresses.
 pub(crate) const RESULT: u8 = 0;
 
-/// A calling convention.
+/// A calling convention. Sets of registers have a bit for each register number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Convention {
+pub(crate) struct CallingConvention {
     /// Size of an address in bytes.
     pub(crate) address_size: u8,
-    /// Registers that a function leaves as they were.
+    /// Callee-saved registers.
     pub(crate) preserved: u16,
-    /// Registers of the first parameters that are numbers or addresses, in their order.
+    /// Registers of the first integer parameters, in order.
     pub(crate) parameters: &'static [u8],
-    /// How many vector registers hold the first parameters that are floating-point numbers.
+    /// Number of vector registers that hold the first floating-point parameters.
     pub(crate) vector_parameters: u32,
-    /// Vector registers whose low 16 bytes a function leaves as they were.
+    /// Vector registers whose low 16 bytes are callee-saved: the first, and the one after the last.
     pub(crate) preserved_vectors: (u32, u32),
-    /// Bytes above the return address that callees may use for their registers.
+    /// Bytes above the return address in which the callee may store its register parameters (home space, shadow space).
     pub(crate) home_size: i64,
-    /// Whether callees may pop their arguments.
+    /// Whether a callee may pop its arguments (`stdcall`).
     pub(crate) may_callees_pop: bool,
-    /// Whether handlers of exceptions go on in the frame of the function that they belong to, as it was at the call.
+    /// Whether landing pads run in the frame of the function that they belong to, with the stack pointer as it was at the call.
     pub(crate) has_landing_pads: bool,
-    /// Bytes below the stack pointer that nobody else touches.
+    /// Bytes below the stack pointer that signal handlers leave unchanged (red zone).
     pub(crate) red_zone_size: i64,
 }
 
-impl Convention {
-    /// That of a file's code.
+impl CallingConvention {
+    /// The calling convention of a binary's code.
     pub(crate) fn of(isa: Isa, is_windows: bool) -> Self {
         let common = Self {
             address_size: 8,
@@ -76,25 +78,25 @@ impl Convention {
         }
     }
 
-    /// Registers that a call may change.
-    pub(crate) fn changed(self) -> u16 {
+    /// Caller-saved registers.
+    pub(crate) fn clobbered(self) -> u16 {
         !self.preserved
     }
 
-    /// What may be expected of a function of which nothing is known but that it keeps to the convention.
+    /// The summary of an unknown function that follows the convention.
     pub(crate) fn summary(self) -> Summary {
         Summary {
-            popped: (!self.may_callees_pop).then_some(0),
-            changed: self.changed(),
-            read: Parameters::ALL,
-            kept: Parameters::ALL,
-            written: Parameters::ALL,
-            writes_elsewhere: true,
-            returned: Value::unknown(UnknownReason::Clobbered),
+            popped_bytes: (!self.may_callees_pop).then_some(0),
+            clobbered: self.clobbered(),
+            read: ParameterSet::ALL,
+            captured: ParameterSet::ALL,
+            written: ParameterSet::ALL,
+            writes_unknown_memory: true,
+            returned: AbstractValue::unknown(UnknownReason::Clobbered),
         }
     }
 
-    /// Name of a register, as wide as an address.
+    /// Name of an address-sized register; empty if the mode does not have it.
     pub(crate) fn register_name(self, register: u8) -> &'static str {
         const NAMES: [[&str; 16]; 2] = [
             ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "", "", "", "", "", "", "", ""],
@@ -107,6 +109,7 @@ impl Convention {
     }
 }
 
+/// The set of some registers.
 const fn mask(registers: &[u8]) -> u16 {
     let (mut mask, mut index) = (0, 0);
     while index < registers.len() {
