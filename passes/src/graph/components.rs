@@ -31,9 +31,11 @@ struct Step {
 /// the order of the earliest that is known to be reached from there, and for those whose component is complete a value
 /// above all orders. So an edge costs one look, whatever it leads to.
 #[derive(Debug, Default)]
-pub(super) struct StrongComponents {
-    pub(super) component: Vec<u32>,
+pub(crate) struct StrongComponents {
+    pub(crate) component: Vec<u32>,
     pub(super) count: u32,
+    /// The vertices that were reached, in the order in which the search left them.
+    pub(crate) postorder: Vec<u32>,
     way: Vec<Step>,
     open: Vec<u32>,
 }
@@ -41,10 +43,20 @@ pub(super) struct StrongComponents {
 impl StrongComponents {
     /// Finds the components of a graph, in the memory that it has.
     pub(super) fn run(&mut self, graph: &Graph) {
+        self.run_from_all(graph, graph.vertices());
+    }
+
+    /// Finds the components of the vertices that one reaches. The component of others is [`NONE`].
+    pub(crate) fn run_from(&mut self, graph: &Graph, root: u32) {
+        self.run_from_all(graph, root..root + 1);
+    }
+
+    fn run_from_all(&mut self, graph: &Graph, roots: std::ops::Range<u32>) {
         self.component.clear();
         self.component.resize(graph.vertex_count(), 0);
         self.count = 0;
-        for root in graph.vertices() {
+        self.postorder.clear();
+        for root in roots {
             if self.component[root as usize] == 0 {
                 self.search(graph, root);
             }
@@ -87,6 +99,7 @@ impl StrongComponents {
     /// Goes back by one step. A vertex that reaches none before it completes a component with all that were opened since.
     fn leave(&mut self) {
         let Some(step) = self.way.pop() else { return };
+        self.postorder.push(step.vertex);
         let earliest = self.component[step.vertex as usize];
         if earliest == step.order {
             for vertex in self.open.drain(step.order as usize - 1..) {

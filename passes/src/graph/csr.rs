@@ -45,7 +45,7 @@ impl Graph {
     }
 
     /// Makes this the graph with these edges, in the memory that it has, on one thread.
-    pub(super) fn assign(&mut self, vertex_count: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) {
+    pub(crate) fn assign(&mut self, vertex_count: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) {
         // Counts stand one place behind their vertex's end, so that after summing up each offset is where the next edge
         // of the vertex before it goes; when all are placed, it is where that vertex ends.
         self.offsets.clear();

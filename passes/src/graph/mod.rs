@@ -24,6 +24,7 @@ mod shortest_paths;
 mod traversal;
 mod vertices;
 
+pub(crate) use components::StrongComponents;
 pub use components::{Components, strong_components, weak_components};
 pub use cores::core_numbers;
 pub use csr::Graph;

@@ -1,11 +1,23 @@
-//! `(code, cfg, image, memory_objects, function_effects) -> memory_accesses`
+//! `(code, cfg, memory) -> memory_accesses`: the memory that each instruction reads or writes, or whose address it computes.
 //!
-//! The table is large, and is made on demand for any run of blocks.
+//! The table is large and computed on demand, for any range of blocks. The functions of the blocks are analyzed again with the final
+//! summaries (`fixpoint`); each memory reference is a row.
+//!
+//! *Confidence.* A row states a region, and a range of bytes relative to it.
+//! - `guess`: the address assumes accesses in bounds (`AbstractValue`), or that an unknown number is an index into the array at a
+//!   constant address.
+//! - `likely`: the range has no bound, or exceeds the object at index 0.
+//! - `certain`: any other row. The range is bounded and inside the object at index 0, if there is one; an allocation of unknown size
+//!   is taken to be large enough. Also every row of region `unknown`, which claims nothing.
+//!
+//! `object_id` is the object at index 0. If the row is not `certain`, the instruction may access the objects beside it, so that
+//! only an object whose size is stated, by a symbol or an allocation, is named.
 
-use super::MemoryIr;
-use super::context::Context;
-use super::follow::{Follower, Runner, Step, Visitor};
-use super::objects::{Found, Objects};
+use super::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
+use super::fixpoint::FunctionAnalyzer;
+use super::ir::MemoryIr;
+use super::objects::{ObjectBounds, ObjectTable};
+use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use crate::domains::{AbstractState, AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW, frame_offset};
@@ -17,27 +29,26 @@ use binframe_ir::tables::{
 use binframe_ir::{Rows, Term};
 use std::ops::Range;
 
-/// The accesses of a run of blocks.
+/// The memory accesses of a range of blocks.
 pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
-    let surroundings = &*memory.surroundings;
-    let context = Context::new(code, cfg, &surroundings.image, &surroundings.by_function);
-    let is_loaded = |address: u64| context.image.is_fixed_address(address);
-    let mut follower = Follower::new(&context, &surroundings.summaries, &is_loaded);
-    let columns = surroundings.objects.rows.columns();
+    let facts = &memory.facts;
+    let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
+    let is_fixed_address = |address: u64| program.image.is_fixed_address(address);
+    let mut analyzer = FunctionAnalyzer::new(&program, &facts.summaries, &is_fixed_address);
+    let columns = facts.objects.rows.columns();
     let mut rows = MemoryAccessBuilder::default();
     let mut accesses = Vec::new();
-    for (function, together) in context.functions_of(blocks) {
-        let function_address = context.functions.address[function];
-        let mut writer = Writer {
-            context: &context,
-            objects: &surroundings.objects,
+    for (function, own_blocks) in program.functions_of(blocks) {
+        let mut writer = AccessWriter {
+            program: &program,
+            objects: &facts.objects,
             columns,
             function,
-            function_address,
-            blocks: together,
+            function_address: program.functions.address[function],
+            blocks: own_blocks,
             accesses: std::mem::take(&mut accesses),
         };
-        follower.follow(function, &mut writer);
+        analyzer.analyze(function, &mut writer);
         accesses = writer.accesses;
         accesses.sort_unstable_by_key(|access| (access.instruction_address, access.is_implicit));
         rows.extend(accesses.drain(..));
@@ -46,28 +57,29 @@ pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize
 }
 
 /// Writes the accesses of one function.
-struct Writer<'w, 'a> {
-    context: &'w Context<'a>,
-    objects: &'w Objects,
+struct AccessWriter<'w, 'a> {
+    program: &'w Program<'a>,
+    objects: &'w ObjectTable,
     columns: MemoryObjectColumns<'w>,
     function: usize,
     function_address: u64,
-    /// The rows of blocks whose accesses are wanted.
+    /// The rows of the requested blocks.
     blocks: Range<usize>,
     accesses: Vec<MemoryAccess<'static>>,
 }
 
-/// What an address leads to.
-struct Place {
+/// The region of an address, and the object at index 0.
+struct ResolvedAddress {
     region: AccessRegion,
-    found: Option<Found>,
-    /// What is added to an offset from the base to count like the bounds of what was found.
-    shift: i64,
+    object: Option<ObjectBounds>,
+    /// Start of the address' base, in the units of the object's start: offsets from the base plus this can be compared with its bounds.
+    base_start: i64,
+    /// Why the region is unknown; `None` if it is known.
     reason: Option<UnknownReason>,
 }
 
-impl Visitor for Writer<'_, '_> {
-    fn wants(&self, row: usize, _: bool) -> bool {
+impl InstructionVisitor for AccessWriter<'_, '_> {
+    fn needs_block(&self, row: usize, _: bool) -> bool {
         self.blocks.contains(&row)
     }
 
@@ -76,37 +88,37 @@ impl Visitor for Writer<'_, '_> {
         row: usize,
         interpreter: &mut AbstractInterpreter<'_>,
         instruction: &Instruction,
-        step: Step<'_>,
+        context: InstructionContext<'_>,
     ) {
-        for touch in interpreter.memory_references(step.before, instruction).into_iter().flatten() {
-            self.push(instruction.ip(), self.context.blocks.address[row], &touch);
+        for reference in interpreter.memory_references(context.before, instruction).into_iter().flatten() {
+            self.push(instruction.ip(), self.program.blocks.address[row], &reference);
         }
     }
 
-    fn leave(&mut self, _: &Runner<'_, '_>, _: usize, _: &Instruction, _: &AbstractState) {}
+    fn block_end(&mut self, _: &BlockInterpreter<'_, '_>, _: usize, _: &Instruction, _: &AbstractState) {}
 }
 
-impl Writer<'_, '_> {
-    fn push(&mut self, instruction_address: u64, block_address: u64, touch: &MemoryReference) {
-        let address = touch.address;
-        let mut place = self.place(address);
-        let size = touch.size.map_or(1, i64::from);
-        let confidence = confidence(address, size, &place);
-        // Where no bound is known, what lies beyond the next object may be touched too, unless the linker says how large this one is.
+impl AccessWriter<'_, '_> {
+    fn push(&mut self, instruction_address: u64, block_address: u64, reference: &MemoryReference) {
+        let address = reference.address;
+        let mut resolved = self.resolve(address);
+        let size = reference.size.map_or(1, i64::from);
+        let confidence = confidence(address, size, &resolved);
         if confidence != Confidence::Certain {
-            place.found = place.found.filter(|found| found.is_stated);
+            resolved.object = resolved.object.filter(|object| object.is_stated);
         }
-        let is_known = place.region != AccessRegion::Unknown;
-        let is_global = place.region == AccessRegion::Global;
+        let is_known = resolved.region != AccessRegion::Unknown;
+        let is_global = resolved.region == AccessRegion::Global;
         let is_bounded = is_known && address.is_bounded();
         let first = if is_bounded { address.low } else { address.index_zero };
         let extent =
-            is_bounded.then(|| address.high.abs_diff(address.low) + u64::from(touch.size.unwrap_or(0)));
-        let is_varied = is_known
+            is_bounded.then(|| address.high.abs_diff(address.low) + u64::from(reference.size.unwrap_or(0)));
+        // A stride of 1 is only known if single bytes are accessed: it is also the stride of an unknown index.
+        let has_stride = is_known
             && address.exact_offset().is_none()
             && (address.stride > 1 || i64::from(address.stride) == size);
         let parameter = match address.base {
-            Base::Register(register) => Some(Term(self.context.convention.register_name(register))),
+            Base::Register(register) => Some(Term(self.program.convention.register_name(register))),
             Base::Argument(offset) => Some(Term(argument_name(offset))),
             _ => None,
         };
@@ -116,56 +128,55 @@ impl Writer<'_, '_> {
         };
         self.accesses.push(MemoryAccess {
             instruction_address,
-            is_implicit: touch.is_implicit,
+            is_implicit: reference.is_implicit,
             block_address,
             function_address: self.function_address,
-            region: place.region,
-            object_id: place.found.map(|found| found.object_id),
+            region: resolved.region,
+            object_id: resolved.object.map(|object| object.object_id),
             parameter,
             call_address,
             offset: (is_known && !is_global).then_some(first),
-            global_address: is_global.then(|| (first as u64).wrapping_add_signed(place.shift)),
+            global_address: is_global.then(|| (first as u64).wrapping_add_signed(resolved.base_start)),
             extent,
-            stride: is_varied.then_some(address.stride),
-            is_indexed: touch.is_indexed,
-            size: touch.size,
-            access: touch.access,
+            stride: has_stride.then_some(address.stride),
+            is_indexed: reference.is_indexed,
+            size: reference.size,
+            access: reference.access,
             confidence,
-            reason: place.reason,
+            reason: resolved.reason,
         });
     }
 
-    fn place(&self, address: AbstractValue) -> Place {
-        let known = |region, found, shift| Place { region, found, shift, reason: None };
-        let unknown =
-            |reason| Place { region: AccessRegion::Unknown, found: None, shift: 0, reason: Some(reason) };
+    fn resolve(&self, address: AbstractValue) -> ResolvedAddress {
+        let known = |region, object, base_start| ResolvedAddress { region, object, base_start, reason: None };
+        let unknown = |reason| ResolvedAddress {
+            region: AccessRegion::Unknown,
+            object: None,
+            base_start: 0,
+            reason: Some(reason),
+        };
+        let (columns, function) = (self.columns, self.function);
         match address.base {
             Base::Stack | Base::Aligned => {
                 let start = frame_offset::from_offset(0, address.base == Base::Aligned);
-                let found = self.objects.slot_at(
-                    self.columns,
-                    self.function,
-                    start.saturating_add(address.index_zero),
-                );
-                known(AccessRegion::Stack, found, start)
+                let index_zero = start.saturating_add(address.index_zero);
+                known(AccessRegion::Stack, self.objects.slot_at(columns, function, index_zero), start)
             }
             Base::Dynamic(_) => known(AccessRegion::Stack, None, 0),
             Base::Register(_) | Base::Argument(_) => known(AccessRegion::Parameter, None, 0),
             Base::Returned(_) => known(AccessRegion::Returned, None, 0),
             Base::Heap(call) => {
-                known(AccessRegion::Heap, self.objects.allocated_by(self.columns, self.function, call), 0)
+                known(AccessRegion::Heap, self.objects.allocation_at(columns, function, call), 0)
             }
             Base::Thread => known(AccessRegion::ThreadLocal, None, 0),
-            Base::Global(anchor) => {
-                let found =
-                    self.objects.global_at(self.columns, anchor.wrapping_add_signed(address.index_zero));
-                known(AccessRegion::Global, found, anchor as i64)
+            Base::Global(start) => {
+                let index_zero = start.wrapping_add_signed(address.index_zero);
+                known(AccessRegion::Global, self.objects.global_at(columns, index_zero), start as i64)
             }
             Base::Number => {
-                match address.address().filter(|address| self.context.image.section_at(*address).is_some()) {
-                    Some(number) => {
-                        known(AccessRegion::Global, self.objects.global_at(self.columns, number), 0)
-                    }
+                let number = address.address();
+                match number.filter(|number| self.program.image.section_at(*number).is_some()) {
+                    Some(number) => known(AccessRegion::Global, self.objects.global_at(columns, number), 0),
                     None => unknown(UnknownReason::Number),
                 }
             }
@@ -175,30 +186,29 @@ impl Writer<'_, '_> {
     }
 }
 
-/// How sure it is that all that may be touched lies in what was found.
-fn confidence(address: AbstractValue, size: i64, place: &Place) -> Confidence {
+/// Confidence of an access of `size` bytes.
+fn confidence(address: AbstractValue, size: i64, resolved: &ResolvedAddress) -> Confidence {
     if address.assumes_in_bounds {
         return Confidence::Guess;
     }
-    if place.reason.is_some() {
+    if resolved.reason.is_some() {
         return Confidence::Certain;
     }
-    let is_bounded = address.low != UNBOUNDED_LOW && address.high != UNBOUNDED_HIGH;
-    let is_inside = match place.found {
-        _ if !is_bounded => false,
+    let has_bounds = address.low != UNBOUNDED_LOW && address.high != UNBOUNDED_HIGH;
+    let is_inside = match resolved.object {
+        _ if !has_bounds => false,
         None => true,
-        // An allocation has room for what programs do with it.
-        Some(Found { size: 0, .. }) => address.is_bounded(),
-        Some(found) => {
-            let (low, high) =
-                (address.low.saturating_add(place.shift), address.high.saturating_add(place.shift));
-            low >= found.start && high.saturating_add(size) <= found.start.saturating_add(found.size)
+        Some(ObjectBounds { size: 0, .. }) => address.is_bounded(),
+        Some(object) => {
+            let low = address.low.saturating_add(resolved.base_start);
+            let high = address.high.saturating_add(resolved.base_start);
+            low >= object.start && high.saturating_add(size) <= object.start.saturating_add(object.size)
         }
     };
     if is_inside { Confidence::Certain } else { Confidence::Likely }
 }
 
-/// Names of the places on the stack where arguments are; those further up are not told apart.
+/// Name of the stack argument at an offset from the stack pointer at entry. `stack` if the offset is above 128.
 fn argument_name(offset: i32) -> &'static str {
     const NAMES: [&str; 33] = [
         "stack",

@@ -1,31 +1,32 @@
-//! `(binary_headers, binary_segments, binary_sections, binary_symbols, binary_relocations) -> image`
+//! `(binary_sections, binary_symbols, binary_relocations, …) -> image`: the projection of the binary's structure that the memory
+//! stage reads.
 //!
-//! The part of the file's own structure that the memory stage reads: where its sections lie in memory, which variables symbols
-//! name, and which addresses the loader puts into data. What sections hold is no part of it.
+//! Addresses of loaded sections, variables with a symbol, and the addresses that the loader writes into data. The bytes of sections are
+//! not part of it, so that an edit of data leaves the stage's results valid.
 
+use super::regions::binary_regions;
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use crate::file::sections_by_address::SectionsByAddress;
-use binframe_ir::tables::{
-    BinaryKind, MemoryRegion, MemoryRegionBuilder, MemoryRegions, RegionType, SectionKind, SymbolType,
-};
+use binframe_ir::tables::{MemoryRegions, SectionKind, SymbolType};
 use binframe_ir::{Enumeration, Fingerprint, Rows};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// The memory that a file implies.
+/// The memory image of a binary: its layout in memory, without the bytes of its sections.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// Its regions, but for those that code asks for.
+    /// The regions that the binary implies, without those that code allocates.
     pub memory_regions: Rows<MemoryRegions>,
-    /// Loaded sections, in the order of their addresses; none overlap.
+    /// Loaded sections, sorted by address; not overlapping.
     sections: Vec<ImageSection>,
-    /// Variables that symbols name, in the order of their addresses, one for each.
+    /// Variables with a symbol, sorted by address; one for each address.
     variables: Vec<Variable>,
-    /// Addresses in data that the loader puts into data, in their order.
+    /// Addresses of data that the loader writes into data, sorted.
     pointed_to: Vec<u64>,
-    /// Whether the file is linked for the addresses that it has in memory.
+    /// Whether the binary is linked for fixed addresses, so that a constant can be an address.
     is_fixed: bool,
+    /// The names of all variables, concatenated.
     names: String,
     fingerprint: Fingerprint,
 }
@@ -38,11 +39,12 @@ pub(super) struct ImageSection {
     pub(super) is_executable: bool,
 }
 
-/// A variable that a symbol names.
+/// A variable with a symbol.
 #[derive(Debug, Clone)]
 struct Variable {
     address: u64,
     size: u64,
+    /// Range of its name in `names`.
     name: Range<u32>,
 }
 
@@ -54,11 +56,11 @@ impl PartialEq for Image {
 
 impl Eq for Image {}
 
-/// Files linked for any address begin at 0, below what systems map.
+/// A binary whose first section is below is linked for any address: systems map nothing that low.
 const FIXED_ADDRESS_MIN: u64 = 0x1_0000;
 
 impl Image {
-    /// That of a file.
+    /// The image of a binary.
     pub fn of(sections: &SectionsIr, linkage: &LinkageIr) -> Self {
         let columns = sections.sections.columns();
         let wanted = SectionsByAddress::of(&sections.sections, |section| {
@@ -70,7 +72,7 @@ impl Image {
             is_executable: columns.is_executable.value(row),
         });
         let mut image = Self {
-            memory_regions: regions(sections),
+            memory_regions: binary_regions(sections),
             sections: loaded.collect(),
             variables: Vec::new(),
             pointed_to: Vec::new(),
@@ -137,7 +139,7 @@ impl Image {
         ])
     }
 
-    /// Equal for equal images.
+    /// Hash of the content; equal for equal images.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -149,17 +151,17 @@ impl Image {
         section.addresses.contains(&address).then_some(section)
     }
 
-    /// Whether an address is one of data.
+    /// Whether an address is in a loaded section that is not executable.
     pub(super) fn is_data(&self, address: u64) -> bool {
         self.section_at(address).is_some_and(|section| !section.is_executable)
     }
 
-    /// Whether a number is an address of something that is loaded, in a file that is linked for one address.
+    /// Whether a constant can be an address: that of a byte of a loaded section, in a binary that is linked for fixed addresses.
     pub(super) fn is_fixed_address(&self, address: u64) -> bool {
         self.is_fixed && self.section_at(address).is_some()
     }
 
-    /// Variables that symbols name: address, size and name.
+    /// The variables with a symbol: address, size and name.
     pub(super) fn variables(&self) -> impl Iterator<Item = (u64, u64, &str)> {
         self.variables.iter().map(|variable| {
             let name = variable.name.start as usize..variable.name.end as usize;
@@ -167,83 +169,8 @@ impl Image {
         })
     }
 
-    /// Addresses in data that the loader puts into data.
+    /// Addresses of data that the loader writes into data, sorted.
     pub(super) fn pointed_to(&self) -> &[u64] {
         &self.pointed_to
-    }
-}
-
-/// The regions that a file implies. They do not depend on what its sections hold.
-fn regions(sections: &SectionsIr) -> Rows<MemoryRegions> {
-    let columns = sections.sections.columns();
-    // Thread-local data that is zero takes no address: every thread gets its own copy.
-    let takes_memory = |row: &usize| {
-        let is_template = columns.kind.get(*row) == SectionKind::ThreadLocal && columns.file_size[*row] == 0;
-        columns.is_readable.value(*row) && columns.size[*row] > 0 && !is_template
-    };
-    let mut loaded: Vec<_> = (0..columns.len()).filter(takes_memory).collect();
-    loaded.sort_by_key(|row| (columns.address[*row], *row));
-    let mut rows = RegionWriter::default();
-    for row in loaded {
-        let section = columns.row(row);
-        let region_type = if section.is_executable { RegionType::Code } else { RegionType::Global };
-        let site = match section.section_name {
-            "" => format!("segment {}", section.section_index),
-            name => format!("section {name}"),
-        };
-        // A range that would pass the end of the address space stops there.
-        let end_address = section.address.saturating_add(section.size);
-        let size = end_address - section.address;
-        rows.push(region_type, Some((section.address, end_address)), size, None, &site);
-    }
-    let mut headers = sections.headers.columns().iter();
-    if headers.any(|header| header.kind == BinaryKind::Executable || header.interpreter.is_some()) {
-        let segments = sections.segments.columns();
-        let stack = segments.iter().find(|segment| segment.segment_type == Some("PT_GNU_STACK"));
-        let site = if stack.is_some() { "segment PT_GNU_STACK" } else { "system: stack" };
-        rows.push(RegionType::Stack, None, stack.map_or(0, |segment| segment.size), None, site);
-        rows.push(RegionType::Heap, None, 0, None, "system: brk, mmap");
-    }
-    rows.finish()
-}
-
-/// Writes regions, each with the next number.
-#[derive(Default)]
-pub(super) struct RegionWriter {
-    rows: MemoryRegionBuilder,
-    next: u64,
-}
-
-impl RegionWriter {
-    /// One that goes on behind regions.
-    pub(super) fn behind(regions: &Rows<MemoryRegions>) -> Self {
-        Self { rows: MemoryRegionBuilder::default(), next: regions.len() as u64 }
-    }
-
-    pub(super) fn push(
-        &mut self,
-        region_type: RegionType,
-        place: Option<(u64, u64)>,
-        size: u64,
-        function_name: Option<&str>,
-        allocation_site: &str,
-    ) {
-        self.rows.push(MemoryRegion {
-            region_id: self.next,
-            r#type: region_type.name(),
-            start_address: place.map(|place| place.0),
-            end_address: place.map(|place| place.1),
-            size,
-            content_snapshot: None,
-            timestamp: None,
-            thread_id: None,
-            function_name,
-            allocation_site: Some(allocation_site),
-        });
-        self.next += 1;
-    }
-
-    pub(super) fn finish(self) -> Rows<MemoryRegions> {
-        self.rows.finish()
     }
 }

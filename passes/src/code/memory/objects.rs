@@ -1,7 +1,8 @@
-//! Objects: variables of the file, slots of frames, and what calls allocate, in one table; and which of them an address is in.
+//! Memory objects: the table of global objects, stack slots and allocations, and the lookup of the object at an address.
 
-use super::context::Context;
-use super::frame::FunctionMemory;
+use super::function_analysis::FunctionAnalysis;
+use super::globals::global_objects;
+use super::program::Program;
 use crate::code::instructions::InstructionsIr;
 use crate::domains::frame_offset;
 use binframe_ir::Rows;
@@ -9,40 +10,34 @@ use binframe_ir::tables::{
     Confidence, MemoryObject, MemoryObjectBuilder, MemoryObjectColumns, MemoryObjects, ObjectEvidence,
     ObjectKind,
 };
-use rayon::prelude::*;
 
-/// The objects of a file, and where those of each function begin.
+/// The objects of a binary, with the range of rows of each function.
 #[derive(Debug, Clone)]
-pub(super) struct Objects {
+pub(super) struct ObjectTable {
+    /// Global objects by address; then for each function its slots by frame offset, and its allocations by call.
     pub(super) rows: Rows<MemoryObjects>,
-    /// For each function the row of its first object, and where the last one's end.
-    offsets: Vec<u32>,
+    /// For each function the row of its first object; at the end, the number of rows.
+    pub(super) first_rows: Vec<u32>,
 }
 
-/// A run of bytes of the file's data that belong together.
+/// An object, and its range.
 #[derive(Debug, Clone, Copy)]
-struct Global<'a> {
-    address: u64,
-    size: u64,
-    name: Option<&'a str>,
-    evidence: ObjectEvidence,
+pub(super) struct ObjectBounds {
+    pub(super) object_id: u64,
+    /// Address of a global object, frame offset of a slot, 0 for an allocation.
+    pub(super) start: i64,
+    /// Size in bytes; 0 for an allocation of unknown size.
+    pub(super) size: i64,
+    /// Whether the size is stated by a symbol or an allocation, and not derived from accesses.
+    pub(super) is_stated: bool,
 }
 
-/// A use of the file's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct DataUse {
-    address: u64,
-    /// 0 where only the address is computed.
-    size: u16,
-    is_indexed: bool,
-}
-
-impl Objects {
-    /// Those of a file, given what was found of each of its functions, in their order.
-    pub(super) fn of(
-        context: &Context<'_>,
+impl ObjectTable {
+    /// The objects of a binary, given the analysis of each function.
+    pub(super) fn new(
+        program: &Program<'_>,
         instructions: &InstructionsIr,
-        functions: &[FunctionMemory],
+        functions: &[FunctionAnalysis],
     ) -> Self {
         let mut rows = MemoryObjectBuilder::default();
         let mut next = 0_u64;
@@ -51,10 +46,10 @@ impl Objects {
             next += 1;
             next as u32
         };
-        let mut first = 0;
-        for global in globals(context, instructions, functions) {
-            let section = context.image.section_at(global.address);
-            first = push(MemoryObject {
+        let mut end = 0;
+        for global in global_objects(program, instructions, functions) {
+            let section = program.image.section_at(global.address);
+            end = push(MemoryObject {
                 kind: ObjectKind::Global,
                 name: global.name,
                 address: Some(global.address),
@@ -68,15 +63,15 @@ impl Objects {
                 ..NOTHING
             });
         }
-        let mut offsets = Vec::with_capacity(functions.len() + 1);
+        let mut first_rows = Vec::with_capacity(functions.len() + 1);
         for (row, function) in functions.iter().enumerate() {
-            offsets.push(first);
-            let function_address = Some(context.functions.address[row]);
+            first_rows.push(end);
+            let function_address = Some(program.functions.address[row]);
             for slot in &function.slots {
-                let (stack_offset, is_aligned) = frame_offset::to_offset(slot.place);
-                first = push(MemoryObject {
+                let (stack_offset, is_aligned) = frame_offset::to_offset(slot.frame_offset);
+                end = push(MemoryObject {
                     kind: slot.kind,
-                    name: slot.saved.map(|register| context.convention.register_name(register)),
+                    name: slot.saved_register.map(|register| program.convention.register_name(register)),
                     function_address,
                     stack_offset: Some(stack_offset),
                     is_aligned: Some(is_aligned),
@@ -87,9 +82,9 @@ impl Objects {
                 });
             }
             for allocation in &function.allocations {
-                first = push(MemoryObject {
+                end = push(MemoryObject {
                     kind: ObjectKind::Heap,
-                    name: context.called_name(allocation.call_address),
+                    name: program.callee_name(allocation.call_address),
                     function_address,
                     call_address: Some(allocation.call_address),
                     size: allocation.size.unwrap_or(0),
@@ -98,19 +93,19 @@ impl Objects {
                 });
             }
         }
-        offsets.push(first);
-        Self { rows: rows.finish(), offsets }
+        first_rows.push(end);
+        Self { rows: rows.finish(), first_rows }
     }
 
-    /// The object of the file that an address lies in, with its bounds.
-    pub(super) fn global_at(&self, columns: MemoryObjectColumns<'_>, address: u64) -> Option<Found> {
-        let count = self.offsets.first().map_or(0, |first| *first as usize);
+    /// The global object at an address.
+    pub(super) fn global_at(&self, columns: MemoryObjectColumns<'_>, address: u64) -> Option<ObjectBounds> {
+        let count = self.first_rows.first().map_or(0, |first| *first as usize);
         let row =
             partition_point(0, count, |row| columns.address.get(row).is_some_and(|start| start <= address));
         let row = row.checked_sub(1)?;
         let start = columns.address.get(row)?;
         let size = columns.size[row];
-        (address - start < size).then(|| Found {
+        (address - start < size).then(|| ObjectBounds {
             object_id: row as u64,
             start: start as i64,
             size: size as i64,
@@ -118,41 +113,37 @@ impl Objects {
         })
     }
 
-    /// The slot of a function's frame that a place on the stack lies in, with its bounds.
+    /// The slot of a function at a frame offset.
     pub(super) fn slot_at(
         &self,
         columns: MemoryObjectColumns<'_>,
         function: usize,
-        place: i64,
-    ) -> Option<Found> {
-        let (first, end) = (self.offsets[function] as usize, self.offsets[function + 1] as usize);
-        let start_of = |row: usize| start_of(columns, row);
-        let row = partition_point(first, end, |row| start_of(row).is_some_and(|start| start <= place));
+        frame_offset: i64,
+    ) -> Option<ObjectBounds> {
+        let (first, end) = (self.first_rows[function] as usize, self.first_rows[function + 1] as usize);
+        let start_of = |row: usize| start_of_slot(columns, row);
+        let row = partition_point(first, end, |row| start_of(row).is_some_and(|start| start <= frame_offset));
         let row = row.checked_sub(1).filter(|row| *row >= first)?;
         let start = start_of(row)?;
         let size = columns.size[row] as i64;
-        (place < start.saturating_add(size)).then_some(Found {
-            object_id: row as u64,
-            start,
-            size,
-            is_stated: false,
-        })
+        let is_inside = frame_offset < start.saturating_add(size);
+        is_inside.then_some(ObjectBounds { object_id: row as u64, start, size, is_stated: false })
     }
 
-    /// What a call of a function allocates.
-    pub(super) fn allocated_by(
+    /// The memory that a call of a function allocates.
+    pub(super) fn allocation_at(
         &self,
         columns: MemoryObjectColumns<'_>,
         function: usize,
         call_address: u64,
-    ) -> Option<Found> {
-        let (first, end) = (self.offsets[function] as usize, self.offsets[function + 1] as usize);
-        // Slots stand before what calls allocate.
+    ) -> Option<ObjectBounds> {
+        let (first, end) = (self.first_rows[function] as usize, self.first_rows[function + 1] as usize);
+        // Slots, which have no call, are before allocations.
         let is_before =
             |row: usize| columns.call_address.get(row).is_none_or(|address| address < call_address);
         let row = partition_point(first, end, is_before);
         let is_found = row < end && columns.call_address.get(row) == Some(call_address);
-        is_found.then(|| Found {
+        is_found.then(|| ObjectBounds {
             object_id: row as u64,
             start: 0,
             size: columns.size[row] as i64,
@@ -161,17 +152,7 @@ impl Objects {
     }
 }
 
-/// An object, and its bounds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
-    pub(super) object_id: u64,
-    pub(super) start: i64,
-    /// 0 where it is not known.
-    pub(super) size: i64,
-    /// Whether the size is stated: by a symbol, or by the call that allocates it.
-    pub(super) is_stated: bool,
-}
-
+/// An object with null in all columns that only some kinds have.
 const NOTHING: MemoryObject<'static> = MemoryObject {
     object_id: 0,
     kind: ObjectKind::Global,
@@ -187,12 +168,13 @@ const NOTHING: MemoryObject<'static> = MemoryObject {
     confidence: Confidence::Certain,
 };
 
-fn start_of(columns: MemoryObjectColumns<'_>, row: usize) -> Option<i64> {
+/// Frame offset of a slot; `None` for an allocation.
+fn start_of_slot(columns: MemoryObjectColumns<'_>, row: usize) -> Option<i64> {
     let offset = columns.stack_offset.get(row)?;
     Some(frame_offset::from_offset(offset, columns.is_aligned.get(row) == Some(true)))
 }
 
-/// The first row of a range for which something is no longer true.
+/// The first row of a range that does not satisfy a predicate, which all rows before it do.
 fn partition_point(mut first: usize, mut end: usize, is_before: impl Fn(usize) -> bool) -> usize {
     while first < end {
         let middle = first + (end - first) / 2;
@@ -203,88 +185,4 @@ fn partition_point(mut first: usize, mut end: usize, is_before: impl Fn(usize) -
         }
     }
     first
-}
-
-/// The objects in the file: what symbols name, and elsewhere what instructions touch.
-fn globals<'a>(
-    context: &Context<'a>,
-    instructions: &InstructionsIr,
-    functions: &[FunctionMemory],
-) -> Vec<Global<'a>> {
-    let named: Vec<(u64, u64, &str)> = context.image.variables().collect();
-    let is_named = |address: u64| {
-        let index = named.partition_point(|(start, ..)| *start <= address).checked_sub(1);
-        index.is_some_and(|index| address - named[index].0 < named[index].1)
-    };
-    let mut uses = data_uses(context, instructions, functions);
-    uses.retain(|used| !is_named(used.address));
-    uses.extend(named.iter().map(|(address, ..)| DataUse { address: *address, size: 0, is_indexed: false }));
-    uses.par_sort_unstable();
-    uses.dedup();
-    let mut globals: Vec<Global<'a>> = Vec::with_capacity(uses.len());
-    let mut open: Vec<bool> = Vec::with_capacity(uses.len());
-    for used in uses {
-        let symbol =
-            named.binary_search_by_key(&used.address, |(start, ..)| *start).ok().map(|index| named[index]);
-        let size = if used.is_indexed { 0 } else { u64::from(used.size) };
-        let is_open = used.size == 0 || used.is_indexed;
-        if let (Some(last), Some(was_open)) = (globals.last_mut(), open.last_mut())
-            && (used.address == last.address || used.address - last.address < last.size)
-        {
-            if last.name.is_none() || last.size == 0 {
-                last.size = last.size.max((used.address - last.address).saturating_add(size));
-                *was_open |= is_open;
-            }
-            continue;
-        }
-        let (size, name) = symbol.map_or((size, None), |(_, size, name)| (size, Some(name)));
-        let evidence = if name.is_some() { ObjectEvidence::Symbol } else { ObjectEvidence::Access };
-        globals.push(Global { address: used.address, size, name, evidence });
-        open.push(is_open && (size == 0 || name.is_none()));
-    }
-    extend(context, &mut globals, &open);
-    globals
-}
-
-/// Lets objects whose address is taken or indexed reach up to the next, within their section.
-fn extend(context: &Context<'_>, globals: &mut [Global<'_>], open: &[bool]) {
-    for index in 0..globals.len() {
-        let global = globals[index];
-        let section = context.image.section_at(global.address);
-        let end = section.map_or(global.address, |section| section.addresses.end);
-        let next = globals.get(index + 1).map_or(end, |next| next.address.min(end));
-        let room = next.saturating_sub(global.address);
-        let own = &mut globals[index];
-        own.size = own.size.min(end.saturating_sub(own.address)).max(1);
-        if open[index] && room > own.size && own.evidence != ObjectEvidence::Symbol {
-            (own.size, own.evidence) = (room, ObjectEvidence::Address);
-        } else if open[index] && global.size == 0 {
-            own.size = room.max(1);
-        }
-    }
-}
-
-/// All that instructions do with the file's data, and what the loader is told of it.
-fn data_uses(
-    context: &Context<'_>,
-    instructions: &InstructionsIr,
-    functions: &[FunctionMemory],
-) -> Vec<DataUse> {
-    let mut uses: Vec<DataUse> = functions
-        .iter()
-        .flat_map(|function| &function.data)
-        .map(|(address, size, is_indexed)| DataUse {
-            address: *address,
-            size: *size,
-            is_indexed: *is_indexed,
-        })
-        .collect();
-    for constants in instructions.regions.iter().map(|region| &region.constants) {
-        let taken = constants.addresses.iter().zip(&constants.are_taken).filter(|(_, is_taken)| **is_taken);
-        let data = taken.filter(|(address, _)| context.image.is_data(**address));
-        uses.extend(data.map(|(address, _)| DataUse { address: *address, size: 0, is_indexed: false }));
-    }
-    let pointed_to = context.image.pointed_to().iter();
-    uses.extend(pointed_to.map(|address| DataUse { address: *address, size: 0, is_indexed: false }));
-    uses
 }

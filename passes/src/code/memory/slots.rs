@@ -1,178 +1,213 @@
-//! What a function's instructions do with its stack, as slots: each a run of bytes that belong together.
+//! Stack slots: divides the frame of a function into the slots that its instructions access.
 //!
-//! Bytes that one instruction touches belong together. Where an address is taken or indexed, what lies there reaches up to the next
-//! slot, but for what only aligns that.
+//! *Notation.* An access has a frame offset, that at index 0 if it is indexed, and a size, which is 0 if only the address is computed.
+//! A cluster is a range of bytes that overlapping accesses cover. It is open if its address is taken or indexed: its end is then not
+//! known.
+//!
+//! *Algorithm.*
+//! 1. Drop the extent of indexed accesses that would overwrite a saved register, the canary or the return address: it is implied by
+//!    the width of the index, not by the size of an array.
+//! 2. Sort the accesses by frame offset and merge those that overlap into clusters.
+//! 3. From the highest cluster down, make each one a slot. An open one is extended to the next slot or to the return address,
+//!    except over a gap of less than [`PADDING_SIZE_MAX`] bytes if it was also accessed with a size: that aligns the next slot.
+//! 4. Mark as outgoing arguments what is written from the stack pointer of a call on, without gaps, and never read.
+//!
+//! *Invariants.* Slots are sorted by frame offset and do not overlap.
+//!
+//! *Approximation.* Heuristic. Accessed slots are `certain`: these bytes belong together. Extended slots are `likely`: they may be
+//! several variables, of which the others are only accessed through the address of the first.
 
 use crate::domains::UNBOUNDED_HIGH;
 use binframe_ir::tables::{Confidence, ObjectEvidence, ObjectKind};
 
-/// Space up to the next slot that is taken for what aligns it.
+/// Bytes of a gap that are taken for padding.
 const PADDING_SIZE_MAX: i64 = 8;
 
-/// What an instruction does with a place on the stack.
+/// Size in bytes of an outgoing argument, at least.
+const ARGUMENT_SIZE_MIN: i64 = 8;
+
+/// An access of an instruction to the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Use {
-    pub(super) place: i64,
-    /// 0 where only the address is computed.
+pub(super) struct StackAccess {
+    /// Frame offset of the first byte, at index 0 if indexed.
+    pub(super) frame_offset: i64,
+    /// Bytes accessed at once; 0 if only the address is computed.
     pub(super) size: i64,
-    /// Bytes that are touched, one after another, where indices are bounded.
+    /// Bytes that may be accessed, if they have no gaps and their range is known; else 0.
     pub(super) extent: i64,
     pub(super) is_read: bool,
     pub(super) is_written: bool,
-    /// Whether an index is added.
     pub(super) is_indexed: bool,
-    /// Whether a register is moved there or from there whole.
+    /// Whether the instruction only copies a whole register.
     pub(super) is_whole_move: bool,
-    /// The register that is saved there for the caller.
-    pub(super) saved: Option<u8>,
+    /// The callee-saved register that is saved there.
+    pub(super) saved_register: Option<u8>,
     pub(super) is_canary: bool,
 }
 
-/// A run of bytes on the stack.
+/// A range of stack bytes that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub(super) place: i64,
+pub(super) struct StackSlot {
+    pub(super) frame_offset: i64,
     pub(super) size: i64,
     pub(super) kind: ObjectKind,
-    /// The register that is saved there.
-    pub(super) saved: Option<u8>,
+    /// The callee-saved register that is saved there.
+    pub(super) saved_register: Option<u8>,
     pub(super) evidence: ObjectEvidence,
     pub(super) confidence: Confidence,
 }
 
-/// Uses of bytes that belong together.
+/// Overlapping accesses.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Group {
+struct AccessCluster {
     start: i64,
     end: i64,
     is_read: bool,
     is_written: bool,
     is_open: bool,
+    /// Whether all accesses copy a whole register to or from the same bytes.
     is_register: bool,
+    /// Size of the first access.
     size: i64,
-    saved: Option<u8>,
+    saved_register: Option<u8>,
     is_canary: bool,
 }
 
-impl Group {
-    fn of(first: &Use) -> Self {
+impl AccessCluster {
+    fn new(first: &StackAccess) -> Self {
         Self {
-            start: first.place,
-            end: first.place,
+            start: first.frame_offset,
+            end: first.frame_offset,
             is_read: false,
             is_written: false,
             is_open: false,
             is_register: true,
             size: first.size,
-            saved: None,
+            saved_register: None,
             is_canary: false,
         }
     }
 
-    fn add(&mut self, other: &Use) {
-        self.is_read |= other.is_read;
-        self.is_written |= other.is_written;
-        let is_address = other.size == 0 || other.is_indexed;
-        self.is_open |= is_address;
+    fn add(&mut self, access: &StackAccess) {
+        self.is_read |= access.is_read;
+        self.is_written |= access.is_written;
+        let is_open = access.size == 0 || access.is_indexed;
+        self.is_open |= is_open;
         self.is_register &=
-            other.is_whole_move && !is_address && other.size == self.size && other.place == self.start;
-        self.saved = self.saved.or(other.saved);
-        self.is_canary |= other.is_canary;
-        self.end = self.end.max(other.place.saturating_add(other.extent));
+            access.is_whole_move && !is_open && access.size == self.size && access.frame_offset == self.start;
+        self.saved_register = self.saved_register.or(access.saved_register);
+        self.is_canary |= access.is_canary;
+        self.end = self.end.max(access.frame_offset.saturating_add(access.extent));
     }
 }
 
-/// Cuts the frame of a function into slots, given what is done with it, in any order, the places of the stack pointer at calls, in
-/// their order, and the size of an address.
-pub(super) fn slots(uses: &mut Vec<Use>, calls: &[i64], address_size: i64) -> Vec<Slot> {
-    // An extent that reaches over what functions keep for their callers is that of the type of an index, and says nothing.
-    let kept = uses.iter().filter(|used| used.saved.is_some() || used.is_canary).map(|used| used.place);
-    let mut kept: Vec<i64> = kept.chain([0]).collect();
-    kept.sort_unstable();
-    for used in uses.iter_mut().filter(|used| used.is_indexed) {
-        let next = kept[kept.partition_point(|place| *place <= used.place)..].first();
-        let is_inside = next.is_none_or(|next| used.place.saturating_add(used.extent) <= *next);
-        used.extent = if is_inside { used.extent } else { 0 };
-    }
-    uses.sort_unstable();
-    uses.dedup();
-    let mut groups: Vec<Group> = Vec::new();
-    for used in uses.iter() {
-        let is_new = groups.last().is_none_or(|last| used.place >= last.end && used.place > last.start);
-        if is_new {
-            groups.push(Group::of(used));
-        }
-        if let Some(group) = groups.last_mut() {
-            group.add(used);
-        }
-    }
-    let mut slots: Vec<Slot> = Vec::with_capacity(groups.len() + 1);
-    // From above: what a slot reaches up to is known.
+/// The slots of a function's frame, given its accesses in any order, the frame offsets of the stack pointer at calls in ascending
+/// order, and the size of an address in bytes.
+pub(super) fn stack_slots(
+    accesses: &mut Vec<StackAccess>,
+    call_offsets: &[i64],
+    address_size: i64,
+) -> Vec<StackSlot> {
+    drop_type_extents(accesses);
+    accesses.sort_unstable();
+    accesses.dedup();
+    let clusters = clusters(accesses);
+    let mut slots: Vec<StackSlot> = Vec::with_capacity(clusters.len());
     let mut next = UNBOUNDED_HIGH;
-    let mut has_return_address = false;
-    for group in groups.iter().rev() {
-        let is_below = group.start < 0;
-        if is_below && !has_return_address {
+    for cluster in clusters.iter().rev() {
+        // No slot of the frame is extended over the return address.
+        if cluster.start < 0 {
             next = next.min(0);
-            has_return_address = true;
         }
-        let slot = slot(group, next, address_size);
-        next = group.start;
-        slots.push(slot);
+        slots.push(slot(cluster, next, address_size));
+        next = cluster.start;
     }
     slots.reverse();
-    mark_outgoing(&mut slots, &groups, calls);
+    mark_outgoing(&mut slots, &clusters, call_offsets);
     slots
 }
 
-fn slot(group: &Group, next: i64, address_size: i64) -> Slot {
-    let accessed = group.end - group.start;
-    let room = next.saturating_sub(group.end);
+/// Drops the extents of indexed accesses that reach over a saved register, the canary or the return address.
+fn drop_type_extents(accesses: &mut [StackAccess]) {
+    let protected = accesses.iter().filter(|access| access.saved_register.is_some() || access.is_canary);
+    let mut protected: Vec<i64> = protected.map(|access| access.frame_offset).chain([0]).collect();
+    protected.sort_unstable();
+    for access in accesses.iter_mut().filter(|access| access.is_indexed) {
+        let next = protected[protected.partition_point(|start| *start <= access.frame_offset)..].first();
+        let is_inside = next.is_none_or(|next| access.frame_offset.saturating_add(access.extent) <= *next);
+        access.extent = if is_inside { access.extent } else { 0 };
+    }
+}
+
+/// Merges overlapping accesses, which are sorted by frame offset.
+fn clusters(accesses: &[StackAccess]) -> Vec<AccessCluster> {
+    let mut clusters: Vec<AccessCluster> = Vec::new();
+    for access in accesses {
+        let is_new = clusters
+            .last()
+            .is_none_or(|last| access.frame_offset >= last.end && access.frame_offset > last.start);
+        if is_new {
+            clusters.push(AccessCluster::new(access));
+        }
+        if let Some(cluster) = clusters.last_mut() {
+            cluster.add(access);
+        }
+    }
+    clusters
+}
+
+/// The slot of a cluster, given where the next one starts.
+fn slot(cluster: &AccessCluster, next: i64, address_size: i64) -> StackSlot {
+    let accessed = cluster.end - cluster.start;
+    let gap = next.saturating_sub(cluster.end);
     let is_extended =
-        group.is_open && room > 0 && next != UNBOUNDED_HIGH && (accessed == 0 || room >= PADDING_SIZE_MAX);
-    let size = if is_extended { next - group.start } else { accessed };
-    let kind = match group.start {
-        0.. if group.start < address_size => ObjectKind::ReturnAddress,
+        cluster.is_open && gap > 0 && next != UNBOUNDED_HIGH && (accessed == 0 || gap >= PADDING_SIZE_MAX);
+    let size = if is_extended { next - cluster.start } else { accessed };
+    let kind = match cluster.start {
+        0.. if cluster.start < address_size => ObjectKind::ReturnAddress,
         0.. => ObjectKind::Argument,
-        _ if group.saved.is_some() && !group.is_open => ObjectKind::SavedRegister,
-        _ if group.is_canary => ObjectKind::Canary,
-        _ if group.is_register && !group.is_open => ObjectKind::Spill,
+        _ if cluster.saved_register.is_some() && !cluster.is_open => ObjectKind::SavedRegister,
+        _ if cluster.is_canary => ObjectKind::Canary,
+        _ if cluster.is_register && !cluster.is_open => ObjectKind::Spill,
         _ => ObjectKind::Local,
     };
     let (evidence, confidence) = match is_extended {
         true => (ObjectEvidence::Address, Confidence::Likely),
         false => (ObjectEvidence::Access, Confidence::Certain),
     };
-    let saved = group.saved.filter(|_| kind == ObjectKind::SavedRegister);
-    Slot { place: group.start, size: size.max(1), kind, saved, evidence, confidence }
+    let saved_register = cluster.saved_register.filter(|_| kind == ObjectKind::SavedRegister);
+    StackSlot { frame_offset: cluster.start, size: size.max(1), kind, saved_register, evidence, confidence }
 }
 
-/// What is written from the stack pointer of a call on, and never read, are arguments.
-fn mark_outgoing(slots: &mut [Slot], groups: &[Group], calls: &[i64]) {
-    for call in calls {
-        let first = slots.partition_point(|slot| slot.place < *call);
-        let mut end = *call;
-        for (slot, group) in slots.iter_mut().zip(groups).skip(first) {
-            let is_passed =
-                slot.place == end && group.is_written && !group.is_read && !group.is_open && slot.place < 0;
+/// Marks the outgoing arguments of each call.
+fn mark_outgoing(slots: &mut [StackSlot], clusters: &[AccessCluster], call_offsets: &[i64]) {
+    for call_offset in call_offsets {
+        let first = slots.partition_point(|slot| slot.frame_offset < *call_offset);
+        let mut end = *call_offset;
+        for (slot, cluster) in slots.iter_mut().zip(clusters).skip(first) {
+            let is_passed = slot.frame_offset == end
+                && cluster.is_written
+                && !cluster.is_read
+                && !cluster.is_open
+                && slot.frame_offset < 0;
             let is_free =
                 matches!(slot.kind, ObjectKind::Spill | ObjectKind::Local | ObjectKind::OutgoingArgument);
             if !is_passed || !is_free {
                 break;
             }
             slot.kind = ObjectKind::OutgoingArgument;
-            end = slot.place + slot.size.max(8);
+            end = slot.frame_offset + slot.size.max(ARGUMENT_SIZE_MIN);
         }
     }
 }
 
-/// Bytes from the stack pointer of calls on that hold arguments.
-pub(super) fn outgoing_size(slots: &[Slot], calls: &[i64]) -> u64 {
-    let sizes = calls.iter().map(|call| {
-        let first = slots.partition_point(|slot| slot.place < *call);
+/// Size in bytes of the outgoing arguments of the call that has the most.
+pub(super) fn outgoing_size(slots: &[StackSlot], call_offsets: &[i64]) -> u64 {
+    let sizes = call_offsets.iter().map(|call_offset| {
+        let first = slots.partition_point(|slot| slot.frame_offset < *call_offset);
         let own = slots[first..].iter().take_while(|slot| slot.kind == ObjectKind::OutgoingArgument);
-        own.last().map_or(0, |slot| (slot.place + slot.size - call).unsigned_abs())
+        own.last().map_or(0, |slot| (slot.frame_offset + slot.size - call_offset).unsigned_abs())
     });
     sizes.max().unwrap_or(0)
 }

@@ -1,8 +1,8 @@
-//! The rows of the stage's tables, but for objects and accesses.
+//! The rows of `memory_regions`, `stack_frames` and `function_effects`, and the diagnostics of the stage.
 
-use super::context::Context;
-use super::frame::FunctionMemory;
-use super::image::RegionWriter;
+use super::function_analysis::{FunctionAnalysis, ThreadStart};
+use super::program::Program;
+use super::regions::RegionWriter;
 use crate::diagnostics::{Collector, Place};
 use crate::domains::{AbstractValue, Base, ParameterSet, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use binframe_ir::tables::{
@@ -12,39 +12,39 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Enumeration, Rows};
 
-/// The regions of the file, then those of threads and of memory that calls ask for.
-pub(super) fn memory_regions(context: &Context<'_>, functions: &[FunctionMemory]) -> Rows<MemoryRegions> {
-    let mut rows = RegionWriter::behind(&context.image.memory_regions);
-    let name = |row: usize| context.functions.name.get(row);
+/// The regions of the binary, then the stacks of the threads that calls start, then the memory that calls allocate.
+pub(super) fn memory_regions(program: &Program<'_>, functions: &[FunctionAnalysis]) -> Rows<MemoryRegions> {
+    let mut rows = RegionWriter::after(&program.image.memory_regions);
+    let name = |row: usize| program.functions.name.get(row);
     let threads = functions.iter().flat_map(|function| &function.threads);
-    for (call_address, start) in threads {
-        let site = format!("{call_address:#x}: {}", context.called_name(*call_address).unwrap_or("call"));
-        let function_name = context.function_at(*start).and_then(name);
+    for ThreadStart { call_address, function_address } in threads {
+        let site = format!("{call_address:#x}: {}", program.callee_name(*call_address).unwrap_or("call"));
+        let function_name = program.function_at(*function_address).and_then(name);
         rows.push(RegionType::Stack, None, 0, function_name, &site);
     }
     for (row, function) in functions.iter().enumerate() {
         for allocation in &function.allocations {
             let address = allocation.call_address;
-            let site = format!("{address:#x}: {}", context.called_name(address).unwrap_or("call"));
+            let site = format!("{address:#x}: {}", program.callee_name(address).unwrap_or("call"));
             rows.push(RegionType::Heap, None, allocation.size.unwrap_or(0), name(row), &site);
         }
     }
-    Rows::concat([&context.image.memory_regions, &rows.finish()])
+    Rows::concat([&program.image.memory_regions, &rows.finish()])
 }
 
-/// One frame for each function, and what is not known of them.
+/// The stack frame of each function, and diagnostics for functions that could not be analyzed fully.
 pub(super) fn stack_frames(
-    context: &Context<'_>,
-    functions: &[FunctionMemory],
+    program: &Program<'_>,
+    functions: &[FunctionAnalysis],
 ) -> (Rows<StackFrames>, Rows<Diagnostics>) {
     let mut rows = StackFrameBuilder::default();
     let mut diagnostics = Collector::new(DiagnosticPass::Memory);
     let mut saved = Vec::new();
     for (row, function) in functions.iter().enumerate() {
-        let function_address = context.functions.address[row];
+        let function_address = program.functions.address[row];
         saved.clear();
-        let registers = function.slots.iter().filter_map(|slot| slot.saved);
-        saved.extend(registers.map(|register| context.convention.register_name(register)));
+        let registers = function.slots.iter().filter_map(|slot| slot.saved_register);
+        saved.extend(registers.map(|register| program.convention.register_name(register)));
         saved.sort_unstable();
         saved.dedup();
         let frame = &function.frame;
@@ -63,7 +63,7 @@ pub(super) fn stack_frames(
             deepest_callee_address: function
                 .depth
                 .callee
-                .map(|callee| context.functions.address[callee as usize]),
+                .map(|callee| program.functions.address[callee as usize]),
         });
         let place = Place::Address(function_address);
         if function.is_too_complex {
@@ -79,15 +79,15 @@ pub(super) fn stack_frames(
     (rows.finish(), diagnostics.finish())
 }
 
-/// What a call of each function does.
-pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> Rows<FunctionEffects> {
+/// The call summary of each function. Parameters are restricted to those of the calling convention.
+pub(super) fn function_effects(program: &Program<'_>, summaries: &[Summary]) -> Rows<FunctionEffects> {
     let mut rows = FunctionEffectBuilder::default();
     let [mut changed, mut read, mut written, mut kept] = std::array::from_fn(|_| String::new());
     for (row, summary) in summaries.iter().enumerate() {
-        let parameters = parameters_of(context);
-        list(&mut changed, registers(context, |register| summary.clobbered >> register & 1 == 1));
+        let parameters = parameters_of(program);
+        list(&mut changed, registers(program, |register| summary.clobbered >> register & 1 == 1));
         let is_in = |set: ParameterSet| {
-            let registers = registers(context, move |register| {
+            let registers = registers(program, move |register| {
                 parameters.has(ParameterSet::register(register)) && set.has(ParameterSet::register(register))
             });
             registers.chain(set.has(ParameterSet::STACK).then_some("stack"))
@@ -97,8 +97,8 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
         list(&mut kept, is_in(summary.captured));
         let returned = summary.returned;
         let (returns, returned_parameter) = match returned.base {
-            Base::Register(register) if context.convention.parameters.contains(&register) => {
-                (ReturnedValue::Parameter, Some(context.convention.register_name(register)))
+            Base::Register(register) if program.convention.parameters.contains(&register) => {
+                (ReturnedValue::Parameter, Some(program.convention.register_name(register)))
             }
             Base::Argument(_) => (ReturnedValue::Parameter, Some("stack")),
             Base::Global(_) => (ReturnedValue::Global, None),
@@ -109,7 +109,7 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
         let (low, high) = bounds(returned);
         let is_known = returns != ReturnedValue::Other;
         rows.push(FunctionEffect {
-            function_address: context.functions.address[row],
+            function_address: program.functions.address[row],
             popped_size: summary.popped_bytes.and_then(|popped| u32::try_from(popped).ok()),
             changed_registers: &changed,
             read_parameters: &read,
@@ -125,26 +125,28 @@ pub(super) fn function_effects(context: &Context<'_>, summaries: &[Summary]) -> 
     rows.finish()
 }
 
-/// The registers in which functions expect parameters.
-fn parameters_of(context: &Context<'_>) -> ParameterSet {
+/// The parameter registers of the calling convention.
+fn parameters_of(program: &Program<'_>) -> ParameterSet {
     let mut parameters = ParameterSet::default();
-    for register in context.convention.parameters {
+    for register in program.convention.parameters {
         parameters.add(ParameterSet::register(*register));
     }
     parameters
 }
 
+/// Names of the registers that satisfy a predicate, by number.
 fn registers<'a>(
-    context: &Context<'_>,
+    program: &Program<'_>,
     is_wanted: impl Fn(u8) -> bool + 'a,
 ) -> impl Iterator<Item = &'static str> + 'a {
-    let convention = context.convention;
+    let convention = program.convention;
     (0..16)
         .filter(move |register| is_wanted(*register))
         .map(move |register| convention.register_name(register))
         .filter(|name| !name.is_empty())
 }
 
+/// Replaces a text by words, separated by commas.
 fn list(text: &mut String, words: impl Iterator<Item = &'static str>) {
     text.clear();
     for word in words {
@@ -155,7 +157,7 @@ fn list(text: &mut String, words: impl Iterator<Item = &'static str>) {
     }
 }
 
-/// The least and the greatest offset of a value, or number or address.
+/// The lowest and the highest offset of a value, number or address; `None` if unbounded.
 fn bounds(value: AbstractValue) -> (Option<i64>, Option<i64>) {
     let anchor = if let Base::Global(anchor) = value.base { anchor as i64 } else { 0 };
     let bound =

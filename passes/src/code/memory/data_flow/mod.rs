@@ -1,40 +1,39 @@
-//! `(code, cfg, surroundings) -> data_flow`
+//! `(code, cfg, memory) -> data_flow`: def-use edges between instructions, through registers, flags and stack slots.
 //!
-//! Which instructions leave what others find in registers, flags and slots of the stack. The table is large, and is made on demand
-//! for any run of blocks.
-//!
-//! Each function is followed once more, to find what its instructions do with registers and with the stack (`events`). The stack is
-//! cut into pieces where instructions cut it. Definitions of one part of a register, flag or piece are then led through the
-//! function's graph (`reaching`) to where they are used (`chains`).
+//! The table is large and computed on demand, for any range of blocks. Each function of the blocks is analyzed again, which gives the
+//! uses and definitions of its instructions (`events`). For each resource, reaching definitions are solved over the control-flow
+//! graph (`reaching_definitions`) and joined with the uses (`def_use_chains`).
 
-mod chains;
+mod def_use_chains;
+mod definition_sets;
 mod events;
-mod reaching;
+mod function_events;
+mod reaching_definitions;
 
-use super::MemoryIr;
-use super::context::Context;
-use super::follow::Follower;
+use super::fixpoint::FunctionAnalyzer;
+use super::ir::MemoryIr;
+use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use binframe_ir::Rows;
 use binframe_ir::tables::{DataFlow, DataFlowEdgeBuilder};
-use chains::Chains;
-use events::Function;
-use reaching::Sets;
+use def_use_chains::DefUseChains;
+use definition_sets::DefSets;
+use function_events::FunctionEvents;
 use std::ops::Range;
 
-/// Where what the instructions of a run of blocks use is defined.
+/// The def-use edges whose use is in a range of blocks.
 pub fn data_flow(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<DataFlow> {
-    let surroundings = &*memory.surroundings;
-    let context = Context::new(code, cfg, &surroundings.image, &surroundings.by_function);
-    let is_loaded = |address: u64| context.image.is_fixed_address(address);
-    let mut follower = Follower::new(&context, &surroundings.summaries, &is_loaded);
+    let facts = &memory.facts;
+    let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
+    let is_fixed_address = |address: u64| program.image.is_fixed_address(address);
+    let mut analyzer = FunctionAnalyzer::new(&program, &facts.summaries, &is_fixed_address);
     let mut rows = DataFlowEdgeBuilder::default();
-    let mut sets = Sets::default();
-    for (function, together) in context.functions_of(blocks) {
-        let mut own = Function::new(&context, &surroundings.objects, function, together);
-        follower.follow(function, &mut own);
-        rows.extend(Chains::new(own, &follower, &mut sets).find());
+    let mut sets = DefSets::default();
+    for (function, own_blocks) in program.functions_of(blocks) {
+        let mut events = FunctionEvents::new(&program, &facts.objects, function, own_blocks);
+        analyzer.analyze(function, &mut events);
+        rows.extend(DefUseChains::new(events, &analyzer.code, &mut sets).find());
     }
     rows.finish()
 }

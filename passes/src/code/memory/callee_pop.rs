@@ -1,13 +1,15 @@
-//! How many bytes of arguments functions pop, as far as their returns say so: `ret 8` of 32-bit code. It is what is expected of
-//! functions that are not followed before their callers.
+//! Argument bytes that functions pop (`ret 8` in 32-bit code), read off their return instructions before any function is analyzed.
+//!
+//! Assumed for the callees of a recursive cycle, which have no summary yet.
 
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use crate::isa::{Instruction, Isa, popped_by_callee};
 use binframe_ir::tables::Terminator;
 
-/// What each function pops; none for those of which no return is known. Empty where no function pops anything.
-pub(super) fn by_function(code: &Code, cfg: &CfgIr) -> Vec<Option<i64>> {
+/// Argument bytes that each function pops at its first return; `None` for functions without one. Empty without 32-bit code, in which
+/// no function pops arguments.
+pub(super) fn callee_popped_bytes(code: &Code, cfg: &CfgIr) -> Vec<Option<i64>> {
     if code.regions.iter().all(|region| region.isa != Isa::X86) {
         return Vec::new();
     }

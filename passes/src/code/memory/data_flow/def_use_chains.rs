@@ -1,0 +1,323 @@
+//! Def-use chains of one function: for each use of a resource, the definitions that may reach it.
+//!
+//! *Notation.* A resource is a part of a register that is written separately, a flag, or a stack piece. The frame is split into pieces
+//! at both ends of every access to an exact range, so that such an access covers whole pieces. An event is a use, a definition that kills
+//! others (strong update), or one that does not (weak update).
+//!
+//! *Algorithm.*
+//! 1. Take the events of the instructions (`function_events`).
+//! 2. Add those of calls and returns. A callee in this binary uses the parameter registers that its summary reads (`likely`). Other
+//!    calls use the parameter registers, and returns the result registers, that the function defines (`guess`). A call defines the
+//!    registers that it may clobber.
+//! 3. Map stack events to pieces. A store without a known bound makes the pieces that it may write doubtful.
+//! 4. Sort the events by resource, block and address.
+//! 5. For each resource with a use, compute gen and kill of each block. If a use may see a definition of another block, solve
+//!    reaching definitions.
+//! 6. Replay each requested block from the definitions at its start: each use becomes a row for every definition that reaches it. Sort
+//!    the rows by key; of rows with the same key the most reliable one stays.
+//!
+//! *Invariants.* Rows are sorted by key, and unique.
+//!
+//! *Termination, cost.* Steps 4 to 6 are linear in events and rows but for sorting. Most resources need no step across blocks.
+//! All stack pieces of a function together have a budget of [`BLOCK_VISITS_MAX`] blocks; uses of pieces beyond it, and uses that more
+//! than 32 definitions reach, get a row with definition `many`.
+//!
+//! *Approximation.* A may-analysis along the recovered edges. Uses of a doubtful piece, and of memory that escaped, are `likely`: their
+//! rows may lack definitions.
+//!
+//! *Source.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
+
+use super::definition_sets::{DefSet, DefSets};
+use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
+use super::function_events::FunctionEvents;
+use super::reaching_definitions::{GenKill, solve};
+use crate::code::memory::function_code::FunctionCode;
+use crate::domains::ParameterSet;
+use crate::isa::{RESULT, Resource};
+use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
+use binframe_ir::{Enumeration, Term};
+
+/// Stack pieces that one inexact access uses or defines; a larger access has no events.
+const PIECES_MAX: usize = 64;
+
+/// Blocks that are propagated through for all stack pieces of a function.
+const BLOCK_VISITS_MAX: usize = 1 << 26;
+
+/// The definition of every resource at function entry.
+const ENTRY: u32 = 0;
+
+/// Computes the def-use chains of a function.
+pub(super) struct DefUseChains<'c, 'g, 'a> {
+    function: FunctionEvents<'g, 'a>,
+    code: &'c FunctionCode<'g>,
+    sets: &'c mut DefSets,
+    /// Frame offset of each stack piece, and of the end of the last one.
+    piece_offsets: Vec<i64>,
+    /// For each piece, whether stores without a known bound may write it.
+    is_doubtful: Vec<bool>,
+    /// Address of the last call of each block with a landing pad.
+    last_calls: Vec<Option<u64>>,
+    block_visits_left: usize,
+    rows: Vec<DataFlowEdge<'static>>,
+}
+
+impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
+    /// Prepares for a function, given its events and its code.
+    pub(super) fn new(
+        function: FunctionEvents<'g, 'a>,
+        code: &'c FunctionCode<'g>,
+        sets: &'c mut DefSets,
+    ) -> Self {
+        let mut last_calls = vec![None; function.rows.len()];
+        let has_pads = |block: u32| code.successors_of(block).any(|edge| edge.kind == EdgeKind::LandingPad);
+        for call in function.calls_and_returns.iter().filter(|call| has_pads(call.block)) {
+            let last = &mut last_calls[call.block as usize];
+            *last = (*last).max(Some(call.address));
+        }
+        Self {
+            function,
+            code,
+            sets,
+            piece_offsets: Vec::new(),
+            is_doubtful: Vec::new(),
+            last_calls,
+            block_visits_left: BLOCK_VISITS_MAX,
+            rows: Vec::new(),
+        }
+    }
+
+    /// The rows of the function, sorted by key.
+    pub(super) fn find(mut self) -> Vec<DataFlowEdge<'static>> {
+        let mut events = std::mem::take(&mut self.function.events);
+        self.add_calls_and_returns(&mut events);
+        self.add_stack_events(&mut events);
+        events.sort_unstable_by_key(|event| (event.resource, event.block, event.address, event.kind.rank()));
+        let mut reaching = Vec::new();
+        for own in events.chunk_by(|one, other| one.resource == other.resource) {
+            if own.iter().any(|event| matches!(event.kind, EventKind::Use(..))) {
+                self.add_resource(own, &mut reaching);
+            }
+        }
+        let key = |row: &DataFlowEdge<'static>| {
+            (row.use_address, row.resource.0, row.object_id, row.definition_address)
+        };
+        self.rows.sort_unstable_by(|one, other| {
+            let rank =
+                |row: &DataFlowEdge<'_>| (row.confidence.code(), row.r#use.code(), row.definition.code());
+            key(one).cmp(&key(other)).then_with(|| rank(one).cmp(&rank(other)))
+        });
+        self.rows.dedup_by(|one, other| key(one) == key(other));
+        self.rows
+    }
+
+    /// Adds the events of calls and returns. Definitions of resources without a use are left out.
+    fn add_calls_and_returns(&mut self, events: &mut Vec<ResourceEvent>) {
+        let calls_and_returns = std::mem::take(&mut self.function.calls_and_returns);
+        for call in &calls_and_returns {
+            self.add_register_uses(call, events);
+        }
+        let mut is_used = vec![false; Resource::COUNT as usize];
+        for event in events.iter().filter(|event| matches!(event.kind, EventKind::Use(..))) {
+            is_used[event.resource as usize] = true;
+        }
+        let results: Vec<_> = Resource::results().collect();
+        for CallOrReturn { block, address, kind } in calls_and_returns {
+            let CallOrReturnKind::Call { summary, returns: true, is_known } = kind else { continue };
+            let definition = self.function.definition(address, Definition::Call, Confidence::Certain);
+            let general = (0..16).filter(|register| summary.clobbered >> register & 1 == 1);
+            let general = general.flat_map(Resource::general);
+            let others = Resource::clobbered_by_calls(self.function.program.convention);
+            for resource in general.chain(others).filter(|resource| is_used[resource.0 as usize]) {
+                // Compilers rely on the registers that a function of the same binary does not clobber.
+                let may_keep = is_known && !resource.is_flag() && !results.contains(&resource);
+                let kind = match may_keep {
+                    true => EventKind::MayDefine(definition),
+                    false => EventKind::Define(definition),
+                };
+                events.push(ResourceEvent { resource: resource.0, block, address, kind });
+            }
+        }
+    }
+
+    /// Adds the registers that a call or return uses.
+    fn add_register_uses(&self, call: &CallOrReturn, events: &mut Vec<ResourceEvent>) {
+        let CallOrReturn { block, address, kind } = *call;
+        let mut add = |resource: Resource, data_use, confidence| {
+            let kind = EventKind::Use(data_use, confidence);
+            events.push(ResourceEvent { resource: resource.0, block, address, kind });
+        };
+        let is_defined = |resource: Resource| self.function.is_defined[resource.0 as usize];
+        let CallOrReturnKind::Call { summary, is_known, .. } = kind else {
+            let results = Resource::results();
+            for resource in results.filter(|resource| is_defined(*resource) || resource.is_general()) {
+                add(resource, DataUse::Result, Confidence::Guess);
+            }
+            return;
+        };
+        let convention = self.function.program.convention;
+        // A call of a variadic function passes the number of vector arguments in the result register.
+        let vector_count = (!is_known && convention.vector_parameters > 0).then_some(&RESULT);
+        for register in convention.parameters.iter().chain(vector_count) {
+            for resource in Resource::general(*register) {
+                if is_known && summary.read.has(ParameterSet::register(*register)) {
+                    add(resource, DataUse::Argument, Confidence::Likely);
+                } else if !is_known && is_defined(resource) {
+                    add(resource, DataUse::Argument, Confidence::Guess);
+                }
+            }
+        }
+        for resource in Resource::vectors(convention.vector_parameters).filter(|vector| is_defined(*vector)) {
+            add(resource, DataUse::Argument, Confidence::Guess);
+        }
+    }
+
+    /// Splits the stack into pieces, adds the events of the pieces, and finds the doubtful ones.
+    fn add_stack_events(&mut self, events: &mut Vec<ResourceEvent>) {
+        let stack_events = std::mem::take(&mut self.function.stack_events);
+        let exact = stack_events.iter().filter(|event| event.is_exact);
+        let mut offsets: Vec<i64> = exact.flat_map(|event| [event.low, event.high]).collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        let frame_end = offsets.partition_point(|offset| *offset < 0);
+        // For each piece, the number of doubtful ranges that start there, less those that end there.
+        let mut doubts = vec![0; offsets.len() + 1];
+        for StackEvent { block, address, low, high, is_exact, is_unbounded, kind } in stack_events {
+            let first = offsets.partition_point(|offset| *offset <= low).saturating_sub(1);
+            let end = offsets.partition_point(|offset| *offset < high).max(first);
+            let is_too_large = !is_exact && end - first > PIECES_MAX;
+            if matches!(kind, EventKind::MayDefine(_)) && (is_too_large || is_unbounded) {
+                // A store without a bound is assumed to stay in the frame, at or above index 0.
+                doubts[first] += 1;
+                doubts[if is_unbounded { end.max(frame_end) } else { end }] -= 1;
+            }
+            if !is_too_large {
+                let pieces = (first..end).map(|piece| Resource::COUNT + piece as u32);
+                events.extend(pieces.map(|resource| ResourceEvent { resource, block, address, kind }));
+            }
+        }
+        let open = doubts.iter().scan(0, |open, change| {
+            *open += change;
+            Some(*open > 0)
+        });
+        self.is_doubtful = open.collect();
+        self.piece_offsets = offsets;
+    }
+
+    /// Adds the rows of a resource, given its events.
+    fn add_resource(&mut self, events: &[ResourceEvent], reaching: &mut Vec<DefSet>) {
+        self.sets.clear();
+        let mut effects: Vec<GenKill> = Vec::new();
+        let mut is_upward_exposed = false;
+        for own in events.chunk_by(|one, other| one.block == other.block) {
+            let (effect, has_exposed_use) = self.gen_kill(own);
+            is_upward_exposed |= has_exposed_use;
+            effects.push(effect);
+        }
+        let piece = events[0].resource.checked_sub(Resource::COUNT).map(|piece| piece as usize);
+        let cost = if piece.is_some() && is_upward_exposed { self.code.rows.len() } else { 0 };
+        let is_affordable = cost <= self.block_visits_left;
+        if is_upward_exposed && is_affordable {
+            self.block_visits_left -= cost;
+            solve(self.code, &effects, DefSet::one(ENTRY), self.sets, reaching);
+        }
+        for own in events.chunk_by(|one, other| one.block == other.block) {
+            let block = own[0].block as usize;
+            if self.function.requested.contains(&(self.function.rows[block] as usize)) {
+                let at_start = match is_upward_exposed {
+                    false => DefSet::NONE,
+                    true if is_affordable => reaching[block],
+                    true => DefSet::MANY,
+                };
+                self.replay_block(own, piece, at_start);
+            }
+        }
+    }
+
+    /// The effect of a block on a resource, and whether it has an upward exposed use: one that a definition of another block may reach.
+    fn gen_kill(&mut self, events: &[ResourceEvent]) -> (GenKill, bool) {
+        let block = events[0].block;
+        let last_call = self.last_calls[block as usize];
+        let mut effect =
+            GenKill { block, generated: DefSet::NONE, kills: false, generated_at_throw: DefSet::NONE };
+        let mut has_exposed_use = false;
+        for event in events {
+            let (definition, kills) = match event.kind {
+                EventKind::Use(..) => {
+                    has_exposed_use |= !effect.kills;
+                    continue;
+                }
+                EventKind::MayDefine(definition) => (definition, false),
+                EventKind::Define(definition) => (definition, true),
+            };
+            let own = DefSet::one(definition);
+            effect.generated = if kills { own } else { self.sets.union(effect.generated, own) };
+            effect.kills |= kills;
+            if last_call.is_some_and(|call| event.address <= call) {
+                effect.generated_at_throw = self.sets.union(effect.generated_at_throw, own);
+            }
+        }
+        (effect, has_exposed_use)
+    }
+
+    /// Adds the rows of a resource in a block, given the definitions at the start of the block.
+    fn replay_block(&mut self, events: &[ResourceEvent], piece: Option<usize>, at_start: DefSet) {
+        let mut reaching = at_start;
+        let frame_offset = piece.map(|piece| self.piece_offsets[piece]);
+        let convention = self.function.program.convention;
+        let resource = match frame_offset {
+            Some(_) => "stack",
+            None => Resource(events[0].resource).name(convention),
+        };
+        let object_id = frame_offset.and_then(|frame_offset| self.function.slot_at(frame_offset));
+        let is_doubtful = piece.is_some_and(|piece| self.is_doubtful[piece]);
+        for event in events {
+            match event.kind {
+                EventKind::Use(data_use, confidence) => {
+                    let row = DataFlowEdge {
+                        use_address: event.address,
+                        resource: Term(resource),
+                        object_id,
+                        definition_address: None,
+                        definition: Definition::Many,
+                        r#use: data_use,
+                        function_address: self.function.address,
+                        confidence: if is_doubtful { Confidence::Likely } else { confidence },
+                    };
+                    self.push_use(row, reaching);
+                }
+                EventKind::MayDefine(definition) => {
+                    reaching = self.sets.union(reaching, DefSet::one(definition));
+                }
+                EventKind::Define(definition) => reaching = DefSet::one(definition),
+            }
+        }
+    }
+
+    /// Adds the rows of a use, given the definitions that reach it.
+    fn push_use(&mut self, row: DataFlowEdge<'static>, reaching: DefSet) {
+        let is_guess = row.confidence == Confidence::Guess;
+        if reaching == DefSet::MANY && !is_guess {
+            self.rows.push(row);
+        }
+        for definition in self.sets.of(reaching) {
+            let DefSite { address, by, confidence } = self.function.definitions[definition as usize];
+            // The result of a call in a register is rarely an argument of the next call, and a register that the function never
+            // defines is rarely a guessed argument or result.
+            let is_plausible = match (row.r#use, by) {
+                (DataUse::Argument, Definition::Call) => row.object_id.is_some(),
+                (DataUse::Argument | DataUse::Result, Definition::Entry) => !is_guess,
+                _ => true,
+            };
+            if is_plausible {
+                let is_use_less_certain = confidence.code() < row.confidence.code();
+                let confidence = if is_use_less_certain { row.confidence } else { confidence };
+                self.rows.push(DataFlowEdge {
+                    definition_address: address,
+                    definition: by,
+                    confidence,
+                    ..row
+                });
+            }
+        }
+    }
+}

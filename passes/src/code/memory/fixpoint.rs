@@ -1,0 +1,273 @@
+//! Abstract interpretation of one function: computes the abstract state before every instruction, and shows it to a visitor.
+//!
+//! *Problem.* The tables of the stage describe what registers and stack slots hold at each instruction, relative to the function's
+//! inputs. A forward data-flow analysis over the control-flow graph computes this. Its lattice is [`AbstractState`].
+//!
+//! *Notation.* `in(b)` is the state at the start of block `b`; `None` is bottom: no path to `b` was found yet. `out(b)` is the state
+//! after its last instruction. Blocks have positions in [`BlockOrder`](super::block_order::BlockOrder): sorted by strongly connected
+//! component in topological order, in a component by reverse postorder. A back edge goes to the same or a lower position.
+//!
+//! *Algorithm.*
+//! 1. Decode the blocks, collect the edges, order the blocks. `in(entry)` is the state that the calling convention promises.
+//! 2. Take the components in order. If a component has a cycle, iterate: take the block at the lowest position from the worklist,
+//!    interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A successor whose state changed is
+//!    added to the worklist.
+//! 3. Once the component is stable, interpret each of its blocks once more from its final state. Now the visitor gets its
+//!    instructions, `out(b)` is joined into the successors outside the component, and `in(b)` is dropped.
+//! 4. Interpret the blocks that no path reaches from the unknown state, if the visitor needs them.
+//!
+//! *Edges.* On an edge of a conditional jump the compared operand is refined by the condition (`refine_by_branch`). A landing-pad edge
+//! carries the join of the states after the calls of the block, any of which may throw, with caller-saved registers unknown.
+//!
+//! *Widening.* A state that is joined over a back edge into a block that was interpreted before is widened: a bound that moved becomes
+//! the nearest threshold, after [`VISITS_WITH_THRESHOLDS`] interpretations of the block infinite. Thresholds are the constants and
+//! addresses that branches of the function compare with. There is no narrowing pass: a bound that was widened too far is bounded
+//! again only where a branch refines it.
+//!
+//! *Termination.* If a block was interpreted more than [`VISITS_MAX`] times, the next state that reaches it is replaced by the unknown
+//! state, which cannot change any more, and `is_too_complex` is set. So the number of interpretations is bounded.
+//!
+//! *Cost.* An interpretation of a block costs its length, a join the size of a state: 16 registers and at most 96 stack cells.
+//!
+//! *Approximation.* The final states cover all paths along the recovered edges, given correct summaries of callees, and except for the
+//! assumptions of `AbstractState` and `AbstractValue`. The result depends on the function and the summaries of its callees alone.
+//!
+//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86
+//! executables; B. Blanchet et al. (2003), A static analyzer for large safety-critical software (thresholds).
+
+use super::block_interpreter::{BlockInterpreter, InstructionVisitor};
+use super::function_code::{FunctionCode, Successor};
+use super::program::Program;
+use super::worklist::Worklist;
+use crate::domains::{AbstractState, AbstractValue, Summary, Threshold};
+use crate::isa::{STACK_POINTER, refine_by_branch};
+use binframe_ir::tables::{EdgeKind, Terminator, UnknownReason};
+use std::ops::Range;
+
+/// Interpretations of a block before states that reach it over back edges are widened.
+const VISITS_BEFORE_WIDENING: u32 = 1;
+
+/// Interpretations of a block before widening ignores thresholds.
+const VISITS_WITH_THRESHOLDS: u32 = 5;
+
+/// Thresholds that are kept for a function.
+const THRESHOLDS_MAX: usize = 64;
+
+/// Interpretations of a block before its state is given up.
+const VISITS_MAX: u32 = 64;
+
+/// Analyzes functions one at a time. Buffers are reused for the next function.
+pub(super) struct FunctionAnalyzer<'f, 'a> {
+    pub(super) program: &'f Program<'a>,
+    blocks: BlockInterpreter<'f, 'a>,
+    pub(super) code: FunctionCode<'f>,
+    /// `in(b)` of each block; `None` if no path reaches it, and after its last interpretation.
+    states: Vec<Option<Box<AbstractState>>>,
+    /// Number of interpretations of each block.
+    visits: Vec<u32>,
+    thresholds: Vec<Threshold>,
+    /// Whether a state was given up after [`VISITS_MAX`] interpretations.
+    pub(super) is_too_complex: bool,
+}
+
+impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
+    /// An analyzer, given the summaries of functions and which numbers are addresses of the binary.
+    pub(super) fn new(
+        program: &'f Program<'a>,
+        summaries: &'f [Summary],
+        is_fixed_address: &'f dyn Fn(u64) -> bool,
+    ) -> Self {
+        Self {
+            program,
+            blocks: BlockInterpreter::new(program, summaries, is_fixed_address),
+            code: FunctionCode::default(),
+            states: Vec::new(),
+            visits: Vec::new(),
+            thresholds: Vec::new(),
+            is_too_complex: false,
+        }
+    }
+
+    /// Computes the state before every instruction of a function, and shows it to a visitor.
+    pub(super) fn analyze(&mut self, function: usize, visitor: &mut impl InstructionVisitor) {
+        self.code.assign(self.program, function);
+        self.blocks.prepare(self.code.rows, self.code.instructions());
+        let block_count = self.code.rows.len();
+        self.is_too_complex = false;
+        self.states.clear();
+        self.states.resize_with(block_count, || None);
+        self.visits.clear();
+        self.visits.resize(block_count, 0);
+        self.thresholds.clear();
+        let reached_count = self.code.order.blocks.len();
+        if let Some(entry) = self.code.order.blocks.first() {
+            let state = AbstractState::entry(STACK_POINTER, self.program.convention.preserved);
+            self.states[*entry as usize] = Some(Box::new(state));
+        }
+        let mut worklist = Worklist::new(reached_count);
+        let mut next = 0;
+        while next < reached_count {
+            let component = self.code.order.component_at(next);
+            next = component.end;
+            self.solve_component(component.start as u32..component.end as u32, &mut worklist, visitor);
+        }
+        for block in 0..block_count {
+            if self.visits[block] == 0 && visitor.needs_block(self.code.rows[block] as usize, false) {
+                let unknown = AbstractState::unknown(UnknownReason::Unreached);
+                self.run_block(block, unknown, Some(&mut *visitor));
+            }
+        }
+    }
+
+    /// Iterates over the blocks of a component to a fixed point, then shows them and propagates their states to later components.
+    fn solve_component<V: InstructionVisitor>(
+        &mut self,
+        component: Range<u32>,
+        worklist: &mut Worklist,
+        visitor: &mut V,
+    ) {
+        let block_at = |analyzer: &Self, position: u32| analyzer.code.order.blocks[position as usize];
+        let first = block_at(self, component.start);
+        let has_cycle =
+            component.len() > 1 || self.code.successors_of(first).any(|edge| edge.target == first);
+        if has_cycle {
+            for position in component.clone() {
+                if self.states[block_at(self, position) as usize].is_some() {
+                    worklist.add(position);
+                }
+            }
+            while let Some(position) = worklist.take_first() {
+                let block = block_at(self, position) as usize;
+                let Some(state) = self.states[block].as_deref().cloned() else { continue };
+                self.visits[block] += 1;
+                let after = self.run_block(block, state, None::<&mut V>);
+                self.propagate(position, after, |target| component.contains(&target), Some(worklist));
+            }
+        }
+        for position in component.clone() {
+            let block = block_at(self, position) as usize;
+            let Some(state) = self.states[block].take() else { continue };
+            self.visits[block] += 1;
+            let after = self.run_block(block, *state, Some(&mut *visitor));
+            self.propagate(position, after, |target| !component.contains(&target), None);
+        }
+    }
+
+    /// Interprets a block, and shows it to a visitor. Returns the state after it, and the join of the states after its calls if it has
+    /// a landing pad.
+    fn run_block(
+        &mut self,
+        block: usize,
+        mut state: AbstractState,
+        visitor: Option<&mut impl InstructionVisitor>,
+    ) -> (AbstractState, Option<AbstractState>) {
+        let row = self.code.rows[block] as usize;
+        let is_reached = self.visits[block] > 0;
+        let mut visitor = visitor.filter(|visitor| visitor.needs_block(row, is_reached));
+        let has_pads = self.code.successors_of(block as u32).any(|edge| edge.kind == EdgeKind::LandingPad);
+        let mut thrown: Option<AbstractState> = None;
+        let instructions = self.code.instructions_of(block);
+        self.blocks.run(
+            instructions,
+            &mut state,
+            |interpreter, instruction, context| {
+                if let Some(visitor) = &mut visitor {
+                    visitor.instruction(row, interpreter, instruction, context);
+                }
+            },
+            |after_call| match &mut thrown {
+                _ if !has_pads => {}
+                Some(thrown) => _ = thrown.join(after_call, None),
+                None => thrown = Some(after_call.clone()),
+            },
+        );
+        if let (Some(visitor), Some(last)) = (visitor, instructions.last()) {
+            visitor.block_end(&self.blocks, row, last, &state);
+        }
+        (state, thrown)
+    }
+
+    /// Joins the state after a block into its successors at positions that satisfy `is_wanted`; enqueues those that changed.
+    fn propagate(
+        &mut self,
+        position: u32,
+        (after, thrown): (AbstractState, Option<AbstractState>),
+        is_wanted: impl Fn(u32) -> bool,
+        mut worklist: Option<&mut Worklist>,
+    ) {
+        let block = self.code.order.blocks[position as usize];
+        let wanted = |code: &FunctionCode<'_>, edge: usize| {
+            let successor = code.successor(edge);
+            let target = code.order.position(successor.target).filter(|target| is_wanted(*target));
+            target.map(|target| (successor, target))
+        };
+        let edges = self.code.edges_of(block);
+        let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
+        let row = self.code.rows[block as usize] as usize;
+        let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
+        let jump = self.code.instructions_of(block as usize).last().filter(|_| is_conditional).copied();
+        let mut after = Some(after);
+        for edge in edges.start..=last {
+            let Some((Successor { target, kind }, target_position)) = wanted(&self.code, edge) else {
+                continue;
+            };
+            let next = match kind {
+                EdgeKind::LandingPad => thrown.clone().map(|thrown| self.at_landing_pad(thrown)),
+                // The last edge takes the state without a copy.
+                _ if edge == last => after.take(),
+                _ => after.clone(),
+            };
+            let Some(mut next) = next else { continue };
+            if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind)
+                && let Some(threshold) = refine_by_branch(&mut next, jump, kind == EdgeKind::Taken)
+            {
+                self.add_threshold(threshold);
+            }
+            let is_back_edge = target_position <= position;
+            if self.join_into(target as usize, next, is_back_edge)
+                && let Some(worklist) = &mut worklist
+            {
+                worklist.add(target_position);
+            }
+        }
+    }
+
+    fn add_threshold(&mut self, threshold: Threshold) {
+        if self.thresholds.len() < THRESHOLDS_MAX && !self.thresholds.contains(&threshold) {
+            self.thresholds.push(threshold);
+        }
+    }
+
+    /// Joins a state into `in(target)`. Returns whether that changed.
+    fn join_into(&mut self, target: usize, next: AbstractState, is_back_edge: bool) -> bool {
+        let visits = self.visits[target];
+        match &mut self.states[target] {
+            state @ None => {
+                *state = Some(Box::new(next));
+                true
+            }
+            Some(state) if visits > VISITS_MAX => {
+                self.is_too_complex = true;
+                let unknown = AbstractState::unknown(UnknownReason::TooComplex);
+                let is_changed = **state != unknown;
+                **state = unknown;
+                is_changed
+            }
+            Some(state) => {
+                let thresholds =
+                    if visits < VISITS_WITH_THRESHOLDS { self.thresholds.as_slice() } else { &[] };
+                let is_widened = is_back_edge && visits >= VISITS_BEFORE_WIDENING;
+                state.join(&next, is_widened.then_some(thresholds))
+            }
+        }
+    }
+
+    /// The state at a landing pad, given the state after the call that threw.
+    fn at_landing_pad(&self, mut state: AbstractState) -> AbstractState {
+        let clobbered = self.program.convention.clobbered();
+        for register in (0..16).filter(|register| clobbered >> register & 1 == 1) {
+            state.set_register(register, AbstractValue::unknown(UnknownReason::Clobbered));
+        }
+        state
+    }
+}

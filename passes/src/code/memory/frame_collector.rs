@@ -1,0 +1,458 @@
+//! Analyzes one function: its stack frame, its call summary, and the memory that it allocates and refers to.
+//!
+//! [`FrameCollector`] visits every instruction with its abstract state and records accesses to the stack and to the binary's data,
+//! calls, and the state at exits. [`FrameCollector::finish`] derives the results from them.
+//!
+//! *Approximation.* `frame_size` is the lowest offset of the stack pointer seen; an aligned frame adds the most that the alignment can
+//! take. Parameters in the summary over-approximate what the function reads, captures and writes through.
+
+use super::block_interpreter::{BlockInterpreter, Callee, InstructionContext, InstructionVisitor};
+use super::exit_state::ExitState;
+use super::fixpoint::FunctionAnalyzer;
+use super::function_analysis::{Allocation, FunctionAnalysis, GlobalAccess, StackFrameFacts, ThreadStart};
+use super::library_models;
+use super::program::Program;
+use super::slots::{StackAccess, outgoing_size, stack_slots};
+use super::stack_depth::{DeepestCall, StackDepth};
+use crate::domains::{AbstractState, AbstractValue, Base, ParameterSet, Summary, frame_offset};
+use crate::isa::{
+    AbstractInterpreter, FRAME_POINTER, Instruction, MemoryReference, STACK_POINTER, is_whole_move,
+    popped_by_callee, stack_alignment, stored_register,
+};
+use binframe_ir::tables::{
+    Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator,
+};
+
+/// Collects what the instructions of a function do with memory.
+struct FrameCollector<'f, 'a> {
+    program: &'f Program<'a>,
+    /// Stack depth of every function: final for those that were analyzed.
+    depths: &'f [StackDepth],
+    exit: ExitState,
+    read: ParameterSet,
+    captured: ParameterSet,
+    written: ParameterSet,
+    writes_unknown_memory: bool,
+    stack_accesses: Vec<StackAccess>,
+    /// Frame offsets of the stack pointer at calls.
+    call_offsets: Vec<i64>,
+    /// The lowest stack pointer, relative to that at entry and to the aligned one.
+    lowest: i64,
+    lowest_aligned: i64,
+    /// Offset of the stack pointer before it was aligned, and the alignment in bytes.
+    alignment: Option<(i64, u32)>,
+    uses_frame_pointer: bool,
+    canary_offset: Option<i64>,
+    red_zone_size: i64,
+    status: FrameStatus,
+    deepest: DeepestCall,
+    allocations: Vec<Allocation>,
+    threads: Vec<ThreadStart>,
+    global_accesses: Vec<GlobalAccess>,
+}
+
+/// Analyzes a function, given the stack depths of functions.
+pub(super) fn analyze_function(
+    analyzer: &mut FunctionAnalyzer<'_, '_>,
+    function: usize,
+    depths: &[StackDepth],
+) -> FunctionAnalysis {
+    let mut collector = FrameCollector::new(analyzer.program, depths);
+    analyzer.analyze(function, &mut collector);
+    collector.finish(function, analyzer.is_too_complex)
+}
+
+impl InstructionVisitor for FrameCollector<'_, '_> {
+    fn needs_block(&self, _: usize, is_reached: bool) -> bool {
+        is_reached
+    }
+
+    fn instruction(
+        &mut self,
+        _: usize,
+        interpreter: &mut AbstractInterpreter<'_>,
+        instruction: &Instruction,
+        context: InstructionContext<'_>,
+    ) {
+        for reference in interpreter.memory_references(context.before, instruction).into_iter().flatten() {
+            self.add_reference(instruction, context.before, &reference);
+        }
+        self.read.add(interpreter.parameters_read(context.before, instruction, self.read));
+        self.note_stack_pointer(context.before);
+        self.note_alignment(instruction, context.before);
+        if let Some(callee) = context.callee {
+            self.add_call(instruction, context.before, callee);
+        }
+    }
+
+    fn block_end(
+        &mut self,
+        interpreter: &BlockInterpreter<'_, '_>,
+        row: usize,
+        last: &Instruction,
+        after: &AbstractState,
+    ) {
+        let program = self.program;
+        self.note_stack_pointer(after);
+        self.captured.add(after.captured);
+        self.written.add(after.written);
+        self.writes_unknown_memory |= after.writes_unknown_memory;
+        match program.blocks.terminator.get(row) {
+            Terminator::Ret => {
+                self.check_stack_pointer(after.register(STACK_POINTER));
+                self.exit.add_return(program, after, popped_by_callee(last).unwrap_or(0));
+            }
+            Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
+                if let Some(call) = interpreter.call_at(last.ip()) {
+                    let callee = interpreter.callee(Some(call));
+                    self.add_tail_call(after, &callee);
+                    self.exit.add_tail_call(program, after.clone(), last.ip(), &callee);
+                } else if program.blocks.terminator.get(row) == Terminator::IndirectJump
+                    && is_unresolved(program, row)
+                {
+                    self.deepest.make_unbounded(StackDepthLimit::Indirect, None);
+                    self.exit.add_unknown(program);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a block ends with a jump to an unknown address.
+fn is_unresolved(program: &Program<'_>, row: usize) -> bool {
+    let source = program.blocks.address[row];
+    let first = program.edges.source_address.partition_point(|address| *address < source);
+    let mut own =
+        (first..program.edges.len()).take_while(|edge| program.edges.source_address[*edge] == source);
+    own.any(|edge| program.edges.evidence.get(edge) == EdgeEvidence::Unresolved)
+}
+
+impl<'f, 'a> FrameCollector<'f, 'a> {
+    fn new(program: &'f Program<'a>, depths: &'f [StackDepth]) -> Self {
+        Self {
+            program,
+            depths,
+            exit: ExitState::default(),
+            read: ParameterSet::default(),
+            captured: ParameterSet::default(),
+            written: ParameterSet::default(),
+            writes_unknown_memory: false,
+            stack_accesses: Vec::new(),
+            call_offsets: Vec::new(),
+            lowest: 0,
+            lowest_aligned: 0,
+            alignment: None,
+            uses_frame_pointer: false,
+            canary_offset: None,
+            red_zone_size: 0,
+            status: FrameStatus::Exact,
+            deepest: DeepestCall::NONE,
+            allocations: Vec::new(),
+            threads: Vec::new(),
+            global_accesses: Vec::new(),
+        }
+    }
+
+    /// Records a memory reference to the binary's data or to the stack.
+    fn add_reference(
+        &mut self,
+        instruction: &Instruction,
+        before: &AbstractState,
+        reference: &MemoryReference,
+    ) {
+        let value = reference.address;
+        let is_exact = value.exact_offset().is_some();
+        match value.base {
+            Base::Global(start) => {
+                let address = start.wrapping_add_signed(value.index_zero);
+                if self.program.image.is_data(address) {
+                    let size = reference.size.unwrap_or(0);
+                    self.global_accesses.push(GlobalAccess { address, size, is_indexed: !is_exact });
+                }
+            }
+            Base::Number if is_exact => {
+                let address = value.index_zero as u64;
+                if self.program.image.is_fixed_address(address) && self.program.image.is_data(address) {
+                    let size = reference.size.unwrap_or(0);
+                    self.global_accesses.push(GlobalAccess { address, size, is_indexed: false });
+                }
+            }
+            _ => {
+                let at_index_zero = AbstractValue::at(value.base, value.index_zero);
+                if let Some(start) = frame_offset::of_address(at_index_zero) {
+                    self.add_stack_reference(instruction, before, reference, start);
+                }
+            }
+        }
+    }
+
+    /// Records a memory reference to the stack, given the frame offset at index 0.
+    fn add_stack_reference(
+        &mut self,
+        instruction: &Instruction,
+        before: &AbstractState,
+        reference: &MemoryReference,
+        start: i64,
+    ) {
+        let address = reference.address;
+        let is_exact = address.exact_offset().is_some();
+        let is_read = matches!(reference.access, Access::Read | Access::ReadWrite);
+        let is_written = matches!(reference.access, Access::Write | Access::ReadWrite);
+        let stored =
+            stored_register(instruction).filter(|_| is_written).map(|register| before.register(register));
+        let saved_register = stored.and_then(|value| match value.base {
+            Base::Register(register) => {
+                let is_preserved = self.program.convention.preserved >> register & 1 == 1;
+                Some(register).filter(|_| is_preserved && value.exact_offset() == Some(0))
+            }
+            _ => None,
+        });
+        // An instruction that computes with a stack argument in memory reads that parameter; a load into a register does not yet.
+        if is_read && is_exact && !is_whole_move(instruction) {
+            let size = reference.size.map_or(0, |size| size.min(8)) as u8;
+            self.read.add(ParameterSet::of_base(before.load(address, size).base));
+        }
+        let is_canary = stored.is_some_and(|value| value.base == Base::Canary);
+        if is_canary && address.base == Base::Stack && is_exact {
+            self.canary_offset = self.canary_offset.or(address.exact_offset());
+        }
+        let pointer = before.register(STACK_POINTER);
+        if let (true, false, Some(own), Some(pointer)) = (
+            is_written,
+            reference.is_implicit,
+            address.exact_offset(),
+            pointer.exact_offset().filter(|_| pointer.base == address.base),
+        ) {
+            self.red_zone_size = self.red_zone_size.max(pointer.saturating_sub(own));
+        }
+        let size = reference.size.map_or(0, i64::from);
+        self.stack_accesses.push(StackAccess {
+            frame_offset: start,
+            size,
+            extent: contiguous_extent(address, size),
+            is_read,
+            is_written,
+            is_indexed: !is_exact,
+            is_whole_move: is_whole_move(instruction) && reference.size.is_some(),
+            saved_register,
+            is_canary,
+        });
+    }
+
+    /// Records a call.
+    fn add_call(&mut self, instruction: &Instruction, before: &AbstractState, callee: &Callee<'_>) {
+        let pointer = before.register(STACK_POINTER);
+        self.check_stack_pointer(pointer);
+        self.call_offsets.extend(frame_offset::of_address(pointer));
+        let pushed = i64::from(self.program.convention.address_size);
+        self.add_call_depth(pointer.plus(-pushed), callee);
+        self.add_parameters_read(before, callee);
+        if matches!(callee.summary.returned.base, Base::Heap(_)) {
+            let size = self.allocated_size(before, callee);
+            self.allocations.push(Allocation { call_address: instruction.ip(), size });
+        }
+        self.add_thread(before, callee.call);
+    }
+
+    fn add_tail_call(&mut self, after: &AbstractState, callee: &Callee<'_>) {
+        let pointer = after.register(STACK_POINTER);
+        self.check_stack_pointer(pointer);
+        self.add_call_depth(pointer, callee);
+        self.add_parameters_read(after, callee);
+    }
+
+    /// Records the stack pointer before or after an instruction.
+    fn note_stack_pointer(&mut self, state: &AbstractState) {
+        let pointer = state.register(STACK_POINTER);
+        match (pointer.base, pointer.exact_offset()) {
+            (Base::Stack, Some(offset)) => self.lowest = self.lowest.min(offset),
+            (Base::Aligned, Some(offset)) => self.lowest_aligned = self.lowest_aligned.min(offset),
+            (Base::Dynamic(_), _) => self.downgrade_status(FrameStatus::Dynamic),
+            _ => {}
+        }
+        let frame = state.register(FRAME_POINTER);
+        self.uses_frame_pointer |=
+            frame.exact_offset().is_some() && matches!(frame.base, Base::Stack | Base::Aligned);
+    }
+
+    /// Records that an instruction aligns the stack pointer.
+    fn note_alignment(&mut self, instruction: &Instruction, before: &AbstractState) {
+        let Some(alignment) = stack_alignment(instruction) else { return };
+        let pointer = before.register(STACK_POINTER);
+        if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
+            self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {
+                (lowest.min(offset), largest.max(alignment))
+            }));
+        }
+    }
+
+    /// Records that the stack pointer is not exact. `Conflicting` is final.
+    fn downgrade_status(&mut self, status: FrameStatus) {
+        if self.status != FrameStatus::Conflicting {
+            self.status = status;
+        }
+    }
+
+    /// Checks the stack pointer at a call or an exit.
+    fn check_stack_pointer(&mut self, pointer: AbstractValue) {
+        match (pointer.base, pointer.exact_offset()) {
+            (Base::Stack | Base::Aligned, Some(_)) => {}
+            (Base::Dynamic(_), _) => self.downgrade_status(FrameStatus::Dynamic),
+            _ => self.downgrade_status(FrameStatus::Conflicting),
+        }
+    }
+
+    /// The most that the stack pointer can be below the return address, in bytes; `None` if unbounded.
+    fn depth_of(&self, pointer: AbstractValue) -> Option<u64> {
+        let depth = match (pointer.base, pointer.exact_offset()?, self.alignment) {
+            (Base::Stack, offset, _) => -offset,
+            (Base::Aligned, offset, Some((before, alignment))) => -before + i64::from(alignment) - 1 - offset,
+            _ => return None,
+        };
+        Some(u64::try_from(depth).unwrap_or(0))
+    }
+
+    /// Records the stack depth of a callee, given the stack pointer at its entry.
+    fn add_call_depth(&mut self, pointer: AbstractValue, callee: &Callee<'_>) {
+        let Some(own) = self.depth_of(pointer) else {
+            self.deepest.make_unbounded(StackDepthLimit::Dynamic, None);
+            return;
+        };
+        match (callee.call.map(|call| call.kind), callee.function) {
+            (_, Some(row)) => self.deepest.add_call(own, row as u32, self.depths[row]),
+            (Some(CallKind::Indirect) | None, None) => {
+                self.deepest.make_unbounded(StackDepthLimit::Indirect, None);
+            }
+            (Some(_), None) => self.deepest.make_unbounded(StackDepthLimit::External, None),
+        }
+    }
+
+    /// Records the parameters that are passed on to a callee that reads them.
+    fn add_parameters_read(&mut self, state: &AbstractState, callee: &Callee<'_>) {
+        let arguments = state.tracked_arguments(&callee.summary, STACK_POINTER);
+        for (_, value) in arguments.filter(|(parameter, _)| callee.summary.read.has(*parameter)) {
+            self.read.add(ParameterSet::of_base(value.base));
+        }
+    }
+
+    /// Size of the memory that a call allocates; `None` if it is not constant.
+    fn allocated_size(&self, before: &AbstractState, callee: &Callee<'_>) -> Option<u64> {
+        let name = callee.call.and_then(|call| call.import_name);
+        let name = name.or_else(|| callee.function.and_then(|row| self.program.functions.name.get(row)))?;
+        let mut factors = library_models::size_parameters(name).peekable();
+        factors.peek()?;
+        let factor =
+            |parameter| self.argument(before, parameter).constant().and_then(|size| u64::try_from(size).ok());
+        factors.try_fold(1_u64, |size, parameter| size.checked_mul(factor(parameter)?))
+    }
+
+    /// The argument for a parameter of a call.
+    fn argument(&self, before: &AbstractState, parameter: usize) -> AbstractValue {
+        let convention = self.program.convention;
+        match convention.parameters.get(parameter) {
+            Some(register) => before.register(*register),
+            None => {
+                let size = convention.address_size;
+                let above = (parameter - convention.parameters.len()) as i64 * i64::from(size);
+                before.load(before.register(STACK_POINTER).plus(above + convention.home_size), size)
+            }
+        }
+    }
+
+    /// Records a thread that a call starts, if the thread's function is known.
+    fn add_thread(&mut self, before: &AbstractState, call: Option<CallEdge<'_>>) {
+        /// Functions that start a thread, and the index of the parameter with the thread's function.
+        const STARTERS: [(&str, usize); 6] = [
+            ("pthread_create", 2),
+            ("_pthread_create", 2),
+            ("thrd_create", 1),
+            ("CreateThread", 2),
+            ("_beginthreadex", 2),
+            ("_beginthread", 0),
+        ];
+        let Some(call) = call else { return };
+        let Some(name) = call.import_name.and_then(|name| name.split('@').next()) else { return };
+        let Some((_, parameter)) = STARTERS.iter().find(|(starter, _)| *starter == name) else { return };
+        let start = self.argument(before, *parameter).address();
+        if let Some(start) = start.filter(|start| self.program.function_at(*start).is_some()) {
+            self.threads.push(ThreadStart { call_address: call.call_address, function_address: start });
+        }
+    }
+
+    fn finish(mut self, function: usize, is_too_complex: bool) -> FunctionAnalysis {
+        let convention = self.program.convention;
+        self.call_offsets.sort_unstable();
+        self.call_offsets.dedup();
+        self.allocations.sort_unstable_by_key(|allocation| allocation.call_address);
+        self.threads.sort_unstable();
+        let address_size = i64::from(convention.address_size);
+        let slots = stack_slots(&mut self.stack_accesses, &self.call_offsets, address_size);
+        let aligned = self.depth_of(AbstractValue::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
+        let size = self.lowest.unsigned_abs().max(aligned);
+        if is_too_complex {
+            self.downgrade_status(FrameStatus::Conflicting);
+        }
+        if self.status != FrameStatus::Exact {
+            self.deepest.make_unbounded(StackDepthLimit::Dynamic, None);
+        }
+        let red_zone_size = self.red_zone_size.min(convention.red_zone_size).unsigned_abs();
+        let outgoing = outgoing_size(&slots, &self.call_offsets);
+        let home = if self.call_offsets.is_empty() { 0 } else { convention.home_size.unsigned_abs() };
+        FunctionAnalysis {
+            frame: StackFrameFacts {
+                size,
+                uses_frame_pointer: self.uses_frame_pointer,
+                canary_offset: self.canary_offset,
+                alignment: self.alignment.map(|(_, alignment)| alignment),
+                red_zone_size,
+                outgoing_argument_size: outgoing.max(home),
+                status: self.status,
+            },
+            depth: self.deepest.depth(size + red_zone_size),
+            summary: self.summary(function, is_too_complex),
+            slots,
+            allocations: self.allocations,
+            threads: self.threads,
+            global_accesses: self.global_accesses,
+            is_too_complex,
+        }
+    }
+
+    /// The summary of the function. One that was given up is assumed to follow the calling convention; one that has the name of an
+    /// allocator returns new memory.
+    fn summary(&self, function: usize, is_too_complex: bool) -> Summary {
+        let assumed = self.program.convention.summary();
+        let returned = self.exit.returned.unwrap_or(assumed.returned);
+        let mut read = self.read;
+        for part in [self.captured, self.written, ParameterSet::of_base(returned.base)] {
+            read.add(part);
+        }
+        let summary = if is_too_complex {
+            assumed
+        } else {
+            Summary {
+                popped_bytes: if self.exit.returns { self.exit.popped_bytes } else { Some(0) },
+                clobbered: if self.exit.returns { self.exit.clobbered } else { assumed.clobbered },
+                read,
+                captured: self.captured,
+                written: self.written,
+                writes_unknown_memory: self.writes_unknown_memory,
+                returned,
+            }
+        };
+        let name = self.program.functions.name.get(function);
+        match name.is_some_and(library_models::allocates) {
+            true => Summary { returned: AbstractValue::at(Base::Heap(0), 0), ..summary },
+            false => summary,
+        }
+    }
+}
+
+/// Bytes that an instruction accesses without gaps, from index 0 on; 0 if the range is not known or has gaps, as a choice between two
+/// variables has.
+fn contiguous_extent(address: AbstractValue, size: i64) -> i64 {
+    let is_known = address.is_bounded() && !address.assumes_in_bounds && !address.is_type_range;
+    let is_contiguous = address.low == address.index_zero && i64::from(address.stride) <= size;
+    if is_known && is_contiguous { address.high - address.low + size } else { 0 }
+}

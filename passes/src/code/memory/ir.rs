@@ -1,0 +1,41 @@
+//! The results of the stage.
+
+use super::facts::MemoryFacts;
+use binframe_ir::tables::{Diagnostics, FunctionEffects, MemoryObjects, MemoryRegions, StackFrames};
+use binframe_ir::{Batch, Fingerprint, Rows};
+use std::sync::Arc;
+
+/// The tables of the stage, without those that are computed on demand.
+#[derive(Debug, Clone)]
+pub struct MemoryIr {
+    /// Memory regions that the binary implies, and that its code allocates.
+    pub memory_regions: Rows<MemoryRegions>,
+    /// Stack frames of functions.
+    pub stack_frames: Rows<StackFrames>,
+    /// Call summaries of functions.
+    pub function_effects: Rows<FunctionEffects>,
+    /// Global variables, stack slots and allocations.
+    pub memory_objects: Rows<MemoryObjects>,
+    /// What could not be analyzed.
+    pub diagnostics: Rows<Diagnostics>,
+    /// What `accesses` and `data_flow` read beside the tables.
+    pub facts: Arc<MemoryFacts>,
+}
+
+impl MemoryIr {
+    /// The tables, without their types.
+    pub fn tables(&self) -> [&Batch; 5] {
+        [
+            self.memory_regions.batch(),
+            self.stack_frames.batch(),
+            self.function_effects.batch(),
+            self.memory_objects.batch(),
+            self.diagnostics.batch(),
+        ]
+    }
+
+    /// Hash of the content; equal for equal tables.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
+    }
+}
