@@ -3,13 +3,133 @@
 use super::image::Image;
 use super::objects::ObjectTable;
 use crate::code::cfg::BlocksByFunction;
-use crate::domains::Summary;
+use crate::domains::{AbstractValue, Base, Summary};
+use binframe_ir::{Enumeration, Fingerprint};
 
-/// The summary of each function, the objects, the memory image, and the blocks of each function.
+/// The summary of each function, the objects, the memory image, and the blocks of each function. It is a projection of the stage's
+/// inputs and results, made once, with a fingerprint of its content.
 #[derive(Debug)]
 pub struct MemoryFacts {
     pub(super) blocks_by_function: BlocksByFunction,
     pub(super) summaries: Vec<Summary>,
     pub(super) objects: ObjectTable,
     pub(super) image: Image,
+    fingerprint: Fingerprint,
+}
+
+impl MemoryFacts {
+    pub(super) fn new(
+        blocks_by_function: BlocksByFunction,
+        summaries: Vec<Summary>,
+        objects: ObjectTable,
+        image: Image,
+    ) -> Self {
+        let functions = 0..summaries.len();
+        let rows = functions.flat_map(|function| {
+            let rows = blocks_by_function.rows_of(function);
+            std::iter::once(rows.len() as u64).chain(rows.iter().map(|row| u64::from(*row)))
+        });
+        let first_rows = objects.first_rows.iter().map(|row| u64::from(*row));
+        let fingerprint = Fingerprint::of_all([
+            Fingerprint::of_numbers(&rows.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&summaries.iter().flat_map(summary_words).collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&first_rows.collect::<Vec<_>>()),
+            objects.rows.batch().fingerprint(),
+            image.fingerprint(),
+        ]);
+        Self { blocks_by_function, summaries, objects, image, fingerprint }
+    }
+
+    /// Hash of the content; equal for equal facts.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+/// All fields of a summary as numbers.
+fn summary_words(summary: &Summary) -> [u64; 14] {
+    let Summary { popped_bytes, clobbered, read, captured, written, writes_unknown_memory, returned } =
+        *summary;
+    let AbstractValue { base, low, high, index_zero, stride, assumes_in_bounds, is_type_range } = returned;
+    let (base, of_base) = base_words(base);
+    [
+        u64::from(popped_bytes.is_some()),
+        popped_bytes.unwrap_or(0) as u64,
+        u64::from(clobbered),
+        u64::from(read.0),
+        u64::from(captured.0),
+        u64::from(written.0),
+        u64::from(writes_unknown_memory),
+        base,
+        of_base,
+        low as u64,
+        high as u64,
+        index_zero as u64,
+        u64::from(stride),
+        u64::from(assumes_in_bounds) | u64::from(is_type_range) << 1,
+    ]
+}
+
+fn base_words(base: Base) -> (u64, u64) {
+    match base {
+        Base::Unknown(reason) => (0, u64::from(reason.code())),
+        Base::Number => (1, 0),
+        Base::Stack => (2, 0),
+        Base::Aligned => (3, 0),
+        Base::Dynamic(address) => (4, address),
+        Base::Register(register) => (5, u64::from(register)),
+        Base::Argument(offset) => (6, i64::from(offset) as u64),
+        Base::Returned(call) => (7, call),
+        Base::Heap(call) => (8, call),
+        Base::Global(address) => (9, address),
+        Base::Thread => (10, 0),
+        Base::Canary => (11, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary_words;
+    use crate::domains::{AbstractValue, Base, ParameterSet, Summary};
+    use binframe_ir::tables::UnknownReason;
+
+    /// A change of any field of a summary changes the fingerprint.
+    #[test]
+    fn every_field_of_a_summary_is_in_its_words() {
+        let returned = AbstractValue::number(7);
+        let summary = Summary {
+            popped_bytes: Some(0),
+            clobbered: 1,
+            read: ParameterSet::default(),
+            captured: ParameterSet::default(),
+            written: ParameterSet::default(),
+            writes_unknown_memory: false,
+            returned,
+        };
+        let value = |returned| Summary { returned, ..summary };
+        let changed = [
+            Summary { popped_bytes: None, ..summary },
+            Summary { popped_bytes: Some(8), ..summary },
+            Summary { clobbered: 2, ..summary },
+            Summary { read: ParameterSet::STACK, ..summary },
+            Summary { captured: ParameterSet::STACK, ..summary },
+            Summary { written: ParameterSet::STACK, ..summary },
+            Summary { writes_unknown_memory: true, ..summary },
+            value(AbstractValue { base: Base::Stack, ..returned }),
+            value(AbstractValue { base: Base::Global(0x1000), ..returned }),
+            value(AbstractValue { base: Base::Global(0x2000), ..returned }),
+            value(AbstractValue { base: Base::Unknown(UnknownReason::Loaded), ..returned }),
+            value(AbstractValue { base: Base::Unknown(UnknownReason::Merged), ..returned }),
+            value(AbstractValue { low: 6, ..returned }),
+            value(AbstractValue { high: 8, ..returned }),
+            value(AbstractValue { index_zero: 0, ..returned }),
+            value(AbstractValue { stride: 1, ..returned }),
+            value(AbstractValue { assumes_in_bounds: true, ..returned }),
+            value(AbstractValue { is_type_range: true, ..returned }),
+        ];
+        let mut words: Vec<_> = changed.iter().chain([&summary]).map(summary_words).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), changed.len() + 1);
+    }
 }

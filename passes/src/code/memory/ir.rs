@@ -34,8 +34,14 @@ impl MemoryIr {
         ]
     }
 
-    /// Hash of the content; equal for equal tables.
+    /// Hash of the content; equal for equal tables and facts. The facts have the objects.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
+        Fingerprint::of_all([
+            self.memory_regions.batch().fingerprint(),
+            self.stack_frames.batch().fingerprint(),
+            self.function_effects.batch().fingerprint(),
+            self.diagnostics.batch().fingerprint(),
+            self.facts.fingerprint(),
+        ])
     }
 }

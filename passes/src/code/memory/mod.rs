@@ -75,6 +75,6 @@ pub fn run(image: &Image, code: &Code, instructions: &InstructionsIr, cfg: &CfgI
         function_effects: tables::function_effects(&program, &summaries),
         memory_objects: objects.rows.clone(),
         diagnostics,
-        facts: Arc::new(MemoryFacts { blocks_by_function, summaries, objects, image: image.clone() }),
+        facts: Arc::new(MemoryFacts::new(blocks_by_function, summaries, objects, image.clone())),
     }
 }
