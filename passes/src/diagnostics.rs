@@ -1,27 +1,31 @@
-//! Collects what a pass could not understand.
+//! Collects the diagnostics of one pass: `(reports) -> diagnostics`.
+//!
+//! Rows are in the order in which they are reported. A pass keeps [`DIAGNOSTICS_PER_CODE_MAX`] rows of each code and counts
+//! the rest, since a broken file could otherwise produce one for every byte; a last row of code `more` states the count.
 
 use binframe_ir::tables::{
     Diagnostic, DiagnosticBuilder, DiagnosticCode, DiagnosticPass, Diagnostics, Severity,
 };
 use binframe_ir::{Enumeration, Rows};
 
-/// Diagnostics of one code that are kept; a broken file could otherwise have one for every byte.
+/// Number of rows of one code that a pass keeps.
 const DIAGNOSTICS_PER_CODE_MAX: u32 = 1000;
 
-/// The diagnostics of one pass, in the order in which they are reported.
+/// The diagnostics of one pass.
 pub(crate) struct Collector {
     pass: DiagnosticPass,
     rows: DiagnosticBuilder,
     ordinal: u32,
+    /// Number of reports by code, rows that were not kept included.
     reported: [u32; DiagnosticCode::NAMES.len()],
 }
 
-/// What a diagnostic is about.
+/// The location that a diagnostic refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Code or data at an address.
+pub(crate) enum DiagnosticLocation {
+    /// Address of code or data; in a relocatable object, an offset in a section.
     Address(u64),
-    /// Bytes at an offset of the file.
+    /// Offset in the file.
     FileOffset(u64),
 }
 
@@ -35,14 +39,32 @@ impl Collector {
         }
     }
 
-    /// Adds a row, unless there are enough of its code.
-    pub(crate) fn report(&mut self, severity: Severity, code: DiagnosticCode, place: Place, message: &str) {
+    pub(crate) fn error(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
+        self.report(Severity::Error, code, location, message);
+    }
+
+    pub(crate) fn warning(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
+        self.report(Severity::Warning, code, location, message);
+    }
+
+    pub(crate) fn note(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
+        self.report(Severity::Note, code, location, message);
+    }
+
+    /// Counts a report, and adds its row if fewer than [`DIAGNOSTICS_PER_CODE_MAX`] have its code.
+    pub(crate) fn report(
+        &mut self,
+        severity: Severity,
+        code: DiagnosticCode,
+        location: DiagnosticLocation,
+        message: &str,
+    ) {
         let reported = &mut self.reported[code.code() as usize];
         *reported = reported.saturating_add(1);
         if *reported <= DIAGNOSTICS_PER_CODE_MAX {
-            let (address, file_offset) = match place {
-                Place::Address(address) => (Some(address), None),
-                Place::FileOffset(offset) => (None, Some(offset)),
+            let (address, file_offset) = match location {
+                DiagnosticLocation::Address(address) => (Some(address), None),
+                DiagnosticLocation::FileOffset(offset) => (None, Some(offset)),
             };
             self.push(severity, code, address, file_offset, message);
         }
@@ -61,12 +83,12 @@ impl Collector {
         self.ordinal += 1;
     }
 
-    /// The rows, and at their end how many were left out.
+    /// The rows, followed by one row for each code of which rows were dropped.
     pub(crate) fn finish(mut self) -> Rows<Diagnostics> {
         for (code, reported) in (0..).zip(self.reported) {
-            let left_out = reported.saturating_sub(DIAGNOSTICS_PER_CODE_MAX);
-            if left_out > 0 {
-                let message = format!("{left_out} more of {}", DiagnosticCode::from_code(code).name());
+            let dropped = reported.saturating_sub(DIAGNOSTICS_PER_CODE_MAX);
+            if dropped > 0 {
+                let message = format!("{dropped} more of {}", DiagnosticCode::from_code(code).name());
                 self.push(Severity::Note, DiagnosticCode::More, None, None, &message);
             }
         }

@@ -5,7 +5,7 @@
 //!
 //! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::file::sections::SectionsIr;
 use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
@@ -168,13 +168,13 @@ impl Code {
     pub(crate) fn report(&self, diagnostics: &mut Collector) {
         if let Some(reason) = self.undecoded {
             let (severity, code) = (Severity::Note, DiagnosticCode::UndecodedCode);
-            diagnostics.report(severity, code, Place::FileOffset(0), reason);
+            diagnostics.report(severity, code, DiagnosticLocation::FileOffset(0), reason);
         }
         for (section_index, address) in &self.overlapping {
             let message =
                 format!("executable section {section_index} overlaps another: its code was left out");
             let (severity, code) = (Severity::Error, DiagnosticCode::OverlappingCode);
-            diagnostics.report(severity, code, Place::Address(*address), &message);
+            diagnostics.report(severity, code, DiagnosticLocation::Address(*address), &message);
         }
     }
 

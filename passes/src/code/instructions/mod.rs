@@ -27,7 +27,7 @@ pub use ranges::{code_ranges, row_count};
 use self::roles::Roles;
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRange, CodeRegion};
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::isa::{ConstantAddress, Effects, Instruction, add_effects, classify, constant_address, target};
 use binframe_ir::tables::{
     DiagnosticCode, DiagnosticPass, Diagnostics, Flow, InstructionEffect, InstructionEffectBuilder,
@@ -465,7 +465,7 @@ fn report_invalid(region: &CodeRegion, instructions: &RegionInstructions, diagno
             end = branches.end(row);
             row += 1;
         }
-        let place = Place::Address(region.address + first as u64);
+        let place = DiagnosticLocation::Address(region.address + first as u64);
         let mut decoder = region.decoder();
         decoder.seek(first);
         let (code, message) = match decoder.decode(&mut instruction) {

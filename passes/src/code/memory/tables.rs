@@ -3,7 +3,7 @@
 use super::function_analysis::{FunctionAnalysis, ThreadStart};
 use super::program::Program;
 use super::regions::RegionWriter;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::domains::{AbstractValue, Base, ParameterSet, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use binframe_ir::tables::{
     DiagnosticCode, DiagnosticPass, Diagnostics, FrameStatus, FunctionEffect, FunctionEffectBuilder,
@@ -65,7 +65,7 @@ pub(super) fn stack_frames(
                 .callee
                 .map(|callee| program.functions.address[callee as usize]),
         });
-        let place = Place::Address(function_address);
+        let place = DiagnosticLocation::Address(function_address);
         if function.is_too_complex {
             let message = "values were not followed to the end: too many ways lead through the function";
             diagnostics.report(Severity::Note, DiagnosticCode::FunctionTooComplex, place, message);

@@ -32,9 +32,9 @@ mod types;
 mod units;
 mod variables;
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::sections::SectionsIr;
-use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics, Severity};
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics};
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use gimli::{EndianSlice, RunTimeEndian, SectionId};
@@ -123,11 +123,11 @@ impl Reports {
     }
 
     fn error(&mut self, code: DiagnosticCode, message: &str) {
-        self.collector.report(Severity::Error, code, Place::FileOffset(self.file_offset), message);
+        self.collector.error(code, DiagnosticLocation::FileOffset(self.file_offset), message);
     }
 
     fn warning(&mut self, code: DiagnosticCode, message: &str) {
-        self.collector.report(Severity::Warning, code, Place::FileOffset(self.file_offset), message);
+        self.collector.warning(code, DiagnosticLocation::FileOffset(self.file_offset), message);
     }
 }
 
@@ -160,8 +160,8 @@ fn main_sections<'a>(
     let own = DebugSections::load(file)?;
     reports.file_offset = own.file_offset;
     for (file_offset, problem) in &own.problems {
-        let place = Place::FileOffset(*file_offset);
-        reports.collector.report(Severity::Error, DiagnosticCode::BrokenDebugSection, place, problem);
+        let location = DiagnosticLocation::FileOffset(*file_offset);
+        reports.collector.error(DiagnosticCode::BrokenDebugSection, location, problem);
     }
     if own.size(SectionId::DebugInfo) > 0 {
         return Some(own);

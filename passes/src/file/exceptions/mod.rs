@@ -11,13 +11,13 @@
 mod landing_pads;
 mod microsoft;
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::Headers;
 use crate::file::sections::SectionsIr;
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::tables::{
     BinaryKind, BinarySectionColumns, DiagnosticCode, DiagnosticPass, Diagnostics, ExceptionCallSite,
-    ExceptionCallSiteBuilder, ExceptionCallSites, Severity, UnwindSource,
+    ExceptionCallSiteBuilder, ExceptionCallSites, UnwindSource,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -75,8 +75,8 @@ struct Found<'a> {
 impl Found<'_> {
     fn report(&mut self, lsda_address: u64, broken: Broken) {
         let message = format!("language-specific data cannot be read: {broken}");
-        let (severity, code) = (Severity::Error, DiagnosticCode::BrokenExceptionTable);
-        self.diagnostics.report(severity, code, Place::Address(lsda_address), &message);
+        let code = DiagnosticCode::BrokenExceptionTable;
+        self.diagnostics.error(code, DiagnosticLocation::Address(lsda_address), &message);
     }
 }
 

@@ -13,7 +13,7 @@ mod elf;
 mod macho;
 mod pe;
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::Headers;
 use crate::file::names::NameBudget;
 use crate::file::sections::SectionsIr;
@@ -21,7 +21,7 @@ use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializerBuilder,
     BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder, BinaryNotes,
     BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
-    DiagnosticPass, Diagnostics, LoaderCommandBuilder, LoaderCommands, Severity,
+    DiagnosticPass, Diagnostics, LoaderCommandBuilder, LoaderCommands,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -121,8 +121,8 @@ impl Linkage {
     }
 
     /// Adds a warning.
-    fn report(&mut self, code: DiagnosticCode, place: Place, message: &str) {
-        self.diagnostics.report(Severity::Warning, code, place, message);
+    fn report(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
+        self.diagnostics.warning(code, location, message);
     }
 
     fn finish(self) -> LinkageIr {

@@ -1,12 +1,11 @@
 //! Containers: a header, and which members are files of their own.
 
 use super::{SectionsIr, plain_header};
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::container::{self, Member};
 use crate::file::formats::hexadecimal;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
-    Severity,
 };
 use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
@@ -22,12 +21,12 @@ pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr
     let container = container::read(file);
     for (member, reason) in &container.opaque {
         let message = format!("member `{}`: {reason}", member.name);
-        let place = Place::FileOffset(member.range.start);
-        diagnostics.report(Severity::Note, DiagnosticCode::OpaqueMember, place, &message);
+        let location = DiagnosticLocation::FileOffset(member.range.start);
+        diagnostics.note(DiagnosticCode::OpaqueMember, location, &message);
     }
     if let Some(error) = container.broken {
         let message = format!("members were left out: {error}");
-        diagnostics.report(Severity::Error, DiagnosticCode::BrokenContainer, Place::FileOffset(0), &message);
+        diagnostics.error(DiagnosticCode::BrokenContainer, DiagnosticLocation::FileOffset(0), &message);
     }
     let mut headers = BinaryHeaderBuilder::default();
     let sha256 = hexadecimal(&Sha256::digest(file));

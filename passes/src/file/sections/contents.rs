@@ -1,8 +1,8 @@
 //! Takes the content of sections out of the file.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
-use binframe_ir::tables::{DiagnosticCode, Severity};
+use binframe_ir::tables::DiagnosticCode;
 
 /// Content of this size and more stands in `file_extents`, in pieces.
 const CONTENT_SIZE_LIMIT: usize = 1 << 30;
@@ -21,17 +21,17 @@ impl<'a, 'd> Contents<'a, 'd> {
     /// The bytes of a section, as far as they lie in the file and are not too many.
     pub(super) fn take(&mut self, section_index: u32, file_offset: u64, file_size: u64) -> &'a [u8] {
         let (content, is_whole) = bytes_at(self.file, file_offset, file_size);
-        let place = Place::FileOffset(file_offset);
+        let location = DiagnosticLocation::FileOffset(file_offset);
         if !is_whole {
             let message = format!(
                 "section {section_index} has {file_size} bytes, of which {} are there",
                 content.len()
             );
-            self.diagnostics.report(Severity::Error, DiagnosticCode::SectionOutOfBounds, place, &message);
+            self.diagnostics.error(DiagnosticCode::SectionOutOfBounds, location, &message);
         }
         if content.len() > self.left {
             let message = format!("the {} bytes of section {section_index} were left out", content.len());
-            self.diagnostics.report(Severity::Error, DiagnosticCode::SectionTooLarge, place, &message);
+            self.diagnostics.error(DiagnosticCode::SectionTooLarge, location, &message);
             return &[];
         }
         self.left -= content.len();

@@ -6,11 +6,11 @@
 
 mod scan;
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{
     BinarySection, BinaryString, BinaryStringBuilder, BinaryStrings, DiagnosticCode, DiagnosticPass,
-    Diagnostics, Endianness, Format, SectionKind, Severity, StringEncoding,
+    Diagnostics, Endianness, Format, SectionKind, StringEncoding,
 };
 use binframe_ir::{Batch, Enumeration, Fingerprint, Rows};
 use rayon::prelude::*;
@@ -80,8 +80,8 @@ pub fn run(sections: &SectionsIr) -> StringsIr {
     if writer.left_out > 0 {
         let message =
             format!("{} strings were left out: all are longer than {text_size_max} bytes", writer.left_out);
-        let (severity, code) = (Severity::Error, DiagnosticCode::TooMuchText);
-        diagnostics.report(severity, code, Place::FileOffset(0), &message);
+        let code = DiagnosticCode::TooMuchText;
+        diagnostics.error(code, DiagnosticLocation::FileOffset(0), &message);
     }
     StringsIr { strings: writer.rows.finish(), diagnostics: diagnostics.finish() }
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::file::sections::by_hand;
 
-    /// Place and text of every row, and the number of diagnostics.
+    /// File offset and text of every row, and the number of diagnostics.
     fn found(file_size: usize, contents: &[(&str, u64, &[u8])]) -> (Vec<(u64, String)>, usize) {
         let sections = by_hand::sections(contents);
         let found = run(&by_hand::file(file_size as u64, sections, Vec::new()));

@@ -6,7 +6,7 @@ mod writer;
 
 use super::CfgIr;
 use super::descent::Flows;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::graph::{NONE, Vertices, strong_components};
 use arrow_array::UInt64Array;
 use binframe_ir::Rows;
@@ -38,7 +38,7 @@ pub(super) fn of(flows: &Flows<'_>, mut diagnostics: Collector) -> CfgIr {
             DiagnosticCode::UnresolvedIndirectJump => Severity::Note,
             _ => Severity::Warning,
         };
-        diagnostics.report(severity, code, Place::Address(address), &message);
+        diagnostics.report(severity, code, DiagnosticLocation::Address(address), &message);
     }
     let mut parts: Vec<CfgIr> = parts.into_iter().map(Writer::finish).collect();
     let blocks = taken(&mut parts, |part| &mut part.basic_blocks);

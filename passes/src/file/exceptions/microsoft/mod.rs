@@ -9,12 +9,12 @@ mod function_info;
 mod scopes;
 
 use super::{Described, Found, Sections, landing_pads};
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};
 use crate::file::formats::pe_places::{Places, Relocated, Spot, UNWIND_INFO, group, relocations};
 use crate::file::formats::relocations;
 use crate::file::sections::SectionsIr;
-use binframe_ir::tables::{DiagnosticCode, ExceptionCallSite, Severity};
+use binframe_ir::tables::{DiagnosticCode, ExceptionCallSite};
 use function_info::FunctionInfos;
 use object::pe;
 use std::collections::BTreeMap;
@@ -269,7 +269,7 @@ fn is_plausible(kind: Kind, one: &Described, row: &ExceptionCallSite) -> bool {
 
 fn unread(group: &[Described], handler: &str, found: &mut Found<'_>) {
     let Some(first) = group.first() else { return };
-    let (severity, code) = (Severity::Note, DiagnosticCode::UnreadExceptionTable);
+    let code = DiagnosticCode::UnreadExceptionTable;
     let message = format!("the data of {} functions for {handler} is not read", group.len());
-    found.diagnostics.report(severity, code, Place::Address(first.lsda_address), &message);
+    found.diagnostics.note(code, DiagnosticLocation::Address(first.lsda_address), &message);
 }

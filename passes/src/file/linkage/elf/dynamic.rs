@@ -1,7 +1,7 @@
 //! `loader_commands` and `binary_libraries`, from the dynamic section.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{DynamicSection, Elf, Header};
 use binframe_ir::Term;
 use binframe_ir::tables::{BinaryLibrary, DiagnosticCode, LibraryKind, LoaderCommand};
@@ -15,7 +15,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
         Ok(None) => return,
         Err(error) => {
             let message = format!("the dynamic section cannot be read: {error}");
-            linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(0), &message);
+            linkage.report(DiagnosticCode::BrokenLoaderCommand, DiagnosticLocation::FileOffset(0), &message);
             return;
         }
     };
@@ -59,7 +59,11 @@ fn text<'a, H: Header>(
 ) -> Cow<'a, str> {
     linkage.names.read(dynamic.strings, offset).unwrap_or_else(|error| {
         let message = format!("the text at {offset:#x} of the dynamic string table cannot be read: {error}");
-        linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::FileOffset(file_offset), &message);
+        linkage.report(
+            DiagnosticCode::BrokenLoaderCommand,
+            DiagnosticLocation::FileOffset(file_offset),
+            &message,
+        );
         Cow::Borrowed("")
     })
 }

@@ -2,7 +2,7 @@
 
 use super::Linkage;
 use super::relocations::{Relocated, SymbolRows};
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::number;
 use crate::file::sections::SectionsIr;
@@ -77,7 +77,11 @@ pub(super) fn push<H: Header>(
         let Some((bytes, _)) = elf.loaded(array.addresses.start, size) else { continue };
         let Some(rest) = left.checked_sub(bytes.len()) else {
             let message = "arrays of functions share bytes: the rest of them was left out";
-            linkage.report(DiagnosticCode::BrokenLinkage, Place::Address(array.addresses.start), message);
+            linkage.report(
+                DiagnosticCode::BrokenLinkage,
+                DiagnosticLocation::Address(array.addresses.start),
+                message,
+            );
             break;
         };
         left = rest;

@@ -1,7 +1,7 @@
 //! `binary_notes`, from the sections or segments of notes.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
 use binframe_ir::tables::{BinaryNote, DiagnosticCode};
@@ -27,7 +27,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
         });
         if let Err(error) = read {
             let message = format!("the rest of the notes cannot be read: {error}");
-            linkage.report(DiagnosticCode::BrokenNote, Place::FileOffset(file_offset), &message);
+            linkage.report(DiagnosticCode::BrokenNote, DiagnosticLocation::FileOffset(file_offset), &message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Linkage;
 use super::initializers::Array;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::sections::SectionsIr;
 use binframe_ir::Term;
@@ -61,8 +61,8 @@ pub(super) fn push<H: Header>(
         let read = writer.push_table(elf, table);
         if let Err(error) = read {
             let message = format!("relocations were left out: {error}");
-            let place = Place::FileOffset(table.file_offset);
-            writer.linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+            let location = DiagnosticLocation::FileOffset(table.file_offset);
+            writer.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
         }
     }
     writer.relocated
@@ -80,7 +80,11 @@ fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
         let file_offset = header.sh_offset(endian).into();
         let Ok(data) = header.data(endian, elf.file.as_ref()) else {
             let message = format!("the relocations of section {index} are not in the file");
-            linkage.report(DiagnosticCode::BrokenRelocation, Place::FileOffset(file_offset), &message);
+            linkage.report(
+                DiagnosticCode::BrokenRelocation,
+                DiagnosticLocation::FileOffset(file_offset),
+                &message,
+            );
             continue;
         };
         let (info, flags) = (header.sh_info(endian), header.sh_flags(endian));
@@ -119,7 +123,7 @@ fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
         let Some((address, size)) = value(address).zip(value(size)) else { continue };
         let Some((data, file_offset)) = elf.loaded(address, size) else {
             let message = format!("{size} bytes of relocations are not in the file");
-            linkage.report(DiagnosticCode::BrokenRelocation, Place::Address(address), &message);
+            linkage.report(DiagnosticCode::BrokenRelocation, DiagnosticLocation::Address(address), &message);
             continue;
         };
         tables.push(Table {

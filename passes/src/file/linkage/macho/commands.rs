@@ -1,7 +1,7 @@
 //! `loader_commands`, `binary_libraries` and `binary_notes`, from the load commands.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Command, Header, MachO};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
 use binframe_ir::Term;
@@ -50,8 +50,8 @@ struct Writer<'l> {
 impl Writer<'_> {
     fn broken(&mut self, command: &Command<'_>) {
         let message = format!("the load command {:?} cannot be read", command.cmd());
-        let place = Place::FileOffset(command.offset());
-        self.linkage.report(DiagnosticCode::BrokenLoaderCommand, place, &message);
+        let location = DiagnosticLocation::FileOffset(command.offset());
+        self.linkage.report(DiagnosticCode::BrokenLoaderCommand, location, &message);
     }
 
     fn text(&mut self, macho_endian: Endianness, command: &Command<'_>, text: LcStr<Endianness>) -> String {
@@ -202,7 +202,11 @@ impl Writer<'_> {
             }
             _ => {
                 let message = format!("the {size} bytes of a note are not in the file, or in many notes");
-                self.linkage.report(DiagnosticCode::BrokenNote, Place::FileOffset(file_offset), &message);
+                self.linkage.report(
+                    DiagnosticCode::BrokenNote,
+                    DiagnosticLocation::FileOffset(file_offset),
+                    &message,
+                );
             }
         }
         (Some(file_offset), Some(owner))

@@ -4,7 +4,7 @@
 
 use super::Linkage;
 use super::imports::library;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{BinaryExport, DiagnosticCode, SymbolBinding, SymbolDefinition, SymbolVisibility};
@@ -42,7 +42,7 @@ pub(super) fn push<H: Header>(
     let pushed = data.map_err(|error| error.to_string());
     if let Err(error) = pushed.and_then(|data| writer.push_trie(data)) {
         let message = format!("exports were left out: {error}");
-        linkage.report(DiagnosticCode::BrokenLinkage, Place::FileOffset(file_offset), &message);
+        linkage.report(DiagnosticCode::BrokenLinkage, DiagnosticLocation::FileOffset(file_offset), &message);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::chains;
 use super::imports::{AddressRanges, Imports, Symbol};
 use super::relocations::{Row, Writer};
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use object::macho::{self, DyldInfoCommand};
 use object::read::macho::{BindIterator, LoadCommandVariant, RebaseIterator, Segment};
@@ -28,7 +28,7 @@ pub(super) fn push<'a, H: Header>(
         let pushed = data.map_err(|error| error.to_string());
         let pushed = pushed.and_then(|data| chains::push(writer, data, arrays, imports, &mut pointers));
         if let Err(error) = pushed {
-            writer.report(Place::FileOffset(offset), error);
+            writer.report(DiagnosticLocation::FileOffset(offset), error);
         }
     }
     let info = macho.variants().find_map(|(_, variant)| match variant {
@@ -51,7 +51,7 @@ fn push_info<'a, H: Header>(
     let (endian, file, size) = (macho.endian, macho.file.as_ref(), H::pointer_size());
     let rebases = info.rebases(endian, file, size).map_err(|error| error.to_string());
     if let Err(error) = rebases.and_then(|rebases| push_rebases(writer, rebases)) {
-        writer.report(Place::FileOffset(info.rebase_off.get(endian).into()), error);
+        writer.report(DiagnosticLocation::FileOffset(info.rebase_off.get(endian).into()), error);
     }
     let binds = [
         (info.bind_off, info.binds(endian, file, size), false),
@@ -61,7 +61,7 @@ fn push_info<'a, H: Header>(
     for (offset, binds, is_lazy) in binds {
         let binds = binds.map_err(|error| error.to_string());
         if let Err(error) = binds.and_then(|binds| push_binds(writer, binds, is_lazy, imports)) {
-            writer.report(Place::FileOffset(offset.get(endian).into()), error);
+            writer.report(DiagnosticLocation::FileOffset(offset.get(endian).into()), error);
         }
     }
 }

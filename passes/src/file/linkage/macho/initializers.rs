@@ -2,7 +2,7 @@
 
 use super::Linkage;
 use super::fixups::Pointers;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::formats::{bytes_at, number};
 use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind};
@@ -58,7 +58,11 @@ pub(super) fn push<H: Header>(
         // Sections of an honest file share no bytes.
         let Some(rest) = left.checked_sub(bytes.len()) else {
             let message = "arrays of functions share bytes: the rest of them was left out";
-            linkage.report(DiagnosticCode::BrokenLinkage, Place::FileOffset(array.file_offset), message);
+            linkage.report(
+                DiagnosticCode::BrokenLinkage,
+                DiagnosticLocation::FileOffset(array.file_offset),
+                message,
+            );
             break;
         };
         left = rest;

@@ -1,7 +1,7 @@
 //! `binary_relocations`, from the tables of sections and of the dynamic symbol table.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
 use binframe_ir::Term;
@@ -82,7 +82,7 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
             Err(()) => Err("they are not in the file"),
         };
         if let Err(error) = pushed {
-            self.report(Place::FileOffset(table.file_offset), error);
+            self.report(DiagnosticLocation::FileOffset(table.file_offset), error);
         }
     }
 
@@ -144,9 +144,9 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
         Ok(())
     }
 
-    pub(super) fn report(&mut self, place: Place, error: impl std::fmt::Display) {
+    pub(super) fn report(&mut self, location: DiagnosticLocation, error: impl std::fmt::Display) {
         let message = format!("relocations were left out: {error}");
-        self.linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+        self.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
     }
 }
 

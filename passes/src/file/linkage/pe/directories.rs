@@ -1,7 +1,7 @@
 //! `loader_commands`, from the data directories.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::bytes_at;
 use crate::file::formats::pe::Pe;
 use binframe_ir::Term;
@@ -22,7 +22,11 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
         };
         let Some((bytes, file_offset)) = found else {
             let message = format!("{size} bytes at RVA {rva:#x} of {name} are not in the file");
-            linkage.report(DiagnosticCode::BrokenLoaderCommand, Place::Address(pe.address(rva)), &message);
+            linkage.report(
+                DiagnosticCode::BrokenLoaderCommand,
+                DiagnosticLocation::Address(pe.address(rva)),
+                &message,
+            );
             continue;
         };
         linkage.loader_commands.push(LoaderCommand {

@@ -1,7 +1,7 @@
 //! `binary_exports`, and the file's own name as a library, from the export directory.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryExport, BinaryLibrary, DiagnosticCode, LibraryKind};
 use object::LittleEndian as LE;
@@ -26,7 +26,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) -> u32 {
     };
     if let Err(error) = read {
         let message = format!("the rest of the exports cannot be read: {error}");
-        linkage.report(DiagnosticCode::BrokenLinkage, Place::Address(pe.address(rva)), &message);
+        linkage.report(DiagnosticCode::BrokenLinkage, DiagnosticLocation::Address(pe.address(rva)), &message);
     }
     own_name.iter().count() as u32
 }

@@ -2,7 +2,7 @@
 //! called first.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryImport, BinaryLibrary, DiagnosticCode, LibraryKind};
 use object::LittleEndian as LE;
@@ -44,10 +44,10 @@ struct Library {
 impl Writer<'_, '_> {
     fn report(&mut self, directory: usize, read: Result<(), String>) {
         if let (Err(error), Some((rva, _))) = (read, self.pe.directory(directory)) {
-            let place = Place::Address(self.pe.address(rva));
+            let location = DiagnosticLocation::Address(self.pe.address(rva));
             let message =
                 format!("the imports after the first {} cannot be read: {error}", self.import_index);
-            self.linkage.report(DiagnosticCode::BrokenLinkage, place, &message);
+            self.linkage.report(DiagnosticCode::BrokenLinkage, location, &message);
         }
     }
 

@@ -1,7 +1,7 @@
 //! `binary_initializers`: the functions that are called when a thread begins or ends, and the program with its first.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind};
 use object::pe::IMAGE_DIRECTORY_ENTRY_TLS;
@@ -11,10 +11,10 @@ const CALLBACKS_POSITION: usize = 3;
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
     let Some((rva, _)) = pe.directory(IMAGE_DIRECTORY_ENTRY_TLS) else { return };
-    let place = Place::Address(pe.address(rva));
+    let location = DiagnosticLocation::Address(pe.address(rva));
     let Some((_, callbacks)) = pe.numbers(rva).nth(CALLBACKS_POSITION) else {
         let message = "the directory of thread-local storage does not lie in the file";
-        return linkage.report(DiagnosticCode::BrokenLoaderCommand, place, message);
+        return linkage.report(DiagnosticCode::BrokenLoaderCommand, location, message);
     };
     if callbacks == 0 {
         return;
@@ -31,7 +31,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
             }),
             None => {
                 let message = "the table of thread-local callbacks does not end in the file";
-                return linkage.report(DiagnosticCode::BrokenLoaderCommand, place, message);
+                return linkage.report(DiagnosticCode::BrokenLoaderCommand, location, message);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! ("Rich header") that Microsoft's leaves between the DOS program and the PE headers.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::CONTENT_PER_FILE_SIZE_MAX;
 use crate::file::formats::pe::{DebugEntry, Pe, text};
 use binframe_ir::tables::{BinaryNote, DiagnosticCode};
@@ -47,17 +47,17 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
         });
         note_index += 1;
     }
-    let place = Place::FileOffset(pe.headers_offset);
+    let location = DiagnosticLocation::FileOffset(pe.headers_offset);
     let Some(entries) = pe.debug_entries() else {
         let message = "the debug directory does not lie in the file";
-        return linkage.report(DiagnosticCode::BrokenNote, place, message);
+        return linkage.report(DiagnosticCode::BrokenNote, location, message);
     };
     // Entries may share bytes: those of an honest file do not.
     let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     for entry in entries {
         let Some(rest) = left.checked_sub(entry.content.len()) else {
             let message = "the rest of the debug directory has more bytes than the file";
-            return linkage.report(DiagnosticCode::BrokenNote, place, message);
+            return linkage.report(DiagnosticCode::BrokenNote, location, message);
         };
         left = rest;
         push_entry(pe, &entry, note_index, linkage);

@@ -1,7 +1,7 @@
 //! `binary_relocations`: the base relocations of linked files, and those of the sections of objects.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use binframe_ir::Term;
 use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
@@ -13,10 +13,10 @@ use object::read::pe::RelocationBlockIterator;
 /// The base relocations.
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) else { return };
-    let place = Place::Address(pe.address(rva));
+    let location = DiagnosticLocation::Address(pe.address(rva));
     let Some((bytes, _)) = pe.bytes_from(rva) else {
         let message = "the base relocations are not in the file";
-        return linkage.report(DiagnosticCode::BrokenRelocation, place, message);
+        return linkage.report(DiagnosticCode::BrokenRelocation, location, message);
     };
     let table_section_index = pe.section_index(rva);
     let mut relocation_index = 0;
@@ -27,7 +27,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
             Ok(None) => return,
             Err(error) => {
                 let message = format!("the relocations after the first {relocation_index}: {error}");
-                return linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+                return linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
             }
         };
         // What fills a block up changes nothing.
@@ -81,9 +81,9 @@ pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Lin
             relocations.iter().try_for_each(|entry| writer.push(section_index, section, entry))
         });
         if let Err(error) = read {
-            let place = Place::FileOffset(section.pointer_to_relocations.get(LE).into());
+            let location = DiagnosticLocation::FileOffset(section.pointer_to_relocations.get(LE).into());
             let message = format!("the rest of the relocations of section {section_index}: {error}");
-            writer.linkage.report(DiagnosticCode::BrokenRelocation, place, &message);
+            writer.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
         }
     }
 }

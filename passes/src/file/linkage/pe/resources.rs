@@ -1,7 +1,7 @@
 //! `binary_resources`, from the tree of resources: of each type, of each name, of each language.
 
 use super::Linkage;
-use crate::diagnostics::Place;
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryResource, DiagnosticCode};
 use object::LittleEndian as LE;
@@ -41,9 +41,9 @@ impl<'d> Tree<'_, 'd> {
         let read =
             self.directory.root().map_err(|error| error.to_string()).and_then(|root| self.types(&root));
         if let Err(error) = read {
-            let place = Place::Address(self.pe.address(rva));
+            let location = DiagnosticLocation::Address(self.pe.address(rva));
             let message = format!("the resources after the first {}: {error}", self.resource_index);
-            self.linkage.report(DiagnosticCode::BrokenResource, place, &message);
+            self.linkage.report(DiagnosticCode::BrokenResource, location, &message);
         }
     }
 

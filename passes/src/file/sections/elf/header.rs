@@ -1,11 +1,11 @@
 //! `binary_headers`, from the ELF header, the program headers, the dynamic section and the notes.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
 use binframe_ir::tables::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols,
-    DiagnosticCode, Endianness, Format, RelocationReadOnly, Severity,
+    DiagnosticCode, Endianness, Format, RelocationReadOnly,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::elf;
@@ -124,9 +124,9 @@ impl<'a> Notes<'a> {
                 Ok(())
             });
             if let Err(error) = read {
-                let place = Place::FileOffset(run.file_offset);
+                let location = DiagnosticLocation::FileOffset(run.file_offset);
                 let message = format!("a note cannot be read: {error}");
-                diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, place, &message);
+                diagnostics.warning(DiagnosticCode::BrokenNote, location, &message);
             }
         }
         found

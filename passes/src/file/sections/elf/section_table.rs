@@ -2,13 +2,11 @@
 
 use super::super::contents::Contents;
 use super::super::permissions;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::names::NameBudget;
 use binframe_ir::Rows;
-use binframe_ir::tables::{
-    BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind, Severity,
-};
+use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
 use object::Endianness;
 use object::elf::{self, machine_names};
 use object::read::elf::{ProgramHeader, SectionHeader};
@@ -18,9 +16,9 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
     let endian = elf.endian;
     let types = machine_names(elf.machine).sht;
     let strings = elf.section_names().unwrap_or_else(|error| {
-        let place = Place::FileOffset(elf.section_header_offset(0));
+        let location = DiagnosticLocation::FileOffset(elf.section_header_offset(0));
         let message = format!("sections have no names: {error}");
-        diagnostics.report(Severity::Error, DiagnosticCode::BrokenSectionTable, place, &message);
+        diagnostics.error(DiagnosticCode::BrokenSectionTable, location, &message);
         &[]
     });
     let mut names = NameBudget::of_file(elf.file);
@@ -29,9 +27,9 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
     rows.content.refer_to(elf.file);
     for (section_index, header) in (0..).zip(elf.section_headers) {
         let name = names.read(strings, header.sh_name(endian).into()).unwrap_or_else(|error| {
-            let place = Place::FileOffset(elf.section_header_offset(section_index));
+            let location = DiagnosticLocation::FileOffset(elf.section_header_offset(section_index));
             let message = format!("section {section_index} has no name: {error}");
-            contents.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+            contents.diagnostics.warning(DiagnosticCode::BrokenName, location, &message);
             Cow::Borrowed("")
         });
         let (file_offset, file_size) = match header.file_range(endian) {
@@ -73,9 +71,9 @@ pub(super) fn from_segments<H: Header>(
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {
     let endian = elf.endian;
-    let place = Place::FileOffset(40);
+    let location = DiagnosticLocation::FileOffset(40);
     let message = "no section headers: loadable segments stand for sections";
-    diagnostics.report(Severity::Note, DiagnosticCode::NoSectionTable, place, message);
+    diagnostics.note(DiagnosticCode::NoSectionTable, location, message);
     let mut contents = Contents::new(elf.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(elf.file);

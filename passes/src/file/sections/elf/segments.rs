@@ -1,11 +1,11 @@
 //! `binary_segments`, from the program headers.
 
 use super::super::permissions;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::elf::{Elf, Header};
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode, Severity};
+use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode};
 use object::elf::{PF_R, PF_W, PF_X, machine_names};
 use object::read::elf::ProgramHeader;
 
@@ -24,7 +24,7 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
                 content.len()
             );
             let code = DiagnosticCode::SegmentOutOfBounds;
-            diagnostics.report(Severity::Error, code, Place::FileOffset(file_offset), &message);
+            diagnostics.error(code, DiagnosticLocation::FileOffset(file_offset), &message);
         }
         rows.push(BinarySegment {
             segment_index,

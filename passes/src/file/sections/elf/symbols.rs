@@ -1,12 +1,12 @@
 //! `binary_symbols`, from the static and the dynamic symbol table.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::elf_versions;
 use crate::file::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
-    Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+    SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::SymbolIndex;
@@ -57,8 +57,9 @@ impl<H: Header> Writer<'_, H> {
         let endian = self.elf.endian;
         let mut headers = self.elf.section_headers.iter();
         let header = headers.find(|header| header.sh_type(endian) == section_type);
-        let place = Place::FileOffset(header.map_or(0, |header| header.sh_offset(endian).into()));
-        self.diagnostics.report(Severity::Error, DiagnosticCode::BrokenSymbolTable, place, message);
+        let location =
+            DiagnosticLocation::FileOffset(header.map_or(0, |header| header.sh_offset(endian).into()));
+        self.diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, message);
     }
 
     /// The dynamic table is the one that has versions.
@@ -73,8 +74,8 @@ impl<H: Header> Writer<'_, H> {
             let name = self.names.read(strings, symbol.st_name(endian).into());
             let name = name.unwrap_or_else(|error| {
                 let message = format!("symbol {index} has no name: {error}");
-                let place = Place::Address(symbol.st_value(endian).into());
-                self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+                let location = DiagnosticLocation::Address(symbol.st_value(endian).into());
+                self.diagnostics.warning(DiagnosticCode::BrokenName, location, &message);
                 Cow::Borrowed("")
             });
             self.push(table, versions, index, symbol, &name);
@@ -100,8 +101,8 @@ impl<H: Header> Writer<'_, H> {
         if let (Some(section), None) = (section, section_index) {
             let message =
                 format!("symbol {index} lies in section {section}, of {} sections", self.sections.len());
-            let place = Place::Address(symbol.st_value(endian).into());
-            self.diagnostics.report(Severity::Warning, DiagnosticCode::SymbolWithoutSection, place, &message);
+            let location = DiagnosticLocation::Address(symbol.st_value(endian).into());
+            self.diagnostics.warning(DiagnosticCode::SymbolWithoutSection, location, &message);
         }
         let version_index = versions.map(|versions| versions.version_index(endian, index));
         let version = versions

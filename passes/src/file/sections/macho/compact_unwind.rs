@@ -4,12 +4,12 @@
 //!
 //! Source: `mach-o/compact_unwind_encoding.h` of Apple's libunwind.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::formats::number;
 use binframe_ir::tables::{
-    BinarySection, BinarySections, BinarySymbols, DiagnosticCode, Severity, SymbolDefinition, SymbolType,
-    UnwindEntry, UnwindSource,
+    BinarySection, BinarySections, BinarySymbols, DiagnosticCode, SymbolDefinition, SymbolType, UnwindEntry,
+    UnwindSource,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::Endianness;
@@ -56,8 +56,8 @@ pub(super) fn read<H: Header>(
     };
     if read.is_none() {
         let message = format!("the unwind entries after the first {} cannot be read", entries.len());
-        let place = Place::FileOffset(section.file_offset);
-        diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, &message);
+        let location = DiagnosticLocation::FileOffset(section.file_offset);
+        diagnostics.error(DiagnosticCode::BrokenUnwind, location, &message);
     }
     entries
 }

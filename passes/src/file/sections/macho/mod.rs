@@ -8,19 +8,19 @@ mod symbols;
 
 use super::SectionsIr;
 use super::unwind::{self, frames};
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySections, DiagnosticCode, DiagnosticPass, Severity, UnwindEntry};
+use binframe_ir::tables::{BinarySections, DiagnosticCode, DiagnosticPass, UnwindEntry};
 use sha2::{Digest, Sha256};
 
 pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     if let Some((file_offset, error)) = macho.broken {
         let message = format!("the rest of the load commands was left out: {error}");
-        let (severity, code) = (Severity::Error, DiagnosticCode::BrokenLoaderCommand);
-        diagnostics.report(severity, code, Place::FileOffset(file_offset), &message);
+        let code = DiagnosticCode::BrokenLoaderCommand;
+        diagnostics.error(code, DiagnosticLocation::FileOffset(file_offset), &message);
     }
     let segments = segments::table(macho, &mut diagnostics);
     let sections = section_table::table(macho, &mut diagnostics);

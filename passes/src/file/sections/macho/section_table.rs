@@ -3,12 +3,10 @@
 use super::super::contents::Contents;
 use super::super::permissions;
 use super::segments::{access, alignment, page_size};
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use binframe_ir::Rows;
-use binframe_ir::tables::{
-    BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind, Severity,
-};
+use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
 use object::macho::{self, SectionFlags, SectionType};
 use object::read::macho::{Section, Segment};
 
@@ -18,8 +16,8 @@ pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector
     for segment in &macho.segments {
         if let Some(error) = segment.broken {
             let message = format!("the sections of a segment were left out: {error}");
-            let place = Place::FileOffset(segment.command_offset);
-            diagnostics.report(Severity::Error, DiagnosticCode::BrokenSectionTable, place, &message);
+            let location = DiagnosticLocation::FileOffset(segment.command_offset);
+            diagnostics.error(DiagnosticCode::BrokenSectionTable, location, &message);
         }
     }
     match macho.sections().next() {
@@ -76,8 +74,8 @@ fn from_segments<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) -
     let endian = macho.endian;
     if !macho.segments.is_empty() {
         let message = "no section headers: segments stand for sections";
-        let place = Place::FileOffset(0);
-        diagnostics.report(Severity::Note, DiagnosticCode::NoSectionTable, place, message);
+        let location = DiagnosticLocation::FileOffset(0);
+        diagnostics.note(DiagnosticCode::NoSectionTable, location, message);
     }
     let mut contents = Contents::new(macho.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();

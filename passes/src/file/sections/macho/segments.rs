@@ -1,11 +1,11 @@
 //! `binary_segments`, from the load commands of segments.
 
 use super::super::permissions;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode, Severity};
+use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode};
 use object::macho::{self, VM_PROT_EXECUTE, VM_PROT_READ, VM_PROT_WRITE, VmProt};
 use object::read::macho::{Section, Segment};
 
@@ -20,7 +20,7 @@ pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector
                 content.len()
             );
             let code = DiagnosticCode::SegmentOutOfBounds;
-            diagnostics.report(Severity::Error, code, Place::FileOffset(file_offset), &message);
+            diagnostics.error(code, DiagnosticLocation::FileOffset(file_offset), &message);
         }
         let sections = segment.sections.iter();
         let alignment = match macho.is_relocatable() {

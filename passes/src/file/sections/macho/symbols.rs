@@ -1,12 +1,12 @@
 //! `binary_symbols`, from the symbol table.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
-    SectionKind, Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+    SectionKind, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::macho;
@@ -25,9 +25,9 @@ pub(super) fn table<H: Header>(
     let symbols = match symtab.symbols::<H, _>(endian, macho.file.as_ref()) {
         Ok(symbols) => symbols,
         Err(error) => {
-            let (message, place) =
-                (format!("symbols were left out: {error}"), Place::FileOffset(file_offset));
-            diagnostics.report(Severity::Error, DiagnosticCode::BrokenSymbolTable, place, &message);
+            let (message, location) =
+                (format!("symbols were left out: {error}"), DiagnosticLocation::FileOffset(file_offset));
+            diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, &message);
             return rows.finish();
         }
     };
@@ -38,8 +38,8 @@ pub(super) fn table<H: Header>(
     for (symbol_index, symbol) in (0..).zip(symbols.iter()) {
         let name = names.read(strings, symbol.n_strx(endian).into()).unwrap_or_else(|error| {
             let message = format!("symbol {symbol_index} has no name: {error}");
-            let (severity, code) = (Severity::Warning, DiagnosticCode::BrokenName);
-            reader.report(severity, code, symbol_index, size_of::<H::Nlist>(), &message);
+            let code = DiagnosticCode::BrokenName;
+            reader.warning(code, symbol_index, size_of::<H::Nlist>(), &message);
             Cow::Borrowed("")
         });
         rows.push(reader.row::<H>(macho, symbol_index, symbol, &name));
@@ -55,16 +55,9 @@ struct Reader<'a, 'd> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn report(
-        &mut self,
-        severity: Severity,
-        code: DiagnosticCode,
-        symbol_index: u32,
-        symbol_size: usize,
-        message: &str,
-    ) {
+    fn warning(&mut self, code: DiagnosticCode, symbol_index: u32, symbol_size: usize, message: &str) {
         let offset = self.file_offset.saturating_add(u64::from(symbol_index) * symbol_size as u64);
-        self.diagnostics.report(severity, code, Place::FileOffset(offset), message);
+        self.diagnostics.warning(code, DiagnosticLocation::FileOffset(offset), message);
     }
 
     /// What a symbol names, by the section that it lies in: symbols themselves do not say.
@@ -98,7 +91,7 @@ impl<'a> Reader<'a, '_> {
             let (section, count) = (symbol.n_sect(), self.sections.len());
             let message = format!("symbol {symbol_index} lies in section {section}, of {count} sections");
             let code = DiagnosticCode::SymbolWithoutSection;
-            self.report(Severity::Warning, code, symbol_index, size_of::<H::Nlist>(), &message);
+            self.warning(code, symbol_index, size_of::<H::Nlist>(), &message);
         }
         let is_inner = flags.typ() == macho::N_SECT && description.contains(macho::N_ALT_ENTRY);
         BinarySymbol {

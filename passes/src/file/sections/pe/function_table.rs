@@ -2,12 +2,12 @@
 //!
 //! Source: Microsoft's "x64 exception handling", "ARM64 exception handling" and "ARM exception handling".
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::Pe;
 use crate::file::formats::pe_places::{FUNCTION_TABLE, Places, Relocated, Spot, group};
 use crate::file::formats::relocations::Relocation;
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySections, DiagnosticCode, Severity, UnwindEntry, UnwindSource};
+use binframe_ir::tables::{BinarySections, DiagnosticCode, UnwindEntry, UnwindSource};
 use object::LittleEndian as LE;
 use object::pe::{self, Machine};
 
@@ -21,9 +21,9 @@ pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEn
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION) else { return Vec::new() };
     let (Some(section_index), Some((bytes, file_offset))) = (pe.section_index(rva), pe.bytes_from(rva))
     else {
-        let place = Place::Address(pe.address(rva));
+        let location = DiagnosticLocation::Address(pe.address(rva));
         let message = "the function table lies in no section";
-        diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, message);
+        diagnostics.error(DiagnosticCode::BrokenUnwind, location, message);
         return Vec::new();
     };
     let section = &pe.coff.section_headers[section_index as usize - 1];
@@ -124,8 +124,8 @@ impl<P: Places> Table<'_, P> {
 
     fn report(&mut self, position: u32, reason: &str) {
         let message = format!("an entry of a function table cannot be read: {reason}");
-        let place = Place::FileOffset(self.file_offset + u64::from(position));
-        self.diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, &message);
+        let location = DiagnosticLocation::FileOffset(self.file_offset + u64::from(position));
+        self.diagnostics.error(DiagnosticCode::BrokenUnwind, location, &message);
     }
 
     fn push(&mut self, begin: Spot, description: &Description, position: u32) {

@@ -1,12 +1,11 @@
 //! `binary_headers`, from the PE headers, the load configuration and the debug directory.
 
 use super::super::plain_header;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::hexadecimal;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
-    Severity,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::LittleEndian as LE;
@@ -30,7 +29,7 @@ pub(super) fn table(
     let is_dynamic = is_relocatable || flags.contains(pe::IMAGE_FILE_DLL);
     let debug_entries = pe.debug_entries().unwrap_or_else(|| {
         let message = "the debug directory does not lie in the file";
-        diagnostics.report(Severity::Warning, DiagnosticCode::BrokenNote, Place::FileOffset(0), message);
+        diagnostics.warning(DiagnosticCode::BrokenNote, DiagnosticLocation::FileOffset(0), message);
         Vec::new()
     });
     let mut contents = debug_entries.iter().map(|entry| (entry.header.typ.get(LE), entry.content));

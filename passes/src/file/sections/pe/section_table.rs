@@ -2,13 +2,11 @@
 
 use super::super::contents::Contents;
 use super::super::permissions;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::{Coff, ObjectHeader};
 use crate::file::names::NameBudget;
 use binframe_ir::Rows;
-use binframe_ir::tables::{
-    BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind, Severity,
-};
+use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
 use object::LittleEndian as LE;
 use object::pe::{self, SectionFlags};
 
@@ -28,9 +26,9 @@ pub(super) fn table<H: ObjectHeader>(
             Err(_) => Err("what stands for it is no number"),
         };
         let name = name.unwrap_or_else(|error| {
-            let place = Place::FileOffset(coff.section_header_offset(section_index));
+            let location = DiagnosticLocation::FileOffset(coff.section_header_offset(section_index));
             let message = format!("section {section_index} has no name: {error}");
-            contents.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+            contents.diagnostics.warning(DiagnosticCode::BrokenName, location, &message);
             "".into()
         });
         let flags = header.characteristics.get(LE);

@@ -1,11 +1,11 @@
 //! `binary_symbols`, from the COFF symbol table. What stands in auxiliary records is part of the symbol before them.
 
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::{Coff, ObjectHeader};
 use crate::file::names::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
-    Severity, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
+    SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::pe;
@@ -19,9 +19,9 @@ pub(super) fn table<H: ObjectHeader>(
     diagnostics: &mut Collector,
 ) -> Rows<BinarySymbols> {
     let table = coff.symbols().unwrap_or_else(|error| {
-        let place = Place::FileOffset(coff.header.pointer_to_symbol_table().into());
+        let location = DiagnosticLocation::FileOffset(coff.header.pointer_to_symbol_table().into());
         let message = format!("symbols were left out: {error}");
-        diagnostics.report(Severity::Error, DiagnosticCode::BrokenSymbolTable, place, &message);
+        diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, &message);
         SymbolTable::default()
     });
     let mut writer = Writer {
@@ -50,9 +50,10 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
         for (index, symbol) in self.table.iter() {
             let name = name(self.coff, self.table, index, symbol, &mut self.names).unwrap_or_else(|error| {
                 let offset = u64::from(self.coff.header.pointer_to_symbol_table());
-                let place = Place::FileOffset(offset + (index.0 * size_of::<H::SymbolBytes>()) as u64);
+                let location =
+                    DiagnosticLocation::FileOffset(offset + (index.0 * size_of::<H::SymbolBytes>()) as u64);
                 let message = format!("symbol {index} has no name: {error}");
-                self.diagnostics.report(Severity::Warning, DiagnosticCode::BrokenName, place, &message);
+                self.diagnostics.warning(DiagnosticCode::BrokenName, location, &message);
                 Cow::Borrowed("")
             });
             self.push(index, symbol, &name);
@@ -66,8 +67,8 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
         let section_index = section.filter(|section| *section as usize <= self.sections.len());
         if let (Some(section), None) = (section, section_index) {
             let message = format!("symbol {index} lies in section {section}, of {}", self.sections.len());
-            let (severity, code) = (Severity::Warning, DiagnosticCode::SymbolWithoutSection);
-            self.diagnostics.report(severity, code, Place::Address(symbol.value().into()), &message);
+            let code = DiagnosticCode::SymbolWithoutSection;
+            self.diagnostics.warning(code, DiagnosticLocation::Address(symbol.value().into()), &message);
         }
         let section_row = section_index.map(|section| section as usize - 1);
         let section_address = section_row.map_or(0, |row| self.sections.address[row]);

@@ -6,13 +6,13 @@
 //! Sources: Linux Standard Base, Core specification, section 10.6 (`.eh_frame`); DWARF 5, section 6.4.1 (`.debug_frame`).
 
 use super::frame_addresses::FrameAddress;
-use crate::diagnostics::{Collector, Place};
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::relocations::{self, Relocation};
 use crate::file::pointers::{Bases, Pointer, Reader};
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
-    Architecture, BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, Severity, UnwindEntry,
+    Architecture, BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, UnwindEntry,
     UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
@@ -80,8 +80,8 @@ impl Entries {
     pub(in crate::file::sections) fn report(&self, diagnostics: &mut Collector) {
         for (file_offset, broken) in &self.broken {
             let message = format!("an unwind entry cannot be read: {broken}");
-            let place = Place::FileOffset(*file_offset);
-            diagnostics.report(Severity::Error, DiagnosticCode::BrokenUnwind, place, &message);
+            let location = DiagnosticLocation::FileOffset(*file_offset);
+            diagnostics.error(DiagnosticCode::BrokenUnwind, location, &message);
         }
     }
 }
