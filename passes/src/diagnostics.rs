@@ -1,7 +1,8 @@
 //! Collects the diagnostics of one pass: `(reports) -> diagnostics`.
 //!
-//! Rows are in the order in which they are reported. A pass keeps [`DIAGNOSTICS_PER_CODE_MAX`] rows of each code and counts
-//! the rest, since a broken file could otherwise produce one for every byte; a last row of code `more` states the count.
+//! Rows are in the order in which they are reported. A pass keeps `DIAGNOSTICS_PER_CODE_MAX` rows of each code and
+//! counts the rest, since a broken file could otherwise produce one for every byte; a last row of code `more` states
+//! the count.
 
 use binframe_ir::tables::{
     Diagnostic, DiagnosticBuilder, DiagnosticCode, DiagnosticPass, Diagnostics, Severity,
@@ -51,7 +52,7 @@ impl Collector {
         self.report(Severity::Note, code, location, message);
     }
 
-    /// Counts a report, and adds its row if fewer than [`DIAGNOSTICS_PER_CODE_MAX`] have its code.
+    /// Counts a report, and adds its row if fewer than `DIAGNOSTICS_PER_CODE_MAX` have its code.
     pub(crate) fn report(
         &mut self,
         severity: Severity,

@@ -1,12 +1,20 @@
-//! `(file, binary_sections) -> file_extents`
+//! `(file, binary_headers, binary_sections) -> file_extents`
 //!
-//! What every byte of the file belongs to. Headers and tables take theirs first, then sections in the order of their
-//! indexes, then members; what is left between is padding (in a container: headers), and behind all of them overlay.
+//! *Problem.* Assign every byte of the file to one owner, so that the file can be rebuilt from its tables.
 //!
-//! Invariants: the first extent begins at 0, every other where the one before ends, the last ends with the file; none is
-//! empty. An extent's bytes stand in it, or in the content of its section, or in the extents of its member.
+//! *Algorithm.* (1) Collect claims in order of priority: headers and tables, then sections by index, then members. (2)
+//! Sweep over file offsets with a heap of the active claims: each byte goes to the active claim of highest priority.
+//! (3) A gap between claims is padding (in a container: header); bytes after the last claim are overlay.
+//!
+//! *Invariants.* The first extent starts at 0, each next one where the previous ends, the last ends at the end of the
+//! file; none is empty. The bytes of an extent are in its row, in the content of its section, or in the extents of its
+//! member.
+//!
+//! *Limits.* An extent has at most `CONTENT_SIZE_MAX` bytes of its own. *Cost.* O(n log n) in the number of claims. The
+//! pass has no diagnostics.
 
-use crate::file::formats::{Claim, Headers, container};
+use crate::file::formats::claims::Claim;
+use crate::file::formats::{Headers, container};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{
     BinaryKind, BinarySectionColumns, ExtentOwner, FileExtent, FileExtentBuilder, FileExtents,
@@ -17,15 +25,17 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 
-/// Bytes that one extent holds itself at most: larger ones are cut, so that no one has to hold them whole.
+/// Size of the largest content of one extent, in bytes. A larger range is split, so that no reader has to hold it
+/// whole.
 const CONTENT_SIZE_MAX: u64 = 1 << 26;
 
-/// Says what every byte belongs to.
+/// Assigns every byte of the file to an owner.
 pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<FileExtents> {
     let size = file.len() as u64;
     let columns = sections.sections.columns();
     let members = container::read(file).members;
-    let between = match sections.headers.columns().iter().any(|header| header.kind == BinaryKind::Container) {
+    let gap_owner = match sections.headers.columns().iter().any(|header| header.kind == BinaryKind::Container)
+    {
         true => ExtentOwner::Header,
         false => ExtentOwner::Padding,
     };
@@ -41,10 +51,10 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<FileExtents> {
     });
     let mut claims = Headers::find(file).map_or_else(|_| Vec::new(), |headers| headers.claims());
     claims.extend(of_sections.chain(of_members));
-    let mut writer = Writer::new(file, sections);
+    let mut writer = ExtentWriter::new(file, sections);
     let mut offset = 0;
-    for (range, claim) in granted(&claims, size) {
-        writer.push(offset..range.start, between, None);
+    for (range, claim) in assign(&claims, size) {
+        writer.push(offset..range.start, gap_owner, None);
         writer.push(range.clone(), claim.owner, claim.index);
         offset = range.end;
     }
@@ -52,51 +62,52 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<FileExtents> {
     writer.rows.finish()
 }
 
-/// The ranges that each claim gets: those that it has and no claim before it. They are in order and not empty.
-fn granted(claims: &[Claim], size: u64) -> Vec<(Range<u64>, &Claim)> {
-    let inside = |claim: &Claim| claim.range.start.min(size)..claim.range.end.min(size);
+/// The bytes of each claim that no claim before it has, as sorted ranges that are disjoint and not empty.
+fn assign(claims: &[Claim], size: u64) -> Vec<(Range<u64>, &Claim)> {
+    let in_file = |claim: &Claim| claim.range.start.min(size)..claim.range.end.min(size);
     let mut starts: Vec<_> =
-        claims.iter().enumerate().filter(|(_, claim)| !inside(claim).is_empty()).collect();
+        claims.iter().enumerate().filter(|(_, claim)| !in_file(claim).is_empty()).collect();
     starts.sort_by_key(|(position, claim)| (claim.range.start, *position));
     let mut starts = starts.into_iter().peekable();
-    // The claims that have begun, the first of all claims on top. Some may have ended.
-    let mut begun = BinaryHeap::new();
-    let mut granted: Vec<(Range<u64>, &Claim)> = Vec::new();
+    // Positions of the claims that start at or before `offset`, the lowest on top. Ended claims are removed once on
+    // top.
+    let mut active = BinaryHeap::new();
+    let mut assigned: Vec<(Range<u64>, &Claim)> = Vec::new();
     let mut offset = 0;
     loop {
         while let Some((position, _)) = starts.next_if(|(_, claim)| claim.range.start <= offset) {
-            begun.push(Reverse(position));
+            active.push(Reverse(position));
         }
-        while begun.peek().is_some_and(|Reverse(top)| inside(&claims[*top]).end <= offset) {
-            begun.pop();
+        while active.peek().is_some_and(|Reverse(top)| in_file(&claims[*top]).end <= offset) {
+            active.pop();
         }
         let next_start = starts.peek().map(|(_, claim)| claim.range.start);
-        let Some(Reverse(top)) = begun.peek() else {
+        let Some(Reverse(top)) = active.peek() else {
             match next_start {
                 Some(start) => offset = start,
-                None => return granted,
+                None => return assigned,
             }
             continue;
         };
         let claim = &claims[*top];
-        let end = inside(claim).end.min(next_start.unwrap_or(size));
-        match granted.last_mut().filter(|(range, last)| range.end == offset && std::ptr::eq(*last, claim)) {
+        let end = in_file(claim).end.min(next_start.unwrap_or(size));
+        match assigned.last_mut().filter(|(range, last)| range.end == offset && std::ptr::eq(*last, claim)) {
             Some((range, _)) => range.end = end,
-            None => granted.push((offset..end, claim)),
+            None => assigned.push((offset..end, claim)),
         }
         offset = end;
     }
 }
 
-struct Writer<'a> {
+struct ExtentWriter<'a> {
     file: &'a Bytes,
     sections: BinarySectionColumns<'a>,
-    /// Rows of `binary_sections`, by their indexes.
+    /// Row of each section, by index.
     rows_by_index: HashMap<u32, usize>,
     rows: FileExtentBuilder,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ExtentWriter<'a> {
     fn new(file: &'a Bytes, sections: &'a SectionsIr) -> Self {
         let sections = sections.sections.columns();
         let mut content = BytesBuilder::default();
@@ -107,7 +118,7 @@ impl<'a> Writer<'a> {
         Self { file, sections, rows_by_index, rows }
     }
 
-    /// Adds a range, in pieces where no one else has its bytes.
+    /// Adds the rows of a range. A range whose bytes are in no other row is split at `CONTENT_SIZE_MAX`.
     fn push(&mut self, range: Range<u64>, owner: ExtentOwner, index: Option<u32>) {
         let has_content = owner == ExtentOwner::Member
             || owner == ExtentOwner::Section && index.is_some_and(|index| self.section_has(index, &range));
@@ -128,7 +139,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether a section's content has the bytes of a range of the file.
+    /// Whether the content of a section's row includes a file range of the section.
     fn section_has(&self, section_index: u32, range: &Range<u64>) -> bool {
         self.rows_by_index.get(&section_index).is_some_and(|row| {
             let start = self.sections.file_offset[*row];

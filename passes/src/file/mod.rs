@@ -1,7 +1,8 @@
-//! The passes that read the file: bytes to tables, before any instruction is decoded.
+//! The file wing: passes that read the bytes of a file, before any instruction is decoded.
 //!
-//! `formats` reads headers of ELF, PE, COFF, Mach-O and archives. Each pass has twin folders for the formats, or reads sections
-//! of any format.
+//! `formats` finds the headers of ELF, PE, COFF, Mach-O files and containers. `sections` and `linkage` have a folder
+//! for each format, with the same file names where the formats have the same tables. The other passes read sections of
+//! any format.
 
 pub mod debug;
 pub mod exceptions;
@@ -13,3 +14,4 @@ pub(crate) mod pointers;
 pub mod sections;
 pub(crate) mod sections_by_address;
 pub mod strings;
+pub(crate) mod text_budget;

@@ -1,85 +1,46 @@
-//! Names of symbols: how much of them is kept, and what they were in source code.
+//! Demangles the names of symbols: Rust (legacy and v0), C++ of the Itanium ABI, C++ of Microsoft's compilers.
+//!
+//! A mangled name can stand for text that is exponentially longer. The text of one name and of all names is limited; a
+//! name that exceeds a limit is not demangled.
 
+use super::text_budget::TextBudget;
 use binframe_ir::tables::BinarySymbols;
 use binframe_ir::{Cell, Rows, Table};
-use std::borrow::Cow;
-use std::ffi::CStr;
 use std::fmt::Write;
 use std::io::ErrorKind;
 
-/// What demangling one name may write. Mangled names can stand for far longer ones.
+/// Size of the longest demangled name, in bytes.
 const DEMANGLED_SIZE_MAX: usize = 16 << 10;
 
-/// What names of Microsoft's compilers may have of bytes, and of the marks that names in names begin with: each may cost its reader
-/// stack. Longer ones are none of people's making.
+/// Limits on names that Microsoft's compilers mangle: bytes, and question marks, which start nested names. The
+/// demangler recurses for each, so that a longer name could exhaust its stack.
 const MICROSOFT_SIZE_MAX: usize = 1 << 10;
-const MICROSOFT_MARKS_MAX: usize = 64;
+const MICROSOFT_QUESTION_MARKS_MAX: usize = 64;
 
-/// What the reader of those names writes before it gives up.
+/// Size of the text, in bytes, at which `undname` stops with an error.
 const MICROSOFT_TEXT_SIZE_MAX: usize = 1 << 20;
 
-/// All names together may be this many times the file: string tables share the ends of names, but no honest one more.
-const NAMES_PER_FILE_SIZE_MAX: usize = 16;
-
-/// Arrow's limit for the text of one column, less a margin for names that stand in no file.
-const NAMES_SIZE_MAX: usize = 1 << 30;
-
-/// How many bytes of names may still be kept, and looked at.
-pub(crate) struct NameBudget {
-    left: usize,
-    /// Any number of names may have one end, which is looked for again and again.
-    unread: usize,
-}
-
-impl NameBudget {
-    pub(crate) fn of_file(file: &[u8]) -> Self {
-        let all = file.len().saturating_mul(NAMES_PER_FILE_SIZE_MAX);
-        Self { left: all.min(NAMES_SIZE_MAX), unread: all }
-    }
-
-    /// The name, if there is room for it.
-    pub(crate) fn take<T: AsRef<str>>(&mut self, name: T) -> Option<T> {
-        self.left = self.left.checked_sub(name.as_ref().len())?;
-        Some(name)
-    }
-
-    /// The name at an offset of a string table, up to the zero byte or the end.
-    pub(crate) fn read<'a>(&mut self, strings: &'a [u8], offset: u64) -> Result<Cow<'a, str>, &'static str> {
-        const TOO_LONG: &str = "all names together are too long";
-        let rest = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..));
-        let rest = rest.ok_or("it stands behind the string table")?;
-        let read = &rest[..rest.len().min(self.unread)];
-        let name = CStr::from_bytes_until_nul(read).map_or(read, CStr::to_bytes);
-        self.unread -= name.len();
-        if name.len() == read.len() && read.len() < rest.len() {
-            return Err(TOO_LONG);
-        }
-        self.take(String::from_utf8_lossy(name)).ok_or(TOO_LONG)
-    }
-}
-
-/// The same symbols, with their names as they were in source code.
+/// The symbols, with the column `demangled_name` filled.
 pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
     let column = BinarySymbols::INFO.column_index("demangled_name").expect("a column of symbols");
     let names = symbols.columns().symbol_name;
-    let mut left = names.value_data().len().saturating_mul(NAMES_PER_FILE_SIZE_MAX).min(NAMES_SIZE_MAX);
+    let mut budget = TextBudget::of_names(names.value_data().len());
     let mut texts = <Option<&str> as Cell>::Builder::default();
     for name in names.iter().flatten() {
-        texts.push(demangled_within(name, &mut left).as_deref());
+        texts.push(demangled_within(name, &mut budget).as_deref());
     }
     let mut columns = symbols.batch().columns().to_vec();
     columns[column] = <Option<&str> as Cell>::finish(texts, None);
     Rows::new(columns)
 }
 
-/// The name as it was in Rust or C++ source; none for a name that was not mangled.
+/// The name of a mangled symbol in Rust or C++ source; `None` for other names.
 pub fn demangled(name: &str) -> Option<String> {
-    let mut left = usize::MAX;
-    demangled_within(name, &mut left)
+    demangled_within(name, &mut TextBudget::new(u64::MAX))
 }
 
-/// The same, if there is room for what has to be written to know it.
-fn demangled_within(name: &str, left: &mut usize) -> Option<String> {
+/// The demangled name, if the budget allows the text that demangling writes.
+fn demangled_within(name: &str, budget: &mut TextBudget) -> Option<String> {
     let (text, written) = if name.starts_with('?') {
         demangled_microsoft(name)
     } else {
@@ -87,14 +48,15 @@ fn demangled_within(name: &str, left: &mut usize) -> Option<String> {
         let written = text.as_ref().map_or(0, String::len);
         (text, written)
     };
-    *left = left.checked_sub(written)?;
+    budget.spend(written)?;
     text
 }
 
-/// A name of Microsoft's compilers, without what others do not keep, which is all before the name itself: access, the type of the result
-/// or variable, the calling convention. And how much was written.
+/// A name that Microsoft's compilers mangled, as `name(parameters)`, and the number of bytes that demangling wrote.
+/// Access, the type of the result or variable, and the calling convention are omitted, since the Itanium ABI does not
+/// encode them.
 fn demangled_microsoft(name: &str) -> (Option<String>, usize) {
-    if name.len() > MICROSOFT_SIZE_MAX || name.matches('?').count() > MICROSOFT_MARKS_MAX {
+    if name.len() > MICROSOFT_SIZE_MAX || name.matches('?').count() > MICROSOFT_QUESTION_MARKS_MAX {
         return (None, 0);
     }
     let tags = undname::Flags::NO_TAG_SPECIFIER;
@@ -115,13 +77,13 @@ fn demangled_microsoft(name: &str) -> (Option<String>, usize) {
 }
 
 fn demangled_itanium(name: &str) -> Option<String> {
-    // Mach-O and 32-bit Windows put an underscore before names.
+    // Mach-O and 32-bit Windows prefix names with an underscore.
     let mangled =
         if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
     if !["_R", "_Z"].iter().any(|prefix| mangled.starts_with(prefix)) {
         return None;
     }
-    // Versions stand after the name: `_ZdlPv@@GLIBCXX_3.4`.
+    // A version may follow the name: `_ZdlPv@@GLIBCXX_3.4`.
     let mangled = mangled.split('@').next().unwrap_or(mangled);
     let mut text = Limited(String::new());
     if let Ok(symbol) = rustc_demangle::try_demangle(mangled) {
@@ -132,7 +94,7 @@ fn demangled_itanium(name: &str) -> Option<String> {
     symbol.structured_demangle(&mut text, &options).is_ok().then_some(text.0)
 }
 
-/// Text that does not grow beyond [`DEMANGLED_SIZE_MAX`].
+/// A string of at most [`DEMANGLED_SIZE_MAX`] bytes.
 struct Limited(String);
 
 impl Write for Limited {

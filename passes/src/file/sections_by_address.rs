@@ -1,14 +1,14 @@
-//! Which section holds an address.
+//! Look-up of the section that contains an address.
 
 use binframe_ir::Rows;
 use binframe_ir::tables::{BinarySection, BinarySections};
 use std::ops::Range;
 
-/// Sections, in the order of their addresses. None overlap.
+/// Address ranges of sections and their rows, sorted and disjoint.
 pub(crate) struct SectionsByAddress(Vec<(Range<u64>, usize)>);
 
 impl SectionsByAddress {
-    /// Those of the sections that are wanted and not empty. Of two that overlap, the one that begins later is left out.
+    /// The sections that are wanted and not empty. Of two that overlap, the one at the higher address is omitted.
     pub(crate) fn of(
         sections: &Rows<BinarySections>,
         is_wanted: impl Fn(&BinarySection<'_>) -> bool,
@@ -30,12 +30,12 @@ impl SectionsByAddress {
         Self(ranges)
     }
 
-    /// The addresses and rows of all.
+    /// Address range and row of each section.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Range<u64>, usize)> {
         self.0.iter().map(|(range, row)| (range, *row))
     }
 
-    /// The row of the section that holds an address.
+    /// Row of the section that contains an address.
     pub(crate) fn holding(&self, address: u64) -> Option<usize> {
         let next = self.0.partition_point(|(range, _)| range.start <= address);
         let (range, row) = &self.0[next.checked_sub(1)?];

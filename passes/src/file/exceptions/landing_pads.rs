@@ -4,7 +4,8 @@
 //! Sources: Itanium C++ ABI, exception handling, section 7; `parse_lsda_header` of GCC and `EHStreamer` of LLVM, which agree.
 
 use super::{Broken, Described, Found, Sections};
-use crate::file::pointers::{Bases, Reader};
+use crate::file::formats::EndianReader;
+use crate::file::pointers::PointerBases;
 use crate::file::sections::SectionsIr;
 use binframe_ir::Enumeration;
 use binframe_ir::tables::{Architecture, Endianness, ExceptionCallSite};
@@ -53,7 +54,7 @@ pub(super) fn read<'a>(sections: &'a SectionsIr, described: &[Described], found:
 /// How numbers stand in a file, and what they are relative to.
 pub(super) struct File<'a> {
     endian: RunTimeEndian,
-    bases: Bases<'a>,
+    bases: PointerBases<'a>,
     /// Whether linkers shorten code, so that objects leave the distances in it to relocations.
     is_shortened: bool,
 }
@@ -66,8 +67,8 @@ pub(super) struct Table<'a> {
     /// What the addresses of landing pads are counted from.
     landing_pads_address: u64,
     encoding: DwEhPe,
-    bases: Bases<'a>,
-    pub(super) call_sites: Reader<'a>,
+    bases: PointerBases<'a>,
+    pub(super) call_sites: EndianReader<'a>,
 }
 
 impl<'a> File<'a> {
@@ -79,7 +80,7 @@ impl<'a> File<'a> {
         let shortened = [Some(Architecture::RiscV), Some(Architecture::LoongArch)];
         Self {
             endian,
-            bases: Bases::of(&sections.sections, endian, address_size),
+            bases: PointerBases::of(&sections.sections, endian, address_size),
             is_shortened: header.is_some_and(|header| shortened.contains(&header.architecture)),
         }
     }

@@ -203,7 +203,7 @@ impl fmt::Display for Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::sections::by_hand;
+    use crate::file::sections::test_support;
     use binframe_ir::tables::UnwindEntry;
 
     const LSDA: u64 = 0x5000;
@@ -228,9 +228,9 @@ mod tests {
 
     /// Reads a section of tables, for functions at the addresses.
     fn read(content: &[u8], functions: impl IntoIterator<Item = u64>) -> ExceptionsIr {
-        let sections = by_hand::sections(&[("tables", LSDA, content)]);
+        let sections = test_support::sections(&[("tables", LSDA, content)]);
         let entries = functions.into_iter().map(|address| entry(address, LSDA)).collect();
-        run(&Bytes::new(), &by_hand::file(1 << 20, sections, entries))
+        run(&Bytes::new(), &test_support::file(1 << 20, sections, entries))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sections that are compressed.
+//! Decompression of sections.
 //!
 //! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections.
 
@@ -7,10 +7,11 @@ use object::read::{CompressedData, CompressionFormat};
 use std::borrow::Cow;
 use std::io::Read;
 
-/// The bytes of a section, which must be as many as it says. The caller looks whether these are too many.
+/// The decompressed bytes of a section; an error if their number is not the size that the section states. The caller
+/// limits that size.
 pub(crate) fn decompress<'a>(section: &CompressedData<'a>) -> Result<Cow<'a, [u8]>, String> {
     let mut content = Vec::new();
-    // One byte more tells that there are too many.
+    // Reading one byte more than stated shows whether there are too many.
     let limit = section.uncompressed_size.saturating_add(1);
     let read = match section.format {
         CompressionFormat::None => return Ok(Cow::Borrowed(section.data)),
@@ -22,8 +23,8 @@ pub(crate) fn decompress<'a>(section: &CompressedData<'a>) -> Result<Cow<'a, [u8
     match read {
         Ok(size) if size as u64 == section.uncompressed_size => Ok(Cow::Owned(content)),
         Ok(size) => {
-            let said = section.uncompressed_size;
-            Err(format!("{size} bytes or more are compressed, where it says {said}"))
+            let stated = section.uncompressed_size;
+            Err(format!("{size} bytes or more are compressed, where it says {stated}"))
         }
         Err(error) => Err(format!("it cannot be decompressed: {error}")),
     }

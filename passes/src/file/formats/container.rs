@@ -1,4 +1,6 @@
-//! Containers: archives, and Mach-O files for several architectures.
+//! Containers: the members of archives, and of universal files (Mach-O files for several architectures).
+//!
+//! Containers nest once: a universal file may contain archives, an archive contains no containers that are read.
 
 use super::Headers;
 use bytes::Bytes;
@@ -7,41 +9,36 @@ use object::read::archive::ArchiveFile;
 use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
 use std::ops::Range;
 
-/// Members that are looked at: as many as an archive of 4 GiB can have.
+/// Number of members that are read; an archive of 4 GiB has no more.
 const MEMBERS_MAX: usize = 1 << 26;
 
 /// A file in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name: that of the file, or of the architecture.
+    /// File name in an archive, architecture in a universal file.
     pub name: String,
-    /// Its bytes. They lie in the container's.
+    /// The bytes, a slice of the container's.
     pub bytes: Bytes,
-    /// Where it stands in the container.
+    /// The range of these bytes in the container.
     pub range: Range<u64>,
 }
 
-/// What a container holds.
+/// The members of a container, sorted by file offset.
 #[derive(Debug, Default)]
 pub(crate) struct Container {
-    /// The members that are lowered by themselves, in their order; they share no bytes.
+    /// The members that are binaries of their own. They do not overlap.
     pub(crate) members: Vec<Member>,
-    /// The members that are not, and why.
+    /// The other members, each with the reason.
     pub(crate) opaque: Vec<(Member, String)>,
-    /// Why the rest cannot be read.
+    /// The first error; `None` if all members were read.
     pub(crate) broken: Option<String>,
 }
 
-/// Whether what begins as a universal file or a Java class is the former: Java's version is above 44, and no universal file
-/// has so many architectures.
-pub(super) fn is_universal(file: &[u8]) -> bool {
-    file.get(4..8).is_some_and(|count| count[..3] == [0; 3] && count[3] < 44)
-}
-
-/// The members of a container; none of a file that is none.
+/// Finds the members of a container; a file of another format has none.
 pub(crate) fn read(file: &Bytes) -> Container {
     let mut container = Container::default();
-    let listed = match super::kind(file) {
+    let kind = super::file_kind(file);
+    let listed = match kind {
         Ok(FileKind::Archive) => archive_members(file, &mut container),
         Ok(FileKind::MachOFat32) => {
             MachOFatFile32::parse(file.as_ref()).map(|fat| universal_members(fat.arches()))
@@ -55,7 +52,7 @@ pub(crate) fn read(file: &Bytes) -> Container {
         container.broken = Some(error.to_string());
         Vec::new()
     });
-    let is_archive = matches!(super::kind(file), Ok(FileKind::Archive));
+    let is_archive = matches!(kind, Ok(FileKind::Archive));
     listed.sort_by_key(|(_, range)| range.start);
     let mut end = 0;
     for (name, range) in listed {
@@ -63,9 +60,9 @@ pub(crate) fn read(file: &Bytes) -> Container {
         let bytes = match (usize::try_from(range.start), usize::try_from(range.end)) {
             (Ok(start), Ok(end)) if is_free && end <= file.len() => file.slice(start..end),
             _ => {
-                let found =
+                let problem =
                     format!("member `{name}` at {range:x?} shares bytes with others or is not in the file");
-                container.broken.get_or_insert(found);
+                container.broken.get_or_insert(problem);
                 continue;
             }
         };
@@ -79,7 +76,7 @@ pub(crate) fn read(file: &Bytes) -> Container {
     container
 }
 
-/// Why a member is not lowered by itself; none if it is. Archives hold no containers, so that nesting ends.
+/// Why a member is not a binary of its own; `None` if it is one.
 fn unsupported(bytes: &Bytes, is_in_archive: bool) -> Option<String> {
     match Headers::find(bytes) {
         Err(reason) => Some(reason.to_string()),
@@ -89,14 +86,15 @@ fn unsupported(bytes: &Bytes, is_in_archive: bool) -> Option<String> {
     }
 }
 
-type Listed = Vec<(String, Range<u64>)>;
+/// Names and file ranges of members, as the container states them.
+type ListedMembers = Vec<(String, Range<u64>)>;
 
-fn archive_members(file: &Bytes, container: &mut Container) -> object::Result<Listed> {
+fn archive_members(file: &Bytes, container: &mut Container) -> object::Result<ListedMembers> {
     let archive = ArchiveFile::parse(file.as_ref())?;
     let mut listed = Vec::new();
     for member in archive.members().take(MEMBERS_MAX) {
         match member {
-            // The members of a thin archive are files of their own.
+            // The members of a thin archive are separate files.
             Ok(member) if member.is_thin() => {}
             Ok(member) => {
                 let (start, size) = member.file_range();
@@ -113,7 +111,7 @@ fn archive_members(file: &Bytes, container: &mut Container) -> object::Result<Li
     Ok(listed)
 }
 
-fn universal_members<Fat: FatArch>(arches: &[Fat]) -> Listed {
+fn universal_members<Fat: FatArch>(arches: &[Fat]) -> ListedMembers {
     let member = |arch: &Fat| {
         let offset: u64 = arch.offset().into();
         (

@@ -1,14 +1,15 @@
-//! ELF: 32-bit and 64-bit, of either byte order.
+//! Headers of ELF files: 32-bit and 64-bit, of either byte order.
 //!
 //! Source: System V Application Binary Interface, chapters 4 and 5.
 
-use super::{Claim, Unsupported};
+use super::claims::Claim;
+use super::unsupported::Unsupported;
 use bytes::Bytes;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
 use object::{Endianness, FileKind, StringTable};
 
-/// A header of 32-bit or of 64-bit files.
+/// The header of 32-bit or of 64-bit files.
 pub(crate) trait Header:
     FileHeader<Endian = Endianness, ProgramHeader: Sync, SectionHeader: Sync, Sym: Sync> + Sync
 {
@@ -17,7 +18,7 @@ pub(crate) trait Header:
 impl Header for FileHeader32<Endianness> {}
 impl Header for FileHeader64<Endianness> {}
 
-/// An ELF file whose headers were found.
+/// The headers of an ELF file.
 pub(crate) struct Elf<'a, H: Header> {
     pub(crate) file: &'a Bytes,
     pub(crate) header: &'a H,
@@ -27,8 +28,8 @@ pub(crate) struct Elf<'a, H: Header> {
     pub(crate) section_headers: &'a [H::SectionHeader],
 }
 
-/// 32-bit or 64-bit.
-pub(super) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
+/// Whether an ELF file is 32-bit or 64-bit.
+pub(super) fn file_kind(file: &[u8]) -> Result<FileKind, Unsupported> {
     const EXPECTED: &str = "an ELF file of 32 or 64 bits and of little or big endian";
     let unsupported = |offset, found: String| Err(Unsupported::new(offset, found, EXPECTED));
     let Some(&[class, data]) = file.get(4..6) else {
@@ -48,10 +49,8 @@ pub(super) fn kind(file: &[u8]) -> Result<FileKind, Unsupported> {
 impl<'a, H: Header> Elf<'a, H> {
     /// Finds the headers.
     pub(crate) fn find(file: &'a Bytes) -> Result<Self, Unsupported> {
-        let truncated = |file_offset: u64, found: &str, expected| {
-            let found = format!("{found} beyond the end of the file ({} bytes)", file.len());
-            Err(Unsupported { file_offset, found, expected })
-        };
+        let truncated =
+            |file_offset, found, expected| Err(Unsupported::truncated(file, file_offset, found, expected));
         let Ok(header) = H::parse(file.as_ref()) else {
             return match file.get(6) {
                 Some(version) if file.len() >= size_of::<H>() => {
@@ -81,25 +80,25 @@ impl<'a, H: Header> Elf<'a, H> {
         Ok(Self { file, header, endian, machine, program_headers, section_headers })
     }
 
-    /// The section headers, as what they refer to is found through them. Their names are not among it.
+    /// The section headers, for look-ups of what they refer to, but not of names.
     pub(crate) fn section_table(&self) -> SectionTable<'a, H> {
         SectionTable::new(self.section_headers, StringTable::default())
     }
 
-    /// The text that the names of sections stand in.
+    /// The string table of section names.
     pub(crate) fn section_names(&self) -> object::Result<&'a [u8]> {
         let (endian, file) = (self.endian, self.file.as_ref());
         let index = self.header.section_strings_index(endian, file)?;
         self.section_table().section(index)?.data(endian, file)
     }
 
-    /// Where a section's header stands.
+    /// File offset of a section header.
     pub(crate) fn section_header_offset(&self, section_index: u32) -> u64 {
         let size = size_of::<H::SectionHeader>() as u64;
         self.header.e_shoff(self.endian).into().saturating_add(size * u64::from(section_index))
     }
 
-    /// What the headers take of the file.
+    /// File ranges of the headers.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let endian = self.endian;
         let tables = [
@@ -110,7 +109,7 @@ impl<'a, H: Header> Elf<'a, H> {
         [Claim::header(0, size_of::<H>() as u64)].into_iter().chain(tables).collect()
     }
 
-    /// The dynamic section: where the loader finds it or, in a file without segments, where its header says.
+    /// The dynamic section: located by `PT_DYNAMIC`; in a file without program headers, by its section header.
     pub(crate) fn dynamic(&self) -> object::Result<Option<DynamicSection<'a, H>>> {
         let (endian, file) = (self.endian, self.file.as_ref());
         let mut found = None;
@@ -138,7 +137,7 @@ impl<'a, H: Header> Elf<'a, H> {
         Ok(Some(DynamicSection { file_offset, entries, strings }))
     }
 
-    /// The bytes that are loaded to an address, and where they stand in the file.
+    /// The bytes of `address..address + size` in a loadable segment, and their file offset.
     pub(crate) fn loaded(&self, address: u64, size: u64) -> Option<(&'a [u8], u64)> {
         let endian = self.endian;
         let loaded = self.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
@@ -149,7 +148,7 @@ impl<'a, H: Header> Elf<'a, H> {
         })
     }
 
-    /// Whether the loader looks up every symbol before the program begins.
+    /// Whether the loader resolves all symbols before the program starts (`BIND_NOW`).
     pub(crate) fn binds_now(&self) -> bool {
         let Ok(Some(dynamic)) = self.dynamic() else { return false };
         dynamic.entries.iter().any(|entry| {
@@ -163,56 +162,56 @@ impl<'a, H: Header> Elf<'a, H> {
         })
     }
 
-    /// Every run of notes: the section that it stands in, if there are sections, its place in the file, and the notes.
-    pub(crate) fn notes(&self) -> Vec<NoteRun<'a, H>> {
+    /// The notes of each section of notes; in a file without section headers, of each segment of notes.
+    pub(crate) fn notes(&self) -> Vec<NoteRange<'a, H>> {
         let (endian, file) = (self.endian, self.file.as_ref());
-        // Runs of an honest file share no bytes: together they are not larger than it.
-        let mut left = file.len() as u64;
-        let mut run = |section_index, file_offset: u64, size: u64, notes: object::Result<_>| {
+        // Notes of a valid file share no bytes, so that all of them are at most as large as the file.
+        let mut bytes_left = file.len() as u64;
+        let mut range = |section_index, file_offset: u64, size: u64, notes: object::Result<_>| {
             let notes = match notes {
                 Ok(None) => return None,
-                Ok(Some(notes)) => match left.checked_sub(size) {
+                Ok(Some(notes)) => match bytes_left.checked_sub(size) {
                     Some(rest) => {
-                        left = rest;
+                        bytes_left = rest;
                         Ok(notes)
                     }
                     None => Err("it shares bytes with others".to_owned()),
                 },
                 Err(error) => Err(error.to_string()),
             };
-            Some(NoteRun { section_index, file_offset, notes })
+            Some(NoteRange { section_index, file_offset, notes })
         };
         if self.section_headers.is_empty() {
             let of_segment = |header: &H::ProgramHeader| {
                 let (offset, size) = header.file_range(endian);
-                run(None, offset, size, header.notes(endian, file))
+                range(None, offset, size, header.notes(endian, file))
             };
             return self.program_headers.iter().filter_map(of_segment).collect();
         }
         let of_section = |(section_index, header): (u32, &H::SectionHeader)| {
             let (offset, size) = (header.sh_offset(endian).into(), header.sh_size(endian).into());
-            run(Some(section_index), offset, size, header.notes(endian, file))
+            range(Some(section_index), offset, size, header.notes(endian, file))
         };
         (0..).zip(self.section_headers).filter_map(of_section).collect()
     }
 }
 
-/// What the dynamic linker is told.
+/// The dynamic section.
 pub(crate) struct DynamicSection<'a, H: Header> {
-    /// Where the first entry stands in the file.
+    /// File offset of the first entry.
     pub(crate) file_offset: u64,
-    /// The entries before the one that ends them.
+    /// The entries before `DT_NULL`.
     pub(crate) entries: &'a [H::Dyn],
-    /// The text that entries refer to.
+    /// The string table that entries refer to.
     pub(crate) strings: &'a [u8],
 }
 
-/// Notes that stand together.
-pub(crate) struct NoteRun<'a, H: Header> {
-    /// The section, where it is one.
+/// Contiguous notes: those of a section or a segment.
+pub(crate) struct NoteRange<'a, H: Header> {
+    /// Index of the section; `None` for a segment.
     pub(crate) section_index: Option<u32>,
-    /// Where the first note stands in the file.
+    /// File offset of the first note.
     pub(crate) file_offset: u64,
-    /// The notes, or why they cannot be read.
+    /// The notes, or the reason why they cannot be read.
     pub(crate) notes: Result<NoteIterator<'a, H>, String>,
 }

@@ -1,15 +1,15 @@
-//! Mach-O: 32-bit and 64-bit, of either byte order.
+//! Headers of Mach-O files: 32-bit and 64-bit, of either byte order.
 //!
 //! Source: `mach-o/loader.h` and `mach-o/fat.h` of Apple's XNU.
 
-use super::{Claim, Unsupported};
-use binframe_ir::tables::ExtentOwner;
+use super::claims::Claim;
+use super::unsupported::Unsupported;
 use bytes::Bytes;
 use object::Endianness;
 use object::macho::{self, CpuSubtype, CpuType, MachHeader32, MachHeader64, SymtabCommand};
 use object::read::macho::{LoadCommandData, LoadCommandVariant, MachHeader, Section, Segment};
 
-/// A header of 32-bit or of 64-bit files.
+/// The header of 32-bit or of 64-bit files.
 pub(crate) trait Header:
     MachHeader<Endian = Endianness, Segment: Sync, Section: Sync, Nlist: Sync> + Sync
 {
@@ -21,30 +21,30 @@ impl Header for MachHeader64<Endianness> {}
 /// A load command.
 pub(crate) type Command<'a> = LoadCommandData<'a, Endianness>;
 
-/// A Mach-O file whose headers were found.
+/// The headers of a Mach-O file.
 pub(crate) struct MachO<'a, H: Header> {
     pub(crate) file: &'a Bytes,
     pub(crate) header: &'a H,
     pub(crate) endian: Endianness,
     pub(crate) cpu_type: CpuType,
     pub(crate) commands: Vec<Command<'a>>,
-    /// Where the commands begin that cannot be read, and why.
+    /// File offset of the first load command that cannot be read, and the error.
     pub(crate) broken: Option<(u64, object::Error)>,
     pub(crate) segments: Vec<SegmentCommand<'a, H>>,
 }
 
 /// A segment and its sections.
 pub(crate) struct SegmentCommand<'a, H: Header> {
-    /// Where the command stands in the file.
+    /// File offset of the load command.
     pub(crate) command_offset: u64,
     pub(crate) header: &'a H::Segment,
     pub(crate) sections: &'a [H::Section],
-    /// Why it has no sections, if they cannot be read.
+    /// The error if the section headers cannot be read.
     pub(crate) broken: Option<object::Error>,
 }
 
 impl<'a, H: Header> MachO<'a, H> {
-    /// Finds the headers.
+    /// Finds the headers. Load commands after the first that cannot be read are dropped.
     pub(crate) fn find(file: &'a Bytes) -> Result<Self, Unsupported> {
         let size = file.len();
         let unsupported = |found: String, expected| Err(Unsupported::new(size as u64, found, expected));
@@ -83,7 +83,7 @@ impl<'a, H: Header> MachO<'a, H> {
         Some(SegmentCommand { command_offset: command.offset(), header, sections, broken })
     }
 
-    /// Every section with the segment that it stands in and its place in the file, in their order: the first has index 1.
+    /// Index (the first is 1), segment, header and file offset of each section, in the order of the headers.
     pub(crate) fn sections(&self) -> impl Iterator<Item = (u32, &'a H::Segment, &'a H::Section, u64)> {
         let of_segment = |segment: &SegmentCommand<'a, H>| {
             let (endian, header) = (self.endian, segment.header);
@@ -97,29 +97,29 @@ impl<'a, H: Header> MachO<'a, H> {
         (1..).zip(all).map(|(index, (segment, section, offset))| (index, segment, section, offset))
     }
 
-    /// Whether it is an object, for a linker.
+    /// Whether the file is a relocatable object.
     pub(crate) fn is_relocatable(&self) -> bool {
         self.header.filetype(self.endian) == macho::MH_OBJECT
     }
 
-    /// Address that the file was linked for: that of its header; none of an object.
+    /// Address of the Mach-O header, for which the file was linked; `None` for an object.
     pub(crate) fn image_address(&self) -> Option<u64> {
         let mut segments = self.segments.iter().filter(|_| !self.is_relocatable());
         let text = segments.find(|segment| segment.header.name() == macho::SEG_TEXT.as_bytes())?;
         Some(text.header.vmaddr(self.endian).into())
     }
 
-    /// Every load command that can be read, as what it is.
+    /// The load commands that can be read, decoded.
     pub(crate) fn variants(&self) -> impl Iterator<Item = (Command<'a>, LoadCommandVariant<'a, Endianness>)> {
         self.commands.iter().filter_map(|command| Some((*command, command.variant().ok()?)))
     }
 
-    /// The command that says where the symbols are.
+    /// The `LC_SYMTAB` command.
     pub(crate) fn symtab(&self) -> Option<&'a SymtabCommand<Endianness>> {
         self.commands.iter().find_map(|command| command.symtab().ok().flatten())
     }
 
-    /// Offset and content of what a command says stands in `__LINKEDIT`; an error where it is not in the file.
+    /// File offset and bytes of the data in `__LINKEDIT` that a command locates; an error if they are not in the file.
     pub(crate) fn linkedit(&self, name: macho::LoadCommandType) -> Option<(u64, object::Result<&'a [u8]>)> {
         self.variants().find_map(|(command, variant)| match variant {
             LoadCommandVariant::LinkeditData(data) if command.cmd() == name => {
@@ -129,14 +129,13 @@ impl<'a, H: Header> MachO<'a, H> {
         })
     }
 
-    /// What the headers, and tables that no section holds, take of the file.
+    /// File ranges of the headers, and of tables that are in no section.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let endian = self.endian;
         let size = size_of::<H>() as u64 + u64::from(self.header.sizeofcmds(endian));
         let mut claims = vec![Claim::header(0, size)];
         let mut claim = |offset: u64, count: u64, size: u64| {
-            let end = offset.saturating_add(count.saturating_mul(size));
-            claims.push(Claim { range: offset..end, owner: ExtentOwner::Table, index: None });
+            claims.push(Claim::table(offset, count.saturating_mul(size)));
         };
         for (_, variant) in self.variants() {
             self.tables(&variant, &mut claim);
@@ -147,7 +146,7 @@ impl<'a, H: Header> MachO<'a, H> {
         claims
     }
 
-    /// Offset, entries and their size of every table that a command names.
+    /// Calls `claim` with file offset, number of entries and size of an entry of each table that a command locates.
     fn tables(&self, variant: &LoadCommandVariant<'a, Endianness>, claim: &mut impl FnMut(u64, u64, u64)) {
         let endian = self.endian;
         let mut claim =
@@ -190,7 +189,7 @@ impl<'a, H: Header> MachO<'a, H> {
     }
 }
 
-/// Apple's name of an architecture, such as `arm64e`.
+/// Apple's name for an architecture, such as `arm64e`.
 ///
 /// Source: the table of `arch(3)`, in `cctools`.
 pub(super) fn architecture_name(cpu_type: CpuType, subtype: CpuSubtype) -> String {

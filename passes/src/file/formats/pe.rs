@@ -1,10 +1,14 @@
-//! PE and COFF: linked files of 32 and 64 bits, and objects with the usual or the large ("bigobj") header.
+//! Headers of PE files (32-bit and 64-bit images) and of COFF objects, with the usual or the large ("bigobj") header.
+//!
+//! Addresses in an image are relative virtual addresses (RVAs), as in the specification: offsets from the image base.
 //!
 //! Source: Microsoft's "PE Format".
 
-use super::{Claim, Unsupported, bytes_at};
-use crate::file::names::NameBudget;
-use binframe_ir::tables::{Architecture, ExtentOwner};
+use super::bytes_at;
+use super::claims::Claim;
+use super::unsupported::Unsupported;
+use crate::file::text_budget::NameBudget;
+use binframe_ir::tables::Architecture;
 use bytes::Bytes;
 use object::pe::{
     self, AnonObjectHeaderBigobj, DllFlags, ImageDataDirectory, ImageDebugDirectory, ImageDosHeader,
@@ -17,73 +21,67 @@ use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
 use object::{LittleEndian as LE, U32};
 use std::borrow::Cow;
 
-/// Longest text that is read: compilers cut names far earlier, and paths are shorter.
-const TEXT_SIZE_MAX: usize = 1 << 16;
+/// Size of the longest zero-terminated string that is read. Names that compilers write and paths are shorter.
+const STRING_SIZE_MAX: usize = 1 << 16;
 
-/// The header of a linked file or an object, or that of a large object.
+/// The file header of an image or object, or that of a large object.
 pub(crate) trait ObjectHeader: CoffHeader<Symbol: Sync, SymbolBytes: Sync> + Sync {}
 
 impl ObjectHeader for ImageFileHeader {}
 impl ObjectHeader for AnonObjectHeaderBigobj {}
 
-/// What linked files and objects have alike.
+/// The headers that images and objects share.
 pub(crate) struct Coff<'a, H: ObjectHeader> {
     pub(crate) file: &'a Bytes,
     pub(crate) header: &'a H,
     pub(crate) machine: Machine,
-    /// In their order; the first has the index 1.
+    /// The first has index 1.
     pub(crate) section_headers: &'a [ImageSectionHeader],
     pub(crate) section_headers_offset: u64,
-    /// Of a linked file.
-    pub(crate) image: Option<Image>,
+    /// `None` for an object.
+    pub(crate) image: Option<ImageLayout>,
 }
 
-/// Where a linked file is loaded.
+/// Addresses of an image in memory.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Image {
-    /// Address that the addresses in the file count from.
+pub(crate) struct ImageLayout {
+    /// Image base: the address of RVA 0.
     pub(crate) base: u64,
-    /// Alignment of sections in memory.
+    /// Alignment of sections in memory, in bytes.
     pub(crate) section_alignment: u32,
 }
 
-/// A linked file whose headers were found. Addresses in it count from its base; here as in the specification, they are
-/// "relative virtual addresses", or RVAs.
+/// The headers of an image.
 pub(crate) struct Pe<'a> {
     pub(crate) coff: Coff<'a, ImageFileHeader>,
     pub(crate) is_64: bool,
     pub(crate) image_base: u64,
     pub(crate) entry_rva: u32,
     pub(crate) dll_flags: DllFlags,
-    /// The data directories: what the loader reads.
+    /// The data directories: RVAs and sizes of the tables that the loader reads.
     pub(crate) directories: &'a [ImageDataDirectory],
-    /// Where the PE headers begin, behind the DOS program.
+    /// File offset of the PE headers, which follow the DOS program.
     pub(crate) headers_offset: u64,
-    /// The headers and sections, in the order of their RVAs.
-    loaded: Vec<Loaded>,
+    /// The headers and sections, sorted by RVA.
+    loaded: Vec<LoadedRange>,
 }
 
-/// A part of the file and where it is loaded.
+/// A range of RVAs and the file range that is loaded there.
 #[derive(Debug, Clone, Copy)]
-struct Loaded {
+struct LoadedRange {
     rva: u32,
     size: u32,
     file_offset: u32,
     file_size: u32,
-    /// None for the headers.
+    /// `None` for the headers.
     section_index: Option<u32>,
 }
 
-/// A piece of debug information that a linked file carries or names.
-pub(crate) struct DebugEntry<'a> {
+/// An entry of the debug directory and the bytes that it locates.
+pub(crate) struct DebugDirectoryEntry<'a> {
     pub(crate) header: &'a ImageDebugDirectory,
     pub(crate) file_offset: u64,
     pub(crate) content: &'a [u8],
-}
-
-fn truncated(file: &Bytes, file_offset: u64, found: &str, expected: &'static str) -> Unsupported {
-    let found = format!("{found} beyond the end of the file ({} bytes)", file.len());
-    Unsupported { file_offset, found, expected }
 }
 
 impl<'a, H: ObjectHeader> Coff<'a, H> {
@@ -103,30 +101,31 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         file: &'a Bytes,
         header: &'a H,
         section_headers_offset: u64,
-        image: Option<Image>,
+        image: Option<ImageLayout>,
     ) -> Result<Self, Unsupported> {
         let section_headers = file
             .as_ref()
             .read_slice_at(section_headers_offset, header.number_of_sections() as usize)
             .map_err(|()| {
-                truncated(file, section_headers_offset, "section headers", "a table of section headers")
+                let expected = "a table of section headers";
+                Unsupported::truncated(file, section_headers_offset, "section headers", expected)
             })?;
         Ok(Self { file, header, machine: header.machine(), section_headers, section_headers_offset, image })
     }
 
-    /// The symbols, if there are any.
+    /// The symbol table; empty if the file has none.
     pub(crate) fn symbols(&self) -> object::Result<SymbolTable<'a, &'a [u8], H>> {
         self.header.symbols(self.file.as_ref())
     }
 
-    /// The text that symbols and the headers of sections refer to, which begins with its size.
+    /// The string table of symbols and section headers. Its first four bytes are its size.
     pub(crate) fn strings(&self) -> &'a [u8] {
         let (offset, size) = self.strings_range();
         if offset == 0 { &[] } else { bytes_at(self.file, offset, size).0 }
     }
 
-    /// The name of a symbol as it is stored: up to eight characters, or four zeros and where it stands in the text. Nothing stands at
-    /// the start of the text, but its size.
+    /// The name of a symbol, given the name field: up to eight characters, or four zeros and an offset in the string
+    /// table. No name has offset 0, which is that of the table's size.
     pub(crate) fn name(
         &self,
         stored: &'a [u8],
@@ -142,7 +141,7 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         }
     }
 
-    /// Where the text stands: behind the symbols, if there is any.
+    /// File offset and size of the string table, which follows the symbols; zeros if there are no symbols.
     fn strings_range(&self) -> (u64, u64) {
         let symbols = u64::from(self.header.pointer_to_symbol_table());
         if symbols == 0 {
@@ -154,12 +153,12 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         (offset, size.into())
     }
 
-    /// Address of a section's first byte; 0 in an object.
+    /// Address of a section; 0 in an object.
     pub(crate) fn address(&self, section: &ImageSectionHeader) -> u64 {
         self.image.map_or(0, |image| image.base.wrapping_add(section.virtual_address.get(LE).into()))
     }
 
-    /// Where a section's bytes begin in the file, and how many they are.
+    /// File offset and size of a section's bytes.
     pub(crate) fn file_range(&self, section: &ImageSectionHeader) -> (u64, u64) {
         let offset = section.pointer_to_raw_data.get(LE).into();
         let is_zero = match self.image {
@@ -169,13 +168,13 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         (offset, if is_zero { 0 } else { section.size_of_raw_data.get(LE).into() })
     }
 
-    /// Where a section's header stands.
+    /// File offset of a section header.
     pub(crate) fn section_header_offset(&self, section_index: u32) -> u64 {
         let size = size_of::<ImageSectionHeader>() as u64;
         self.section_headers_offset + size * u64::from(section_index.saturating_sub(1))
     }
 
-    /// What the headers take of the file, and the tables that no section holds.
+    /// File ranges of the headers, and of tables that are in no section.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let mut claims = vec![
             Claim::header(0, self.section_headers_offset),
@@ -184,28 +183,24 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         let offset = u64::from(self.header.pointer_to_symbol_table());
         if offset != 0 {
             let (strings_offset, strings_size) = self.strings_range();
-            claims.push(table(offset, strings_offset - offset));
-            claims.push(table(strings_offset, strings_size));
+            claims.push(Claim::table(offset, strings_offset - offset));
+            claims.push(Claim::table(strings_offset, strings_size));
         }
         for section in self.section_headers {
             let lines = u64::from(section.number_of_linenumbers.get(LE));
             let size = lines * size_of::<pe::ImageLinenumber>() as u64;
-            claims.push(table(section.pointer_to_linenumbers.get(LE).into(), size));
+            claims.push(Claim::table(section.pointer_to_linenumbers.get(LE).into(), size));
             if let (None, Ok(relocations)) = (self.image, section.coff_relocations(self.file.as_ref())) {
-                // Where the header has no room for their number, it stands in an entry before them.
-                let is_counted_apart = section.number_of_relocations.get(LE) == u16::MAX
+                // A count that exceeds the header's field is stored in an additional first entry.
+                let has_count_entry = section.number_of_relocations.get(LE) == u16::MAX
                     && section.characteristics.get(LE).contains(pe::IMAGE_SCN_LNK_NRELOC_OVFL);
-                let count = relocations.len() as u64 + u64::from(is_counted_apart);
+                let count = relocations.len() as u64 + u64::from(has_count_entry);
                 let size = count * size_of::<ImageRelocation>() as u64;
-                claims.push(table(section.pointer_to_relocations.get(LE).into(), size));
+                claims.push(Claim::table(section.pointer_to_relocations.get(LE).into(), size));
             }
         }
         claims
     }
-}
-
-fn table(offset: u64, size: u64) -> Claim {
-    Claim { owner: ExtentOwner::Table, ..Claim::header(offset, size) }
 }
 
 impl<'a> Pe<'a> {
@@ -215,19 +210,21 @@ impl<'a> Pe<'a> {
         let dos = ImageDosHeader::parse(data)
             .map_err(|error| Unsupported::new(0, error.to_string(), "a DOS header"))?;
         let headers_offset = u64::from(dos.nt_headers_offset());
-        let headers: &H = data
-            .read_at(headers_offset)
-            .map_err(|()| truncated(file, headers_offset, "PE headers", "the headers of a PE file"))?;
+        let headers: &H = data.read_at(headers_offset).map_err(|()| {
+            Unsupported::truncated(file, headers_offset, "PE headers", "the headers of a PE file")
+        })?;
         let optional = headers.optional_header();
         let file_header = headers.file_header();
-        // As the loader does, directories are counted by their number alone, of which it knows 16.
-        let (known, _) = bytes_at(data, headers_offset + size_of::<H>() as u64, 16 * 8);
-        let count = (optional.number_of_rva_and_sizes() as usize).min(known.len() / 8);
-        let (directories, _) = pod::slice_from_bytes(known, count).expect("there are as many bytes");
+        // Like the loader, this trusts the number of directories, not the size of the optional header. The loader reads
+        // 16.
+        let (bytes, _) = bytes_at(data, headers_offset + size_of::<H>() as u64, 16 * 8);
+        let count = (optional.number_of_rva_and_sizes() as usize).min(bytes.len() / 8);
+        let (directories, _) = pod::slice_from_bytes(bytes, count).expect("there are as many bytes");
         let sections_offset = headers_offset
             + (size_of::<u32>() + size_of::<ImageFileHeader>()) as u64
             + u64::from(file_header.size_of_optional_header.get(LE));
-        let image = Image { base: optional.image_base(), section_alignment: optional.section_alignment() };
+        let image =
+            ImageLayout { base: optional.image_base(), section_alignment: optional.section_alignment() };
         let coff = Coff::with_sections(file, file_header, sections_offset, Some(image))?;
         Ok(Self {
             is_64: headers.is_type_64(),
@@ -236,17 +233,17 @@ impl<'a> Pe<'a> {
             dll_flags: optional.dll_characteristics(),
             directories,
             headers_offset,
-            loaded: loaded(&coff, optional.size_of_headers()),
+            loaded: loaded_ranges(&coff, optional.size_of_headers()),
             coff,
         })
     }
 
-    /// The address that an RVA stands for.
+    /// The address of an RVA.
     pub(crate) fn address(&self, rva: u32) -> u64 {
         self.image_base.wrapping_add(rva.into())
     }
 
-    /// The RVA of an address; none of one that this file has not.
+    /// The RVA of an address; `None` if the address is below the image base, or 4 GiB or more above it.
     pub(crate) fn rva(&self, address: u64) -> Option<u32> {
         u32::try_from(address.checked_sub(self.image_base)?).ok()
     }
@@ -256,19 +253,20 @@ impl<'a> Pe<'a> {
         if self.is_64 { 8 } else { 4 }
     }
 
-    /// RVA and size of what a data directory names; none if it names nothing.
+    /// RVA and size that a data directory states; `None` if both are zero or the directory is missing.
     pub(crate) fn directory(&self, index: usize) -> Option<(u32, u32)> {
         let directory = self.directories.get(index)?;
         let (rva, size) = directory.address_range();
         (rva != 0 || size != 0).then_some((rva, size))
     }
 
-    /// The section that is loaded to an RVA.
+    /// Index of the section that is loaded at an RVA.
     pub(crate) fn section_index(&self, rva: u32) -> Option<u32> {
         self.loaded_at(rva)?.section_index
     }
 
-    /// The bytes of the file that are loaded to an RVA and behind, up to the end of the section, and where they begin in it.
+    /// The bytes that are loaded from an RVA to the end of its section, and their file offset; `None` if there are
+    /// none.
     pub(crate) fn bytes_from(&self, rva: u32) -> Option<(&'a [u8], u64)> {
         let loaded = self.loaded_at(rva)?;
         let skipped = rva - loaded.rva;
@@ -278,23 +276,22 @@ impl<'a> Pe<'a> {
         (!bytes.is_empty()).then_some((bytes, file_offset))
     }
 
-    /// As many bytes from an RVA on.
+    /// The `size` bytes at an RVA.
     pub(crate) fn bytes(&self, rva: u32, size: u32) -> Option<&'a [u8]> {
         self.bytes_from(rva)?.0.get(..size as usize)
     }
 
-    /// What stands at an RVA.
+    /// The value at an RVA.
     pub(crate) fn read<T: Pod>(&self, rva: u32) -> Option<&'a T> {
         pod::from_bytes(self.bytes_from(rva)?.0).ok().map(|(value, _)| value)
     }
 
-    /// The text at an RVA, which a zero ends.
-    pub(crate) fn text(&self, rva: u32) -> Option<&'a [u8]> {
-        text(self.bytes_from(rva)?.0)
+    /// The zero-terminated string at an RVA.
+    pub(crate) fn string(&self, rva: u32) -> Option<&'a [u8]> {
+        string(self.bytes_from(rva)?.0)
     }
 
-    /// The numbers of the size of an address at an RVA and behind, and the RVA of each, up to the first zero. Whether there
-    /// is one is for the caller to see: a zero is the last that is given.
+    /// The address-sized integers from an RVA to the end of its section, each with its own RVA.
     pub(crate) fn numbers(&self, rva: u32) -> impl Iterator<Item = (u32, u64)> + use<'a> {
         let size = self.address_size();
         let bytes = self.bytes_from(rva).map_or(&[][..], |(bytes, _)| bytes);
@@ -303,8 +300,8 @@ impl<'a> Pe<'a> {
         rvas.zip(bytes.chunks_exact(size).map(number))
     }
 
-    /// The entries of the debug directory, and what they refer to in the file.
-    pub(crate) fn debug_entries(&self) -> Option<Vec<DebugEntry<'a>>> {
+    /// The entries of the debug directory; `None` if the directory is not in the file.
+    pub(crate) fn debug_entries(&self) -> Option<Vec<DebugDirectoryEntry<'a>>> {
         let Some((rva, size)) = self.directory(pe::IMAGE_DIRECTORY_ENTRY_DEBUG) else {
             return Some(Vec::new());
         };
@@ -318,44 +315,50 @@ impl<'a> Pe<'a> {
             };
             let size = if offset == 0 { 0 } else { header.size_of_data.get(LE) };
             let (content, _) = bytes_at(self.coff.file, offset, size.into());
-            DebugEntry { header, file_offset: offset, content }
+            DebugDirectoryEntry { header, file_offset: offset, content }
         };
         Some(headers.iter().map(entry).collect())
     }
 
-    /// What the headers take of the file, and the tables that no section holds.
+    /// File ranges of the headers, and of tables that are in no section.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         let mut claims = self.coff.claims();
-        // The directory of certificates names them by their place in the file: they are not loaded.
+        // Certificates are not loaded: their directory states a file offset instead of an RVA.
         let certificates = self.directory(pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
-        claims.extend(certificates.map(|(offset, size)| table(offset.into(), size.into())));
+        claims.extend(certificates.map(|(offset, size)| Claim::table(offset.into(), size.into())));
         claims
     }
 
-    fn loaded_at(&self, rva: u32) -> Option<&Loaded> {
-        let position = self.loaded.partition_point(|loaded| loaded.rva <= rva).checked_sub(1)?;
-        self.loaded.get(position).filter(|loaded| rva - loaded.rva < loaded.size)
+    fn loaded_at(&self, rva: u32) -> Option<&LoadedRange> {
+        let position = self.loaded.partition_point(|range| range.rva <= rva).checked_sub(1)?;
+        self.loaded.get(position).filter(|range| rva - range.rva < range.size)
     }
 }
 
-/// What a zero ends at the start of some bytes.
-pub(crate) fn text(bytes: &[u8]) -> Option<&[u8]> {
-    let bytes = &bytes[..bytes.len().min(TEXT_SIZE_MAX)];
+/// The zero-terminated string at the start of `bytes`; `None` if it exceeds `STRING_SIZE_MAX` or has no terminator.
+pub(crate) fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = &bytes[..bytes.len().min(STRING_SIZE_MAX)];
     Some(&bytes[..bytes.iter().position(|byte| *byte == 0)?])
 }
 
-fn loaded(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<Loaded> {
-    let headers =
-        Loaded { rva: 0, size: headers_size, file_offset: 0, file_size: headers_size, section_index: None };
+/// The headers and sections as they are loaded, sorted by RVA.
+fn loaded_ranges(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<LoadedRange> {
+    let headers = LoadedRange {
+        rva: 0,
+        size: headers_size,
+        file_offset: 0,
+        file_size: headers_size,
+        section_index: None,
+    };
     let of_section = |(section_index, section): (u32, &ImageSectionHeader)| {
         let (_, file_size) = coff.file_range(section);
         let file_size = file_size as u32;
-        // Old linkers leave the size in memory empty.
+        // Old linkers leave the size in memory 0.
         let size = match section.virtual_size.get(LE) {
             0 => section.size_of_raw_data.get(LE),
             size => size,
         };
-        Loaded {
+        LoadedRange {
             rva: section.virtual_address.get(LE),
             size,
             file_offset: section.pointer_to_raw_data.get(LE),
@@ -364,12 +367,12 @@ fn loaded(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<Loaded> {
         }
     };
     let sections = (1..).zip(coff.section_headers).map(of_section);
-    let mut loaded: Vec<_> = [headers].into_iter().chain(sections).collect();
-    loaded.sort_by_key(|loaded| loaded.rva);
-    loaded
+    let mut ranges: Vec<_> = [headers].into_iter().chain(sections).collect();
+    ranges.sort_by_key(|range| range.rva);
+    ranges
 }
 
-/// The architecture, and the width of its addresses.
+/// The architecture of a machine, and the width of its addresses in bits.
 pub(crate) fn architecture(machine: Machine) -> (Architecture, u8) {
     match machine {
         pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),

@@ -15,8 +15,8 @@ mod pe;
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::Headers;
-use crate::file::names::NameBudget;
 use crate::file::sections::SectionsIr;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializerBuilder,
     BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder, BinaryNotes,

@@ -1,6 +1,7 @@
-//! Containers: a header, and which members are files of their own.
+//! `binary_headers` of a container, and the members that are binaries of their own.
 
-use super::{SectionsIr, plain_header};
+use super::ir::SectionsIr;
+use super::rows::plain_header;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::container::{self, Member};
 use crate::file::formats::hexadecimal;
@@ -11,7 +12,7 @@ use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// The members of a container that are lowered by themselves, in their order; none of a file that is no container.
+/// The members of a container that are binaries of their own, sorted by file offset; a file of another format has none.
 pub fn members(file: &Bytes) -> Vec<Member> {
     container::read(file).members
 }

@@ -1,36 +1,39 @@
-//! Finds runs of printable characters in bytes.
+//! Finds sequences ("runs") of printable characters: `(bytes) -> runs`.
 //!
-//! Bytes are looked at in blocks of 64, as bits: which are printable, and which are zero. A run of characters that is long
-//! enough is a run of bits once the bits have been shifted over one another, and few bits are left that way in bytes that
-//! are no text.
+//! *Notation.* A narrow character is a printable byte. A wide character is a printable byte and a zero byte, in the
+//! byte order of the file. Bit *i* of a mask describes byte *i* of a block of 64 bytes.
+//!
+//! *Algorithm.* (1) Classify 64 bytes at a time into two masks: printable, zero. (2) Shift the masks over one another;
+//! the bits that remain are the bytes where four characters in sequence start. In bytes that are not text, few remain.
+//! (3) Such bits change from 0 to 1 where a run starts, and from 1 to 0 three characters before it ends.
+//!
+//! A part of the bytes yields the runs that start in it, so that parts can be searched in parallel. *Cost.* Linear.
 
 use binframe_ir::tables::StringEncoding;
 use std::ops::Range;
 
-/// Characters that a run has at least.
+/// Number of characters in the shortest run.
 pub(super) const CHARACTERS_MIN: usize = 4;
 
-/// Bytes whose bits are looked at together.
+/// Number of bytes in a block.
 const BLOCK_SIZE: usize = 64;
 
-/// What follows the last byte: neither printable nor zero.
+/// Byte that completes the last block: neither printable nor zero.
 const FILLER: u8 = 0xff;
 
-/// Text in some bytes.
+/// A sequence of printable characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Run {
-    /// Its place.
+pub(super) struct CharacterRun {
+    /// Its bytes.
     pub(super) range: Range<usize>,
-    /// A byte for each character, or two.
     pub(super) encoding: StringEncoding,
 }
 
-/// The runs that begin in a part of the bytes, in their order. They may end behind it. `wide` is the encoding of characters
-/// of two bytes.
-pub(super) fn runs(bytes: &[u8], part: Range<usize>, wide: StringEncoding) -> Vec<Run> {
+/// The runs that start in `part`, sorted; they may end after it. `wide` is the encoding of characters of two bytes.
+pub(super) fn runs(bytes: &[u8], part: Range<usize>, wide: StringEncoding) -> Vec<CharacterRun> {
     let mut scan = Scan { bytes, wide, runs: Vec::new() };
     scan.part(part);
-    // Runs of both kinds were found side by side.
+    // Narrow and wide runs were found alternately.
     scan.runs.sort_unstable_by_key(|run| run.range.start);
     scan.runs
 }
@@ -38,43 +41,43 @@ pub(super) fn runs(bytes: &[u8], part: Range<usize>, wide: StringEncoding) -> Ve
 struct Scan<'a> {
     bytes: &'a [u8],
     wide: StringEncoding,
-    runs: Vec<Run>,
+    runs: Vec<CharacterRun>,
 }
 
-/// The run that is being followed.
+/// Whether the current byte is in a run.
 #[derive(Clone, Copy)]
-enum Open {
-    No,
-    /// It began before the part: it is a run of the part before.
-    Before,
-    From(usize),
+enum RunState {
+    Outside,
+    /// In a run that starts before the part, and so belongs to the previous part.
+    InPrevious,
+    /// In a run that starts at this offset.
+    In(usize),
 }
 
 impl Scan<'_> {
     fn part(&mut self, part: Range<usize>) {
-        // Whether a character stands right before, as bits that precede those of the next block.
-        let is_before = |distance, is_character: &dyn Fn(usize) -> bool| {
+        // Whether a character starts `distance` bytes before the part, as bits that precede those of the first block.
+        let precedes = |distance, is_character: &dyn Fn(usize) -> bool| {
             u64::from(part.start.checked_sub(distance).is_some_and(is_character))
         };
-        let mut narrow_before = is_before(1, &|place| is_printable(self.bytes[place]));
+        let mut narrow_before = precedes(1, &|offset| is_printable(self.bytes[offset]));
         let mut wide_before =
-            is_before(2, &|place| self.is_wide(place)) | is_before(1, &|place| self.is_wide(place)) << 1;
-        let open = |before| if before == 0 { Open::No } else { Open::Before };
-        let (mut narrow, mut wide) = (open(narrow_before), open(wide_before));
-        let mut next = Block::read(self.bytes, part.start);
+            precedes(2, &|offset| self.is_wide(offset)) | precedes(1, &|offset| self.is_wide(offset)) << 1;
+        let initial = |before| if before == 0 { RunState::Outside } else { RunState::InPrevious };
+        let (mut narrow, mut wide) = (initial(narrow_before), initial(wide_before));
+        let mut next = ByteClasses::read(self.bytes, part.start);
         for start in part.clone().step_by(BLOCK_SIZE) {
             let block = next;
-            next = Block::read(self.bytes, start + BLOCK_SIZE);
+            next = ByteClasses::read(self.bytes, start + BLOCK_SIZE);
             let within = u64::MAX >> BLOCK_SIZE.saturating_sub(part.end - start);
             let printable = u128::from(block.printable) | u128::from(next.printable) << BLOCK_SIZE;
             let zero = u128::from(block.zero) | u128::from(next.zero) << BLOCK_SIZE;
-            // A bit for every place where four characters follow one another. They change where runs begin, and three
-            // characters before runs end.
+            // `long` has a bit for each byte where four characters in sequence start.
             let pairs = printable & printable >> 1;
             let long = (pairs & pairs >> 2) as u64;
             let changes = (long ^ (long << 1 | narrow_before)) & within;
             narrow_before = long >> 63;
-            self.follow(&mut narrow, changes, start, StringEncoding::Ascii);
+            self.apply_changes(&mut narrow, changes, start, StringEncoding::Ascii);
             let characters = match self.wide {
                 StringEncoding::Utf16Be => zero & printable >> 1,
                 _ => printable & zero >> 1,
@@ -83,43 +86,49 @@ impl Scan<'_> {
             let long = (pairs & pairs >> 4) as u64;
             let changes = (long ^ (long << 2 | wide_before)) & within;
             wide_before = long >> 62;
-            self.follow(&mut wide, changes, start, self.wide);
+            self.apply_changes(&mut wide, changes, start, self.wide);
         }
-        if let Open::From(start) = narrow {
+        if let RunState::In(start) = narrow {
             let rest = self.bytes[part.end..].iter().take_while(|byte| is_printable(**byte));
             let end = part.end + rest.count();
-            self.runs.push(Run { range: start..end, encoding: StringEncoding::Ascii });
+            self.runs.push(CharacterRun { range: start..end, encoding: StringEncoding::Ascii });
         }
-        if let Open::From(start) = wide {
+        if let RunState::In(start) = wide {
             let known = start + (part.end - start) / 2 * 2;
-            let rest = (known..).step_by(2).take_while(|place| self.is_wide(*place));
+            let rest = (known..).step_by(2).take_while(|offset| self.is_wide(*offset));
             let end = known + 2 * rest.count();
-            self.runs.push(Run { range: start..end, encoding: self.wide });
+            self.runs.push(CharacterRun { range: start..end, encoding: self.wide });
         }
     }
 
-    /// Begins or ends a run at each change.
+    /// Starts or ends a run at each set bit of `changes`, the mask of the block at `start`.
     #[inline]
-    fn follow(&mut self, open: &mut Open, mut changes: u64, start: usize, encoding: StringEncoding) {
+    fn apply_changes(
+        &mut self,
+        state: &mut RunState,
+        mut changes: u64,
+        start: usize,
+        encoding: StringEncoding,
+    ) {
         while changes != 0 {
-            let place = start + changes.trailing_zeros() as usize;
+            let offset = start + changes.trailing_zeros() as usize;
             changes &= changes - 1;
-            *open = match *open {
-                Open::No => Open::From(place),
-                Open::Before => Open::No,
-                Open::From(start) => {
-                    let end = place + (CHARACTERS_MIN - 1) * character_size(encoding);
-                    self.runs.push(Run { range: start..end, encoding });
-                    Open::No
+            *state = match *state {
+                RunState::Outside => RunState::In(offset),
+                RunState::InPrevious => RunState::Outside,
+                RunState::In(start) => {
+                    let end = offset + (CHARACTERS_MIN - 1) * character_size(encoding);
+                    self.runs.push(CharacterRun { range: start..end, encoding });
+                    RunState::Outside
                 }
             };
         }
     }
 
-    /// Whether a character of two bytes stands at a place. None stands right behind another's first byte, so that runs of them
-    /// never overlap.
-    fn is_wide(&self, place: usize) -> bool {
-        let Some(&[first, second]) = self.bytes.get(place..place + 2) else { return false };
+    /// Whether a wide character starts at an offset. Wide characters cannot overlap, and neither can runs of them: one
+    /// byte of each is zero, the other is not.
+    fn is_wide(&self, offset: usize) -> bool {
+        let Some(&[first, second]) = self.bytes.get(offset..offset + 2) else { return false };
         match self.wide {
             StringEncoding::Utf16Be => first == 0 && is_printable(second),
             _ => is_printable(first) && second == 0,
@@ -127,7 +136,7 @@ impl Scan<'_> {
     }
 }
 
-/// Bytes of each character.
+/// Size of a character, in bytes.
 pub(super) fn character_size(encoding: StringEncoding) -> usize {
     match encoding {
         StringEncoding::Ascii => 1,
@@ -135,20 +144,20 @@ pub(super) fn character_size(encoding: StringEncoding) -> usize {
     }
 }
 
-/// Whether a byte is a character: printable ASCII, or a tab.
+/// Whether a byte is printable ASCII or a tab.
 fn is_printable(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\t')
 }
 
-/// What 64 bytes are, a bit each.
+/// The classes of 64 bytes, one bit per byte.
 #[derive(Clone, Copy)]
-struct Block {
+struct ByteClasses {
     printable: u64,
     zero: u64,
 }
 
-impl Block {
-    /// The bytes at a place, which may be the end or behind it.
+impl ByteClasses {
+    /// The classes of the bytes at `start`, which may be at or after the end.
     #[inline]
     fn read(bytes: &[u8], start: usize) -> Self {
         match bytes.get(start..).and_then(|rest| rest.first_chunk()) {
@@ -162,7 +171,7 @@ impl Block {
         }
     }
 
-    /// Eight bytes at a time: the highest bit of each byte of a word is made to tell what the byte is.
+    /// Classifies eight bytes at a time: sets the highest bit of each byte of a word if the byte is of the class.
     #[inline]
     fn of(bytes: &[u8; BLOCK_SIZE]) -> Self {
         const fn each(byte: u8) -> u64 {
@@ -172,13 +181,13 @@ impl Block {
         let (mut printable, mut zero) = (0, 0);
         for word in bytes.as_chunks::<8>().0 {
             let word = u64::from_le_bytes(*word);
-            // Sums do not pass into the next byte, as none is above 0xff.
+            // No sum exceeds 0xff, so that none carries into the next byte.
             let low = word & !HIGH;
             let is_space_or_above = low + each(0x80 - b' ');
             let is_delete = low + each(0x80 - 0x7f);
             let is_not_tab = (low ^ each(b'\t')) + each(0x7f);
             let is_not_zero = (low + each(0x7f)) | word;
-            // Eight words later, bits of the first have become the lowest of each byte.
+            // After eight words, the bits of the first are the lowest of each byte.
             printable = printable >> 1 | (is_space_or_above & !is_delete | !is_not_tab) & !word & HIGH;
             zero = zero >> 1 | !is_not_zero & HIGH;
         }
@@ -186,7 +195,9 @@ impl Block {
     }
 }
 
-/// Bit `m` of byte `n` becomes bit `n` of byte `m`. Source: Hacker's Delight, section 7-3.
+/// Transposes an 8×8 bit matrix: bit `m` of byte `n` becomes bit `n` of byte `m`.
+///
+/// Source: H. S. Warren, Hacker's Delight, section 7-3.
 #[inline]
 fn transpose(mut bits: u64) -> u64 {
     for (distance, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0xf0f0_f0f0)] {
@@ -200,11 +211,11 @@ fn transpose(mut bits: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// The definition, byte by byte.
-    fn naive(bytes: &[u8], wide: StringEncoding) -> Vec<Run> {
+    /// The definition of a run, byte by byte.
+    fn naive(bytes: &[u8], wide: StringEncoding) -> Vec<CharacterRun> {
         let mut runs = Vec::new();
         for (encoding, size) in [(StringEncoding::Ascii, 1), (wide, 2)] {
-            let is_character = |place: usize| match (encoding, bytes.get(place..place + size)) {
+            let is_character = |offset: usize| match (encoding, bytes.get(offset..offset + size)) {
                 (_, None) => false,
                 (StringEncoding::Ascii, Some(byte)) => is_printable(byte[0]),
                 (StringEncoding::Utf16Le, Some(pair)) => is_printable(pair[0]) && pair[1] == 0,
@@ -212,9 +223,9 @@ mod tests {
             };
             for start in 0..bytes.len() {
                 let is_first = start.checked_sub(size).is_none_or(|before| !is_character(before));
-                let count = (start..).step_by(size).take_while(|place| is_character(*place)).count();
+                let count = (start..).step_by(size).take_while(|offset| is_character(*offset)).count();
                 if is_first && count >= CHARACTERS_MIN {
-                    runs.push(Run { range: start..start + count * size, encoding });
+                    runs.push(CharacterRun { range: start..start + count * size, encoding });
                 }
             }
         }
@@ -222,7 +233,7 @@ mod tests {
         runs
     }
 
-    /// Bytes in which characters, zeros and others are frequent, as a seed says.
+    /// Pseudorandom bytes with many characters, zeros and other bytes.
     fn bytes(seed: u64) -> Vec<u8> {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut random = || {
@@ -247,20 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_what_it_is() {
+    fn every_byte_is_classified_at_every_offset_of_a_block() {
         for byte in 0..=u8::MAX {
-            for place in 0..BLOCK_SIZE {
+            for offset in 0..BLOCK_SIZE {
                 let mut block = [FILLER; BLOCK_SIZE];
-                block[place] = byte;
-                let found = Block::of(&block);
-                assert_eq!(found.printable, u64::from(is_printable(byte)) << place, "{byte:#x} at {place}");
-                assert_eq!(found.zero, u64::from(byte == 0) << place, "{byte:#x} at {place}");
+                block[offset] = byte;
+                let found = ByteClasses::of(&block);
+                assert_eq!(found.printable, u64::from(is_printable(byte)) << offset, "{byte:#x} at {offset}");
+                assert_eq!(found.zero, u64::from(byte == 0) << offset, "{byte:#x} at {offset}");
             }
         }
     }
 
     #[test]
-    fn runs_are_those_of_the_definition_whatever_the_parts_are() {
+    fn runs_match_the_definition_for_any_size_of_parts() {
         for seed in 0..400 {
             let bytes = bytes(seed);
             for wide in [StringEncoding::Utf16Le, StringEncoding::Utf16Be] {

@@ -6,7 +6,7 @@
 use super::super::Sections;
 use super::function_info::{FunctionInfo, Try};
 use super::{Broken, Reader};
-use crate::file::formats::pe_places::{Places, Spot};
+use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
 use std::collections::HashMap;
 
 /// Bits of the first byte of a `FuncInfo4`: what follows.
@@ -27,10 +27,10 @@ const CONTINUATIONS_MAX: u8 = 2;
 /// Reads one field after another.
 struct Fields<'a, P> {
     places: &'a P,
-    next: Spot,
+    next: SectionOffset,
 }
 
-impl<P: Places> Fields<'_, P> {
+impl<P: ImageView> Fields<'_, P> {
     fn byte(&mut self) -> Result<u8, Broken> {
         let bytes = self.places.bytes_from(self.next).ok_or(Broken::Outside)?;
         self.next = self.next.plus(1);
@@ -53,19 +53,19 @@ impl<P: Places> Fields<'_, P> {
     }
 
     /// Where the next four bytes stand, which are a place.
-    fn place(&mut self) -> Spot {
+    fn place(&mut self) -> SectionOffset {
         let field = self.next;
         self.next = field.plus(4);
         field
     }
 }
 
-impl<P: Places> Reader<'_, '_, P> {
+impl<P: ImageView> Reader<'_, '_, P> {
     /// What stands at a place about the function that begins at another.
     pub(super) fn read_compressed(
         &mut self,
-        info: Spot,
-        function: Spot,
+        info: SectionOffset,
+        function: SectionOffset,
         sections: &Sections<'_>,
     ) -> Result<FunctionInfo, Broken> {
         let mut fields = self.fields(info);
@@ -90,12 +90,12 @@ impl<P: Places> Reader<'_, '_, P> {
         Ok(FunctionInfo { cleanups, tries, states })
     }
 
-    fn fields(&self, next: Spot) -> Fields<'_, P> {
+    fn fields(&self, next: SectionOffset) -> Fields<'_, P> {
         Fields { places: self.places, next }
     }
 
     /// The place that a field says, and the number that stands there: of entries.
-    fn counted(&mut self, field: Spot) -> Result<(Spot, u32), Broken> {
+    fn counted(&mut self, field: SectionOffset) -> Result<(SectionOffset, u32), Broken> {
         let place = self.reference(field)?.map_err(|_| Broken::Outside)?;
         let mut fields = self.fields(place);
         let count = fields.number()?;
@@ -105,7 +105,11 @@ impl<P: Places> Reader<'_, '_, P> {
     }
 
     /// The field that says where the states of one part of a function are, whose parts lie apart.
-    fn part(&mut self, field: Spot, function: Spot) -> Result<Option<Spot>, Broken> {
+    fn part(
+        &mut self,
+        field: SectionOffset,
+        function: SectionOffset,
+    ) -> Result<Option<SectionOffset>, Broken> {
         const PART_SIZE: u32 = 8;
         let (first, count) = self.counted(field)?;
         for entry in (0..count).map(|index| first.plus(index.wrapping_mul(PART_SIZE))) {
@@ -119,9 +123,9 @@ impl<P: Places> Reader<'_, '_, P> {
     /// What cleans up first in each state.
     fn compressed_cleanups(
         &mut self,
-        field: Spot,
+        field: SectionOffset,
         sections: &Sections<'_>,
-    ) -> Result<Vec<Option<Spot>>, Broken> {
+    ) -> Result<Vec<Option<SectionOffset>>, Broken> {
         const KIND_BITS: u32 = 2;
         const NOTHING: u32 = 0;
         const WITHOUT_OBJECT: u32 = 3;
@@ -155,7 +159,11 @@ impl<P: Places> Reader<'_, '_, P> {
         Ok(cleanups)
     }
 
-    fn compressed_tries(&mut self, field: Spot, sections: &Sections<'_>) -> Result<Vec<Try>, Broken> {
+    fn compressed_tries(
+        &mut self,
+        field: SectionOffset,
+        sections: &Sections<'_>,
+    ) -> Result<Vec<Try>, Broken> {
         let (mut next, count) = self.counted(field)?;
         let mut tries = Vec::new();
         for _ in 0..count {
@@ -170,7 +178,11 @@ impl<P: Places> Reader<'_, '_, P> {
         Ok(tries)
     }
 
-    fn compressed_catches(&mut self, field: Spot, sections: &Sections<'_>) -> Result<Vec<Spot>, Broken> {
+    fn compressed_catches(
+        &mut self,
+        field: SectionOffset,
+        sections: &Sections<'_>,
+    ) -> Result<Vec<SectionOffset>, Broken> {
         let (mut next, count) = self.counted(field)?;
         let mut catches = Vec::new();
         for _ in 0..count {
@@ -205,10 +217,10 @@ impl<P: Places> Reader<'_, '_, P> {
     /// From where on code is in which state, of which there are so many.
     fn compressed_states(
         &mut self,
-        field: Spot,
-        function: Spot,
+        field: SectionOffset,
+        function: SectionOffset,
         state_count: u32,
-    ) -> Result<Vec<(Spot, Option<u32>)>, Broken> {
+    ) -> Result<Vec<(SectionOffset, Option<u32>)>, Broken> {
         let (next, count) = self.counted(field)?;
         let mut fields = self.fields(next);
         let (mut ip, mut states) = (function, Vec::new());
@@ -229,29 +241,29 @@ impl<P: Places> Reader<'_, '_, P> {
 #[cfg(test)]
 mod tests {
     use super::Fields;
-    use crate::file::formats::pe_places::{Places, Spot};
+    use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
 
     /// Bytes that refer to nothing.
     struct Plain(Vec<u8>);
 
-    impl Places for Plain {
-        fn bytes_from(&self, spot: Spot) -> Option<&[u8]> {
+    impl ImageView for Plain {
+        fn bytes_from(&self, spot: SectionOffset) -> Option<&[u8]> {
             self.0.get(spot.offset as usize..)
         }
 
-        fn target(&self, _: Spot) -> Option<Spot> {
+        fn target(&self, _: SectionOffset) -> Option<SectionOffset> {
             None
         }
 
-        fn spot(&self, _: u64, _: u32) -> Option<Spot> {
+        fn locate(&self, _: u64, _: u32) -> Option<SectionOffset> {
             None
         }
 
-        fn address(&self, spot: Spot) -> u64 {
+        fn address(&self, spot: SectionOffset) -> u64 {
             spot.offset.into()
         }
 
-        fn section_index(&self, _: Spot) -> Option<u32> {
+        fn section_index(&self, _: SectionOffset) -> Option<u32> {
             None
         }
     }
@@ -268,7 +280,7 @@ mod tests {
             (&[0x0f, 0xff, 0xff, 0xff, 0xff], u32::MAX),
         ];
         let plain = Plain(cases.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect());
-        let mut fields = Fields { places: &plain, next: Spot { section: 0, offset: 0 } };
+        let mut fields = Fields { places: &plain, next: SectionOffset { section: 0, offset: 0 } };
         for (bytes, number) in cases {
             let before = fields.next.offset;
             assert_eq!(fields.number().ok(), Some(number));
@@ -276,6 +288,8 @@ mod tests {
         }
         assert!(fields.number().is_err());
         let cut_short = Plain(vec![0x0f, 1, 2]);
-        assert!(Fields { places: &cut_short, next: Spot { section: 0, offset: 0 } }.number().is_err());
+        assert!(
+            Fields { places: &cut_short, next: SectionOffset { section: 0, offset: 0 } }.number().is_err()
+        );
     }
 }

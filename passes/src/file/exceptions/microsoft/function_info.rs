@@ -6,7 +6,7 @@
 
 use super::super::{Described, Sections};
 use super::{Broken, Kind, Reader};
-use crate::file::formats::pe_places::{Places, Spot};
+use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
 use binframe_ir::tables::ExceptionCallSite;
 use object::pe;
 use std::collections::BTreeMap;
@@ -24,38 +24,39 @@ const CATCH_SIZE: u32 = 20;
 const ADDRESS_SIZE: u32 = 8;
 
 /// Those that were read, by where they stand and, where they count from the start of a function, by that.
-pub(super) type FunctionInfos = BTreeMap<(Spot, Option<Spot>), Result<Rc<FunctionInfo>, Broken>>;
+pub(super) type FunctionInfos =
+    BTreeMap<(SectionOffset, Option<SectionOffset>), Result<Rc<FunctionInfo>, Broken>>;
 
 /// What a `FuncInfo` says.
 pub(super) struct FunctionInfo {
     /// For each state, what cleans up first.
-    pub(super) cleanups: Vec<Option<Spot>>,
+    pub(super) cleanups: Vec<Option<SectionOffset>>,
     pub(super) tries: Vec<Try>,
     /// In order; the state that code is in from there on, if it is in one.
-    pub(super) states: Vec<(Spot, Option<u32>)>,
+    pub(super) states: Vec<(SectionOffset, Option<u32>)>,
 }
 
 /// A `try` block.
 pub(super) struct Try {
     pub(super) states: RangeInclusive<u32>,
-    pub(super) catches: Vec<Spot>,
+    pub(super) catches: Vec<SectionOffset>,
 }
 
 /// A table: its place and how many entries it has.
 #[derive(Clone, Copy)]
 struct Entries {
-    place: Spot,
+    place: SectionOffset,
     count: u32,
     size: u32,
 }
 
 impl Entries {
-    fn places(self) -> impl Iterator<Item = Spot> {
+    fn places(self) -> impl Iterator<Item = SectionOffset> {
         (0..self.count).map(move |index| self.place.plus(index * self.size))
     }
 }
 
-impl<P: Places> Reader<'_, '_, P> {
+impl<P: ImageView> Reader<'_, '_, P> {
     /// The rows of a range of code. Where code is in a state, each handler that may catch there has one, and what cleans up first.
     pub(super) fn states(
         &mut self,
@@ -80,7 +81,7 @@ impl<P: Places> Reader<'_, '_, P> {
             let Some(state) = state.filter(|_| ip < behind) else { continue };
             self.spend(info.tries.len())?;
             let before = rows.len();
-            let mut push = |landing_pad: Spot, action| {
+            let mut push = |landing_pad: SectionOffset, action| {
                 rows.push(ExceptionCallSite {
                     address: self.places.address(ip),
                     size: u64::from(behind.offset - ip.offset),
@@ -112,8 +113,8 @@ impl<P: Places> Reader<'_, '_, P> {
 
     fn info(
         &mut self,
-        data: Spot,
-        function: Option<Spot>,
+        data: SectionOffset,
+        function: Option<SectionOffset>,
         sections: &Sections<'_>,
     ) -> Result<Rc<FunctionInfo>, Broken> {
         let place = self.reference(data)?.map_err(|_| Broken::Outside)?;
@@ -129,7 +130,7 @@ impl<P: Places> Reader<'_, '_, P> {
         read
     }
 
-    fn read_info(&mut self, info: Spot, sections: &Sections<'_>) -> Result<FunctionInfo, Broken> {
+    fn read_info(&mut self, info: SectionOffset, sections: &Sections<'_>) -> Result<FunctionInfo, Broken> {
         // On 32-bit Arm, entries have other sizes.
         let is_known = self.machine != pe::IMAGE_FILE_MACHINE_ARMNT;
         let magic = self.places.number(info).ok_or(Broken::Outside)? & MAGIC_BITS;
@@ -143,7 +144,7 @@ impl<P: Places> Reader<'_, '_, P> {
             let [low, high] = [entry, entry.plus(4)].map(|field| self.places.number(field));
             let states = low.ok_or(Broken::Outside)?..=high.ok_or(Broken::Outside)?;
             let entries = self.entries(entry.plus(12), CATCH_SIZE)?;
-            let catch = |entry: Spot| self.code(entry.plus(12), sections)?.ok_or(Broken::Elsewhere);
+            let catch = |entry: SectionOffset| self.code(entry.plus(12), sections)?.ok_or(Broken::Elsewhere);
             tries.push(Try { states, catches: entries.places().map(catch).collect::<Result<_, _>>()? });
         }
         let mut states = Vec::new();
@@ -151,7 +152,10 @@ impl<P: Places> Reader<'_, '_, P> {
             let ip = self.reference(entry)?.map_err(|_| Broken::Elsewhere)?;
             let state = self.state(entry.plus(4), cleanups.len() as u32)?;
             // Parts of a function may lie in several sections of an object.
-            if states.last().is_some_and(|(last, _): &(Spot, _)| last.section == ip.section && *last > ip) {
+            if states
+                .last()
+                .is_some_and(|(last, _): &(SectionOffset, _)| last.section == ip.section && *last > ip)
+            {
                 return Err(Broken::Disordered);
             }
             states.push((ip, state));
@@ -161,7 +165,7 @@ impl<P: Places> Reader<'_, '_, P> {
     }
 
     /// A table of which the number of entries stands at a place, and behind it where it is.
-    fn entries(&mut self, field: Spot, size: u32) -> Result<Entries, Broken> {
+    fn entries(&mut self, field: SectionOffset, size: u32) -> Result<Entries, Broken> {
         let count = self.places.number(field).ok_or(Broken::Outside)?;
         if count == 0 {
             return Ok(Entries { place: field, count, size });
@@ -176,8 +180,12 @@ impl<P: Places> Reader<'_, '_, P> {
     }
 
     /// What cleans up first in each state: its own function, or that of the next state outside which has one.
-    fn cleanups(&self, states: Entries, sections: &Sections<'_>) -> Result<Vec<Option<Spot>>, Broken> {
-        let mut cleanups: Vec<Option<Spot>> = Vec::new();
+    fn cleanups(
+        &self,
+        states: Entries,
+        sections: &Sections<'_>,
+    ) -> Result<Vec<Option<SectionOffset>>, Broken> {
+        let mut cleanups: Vec<Option<SectionOffset>> = Vec::new();
         for entry in states.places() {
             let outside = self.state(entry, cleanups.len() as u32)?;
             let own = self.code(entry.plus(4), sections)?;
@@ -187,7 +195,7 @@ impl<P: Places> Reader<'_, '_, P> {
     }
 
     /// The state that a field says, of which there are so many; none for code that is in no state.
-    fn state(&self, field: Spot, count: u32) -> Result<Option<u32>, Broken> {
+    fn state(&self, field: SectionOffset, count: u32) -> Result<Option<u32>, Broken> {
         match self.places.number(field).ok_or(Broken::Outside)? {
             u32::MAX => Ok(None),
             state if state < count => Ok(Some(state)),

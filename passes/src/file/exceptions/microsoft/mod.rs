@@ -10,9 +10,11 @@ mod scopes;
 
 use super::{Described, Found, Sections, landing_pads};
 use crate::diagnostics::DiagnosticLocation;
+use crate::file::formats::field_relocations;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};
-use crate::file::formats::pe_places::{Places, Relocated, Spot, UNWIND_INFO, group, relocations};
-use crate::file::formats::relocations;
+use crate::file::formats::pe_addresses::{
+    ImageView, ObjectView, SectionOffset, UNWIND_INFO, base_name, relocations,
+};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{DiagnosticCode, ExceptionCallSite};
 use function_info::FunctionInfos;
@@ -106,7 +108,7 @@ fn imported_name<'a>(pe: &Pe<'a>, address: u64) -> Option<&'a str> {
     let is_jump = [first, second] == JUMP && pe.coff.machine == pe::IMAGE_FILE_MACHINE_AMD64;
     let (_, entry) = pe.numbers(slot).next().filter(|_| is_jump)?;
     // Larger numbers are no names' places, but numbers of functions.
-    str::from_utf8(pe.text(u32::try_from(entry).ok()?.checked_add(HINT_SIZE)?)?).ok()
+    str::from_utf8(pe.string(u32::try_from(entry).ok()?.checked_add(HINT_SIZE)?)?).ok()
 }
 
 /// Adds the call sites of an object, and gives back what has tables of landing pads.
@@ -116,13 +118,14 @@ pub(super) fn read_object<'a, H: ObjectHeader>(
     described: Vec<Described>,
     found: &mut Found<'a>,
 ) -> Vec<Described> {
-    let relocations = relocations(coff, &sections.sections, |name| group(name) == UNWIND_INFO);
+    let relocations = relocations(coff, &sections.sections, |name| base_name(name) == UNWIND_INFO);
     let symbols = sections.symbols.columns();
     let mut by_handler: BTreeMap<u32, Vec<Described>> = BTreeMap::new();
     for one in described {
         // Before the data stands the handler, which the symbol of a relocation names.
         let field = one.lsda_section_index.zip(one.lsda_address.checked_sub(4));
-        let of_field = field.map(|(section, offset)| relocations::at(&relocations, section, offset));
+        let of_field =
+            field.map(|(section, offset)| field_relocations::of_field(&relocations, section, offset));
         let symbol = of_field.and_then(|found| found.first()).map_or(u32::MAX, |found| found.symbol_index);
         by_handler.entry(symbol).or_default().push(one);
     }
@@ -132,7 +135,7 @@ pub(super) fn read_object<'a, H: ObjectHeader>(
         Some(Kind::of(name).ok_or_else(|| name.to_owned()))
     };
     let groups = by_handler.into_iter().map(|(symbol, group)| (known(symbol), group));
-    let places = Relocated { sections: sections.sections.columns(), relocations: &relocations };
+    let places = ObjectView { sections: sections.sections.columns(), relocations: &relocations };
     Reader::new(&places, sections, coff.file.len(), coff.machine).read(groups, found)
 }
 
@@ -149,7 +152,7 @@ struct Reader<'a, 'p, P> {
 /// Why data cannot be read.
 type Broken = super::Broken;
 
-impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
+impl<'a, 'p, P: ImageView> Reader<'a, 'p, P> {
     fn new(places: &'p P, sections: &'a SectionsIr, file_size: usize, machine: pe::Machine) -> Self {
         let landing_pads = landing_pads::File::of(sections);
         let left = file_size / RECORD_SIZE_MIN;
@@ -231,14 +234,14 @@ impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
     }
 
     /// Where the data of a range of code begins, and where its code does.
-    fn spots(&self, one: &Described) -> Result<(Spot, Spot), Broken> {
-        let spot = |address, section: Option<u32>| self.places.spot(address, section?);
+    fn spots(&self, one: &Described) -> Result<(SectionOffset, SectionOffset), Broken> {
+        let spot = |address, section: Option<u32>| self.places.locate(address, section?);
         let data = spot(one.lsda_address, one.lsda_section_index).ok_or(Broken::Outside)?;
         Ok((data, spot(one.function_address, one.section_index).ok_or(Broken::Elsewhere)?))
     }
 
     /// What the four bytes at a place say: a place or, where they refer to none, a number.
-    fn reference(&self, field: Spot) -> Result<Result<Spot, u32>, Broken> {
+    fn reference(&self, field: SectionOffset) -> Result<Result<SectionOffset, u32>, Broken> {
         let number = self.places.number(field).ok_or(Broken::Outside)?;
         // No code lies as near to the start of a file as the numbers that stand for something else.
         let target = self.places.target(field).filter(|spot| spot.section != 0 || spot.offset > 1);
@@ -246,7 +249,7 @@ impl<'a, 'p, P: Places> Reader<'a, 'p, P> {
     }
 
     /// The code that the four bytes at a place refer to; none where they are zero.
-    fn code(&self, field: Spot, sections: &Sections<'_>) -> Result<Option<Spot>, Broken> {
+    fn code(&self, field: SectionOffset, sections: &Sections<'_>) -> Result<Option<SectionOffset>, Broken> {
         let spot = match self.reference(field)? {
             Ok(spot) => spot,
             Err(0) => return Ok(None),

@@ -6,13 +6,13 @@
 
 use super::super::{Described, Sections};
 use super::{Broken, Reader};
-use crate::file::formats::pe_places::{Places, Spot};
+use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
 use binframe_ir::tables::ExceptionCallSite;
 
 /// Size of a scope.
 const SCOPE_SIZE: u32 = 16;
 
-impl<P: Places> Reader<'_, '_, P> {
+impl<P: ImageView> Reader<'_, '_, P> {
     pub(super) fn scopes(
         &mut self,
         one: &Described,
@@ -34,7 +34,7 @@ impl<P: Places> Reader<'_, '_, P> {
         &self,
         one: &Described,
         call_site_index: u32,
-        scope: Spot,
+        scope: SectionOffset,
         sections: &Sections<'_>,
     ) -> Result<ExceptionCallSite, Broken> {
         let begin = self.code(scope, sections)?.ok_or(Broken::Elsewhere)?;

@@ -14,7 +14,7 @@ const NAMES_TOO_LONG: &str = "all names together are too long";
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) -> u32 {
     let Some((rva, size)) = pe.directory(IMAGE_DIRECTORY_ENTRY_EXPORT) else { return 0 };
     let directory: Option<&ImageExportDirectory> = pe.read(rva);
-    let own_name = directory.and_then(|directory| pe.text(directory.name.get(LE)));
+    let own_name = directory.and_then(|directory| pe.string(directory.name.get(LE)));
     let own_name = own_name.and_then(|name| linkage.names.take(String::from_utf8_lossy(name)));
     if let Some(library_name) = &own_name {
         let kind = LibraryKind::OwnName;
@@ -57,7 +57,7 @@ fn push_exports(
         }
         for name_rva in name_rvas {
             let text =
-                |rva| pe.text(rva).map(String::from_utf8_lossy).ok_or("a name does not lie in the file");
+                |rva| pe.string(rva).map(String::from_utf8_lossy).ok_or("a name does not lie in the file");
             let name = name_rva.map(text).transpose()?;
             // What lies in the directory itself is no function, but the name of one of another library.
             let is_forwarded = directory_rvas.contains(&function_rva);

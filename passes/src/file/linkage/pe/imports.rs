@@ -90,7 +90,7 @@ impl Writer<'_, '_> {
     }
 
     fn push(&mut self, library: &Library) -> Result<(), String> {
-        let name = self.pe.text(library.name_rva).ok_or("a library has no name")?;
+        let name = self.pe.string(library.name_rva).ok_or("a library has no name")?;
         let library_name = String::from_utf8_lossy(name);
         let kept = self.linkage.names.take(&*library_name).ok_or(NAMES_TOO_LONG)?;
         self.linkage.libraries.push(BinaryLibrary {
@@ -129,7 +129,7 @@ impl Writer<'_, '_> {
                     rva.and_then(|rva| self.pe.bytes_from(rva)).ok_or("an import has no name")?;
                 let (hint, name) = bytes.split_first_chunk().ok_or("an import has no name")?;
                 let name =
-                    crate::file::formats::pe::text(name).ok_or("the name of an import does not end")?;
+                    crate::file::formats::pe::string(name).ok_or("the name of an import does not end")?;
                 (u16::from_le_bytes(*hint), Some(String::from_utf8_lossy(name)))
             }
             _ => (number as u16, None),

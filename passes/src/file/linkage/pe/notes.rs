@@ -4,7 +4,7 @@
 use super::Linkage;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::CONTENT_PER_FILE_SIZE_MAX;
-use crate::file::formats::pe::{DebugEntry, Pe, text};
+use crate::file::formats::pe::{DebugDirectoryEntry, Pe, string};
 use binframe_ir::tables::{BinaryNote, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe;
@@ -65,7 +65,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
     }
 }
 
-fn push_entry(pe: &Pe<'_>, entry: &DebugEntry<'_>, note_index: u32, linkage: &mut Linkage) {
+fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, linkage: &mut Linkage) {
     let debug_type = entry.header.typ.get(LE);
     let unnamed = format!("{:#x}", debug_type.0);
     // What is not loaded stands behind the sections.
@@ -94,7 +94,7 @@ fn words(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
                 _ => return None,
             };
             let path = content.get(header_size..)?;
-            Some(String::from_utf8_lossy(text(path).unwrap_or_default()).into_owned())
+            Some(String::from_utf8_lossy(string(path).unwrap_or_default()).into_owned())
         }
         pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS => {
             let flags = u32::from_le_bytes(*content.first_chunk()?);

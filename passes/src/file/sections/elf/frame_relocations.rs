@@ -1,16 +1,19 @@
-//! What linkers will write to the frames of a relocatable object.
+//! Relocations of call frame information, in a relocatable ELF object.
 
 use super::super::unwind::frames;
 use crate::file::formats::elf::{Elf, Header};
-use crate::file::formats::relocations::Relocation;
+use crate::file::formats::field_relocations::FieldRelocation;
 use binframe_ir::Rows;
 use binframe_ir::tables::BinarySections;
 use object::elf::{self, Machine, RelocationType};
 use object::read::elf::{Crel, SectionHeader, Sym, SymbolTable};
 
-/// The relocations of all sections of frames, sorted by section and offset; none for a file that is linked. What cannot be read is
-/// left out: the frames that need it are reported.
-pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>) -> Option<Vec<Relocation>> {
+/// The relocations of all sections of call frames, sorted by section and offset; `None` for a linked file. Relocations
+/// that cannot be read are omitted; the frames that need them are reported.
+pub(super) fn read<H: Header>(
+    elf: &Elf<'_, H>,
+    sections: &Rows<BinarySections>,
+) -> Option<Vec<FieldRelocation>> {
     let (endian, file) = (elf.endian, elf.file.as_ref());
     if elf.header.e_type(endian) != elf::ET_REL {
         return None;
@@ -22,7 +25,7 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
     for header in elf.section_headers {
         let field_section_index = header.sh_info(endian);
         let is_frames = (field_section_index as usize) < columns.len()
-            && frames::source(columns.section_name.value(field_section_index as usize)).is_some();
+            && frames::source_of(columns.section_name.value(field_section_index as usize)).is_some();
         if !is_frames {
             continue;
         }
@@ -38,18 +41,19 @@ pub(super) fn read<H: Header>(elf: &Elf<'_, H>, sections: &Rows<BinarySections>)
             relocations.extend(entries.map_while(Result::ok).filter_map(|entry| read(&entry, adds_stored)));
         }
     }
-    relocations.sort_by_key(|relocation: &Relocation| (relocation.field_section_index, relocation.offset));
+    relocations
+        .sort_by_key(|relocation: &FieldRelocation| (relocation.field_section_index, relocation.offset));
     Some(relocations)
 }
 
-/// None for one that changes nothing.
+/// A relocation as read from its table; `None` if it writes nothing or its symbol is invalid.
 fn relocation<H: Header>(
     elf: &Elf<'_, H>,
     symbols: &SymbolTable<'_, H>,
     field_section_index: u32,
     entry: &Crel,
     adds_stored: bool,
-) -> Option<Relocation> {
+) -> Option<FieldRelocation> {
     let endian = elf.endian;
     if entry.r_type == RelocationType(0) {
         return None;
@@ -62,7 +66,7 @@ fn relocation<H: Header>(
         section => Some(u32::from(section.0)),
     };
     let addend = if adds_stored { 0 } else { entry.r_addend };
-    Some(Relocation {
+    Some(FieldRelocation {
         field_section_index,
         offset: entry.r_offset,
         symbol_index: entry.r_sym,
@@ -73,7 +77,8 @@ fn relocation<H: Header>(
     })
 }
 
-/// Where linkers shorten code, sizes stand in objects as one symbol less another.
+/// Whether a relocation subtracts its value. Architectures whose linkers shorten code store sizes as the difference of
+/// two symbols.
 fn is_subtracted(machine: Machine, r_type: RelocationType) -> bool {
     match machine {
         elf::EM_RISCV => [elf::R_RISCV_SUB32, elf::R_RISCV_SUB64].contains(&r_type),

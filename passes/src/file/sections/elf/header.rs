@@ -1,4 +1,4 @@
-//! `binary_headers`, from the ELF header, the program headers, the dynamic section and the notes.
+//! `binary_headers` of an ELF file: from its header, program headers, dynamic section and notes.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
@@ -11,7 +11,8 @@ use binframe_ir::{Enumeration, Rows};
 use object::elf;
 use object::read::elf::ProgramHeader;
 
-/// What symbols of the compiler's stack protector begin with: what it calls, in libraries by a hidden name, and its guard.
+/// Prefix of the symbols of the compiler's stack protector: `__stack_chk_fail`, `__stack_chk_fail_local`,
+/// `__stack_chk_guard`.
 const STACK_PROTECTOR: &str = "__stack_chk_";
 
 pub(super) fn table<H: Header>(
@@ -23,7 +24,7 @@ pub(super) fn table<H: Header>(
 ) -> Rows<BinaryHeaders> {
     let (endian, header) = (elf.endian, elf.header);
     let entry: u64 = header.e_entry(endian).into();
-    let notes = Notes::read(elf, diagnostics);
+    let notes = FileNotes::read(elf, diagnostics);
     let build_id = notes.build_id.map(hexadecimal);
     let interpreter = interpreter(elf);
     let kind = match header.e_type(endian) {
@@ -85,7 +86,7 @@ pub(super) fn architecture(machine: elf::Machine) -> Architecture {
     }
 }
 
-/// Linux makes the stack executable where no `PT_GNU_STACK` says that it need not be.
+/// Whether the stack is not executable. Linux makes it executable unless `PT_GNU_STACK` states otherwise.
 fn has_no_execute<H: Header>(elf: &Elf<'_, H>) -> bool {
     let mut headers = elf.program_headers.iter();
     let stack = headers.find(|header| header.p_type(elf.endian) == elf::PT_GNU_STACK);
@@ -96,26 +97,26 @@ fn relocation_read_only<H: Header>(elf: &Elf<'_, H>) -> RelocationReadOnly {
     if elf.program_headers.iter().all(|header| header.p_type(elf.endian) != elf::PT_GNU_RELRO) {
         return RelocationReadOnly::None;
     }
-    // Nothing is bound later where nothing is dynamic.
+    // A file without a dynamic section has no late binding.
     match matches!(elf.dynamic(), Ok(None)) || elf.binds_now() {
         true => RelocationReadOnly::Full,
         false => RelocationReadOnly::Partial,
     }
 }
 
-/// What the notes say of the file as a whole.
+/// Notes on the file as a whole.
 #[derive(Default)]
-struct Notes<'a> {
+struct FileNotes<'a> {
     build_id: Option<&'a [u8]>,
     has_branch_protection: bool,
     has_return_protection: bool,
 }
 
-impl<'a> Notes<'a> {
+impl<'a> FileNotes<'a> {
     fn read<H: Header>(elf: &Elf<'a, H>, diagnostics: &mut Collector) -> Self {
         let mut found = Self::default();
-        for run in elf.notes() {
-            let read = run.notes.and_then(|mut notes| {
+        for range in elf.notes() {
+            let read = range.notes.and_then(|mut notes| {
                 while let Some(note) = notes.next().map_err(|error| error.to_string())? {
                     if note.name() == elf::ELF_NOTE_GNU {
                         found.take(elf, &note);
@@ -124,7 +125,7 @@ impl<'a> Notes<'a> {
                 Ok(())
             });
             if let Err(error) = read {
-                let location = DiagnosticLocation::FileOffset(run.file_offset);
+                let location = DiagnosticLocation::FileOffset(range.file_offset);
                 let message = format!("a note cannot be read: {error}");
                 diagnostics.warning(DiagnosticCode::BrokenNote, location, &message);
             }

@@ -7,7 +7,7 @@ mod section_table;
 mod segments;
 mod symbols;
 
-use super::SectionsIr;
+use super::ir::SectionsIr;
 use super::unwind;
 use crate::diagnostics::Collector;
 use crate::file::formats::elf::{Elf, Header};
@@ -18,7 +18,7 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let segments = segments::table(elf, &mut diagnostics);
     let sections = match elf.section_headers.is_empty() {
-        true => section_table::from_segments(elf, &mut diagnostics),
+        true => section_table::from_segments(elf, &segments, &mut diagnostics),
         false => section_table::table(elf, &mut diagnostics),
     };
     let (symbols, (unwind, sha256)) = rayon::join(

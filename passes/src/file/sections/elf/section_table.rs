@@ -1,12 +1,14 @@
-//! `binary_sections`, from the section headers or, where there are none, from the loadable segments.
+//! `binary_sections` of an ELF file: from the section headers or, if there are none, from the loadable segments.
 
-use super::super::contents::Contents;
-use super::super::permissions;
+use super::super::contents::SectionContents;
+use super::super::rows::{permissions, segment_as_section};
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
-use crate::file::names::NameBudget;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
+use binframe_ir::tables::{
+    BinarySection, BinarySectionBuilder, BinarySections, BinarySegments, DiagnosticCode, SectionKind,
+};
 use object::Endianness;
 use object::elf::{self, machine_names};
 use object::read::elf::{ProgramHeader, SectionHeader};
@@ -22,7 +24,7 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
         &[]
     });
     let mut names = NameBudget::of_file(elf.file);
-    let mut contents = Contents::new(elf.file, diagnostics);
+    let mut contents = SectionContents::new(elf.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(elf.file);
     for (section_index, header) in (0..).zip(elf.section_headers) {
@@ -66,43 +68,23 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
     rows.finish()
 }
 
+/// The loadable segments as sections.
 pub(super) fn from_segments<H: Header>(
     elf: &Elf<'_, H>,
+    segments: &Rows<BinarySegments>,
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {
-    let endian = elf.endian;
     let location = DiagnosticLocation::FileOffset(40);
     let message = "no section headers: loadable segments stand for sections";
     diagnostics.note(DiagnosticCode::NoSectionTable, location, message);
-    let mut contents = Contents::new(elf.file, diagnostics);
+    let mut contents = SectionContents::new(elf.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(elf.file);
-    let loaded = elf.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
-    for (section_index, header) in (0..).zip(loaded) {
-        let flags = header.p_flags(endian);
-        let [is_readable, is_writable, is_executable] =
-            [elf::PF_R, elf::PF_W, elf::PF_X].map(|flag| flags.contains(flag));
-        let (file_offset, file_size) = (header.p_offset(endian).into(), header.p_filesz(endian).into());
-        rows.push(BinarySection {
-            section_name: "",
-            address: header.p_vaddr(endian).into(),
-            size: header.p_memsz(endian).into(),
-            content: contents.take(section_index, file_offset, file_size),
-            permissions: permissions(is_readable, is_writable, is_executable),
-            is_executable,
-            is_writable,
-            is_readable,
-            section_index,
-            file_offset,
-            file_size,
-            alignment: header.p_align(endian).into(),
-            kind: if is_executable { SectionKind::Code } else { SectionKind::Data },
-            flags: 0,
-            section_type: None,
-            link: None,
-            info: None,
-            entry_size: None,
-        });
+    let segments = elf.program_headers.iter().zip(segments.columns().iter());
+    let loadable = segments.filter(|(header, _)| header.p_type(elf.endian) == elf::PT_LOAD);
+    for (section_index, (_, segment)) in (0..).zip(loadable) {
+        let content = contents.take(section_index, segment.file_offset, segment.file_size);
+        rows.push(segment_as_section(section_index, &segment, content));
     }
     rows.finish()
 }

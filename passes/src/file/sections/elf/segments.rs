@@ -1,6 +1,6 @@
-//! `binary_segments`, from the program headers.
+//! `binary_segments` of an ELF file, from the program headers.
 
-use super::super::permissions;
+use super::super::rows::permissions;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::elf::{Elf, Header};

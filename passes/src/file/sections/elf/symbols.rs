@@ -1,9 +1,9 @@
-//! `binary_symbols`, from the static and the dynamic symbol table.
+//! `binary_symbols` of an ELF file, from the static and the dynamic symbol table.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::elf_versions;
-use crate::file::names::NameBudget;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -21,7 +21,7 @@ pub(super) fn table<H: Header>(
 ) -> Rows<BinarySymbols> {
     let (endian, file) = (elf.endian, elf.file.as_ref());
     let headers = elf.section_table();
-    let mut writer = Writer {
+    let mut writer = SymbolWriter {
         elf,
         sections: sections.columns(),
         rows: BinarySymbolBuilder::default(),
@@ -44,7 +44,7 @@ pub(super) fn table<H: Header>(
     writer.rows.finish()
 }
 
-struct Writer<'a, H: Header> {
+struct SymbolWriter<'a, H: Header> {
     elf: &'a Elf<'a, H>,
     sections: BinarySectionColumns<'a>,
     rows: BinarySymbolBuilder,
@@ -52,7 +52,8 @@ struct Writer<'a, H: Header> {
     names: NameBudget,
 }
 
-impl<H: Header> Writer<'_, H> {
+impl<H: Header> SymbolWriter<'_, H> {
+    /// Reports an error at the first section of a type.
     fn report_table(&mut self, section_type: elf::SectionType, message: &str) {
         let endian = self.elf.endian;
         let mut headers = self.elf.section_headers.iter();
@@ -62,14 +63,14 @@ impl<H: Header> Writer<'_, H> {
         self.diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, message);
     }
 
-    /// The dynamic table is the one that has versions.
+    /// Adds the rows of a table. `versions` is given for the dynamic table only.
     fn push_table<'d>(&mut self, table: &SymbolTable<'d, H>, versions: Option<&VersionTable<'d, H>>) {
         let endian = self.elf.endian;
         let strings = self.elf.section_headers.get(table.string_section().0);
         let strings =
             strings.and_then(|header| header.data(endian, self.elf.file.as_ref()).ok()).unwrap_or(&[]);
         self.rows.reserve(table.len());
-        // The first symbol is none: it stands for "no symbol".
+        // The first symbol is reserved: index 0 means "no symbol".
         for (index, symbol) in table.enumerate().skip(1) {
             let name = self.names.read(strings, symbol.st_name(endian).into());
             let name = name.unwrap_or_else(|error| {
@@ -109,7 +110,8 @@ impl<H: Header> Writer<'_, H> {
             .zip(version_index)
             .and_then(|(versions, index)| versions.version(index.index()).ok()?)
             .and_then(|version| Some((self.names.read(version.name(), 0).ok()?, version.file())));
-        // A version of another file is asked for, even by a copy of what that file defines.
+        // A version that names another file is required from it, even by a copy-relocated symbol, which is defined
+        // here.
         let is_default_version = version.as_ref().map(|(_, file)| {
             shndx != elf::SHN_UNDEF && file.is_none() && version_index.is_some_and(|index| !index.is_hidden())
         });

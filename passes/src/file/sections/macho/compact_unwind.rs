@@ -1,9 +1,17 @@
-//! `unwind_entries`, from `__unwind_info` of linked files and from `__compact_unwind` of objects.
+//! `unwind_entries` of a Mach-O file, from `__unwind_info` of a linked file or `__compact_unwind` of an object.
 //!
-//! Linkers make one entry of neighbours that are unwound in the same way; here each function has its own again.
+//! `__unwind_info` is a table of two levels: an index, and pages of functions. Linkers merge adjacent functions with
+//! the same encoding into one entry; such an entry is split again at function starts (`LC_FUNCTION_STARTS` and
+//! symbols).
+//!
+//! *Own reader.* The crate `macho-unwind-info` (0.5) reads the same table. Its iterator over functions panics if a page
+//! names an encoding that it does not have, returns no position of an entry (`entry_offset`), and reads neither
+//! personality routines nor language-specific data. Its types for the raw table would replace only the reads of single
+//! fields.
 //!
 //! Source: `mach-o/compact_unwind_encoding.h` of Apple's libunwind.
 
+use super::super::unwind::plain_entry;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::formats::number;
@@ -19,12 +27,14 @@ use object::read::macho::Section;
 use std::collections::HashMap;
 use std::ops::Range;
 
+/// Names of the sections of a linked file and of an object.
 const LINKED: &str = "__TEXT,__unwind_info";
 const UNLINKED: &str = "__LD,__compact_unwind";
 
-/// Which of the personality routines an encoding names, counted from 1; 0 for none.
+/// Field of an encoding: index of the personality routine, the first being 1; 0 for none.
 const PERSONALITY_MASK: u32 = 0x3000_0000;
 const PERSONALITY_SHIFT: u32 = 28;
+/// Bit of an encoding: the function has language-specific data.
 const HAS_LSDA: u32 = 0x4000_0000;
 
 /// Kinds of second-level pages.
@@ -49,10 +59,10 @@ pub(super) fn read<H: Header>(
             let starts = function_starts(macho, image_address, symbols);
             let section_index = section.section_index;
             let (content, endian) = (section.content, macho.endian);
-            let table = Table { content, endian, section_index, image_address, starts };
+            let table = UnwindInfo { content, endian, section_index, image_address, starts };
             table.read(&mut entries)
         }
-        None => read_unlinked(macho, &section, symbols, &mut entries),
+        None => read_object(macho, &section, symbols, &mut entries),
     };
     if read.is_none() {
         let message = format!("the unwind entries after the first {} cannot be read", entries.len());
@@ -62,7 +72,7 @@ pub(super) fn read<H: Header>(
     entries
 }
 
-/// Where functions begin, by the linker's list and the symbols; in order.
+/// Addresses of function starts, from `LC_FUNCTION_STARTS` and the symbols; sorted, without duplicates.
 fn function_starts<H: Header>(
     macho: &MachO<'_, H>,
     image_address: u64,
@@ -83,24 +93,26 @@ fn function_starts<H: Header>(
     starts
 }
 
-/// A table in two levels: an index, and pages of functions.
-struct Table<'a> {
+/// The section `__unwind_info`.
+struct UnwindInfo<'a> {
     content: &'a [u8],
     endian: Endianness,
     section_index: u32,
     image_address: u64,
-    /// Where functions begin.
+    /// Addresses of function starts, sorted.
     starts: Vec<u64>,
 }
 
-/// A function as a page has it: its place in the table, its offset in the image, and how it is unwound.
-struct Function {
+/// An entry of a page: a function, or several adjacent ones.
+struct FunctionEntry {
+    /// Offset of the entry in the section.
     entry_offset: usize,
+    /// Offset of the function from the image address.
     offset: u32,
     encoding: u32,
 }
 
-impl Table<'_> {
+impl UnwindInfo<'_> {
     fn u32(&self, offset: usize) -> Option<u32> {
         let bytes = self.content.get(offset..)?.first_chunk()?;
         Some(self.endian.read_u32(*bytes))
@@ -111,7 +123,7 @@ impl Table<'_> {
         Some(self.endian.read_u16(*bytes).into())
     }
 
-    /// Adds the functions; none if some cannot be read.
+    /// Adds the entries. Returns `None` if the table cannot be read to its end; the entries before are kept.
     fn read(&self, entries: &mut Vec<UnwindEntry>) -> Option<()> {
         let field = |index: usize| self.u32(index * 4).map(|value| value as usize);
         let (personalities, index, index_count) = (field(3)?, field(5)?, field(6)?);
@@ -122,7 +134,8 @@ impl Table<'_> {
             let offset = position.checked_mul(12)?.checked_add(index)?;
             Some([self.u32(offset)?, self.u32(offset.checked_add(4)?)?, self.u32(offset.checked_add(8)?)?])
         };
-        // The last entry of the index only says where the code and the list of landing pads end.
+        // The last entry of the index has no page: it states the end of the code and of the list of language-specific
+        // data.
         let last = index_count.checked_sub(1)?;
         let [end, _, lsdas_end] = index_entry(last)?;
         let [_, _, lsdas_start] = index_entry(0)?;
@@ -133,7 +146,7 @@ impl Table<'_> {
             if page != 0 {
                 self.read_page(page as usize, first, &mut functions)?;
             }
-            // Pages do not share bytes, so that they hold no more entries than the table.
+            // Pages of a valid table do not overlap, so that all entries fit in it.
             if functions.len() > self.content.len() / 4 {
                 return None;
             }
@@ -146,14 +159,14 @@ impl Table<'_> {
         Some(())
     }
 
-    /// Offsets of functions, and those of their language-specific data.
+    /// Offset of language-specific data by function offset, both from the image address.
     fn read_lsdas(&self, range: Range<usize>) -> Option<HashMap<u32, u32>> {
         let entries = self.content.get(range)?.chunks_exact(8);
         let word = |entry: &[u8], offset| Some(self.endian.read_u32(*entry.get(offset..)?.first_chunk()?));
         entries.map(|entry| Some((word(entry, 0)?, word(entry, 4)?))).collect()
     }
 
-    fn read_page(&self, page: usize, first: u32, functions: &mut Vec<Function>) -> Option<()> {
+    fn read_page(&self, page: usize, first: u32, functions: &mut Vec<FunctionEntry>) -> Option<()> {
         let (kind, header) = (self.u32(page)?, page.checked_add(4)?);
         let entries = page.checked_add(self.u16(header)?)?;
         let count = self.u16(header + 2)?;
@@ -163,7 +176,7 @@ impl Table<'_> {
                 REGULAR_PAGE => {
                     let entry_offset = entries.checked_add(position * 8)?;
                     let (offset, encoding) = (self.u32(entry_offset)?, self.u32(entry_offset + 4)?);
-                    Function { entry_offset, offset, encoding }
+                    FunctionEntry { entry_offset, offset, encoding }
                 }
                 COMPRESSED_PAGE => {
                     let entry_offset = entries.checked_add(position * 4)?;
@@ -174,7 +187,7 @@ impl Table<'_> {
                         Some(index) => page.checked_add(self.u16(header + 4)?)?.checked_add(index * 4)?,
                     };
                     let offset = first.wrapping_add(entry & 0x00ff_ffff);
-                    Function { entry_offset, offset, encoding: self.u32(encoding)? }
+                    FunctionEntry { entry_offset, offset, encoding: self.u32(encoding)? }
                 }
                 _ => return None,
             };
@@ -183,16 +196,16 @@ impl Table<'_> {
         Some(())
     }
 
-    /// Adds the functions from one that is described up to the next.
+    /// Adds the rows of the functions in the range of an entry, which ends at `end`.
     fn push(
         &self,
-        function: &Function,
+        function: &FunctionEntry,
         end: u32,
         personalities: usize,
         lsdas: &HashMap<u32, u32>,
         entries: &mut Vec<UnwindEntry>,
     ) -> Option<()> {
-        // Code between functions is in the table too, without a description.
+        // Encoding 0: code between functions, which is not described.
         if function.encoding == 0 || end <= function.offset {
             return Some(());
         }
@@ -209,28 +222,20 @@ impl Table<'_> {
         let inner = self.starts.get(first..last).unwrap_or_default();
         let begins = [start].into_iter().chain(inner.iter().copied());
         let ends = inner.iter().copied().chain([end]);
+        let location = (self.section_index, function.entry_offset as u64);
         entries.extend(begins.zip(ends).map(|(address, end)| UnwindEntry {
-            address,
-            size: end - address,
-            source: UnwindSource::CompactUnwind,
-            entry_section_index: self.section_index,
-            entry_offset: function.entry_offset as u64,
-            section_index: None,
             personality_address: personality,
             is_personality_indirect: personality.map(|_| true),
             lsda_address,
-            lsda_section_index: None,
-            is_signal_frame: false,
-            is_continuation: false,
-            begins_in_frame: None,
+            ..plain_entry(UnwindSource::CompactUnwind, location, (address, end - address))
         }));
         Some(())
     }
 }
 
-/// Adds the entries of an object: each has the address of a function, its size, how it is unwound, the personality routine and the
-/// language-specific data. Pointers are relocated.
-fn read_unlinked<H: Header>(
+/// Adds the entries of an object. Each consists of function address, size, encoding, personality routine and
+/// language-specific data; its pointers are relocated. Returns `None` at the first entry that cannot be read.
+fn read_object<H: Header>(
     macho: &MachO<'_, H>,
     section: &BinarySection<'_>,
     symbols: &Rows<BinarySymbols>,
@@ -248,7 +253,8 @@ fn read_unlinked<H: Header>(
     for (entry_offset, entry) in (0..).step_by(entry_size).zip(section.content.chunks_exact(entry_size)) {
         let (pointer, rest) = entry.split_at_checked(pointer_size)?;
         let stored = number(endian, pointer)?;
-        // An address in the object, or what is added to that of a symbol.
+        // The stored value is an address in the object or, with an external relocation, an addend to a symbol's
+        // address.
         let address = match relocations.get(&entry_offset).filter(|relocation| relocation.r_extern) {
             None => stored,
             Some(relocation) => {
@@ -260,21 +266,9 @@ fn read_unlinked<H: Header>(
                 symbols.symbol_address[row].wrapping_add(stored)
             }
         };
-        entries.push(UnwindEntry {
-            address,
-            size: endian.read_u32(*rest.first_chunk()?).into(),
-            source: UnwindSource::CompactUnwind,
-            entry_section_index: section.section_index,
-            entry_offset: entry_offset as u64,
-            section_index: None,
-            personality_address: None,
-            is_personality_indirect: None,
-            lsda_address: None,
-            lsda_section_index: None,
-            is_signal_frame: false,
-            is_continuation: false,
-            begins_in_frame: None,
-        });
+        let size = endian.read_u32(*rest.first_chunk()?).into();
+        let location = (section.section_index, entry_offset as u64);
+        entries.push(plain_entry(UnwindSource::CompactUnwind, location, (address, size)));
     }
     section.content.len().is_multiple_of(entry_size).then_some(())
 }
@@ -283,16 +277,18 @@ fn read_unlinked<H: Header>(
 mod tests {
     use super::*;
 
-    /// A table with two common encodings, one personality routine, landing pads of the function at 0x140, and a page of each kind.
+    /// A table with two common encodings, one personality routine, language-specific data of the function at 0x140, and
+    /// a page of each kind.
     fn content() -> Vec<u8> {
         let header = [1, 28, 2, 36, 1, 40, 3, 0x0100_0000, 0x5200_0000, 0x2000];
         let index = [0x100, 84, 76, 0x200, 108, 84, 0x300, 0, 84];
-        let landing_pads = [0x140, 0x900];
-        // Kind; offset and number of entries; functions and their encodings.
+        let lsdas = [0x140, 0x900];
+        // Kind; offset and number of entries; function offsets and encodings.
         let regular = [2, 8 | 2 << 16, 0x100, 0x0300_0000, 0x140, 0x5200_0000];
-        // The page's own encodings follow the common ones: the last function, of the last of them, is not described.
+        // Local encodings are numbered after the common ones. The last function has the last of them, 0: it is not
+        // described.
         let compressed = [3, 0x3_000c, 0x2_0018, 0, 2 << 24 | 0x10, 3 << 24 | 0x40, 0x0400_0000, 0];
-        let words: Vec<u32> = [&header[..], &index, &landing_pads, &regular, &compressed].concat();
+        let words: Vec<u32> = [&header[..], &index, &lsdas, &regular, &compressed].concat();
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
@@ -300,7 +296,7 @@ mod tests {
 
     fn read(content: &[u8], starts: Vec<u64>) -> Option<Read> {
         let (endian, image_address) = (Endianness::Little, 0x1_0000);
-        let table = Table { content, endian, section_index: 1, image_address, starts };
+        let table = UnwindInfo { content, endian, section_index: 1, image_address, starts };
         let mut entries = Vec::new();
         table.read(&mut entries)?;
         let rows = entries.iter();
@@ -308,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_both_kinds_are_read_and_cut_where_functions_begin() {
+    fn pages_of_both_kinds_are_read_and_entries_split_at_function_starts() {
         let expected = [
             (0x1_0100, 0x20, None, None),
             (0x1_0120, 0x20, None, None),
@@ -320,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_cut_is_not_read_whole() {
+    fn every_truncated_table_is_an_error() {
         let content = content();
         for size in 0..content.len() {
             assert_eq!(read(&content[..size], Vec::new()), None, "{size}");

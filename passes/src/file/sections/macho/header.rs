@@ -1,4 +1,4 @@
-//! `binary_headers`, from the Mach-O header and the load commands.
+//! `binary_headers` of a Mach-O file, from its header and the load commands.
 
 use crate::file::formats::hexadecimal;
 use crate::file::formats::macho::{Header, MachO};
@@ -11,10 +11,10 @@ use object::endian::Endian;
 use object::macho::{self, CpuType};
 use object::read::macho::LoadCommandVariant;
 
-/// What the compiler's stack protector calls and compares.
+/// Symbols of the compiler's stack protector.
 const STACK_PROTECTOR_SYMBOLS: [&str; 2] = ["___stack_chk_fail", "___stack_chk_guard"];
 
-/// `CPU_SUBTYPE_ARM64E`, whose code signs return addresses.
+/// `CPU_SUBTYPE_ARM64E`: its code signs return addresses.
 const ARM64E: u32 = 2;
 
 pub(super) fn table<H: Header>(
@@ -88,7 +88,8 @@ pub(super) fn architecture(cpu_type: CpuType) -> Architecture {
 
 fn entry_address<H: Header>(macho: &MachO<'_, H>) -> Option<u64> {
     macho.variants().find_map(|(command, variant)| match variant {
-        // The offset of `main` in the file is that in `__TEXT`, with which the file begins.
+        // `entryoff` is a file offset. `__TEXT` starts at file offset 0, so that it is an offset from the image address
+        // too.
         LoadCommandVariant::EntryPoint(command) => {
             macho.image_address()?.checked_add(command.entryoff.get(macho.endian))
         }
@@ -99,7 +100,7 @@ fn entry_address<H: Header>(macho: &MachO<'_, H>) -> Option<u64> {
     })
 }
 
-/// The program counter in the state of a thread: its flavor, the number of its words, and the registers.
+/// The program counter of a thread state, which consists of flavor, number of words, and registers.
 ///
 /// Source: `mach/*/thread_status.h` of XNU.
 fn program_counter(cpu_type: CpuType, endian: object::Endianness, state: &[u8]) -> Option<u64> {

@@ -6,8 +6,9 @@ mod section_table;
 mod segments;
 mod symbols;
 
-use super::SectionsIr;
-use super::unwind::{self, frames};
+use super::ir::SectionsIr;
+use super::unwind;
+use super::unwind::frames::{self, FrameEncoding, FrameSources};
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections_by_address::SectionsByAddress;
@@ -23,14 +24,14 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
         diagnostics.error(code, DiagnosticLocation::FileOffset(file_offset), &message);
     }
     let segments = segments::table(macho, &mut diagnostics);
-    let sections = section_table::table(macho, &mut diagnostics);
+    let sections = section_table::table(macho, &segments, &mut diagnostics);
     let architecture = header::architecture(macho.cpu_type);
-    let layout = frames::Layout::new(architecture, macho.endian, macho.header.is_type_64());
+    let encoding = FrameEncoding::new(architecture, macho.endian, macho.header.is_type_64());
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(macho, &sections, &mut diagnostics),
         || {
             rayon::join(
-                || frames::read(&sections, layout, &frames::Special::default()),
+                || frames::read(&sections, encoding, &FrameSources::default()),
                 || Sha256::digest(macho.file),
             )
         },
@@ -44,8 +45,9 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
     SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() }
 }
 
-/// Finds the sections that the described code lies in. The sections of an object have addresses too, one behind the other; there,
-/// code gets its offset in its section instead, and what relocations name is left to them.
+/// Sets the section of the code that each entry describes. The sections of an object have consecutive addresses; there,
+/// the address of an entry becomes an offset in its section, and columns whose values only relocations state become
+/// null.
 fn set_sections(entries: &mut [UnwindEntry], sections: &Rows<BinarySections>, is_relocatable: bool) {
     let code = SectionsByAddress::of(sections, |section| section.is_readable);
     let columns = sections.columns();

@@ -1,18 +1,25 @@
-//! `binary_sections`, from the section headers or, where there are none, from the segments.
+//! `binary_sections` of a Mach-O file: from the section headers or, if there are none, from the segments.
 
-use super::super::contents::Contents;
-use super::super::permissions;
+use super::super::contents::SectionContents;
+use super::super::rows::{permissions, segment_as_section};
 use super::segments::{access, alignment, page_size};
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
+use binframe_ir::tables::{
+    BinarySection, BinarySectionBuilder, BinarySections, BinarySegment, BinarySegments, DiagnosticCode,
+    SectionKind,
+};
 use object::macho::{self, SectionFlags, SectionType};
-use object::read::macho::{Section, Segment};
+use object::read::macho::{Section, Segment as _};
 
 const DEBUG_SEGMENT: &[u8] = b"__DWARF";
 
-pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
+pub(super) fn table<H: Header>(
+    macho: &MachO<'_, H>,
+    segments: &Rows<BinarySegments>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySections> {
     for segment in &macho.segments {
         if let Some(error) = segment.broken {
             let message = format!("the sections of a segment were left out: {error}");
@@ -22,25 +29,24 @@ pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector
     }
     match macho.sections().next() {
         Some(_) => from_headers(macho, diagnostics),
-        None => from_segments(macho, diagnostics),
+        None => from_segments(macho, segments, diagnostics),
     }
 }
 
 fn from_headers<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
     let endian = macho.endian;
-    let mut contents = Contents::new(macho.file, diagnostics);
+    let mut contents = SectionContents::new(macho.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(macho.file);
     for (section_index, segment, header, offset) in macho.sections() {
         let [segment_name, name] = [header.segment_name(), header.name()].map(String::from_utf8_lossy);
         let flags = header.flags(endian);
         let unnamed = format!("{:#x}", flags.typ().0);
-        // A file of debug information has the headers of sections whose content is elsewhere; where they stand in the file, the
-        // file's own header would be.
+        // A dSYM file has headers of sections that are in another file. Their offset is 0, that of the Mach-O header.
         let file_size = header.file_size(endian).filter(|_| offset != 0).unwrap_or(0);
         let is_loaded = !is_debug(header.segment_name(), flags);
         let [is_readable, is_writable, may_execute] = match macho.is_relocatable() {
-            // The segment of an object stands for all of them.
+            // The only segment of an object contains the sections of all segments.
             true => [true, header.segment_name() != macho::SEG_TEXT.as_bytes(), true],
             false => access(segment.initprot(endian)),
         }
@@ -70,49 +76,33 @@ fn from_headers<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) ->
     rows.finish()
 }
 
-fn from_segments<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
-    let endian = macho.endian;
+fn from_segments<H: Header>(
+    macho: &MachO<'_, H>,
+    segments: &Rows<BinarySegments>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySections> {
     if !macho.segments.is_empty() {
         let message = "no section headers: segments stand for sections";
         let location = DiagnosticLocation::FileOffset(0);
         diagnostics.note(DiagnosticCode::NoSectionTable, location, message);
     }
-    let mut contents = Contents::new(macho.file, diagnostics);
+    let mut contents = SectionContents::new(macho.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(macho.file);
-    for (section_index, segment) in (1..).zip(&macho.segments) {
-        let (file_offset, file_size) = segment.header.file_range(endian);
-        let [is_readable, is_writable, is_executable] = access(segment.header.initprot(endian));
-        rows.push(BinarySection {
-            section_name: &String::from_utf8_lossy(segment.header.name()),
-            address: segment.header.vmaddr(endian).into(),
-            size: segment.header.vmsize(endian).into(),
-            content: contents.take(section_index, file_offset, file_size),
-            permissions: permissions(is_readable, is_writable, is_executable),
-            is_executable,
-            is_writable,
-            is_readable,
-            section_index,
-            file_offset,
-            file_size,
-            alignment: page_size(macho.cpu_type),
-            kind: if is_executable { SectionKind::Code } else { SectionKind::Data },
-            flags: 0,
-            section_type: None,
-            link: None,
-            info: None,
-            entry_size: None,
-        });
+    for (section_index, segment) in (1..).zip(segments.columns().iter()) {
+        let content = contents.take(section_index, segment.file_offset, segment.file_size);
+        let segment = BinarySegment { alignment: page_size(macho.cpu_type), ..segment };
+        rows.push(segment_as_section(section_index, &segment, content));
     }
     rows.finish()
 }
 
-/// Whether it is for debuggers or for the linker alone.
+/// Whether a section is not loaded: only debuggers or linkers read it.
 fn is_debug(segment_name: &[u8], flags: SectionFlags) -> bool {
     flags.contains(macho::S_ATTR_DEBUG) || segment_name == DEBUG_SEGMENT
 }
 
-/// Constants stand in the same segment as code, and are not executed.
+/// Whether a section contains instructions. Constants may be in the same executable segment.
 fn has_instructions(flags: SectionFlags) -> bool {
     flags.contains(macho::S_ATTR_PURE_INSTRUCTIONS) || flags.contains(macho::S_ATTR_SOME_INSTRUCTIONS)
 }

@@ -1,6 +1,6 @@
-//! `binary_segments`, from the load commands of segments.
+//! `binary_segments` of a Mach-O file, from `LC_SEGMENT` and `LC_SEGMENT_64`.
 
-use super::super::permissions;
+use super::super::rows::permissions;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
@@ -43,12 +43,12 @@ pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector
     rows.finish()
 }
 
-/// An alignment in bytes, of its exponent.
+/// An alignment in bytes, given its binary logarithm.
 pub(super) fn alignment(exponent: u32) -> u64 {
     1_u64.checked_shl(exponent).unwrap_or(0)
 }
 
-/// Segments say nothing of their alignment: it is that of pages.
+/// Alignment of segments, in bytes: the page size, since load commands state none.
 pub(super) fn page_size(cpu_type: macho::CpuType) -> u64 {
     match cpu_type {
         macho::CPU_TYPE_ARM | macho::CPU_TYPE_ARM64 | macho::CPU_TYPE_ARM64_32 => 0x4000,
@@ -56,7 +56,7 @@ pub(super) fn page_size(cpu_type: macho::CpuType) -> u64 {
     }
 }
 
-/// Whether memory may be read, written and executed.
+/// Whether memory is readable, writable and executable.
 pub(super) fn access(protection: VmProt) -> [bool; 3] {
     [VM_PROT_READ, VM_PROT_WRITE, VM_PROT_EXECUTE].map(|flag| protection.contains(flag))
 }

@@ -1,9 +1,9 @@
-//! `binary_symbols`, from the symbol table.
+//! `binary_symbols` of a Mach-O file, from the symbol table of `LC_SYMTAB`.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
-use crate::file::names::NameBudget;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     SectionKind, SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -34,7 +34,7 @@ pub(super) fn table<H: Header>(
     let (strings, _) =
         bytes_at(macho.file, symtab.stroff.get(endian).into(), symtab.strsize.get(endian).into());
     let mut names = NameBudget::of_file(macho.file);
-    let mut reader = Reader { sections: sections.columns(), diagnostics, file_offset };
+    let mut reader = SymbolReader { sections: sections.columns(), diagnostics, file_offset };
     for (symbol_index, symbol) in (0..).zip(symbols.iter()) {
         let name = names.read(strings, symbol.n_strx(endian).into()).unwrap_or_else(|error| {
             let message = format!("symbol {symbol_index} has no name: {error}");
@@ -47,22 +47,23 @@ pub(super) fn table<H: Header>(
     rows.finish()
 }
 
-struct Reader<'a, 'd> {
+struct SymbolReader<'a, 'd> {
     sections: BinarySectionColumns<'a>,
     diagnostics: &'d mut Collector,
-    /// Where the symbol table stands.
+    /// File offset of the symbol table.
     file_offset: u64,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a> SymbolReader<'a, '_> {
+    /// Reports a warning at the entry of a symbol.
     fn warning(&mut self, code: DiagnosticCode, symbol_index: u32, symbol_size: usize, message: &str) {
         let offset = self.file_offset.saturating_add(u64::from(symbol_index) * symbol_size as u64);
         self.diagnostics.warning(code, DiagnosticLocation::FileOffset(offset), message);
     }
 
-    /// What a symbol names, by the section that it lies in: symbols themselves do not say.
+    /// The type of a symbol, from its section: Mach-O symbols have no type.
     fn symbol_type(&self, row: usize, address: u64) -> SymbolType {
-        // The name of the file's header goes by the first section, too.
+        // The symbol of the Mach-O header refers to the first section, too, but is outside of it.
         let is_inside = address.wrapping_sub(self.sections.address[row]) < self.sections.size[row];
         match (self.sections.kind.get(row), self.sections.section_type.get(row)) {
             _ if !is_inside => SymbolType::Unknown,
@@ -99,7 +100,7 @@ impl<'a> Reader<'a, '_> {
             symbol_type: match flags.stab() {
                 Some(stab) => stab_type(stab),
                 None if symbol.is_common() => SymbolType::Variable,
-                // A place inside a function, which may be entered there too.
+                // An alternate entry inside a function.
                 None if is_inner => SymbolType::Unknown,
                 None => row.map_or(SymbolType::Unknown, |row| self.symbol_type(row, value)),
             }
@@ -123,7 +124,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// Whether a symbol says in which section it lies.
+/// Whether `n_sect` of a symbol is a section index.
 fn names_section(flags: macho::SymbolFlags) -> bool {
     match flags.stab() {
         Some(stab) => [macho::N_FUN, macho::N_STSYM, macho::N_LCSYM].contains(&stab),

@@ -1,22 +1,28 @@
-//! `unwind_entries`, from the function table: what the exception directory of a linked file names, or `.pdata` of an object.
+//! `unwind_entries` of a PE image or COFF object, from its function table: the exception directory of an image, or
+//! `.pdata` of an object. Reads tables of x64, ARM64 and 32-bit Arm.
+//!
+//! *Own reader.* The crate `pe-unwind-info` (0.6) reads tables of x64 images only. It refers to fields by value, not by
+//! position, which the relocations of an object are looked up by; and it does not skip the padding after an odd number
+//! of unwind codes, so that it reads handlers two bytes too early.
 //!
 //! Source: Microsoft's "x64 exception handling", "ARM64 exception handling" and "ARM exception handling".
 
+use super::super::unwind::plain_entry;
 use crate::diagnostics::{Collector, DiagnosticLocation};
+use crate::file::formats::field_relocations::FieldRelocation;
 use crate::file::formats::pe::Pe;
-use crate::file::formats::pe_places::{FUNCTION_TABLE, Places, Relocated, Spot, group};
-use crate::file::formats::relocations::Relocation;
+use crate::file::formats::pe_addresses::{FUNCTION_TABLE, ImageView, ObjectView, SectionOffset, base_name};
 use binframe_ir::Rows;
 use binframe_ir::tables::{BinarySections, DiagnosticCode, UnwindEntry, UnwindSource};
 use object::LittleEndian as LE;
 use object::pe::{self, Machine};
 
-/// Steps from an entry to the one that says what its function is like; compilers make one or two.
-const CHAIN_STEPS_MAX: usize = 32;
+/// Number of entries in the longest chain of unwind information. Compilers write one or two.
+const CHAIN_LENGTH_MAX: usize = 32;
 
 type Reason = &'static str;
 
-/// The entries of a linked file.
+/// The entries of an image.
 pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEntry> {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION) else { return Vec::new() };
     let (Some(section_index), Some((bytes, file_offset))) = (pe.section_index(rva), pe.bytes_from(rva))
@@ -27,11 +33,11 @@ pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEn
         return Vec::new();
     };
     let section = &pe.coff.section_headers[section_index as usize - 1];
-    let mut table = Table {
-        places: pe,
+    let mut table = FunctionTable {
+        view: pe,
         machine: pe.coff.machine,
         section_index,
-        start: Spot { section: 0, offset: rva },
+        start: SectionOffset { section: 0, offset: rva },
         first_offset: rva - section.virtual_address.get(LE),
         file_offset,
         entries: Vec::new(),
@@ -45,18 +51,18 @@ pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEn
 pub(super) fn of_object(
     machine: Machine,
     sections: &Rows<BinarySections>,
-    relocations: &[Relocation],
+    relocations: &[FieldRelocation],
     diagnostics: &mut Collector,
 ) -> Vec<UnwindEntry> {
     let sections = sections.columns();
-    let places = Relocated { sections, relocations };
+    let view = ObjectView { sections, relocations };
     let mut entries = Vec::new();
-    for section in sections.iter().filter(|section| group(section.section_name) == FUNCTION_TABLE) {
-        let mut table = Table {
-            places: &places,
+    for section in sections.iter().filter(|section| base_name(section.section_name) == FUNCTION_TABLE) {
+        let mut table = FunctionTable {
+            view: &view,
             machine,
             section_index: section.section_index,
-            start: Spot { section: section.section_index, offset: 0 },
+            start: SectionOffset { section: section.section_index, offset: 0 },
             first_offset: 0,
             file_offset: section.file_offset,
             entries,
@@ -65,38 +71,39 @@ pub(super) fn of_object(
         table.read(section.content);
         entries = table.entries;
     }
-    // Relocations name handlers.
+    // The address of a handler is stated by a relocation only.
     for entry in &mut entries {
         (entry.personality_address, entry.is_personality_indirect) = (None, None);
     }
     entries
 }
 
-/// A function table that is read.
-struct Table<'a, P> {
-    places: &'a P,
+/// A function table and its entries.
+struct FunctionTable<'a, V> {
+    view: &'a V,
     machine: Machine,
-    /// The section that the entries stand in.
+    /// The section that contains the table.
     section_index: u32,
-    /// Where the first stands: the place, in its section, and in the file.
-    start: Spot,
+    /// Location of the first entry, its offset in the section, and its file offset.
+    start: SectionOffset,
     first_offset: u32,
     file_offset: u64,
     entries: Vec<UnwindEntry>,
     diagnostics: &'a mut Collector,
 }
 
-/// What describes a function.
+/// The unwind information of an entry.
 #[derive(Default)]
-struct Description {
+struct UnwindDescription {
+    /// Size of the code, in bytes.
     size: u32,
     is_continuation: bool,
     begins_in_frame: Option<bool>,
-    /// The handler, and the data that it reads.
-    handler: Option<(Spot, Spot)>,
+    /// Locations of the handler and of its language-specific data.
+    handler: Option<(SectionOffset, SectionOffset)>,
 }
 
-impl<P: Places> Table<'_, P> {
+impl<V: ImageView> FunctionTable<'_, V> {
     fn read(&mut self, content: &[u8]) {
         let entry_size = match self.machine {
             pe::IMAGE_FILE_MACHINE_AMD64 => 12,
@@ -106,9 +113,9 @@ impl<P: Places> Table<'_, P> {
         };
         for (position, content) in (0..).step_by(entry_size).zip(content.chunks(entry_size)) {
             let entry = self.start.plus(position);
-            let is_null = |spot| spot == Spot { section: 0, offset: 0 };
-            if content.iter().all(|byte| *byte == 0) && self.places.target(entry).is_none_or(is_null) {
-                // Linkers fill the table up with zeros.
+            let is_null = |spot| spot == SectionOffset { section: 0, offset: 0 };
+            if content.iter().all(|byte| *byte == 0) && self.view.target(entry).is_none_or(is_null) {
+                // Linkers pad the table with zeros.
                 continue;
             }
             let read = match content.len() {
@@ -128,72 +135,69 @@ impl<P: Places> Table<'_, P> {
         self.diagnostics.error(DiagnosticCode::BrokenUnwind, location, &message);
     }
 
-    fn push(&mut self, begin: Spot, description: &Description, position: u32) {
+    fn push(&mut self, begin: SectionOffset, description: &UnwindDescription, position: u32) {
         let (personality, data) = description.handler.unzip();
+        let entry_offset = u64::from(self.first_offset) + u64::from(position);
+        let code = (self.view.address(begin), description.size.into());
         self.entries.push(UnwindEntry {
-            address: self.places.address(begin),
-            size: description.size.into(),
-            source: UnwindSource::FunctionTable,
-            entry_section_index: self.section_index,
-            entry_offset: u64::from(self.first_offset) + u64::from(position),
-            section_index: self.places.section_index(begin),
-            personality_address: personality.map(|spot| self.places.address(spot)),
+            section_index: self.view.section_index(begin),
+            personality_address: personality.map(|handler| self.view.address(handler)),
             is_personality_indirect: personality.map(|_| false),
-            lsda_address: data.map(|spot| self.places.address(spot)),
-            lsda_section_index: data.and_then(|spot| self.places.section_index(spot)),
-            is_signal_frame: false,
+            lsda_address: data.map(|data| self.view.address(data)),
+            lsda_section_index: data.and_then(|data| self.view.section_index(data)),
             is_continuation: description.is_continuation,
             begins_in_frame: description.begins_in_frame,
+            ..plain_entry(UnwindSource::FunctionTable, (self.section_index, entry_offset), code)
         });
     }
 
-    fn entry(&self, entry: Spot) -> Result<(Spot, Description), Reason> {
-        let begin = self.places.target(entry).ok_or("it refers to no code")?;
+    fn entry(&self, entry: SectionOffset) -> Result<(SectionOffset, UnwindDescription), Reason> {
+        let begin = self.view.target(entry).ok_or("it refers to no code")?;
         match self.machine {
             pe::IMAGE_FILE_MACHINE_AMD64 => {
-                let end = self.places.target(entry.plus(4)).ok_or("it has no end")?;
+                let end = self.view.target(entry.plus(4)).ok_or("it has no end")?;
                 let size = end.offset.checked_sub(begin.offset).filter(|_| end.section == begin.section);
                 let size = size.ok_or("it ends before it begins")?;
-                Ok((begin, Description { size, ..self.amd64(entry.plus(8))? }))
+                Ok((begin, UnwindDescription { size, ..self.amd64(entry.plus(8))? }))
             }
             pe::IMAGE_FILE_MACHINE_ARM64 => Ok((begin, self.arm(entry.plus(4), 4)?)),
             // The lowest bit of an address says that the code is Thumb.
-            _ => Ok((Spot { offset: begin.offset & !1, ..begin }, self.arm(entry.plus(4), 2)?)),
+            _ => Ok((SectionOffset { offset: begin.offset & !1, ..begin }, self.arm(entry.plus(4), 2)?)),
         }
     }
 
-    /// What `UNWIND_INFO` says, which the field refers to, perhaps through other entries.
-    fn amd64(&self, field: Spot) -> Result<Description, Reason> {
+    /// Reads the `UNWIND_INFO` that a field refers to. Chained information is followed to the primary entry of the
+    /// function.
+    fn amd64(&self, field: SectionOffset) -> Result<UnwindDescription, Reason> {
         const HAS_HANDLER: u8 = 1 | 2;
         const IS_CHAINED: u8 = 4;
         const OUTSIDE: Reason = "its description does not lie in the file";
-        let mut description = Description::default();
+        let mut description = UnwindDescription::default();
         let mut field = field;
-        for _ in 0..CHAIN_STEPS_MAX {
-            let info = self.places.target(field).ok_or(OUTSIDE)?;
+        for _ in 0..CHAIN_LENGTH_MAX {
+            let info = self.view.target(field).ok_or(OUTSIDE)?;
             if info.offset & 1 != 0 {
-                // Another entry's description holds for this one, too.
-                field = Spot { offset: info.offset & !1, ..info }.plus(8);
+                // The field refers to another entry, whose unwind information this one shares.
+                field = SectionOffset { offset: info.offset & !1, ..info }.plus(8);
                 description.is_continuation = true;
                 continue;
             }
-            let header: &[u8; 4] =
-                self.places.bytes_from(info).and_then(<[u8]>::first_chunk).ok_or(OUTSIDE)?;
+            let header: &[u8; 4] = self.view.bytes_from(info).and_then(<[u8]>::first_chunk).ok_or(OUTSIDE)?;
             let (version, flags, codes) = (header[0] & 7, header[0] >> 3, u32::from(header[2]));
             if !(1..=2).contains(&version) {
                 return Err("its description has an unknown version");
             }
-            let behind = info.plus(4 + 2 * codes.next_multiple_of(2));
+            let trailer = info.plus(4 + 2 * codes.next_multiple_of(2));
             if flags & IS_CHAINED != 0 {
-                field = behind.plus(8);
+                field = trailer.plus(8);
                 description.is_continuation = true;
                 continue;
             }
             if flags & HAS_HANDLER != 0 {
-                let handler = self.places.target(behind).ok_or("its handler does not lie in the file")?;
-                description.handler = Some((handler, behind.plus(4)));
+                let handler = self.view.target(trailer).ok_or("its handler does not lie in the file")?;
+                description.handler = Some((handler, trailer.plus(4)));
             }
-            // What a prologue without code does was done before.
+            // Unwind codes without a prologue undo what code before this range did.
             let has_no_prologue = header[1] == 0 && codes > 0;
             description.begins_in_frame = Some(description.is_continuation || has_no_prologue);
             return Ok(description);
@@ -201,10 +205,11 @@ impl<P: Places> Table<'_, P> {
         Err("its description goes on and on")
     }
 
-    /// What the second word of an entry says, or the record in `.xdata` that it refers to. Sizes count in `unit`s of code.
-    fn arm(&self, field: Spot, unit: u32) -> Result<Description, Reason> {
+    /// Reads the second word of an Arm entry: packed unwind data, or a reference to a record in `.xdata`. Sizes are in
+    /// units of `unit` bytes.
+    fn arm(&self, field: SectionOffset, unit: u32) -> Result<UnwindDescription, Reason> {
         const OUTSIDE: Reason = "its description does not lie in the file";
-        let packed = self.places.number(field).ok_or(OUTSIDE)?;
+        let packed = self.view.number(field).ok_or(OUTSIDE)?;
         match packed & 3 {
             0 => {}
             flag => {
@@ -212,38 +217,38 @@ impl<P: Places> Table<'_, P> {
                 let is_continuation = flag == 2;
                 let begins_in_frame = Some(is_continuation);
                 return match flag {
-                    1 | 2 => Ok(Description { size, is_continuation, begins_in_frame, handler: None }),
+                    1 | 2 => Ok(UnwindDescription { size, is_continuation, begins_in_frame, handler: None }),
                     _ => Err("its description is of an unknown kind"),
                 };
             }
         }
-        let record = self.places.target(field).ok_or(OUTSIDE)?;
-        let header = self.places.number(record).ok_or(OUTSIDE)?;
+        let record = self.view.target(field).ok_or(OUTSIDE)?;
+        let header = self.view.number(record).ok_or(OUTSIDE)?;
         let size = (header & 0x3_ffff) * unit;
         let (has_handler, has_one_epilogue) = (header >> 20 & 1 != 0, header >> 21 & 1 != 0);
-        // 32-bit Arm has a bit more here, which says that the code is a part without prologue.
-        let (mut epilogues, mut code_words, is_part) = match unit {
+        // 32-bit Arm has an additional bit here: the code is a fragment without prologue.
+        let (mut epilogues, mut code_words, is_fragment) = match unit {
             4 => (header >> 22 & 0x1f, header >> 27, false),
             _ => (header >> 23 & 0x1f, header >> 28, header >> 22 & 1 != 0),
         };
-        let mut behind = record.plus(4);
+        let mut next = record.plus(4);
         if (epilogues, code_words) == (0, 0) {
-            let more = self.places.number(behind).ok_or(OUTSIDE)?;
+            let more = self.view.number(next).ok_or(OUTSIDE)?;
             (epilogues, code_words) = (more & 0xffff, more >> 16 & 0xff);
-            behind = behind.plus(4);
+            next = next.plus(4);
         }
         let epilogues = if has_one_epilogue { 0 } else { epilogues };
-        let behind = behind.plus(4 * (epilogues + code_words));
+        let trailer = next.plus(4 * (epilogues + code_words));
         let handler = match has_handler {
             true => {
-                let handler = self.places.target(behind).ok_or("its handler does not lie in the file")?;
-                Some((handler, behind.plus(4)))
+                let handler = self.view.target(trailer).ok_or("its handler does not lie in the file")?;
+                Some((handler, trailer.plus(4)))
             }
             false => None,
         };
-        // Records of AArch64 say it by an instruction for unwinding that is not read.
-        let begins_in_frame = (unit == 2).then_some(is_part);
-        Ok(Description { size, is_continuation: is_part, begins_in_frame, handler })
+        // In ARM64 records, an unwind code (`end_c`), which is not read, marks a fragment.
+        let begins_in_frame = (unit == 2).then_some(is_fragment);
+        Ok(UnwindDescription { size, is_continuation: is_fragment, begins_in_frame, handler })
     }
 }
 
@@ -252,7 +257,8 @@ mod tests {
     use super::*;
     use binframe_ir::tables::{BinarySection, BinarySectionBuilder, DiagnosticPass, SectionKind};
 
-    /// A section of code, a function table and what it refers to, with the relocations of an object.
+    /// The entries of an object with code, a function table and unwind records. A relocation is given as (section and
+    /// offset of the field, section and offset that it refers to).
     fn entries(
         machine: Machine,
         table: &[u8],
@@ -284,15 +290,16 @@ mod tests {
                 entry_size: None,
             });
         }
-        let relocation = |&(field_section_index, offset, section, value): &(u32, u64, u32, u64)| Relocation {
-            field_section_index,
-            offset,
-            symbol_index: 0,
-            section_index: Some(section),
-            value,
-            adds_stored: true,
-            is_subtracted: false,
-        };
+        let relocation =
+            |&(field_section_index, offset, section, value): &(u32, u64, u32, u64)| FieldRelocation {
+                field_section_index,
+                offset,
+                symbol_index: 0,
+                section_index: Some(section),
+                value,
+                adds_stored: true,
+                is_subtracted: false,
+            };
         let relocations: Vec<_> = targets.iter().map(relocation).collect();
         let mut diagnostics = Collector::new(DiagnosticPass::Sections);
         let entries = of_object(machine, &rows.finish(), &relocations, &mut diagnostics);
@@ -301,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_thumb_code_are_packed_or_refer_to_a_record() {
-        // A packed function of 6 halfwords; a record of 9 halfwords that describes a part without prologue.
+    fn thumb_entries_are_packed_or_refer_to_a_record() {
+        // A packed entry of 6 halfwords; a record of 9 halfwords that describes a fragment.
         let packed = 6 << 2 | 1;
         let record: u32 = 1 << 28 | 1 << 22 | 9;
         let table: Vec<u8> = [0, packed, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();

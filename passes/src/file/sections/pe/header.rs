@@ -1,6 +1,6 @@
-//! `binary_headers`, from the PE headers, the load configuration and the debug directory.
+//! `binary_headers` of a PE image or COFF object, from its headers, load configuration and debug directory.
 
-use super::super::plain_header;
+use super::super::rows::plain_header;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::hexadecimal;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
@@ -12,10 +12,10 @@ use object::LittleEndian as LE;
 use object::pe;
 use std::mem::offset_of;
 
-/// What a reference to a PDB begins with; GUID and age of the PDB follow.
+/// Signature of a reference to a PDB, which GUID and age of the PDB follow.
 const PDB_MAGIC: &[u8] = b"RSDS";
 
-/// In the extended DLL characteristics: a shadow stack may check return addresses.
+/// Bit of the extended DLL characteristics: compatible with a shadow stack.
 const CET_COMPAT: u8 = 1;
 
 pub(super) fn table(
@@ -69,7 +69,7 @@ pub(super) fn table_of_object<H: ObjectHeader>(
     rows.finish()
 }
 
-/// What linked files and objects say alike.
+/// The columns that images and objects share.
 fn header<'s, H: ObjectHeader>(
     coff: &Coff<'_, H>,
     format: Format,
@@ -89,8 +89,7 @@ fn header<'s, H: ObjectHeader>(
     }
 }
 
-/// Whether the load configuration names the number that the compiler's stack protector compares with. Its size says how many
-/// of its fields there are.
+/// Whether the load configuration states the address of a stack protector cookie. Its size says which fields it has.
 fn has_security_cookie(pe: &Pe<'_>) -> bool {
     let (offset, size) = match pe.is_64 {
         true => (offset_of!(pe::ImageLoadConfigDirectory64, security_cookie), 8),

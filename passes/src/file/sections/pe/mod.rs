@@ -1,32 +1,32 @@
-//! The tables of PE files and COFF objects.
+//! The tables of PE images and COFF objects.
 
 mod function_table;
 mod header;
 mod section_table;
 mod symbols;
 
-use super::SectionsIr;
+use super::ir::SectionsIr;
 use super::unwind;
-use super::unwind::frames::{self, Special};
+use super::unwind::frames::{self, FrameEncoding, FrameSources};
 use crate::diagnostics::Collector;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
-use crate::file::formats::pe_places::{FUNCTION_TABLE, UNWIND_INFO, group, relocations};
+use crate::file::formats::pe_addresses::{FUNCTION_TABLE, UNWIND_INFO, base_name, relocations};
 use binframe_ir::Rows;
 use binframe_ir::tables::DiagnosticPass;
 use object::Endianness;
 use sha2::{Digest, Sha256};
 
-/// A linked file.
+/// The tables of an image.
 pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let sections = section_table::table(&pe.coff, &mut diagnostics);
     let (architecture, _) = architecture(pe.coff.machine);
-    let layout = frames::Layout::new(architecture, Endianness::Little, pe.is_64);
+    let encoding = FrameEncoding::new(architecture, Endianness::Little, pe.is_64);
     let (symbols, (mut unwind, sha256)) = rayon::join(
         || symbols::table(&pe.coff, &sections, &mut diagnostics),
         || {
             rayon::join(
-                || frames::read(&sections, layout, &Special::default()),
+                || frames::read(&sections, encoding, &FrameSources::default()),
                 || Sha256::digest(pe.coff.file),
             )
         },
@@ -39,22 +39,22 @@ pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
 }
 
-/// An object.
+/// The tables of an object.
 pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let sections = section_table::table(coff, &mut diagnostics);
     let (symbols, sha256) =
         rayon::join(|| symbols::table(coff, &sections, &mut diagnostics), || Sha256::digest(coff.file));
     let relocations = relocations(coff, &sections, |name| {
-        [FUNCTION_TABLE, UNWIND_INFO].contains(&group(name)) || frames::source(name).is_some()
+        [FUNCTION_TABLE, UNWIND_INFO].contains(&base_name(name)) || frames::source_of(name).is_some()
     });
     let headers = header::table_of_object(coff, &sha256, member_index);
     let (architecture, bits) = architecture(coff.machine);
-    let layout = frames::Layout::new(architecture, Endianness::Little, bits == 64);
-    let special = Special { relocations: Some(relocations), ..Special::default() };
-    let mut unwind = frames::read(&sections, layout, &special);
+    let encoding = FrameEncoding::new(architecture, Endianness::Little, bits == 64);
+    let sources = FrameSources { relocations: Some(relocations), ..FrameSources::default() };
+    let mut unwind = frames::read(&sections, encoding, &sources);
     unwind.report(&mut diagnostics);
-    let relocations = special.relocations.as_deref().unwrap_or_default();
+    let relocations = sources.relocations.as_deref().unwrap_or_default();
     unwind.rows.extend(function_table::of_object(coff.machine, &sections, relocations, &mut diagnostics));
     let unwind_entries = unwind::table(unwind.rows, &sections);
     let diagnostics = diagnostics.finish();

@@ -1,10 +1,11 @@
-//! `binary_sections`, from the section headers.
+//! `binary_sections` of a PE image or COFF object, from the section headers.
 
-use super::super::contents::Contents;
-use super::super::permissions;
+use super::super::contents::SectionContents;
+use super::super::rows::permissions;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::{Coff, ObjectHeader};
-use crate::file::names::NameBudget;
+use crate::file::formats::pe_addresses::base_name;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::Rows;
 use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, DiagnosticCode, SectionKind};
 use object::LittleEndian as LE;
@@ -15,12 +16,12 @@ pub(super) fn table<H: ObjectHeader>(
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {
     let mut names = NameBudget::of_file(coff.file);
-    let mut contents = Contents::new(coff.file, diagnostics);
+    let mut contents = SectionContents::new(coff.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(coff.file);
     for (section_index, header) in (1..).zip(coff.section_headers) {
         let name = match header.name_offset() {
-            // Long names stand where those of symbols do.
+            // Long names are in the string table.
             Ok(Some(offset)) => names.read(coff.strings(), offset.into()),
             Ok(None) => names.read(&header.name, 0),
             Err(_) => Err("what stands for it is no number"),
@@ -37,7 +38,7 @@ pub(super) fn table<H: ObjectHeader>(
                 .map(|flag| flags.contains(flag));
         let (file_offset, file_size) = coff.file_range(header);
         let size = match header.virtual_size.get(LE) {
-            // Objects, and the linkers of old, say but how many bytes there are in the file.
+            // Objects and old linkers state only the size in the file.
             0 => header.size_of_raw_data.get(LE),
             size => size,
         };
@@ -68,12 +69,11 @@ pub(super) fn table<H: ObjectHeader>(
 }
 
 fn kind(flags: SectionFlags, name: &str) -> SectionKind {
-    // Linkers put what stands behind the `$` in order, and leave it out.
-    let group = name.split('$').next().unwrap_or(name);
-    match group {
+    let name = base_name(name);
+    match name {
         _ if flags.intersects(pe::IMAGE_SCN_CNT_CODE | pe::IMAGE_SCN_MEM_EXECUTE) => SectionKind::Code,
         _ if flags.contains(pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA) => SectionKind::Uninitialized,
-        _ if [".debug", ".zdebug", ".stab"].iter().any(|prefix| group.starts_with(prefix)) => {
+        _ if [".debug", ".zdebug", ".stab"].iter().any(|prefix| name.starts_with(prefix)) => {
             SectionKind::Debug
         }
         ".pdata" | ".xdata" | ".eh_frame" | ".gcc_except_table" => SectionKind::Unwind,

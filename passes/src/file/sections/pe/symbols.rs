@@ -1,8 +1,9 @@
-//! `binary_symbols`, from the COFF symbol table. What stands in auxiliary records is part of the symbol before them.
+//! `binary_symbols` of a PE image or COFF object, from the COFF symbol table. Auxiliary records belong to the symbol
+//! before them.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::{Coff, ObjectHeader};
-use crate::file::names::NameBudget;
+use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
@@ -24,7 +25,7 @@ pub(super) fn table<H: ObjectHeader>(
         diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, &message);
         SymbolTable::default()
     });
-    let mut writer = Writer {
+    let mut writer = SymbolWriter {
         coff,
         table: &table,
         sections: sections.columns(),
@@ -36,7 +37,7 @@ pub(super) fn table<H: ObjectHeader>(
     writer.rows.finish()
 }
 
-struct Writer<'a, 'd, H: ObjectHeader> {
+struct SymbolWriter<'a, 'd, H: ObjectHeader> {
     coff: &'a Coff<'d, H>,
     table: &'a SymbolTable<'d, &'d [u8], H>,
     sections: BinarySectionColumns<'a>,
@@ -45,7 +46,7 @@ struct Writer<'a, 'd, H: ObjectHeader> {
     names: NameBudget,
 }
 
-impl<H: ObjectHeader> Writer<'_, '_, H> {
+impl<H: ObjectHeader> SymbolWriter<'_, '_, H> {
     fn push_all(&mut self) {
         for (index, symbol) in self.table.iter() {
             let name = name(self.coff, self.table, index, symbol, &mut self.names).unwrap_or_else(|error| {
@@ -98,7 +99,7 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
     }
 }
 
-/// The name; that of a source file stands in the records behind.
+/// The name of a symbol; for a source file, that in its auxiliary records.
 fn name<'d, H: ObjectHeader>(
     coff: &Coff<'d, H>,
     table: &SymbolTable<'d, &'d [u8], H>,
@@ -111,7 +112,7 @@ fn name<'d, H: ObjectHeader>(
         const OUTSIDE: &str = "it does not lie in the table";
         let count = symbol.number_of_aux_symbols();
         stored = table.aux_file_name(index, count).map_err(|_| OUTSIDE)?;
-        // GNU assemblers put a long name where those of symbols are.
+        // GNU assemblers write a long name to the string table.
         if stored.is_empty() {
             stored = table.get::<[u8; 8]>(index, 1).map_err(|_| OUTSIDE)?;
         }
@@ -142,7 +143,7 @@ fn definition<S: Symbol>(symbol: &S) -> SymbolDefinition {
     }
 }
 
-/// The size of a section, of a function that says so, or of a variable that the linker makes room for.
+/// Size of a section symbol, of a function with an auxiliary record, or of a common variable; 0 for others.
 fn size<'d, H: ObjectHeader>(
     table: &SymbolTable<'d, &'d [u8], H>,
     index: SymbolIndex,

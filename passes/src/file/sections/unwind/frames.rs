@@ -1,14 +1,28 @@
-//! `unwind_entries`, from `.eh_frame` and `.debug_frame`.
+//! `unwind_entries` of DWARF call frame information: `.eh_frame` and `.debug_frame`.
 //!
-//! Both are sequences of entries that begin with their length. An entry is common information (CIE), or the description of a
-//! range of code (FDE) that refers to common information anywhere in the section.
+//! *Notation.* A section is a sequence of entries, each with its length. A common information entry (CIE) holds what
+//! several frame description entries (FDEs) share. An FDE describes one code range and refers to a CIE anywhere in the
+//! section.
 //!
-//! Sources: Linux Standard Base, Core specification, section 10.6 (`.eh_frame`); DWARF 5, section 6.4.1 (`.debug_frame`).
+//! *Algorithm.* (1) Split the section into entries, and parse each CIE once, where an entry starts. (2) Parse each FDE
+//! with its CIE. Both are linear in the section, whatever FDEs refer to. *Errors.* An FDE that cannot be read is
+//! reported and the next one is read; after a length that exceeds the section, no further entries can be found.
+//!
+//! *Own reader.* `gimli` (0.34) reads the same entries, but its iterator stops at the first CIE that it cannot parse,
+//! and at an entry of length 0, which linkers leave between the entries of two object files. It parses a CIE again for
+//! each FDE, has no offsets of fields, which relocations of an object are looked up by, adds the base to a pointer
+//! before a null pointer can be recognized, and rejects segment selectors and aligned pointers. Only its reader of
+//! integers is used.
+//!
+//! Sources: Linux Standard Base, Core specification, section 10.6 (`.eh_frame`); DWARF 5, section 6.4.1
+//! (`.debug_frame`).
 
-use super::frame_addresses::FrameAddress;
+use super::cfa_rule::CfaRule;
+use super::plain_entry;
 use crate::diagnostics::{Collector, DiagnosticLocation};
-use crate::file::formats::relocations::{self, Relocation};
-use crate::file::pointers::{Bases, Pointer, Reader};
+use crate::file::formats::EndianReader;
+use crate::file::formats::field_relocations::{self, FieldRelocation};
+use crate::file::pointers::{Pointer, PointerBases};
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
@@ -21,15 +35,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How numbers stand in frames.
+/// Encoding of numbers and registers in call frame information.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::file::sections) struct Layout {
+pub(in crate::file::sections) struct FrameEncoding {
     architecture: Architecture,
     pub(in crate::file::sections) endian: RunTimeEndian,
     pub(in crate::file::sections) address_size: u8,
 }
 
-impl Layout {
+impl FrameEncoding {
     pub(in crate::file::sections) fn new(
         architecture: Architecture,
         endian: Endianness,
@@ -43,30 +57,31 @@ impl Layout {
     }
 }
 
-/// What was read, in the order of the file.
+/// The entries of all sections, in file order.
 #[derive(Default)]
-pub(in crate::file::sections) struct Entries {
-    /// The entries that can be read.
+pub(in crate::file::sections) struct FrameEntries {
+    /// The FDEs that can be read.
     pub(in crate::file::sections) rows: Vec<UnwindEntry>,
-    /// Where the others stand in the file, and what is wrong with them.
-    broken: Vec<(u64, Broken)>,
+    /// File offset and error of each entry that cannot be read.
+    broken: Vec<(u64, FrameError)>,
 }
 
 /// Why an entry cannot be read.
 #[derive(Debug)]
-enum Broken {
+enum FrameError {
     Bytes(Error),
+    /// No relocation, or more than one, states the address of the code.
     Relocation,
     Compressed(String),
 }
 
-impl From<Error> for Broken {
+impl From<Error> for FrameError {
     fn from(error: Error) -> Self {
         Self::Bytes(error)
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for FrameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(error) => error.fmt(formatter),
@@ -76,7 +91,8 @@ impl fmt::Display for Broken {
     }
 }
 
-impl Entries {
+impl FrameEntries {
+    /// Reports the entries that cannot be read.
     pub(in crate::file::sections) fn report(&self, diagnostics: &mut Collector) {
         for (file_offset, broken) in &self.broken {
             let message = format!("an unwind entry cannot be read: {broken}");
@@ -86,8 +102,8 @@ impl Entries {
     }
 }
 
-/// Whether a section of that name holds frames, and of which kind.
-pub(in crate::file::sections) fn source(section_name: &str) -> Option<UnwindSource> {
+/// The kind of call frame information in a section of this name; `None` if it has none.
+pub(in crate::file::sections) fn source_of(section_name: &str) -> Option<UnwindSource> {
     match section_name {
         ".eh_frame" | "__TEXT,__eh_frame" => Some(UnwindSource::EhFrame),
         ".debug_frame" | ".zdebug_frame" | "__DWARF,__debug_frame" => Some(UnwindSource::DebugFrame),
@@ -95,77 +111,79 @@ pub(in crate::file::sections) fn source(section_name: &str) -> Option<UnwindSour
     }
 }
 
-/// What an ELF file has beside sections of frames as they lie in it.
+/// Call frame information that is not simply the content of a linked section.
 #[derive(Default)]
-pub(in crate::file::sections) struct Special<'a> {
-    /// What a linker will write to the frames of a relocatable object whose sections have no addresses, sorted by section and offset.
-    pub(in crate::file::sections) relocations: Option<Vec<Relocation>>,
-    /// Contents of compressed sections, by their index, or why there is none.
+pub(in crate::file::sections) struct FrameSources<'a> {
+    /// The relocations of a relocatable object whose sections have no addresses, sorted by section and offset; `None`
+    /// otherwise.
+    pub(in crate::file::sections) relocations: Option<Vec<FieldRelocation>>,
+    /// Contents of compressed sections by section index, or why they cannot be decompressed.
     pub(in crate::file::sections) decompressed: BTreeMap<u32, Result<Cow<'a, [u8]>, String>>,
-    /// Row of the section in whose midst frames begin, and where they do. An entry of no length ends them.
-    pub(in crate::file::sections) loaded: Option<(usize, usize)>,
+    /// Row of the segment that contains the entries of a file without section headers, and their offset in it. An entry
+    /// of length 0 ends them. `None` if sections contain the entries.
+    pub(in crate::file::sections) in_segment: Option<(usize, usize)>,
 }
 
-/// Reads all sections of frames.
+/// Reads all call frame information of a file.
 pub(in crate::file::sections) fn read(
     sections: &Rows<BinarySections>,
-    layout: Layout,
-    special: &Special<'_>,
-) -> Entries {
+    encoding: FrameEncoding,
+    sources: &FrameSources<'_>,
+) -> FrameEntries {
     let columns = sections.columns();
     let code = SectionsByAddress::of(sections, |section| section.is_executable);
-    let mut bases = Bases::of(sections, layout.endian, layout.address_size);
-    let mut entries = Entries::default();
+    let mut bases = PointerBases::of(sections, encoding.endian, encoding.address_size);
+    let mut entries = FrameEntries::default();
     for (row, section) in columns.iter().enumerate() {
-        let (source, start) = match (source(section.section_name), special.loaded) {
+        let (source, start) = match (source_of(section.section_name), sources.in_segment) {
             (Some(source), _) => (source, 0),
-            (None, Some((loaded, start))) if loaded == row => (UnwindSource::EhFrame, start),
+            (None, Some((segment, start))) if segment == row => (UnwindSource::EhFrame, start),
             _ => continue,
         };
-        let content = match special.decompressed.get(&section.section_index) {
+        let content = match sources.decompressed.get(&section.section_index) {
             None => section.content,
             Some(Ok(content)) => content,
             Some(Err(reason)) => {
-                entries.broken.push((section.file_offset, Broken::Compressed(reason.clone())));
+                entries.broken.push((section.file_offset, FrameError::Compressed(reason.clone())));
                 continue;
             }
         };
-        bases.section = EndianSlice::new(content, layout.endian);
+        bases.section = EndianSlice::new(content, encoding.endian);
         bases.address = section.address;
-        let frames = Frames {
+        let frames = FrameSection {
             columns,
             section,
             source,
-            architecture: layout.architecture,
+            architecture: encoding.architecture,
             bases,
             code: &code,
-            relocations: special.relocations.as_deref(),
-            is_ended: special.loaded.is_some(),
-            is_decompressed: special.decompressed.contains_key(&section.section_index),
+            relocations: sources.relocations.as_deref(),
+            has_terminator: sources.in_segment.is_some(),
+            is_decompressed: sources.decompressed.contains_key(&section.section_index),
         };
         frames.read(start, &mut entries);
     }
     entries
 }
 
-/// A section of frames.
-struct Frames<'a> {
+/// A section of call frame information.
+struct FrameSection<'a> {
     columns: BinarySectionColumns<'a>,
     section: BinarySection<'a>,
     source: UnwindSource,
     architecture: Architecture,
-    bases: Bases<'a>,
+    bases: PointerBases<'a>,
     code: &'a SectionsByAddress,
-    relocations: Option<&'a [Relocation]>,
-    /// Whether an entry of no length ends them.
-    is_ended: bool,
-    /// Whether they have no places in the file.
+    relocations: Option<&'a [FieldRelocation]>,
+    /// Whether an entry of length 0 ends the section.
+    has_terminator: bool,
+    /// Whether the entries have no file offsets.
     is_decompressed: bool,
 }
 
-/// What frames have in common.
+/// A common information entry.
 #[derive(Clone, Copy)]
-struct Common {
+struct Cie {
     address_size: u8,
     segment_size: u8,
     has_augmentation_data: bool,
@@ -173,65 +191,67 @@ struct Common {
     lsda_encoding: Option<DwEhPe>,
     personality: Option<Pointer>,
     is_signal_frame: bool,
-    /// What the distances of instructions are multiplied by, and where the frame is found before those of a description.
+    /// Factor of offsets in instructions.
     data_factor: i64,
-    frame_address: FrameAddress,
+    /// The rule before the instructions of an FDE.
+    cfa_rule: CfaRule,
 }
 
-/// A frame whose common information may stand behind it.
-struct Frame<'a> {
+/// A frame description entry that is not parsed yet, since its CIE may follow it.
+struct PendingFde<'a> {
     offset: usize,
-    common_offset: u64,
-    rest: Reader<'a>,
+    cie_offset: u64,
+    /// The bytes after the reference to the CIE.
+    rest: EndianReader<'a>,
 }
 
-impl<'a> Frames<'a> {
-    /// Common information is read once and only where an entry begins, so that the work is linear whatever frames refer to.
-    fn read(&self, start: usize, entries: &mut Entries) {
-        let (mut commons, mut frames) = (Vec::new(), Vec::new());
+impl<'a> FrameSection<'a> {
+    /// Adds the entries from an offset on.
+    fn read(&self, start: usize, entries: &mut FrameEntries) {
+        let (mut cies, mut fdes) = (Vec::new(), Vec::new());
         let mut input = self.bases.section.range_from(start..);
         while !input.is_empty() {
             let offset = input.offset_from(self.bases.section);
             match self.next(&mut input) {
-                Ok(None) if self.is_ended => break,
+                Ok(None) if self.has_terminator => break,
                 Ok(None) => {}
                 Ok(Some((None, mut rest))) => {
-                    let common = self.common(&mut rest);
-                    if let Err(error) = common {
+                    let cie = self.cie(&mut rest);
+                    if let Err(error) = cie {
                         self.report(entries, offset, error.into());
                     }
-                    commons.push((offset as u64, common));
+                    cies.push((offset as u64, cie));
                 }
-                Ok(Some((Some(common_offset), rest))) => frames.push(Frame { offset, common_offset, rest }),
+                Ok(Some((Some(cie_offset), rest))) => fdes.push(PendingFde { offset, cie_offset, rest }),
                 Err(error) => {
                     self.report(entries, offset, error.into());
                     break;
                 }
             }
         }
-        entries.rows.reserve(frames.len());
-        for frame in frames {
-            let common = commons.binary_search_by_key(&frame.common_offset, |(offset, _)| *offset);
-            let row = match common.map(|index| &commons[index].1) {
-                Ok(Ok(common)) => self.entry(&frame, common),
-                Ok(Err(error)) => Err(Broken::Bytes(*error)),
-                Err(_) => Err(Broken::Bytes(Error::NotCieId(frame.common_offset))),
+        entries.rows.reserve(fdes.len());
+        for fde in fdes {
+            let cie = cies.binary_search_by_key(&fde.cie_offset, |(offset, _)| *offset);
+            let row = match cie.map(|index| &cies[index].1) {
+                Ok(Ok(cie)) => self.entry(&fde, cie),
+                Ok(Err(error)) => Err(FrameError::Bytes(*error)),
+                Err(_) => Err(FrameError::Bytes(Error::NotCieId(fde.cie_offset))),
             };
             match row {
                 Ok(row) => entries.rows.push(row),
-                Err(broken) => self.report(entries, frame.offset, broken),
+                Err(error) => self.report(entries, fde.offset, error),
             }
         }
     }
 
-    fn report(&self, entries: &mut Entries, offset: usize, broken: Broken) {
+    fn report(&self, entries: &mut FrameEntries, offset: usize, error: FrameError) {
         let offset = if self.is_decompressed { 0 } else { offset as u64 };
-        entries.broken.push((self.section.file_offset.saturating_add(offset), broken));
+        entries.broken.push((self.section.file_offset.saturating_add(offset), error));
     }
 
-    /// The next entry: where its common information begins (none for an entry that is such) and what follows. None for an entry
-    /// of no length: it ends what one object file had, and linkers may leave it between two.
-    fn next(&self, input: &mut Reader<'a>) -> gimli::Result<Option<(Option<u64>, Reader<'a>)>> {
+    /// The next entry: the offset of its CIE (`None` if it is a CIE itself) and its remaining bytes. `None` for an
+    /// entry of length 0.
+    fn next(&self, input: &mut EndianReader<'a>) -> gimli::Result<Option<(Option<u64>, EndianReader<'a>)>> {
         let (length, format) = input.read_initial_length()?;
         if length == 0 {
             return Ok(None);
@@ -239,7 +259,7 @@ impl<'a> Frames<'a> {
         let mut rest = input.split(length)?;
         let base = rest.offset_from(self.bases.section) as u64;
         // In `.eh_frame`, the reference has four bytes even if the length has eight.
-        let common = match (self.source, format) {
+        let cie_offset = match (self.source, format) {
             (UnwindSource::EhFrame, _) => match rest.read_u32().map(u64::from)? {
                 0 => None,
                 distance => Some(base.checked_sub(distance).ok_or(Error::OffsetOutOfBounds(distance))?),
@@ -247,16 +267,16 @@ impl<'a> Frames<'a> {
             (_, Format::Dwarf32) => Some(rest.read_u32()?).filter(|id| *id != u32::MAX).map(u64::from),
             (_, Format::Dwarf64) => Some(rest.read_u64()?).filter(|id| *id != u64::MAX),
         };
-        Ok(Some((common, rest)))
+        Ok(Some((cie_offset, rest)))
     }
 
-    fn common(&self, rest: &mut Reader<'a>) -> gimli::Result<Common> {
+    fn cie(&self, rest: &mut EndianReader<'a>) -> gimli::Result<Cie> {
         let version = rest.read_u8()?;
         if ![1, 3, 4].contains(&version) {
             return Err(Error::UnknownVersion(version.into()));
         }
         let augmentation = rest.read_null_terminated_slice()?;
-        let mut common = Common {
+        let mut cie = Cie {
             address_size: self.bases.address_size,
             segment_size: 0,
             has_augmentation_data: false,
@@ -265,50 +285,51 @@ impl<'a> Frames<'a> {
             personality: None,
             is_signal_frame: false,
             data_factor: 1,
-            frame_address: FrameAddress::Other,
+            cfa_rule: CfaRule::Other,
         };
         if version == 4 && self.source == UnwindSource::DebugFrame {
-            common.address_size = rest.read_address_size()?;
-            common.segment_size = rest.read_u8()?;
+            cie.address_size = rest.read_address_size()?;
+            cie.segment_size = rest.read_u8()?;
         }
-        // Factors of the instructions that follow, and the register of the return address.
+        // The code alignment factor.
         rest.read_uleb128()?;
-        common.data_factor = rest.read_sleb128()?;
+        cie.data_factor = rest.read_sleb128()?;
+        // The register of the return address.
         match version {
             1 => _ = rest.read_u8()?,
             _ => _ = rest.read_uleb128()?,
         }
-        self.augment(&mut common, augmentation, rest)?;
-        common.frame_address = common.frame_address.after(*rest, common.data_factor);
-        Ok(common)
+        self.augment(&mut cie, augmentation, rest)?;
+        cie.cfa_rule = cie.cfa_rule.after(*rest, cie.data_factor);
+        Ok(cie)
     }
 
-    /// Reads what the letters of an augmentation say.
+    /// Reads the augmentation data that the letters of an augmentation string announce.
     fn augment(
         &self,
-        common: &mut Common,
-        augmentation: Reader<'a>,
-        rest: &mut Reader<'a>,
+        cie: &mut Cie,
+        augmentation: EndianReader<'a>,
+        rest: &mut EndianReader<'a>,
     ) -> gimli::Result<()> {
-        let bases = Bases { address_size: common.address_size, ..self.bases };
+        let bases = PointerBases { address_size: cie.address_size, ..self.bases };
         let mut data = rest.split(0)?;
         for letter in augmentation.slice() {
             match letter {
-                b'z' if !common.has_augmentation_data => {
+                b'z' if !cie.has_augmentation_data => {
                     data = augmentation_data(rest)?;
-                    common.has_augmentation_data = true;
+                    cie.has_augmentation_data = true;
                 }
-                b'L' => common.lsda_encoding = Some(DwEhPe(data.read_u8()?)),
-                b'R' => common.address_encoding = DwEhPe(data.read_u8()?),
+                b'L' => cie.lsda_encoding = Some(DwEhPe(data.read_u8()?)),
+                b'R' => cie.address_encoding = DwEhPe(data.read_u8()?),
                 b'P' => {
                     let encoding = DwEhPe(data.read_u8()?);
-                    common.personality = match encoding.is_absent() {
+                    cie.personality = match encoding.is_absent() {
                         true => None,
                         false => Some(bases.read(encoding, &mut data)?).filter(|pointer| pointer.stored != 0),
                     };
                 }
-                b'S' => common.is_signal_frame = true,
-                // AArch64: return addresses are signed with the second key; frames have tagged memory.
+                b'S' => cie.is_signal_frame = true,
+                // AArch64: return addresses are signed with key B; stack frames use memory tagging.
                 b'B' | b'G' => {}
                 _ => return Err(Error::UnknownAugmentation),
             }
@@ -316,31 +337,19 @@ impl<'a> Frames<'a> {
         Ok(())
     }
 
-    /// The row.
-    fn entry(&self, frame: &Frame<'a>, common: &Common) -> Result<UnwindEntry, Broken> {
-        let mut rest = frame.rest;
-        rest.skip(common.segment_size.into())?;
-        let mut bases = Bases { address_size: common.address_size, ..self.bases };
-        let encoding = common.address_encoding;
+    /// The row of an FDE.
+    fn entry(&self, fde: &PendingFde<'a>, cie: &Cie) -> Result<UnwindEntry, FrameError> {
+        let mut rest = fde.rest;
+        rest.skip(cie.segment_size.into())?;
+        let mut bases = PointerBases { address_size: cie.address_size, ..self.bases };
+        let encoding = cie.address_encoding;
         let address_offset = rest.offset_from(bases.section) as u64;
         let pointer = bases.read(encoding, &mut rest)?;
         let size_offset = rest.offset_from(bases.section) as u64;
         let size = bases.within_address_size(bases.read_number(encoding, &mut rest)?);
-        let mut entry = UnwindEntry {
-            address: pointer.address,
-            size,
-            source: self.source,
-            entry_section_index: self.section.section_index,
-            entry_offset: frame.offset as u64,
-            section_index: None,
-            personality_address: None,
-            is_personality_indirect: None,
-            lsda_address: None,
-            lsda_section_index: None,
-            is_signal_frame: common.is_signal_frame,
-            is_continuation: false,
-            begins_in_frame: None,
-        };
+        let location = (self.section.section_index, fde.offset as u64);
+        let mut entry = plain_entry(self.source, location, (pointer.address, size));
+        entry.is_signal_frame = cie.is_signal_frame;
         match self.relocations {
             Some(_) => {
                 let (address, section_index) = self.relocated(address_offset, pointer.stored)?;
@@ -351,14 +360,14 @@ impl<'a> Frames<'a> {
             None => {
                 let row = self.code.holding(entry.address);
                 entry.section_index = row.map(|row| self.columns.section_index[row]);
-                entry.personality_address = common.personality.map(|pointer| pointer.address);
-                entry.is_personality_indirect = common.personality.map(|pointer| pointer.is_indirect);
+                entry.personality_address = cie.personality.map(|pointer| pointer.address);
+                entry.is_personality_indirect = cie.personality.map(|pointer| pointer.is_indirect);
             }
         }
-        if common.has_augmentation_data {
+        if cie.has_augmentation_data {
             let mut data = augmentation_data(&mut rest)?;
             bases.function = Some(entry.address);
-            if let Some(encoding) = common.lsda_encoding.filter(|encoding| !encoding.is_absent()) {
+            if let Some(encoding) = cie.lsda_encoding.filter(|encoding| !encoding.is_absent()) {
                 let offset = data.offset_from(bases.section) as u64;
                 let pointer = bases.read(encoding, &mut data)?;
                 let is_there = pointer.stored != 0 && !pointer.is_indirect;
@@ -368,25 +377,25 @@ impl<'a> Frames<'a> {
                 };
             }
         }
-        let frame_address = common.frame_address.after(rest, common.data_factor);
-        entry.begins_in_frame = frame_address.is_at_entry(self.architecture).map(|is_at_entry| !is_at_entry);
+        let cfa_rule = cie.cfa_rule.after(rest, cie.data_factor);
+        entry.begins_in_frame = cfa_rule.is_at_entry(self.architecture).map(|is_at_entry| !is_at_entry);
         Ok(entry)
     }
 
-    /// What the linker will write to a field.
-    fn relocations_at(&self, offset: u64) -> &'a [Relocation] {
-        relocations::at(self.relocations.unwrap_or_default(), self.section.section_index, offset)
+    /// The relocations of a field of the section.
+    fn relocations_at(&self, offset: u64) -> &'a [FieldRelocation] {
+        field_relocations::of_field(self.relocations.unwrap_or_default(), self.section.section_index, offset)
     }
 
-    /// The place that the linker will write to a field: its offset in a section.
-    fn relocated(&self, offset: u64, stored: u64) -> Result<(u64, u32), Broken> {
-        let [relocation] = self.relocations_at(offset) else { return Err(Broken::Relocation) };
-        let section_index = relocation.section_index.ok_or(Broken::Relocation)?;
+    /// The location that a linker will write to a field, as an offset in a section and the index of that section.
+    fn relocated(&self, offset: u64, stored: u64) -> Result<(u64, u32), FrameError> {
+        let [relocation] = self.relocations_at(offset) else { return Err(FrameError::Relocation) };
+        let section_index = relocation.section_index.ok_or(FrameError::Relocation)?;
         let stored = if relocation.adds_stored { stored } else { 0 };
         Ok((relocation.value.wrapping_add(stored), section_index))
     }
 
-    /// The number that the linker will write to a field, of the distance between two symbols.
+    /// The value that a linker will write to a field, the sum of its relocations. Sizes are differences of two symbols.
     fn relocated_sum(&self, offset: u64, stored: u64) -> u64 {
         self.relocations_at(offset).iter().fold(stored, |sum, relocation| match relocation.is_subtracted {
             true => sum.wrapping_sub(relocation.value),
@@ -395,8 +404,8 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// The data of an augmentation, behind its size.
-fn augmentation_data<'a>(rest: &mut Reader<'a>) -> gimli::Result<Reader<'a>> {
+/// The augmentation data, which follows its size.
+fn augmentation_data<'a>(rest: &mut EndianReader<'a>) -> gimli::Result<EndianReader<'a>> {
     let size = rest.read_uleb128()?;
     rest.split(usize::try_from(size).map_err(|_| Error::UnsupportedOffset)?)
 }

@@ -1,16 +1,39 @@
-//! `unwind_entries`: what every format's readers of unwinding information have in common.
+//! `unwind_entries`: rows and order that the unwind information of all formats shares.
 
-mod frame_addresses;
+mod cfa_rule;
 pub(super) mod frames;
 #[cfg(test)]
 mod tests;
 
 use crate::file::sections_by_address::SectionsByAddress;
-use binframe_ir::tables::{BinarySections, UnwindEntries, UnwindEntry, UnwindEntryBuilder};
+use binframe_ir::tables::{BinarySections, UnwindEntries, UnwindEntry, UnwindEntryBuilder, UnwindSource};
 use binframe_ir::{Enumeration, Rows};
 
-/// The table. Of entries with the same key, which only a broken file has, the first stays. What entries name by addresses is looked
-/// up in the sections.
+/// An entry at an offset of a section, for the code `address..address + size`; other columns are null or false.
+pub(super) fn plain_entry(
+    source: UnwindSource,
+    (entry_section_index, entry_offset): (u32, u64),
+    (address, size): (u64, u64),
+) -> UnwindEntry {
+    UnwindEntry {
+        address,
+        size,
+        source,
+        entry_section_index,
+        entry_offset,
+        section_index: None,
+        personality_address: None,
+        is_personality_indirect: None,
+        lsda_address: None,
+        lsda_section_index: None,
+        is_signal_frame: false,
+        is_continuation: false,
+        begins_in_frame: None,
+    }
+}
+
+/// The table, sorted by key. Of entries with the same key, which only a broken file has, the first is kept. The
+/// sections of language-specific data are looked up by address.
 pub(super) fn table(mut entries: Vec<UnwindEntry>, sections: &Rows<BinarySections>) -> Rows<UnwindEntries> {
     let data = SectionsByAddress::of(sections, |section| section.is_readable && !section.content.is_empty());
     let columns = sections.columns();
@@ -18,7 +41,7 @@ pub(super) fn table(mut entries: Vec<UnwindEntry>, sections: &Rows<BinarySection
         let row = entry.lsda_address.and_then(|address| data.holding(address));
         entry.lsda_section_index = row.map(|row| columns.section_index[row]);
     }
-    // Rows are in the order of the sources' names.
+    // Enumerations are sorted by name.
     let key = |entry: &UnwindEntry| {
         (entry.address, entry.source.name(), entry.entry_section_index, entry.entry_offset)
     };

@@ -1,27 +1,30 @@
-//! The frame that is there where a range of code begins, by the rule for its address (the "canonical frame address") that is in
-//! force at the first instruction.
+//! The rule for the canonical frame address (CFA) at the first instruction of a code range.
 //!
-//! Sources: DWARF 5, sections 6.4.2 and 7.24; the supplements of the System V ABI for where functions find their frames.
+//! A range whose first CFA rule is that of a function entry starts with the frame of its caller; any other range starts
+//! inside a function. Call frame instructions are decoded here rather than by `gimli`, whose decoder needs one of its
+//! own entries (see `frames.rs`).
+//!
+//! Sources: DWARF 5, sections 6.4.2 and 7.24; for entry rules, the processor supplements of the System V ABI.
 
-use crate::file::pointers::Reader;
+use crate::file::formats::EndianReader;
 use binframe_ir::tables::Architecture;
 use gimli::{DwCfa, Error, Reader as _, constants};
 
-/// How the address of a frame is computed.
+/// How the canonical frame address is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FrameAddress {
-    /// As what a register holds, by its number, and a distance.
+pub(super) enum CfaRule {
+    /// The value of a register, given by its DWARF number, plus an offset in bytes.
     Register(u64, i64),
-    /// In another way, or in none that is said.
+    /// An expression, or undefined.
     Other,
 }
 
-impl FrameAddress {
-    /// Whether it is that of a caller who has just called; none for an architecture whose rule is not known here.
+impl CfaRule {
+    /// Whether this is the rule at a function entry; `None` if the rule of the architecture is unknown.
     pub(super) fn is_at_entry(self, architecture: Architecture) -> Option<bool> {
         let (register, offset) = match architecture {
             Architecture::X86_64 => (7, 8),
-            // In Apple's frames, the numbers of the stack and frame pointers are interchanged.
+            // Apple exchanges the numbers of the stack and frame pointers in `__eh_frame`.
             Architecture::X86 if self == Self::Register(5, 4) => return Some(true),
             Architecture::X86 => (4, 4),
             Architecture::Aarch64 => (31, 0),
@@ -32,31 +35,32 @@ impl FrameAddress {
         Some(self == Self::Register(register, offset))
     }
 
-    /// The address by instructions that follow, up to the first that is for code farther on. What cannot be read ends them.
-    pub(super) fn after(mut self, instructions: Reader<'_>, data_factor: i64) -> Self {
+    /// The rule after the instructions for the first address: those before the first that advances the location, or
+    /// that cannot be read.
+    pub(super) fn after(mut self, instructions: EndianReader<'_>, data_factor: i64) -> Self {
         let (mut input, mut remembered) = (instructions, Vec::new());
-        while let Ok(Some(address)) = self.next(&mut input, data_factor, &mut remembered) {
-            self = address;
+        while let Ok(Some(rule)) = self.next(&mut input, data_factor, &mut remembered) {
+            self = rule;
         }
         self
     }
 
-    /// The address after the next instruction; none where code follows first.
+    /// The rule after the next instruction; `None` if it advances the location, and at the end.
     fn next(
         self,
-        input: &mut Reader<'_>,
+        input: &mut EndianReader<'_>,
         data_factor: i64,
         remembered: &mut Vec<Self>,
     ) -> gimli::Result<Option<Self>> {
-        /// The two highest bits, where they are not zero, are an instruction of their own.
-        const SHORT: u8 = 0xc0;
+        /// Instructions with an operand in the low six bits have an opcode in these bits, which is not zero.
+        const SHORT_OPCODE: u8 = 0xc0;
         if input.is_empty() {
             return Ok(None);
         }
         let byte = input.read_u8()?;
-        let operation = DwCfa(if byte & SHORT == 0 { byte } else { byte & SHORT });
+        let operation = DwCfa(if byte & SHORT_OPCODE == 0 { byte } else { byte & SHORT_OPCODE });
         let factored = |number: i64| number.wrapping_mul(data_factor);
-        let moved = |offset| match self {
+        let with_offset = |offset| match self {
             Self::Register(register, _) => Self::Register(register, offset),
             Self::Other => Self::Other,
         };
@@ -77,8 +81,8 @@ impl FrameAddress {
                 (Self::Register(_, offset), register) => Self::Register(register, offset),
                 (Self::Other, _) => Self::Other,
             },
-            constants::DW_CFA_def_cfa_offset => moved(input.read_uleb128()?.cast_signed()),
-            constants::DW_CFA_def_cfa_offset_sf => moved(factored(input.read_sleb128()?)),
+            constants::DW_CFA_def_cfa_offset => with_offset(input.read_uleb128()?.cast_signed()),
+            constants::DW_CFA_def_cfa_offset_sf => with_offset(factored(input.read_sleb128()?)),
             constants::DW_CFA_def_cfa_expression => {
                 skip_block(input)?;
                 Self::Other
@@ -96,12 +100,12 @@ impl FrameAddress {
     }
 }
 
-/// Skips what an instruction says of a register.
-fn skip_operands(operation: DwCfa, input: &mut Reader<'_>) -> gimli::Result<()> {
+/// Skips the operands of an instruction that does not change the CFA rule.
+fn skip_operands(operation: DwCfa, input: &mut EndianReader<'_>) -> gimli::Result<()> {
     let numbers = match operation {
         constants::DW_CFA_nop
         | constants::DW_CFA_restore
-        // The same number says of AArch64 that return addresses are signed from here on.
+        // On AArch64 this opcode is `DW_CFA_AARCH64_negate_ra_state`.
         | constants::DW_CFA_GNU_window_save => 0,
         constants::DW_CFA_offset
         | constants::DW_CFA_restore_extended
@@ -123,8 +127,8 @@ fn skip_operands(operation: DwCfa, input: &mut Reader<'_>) -> gimli::Result<()> 
     (0..numbers).try_for_each(|_| input.skip_leb128())
 }
 
-/// Skips an expression, behind its size.
-fn skip_block(input: &mut Reader<'_>) -> gimli::Result<()> {
+/// Skips an expression, which follows its size.
+fn skip_block(input: &mut EndianReader<'_>) -> gimli::Result<()> {
     let size = usize::try_from(input.read_uleb128()?).map_err(|_| Error::UnsupportedOffset)?;
     input.skip(size)
 }
@@ -134,26 +138,26 @@ mod tests {
     use super::*;
     use gimli::{EndianSlice, RunTimeEndian};
 
-    fn after(instructions: &[u8]) -> FrameAddress {
+    fn after(instructions: &[u8]) -> CfaRule {
         let instructions = EndianSlice::new(instructions, RunTimeEndian::Little);
-        FrameAddress::Register(7, 8).after(instructions, -8)
+        CfaRule::Register(7, 8).after(instructions, -8)
     }
 
     #[test]
-    fn instructions_count_up_to_the_first_that_moves_on() {
-        assert_eq!(after(&[]), FrameAddress::Register(7, 8));
-        assert_eq!(after(&[0x0e, 48, 0x86, 2, 0x41, 0x0e, 8]), FrameAddress::Register(7, 48));
-        assert_eq!(after(&[0, 0x0d, 6, 0x0e, 16]), FrameAddress::Register(6, 16));
-        assert_eq!(after(&[0x12, 6, 0x7e]), FrameAddress::Register(6, 16));
-        assert_eq!(after(&[0x0a, 0x0c, 6, 16, 0x0b]), FrameAddress::Register(7, 8));
-        assert_eq!(after(&[0x10, 3, 2, 0x0e, 99, 0x0f, 1, 0x9c]), FrameAddress::Other);
+    fn instructions_apply_up_to_the_first_that_advances_the_location() {
+        assert_eq!(after(&[]), CfaRule::Register(7, 8));
+        assert_eq!(after(&[0x0e, 48, 0x86, 2, 0x41, 0x0e, 8]), CfaRule::Register(7, 48));
+        assert_eq!(after(&[0, 0x0d, 6, 0x0e, 16]), CfaRule::Register(6, 16));
+        assert_eq!(after(&[0x12, 6, 0x7e]), CfaRule::Register(6, 16));
+        assert_eq!(after(&[0x0a, 0x0c, 6, 16, 0x0b]), CfaRule::Register(7, 8));
+        assert_eq!(after(&[0x10, 3, 2, 0x0e, 99, 0x0f, 1, 0x9c]), CfaRule::Other);
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_instructions() {
-        // An operation that is not known, one that is cut short, an expression too long, nothing that was remembered.
+    fn an_invalid_instruction_ends_the_sequence() {
+        // An unknown opcode; a missing operand; an expression beyond the end; a restore without a remembered state.
         for broken in [&[0x3f_u8, 0x0e, 99][..], &[0x0e], &[0x0f, 9, 0], &[0x0b, 0x0e, 99]] {
-            assert_eq!(after(broken), FrameAddress::Register(7, 8), "{broken:x?}");
+            assert_eq!(after(broken), CfaRule::Register(7, 8), "{broken:x?}");
         }
     }
 }

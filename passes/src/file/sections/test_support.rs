@@ -1,13 +1,15 @@
-//! Tables of files that do not exist, for tests.
+//! Tables of synthetic files, for tests.
 
-use super::{SectionsIr, permissions, plain_header};
+use super::ir::SectionsIr;
+use super::rows::{permissions, plain_header};
+use super::unwind;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, BinarySection, BinarySectionBuilder, BinarySections,
     Format, SectionKind, UnwindEntry,
 };
 
-/// Readable sections of data, with their names and addresses.
+/// Readable sections, given name, address and content of each. `.text` is code, others are data.
 pub(crate) fn sections(contents: &[(&str, u64, &[u8])]) -> Rows<BinarySections> {
     let mut rows = BinarySectionBuilder::default();
     rows.extend((0..).zip(contents).map(|(section_index, (section_name, address, content))| BinarySection {
@@ -33,7 +35,7 @@ pub(crate) fn sections(contents: &[(&str, u64, &[u8])]) -> Rows<BinarySections> 
     rows.finish()
 }
 
-/// The tables of a little-endian 64-bit file.
+/// The tables of a little-endian 64-bit ELF file.
 pub(crate) fn file(
     file_size: u64,
     sections: Rows<BinarySections>,
@@ -48,7 +50,7 @@ pub(crate) fn file(
     SectionsIr {
         headers: headers.finish(),
         segments: Rows::default(),
-        unwind_entries: super::unwind::table(unwind_entries, &sections),
+        unwind_entries: unwind::table(unwind_entries, &sections),
         sections,
         symbols: Rows::default(),
         diagnostics: Rows::default(),
