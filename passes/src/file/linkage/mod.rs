@@ -1,94 +1,38 @@
 //! `(file, binary_sections, binary_symbols) -> (loader_commands, binary_libraries, binary_imports, binary_exports,`
 //! `binary_relocations, binary_initializers, binary_notes, binary_resources)`
 //!
-//! What linker and loader are told: the libraries that a file needs, what it takes from them and gives to others, what is
-//! changed in it when it is linked and loaded, what is called then; and what was left for whoever comes later.
+//! *Problem.* Read what a file states for linker and loader: required libraries, imported and exported symbols, fields
+//! that are relocated, functions that are called at start and end. Notes and resources, which other tools read, are
+//! part of it.
 //!
-//! Invariants: rows of every table stand in the order of the file; positions begin at 0.
+//! *Algorithm.* The reader of the format adds rows to one set of builders (`ir.rs`): `elf` from the dynamic section,
+//! relocation tables and notes; `macho` from load commands, fixups and the trie of exports; `pe` from the data
+//! directories.
 //!
-//! What can go wrong: `broken_loader_command`, `broken_relocation`, `broken_linkage`, `broken_resource`, `broken_note`,
-//! `broken_name`.
+//! *Invariants.* Rows of every table are in file order; indexes start at 0.
+//!
+//! *Not done here.* Applying relocations; resolving an import to a file that defines it.
+//!
+//! *Limits.* Tables of a broken file may overlap. Each reader therefore adds no more rows than fit in the file; text is
+//! limited by `NameBudget`, notes by `CONTENT_PER_FILE_SIZE_MAX`. *Cost.* Linear in the file.
+//!
+//! *Diagnostics.* `broken_loader_command`, `broken_relocation`, `broken_linkage`, `broken_resource`, `broken_note`.
 
 mod elf;
+mod ir;
 mod macho;
 mod pe;
 
-use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::Headers;
 use crate::file::sections::SectionsIr;
-use crate::file::text_budget::NameBudget;
-use binframe_ir::tables::{
-    BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializerBuilder,
-    BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder, BinaryNotes,
-    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
-    DiagnosticPass, Diagnostics, LoaderCommandBuilder, LoaderCommands,
-};
-use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
+use ir::LinkageBuilder;
 
-/// The tables of the pass.
-#[derive(Debug, Clone)]
-pub struct LinkageIr {
-    /// The loader's instructions.
-    pub loader_commands: Rows<LoaderCommands>,
-    /// The libraries, and where they are searched.
-    pub libraries: Rows<BinaryLibraries>,
-    /// What other files must have.
-    pub imports: Rows<BinaryImports>,
-    /// What other files can refer to.
-    pub exports: Rows<BinaryExports>,
-    /// The places that linker or loader change.
-    pub relocations: Rows<BinaryRelocations>,
-    /// The functions that the loader calls.
-    pub initializers: Rows<BinaryInitializers>,
-    /// The notes.
-    pub notes: Rows<BinaryNotes>,
-    /// The resources.
-    pub resources: Rows<BinaryResources>,
-    /// What could not be understood.
-    pub diagnostics: Rows<Diagnostics>,
-}
+pub use ir::LinkageIr;
 
-impl LinkageIr {
-    /// The tables, without their types.
-    pub fn tables(&self) -> [&Batch; 9] {
-        [
-            self.loader_commands.batch(),
-            self.libraries.batch(),
-            self.imports.batch(),
-            self.exports.batch(),
-            self.relocations.batch(),
-            self.initializers.batch(),
-            self.notes.batch(),
-            self.resources.batch(),
-            self.diagnostics.batch(),
-        ]
-    }
-
-    /// Equal for equal tables.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_all(self.tables().map(Batch::fingerprint))
-    }
-}
-
-/// What the readers of the formats push to.
-struct Linkage {
-    loader_commands: LoaderCommandBuilder,
-    libraries: BinaryLibraryBuilder,
-    imports: BinaryImportBuilder,
-    exports: BinaryExportBuilder,
-    relocations: BinaryRelocationBuilder,
-    initializers: BinaryInitializerBuilder,
-    notes: BinaryNoteBuilder,
-    resources: BinaryResourceBuilder,
-    diagnostics: Collector,
-    /// How much text they may push.
-    names: NameBudget,
-}
-
-/// Reads what linker and loader are told.
+/// Reads what a file states for linker and loader.
 pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
-    let mut linkage = Linkage::new(file);
+    let mut linkage = LinkageBuilder::new(file);
     match Headers::find(file) {
         Ok(Headers::Elf32(elf)) => elf::run(&elf, sections, &mut linkage),
         Ok(Headers::Elf64(elf)) => elf::run(&elf, sections, &mut linkage),
@@ -100,42 +44,4 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
         Ok(Headers::Archive | Headers::Universal) | Err(_) => {}
     }
     linkage.finish()
-}
-
-impl Linkage {
-    fn new(file: &Bytes) -> Self {
-        let mut notes = BinaryNoteBuilder::default();
-        notes.content.refer_to(file);
-        Self {
-            loader_commands: LoaderCommandBuilder::default(),
-            libraries: BinaryLibraryBuilder::default(),
-            imports: BinaryImportBuilder::default(),
-            exports: BinaryExportBuilder::default(),
-            relocations: BinaryRelocationBuilder::default(),
-            initializers: BinaryInitializerBuilder::default(),
-            notes,
-            resources: BinaryResourceBuilder::default(),
-            diagnostics: Collector::new(DiagnosticPass::Linkage),
-            names: NameBudget::of_file(file),
-        }
-    }
-
-    /// Adds a warning.
-    fn report(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
-        self.diagnostics.warning(code, location, message);
-    }
-
-    fn finish(self) -> LinkageIr {
-        LinkageIr {
-            loader_commands: self.loader_commands.finish(),
-            libraries: self.libraries.finish(),
-            imports: self.imports.finish(),
-            exports: self.exports.finish(),
-            relocations: self.relocations.finish(),
-            initializers: self.initializers.finish(),
-            notes: self.notes.finish(),
-            resources: self.resources.finish(),
-            diagnostics: self.diagnostics.finish(),
-        }
-    }
 }

@@ -1,6 +1,6 @@
-//! `loader_commands` and `binary_libraries`, from the dynamic section.
+//! `loader_commands` and `binary_libraries` of an ELF file, from the dynamic section.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{DynamicSection, Elf, Header};
 use binframe_ir::Term;
@@ -9,13 +9,13 @@ use object::elf::{self, machine_names};
 use object::read::elf::Dyn;
 use std::borrow::Cow;
 
-pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
+pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
     let dynamic = match elf.dynamic() {
         Ok(Some(dynamic)) => dynamic,
         Ok(None) => return,
         Err(error) => {
             let message = format!("the dynamic section cannot be read: {error}");
-            linkage.report(DiagnosticCode::BrokenLoaderCommand, DiagnosticLocation::FileOffset(0), &message);
+            linkage.warning(DiagnosticCode::BrokenLoaderCommand, DiagnosticLocation::FileOffset(0), &message);
             return;
         }
     };
@@ -50,16 +50,16 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
     }
 }
 
-/// The text at an offset of the string table; an empty one where there is none.
+/// The string at an offset of the string table; empty if it cannot be read.
 fn text<'a, H: Header>(
     dynamic: &DynamicSection<'a, H>,
     offset: u64,
     file_offset: u64,
-    linkage: &mut Linkage,
+    linkage: &mut LinkageBuilder,
 ) -> Cow<'a, str> {
     linkage.names.read(dynamic.strings, offset).unwrap_or_else(|error| {
         let message = format!("the text at {offset:#x} of the dynamic string table cannot be read: {error}");
-        linkage.report(
+        linkage.warning(
             DiagnosticCode::BrokenLoaderCommand,
             DiagnosticLocation::FileOffset(file_offset),
             &message,

@@ -1,20 +1,21 @@
-//! What an ELF file tells linker and loader.
+//! The linking metadata of an ELF file.
 
 mod dynamic;
+mod function_arrays;
 mod initializers;
 mod notes;
 mod relocations;
 mod symbols;
 
-use super::Linkage;
+use super::ir::LinkageBuilder;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::sections::SectionsIr;
 
-pub(super) fn run<H: Header>(elf: &Elf<'_, H>, sections: &SectionsIr, linkage: &mut Linkage) {
+pub(super) fn run<H: Header>(elf: &Elf<'_, H>, sections: &SectionsIr, linkage: &mut LinkageBuilder) {
     dynamic::push(elf, linkage);
-    let arrays = initializers::arrays(elf);
-    let relocated = relocations::push(elf, sections, &arrays, linkage);
-    symbols::push(elf, sections, &relocated, linkage);
-    initializers::push(elf, sections, &arrays, &relocated, linkage);
+    let arrays = function_arrays::find(elf);
+    let writes = relocations::push(elf, sections, &arrays, linkage);
+    symbols::push(elf, sections, &writes, linkage);
+    initializers::push(elf, sections, &arrays, &writes, linkage);
     notes::push(elf, linkage);
 }

@@ -1,6 +1,6 @@
-//! `binary_notes`, from the sections or segments of notes.
+//! `binary_notes` of an ELF file, from its sections of notes; without section headers, from its segments of notes.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
@@ -9,17 +9,17 @@ use object::elf::{self, GnuPropertyType, NoteType};
 use object::endian::Endian;
 use object::read::elf::Note;
 
-/// Longest text of a note.
+/// Number of bytes of a note's content that its text is made from.
 const TEXT_SIZE_MAX: usize = 4096;
 
-pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
+pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
     let mut note_index = 0;
-    for run in elf.notes() {
-        let mut file_offset = run.file_offset;
-        let read = run.notes.and_then(|mut notes| {
+    for range in elf.notes() {
+        let mut file_offset = range.file_offset;
+        let read = range.notes.and_then(|mut notes| {
             while let Some(note) = notes.next().map_err(|error| error.to_string())? {
                 let size = note_size(elf, &note, file_offset);
-                push_note(elf, &note, note_index, run.section_index, file_offset, size, linkage);
+                push_note(elf, &note, note_index, range.section_index, file_offset, size, linkage);
                 file_offset = file_offset.saturating_add(size);
                 note_index += 1;
             }
@@ -27,18 +27,22 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut Linkage) {
         });
         if let Err(error) = read {
             let message = format!("the rest of the notes cannot be read: {error}");
-            linkage.report(DiagnosticCode::BrokenNote, DiagnosticLocation::FileOffset(file_offset), &message);
+            linkage.warning(
+                DiagnosticCode::BrokenNote,
+                DiagnosticLocation::FileOffset(file_offset),
+                &message,
+            );
         }
     }
 }
 
-/// From the start of a note to where the next may begin. The content of a note ends at or before that.
+/// Size of a note with its padding: the distance to the next note.
 fn note_size<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>, file_offset: u64) -> u64 {
     let content = note.desc();
     let end =
         (content.as_ptr() as usize).wrapping_sub(elf.file.as_ptr() as usize).wrapping_add(content.len());
     let size = (end as u64).wrapping_sub(file_offset);
-    // An empty content is not part of the file.
+    // An empty content is not a slice of the file.
     if content.is_empty() || size > elf.file.len() as u64 {
         12 + u64::from(note.n_namesz(elf.endian)).next_multiple_of(4)
     } else {
@@ -53,7 +57,7 @@ fn push_note<H: Header>(
     section_index: Option<u32>,
     file_offset: u64,
     size: u64,
-    linkage: &mut Linkage,
+    linkage: &mut LinkageBuilder,
 ) {
     let note_type = note.n_type(elf.endian);
     let unnamed = format!("{:#x}", note_type.0);
@@ -71,10 +75,10 @@ fn push_note<H: Header>(
     });
 }
 
-/// What the owner calls a type of its notes.
+/// The owner's name for a type of its notes; `None` if it is unknown.
 fn type_name(owner: &[u8], note_type: NoteType) -> Option<&'static str> {
     match (owner, note_type.0) {
-        // From SystemTap, systemd and binutils, whose notes the library has no names for.
+        // Notes of SystemTap, systemd and binutils, which `object` has no names for.
         (b"stapsdt", 3) => Some("NT_STAPSDT"),
         (b"FDO", 0xcafe_1a7e) => Some("NT_FDO_PACKAGING_METADATA"),
         (b"FDO", 0x407c_0c0a) => Some("NT_FDO_DLOPEN_METADATA"),
@@ -84,7 +88,7 @@ fn type_name(owner: &[u8], note_type: NoteType) -> Option<&'static str> {
     }
 }
 
-/// What a note says in words.
+/// A readable form of a note's content; `None` for types that have none.
 fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
     let (endian, content) = (elf.endian, note.desc());
     let content = &content[..content.len().min(TEXT_SIZE_MAX)];
@@ -108,7 +112,7 @@ fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
             Some(String::from_utf8_lossy(text).into_owned())
         }
         (b"stapsdt", _) => {
-            // Three addresses, then provider, name and arguments.
+            // Three addresses precede provider, name and arguments.
             let text = content.get(if elf.header.is_type_64() { 24 } else { 12 }..)?;
             let parts: Vec<_> = text.split(|byte| *byte == 0).map(String::from_utf8_lossy).take(3).collect();
             Some(parts.join(" ").trim_end().to_owned())
@@ -117,7 +121,7 @@ fn text<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> Option<String> {
     }
 }
 
-/// The properties, such as `X86_FEATURE_1_AND: IBT, SHSTK`.
+/// The properties of `NT_GNU_PROPERTY_TYPE_0`, such as `X86_FEATURE_1_AND: IBT, SHSTK`.
 fn properties<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> String {
     let mut texts = Vec::new();
     let Some(mut properties) = note.gnu_properties(elf.endian) else { return String::new() };
@@ -130,7 +134,7 @@ fn properties<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>) -> String {
             texts.push(short_name.to_owned());
             continue;
         };
-        // `GNU_PROPERTY_X86_FEATURE_1_AND` has the flags `GNU_PROPERTY_X86_FEATURE_1_IBT` ...
+        // The flags of `GNU_PROPERTY_X86_FEATURE_1_AND` are named `GNU_PROPERTY_X86_FEATURE_1_IBT` and so on.
         let stem = name.rsplit_once('_').map_or(name, |(stem, _)| stem);
         let mut flags = Vec::new();
         let rest = property_type.u32_value_names(elf.machine).map_or(value, |names| {

@@ -1,7 +1,8 @@
-//! `binary_relocations`, from the sections of relocations or, in a file without sections, from the dynamic section.
+//! `binary_relocations` of an ELF file, from its sections of relocations; without section headers, from the tables of
+//! the dynamic section.
 
-use super::Linkage;
-use super::initializers::Array;
+use super::super::ir::LinkageBuilder;
+use super::function_arrays::FunctionArray;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::sections::SectionsIr;
@@ -13,62 +14,65 @@ use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What the loader writes that other tables tell of.
+/// The pointers that the loader writes, as far as other tables state them.
 #[derive(Default)]
-pub(super) struct Relocated {
-    /// The place of a pointer to a symbol of the dynamic table, by the symbol's position; and whether it is for calls alone.
-    pub(super) slots: HashMap<u32, (u64, bool)>,
-    /// What is written to an array of functions, by address: an addend, and the position of the symbol that it is added to.
-    pub(super) pointers: HashMap<u64, (i64, Option<u32>)>,
+pub(super) struct LoaderWrites {
+    /// Address of the pointer to a symbol of the dynamic table, by symbol index, and whether it is for calls only.
+    pub(super) import_slots: HashMap<u32, (u64, bool)>,
+    /// Addend and symbol index (`None` for a relative relocation) of a pointer in a function array, by address.
+    pub(super) array_pointers: HashMap<u64, (i64, Option<u32>)>,
 }
 
-/// One table of relocations.
-struct Table<'a> {
+/// A table of relocations.
+struct RelocationTable<'a> {
     section_type: elf::SectionType,
     data: &'a [u8],
-    /// Where it stands in the file.
     file_offset: u64,
-    /// The section that it is, and the one that it changes.
+    /// Index of the table's section; `None` for a table of the dynamic section.
     section_index: Option<u32>,
+    /// Index of the section whose fields are relocated; `None` if the table states none.
     target_section_index: Option<u32>,
     is_dynamic: bool,
-    /// Whether symbols are those of the dynamic table.
+    /// Whether symbol indexes refer to the dynamic symbol table.
     has_dynamic_symbols: bool,
 }
 
 pub(super) fn push<H: Header>(
     elf: &Elf<'_, H>,
     sections: &SectionsIr,
-    arrays: &[Array],
-    linkage: &mut Linkage,
-) -> Relocated {
+    arrays: &[FunctionArray],
+    linkage: &mut LinkageBuilder,
+) -> LoaderWrites {
     let tables = match elf.section_headers.is_empty() {
         false => tables_of_sections(elf, linkage),
-        true => tables_of_segments(elf, linkage),
+        true => tables_of_dynamic(elf, linkage),
     };
-    let mut writer = Writer {
+    let mut writer = RelocationWriter {
         machine: elf.machine,
         sections_count: elf.section_headers.len() as u32,
-        arrays: united(arrays),
+        arrays: merged_ranges(arrays),
         symbols: SymbolRows::new(sections),
         linkage,
-        relocated: Relocated::default(),
-        next: 0,
-        // Each stands in the file, or changes a place that does.
-        left: elf.file.len() / 4,
+        writes: LoaderWrites::default(),
+        next_index: 0,
+        // A relocation is in the file, or (RELR) its field of at least four bytes is.
+        rows_left: elf.file.len() / 4,
     };
     for table in &tables {
         let read = writer.push_table(elf, table);
         if let Err(error) = read {
             let message = format!("relocations were left out: {error}");
             let location = DiagnosticLocation::FileOffset(table.file_offset);
-            writer.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
+            writer.linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
         }
     }
-    writer.relocated
+    writer.writes
 }
 
-fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) -> Vec<Table<'a>> {
+fn tables_of_sections<'a, H: Header>(
+    elf: &Elf<'a, H>,
+    linkage: &mut LinkageBuilder,
+) -> Vec<RelocationTable<'a>> {
     let endian = elf.endian;
     let is_relocatable = elf.header.e_type(endian) == elf::ET_REL;
     let mut tables = Vec::new();
@@ -80,7 +84,7 @@ fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
         let file_offset = header.sh_offset(endian).into();
         let Ok(data) = header.data(endian, elf.file.as_ref()) else {
             let message = format!("the relocations of section {index} are not in the file");
-            linkage.report(
+            linkage.warning(
                 DiagnosticCode::BrokenRelocation,
                 DiagnosticLocation::FileOffset(file_offset),
                 &message,
@@ -90,7 +94,7 @@ fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
         let (info, flags) = (header.sh_info(endian), header.sh_flags(endian));
         let names_target = info != 0 && (is_relocatable || flags.contains(elf::SHF_INFO_LINK));
         let symbols = elf.section_headers.get(header.sh_link(endian) as usize);
-        tables.push(Table {
+        tables.push(RelocationTable {
             section_type,
             data,
             file_offset,
@@ -103,7 +107,10 @@ fn tables_of_sections<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
     tables
 }
 
-fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) -> Vec<Table<'a>> {
+fn tables_of_dynamic<'a, H: Header>(
+    elf: &Elf<'a, H>,
+    linkage: &mut LinkageBuilder,
+) -> Vec<RelocationTable<'a>> {
     let endian = elf.endian;
     let Ok(Some(dynamic)) = elf.dynamic() else { return Vec::new() };
     let value =
@@ -123,10 +130,10 @@ fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
         let Some((address, size)) = value(address).zip(value(size)) else { continue };
         let Some((data, file_offset)) = elf.loaded(address, size) else {
             let message = format!("{size} bytes of relocations are not in the file");
-            linkage.report(DiagnosticCode::BrokenRelocation, DiagnosticLocation::Address(address), &message);
+            linkage.warning(DiagnosticCode::BrokenRelocation, DiagnosticLocation::Address(address), &message);
             continue;
         };
-        tables.push(Table {
+        tables.push(RelocationTable {
             section_type,
             data,
             file_offset,
@@ -139,21 +146,20 @@ fn tables_of_segments<'a, H: Header>(elf: &Elf<'a, H>, linkage: &mut Linkage) ->
     tables
 }
 
-struct Writer<'a> {
+struct RelocationWriter<'a> {
     machine: elf::Machine,
     sections_count: u32,
-    /// Where arrays of functions are loaded, in order and apart from each other.
+    /// Address ranges of function arrays, sorted and disjoint.
     arrays: Vec<Range<u64>>,
     symbols: SymbolRows<'a>,
-    linkage: &'a mut Linkage,
-    relocated: Relocated,
-    next: u32,
-    /// Rows that may still be pushed.
-    left: usize,
+    linkage: &'a mut LinkageBuilder,
+    writes: LoaderWrites,
+    next_index: u32,
+    rows_left: usize,
 }
 
-impl Writer<'_> {
-    fn push_table<H: Header>(&mut self, elf: &Elf<'_, H>, table: &Table<'_>) -> Result<(), String> {
+impl RelocationWriter<'_> {
+    fn push_table<H: Header>(&mut self, elf: &Elf<'_, H>, table: &RelocationTable<'_>) -> Result<(), String> {
         const ODD_SIZE: &str = "the table's size is no multiple of its entries'";
         let endian = elf.endian;
         let is_mips64el = elf.header.is_mips64el(endian);
@@ -182,12 +188,12 @@ impl Writer<'_> {
         }
     }
 
-    fn push(&mut self, table: &Table<'_>, entry: &Crel, has_addend: bool) -> Result<(), String> {
+    fn push(&mut self, table: &RelocationTable<'_>, entry: &Crel, has_addend: bool) -> Result<(), String> {
         let symbol_index = entry.symbol().map(|symbol| symbol.0 as u32);
         let r_type = entry.r_type;
         let addend = has_addend.then_some(entry.r_addend);
         if table.is_dynamic {
-            self.remember(entry.r_offset, r_type, symbol_index, addend);
+            self.record_write(entry.r_offset, r_type, symbol_index, addend);
         }
         match machine_names(self.machine).r.name(r_type) {
             Some(name) => self.push_row(table, entry.r_offset, name, symbol_index, addend),
@@ -198,30 +204,37 @@ impl Writer<'_> {
         }
     }
 
-    fn remember(&mut self, address: u64, r_type: RelocationType, symbol: Option<u32>, addend: Option<i64>) {
+    /// Records the pointer that a dynamic relocation writes, if other tables state it.
+    fn record_write(
+        &mut self,
+        address: u64,
+        r_type: RelocationType,
+        symbol: Option<u32>,
+        addend: Option<i64>,
+    ) {
         let array = self.arrays.partition_point(|array| array.end <= address);
         if self.arrays.get(array).is_some_and(|array| array.contains(&address)) {
-            self.relocated.pointers.insert(address, (addend.unwrap_or_default(), symbol));
+            self.writes.array_pointers.insert(address, (addend.unwrap_or_default(), symbol));
         }
-        if let (Some(is_for_calls), Some(symbol)) = (is_slot(self.machine, r_type), symbol) {
-            self.relocated.slots.entry(symbol).or_insert((address, is_for_calls));
+        if let (Some(is_for_calls), Some(symbol)) = (import_slot(self.machine, r_type), symbol) {
+            self.writes.import_slots.entry(symbol).or_insert((address, is_for_calls));
         }
     }
 
     fn push_row(
         &mut self,
-        table: &Table<'_>,
+        table: &RelocationTable<'_>,
         address: u64,
         relocation_type: &str,
         symbol_index: Option<u32>,
         addend: Option<i64>,
     ) -> Result<(), String> {
-        self.left = self.left.checked_sub(1).ok_or("there are more than places in the file")?;
+        self.rows_left = self.rows_left.checked_sub(1).ok_or("there are more than places in the file")?;
         let row = symbol_index.and_then(|index| self.symbols.find(table.has_dynamic_symbols, index));
         let name = row.map(|row| self.symbols.columns.symbol_name.value(row));
         let exists = |index: &u32| *index < self.sections_count;
         self.linkage.relocations.push(BinaryRelocation {
-            relocation_index: self.next,
+            relocation_index: self.next_index,
             is_dynamic: table.is_dynamic,
             table_section_index: table.section_index,
             section_index: table.target_section_index.filter(exists),
@@ -231,13 +244,13 @@ impl Writer<'_> {
             symbol_name: name.and_then(|name| self.linkage.names.take(name)),
             addend,
         });
-        self.next += 1;
+        self.next_index += 1;
         Ok(())
     }
 }
 
-/// Where arrays of functions are loaded, in order and apart from each other.
-fn united(arrays: &[Array]) -> Vec<Range<u64>> {
+/// The address ranges of function arrays, sorted; ranges that touch are merged.
+fn merged_ranges(arrays: &[FunctionArray]) -> Vec<Range<u64>> {
     let mut ranges: Vec<_> = arrays.iter().map(|array| array.addresses.clone()).collect();
     ranges.sort_unstable_by_key(|range| range.start);
     ranges.dedup_by(|next, range| {
@@ -248,31 +261,31 @@ fn united(arrays: &[Array]) -> Vec<Range<u64>> {
     ranges
 }
 
-/// The rows of both symbol tables, by what tables of relocations call them.
+/// The rows of the static and the dynamic symbol table, by symbol index.
 pub(super) struct SymbolRows<'a> {
     pub(super) columns: BinarySymbolColumns<'a>,
-    /// Rows of the static table, which come first.
-    static_symbols: usize,
+    /// Number of rows of the static table, which come first.
+    static_count: usize,
 }
 
 impl<'a> SymbolRows<'a> {
     pub(super) fn new(sections: &'a SectionsIr) -> Self {
         let columns = sections.symbols.columns();
-        let static_symbols =
-            columns.is_dynamic.iter().filter(|is_dynamic| *is_dynamic == Some(false)).count();
-        Self { columns, static_symbols }
+        let static_count = columns.is_dynamic.iter().filter(|is_dynamic| *is_dynamic == Some(false)).count();
+        Self { columns, static_count }
     }
 
-    /// The row of the symbol at an index of one of the tables, whose first symbol, which is none, has no row.
+    /// Row of a symbol of one of the tables. Symbol 0, which is reserved, has no row.
     pub(super) fn find(&self, is_dynamic: bool, symbol_index: u32) -> Option<usize> {
-        let first = if is_dynamic { self.static_symbols } else { 0 };
+        let first = if is_dynamic { self.static_count } else { 0 };
         let row = first.checked_add((symbol_index as usize).checked_sub(1)?)?;
         (row < self.columns.len() && self.columns.is_dynamic.value(row) == is_dynamic).then_some(row)
     }
 }
 
-/// Whether a relocation sets a pointer to a symbol that code loads or, if true, only calls; none if it does neither.
-fn is_slot(machine: elf::Machine, r_type: RelocationType) -> Option<bool> {
+/// Whether a relocation type writes an import slot: `Some(true)` if code only calls through it, `Some(false)` if code
+/// may load it; `None` for other types.
+fn import_slot(machine: elf::Machine, r_type: RelocationType) -> Option<bool> {
     let (loads, calls) = match machine {
         elf::EM_X86_64 => (elf::R_X86_64_GLOB_DAT, elf::R_X86_64_JUMP_SLOT),
         elf::EM_386 => (elf::R_386_GLOB_DAT, elf::R_386_JMP_SLOT),

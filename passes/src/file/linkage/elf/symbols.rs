@@ -1,7 +1,7 @@
-//! `binary_imports` and `binary_exports`, from the dynamic symbol table.
+//! `binary_imports` and `binary_exports` of an ELF file, from the dynamic symbol table.
 
-use super::Linkage;
-use super::relocations::Relocated;
+use super::super::ir::LinkageBuilder;
+use super::relocations::LoaderWrites;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::elf_versions;
 use crate::file::sections::SectionsIr;
@@ -14,10 +14,10 @@ use object::SymbolIndex;
 pub(super) fn push<H: Header>(
     elf: &Elf<'_, H>,
     sections: &SectionsIr,
-    relocated: &Relocated,
-    linkage: &mut Linkage,
+    writes: &LoaderWrites,
+    linkage: &mut LinkageBuilder,
 ) {
-    // That versions cannot be read was reported with the symbols.
+    // The pass `sections` reports versions that cannot be read.
     let versions = elf_versions::read(elf).ok().flatten().unwrap_or_default();
     let library = |symbol_index: u32| {
         let version = versions.version_index(elf.endian, SymbolIndex(symbol_index as usize));
@@ -29,9 +29,9 @@ pub(super) fn push<H: Header>(
     for symbol in symbols.iter().filter(|symbol| symbol.is_dynamic && !symbol.symbol_name.is_empty()) {
         let Some(name) = linkage.names.take(symbol.symbol_name) else { return };
         let is_local = symbol.binding == SymbolBinding::Local;
-        let is_seen = matches!(symbol.visibility, SymbolVisibility::Default | SymbolVisibility::Protected);
+        let is_visible = matches!(symbol.visibility, SymbolVisibility::Default | SymbolVisibility::Protected);
         if symbol.definition == SymbolDefinition::Undefined && !is_local {
-            let slot = relocated.slots.get(&symbol.symbol_index);
+            let slot = writes.import_slots.get(&symbol.symbol_index);
             let library_name = library(symbol.symbol_index).and_then(|name| linkage.names.read(name, 0).ok());
             linkage.imports.push(BinaryImport {
                 import_index,
@@ -45,7 +45,7 @@ pub(super) fn push<H: Header>(
                 is_delayed: binds_later && slot.is_some_and(|slot| slot.1),
             });
             import_index += 1;
-        } else if symbol.definition != SymbolDefinition::Undefined && !is_local && is_seen {
+        } else if symbol.definition != SymbolDefinition::Undefined && !is_local && is_visible {
             let has_address = symbol.symbol_type != SymbolType::Tls.name();
             linkage.exports.push(BinaryExport {
                 export_index,

@@ -1,51 +1,52 @@
-//! `binary_relocations` of the loader, from chains: every pointer that it changes says how, and where the next one is.
+//! `binary_relocations` of the loader, from chained fixups (`LC_DYLD_CHAINED_FIXUPS`): each pointer states how the
+//! loader changes it, and the distance to the next one.
 //!
 //! Source: `mach-o/fixup-chains.h` of Apple's dyld.
 
-use super::fixups::Pointers;
-use super::imports::{AddressRanges, Imports, Symbol};
-use super::relocations::{Row, Writer};
+use super::imports::{AddressRanges, BoundSymbol, Imports};
+use super::pointers::ArrayPointers;
+use super::relocations::{RelocationRow, RelocationWriter};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
+use crate::file::text_budget::NAMES_PER_FILE_SIZE_MAX;
 use object::Endianness;
 use object::read::macho::{DyldChainedFixups, DyldChainedImport, DyldChainedSegment, Fixup, Segment};
 
-/// Names that chains refer to may be this many times the file: they may share their bytes.
-const NAMES_PER_FILE_SIZE_MAX: usize = 16;
-
+/// Adds the relocations of all chains.
 pub(super) fn push<'a, H: Header>(
-    writer: &mut Writer<'a, '_, H>,
+    writer: &mut RelocationWriter<'a, '_, H>,
     data: &'a [u8],
     arrays: &AddressRanges,
     imports: &mut Imports<'a>,
-    pointers: &mut Pointers,
+    pointers: &mut ArrayPointers,
 ) -> Result<(), String> {
     let endian = writer.macho.endian;
     let fixups = DyldChainedFixups::parse(endian, data).map_err(|error| error.to_string())?;
-    let symbols = symbols(writer.macho, &fixups, imports)?;
+    let targets = bind_targets(writer.macho, &fixups, imports)?;
     let mut pages_left = writer.macho.file.len();
     for segment in fixups.segments(endian).map_err(|error| error.to_string())? {
         let segment = segment.map_err(|error| error.to_string())?;
         let pages = segment.header().page_count.get(endian).into();
         pages_left = pages_left.checked_sub(pages).ok_or("there are more pages than in the file")?;
-        push_segment(writer, &segment, &symbols, arrays, imports, pointers)?;
+        push_segment(writer, &segment, &targets, arrays, imports, pointers)?;
     }
     Ok(())
 }
 
-/// A symbol of the table of imports, and what is added to its address.
-type Target = (Symbol, i64);
+/// A symbol of the table of imports, and the addend to its address.
+type BindTarget = (BoundSymbol, i64);
 
-fn symbols<'a, H: Header>(
+/// The table of imports, which fixups refer to by index.
+fn bind_targets<'a, H: Header>(
     macho: &MachO<'a, H>,
     fixups: &DyldChainedFixups<'a, Endianness>,
     imports: &mut Imports<'a>,
-) -> Result<Vec<Target>, String> {
+) -> Result<Vec<BindTarget>, String> {
     let mut targets = Vec::new();
-    let mut left = macho.file.len().saturating_mul(NAMES_PER_FILE_SIZE_MAX);
+    let mut bytes_left = (macho.file.len() as u64).saturating_mul(NAMES_PER_FILE_SIZE_MAX);
     for import in fixups.imports(macho.endian).map_err(|error| error.to_string())? {
         let import: DyldChainedImport<'a> = import.map_err(|error| error.to_string())?;
-        left = left.checked_sub(import.name.len()).ok_or("names are too long")?;
+        bytes_left = bytes_left.checked_sub(import.name.len() as u64).ok_or("names are too long")?;
         let symbol = imports.symbol(import.name);
         imports.add(&symbol, import.dylib, import.weak_import, false);
         targets.push((symbol, import.addend));
@@ -54,12 +55,12 @@ fn symbols<'a, H: Header>(
 }
 
 fn push_segment<H: Header>(
-    writer: &mut Writer<'_, '_, H>,
+    writer: &mut RelocationWriter<'_, '_, H>,
     segment: &DyldChainedSegment<'_, Endianness>,
-    symbols: &[Target],
+    targets: &[BindTarget],
     arrays: &AddressRanges,
     imports: &mut Imports<'_>,
-    pointers: &mut Pointers,
+    pointers: &mut ArrayPointers,
 ) -> Result<(), String> {
     let macho = writer.macho;
     let endian = macho.endian;
@@ -83,7 +84,7 @@ fn push_segment<H: Header>(
                 (None, start.wrapping_add(rebase.target_segment_offset))
             }
             Fixup::Bind(bind) => {
-                let target = symbols.get(bind.ordinal as usize).ok_or("an import does not exist")?;
+                let target = targets.get(bind.ordinal as usize).ok_or("an import does not exist")?;
                 (Some(&target.0), i64::from(bind.addend).wrapping_add(target.1) as u64)
             }
         };
@@ -93,7 +94,7 @@ fn push_segment<H: Header>(
         if arrays.contain(address) {
             pointers.insert(address, symbol.is_none().then_some(target));
         }
-        writer.push_row(&Row {
+        writer.push_row(&RelocationRow {
             is_dynamic: true,
             section_index: None,
             address,

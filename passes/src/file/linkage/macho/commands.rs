@@ -1,6 +1,6 @@
-//! `loader_commands`, `binary_libraries` and `binary_notes`, from the load commands.
+//! `loader_commands`, `binary_libraries` and `binary_notes` of a Mach-O file, from the load commands.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Command, Header, MachO};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
@@ -10,12 +10,13 @@ use object::Endianness;
 use object::macho::{self, LcStr, NoteCommand};
 use object::read::macho::{LoadCommandVariant, Segment};
 
-/// What a command says: a number, and text.
-type Said = (Option<u64>, Option<String>);
+/// The columns `value` and `text` of a load command.
+type ValueAndText = (Option<u64>, Option<String>);
 
-/// Adds the commands, and returns the names of libraries as symbols refer to them: the first has number 1.
-pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut Linkage) -> Vec<String> {
-    let mut writer = Writer {
+/// Adds the rows. Returns the names of libraries in the order in which symbols refer to them, the first having number
+/// 1.
+pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut LinkageBuilder) -> Vec<String> {
+    let mut writer = CommandWriter {
         linkage,
         libraries: Vec::new(),
         library_index: 0,
@@ -38,24 +39,26 @@ pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut Linkage) -> Ve
     writer.libraries
 }
 
-struct Writer<'l> {
-    linkage: &'l mut Linkage,
+struct CommandWriter<'l> {
+    linkage: &'l mut LinkageBuilder,
     libraries: Vec<String>,
     library_index: u32,
     note_index: u32,
-    /// Bytes that notes may still have: they may share them.
+    /// Bytes that notes may still contain: those of a broken file may overlap.
     content_left: usize,
 }
 
-impl Writer<'_> {
+impl CommandWriter<'_> {
+    /// Reports a load command that cannot be read.
     fn broken(&mut self, command: &Command<'_>) {
         let message = format!("the load command {:?} cannot be read", command.cmd());
         let location = DiagnosticLocation::FileOffset(command.offset());
-        self.linkage.report(DiagnosticCode::BrokenLoaderCommand, location, &message);
+        self.linkage.warning(DiagnosticCode::BrokenLoaderCommand, location, &message);
     }
 
-    fn text(&mut self, macho_endian: Endianness, command: &Command<'_>, text: LcStr<Endianness>) -> String {
-        match command.string(macho_endian, text) {
+    /// A string of a load command; empty if it cannot be read.
+    fn text(&mut self, endian: Endianness, command: &Command<'_>, text: LcStr<Endianness>) -> String {
+        match command.string(endian, text) {
             Ok(text) => String::from_utf8_lossy(text).into_owned(),
             Err(_) => {
                 self.broken(command);
@@ -64,7 +67,7 @@ impl Writer<'_> {
         }
     }
 
-    fn read<H: Header>(&mut self, macho: &MachO<'_, H>, command: &Command<'_>) -> Said {
+    fn read<H: Header>(&mut self, macho: &MachO<'_, H>, command: &Command<'_>) -> ValueAndText {
         use LoadCommandVariant as Variant;
         let endian = macho.endian;
         let Ok(variant) = command.variant() else {
@@ -113,13 +116,13 @@ impl Writer<'_> {
         }
     }
 
-    /// What a command says that names something.
+    /// Reads a command whose only value is a name, and adds the row of a library.
     fn read_name(
         &mut self,
         endian: Endianness,
         command: &Command<'_>,
         variant: LoadCommandVariant<'_, Endianness>,
-    ) -> Said {
+    ) -> ValueAndText {
         use LoadCommandVariant as Variant;
         let name = match variant {
             Variant::Dylib(dylib) | Variant::IdDylib(dylib) => {
@@ -149,7 +152,7 @@ impl Writer<'_> {
         endian: Endianness,
         command: &Command<'_>,
         dylib: &macho::DylibCommand<Endianness>,
-    ) -> Said {
+    ) -> ValueAndText {
         let text = self.text(endian, command, dylib.dylib.name);
         let version = dylib.dylib.current_version.get(endian);
         let uses = command.dylib_use_flags(endian, dylib).ok().flatten();
@@ -180,7 +183,7 @@ impl Writer<'_> {
         self.library_index += 1;
     }
 
-    fn note<H: Header>(&mut self, macho: &MachO<'_, H>, note: &NoteCommand<Endianness>) -> Said {
+    fn note<H: Header>(&mut self, macho: &MachO<'_, H>, note: &NoteCommand<Endianness>) -> ValueAndText {
         let (file_offset, size) = (note.offset.get(macho.endian), note.size.get(macho.endian));
         let owner = note.data_owner.split(|byte| *byte == 0).next().unwrap_or_default();
         let owner = String::from_utf8_lossy(owner).into_owned();
@@ -202,7 +205,7 @@ impl Writer<'_> {
             }
             _ => {
                 let message = format!("the {size} bytes of a note are not in the file, or in many notes");
-                self.linkage.report(
+                self.linkage.warning(
                     DiagnosticCode::BrokenNote,
                     DiagnosticLocation::FileOffset(file_offset),
                     &message,
@@ -213,11 +216,11 @@ impl Writer<'_> {
     }
 }
 
-fn number(value: u32) -> Said {
+fn number(value: u32) -> ValueAndText {
     (Some(value.into()), None)
 }
 
-fn segment<H: Header>(endian: Endianness, command: &Command<'_>) -> Said {
+fn segment<H: Header>(endian: Endianness, command: &Command<'_>) -> ValueAndText {
     match H::Segment::from_command(*command) {
         Ok(Some((segment, _))) => {
             let name = String::from_utf8_lossy(segment.name()).into_owned();
@@ -227,9 +230,9 @@ fn segment<H: Header>(endian: Endianness, command: &Command<'_>) -> Said {
     }
 }
 
-/// The options, which stand one after the other.
+/// The options of `LC_LINKER_OPTION`, which are consecutive strings.
 fn linker_options(command: &Command<'_>) -> Option<String> {
-    /// Command, size and number of options.
+    /// Size of the fields command, size and number of options.
     const HEADER_SIZE: usize = 12;
     let options = command.raw_data().get(HEADER_SIZE..)?.split(|byte| *byte == 0);
     let options = options.filter(|option| !option.is_empty()).map(String::from_utf8_lossy);

@@ -1,12 +1,15 @@
-//! `binary_exports`, from the trie of exports or, in a file that has none, from the external symbols.
+//! `binary_exports` of a Mach-O file, from the trie of exports or, without one, from the external symbols.
 //!
-//! In a trie, names that begin alike share their beginning. A node is what the name up to it exports, and the edges to others.
+//! In the trie, names with a common prefix share the path of that prefix. A node states the export whose name ends
+//! there, if any, and its outgoing edges. The traversal is depth-first with an explicit stack; a node that two edges
+//! lead to is an error, so that it ends.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use super::imports::library;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
+use crate::file::text_budget::NAMES_TOO_LONG;
 use binframe_ir::tables::{BinaryExport, DiagnosticCode, SymbolBinding, SymbolDefinition, SymbolVisibility};
 use gimli::{EndianSlice, LittleEndian, Reader};
 use object::macho::{self, ExportSymbolFlags};
@@ -17,7 +20,7 @@ pub(super) fn push<H: Header>(
     macho: &MachO<'_, H>,
     sections: &SectionsIr,
     libraries: &[String],
-    linkage: &mut Linkage,
+    linkage: &mut LinkageBuilder,
 ) {
     if macho.is_relocatable() {
         return;
@@ -32,22 +35,22 @@ pub(super) fn push<H: Header>(
     let Some((file_offset, data)) = macho.linkedit(macho::LC_DYLD_EXPORTS_TRIE).or(of_info) else {
         return push_symbols(sections, linkage);
     };
-    let mut writer = Writer {
+    let mut writer = ExportWriter {
         image_address: macho.image_address().unwrap_or(0),
-        symbols: defined(sections),
+        symbols: defined_symbols(sections),
         libraries,
         linkage,
-        next: 0,
+        next_index: 0,
     };
     let pushed = data.map_err(|error| error.to_string());
     if let Err(error) = pushed.and_then(|data| writer.push_trie(data)) {
         let message = format!("exports were left out: {error}");
-        linkage.report(DiagnosticCode::BrokenLinkage, DiagnosticLocation::FileOffset(file_offset), &message);
+        linkage.warning(DiagnosticCode::BrokenLinkage, DiagnosticLocation::FileOffset(file_offset), &message);
     }
 }
 
-/// Positions of the symbols that this file has for others, by name.
-fn defined(sections: &SectionsIr) -> HashMap<&str, u32> {
+/// Indexes of the global symbols that this file defines, by name.
+fn defined_symbols(sections: &SectionsIr) -> HashMap<&str, u32> {
     let symbols = sections.symbols.columns();
     let is_defined = |row: &usize| {
         symbols.binding.get(*row) != SymbolBinding::Local
@@ -57,7 +60,7 @@ fn defined(sections: &SectionsIr) -> HashMap<&str, u32> {
     rows.map(|row| (symbols.symbol_name.value(row), symbols.symbol_index[row])).collect()
 }
 
-fn push_symbols(sections: &SectionsIr, linkage: &mut Linkage) {
+fn push_symbols(sections: &SectionsIr, linkage: &mut LinkageBuilder) {
     let symbols = sections.symbols.columns();
     let exported = symbols.iter().filter(|symbol| {
         matches!(symbol.definition, SymbolDefinition::Section | SymbolDefinition::Absolute)
@@ -78,35 +81,35 @@ fn push_symbols(sections: &SectionsIr, linkage: &mut Linkage) {
     }
 }
 
-/// An edge that is still to be followed.
+/// An edge of the trie.
 struct Edge<'a> {
-    /// Offset of the node that it leads to.
+    /// Offset of its target node.
     node: usize,
-    /// Length of the name before it.
+    /// Length of the name of its source node, in bytes.
     prefix: usize,
-    /// What it adds to the name.
+    /// The characters that it appends to the name.
     text: &'a [u8],
 }
 
-struct Writer<'a> {
+struct ExportWriter<'a> {
     image_address: u64,
     symbols: HashMap<&'a str, u32>,
     libraries: &'a [String],
-    linkage: &'a mut Linkage,
-    next: u32,
+    linkage: &'a mut LinkageBuilder,
+    next_index: u32,
 }
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-impl Writer<'_> {
+impl ExportWriter<'_> {
     fn push_trie(&mut self, data: &[u8]) -> Result<(), String> {
         let mut pending = vec![Edge { node: 0, prefix: 0, text: b"" }];
-        let mut seen = HashSet::new();
+        let mut visited = HashSet::new();
         let mut name = Vec::new();
-        // Nodes share no bytes, so that all of them together are no longer than the trie.
-        let mut left = data.len();
+        // Nodes of a valid trie do not overlap.
+        let mut bytes_left = data.len();
         while let Some(edge) = pending.pop().filter(|_| !data.is_empty()) {
-            if !seen.insert(edge.node) {
+            if !visited.insert(edge.node) {
                 return Err(format!("two edges lead to the node at {:#x}", edge.node));
             }
             name.truncate(edge.prefix);
@@ -115,7 +118,7 @@ impl Writer<'_> {
             let mut reader = Slice::new(node, LittleEndian);
             let is_read = self.push_node(&mut reader, &name, &mut pending);
             is_read.map_err(|error| error.to_string())??;
-            left = left.checked_sub(node.len() - reader.len()).ok_or("nodes share bytes")?;
+            bytes_left = bytes_left.checked_sub(node.len() - reader.len()).ok_or("nodes share bytes")?;
         }
         Ok(())
     }
@@ -129,7 +132,7 @@ impl Writer<'_> {
         let size = node.read_uleb128()? as usize;
         let mut exported = node.split(size)?;
         if size > 0 && !self.push_export(&mut exported, name)? {
-            return Ok(Err("all names together are too long".to_owned()));
+            return Ok(Err(NAMES_TOO_LONG.to_owned()));
         }
         let first = pending.len();
         for _ in 0..node.read_u8()? {
@@ -137,12 +140,12 @@ impl Writer<'_> {
             let child = node.read_uleb128()? as usize;
             pending.push(Edge { node: child, prefix: name.len(), text });
         }
-        // The last one is followed first.
+        // The stack pops the last edge first.
         pending[first..].reverse();
         Ok(Ok(()))
     }
 
-    /// Adds a row; false if there is no room for its name.
+    /// Adds a row; false if its names exceed the budget.
     fn push_export(&mut self, exported: &mut Slice<'_>, name: &[u8]) -> gimli::Result<bool> {
         let flags = ExportSymbolFlags(exported.read_uleb128()?);
         let value = exported.read_uleb128()?;
@@ -167,7 +170,7 @@ impl Writer<'_> {
             return Ok(false);
         };
         self.linkage.exports.push(BinaryExport {
-            export_index: self.next,
+            export_index: self.next_index,
             export_name: Some(&name),
             ordinal: None,
             address,
@@ -175,7 +178,7 @@ impl Writer<'_> {
             version: None,
             symbol_index,
         });
-        self.next += 1;
+        self.next_index += 1;
         Ok(true)
     }
 }
@@ -186,26 +189,26 @@ mod tests {
     use crate::file::linkage::LinkageIr;
     use bytes::Bytes;
 
-    /// Two names that begin alike; the second stands for one of the first library.
+    /// Three names with a common prefix; the last is re-exported from the first library.
     const TRIE: &[u8] = b"\0\x01_a\0\x06\x02\0\x10\x02b\0\x11cd\0\x15\x02\0\x20\0\x05\x08\x01_z\0\0";
 
     fn exports(trie: &[u8]) -> (Result<(), String>, LinkageIr) {
         let file = Bytes::from(vec![0; 100]);
-        let mut linkage = Linkage::new(&file);
+        let mut linkage = LinkageBuilder::new(&file);
         let libraries = ["libz.dylib".to_owned()];
-        let mut writer = Writer {
+        let mut writer = ExportWriter {
             image_address: 0x1000,
             symbols: HashMap::new(),
             libraries: &libraries,
             linkage: &mut linkage,
-            next: 0,
+            next_index: 0,
         };
         let pushed = writer.push_trie(trie);
         (pushed, linkage.finish())
     }
 
     #[test]
-    fn a_name_is_what_the_edges_to_its_node_say() {
+    fn a_name_is_the_text_of_the_edges_to_its_node() {
         let (pushed, linkage) = exports(TRIE);
         assert_eq!(pushed, Ok(()));
         let rows = linkage.exports.columns();
@@ -221,9 +224,9 @@ mod tests {
     }
 
     #[test]
-    fn a_trie_that_goes_in_circles_ends() {
+    fn a_cyclic_trie_is_an_error() {
         let mut trie = TRIE.to_vec();
-        // The edge `b` leads to the root, or where another leads.
+        // Edge `b` points to the root, to its source node, or to the target of another edge.
         for target in [0, 6, 0x15] {
             trie[12] = target;
             let (pushed, linkage) = exports(&trie);
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trie_that_is_cut_is_reported() {
+    fn every_truncated_trie_is_an_error() {
         for size in 1..TRIE.len() {
             assert!(exports(&TRIE[..size]).0.is_err(), "{size}");
         }

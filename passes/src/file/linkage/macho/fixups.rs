@@ -1,28 +1,26 @@
-//! `binary_relocations` of the loader, from the operations of `LC_DYLD_INFO` or from chains ([`super::chains`]).
+//! `binary_relocations` of the loader, from the opcodes of `LC_DYLD_INFO` or from chained fixups (`chains.rs`).
 
 use super::chains;
-use super::imports::{AddressRanges, Imports, Symbol};
-use super::relocations::{Row, Writer};
+use super::imports::{AddressRanges, BoundSymbol, Imports};
+use super::pointers::ArrayPointers;
+use super::relocations::{RelocationRow, RelocationWriter};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use object::macho::{self, DyldInfoCommand};
 use object::read::macho::{BindIterator, LoadCommandVariant, RebaseIterator, Segment};
 use object::{Endianness, Error};
-use std::collections::HashMap;
 
 const OUTSIDE: &str = "a place is in no segment";
 
-/// What the loader writes to arrays of functions, by address: an address, or none where another file has it.
-pub(super) type Pointers = HashMap<u64, Option<u64>>;
-
-/// Adds the places that the loader changes.
+/// Adds the pointers that the loader changes. Returns those in arrays of functions, as far as chained fixups state
+/// them.
 pub(super) fn push<'a, H: Header>(
-    writer: &mut Writer<'a, '_, H>,
+    writer: &mut RelocationWriter<'a, '_, H>,
     arrays: &AddressRanges,
     imports: &mut Imports<'a>,
-) -> Pointers {
+) -> ArrayPointers {
     let macho = writer.macho;
-    let mut pointers = Pointers::new();
+    let mut pointers = ArrayPointers::new();
     if let Some((offset, data)) = macho.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) {
         imports.are_listed = true;
         let pushed = data.map_err(|error| error.to_string());
@@ -43,7 +41,7 @@ pub(super) fn push<'a, H: Header>(
 }
 
 fn push_info<'a, H: Header>(
-    writer: &mut Writer<'a, '_, H>,
+    writer: &mut RelocationWriter<'a, '_, H>,
     info: &DyldInfoCommand<Endianness>,
     imports: &mut Imports<'a>,
 ) {
@@ -67,15 +65,15 @@ fn push_info<'a, H: Header>(
 }
 
 fn push_rebases<H: Header>(
-    writer: &mut Writer<'_, '_, H>,
+    writer: &mut RelocationWriter<'_, '_, H>,
     rebases: RebaseIterator<'_>,
 ) -> Result<(), String> {
     for rebase in rebases {
         let rebase = rebase.map_err(|error: Error| error.to_string())?;
-        let address =
-            place(writer.macho, rebase.segment_index.into(), rebase.segment_offset).ok_or(OUTSIDE)?;
+        let address = segment_address(writer.macho, rebase.segment_index.into(), rebase.segment_offset)
+            .ok_or(OUTSIDE)?;
         let unnamed = format!("{:#x}", rebase.kind.0);
-        writer.push_row(&Row {
+        writer.push_row(&RelocationRow {
             is_dynamic: true,
             section_index: None,
             address,
@@ -89,16 +87,17 @@ fn push_rebases<H: Header>(
 }
 
 fn push_binds<'a, H: Header>(
-    writer: &mut Writer<'a, '_, H>,
+    writer: &mut RelocationWriter<'a, '_, H>,
     binds: BindIterator<'a>,
     is_lazy: bool,
     imports: &mut Imports<'a>,
 ) -> Result<(), String> {
-    let mut last: Option<(&[u8], Symbol)> = None;
+    let mut last: Option<(&[u8], BoundSymbol)> = None;
     for bind in binds {
         let bind = bind.map_err(|error| error.to_string())?;
-        let address = place(writer.macho, bind.segment_index.into(), bind.segment_offset).ok_or(OUTSIDE)?;
-        // Many places may be bound to one symbol.
+        let address =
+            segment_address(writer.macho, bind.segment_index.into(), bind.segment_offset).ok_or(OUTSIDE)?;
+        // Consecutive binds often have the same symbol.
         let is_last = last.as_ref().is_some_and(|(name, _)| std::ptr::eq(*name, bind.symbol));
         if !is_last {
             last = Some((bind.symbol, imports.symbol(bind.symbol)));
@@ -108,7 +107,7 @@ fn push_binds<'a, H: Header>(
         imports.add(symbol, bind.dylib, is_weak, is_lazy);
         imports.set_slot(symbol, address, is_lazy);
         let unnamed = format!("{:#x}", bind.kind.0);
-        writer.push_row(&Row {
+        writer.push_row(&RelocationRow {
             is_dynamic: true,
             section_index: None,
             address,
@@ -121,8 +120,8 @@ fn push_binds<'a, H: Header>(
     Ok(())
 }
 
-/// The address of an offset in a segment.
-fn place<H: Header>(macho: &MachO<'_, H>, segment_index: usize, offset: u64) -> Option<u64> {
+/// The address of an offset in a segment; `None` if it is outside.
+fn segment_address<H: Header>(macho: &MachO<'_, H>, segment_index: usize, offset: u64) -> Option<u64> {
     let segment = macho.segments.get(segment_index)?.header;
     let size: u64 = segment.vmsize(macho.endian).into();
     let start: u64 = segment.vmaddr(macho.endian).into();

@@ -1,6 +1,7 @@
-//! `binary_imports`, from what the loader binds or, where no table says that, from the undefined symbols.
+//! `binary_imports` of a Mach-O file: the symbols that the loader binds or, without a table of these, the undefined
+//! symbols.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{BinaryImport, SymbolDefinition};
@@ -9,7 +10,7 @@ use object::read::macho::{LoadCommandVariant, Nlist, Section};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Ranges of addresses that do not overlap.
+/// Disjoint address ranges, sorted.
 pub(super) struct AddressRanges(Vec<Range<u64>>);
 
 impl AddressRanges {
@@ -19,21 +20,22 @@ impl AddressRanges {
         Self(ranges)
     }
 
+    /// Whether one of the ranges contains an address.
     pub(super) fn contain(&self, address: u64) -> bool {
         let before = self.0.partition_point(|range| range.start <= address).checked_sub(1);
         before.is_some_and(|index| self.0[index].contains(&address))
     }
 }
 
-/// A symbol that something is bound to.
-pub(super) struct Symbol {
+/// A symbol that the loader binds pointers to.
+pub(super) struct BoundSymbol {
     pub(super) name: String,
-    /// Its position in the symbol table.
+    /// Index in the symbol table; `None` if it is not in it.
     pub(super) index: Option<u32>,
-    /// Whether this file has it too.
+    /// Whether this file defines it too.
     is_defined: bool,
-    /// Its position among the imports, if it is one.
-    number: usize,
+    /// Position in `Imports::all`.
+    position: usize,
 }
 
 struct Import {
@@ -42,21 +44,22 @@ struct Import {
     dylib: BindDylib,
     is_weak: bool,
     is_lazy: bool,
-    /// The pointer, and whether it is bound late.
+    /// Address of the import slot, and whether it is bound lazily.
     slot: Option<(u64, bool)>,
-    /// Whether it has to be somewhere else.
+    /// Whether another file must define it.
     is_needed: bool,
 }
 
+/// The imports, while the loader's tables are read.
 pub(super) struct Imports<'a> {
-    /// Positions in the symbol table, and whether the symbol is defined.
+    /// Index in the symbol table and whether the symbol is defined, by name.
     by_name: HashMap<&'a str, (u32, bool)>,
-    /// Positions in `all`.
-    numbers: HashMap<&'a [u8], usize>,
+    /// Positions in `all`, by name.
+    positions: HashMap<&'a [u8], usize>,
     all: Vec<Import>,
-    /// Where pointers to symbols are.
+    /// Address ranges of import slots.
     slots: AddressRanges,
-    /// Whether the file has a table of what is bound.
+    /// Whether the file has a table of bound symbols.
     pub(super) are_listed: bool,
 }
 
@@ -72,24 +75,25 @@ impl<'a> Imports<'a> {
             };
             by_name.entry(symbols.symbol_name.value(row)).or_insert((symbols.symbol_index[row], is_defined));
         }
-        let pointers =
-            macho.sections().filter(|(_, _, section, _)| is_pointers(section.section_type(macho.endian)));
+        let pointers = macho
+            .sections()
+            .filter(|(_, _, section, _)| has_import_slots(section.section_type(macho.endian)));
         let slots = pointers.map(|(_, _, section, _)| {
             let address: u64 = section.addr(macho.endian).into();
             address..address.saturating_add(section.size(macho.endian).into())
         });
         let slots = AddressRanges::new(slots);
-        Self { by_name, numbers: HashMap::new(), all: Vec::new(), slots, are_listed: false }
+        Self { by_name, positions: HashMap::new(), all: Vec::new(), slots, are_listed: false }
     }
 
-    /// The symbol of a name.
-    pub(super) fn symbol(&mut self, name: &'a [u8]) -> Symbol {
+    /// The symbol with a name.
+    pub(super) fn symbol(&mut self, name: &'a [u8]) -> BoundSymbol {
         let text = String::from_utf8_lossy(name).into_owned();
         let found = self.by_name.get(text.as_str()).copied();
         let (symbol_index, is_defined) = (found.map(|found| found.0), found.is_some_and(|found| found.1));
         let next = self.all.len();
-        let number = *self.numbers.entry(name).or_insert(next);
-        if number == next {
+        let position = *self.positions.entry(name).or_insert(next);
+        if position == next {
             self.all.push(Import {
                 name: text.clone(),
                 symbol_index,
@@ -100,15 +104,15 @@ impl<'a> Imports<'a> {
                 is_needed: false,
             });
         }
-        Symbol { name: text, index: symbol_index, is_defined, number }
+        BoundSymbol { name: text, index: symbol_index, is_defined, position }
     }
 
-    /// Says that a symbol comes from a library.
-    pub(super) fn add(&mut self, symbol: &Symbol, dylib: BindDylib, is_weak: bool, is_lazy: bool) {
-        // A definition of this file may give way to another, but there need be none.
+    /// Records that the loader binds a symbol of a library.
+    pub(super) fn add(&mut self, symbol: &BoundSymbol, dylib: BindDylib, is_weak: bool, is_lazy: bool) {
+        // A weak definition of this file may be replaced by that of another file, but need not be.
         let is_own = dylib == macho::BIND_SPECIAL_DYLIB_SELF
             || dylib == macho::BIND_SPECIAL_DYLIB_WEAK_LOOKUP && symbol.is_defined;
-        let Some(import) = self.all.get_mut(symbol.number).filter(|_| !is_own) else { return };
+        let Some(import) = self.all.get_mut(symbol.position).filter(|_| !is_own) else { return };
         if !import.is_needed || dylib != macho::BIND_SPECIAL_DYLIB_WEAK_LOOKUP {
             import.dylib = dylib;
         }
@@ -117,10 +121,11 @@ impl<'a> Imports<'a> {
         import.is_lazy &= is_lazy;
     }
 
-    /// Says that a place is bound to a symbol. The pointer that calls go through is the import's, if there is one.
-    pub(super) fn set_slot(&mut self, symbol: &Symbol, address: u64, is_lazy: bool) {
+    /// Records that the pointer at an address is bound to a symbol. If the symbol has several import slots, a lazy one,
+    /// which calls use, is preferred.
+    pub(super) fn set_slot(&mut self, symbol: &BoundSymbol, address: u64, is_lazy: bool) {
         let is_slot = self.slots.contain(address);
-        let Some(import) = self.all.get_mut(symbol.number).filter(|_| is_slot) else { return };
+        let Some(import) = self.all.get_mut(symbol.position).filter(|_| is_slot) else { return };
         if import.slot.is_none_or(|(_, was_lazy)| is_lazy && !was_lazy) {
             import.slot = Some((address, is_lazy));
         }
@@ -132,10 +137,10 @@ impl<'a> Imports<'a> {
         macho: &MachO<'_, H>,
         sections: &SectionsIr,
         libraries: &[String],
-        linkage: &mut Linkage,
+        linkage: &mut LinkageBuilder,
     ) {
         if !self.are_listed && !macho.is_relocatable() {
-            self.all = undefined(macho, sections);
+            self.all = undefined_symbols(macho, sections);
         }
         let imports = self.all.into_iter().filter(|import| import.is_needed);
         for (import_index, import) in (0..).zip(imports) {
@@ -157,18 +162,19 @@ impl<'a> Imports<'a> {
     }
 }
 
-/// The name of a library by its number, which counts from 1.
+/// Name of a library; the first has number 1.
 pub(super) fn library(libraries: &[String], number: u32) -> Option<&str> {
     libraries.get((number as usize).checked_sub(1)?).map(String::as_str)
 }
 
-fn is_pointers(section_type: macho::SectionType) -> bool {
+/// Whether sections of a type contain import slots.
+fn has_import_slots(section_type: macho::SectionType) -> bool {
     [macho::S_NON_LAZY_SYMBOL_POINTERS, macho::S_LAZY_SYMBOL_POINTERS, macho::S_LAZY_DYLIB_SYMBOL_POINTERS]
         .contains(&section_type)
 }
 
-/// The undefined symbols, with the pointers that the table of indirect symbols says are theirs.
-fn undefined<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr) -> Vec<Import> {
+/// The undefined symbols, with import slots from the table of indirect symbols.
+fn undefined_symbols<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr) -> Vec<Import> {
     let endian = macho.endian;
     let symbols = macho.symtab().and_then(|symtab| symtab.symbols::<H, _>(endian, macho.file.as_ref()).ok());
     let Some(symbols) = symbols else { return Vec::new() };
@@ -194,7 +200,7 @@ fn undefined<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr) -> Vec<Impo
     undefined.filter_map(import).collect()
 }
 
-/// Addresses of pointers, and whether they are bound late, by the positions of their symbols.
+/// Address of the import slot and whether it is bound lazily, by symbol index.
 fn indirect_slots<H: Header>(macho: &MachO<'_, H>) -> HashMap<u32, (u64, bool)> {
     let endian = macho.endian;
     let mut slots = HashMap::new();
@@ -203,15 +209,15 @@ fn indirect_slots<H: Header>(macho: &MachO<'_, H>) -> HashMap<u32, (u64, bool)> 
         _ => None,
     });
     let Some(table) = table else { return slots };
-    // Sections do not share entries of the table.
-    let mut left = table.len();
+    // Sections of a valid file share no entries of the table.
+    let mut entries_left = table.len();
     for (_, _, section, _) in macho.sections() {
         let section_type = section.section_type(endian);
         let Ok(entries) = section.indirect_symbols(endian, table) else { continue };
-        if !is_pointers(section_type) || entries.len() > left {
+        if !has_import_slots(section_type) || entries.len() > entries_left {
             continue;
         }
-        left -= entries.len();
+        entries_left -= entries.len();
         let is_lazy = section_type != macho::S_NON_LAZY_SYMBOL_POINTERS;
         let mut address: u64 = section.addr(endian).into();
         for entry in entries {

@@ -1,26 +1,26 @@
-//! `binary_initializers`, from `LC_ROUTINES` and the sections of pointers and of offsets.
+//! `binary_initializers` of a Mach-O file, from `LC_ROUTINES` and sections of function pointers or offsets.
 
-use super::Linkage;
-use super::fixups::Pointers;
+use super::super::ir::LinkageBuilder;
+use super::pointers::ArrayPointers;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::formats::{bytes_at, number};
-use binframe_ir::tables::{BinaryInitializer, DiagnosticCode, InitializerKind};
+use binframe_ir::tables::{DiagnosticCode, InitializerKind};
 use object::macho;
 use object::read::macho::{LoadCommandVariant, Section};
 use std::ops::Range;
 
-/// Pointers to functions or their offsets from the file's address, one after the other.
-pub(super) struct Array {
+/// An array of pointers to functions, or of their offsets from the image address.
+pub(super) struct FunctionArray {
     kind: InitializerKind,
     has_offsets: bool,
-    /// Where they are loaded.
+    /// Address range of the array.
     pub(super) addresses: Range<u64>,
     file_offset: u64,
 }
 
-/// The arrays of a linked file. Those of an object are not there before it is linked.
-pub(super) fn arrays<H: Header>(macho: &MachO<'_, H>) -> Vec<Array> {
+/// The arrays of a linked file. An object has none before it is linked.
+pub(super) fn arrays<H: Header>(macho: &MachO<'_, H>) -> Vec<FunctionArray> {
     let endian = macho.endian;
     let sections = macho.sections().filter(|_| !macho.is_relocatable());
     let array = |(_, _, section, file_offset): (u32, &H::Segment, &H::Section, u64)| {
@@ -33,16 +33,16 @@ pub(super) fn arrays<H: Header>(macho: &MachO<'_, H>) -> Vec<Array> {
         let has_offsets = section.section_type(endian) == macho::S_INIT_FUNC_OFFSETS;
         let address: u64 = section.addr(endian).into();
         let addresses = address..address.saturating_add(section.size(endian).into());
-        Some(Array { kind, has_offsets, addresses, file_offset })
+        Some(FunctionArray { kind, has_offsets, addresses, file_offset })
     };
     sections.filter_map(array).collect()
 }
 
 pub(super) fn push<H: Header>(
     macho: &MachO<'_, H>,
-    arrays: &[Array],
-    pointers: &Pointers,
-    linkage: &mut Linkage,
+    arrays: &[FunctionArray],
+    pointers: &ArrayPointers,
+    linkage: &mut LinkageBuilder,
 ) {
     let endian = macho.endian;
     let direct = macho.variants().filter_map(|(_, variant)| match variant {
@@ -51,21 +51,21 @@ pub(super) fn push<H: Header>(
         _ => None,
     });
     let mut rows: Vec<_> = direct.map(|address| (InitializerKind::Init, None, Some(address))).collect();
-    let mut left = macho.file.len();
+    // Arrays of a valid file do not overlap.
+    let mut bytes_left = macho.file.len();
     for array in arrays {
         let size = array.addresses.end - array.addresses.start;
         let (bytes, _) = bytes_at(macho.file, array.file_offset, size);
-        // Sections of an honest file share no bytes.
-        let Some(rest) = left.checked_sub(bytes.len()) else {
+        let Some(rest) = bytes_left.checked_sub(bytes.len()) else {
             let message = "arrays of functions share bytes: the rest of them was left out";
-            linkage.report(
+            linkage.warning(
                 DiagnosticCode::BrokenLinkage,
                 DiagnosticLocation::FileOffset(array.file_offset),
                 message,
             );
             break;
         };
-        left = rest;
+        bytes_left = rest;
         let entry_size = if array.has_offsets { 4 } else { usize::from(H::pointer_size()) };
         let slots = array.addresses.clone().step_by(entry_size);
         for (slot, stored) in slots.zip(bytes.chunks_exact(entry_size)) {
@@ -80,12 +80,5 @@ pub(super) fn push<H: Header>(
             rows.push((array.kind, Some(slot), function));
         }
     }
-    for (initializer_index, (kind, slot_address, function_address)) in (0..).zip(rows) {
-        linkage.initializers.push(BinaryInitializer {
-            initializer_index,
-            kind,
-            slot_address,
-            function_address,
-        });
-    }
+    linkage.push_initializers(rows);
 }

@@ -1,4 +1,4 @@
-//! What a Mach-O file tells linker and loader.
+//! The linking metadata of a Mach-O file.
 
 mod chains;
 mod commands;
@@ -6,17 +6,18 @@ mod exports;
 mod fixups;
 mod imports;
 mod initializers;
+mod pointers;
 mod relocations;
 
-use super::Linkage;
+use super::ir::LinkageBuilder;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
 
-pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkage: &mut Linkage) {
+pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkage: &mut LinkageBuilder) {
     let libraries = commands::push(macho, linkage);
     let arrays = initializers::arrays(macho);
     let mut imports = imports::Imports::new(macho, sections);
-    let mut writer = relocations::Writer::new(macho, sections, linkage);
+    let mut writer = relocations::RelocationWriter::new(macho, sections, linkage);
     writer.push_all();
     let addresses = imports::AddressRanges::new(arrays.iter().map(|array| array.addresses.clone()));
     let pointers = fixups::push(&mut writer, &addresses, &mut imports);

@@ -1,6 +1,6 @@
-//! `binary_relocations`, from the tables of sections and of the dynamic symbol table.
+//! `binary_relocations` of a Mach-O file, from the tables of sections and of `LC_DYSYMTAB`.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
@@ -11,27 +11,27 @@ use object::read::macho::{LoadCommandVariant, Section, Segment};
 use object::{Endianness, ReadRef};
 
 /// Adds rows of relocations.
-pub(super) struct Writer<'a, 'l, H: Header> {
+pub(super) struct RelocationWriter<'a, 'l, H: Header> {
     pub(super) macho: &'a MachO<'a, H>,
-    pub(super) linkage: &'l mut Linkage,
+    pub(super) linkage: &'l mut LinkageBuilder,
     symbols: BinarySymbolColumns<'a>,
-    next: u32,
-    /// Rows that may still be pushed.
-    left: usize,
+    next_index: u32,
+    /// Rows that may still be added.
+    rows_left: usize,
 }
 
-/// Who changes the places of a table, and where they are.
+/// A table of relocations.
 #[derive(Clone, Copy)]
-struct Table {
+struct RelocationTable {
     is_dynamic: bool,
     section_index: Option<u32>,
-    /// What is added to the offsets of places.
+    /// Address that the offsets of fields are relative to.
     base: u64,
     file_offset: u64,
 }
 
-/// One row, but for what the writer knows.
-pub(super) struct Row<'r> {
+/// The columns of a row that its table states.
+pub(super) struct RelocationRow<'r> {
     pub(super) is_dynamic: bool,
     pub(super) section_index: Option<u32>,
     pub(super) address: u64,
@@ -41,23 +41,28 @@ pub(super) struct Row<'r> {
     pub(super) addend: Option<i64>,
 }
 
-impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
-    pub(super) fn new(macho: &'a MachO<'a, H>, sections: &'a SectionsIr, linkage: &'l mut Linkage) -> Self {
-        // Each stands in the file, or changes a place that does.
-        let left = macho.file.len() / 4;
-        Self { macho, linkage, symbols: sections.symbols.columns(), next: 0, left }
+impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
+    pub(super) fn new(
+        macho: &'a MachO<'a, H>,
+        sections: &'a SectionsIr,
+        linkage: &'l mut LinkageBuilder,
+    ) -> Self {
+        // A relocation is in the file, or changes a field of at least four bytes that is.
+        let rows_left = macho.file.len() / 4;
+        Self { macho, linkage, symbols: sections.symbols.columns(), next_index: 0, rows_left }
     }
 
-    /// Adds the relocations of sections, and those of the dynamic symbol table.
+    /// Adds the relocations of sections and of `LC_DYSYMTAB`.
     pub(super) fn push_all(&mut self) {
         let macho = self.macho;
         let endian = macho.endian;
         for (section_index, _, header, _) in macho.sections() {
-            // Those of an object are offsets.
+            // In an object, `address` is an offset in the section.
             let address: u64 = header.addr(endian).into();
             let base = if macho.is_relocatable() { 0 } else { address };
             let file_offset = header.reloff(endian).into();
-            let table = Table { is_dynamic: false, section_index: Some(section_index), base, file_offset };
+            let table =
+                RelocationTable { is_dynamic: false, section_index: Some(section_index), base, file_offset };
             self.push_table(table, header.nreloc(endian));
         }
         for (_, variant) in macho.variants() {
@@ -69,12 +74,15 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
             ];
             for (file_offset, count) in tables {
                 let file_offset = file_offset.into();
-                self.push_table(Table { is_dynamic: true, section_index: None, base, file_offset }, count);
+                self.push_table(
+                    RelocationTable { is_dynamic: true, section_index: None, base, file_offset },
+                    count,
+                );
             }
         }
     }
 
-    fn push_table(&mut self, table: Table, count: u32) {
+    fn push_table(&mut self, table: RelocationTable, count: u32) {
         let entries: Result<&[Relocation<Endianness>], ()> =
             self.macho.file.as_ref().read_slice_at(table.file_offset, count as usize);
         let pushed = match entries {
@@ -86,7 +94,11 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
         }
     }
 
-    fn push_entries(&mut self, table: Table, entries: &[Relocation<Endianness>]) -> Result<(), &'static str> {
+    fn push_entries(
+        &mut self,
+        table: RelocationTable,
+        entries: &[Relocation<Endianness>],
+    ) -> Result<(), &'static str> {
         let (endian, cpu_type) = (self.macho.endian, self.macho.cpu_type);
         let types = machine_names(cpu_type).reloc;
         let mut last_address = table.base;
@@ -98,13 +110,13 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
             } else {
                 let info = entry.info(endian);
                 if is_arm64(cpu_type) && info.r_type == macho::ARM64_RELOC_ADDEND {
-                    // A number of 24 bits, for the entry that follows.
+                    // A signed 24-bit addend of the next entry.
                     next_addend = Some(i64::from((info.r_symbolnum << 8) as i32 >> 8));
                     continue;
                 }
                 (info.r_type, info.r_address, info.r_extern.then_some(info.r_symbolnum))
             };
-            // The second of a pair has another part of the number in place of an offset.
+            // The second entry of a pair has the other half of the value instead of an offset.
             let address = match is_second_of_pair(cpu_type, r_type) {
                 true => last_address,
                 false => table.base.wrapping_add(offset.into()),
@@ -113,7 +125,7 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
             let unnamed = format!("{:#x}", r_type.0);
             let row = symbol_index.map(|index| index as usize).filter(|row| *row < self.symbols.len());
             let symbol_name = row.map(|row| self.symbols.symbol_name.value(row));
-            self.push_row(&Row {
+            self.push_row(&RelocationRow {
                 is_dynamic: table.is_dynamic,
                 section_index: table.section_index,
                 address,
@@ -126,11 +138,11 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
         Ok(())
     }
 
-    /// Adds a row, unless there are too many.
-    pub(super) fn push_row(&mut self, row: &Row<'_>) -> Result<(), &'static str> {
-        self.left = self.left.checked_sub(1).ok_or("there are more than places in the file")?;
+    /// Adds a row; an error if there are more rows than fields in the file.
+    pub(super) fn push_row(&mut self, row: &RelocationRow<'_>) -> Result<(), &'static str> {
+        self.rows_left = self.rows_left.checked_sub(1).ok_or("there are more than places in the file")?;
         self.linkage.relocations.push(BinaryRelocation {
-            relocation_index: self.next,
+            relocation_index: self.next_index,
             is_dynamic: row.is_dynamic,
             table_section_index: None,
             section_index: row.section_index,
@@ -140,13 +152,14 @@ impl<'a, 'l, H: Header> Writer<'a, 'l, H> {
             symbol_name: row.symbol_name.and_then(|name| self.linkage.names.take(name)),
             addend: row.addend,
         });
-        self.next += 1;
+        self.next_index += 1;
         Ok(())
     }
 
+    /// Reports that relocations were omitted.
     pub(super) fn report(&mut self, location: DiagnosticLocation, error: impl std::fmt::Display) {
         let message = format!("relocations were left out: {error}");
-        self.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
+        self.linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
     }
 }
 
@@ -163,8 +176,8 @@ fn is_second_of_pair(cpu_type: macho::CpuType, r_type: RelocationType) -> bool {
     }
 }
 
-/// What the relocations of the dynamic symbol table are offsets from: the first segment, or the first that can be written to where
-/// segments may be far from each other.
+/// Address that the offsets of `LC_DYSYMTAB` relocations are relative to: that of the first segment or, if segments may
+/// be far apart, of the first writable segment.
 fn dynamic_base<H: Header>(macho: &MachO<'_, H>) -> u64 {
     let endian = macho.endian;
     let is_split = macho.header.flags(endian).contains(macho::MH_SPLIT_SEGS);

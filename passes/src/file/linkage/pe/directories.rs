@@ -1,6 +1,6 @@
-//! `loader_commands`, from the data directories.
+//! `loader_commands` of a PE image: its data directories.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::bytes_at;
 use crate::file::formats::pe::Pe;
@@ -8,11 +8,11 @@ use binframe_ir::Term;
 use binframe_ir::tables::{DiagnosticCode, LoaderCommand};
 use object::pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, NAMES_DIRECTORY_ENTRY};
 
-pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let mut command_index = 0;
     for index in 0..pe.directories.len() {
         let Some((rva, size)) = pe.directory(index) else { continue };
-        // Certificates are not loaded: their place in the file stands here.
+        // Certificates are not loaded: their directory states a file offset instead of an RVA.
         let is_loaded = index != IMAGE_DIRECTORY_ENTRY_SECURITY;
         let unnamed = format!("{index:#x}");
         let name = NAMES_DIRECTORY_ENTRY.name(index).unwrap_or(&unnamed);
@@ -22,7 +22,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
         };
         let Some((bytes, file_offset)) = found else {
             let message = format!("{size} bytes at RVA {rva:#x} of {name} are not in the file");
-            linkage.report(
+            linkage.warning(
                 DiagnosticCode::BrokenLoaderCommand,
                 DiagnosticLocation::Address(pe.address(rva)),
                 &message,

@@ -1,17 +1,16 @@
-//! `binary_exports`, and the file's own name as a library, from the export directory.
+//! `binary_exports` of a PE image and its own row of `binary_libraries`, from the export directory.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
+use crate::file::text_budget::NAMES_TOO_LONG;
 use binframe_ir::tables::{BinaryExport, BinaryLibrary, DiagnosticCode, LibraryKind};
 use object::LittleEndian as LE;
 use object::pe::{IMAGE_DIRECTORY_ENTRY_EXPORT, ImageExportDirectory};
 use std::ops::Range;
 
-const NAMES_TOO_LONG: &str = "all names together are too long";
-
-/// Gives the number of rows of `binary_libraries`, which are the first of that table.
-pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) -> u32 {
+/// Adds the rows. Returns the number of rows of `binary_libraries`, which are the first of that table.
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) -> u32 {
     let Some((rva, size)) = pe.directory(IMAGE_DIRECTORY_ENTRY_EXPORT) else { return 0 };
     let directory: Option<&ImageExportDirectory> = pe.read(rva);
     let own_name = directory.and_then(|directory| pe.string(directory.name.get(LE)));
@@ -26,7 +25,11 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) -> u32 {
     };
     if let Err(error) = read {
         let message = format!("the rest of the exports cannot be read: {error}");
-        linkage.report(DiagnosticCode::BrokenLinkage, DiagnosticLocation::Address(pe.address(rva)), &message);
+        linkage.warning(
+            DiagnosticCode::BrokenLinkage,
+            DiagnosticLocation::Address(pe.address(rva)),
+            &message,
+        );
     }
     own_name.iter().count() as u32
 }
@@ -35,21 +38,21 @@ fn push_exports(
     pe: &Pe<'_>,
     directory: &ImageExportDirectory,
     directory_rvas: Range<u32>,
-    linkage: &mut Linkage,
+    linkage: &mut LinkageBuilder,
 ) -> Result<(), String> {
     let functions =
         table(pe, directory.address_of_functions.get(LE), directory.number_of_functions.get(LE), 4)?;
     let count = directory.number_of_names.get(LE);
     let names = table(pe, directory.address_of_names.get(LE), count, 4)?;
     let positions = table(pe, directory.address_of_name_ordinals.get(LE), count, 2)?;
-    // The position of each name's function among the functions. There may be several names for one.
+    // Names with the positions of their functions. A function may have several names.
     let mut names: Vec<_> = positions.map(|position| position as usize).zip(names).collect();
     names.sort_by_key(|(position, _)| *position);
     let mut names = names.into_iter().peekable();
     let mut export_index = 0;
     for (position, function_rva) in functions.enumerate() {
         let mut own = std::iter::from_fn(|| names.next_if(|(of, _)| *of == position)).peekable();
-        // Numbers that are not used have no function.
+        // An unused ordinal has no function.
         let is_unused = function_rva == 0 && own.peek().is_none();
         let mut name_rvas: Vec<_> = own.map(|(_, name_rva)| Some(name_rva)).collect();
         if name_rvas.is_empty() && !is_unused {
@@ -59,7 +62,8 @@ fn push_exports(
             let text =
                 |rva| pe.string(rva).map(String::from_utf8_lossy).ok_or("a name does not lie in the file");
             let name = name_rva.map(text).transpose()?;
-            // What lies in the directory itself is no function, but the name of one of another library.
+            // An RVA in the directory itself is not that of a function but of a string: the export is forwarded to that
+            // name.
             let is_forwarded = directory_rvas.contains(&function_rva);
             let forwarded_to = is_forwarded.then(|| text(function_rva)).transpose()?;
             let names = &mut linkage.names;
@@ -85,7 +89,7 @@ fn push_exports(
     }
 }
 
-/// The numbers of a table, each of `size` bytes.
+/// The integers of a table, each of `size` bytes.
 fn table<'d>(
     pe: &Pe<'d>,
     rva: u32,

@@ -1,53 +1,51 @@
-//! `binary_libraries` and `binary_imports`, from the import directory and that of imports that are searched when they are
-//! called first.
+//! `binary_libraries` and `binary_imports` of a PE image, from the import directory and the delay-load directory.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
-use crate::file::formats::pe::Pe;
+use crate::file::formats::pe::{Pe, string};
+use crate::file::text_budget::NAMES_TOO_LONG;
 use binframe_ir::tables::{BinaryImport, BinaryLibrary, DiagnosticCode, LibraryKind};
 use object::LittleEndian as LE;
 use object::pe::{self, ImageDelayloadDescriptor, ImageImportDescriptor};
 use object::pod::Pod;
 
-const NAMES_TOO_LONG: &str = "all names together are too long";
-
-pub(super) fn push(pe: &Pe<'_>, library_index: u32, linkage: &mut Linkage) {
-    // Libraries may share tables: there cannot be more imports than fit in the file.
-    let left = pe.coff.file.len() / pe.address_size();
-    let mut writer = Writer { pe, linkage, library_index, import_index: 0, left };
+pub(super) fn push(pe: &Pe<'_>, library_index: u32, linkage: &mut LinkageBuilder) {
+    // Libraries of a broken file may share tables: no more imports are read than fit in the file.
+    let imports_left = pe.coff.file.len() / pe.address_size();
+    let mut writer = ImportWriter { pe, linkage, library_index, import_index: 0, imports_left };
     let read = writer.needed();
     writer.report(pe::IMAGE_DIRECTORY_ENTRY_IMPORT, read);
     let read = writer.delayed();
     writer.report(pe::IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT, read);
 }
 
-struct Writer<'a, 'd> {
+struct ImportWriter<'a, 'd> {
     pe: &'a Pe<'d>,
-    linkage: &'a mut Linkage,
+    linkage: &'a mut LinkageBuilder,
     library_index: u32,
     import_index: u32,
-    left: usize,
+    imports_left: usize,
 }
 
-/// What a library is named, and where its tables stand.
+/// A library: its name and its tables.
 struct Library {
     kind: LibraryKind,
     name_rva: u32,
-    /// What is asked for.
-    names_rva: u32,
-    /// Where the loader writes the addresses.
+    /// RVA of the import lookup table, which names the imports.
+    lookup_rva: u32,
+    /// RVA of the import address table, which the loader fills.
     slots_rva: u32,
-    /// What is taken off the numbers that name what is asked for, so that they are RVAs.
+    /// What to subtract from the entries of the lookup table to get RVAs.
     base: u64,
 }
 
-impl Writer<'_, '_> {
+impl ImportWriter<'_, '_> {
     fn report(&mut self, directory: usize, read: Result<(), String>) {
         if let (Err(error), Some((rva, _))) = (read, self.pe.directory(directory)) {
             let location = DiagnosticLocation::Address(self.pe.address(rva));
             let message =
                 format!("the imports after the first {} cannot be read: {error}", self.import_index);
-            self.linkage.report(DiagnosticCode::BrokenLinkage, location, &message);
+            self.linkage.warning(DiagnosticCode::BrokenLinkage, location, &message);
         }
     }
 
@@ -58,11 +56,11 @@ impl Writer<'_, '_> {
             if descriptor.is_null() || name_rva == 0 {
                 break;
             }
-            // The loader overwrites the second table. Linkers that write no first one have it name what is asked for.
-            let names_rva = descriptor.original_first_thunk.get(LE);
-            let names_rva =
-                if self.pe.bytes_from(names_rva).is_none() || names_rva == 0 { slots_rva } else { names_rva };
-            self.push(&Library { kind: LibraryKind::Needed, name_rva, names_rva, slots_rva, base: 0 })?;
+            // Without a lookup table, the address table names the imports until the loader overwrites it.
+            let lookup_rva = descriptor.original_first_thunk.get(LE);
+            let has_lookup = lookup_rva != 0 && self.pe.bytes_from(lookup_rva).is_some();
+            let lookup_rva = if has_lookup { lookup_rva } else { slots_rva };
+            self.push(&Library { kind: LibraryKind::Needed, name_rva, lookup_rva, slots_rva, base: 0 })?;
         }
         Ok(())
     }
@@ -74,14 +72,14 @@ impl Writer<'_, '_> {
             if descriptor.is_null() || descriptor.dll_name_rva.get(LE) == 0 {
                 break;
             }
-            // Linkers of old wrote addresses in place of RVAs.
+            // Old linkers wrote addresses instead of RVAs.
             let has_rvas = descriptor.attributes.get(LE) & pe::IMAGE_DELAYLOAD_RVA_BASED != 0;
             let base = if has_rvas { 0 } else { self.pe.image_base };
             let rva = |number: u32| number.wrapping_sub(base as u32);
             self.push(&Library {
                 kind: LibraryKind::Delayed,
                 name_rva: rva(descriptor.dll_name_rva.get(LE)),
-                names_rva: rva(descriptor.import_name_table_rva.get(LE)),
+                lookup_rva: rva(descriptor.import_name_table_rva.get(LE)),
                 slots_rva: rva(descriptor.import_address_table_rva.get(LE)),
                 base,
             })?;
@@ -101,13 +99,14 @@ impl Writer<'_, '_> {
         });
         self.library_index += 1;
         let mut is_ended = false;
-        for (rva, number) in self.pe.numbers(library.names_rva) {
+        for (rva, number) in self.pe.numbers(library.lookup_rva) {
             if number == 0 {
                 is_ended = true;
                 break;
             }
-            self.left = self.left.checked_sub(1).ok_or("there are more than fit in the file")?;
-            let slot_rva = library.slots_rva.wrapping_add(rva.wrapping_sub(library.names_rva));
+            self.imports_left =
+                self.imports_left.checked_sub(1).ok_or("there are more than fit in the file")?;
+            let slot_rva = library.slots_rva.wrapping_add(rva.wrapping_sub(library.lookup_rva));
             self.push_import(library, &library_name, number, slot_rva)?;
         }
         if is_ended { Ok(()) } else { Err("the imports of a library do not end".to_owned()) }
@@ -128,8 +127,7 @@ impl Writer<'_, '_> {
                 let (bytes, _) =
                     rva.and_then(|rva| self.pe.bytes_from(rva)).ok_or("an import has no name")?;
                 let (hint, name) = bytes.split_first_chunk().ok_or("an import has no name")?;
-                let name =
-                    crate::file::formats::pe::string(name).ok_or("the name of an import does not end")?;
+                let name = string(name).ok_or("the name of an import does not end")?;
                 (u16::from_le_bytes(*hint), Some(String::from_utf8_lossy(name)))
             }
             _ => (number as u16, None),
@@ -155,8 +153,8 @@ impl Writer<'_, '_> {
     }
 }
 
-/// The entries of a directory and, if its section ends before the entry that ends them, an error. The size of the directory is
-/// not looked at: the loader does not do so either.
+/// The entries of a directory to the end of its section, followed by an error: a valid directory has a terminator, at
+/// which the caller stops. Like the loader, this ignores the size of the directory.
 fn descriptors<'d, T: Pod>(
     pe: &Pe<'d>,
     directory: usize,

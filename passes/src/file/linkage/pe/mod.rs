@@ -1,4 +1,4 @@
-//! What a PE file or a COFF object tells linker and loader.
+//! The linking metadata of a PE image or COFF object.
 
 mod directories;
 mod exports;
@@ -8,11 +8,11 @@ mod notes;
 mod relocations;
 mod resources;
 
-use super::Linkage;
+use super::ir::LinkageBuilder;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};
 
-/// A linked file.
-pub(super) fn run(pe: &Pe<'_>, linkage: &mut Linkage) {
+/// Reads the data directories of an image.
+pub(super) fn run(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     directories::push(pe, linkage);
     let library_index = exports::push(pe, linkage);
     imports::push(pe, library_index, linkage);
@@ -22,7 +22,7 @@ pub(super) fn run(pe: &Pe<'_>, linkage: &mut Linkage) {
     resources::push(pe, linkage);
 }
 
-/// An object.
-pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Linkage) {
+/// Reads the relocations of an object.
+pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut LinkageBuilder) {
     relocations::push_object(coff, linkage);
 }

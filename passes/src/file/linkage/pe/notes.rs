@@ -1,7 +1,7 @@
-//! `binary_notes`: what the linker left for debuggers and tools in the debug directory, and the counts of compilers' products
-//! ("Rich header") that Microsoft's leaves between the DOS program and the PE headers.
+//! `binary_notes` of a PE image: the entries of its debug directory, and the "Rich header", in which Microsoft's linker
+//! counts the inputs by compiler product, between the DOS program and the PE headers.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::CONTENT_PER_FILE_SIZE_MAX;
 use crate::file::formats::pe::{DebugDirectoryEntry, Pe, string};
@@ -10,13 +10,13 @@ use object::LittleEndian as LE;
 use object::pe;
 use object::read::pe::RichHeaderInfo;
 
-/// Whose notes they are.
+/// The owner of all notes.
 const OWNER: &str = "PE";
 
-/// Products that are put in words.
+/// Number of products of a Rich header that its text lists.
 const PRODUCTS_MAX: usize = 256;
 
-/// What the extended characteristics say, bit by bit.
+/// Names of the bits of the extended DLL characteristics.
 const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
     (0x01, "CET_COMPAT"),
     (0x02, "CET_COMPAT_STRICT_MODE"),
@@ -26,7 +26,7 @@ const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
     (0x80, "HOTPATCH_COMPATIBLE"),
 ];
 
-pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let file = pe.coff.file;
     let mut note_index = 0;
     if let Some(rich) = RichHeaderInfo::parse(file.as_ref(), pe.headers_offset) {
@@ -50,25 +50,25 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
     let location = DiagnosticLocation::FileOffset(pe.headers_offset);
     let Some(entries) = pe.debug_entries() else {
         let message = "the debug directory does not lie in the file";
-        return linkage.report(DiagnosticCode::BrokenNote, location, message);
+        return linkage.warning(DiagnosticCode::BrokenNote, location, message);
     };
-    // Entries may share bytes: those of an honest file do not.
-    let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+    // Entries of a valid file do not overlap.
+    let mut bytes_left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     for entry in entries {
-        let Some(rest) = left.checked_sub(entry.content.len()) else {
+        let Some(rest) = bytes_left.checked_sub(entry.content.len()) else {
             let message = "the rest of the debug directory has more bytes than the file";
-            return linkage.report(DiagnosticCode::BrokenNote, location, message);
+            return linkage.warning(DiagnosticCode::BrokenNote, location, message);
         };
-        left = rest;
+        bytes_left = rest;
         push_entry(pe, &entry, note_index, linkage);
         note_index += 1;
     }
 }
 
-fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, linkage: &mut Linkage) {
+fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, linkage: &mut LinkageBuilder) {
     let debug_type = entry.header.typ.get(LE);
     let unnamed = format!("{:#x}", debug_type.0);
-    // What is not loaded stands behind the sections.
+    // Data that is not loaded is in no section.
     let rva = entry.header.address_of_raw_data.get(LE);
     let section_index = if rva == 0 { None } else { pe.section_index(rva) };
     linkage.notes.push(BinaryNote {
@@ -79,15 +79,15 @@ fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, lin
         owner: OWNER,
         note_type: debug_type.name().unwrap_or(&unnamed),
         content: entry.content,
-        text: words(debug_type, entry.content).and_then(|text| linkage.names.take(text)).as_deref(),
+        text: text(debug_type, entry.content).and_then(|text| linkage.names.take(text)).as_deref(),
     });
 }
 
-/// What an entry says in words.
-fn words(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
+/// A readable form of an entry's content; `None` for types that have none.
+fn text(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
     match debug_type {
         pe::IMAGE_DEBUG_TYPE_CODEVIEW => {
-            // The path of the PDB stands behind GUID and age or, in files of old, a time and age.
+            // The path of the PDB follows signature, GUID and age; in old files, signature, offset, time and age.
             let header_size = match content.first_chunk()? {
                 b"RSDS" => 24,
                 b"NB10" => 16,

@@ -1,6 +1,6 @@
-//! `binary_relocations`: the base relocations of linked files, and those of the sections of objects.
+//! `binary_relocations`: the base relocations of a PE image, and the relocations of a COFF object's sections.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use binframe_ir::Term;
@@ -10,13 +10,13 @@ use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, 
 use object::read::coff::{Symbol, SymbolTable};
 use object::read::pe::RelocationBlockIterator;
 
-/// The base relocations.
-pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+/// Adds the base relocations of an image.
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) else { return };
     let location = DiagnosticLocation::Address(pe.address(rva));
     let Some((bytes, _)) = pe.bytes_from(rva) else {
         let message = "the base relocations are not in the file";
-        return linkage.report(DiagnosticCode::BrokenRelocation, location, message);
+        return linkage.warning(DiagnosticCode::BrokenRelocation, location, message);
     };
     let table_section_index = pe.section_index(rva);
     let mut relocation_index = 0;
@@ -27,10 +27,10 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
             Ok(None) => return,
             Err(error) => {
                 let message = format!("the relocations after the first {relocation_index}: {error}");
-                return linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
+                return linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
             }
         };
-        // What fills a block up changes nothing.
+        // Padding entries relocate nothing.
         let mut entries = block.filter(|entry| entry.typ != pe::IMAGE_REL_BASED_ABSOLUTE);
         while let Some(entry) = entries.next() {
             let unnamed = format!("{:#x}", entry.typ.0);
@@ -47,7 +47,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
             });
             relocation_index += 1;
             if entry.typ == pe::IMAGE_REL_BASED_HIGHADJ {
-                // The next entry is the lower half of the number that is changed.
+                // The next entry holds the low half of the value.
                 entries.next();
             }
         }
@@ -65,15 +65,15 @@ fn base_name(machine: Machine, relocation_type: BaseRelocationType) -> Option<&'
     names.name(relocation_type)
 }
 
-/// The relocations of an object's sections.
-pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Linkage) {
-    let mut writer = Writer {
+/// Adds the relocations of an object's sections.
+pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut LinkageBuilder) {
+    let mut writer = ObjectRelocationWriter {
         coff,
         symbols: coff.symbols().unwrap_or_default(),
         machine: names_machine(coff.machine),
         linkage,
         relocation_index: 0,
-        left: coff.file.len() / size_of::<ImageRelocation>(),
+        rows_left: coff.file.len() / size_of::<ImageRelocation>(),
     };
     for (section_index, section) in (1..).zip(coff.section_headers) {
         let relocations = section.coff_relocations(coff.file.as_ref()).map_err(|error| error.to_string());
@@ -83,12 +83,12 @@ pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut Lin
         if let Err(error) = read {
             let location = DiagnosticLocation::FileOffset(section.pointer_to_relocations.get(LE).into());
             let message = format!("the rest of the relocations of section {section_index}: {error}");
-            writer.linkage.report(DiagnosticCode::BrokenRelocation, location, &message);
+            writer.linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
         }
     }
 }
 
-/// The machine whose names of relocations hold for a machine.
+/// The machine whose relocation names a machine uses.
 fn names_machine(machine: Machine) -> Machine {
     match machine {
         pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => pe::IMAGE_FILE_MACHINE_ARM64,
@@ -97,24 +97,24 @@ fn names_machine(machine: Machine) -> Machine {
     }
 }
 
-struct Writer<'a, 'd, H: ObjectHeader> {
+struct ObjectRelocationWriter<'a, 'd, H: ObjectHeader> {
     coff: &'a Coff<'d, H>,
     symbols: SymbolTable<'d, &'d [u8], H>,
     machine: Machine,
-    linkage: &'a mut Linkage,
+    linkage: &'a mut LinkageBuilder,
     relocation_index: u32,
-    /// Rows that may still be pushed: sections may share tables, but there are not more places than fit in the file.
-    left: usize,
+    /// Rows that may still be added: sections of a broken file may share tables.
+    rows_left: usize,
 }
 
-impl<H: ObjectHeader> Writer<'_, '_, H> {
+impl<H: ObjectHeader> ObjectRelocationWriter<'_, '_, H> {
     fn push(
         &mut self,
         section_index: u32,
         section: &ImageSectionHeader,
         entry: &ImageRelocation,
     ) -> Result<(), String> {
-        self.left = self.left.checked_sub(1).ok_or("there are more than fit in the file")?;
+        self.rows_left = self.rows_left.checked_sub(1).ok_or("there are more than fit in the file")?;
         let r_type = entry.typ.get(LE);
         let index = entry.symbol();
         let symbol = self.symbols.symbol(index).map_err(|error| error.to_string())?;
@@ -138,6 +138,6 @@ impl<H: ObjectHeader> Writer<'_, '_, H> {
 
 fn type_name(machine: Machine, r_type: RelocationType) -> Option<&'static str> {
     let (bits, name) = pe::machine_names(machine).rel.name(r_type)?;
-    // Some machines have flags beside the type: a name is that of the whole number alone.
+    // Some machines store flags in the type; only the exact value has a name.
     (bits == r_type).then_some(name)
 }

@@ -1,8 +1,9 @@
-//! `binary_resources`, from the tree of resources: of each type, of each name, of each language.
+//! `binary_resources` of a PE image, from its tree of resources, whose levels are type, name and language.
 
-use super::Linkage;
+use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::Pe;
+use crate::file::text_budget::NAMES_TOO_LONG;
 use binframe_ir::tables::{BinaryResource, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe::{
@@ -12,38 +13,38 @@ use object::read::pe::{
     ResourceDirectory, ResourceDirectoryEntryData, ResourceDirectoryTable, ResourceNameOrId,
 };
 
-pub(super) fn push(pe: &Pe<'_>, linkage: &mut Linkage) {
+pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let Some((rva, size)) = pe.directory(IMAGE_DIRECTORY_ENTRY_RESOURCE) else { return };
     let content = pe.bytes_from(rva).map_or(&[][..], |(bytes, _)| &bytes[..bytes.len().min(size as usize)]);
-    let tree = Tree {
+    let tree = ResourceTree {
         pe,
         directory: ResourceDirectory::new(content),
-        left: content.len() / size_of::<ImageResourceDirectoryEntry>(),
+        entries_left: content.len() / size_of::<ImageResourceDirectoryEntry>(),
         resource_index: 0,
         linkage,
     };
     tree.push(rva);
 }
 
-struct Tree<'a, 'd> {
+struct ResourceTree<'a, 'd> {
     pe: &'a Pe<'d>,
     directory: ResourceDirectory<'d>,
-    /// Entries that may still be looked at: branches may be shared, but there are not more entries than fit in the directory.
-    left: usize,
+    /// Entries that may still be read: nodes of a broken tree may be shared, so that paths multiply.
+    entries_left: usize,
     resource_index: u32,
-    linkage: &'a mut Linkage,
+    linkage: &'a mut LinkageBuilder,
 }
 
 type Entry = ImageResourceDirectoryEntry;
 
-impl<'d> Tree<'_, 'd> {
+impl<'d> ResourceTree<'_, 'd> {
     fn push(mut self, rva: u32) {
         let read =
             self.directory.root().map_err(|error| error.to_string()).and_then(|root| self.types(&root));
         if let Err(error) = read {
             let location = DiagnosticLocation::Address(self.pe.address(rva));
             let message = format!("the resources after the first {}: {error}", self.resource_index);
-            self.linkage.report(DiagnosticCode::BrokenResource, location, &message);
+            self.linkage.warning(DiagnosticCode::BrokenResource, location, &message);
         }
     }
 
@@ -53,9 +54,9 @@ impl<'d> Tree<'_, 'd> {
                 ResourceNameOrId::Id(id) => NAMES_RT.name(id).map_or_else(|| id.to_string(), str::to_owned),
                 ResourceNameOrId::Name(_) => self.name(entry)?,
             };
-            for &named in self.branch(entry)?.entries {
+            for &named in self.table(entry)?.entries {
                 let resource_name = self.name(named)?;
-                for &of_language in self.branch(named)?.entries {
+                for &of_language in self.table(named)?.entries {
                     self.leaf(&resource_type, &resource_name, of_language)?;
                 }
             }
@@ -63,15 +64,18 @@ impl<'d> Tree<'_, 'd> {
         Ok(())
     }
 
+    /// Counts an entry.
     fn count(&mut self) -> Result<(), String> {
-        self.left = self.left.checked_sub(1).ok_or("there are more than fit in the directory")?;
+        self.entries_left =
+            self.entries_left.checked_sub(1).ok_or("there are more than fit in the directory")?;
         Ok(())
     }
 
-    fn branch(&mut self, entry: Entry) -> Result<ResourceDirectoryTable<'d>, String> {
+    /// The table that an entry refers to.
+    fn table(&mut self, entry: Entry) -> Result<ResourceDirectoryTable<'d>, String> {
         self.count()?;
-        let branch = entry.data(self.directory).map_err(|error| error.to_string())?;
-        branch.table().ok_or_else(|| "the tree ends before its third level".to_owned())
+        let data = entry.data(self.directory).map_err(|error| error.to_string())?;
+        data.table().ok_or_else(|| "the tree ends before its third level".to_owned())
     }
 
     fn name(&mut self, entry: Entry) -> Result<String, String> {
@@ -79,11 +83,12 @@ impl<'d> Tree<'_, 'd> {
             ResourceNameOrId::Id(id) => Ok(id.to_string()),
             ResourceNameOrId::Name(name) => {
                 let name = name.to_string_lossy(self.directory).map_err(|error| error.to_string())?;
-                self.linkage.names.take(name).ok_or("all names together are too long".to_owned())
+                self.linkage.names.take(name).ok_or(NAMES_TOO_LONG.to_owned())
             }
         }
     }
 
+    /// Adds the row of an entry of the third level.
     fn leaf(&mut self, resource_type: &str, resource_name: &str, entry: Entry) -> Result<(), String> {
         self.count()?;
         let data: &ImageResourceDataEntry = match entry.data(self.directory) {
@@ -96,7 +101,7 @@ impl<'d> Tree<'_, 'd> {
         };
         let names = &mut self.linkage.names;
         if [resource_type, resource_name].into_iter().any(|name| names.take(name).is_none()) {
-            return Err("all names together are too long".to_owned());
+            return Err(NAMES_TOO_LONG.to_owned());
         }
         let rva = data.offset_to_data.get(LE);
         self.linkage.resources.push(BinaryResource {
