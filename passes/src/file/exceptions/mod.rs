@@ -1,107 +1,88 @@
 //! `(file, binary_headers, binary_sections, binary_symbols, unwind_entries) -> exception_call_sites`
 //!
-//! Where control goes when something is thrown: the call sites of the language-specific data that unwind entries name. Most
-//! compilers write tables of landing pads (`landing_pads`); Microsoft's write tables of their own, which handlers know
-//! (`microsoft`).
+//! *Problem.* Find where control continues when an exception is thrown: for each code range of a function, its landing
+//! pads.
 //!
-//! Not done here: what is caught; the tables of Mach-O objects, whose places only relocations say.
+//! *Notation.* The language-specific data (LSDA) of a function is what its personality routine, or handler, reads.
+//! Unwind entries state its address. A call site is a code range with one landing pad, or none.
 //!
-//! What can go wrong: `broken_exception_table`, `unread_exception_table`.
+//! *Algorithm.* (1) Collect the functions with LSDA from the unwind entries. (2) In PE and COFF files, the handler
+//! determines the format of the LSDA (`microsoft`). (3) All other LSDA are tables of the Itanium C++ ABI
+//! (`itanium.rs`), read in parallel.
+//!
+//! *Invariants.* Rows are sorted by key.
+//!
+//! *Not done here.* The types that are caught; LSDA of Mach-O objects, whose addresses only relocations state.
+//!
+//! *Limits.* Functions of a broken file may share LSDA: `TABLES_PER_SECTION_SIZE_MAX`, and in `microsoft`, no more
+//! records than fit in the file. *Cost.* Linear in the LSDA. *Diagnostics.* `broken_exception_table`,
+//! `unread_exception_table`.
 
-mod landing_pads;
+mod itanium;
+mod lsda;
 mod microsoft;
 
-use crate::diagnostics::{Collector, DiagnosticLocation};
+use crate::diagnostics::Collector;
 use crate::file::formats::Headers;
 use crate::file::sections::SectionsIr;
-use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::tables::{
-    BinaryKind, BinarySectionColumns, DiagnosticCode, DiagnosticPass, Diagnostics, ExceptionCallSite,
-    ExceptionCallSiteBuilder, ExceptionCallSites, UnwindSource,
+    DiagnosticPass, Diagnostics, ExceptionCallSite, ExceptionCallSiteBuilder, ExceptionCallSites,
+    UnwindSource,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
-use gimli::Error;
-use std::fmt;
+use lsda::{FunctionLsda, LsdaOutput, SectionLookup};
 
 /// The tables of the pass.
 #[derive(Debug, Clone)]
 pub struct ExceptionsIr {
-    /// Ranges of code, and where control goes when something is thrown in them.
+    /// Code ranges and their landing pads.
     pub call_sites: Rows<ExceptionCallSites>,
-    /// What could not be understood.
+    /// The diagnostics.
     pub diagnostics: Rows<Diagnostics>,
 }
 
 impl ExceptionsIr {
-    /// The tables, without their types.
+    /// The tables, untyped.
     pub fn tables(&self) -> [&Batch; 2] {
         [self.call_sites.batch(), self.diagnostics.batch()]
     }
 
-    /// Equal for equal tables.
+    /// A hash of all tables.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_all(self.tables().map(Batch::fingerprint))
     }
 }
 
-/// Reads the language-specific data.
+/// Reads the language-specific data of all functions.
 pub fn run(file: &Bytes, sections: &SectionsIr) -> ExceptionsIr {
-    let mut found = Found {
-        sections: Sections::of(sections),
+    let mut output = LsdaOutput {
+        sections: SectionLookup::of(sections),
         call_sites: ExceptionCallSiteBuilder::default(),
         diagnostics: Collector::new(DiagnosticPass::Exceptions),
     };
-    let (of_handlers, mut of_frames) = described(sections);
-    if !of_handlers.is_empty() {
-        of_frames.extend(match Headers::find(file) {
-            Ok(Headers::Pe(pe)) => microsoft::read_image(&pe, sections, of_handlers, &mut found),
-            Ok(Headers::Coff(coff)) => microsoft::read_object(&coff, sections, of_handlers, &mut found),
-            Ok(Headers::CoffBig(coff)) => microsoft::read_object(&coff, sections, of_handlers, &mut found),
+    let (with_handlers, mut itanium) = functions_with_lsda(sections);
+    if !with_handlers.is_empty() {
+        itanium.extend(match Headers::find(file) {
+            Ok(Headers::Pe(pe)) => microsoft::read_image(&pe, sections, with_handlers, &mut output),
+            Ok(Headers::Coff(coff)) => microsoft::read_object(&coff, sections, with_handlers, &mut output),
+            Ok(Headers::CoffBig(coff)) => microsoft::read_object(&coff, sections, with_handlers, &mut output),
             _ => Vec::new(),
         });
     }
-    landing_pads::read(sections, &of_frames, &mut found);
-    ExceptionsIr { call_sites: in_order(found.call_sites.finish()), diagnostics: found.diagnostics.finish() }
+    itanium::read(sections, &itanium, &mut output);
+    ExceptionsIr { call_sites: sorted(output.call_sites.finish()), diagnostics: output.diagnostics.finish() }
 }
 
-/// What the readers find.
-struct Found<'a> {
-    sections: Sections<'a>,
-    call_sites: ExceptionCallSiteBuilder,
-    diagnostics: Collector,
-}
-
-impl Found<'_> {
-    fn report(&mut self, lsda_address: u64, broken: Broken) {
-        let message = format!("language-specific data cannot be read: {broken}");
-        let code = DiagnosticCode::BrokenExceptionTable;
-        self.diagnostics.error(code, DiagnosticLocation::Address(lsda_address), &message);
-    }
-}
-
-/// A range of code that has language-specific data.
-#[derive(Debug, Clone, Copy)]
-struct Described {
-    function_address: u64,
-    function_size: u64,
-    /// Index of the section that the code lies in.
-    section_index: Option<u32>,
-    lsda_address: u64,
-    lsda_section_index: Option<u32>,
-    /// The function that reads the data, where the file says its address.
-    handler_address: Option<u64>,
-}
-
-/// The ranges of code that have language-specific data: those of function tables, and all others. Each pair is there once; parts of
-/// functions, which have the data of the whole, are not.
-fn described(sections: &SectionsIr) -> (Vec<Described>, Vec<Described>) {
+/// The functions with language-specific data: those of function tables, and all others. Each is sorted and has no
+/// duplicates. Continuations of functions, which have the data of their function, are omitted.
+fn functions_with_lsda(sections: &SectionsIr) -> (Vec<FunctionLsda>, Vec<FunctionLsda>) {
     let entries = sections.unwind_entries.columns();
-    let of = |is_wanted: &dyn Fn(UnwindSource) -> bool| {
+    let of_sources = |is_wanted: &dyn Fn(UnwindSource) -> bool| {
         let wanted = entries.iter().filter(|entry| is_wanted(entry.source) && !entry.is_continuation);
-        let mut described: Vec<_> = wanted
+        let mut functions: Vec<_> = wanted
             .filter_map(|entry| {
-                Some(Described {
+                Some(FunctionLsda {
                     function_address: entry.address,
                     function_size: entry.size,
                     section_index: entry.section_index,
@@ -111,51 +92,24 @@ fn described(sections: &SectionsIr) -> (Vec<Described>, Vec<Described>) {
                 })
             })
             .collect();
-        let key = |one: &Described| {
-            (one.function_address, one.section_index, one.lsda_section_index, one.lsda_address)
+        let key = |function: &FunctionLsda| {
+            (
+                function.function_address,
+                function.section_index,
+                function.lsda_section_index,
+                function.lsda_address,
+            )
         };
-        described.sort_by_key(key);
-        described.dedup_by_key(|one| key(one));
-        described
+        functions.sort_by_key(key);
+        functions.dedup_by_key(|function| key(function));
+        functions
     };
-    let is_handlers = |source| source == UnwindSource::FunctionTable;
-    (of(&is_handlers), of(&|source| !is_handlers(source)))
+    let has_handlers = |source| source == UnwindSource::FunctionTable;
+    (of_sources(&has_handlers), of_sources(&|source| !has_handlers(source)))
 }
 
-/// The sections of a file, by the addresses that tables refer to.
-struct Sections<'a> {
-    columns: BinarySectionColumns<'a>,
-    code: SectionsByAddress,
-    is_relocatable: bool,
-}
-
-impl<'a> Sections<'a> {
-    fn of(sections: &'a SectionsIr) -> Self {
-        let header = sections.headers.columns().iter().next();
-        Self {
-            columns: sections.sections.columns(),
-            code: SectionsByAddress::of(&sections.sections, |section| section.is_executable),
-            is_relocatable: header.is_some_and(|header| header.kind == BinaryKind::Relocatable),
-        }
-    }
-
-    /// The row of a section.
-    fn row(&self, section_index: Option<u32>) -> Option<usize> {
-        self.columns.section_index.binary_search(&section_index?).ok()
-    }
-
-    /// Index of the section that code lies in, which a function that lies in `near` refers to.
-    fn section_of_code(&self, address: u64, near: Option<u32>) -> Option<u32> {
-        match self.is_relocatable {
-            true => near,
-            false => self.code.holding(address).map(|row| self.columns.section_index[row]),
-        }
-    }
-}
-
-/// The rows in the order of their key. They have it where compilers wrote the tables: ranges of code follow one another, and so
-/// do the call sites in them.
-fn in_order(rows: Rows<ExceptionCallSites>) -> Rows<ExceptionCallSites> {
+/// The rows sorted by key. Compilers write the tables sorted, so that this rarely copies.
+fn sorted(rows: Rows<ExceptionCallSites>) -> Rows<ExceptionCallSites> {
     let key = |row: &ExceptionCallSite| {
         (row.address, row.lsda_section_index, row.lsda_address, row.call_site_index)
     };
@@ -168,36 +122,6 @@ fn in_order(rows: Rows<ExceptionCallSites>) -> Rows<ExceptionCallSites> {
     let mut rows = ExceptionCallSiteBuilder::default();
     rows.extend(call_sites);
     rows.finish()
-}
-
-/// Why data cannot be read.
-#[derive(Debug, Clone, Copy)]
-enum Broken {
-    Bytes(Error),
-    Outside,
-    Shared,
-    Relocated,
-    Elsewhere,
-    Disordered,
-}
-
-impl From<Error> for Broken {
-    fn from(error: Error) -> Self {
-        Self::Bytes(error)
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(error) => error.fmt(formatter),
-            Self::Outside => formatter.write_str("it does not lie in the bytes of a section"),
-            Self::Shared => formatter.write_str("functions share too much of it"),
-            Self::Relocated => formatter.write_str("only relocations say where its landing pads are"),
-            Self::Elsewhere => formatter.write_str("it refers to what is no code"),
-            Self::Disordered => formatter.write_str("its ranges or states are not in order"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -226,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Reads a section of tables, for functions at the addresses.
+    /// Reads a table that functions at the given addresses share.
     fn read(content: &[u8], functions: impl IntoIterator<Item = u64>) -> ExceptionsIr {
         let sections = test_support::sections(&[("tables", LSDA, content)]);
         let entries = functions.into_iter().map(|address| entry(address, LSDA)).collect();
@@ -234,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn call_sites_count_from_the_function_and_landing_pads_from_what_the_table_says() {
-        // Landing pads count from an address, types stand 9 bytes away, call sites have two bytes a number.
+    fn call_sites_are_relative_to_the_function_and_landing_pads_to_the_base_of_the_table() {
+        // Landing pads are relative to an address, types are 9 bytes away, call sites have two-byte integers.
         let table = [0x03, 0, 0x40, 0, 0, 0x03, 9, 0x02, 14, 1, 0, 2, 0, 0, 0, 0, 3, 0, 4, 0, 5, 0, 6];
         let found = read(&table, [0x100]);
         let rows: Vec<_> = found.call_sites.columns().iter().collect();
@@ -248,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_broken_call_site_stays() {
+    fn call_sites_before_a_broken_one_are_kept() {
         let found = read(&[0xff, 0xff, 0x01, 6, 1, 2, 3, 4, 5, 6], [0x100]);
         assert_eq!((found.call_sites.len(), found.diagnostics.len()), (1, 1));
         let outside = read(&[0xff, 0xff, 0x01, 60, 1, 2, 3, 4], [0x100]);
@@ -256,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_many_functions_share_is_not_read_for_all() {
+    fn reads_of_a_table_that_many_functions_share_are_limited() {
         let mut table = vec![0xff, 0xff, 0x01, 100];
         table.extend([0; 100]);
         let found = read(&table, (0..1000).map(|function| function * 16));
-        assert_eq!(found.call_sites.len(), 25 * landing_pads::TABLES_PER_SECTION_SIZE_MAX);
+        assert_eq!(found.call_sites.len(), 25 * itanium::TABLES_PER_SECTION_SIZE_MAX);
         assert!(found.diagnostics.len() > 900);
     }
 }
