@@ -49,6 +49,14 @@ impl TextBudget {
         Some(text)
     }
 
+    /// Refuses a text without reading it if nothing is left.
+    pub(crate) fn check(&mut self) -> Option<()> {
+        if self.left == 0 {
+            self.refused += 1;
+        }
+        (self.left > 0).then_some(())
+    }
+
     /// Number of texts that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused

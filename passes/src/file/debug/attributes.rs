@@ -1,37 +1,37 @@
-//! What is read of an entry of debug information: the attributes that tables show, in one pass over all that it has.
+//! The attributes of an entry that tables show, read in one pass over all of its attributes.
 //!
 //! Source: DWARF 5, chapter 7.5.
 
-use super::Reader;
+use crate::file::formats::EndianReader;
 use gimli::{
     AttributeValue, DebuggingInformationEntry, Dwarf, RangeListsOffset, Section, Unit, UnitOffset, constants,
 };
 
-/// Bytes that a name has at most; longer ones are cut.
+/// Size of the longest name, in bytes; longer ones are truncated.
 const NAME_SIZE_MAX: usize = 16 << 10;
 
-/// Another entry.
+/// A reference to another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reference {
-    /// At an offset of the same unit.
+    /// Offset in the same unit.
     Unit(u32),
-    /// At an offset of the section of units.
+    /// Offset in `.debug_info`.
     Section(u64),
-    /// The type that a unit of its own describes.
+    /// Signature of a type unit.
     Signature(u64),
 }
 
-/// Where text begins; it ends before the first zero. It is looked for when the text is wanted: of a broken file, all entries
-/// can have the same long name.
+/// The start of a zero-terminated string. The terminator is searched only when the text is used, since all entries of a
+/// broken file can have the same long name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
     /// The text of an attribute.
     pub(super) fn of(
-        dwarf: &Dwarf<Reader<'a>>,
-        unit: &Unit<Reader<'a>>,
-        value: &AttributeValue<Reader<'a>>,
+        dwarf: &Dwarf<EndianReader<'a>>,
+        unit: &Unit<EndianReader<'a>>,
+        value: &AttributeValue<EndianReader<'a>>,
     ) -> Option<Self> {
         let (section, offset) = match value {
             AttributeValue::String(text) => (text, 0),
@@ -45,33 +45,33 @@ impl<'a> Text<'a> {
         section.slice().get(offset..).map(Self::new)
     }
 
-    /// Text that begins where `bytes` do.
+    /// The string at the start of `bytes`.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(&bytes[..bytes.len().min(NAME_SIZE_MAX)])
     }
 
-    /// The bytes.
+    /// The characters before the terminator.
     pub(super) fn bytes(self) -> &'a [u8] {
-        // The standard library searches several bytes at a time for C's strings.
+        // The search for the terminator of a C string examines several bytes at a time.
         std::ffi::CStr::from_bytes_until_nul(self.0).map_or(self.0, std::ffi::CStr::to_bytes)
     }
 }
 
-/// The attributes of an entry, as far as they are read.
+/// The attributes of an entry.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attributes<'a> {
     pub(super) name: Option<Text<'a>>,
     pub(super) linkage_name: Option<Text<'a>>,
     pub(super) type_: Option<Reference>,
-    /// The entry that this one completes or is a copy of.
+    /// The entry that this one completes, or is a copy of.
     pub(super) origin: Option<Reference>,
     pub(super) low: Option<u64>,
     pub(super) high: Option<u64>,
     pub(super) ranges: Option<RangeListsOffset<usize>>,
-    pub(super) location: Option<AttributeValue<Reader<'a>>>,
-    pub(super) frame_base: Option<AttributeValue<Reader<'a>>>,
-    pub(super) member_location: Option<AttributeValue<Reader<'a>>>,
-    pub(super) constant: Option<AttributeValue<Reader<'a>>>,
+    pub(super) location: Option<AttributeValue<EndianReader<'a>>>,
+    pub(super) frame_base: Option<AttributeValue<EndianReader<'a>>>,
+    pub(super) member_location: Option<AttributeValue<EndianReader<'a>>>,
+    pub(super) constant: Option<AttributeValue<EndianReader<'a>>>,
     pub(super) call_file: Option<u64>,
     pub(super) call_line: Option<u64>,
     pub(super) call_column: Option<u64>,
@@ -80,7 +80,7 @@ pub(super) struct Attributes<'a> {
     pub(super) byte_size: Option<u64>,
     pub(super) bit_size: Option<u64>,
     pub(super) bit_offset: Option<u64>,
-    /// Before DWARF 4: from the most significant bit of the storage unit.
+    /// DWARF 2 and 3: bit offset from the most significant bit of the storage unit.
     pub(super) storage_bit_offset: Option<u64>,
     pub(super) alignment: Option<u64>,
     pub(super) encoding: Option<u64>,
@@ -94,11 +94,11 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Reads what an entry has.
+    /// Reads the attributes of an entry.
     pub(super) fn read(
-        dwarf: &Dwarf<Reader<'a>>,
-        unit: &Unit<Reader<'a>>,
-        entry: &DebuggingInformationEntry<Reader<'a>>,
+        dwarf: &Dwarf<EndianReader<'a>>,
+        unit: &Unit<EndianReader<'a>>,
+        entry: &DebuggingInformationEntry<EndianReader<'a>>,
     ) -> Self {
         let mut attributes = Self::default();
         let mut high_is_size = false;
@@ -141,7 +141,7 @@ impl<'a> Attributes<'a> {
         attributes
     }
 
-    fn read_number(&mut self, name: constants::DwAt, value: &AttributeValue<Reader<'a>>) {
+    fn read_number(&mut self, name: constants::DwAt, value: &AttributeValue<EndianReader<'a>>) {
         let unsigned = match value {
             AttributeValue::FileIndex(index) => Some(*index),
             AttributeValue::Encoding(encoding) => Some(u64::from(encoding.0)),
@@ -169,15 +169,15 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// A whole number. What is stored without saying whether it has a sign has none.
-pub(super) fn number(value: &AttributeValue<Reader<'_>>) -> Option<i64> {
+/// An integer. A form that does not state its signedness is unsigned.
+pub(super) fn number(value: &AttributeValue<EndianReader<'_>>) -> Option<i64> {
     match value {
         AttributeValue::Sdata(number) => Some(*number),
         value => value.udata_value().map(u64::cast_signed),
     }
 }
 
-fn reference(value: &AttributeValue<Reader<'_>>) -> Option<Reference> {
+fn reference(value: &AttributeValue<EndianReader<'_>>) -> Option<Reference> {
     match value {
         AttributeValue::UnitRef(UnitOffset(offset)) => u32::try_from(*offset).ok().map(Reference::Unit),
         AttributeValue::DebugInfoRef(offset) => Some(Reference::Section(offset.0 as u64)),

@@ -1,18 +1,20 @@
-//! Finds what entries refer to, in their own unit or in another. What goes in a circle or too far ends.
+//! Resolves references between entries, in one unit or across units. Chains of references, which may be cyclic in a
+//! broken file, are followed for a limited number of steps.
 
 use super::attributes::Reference;
 use super::entries::{Entries, FunctionEntry, TypeEntry, VariableEntry};
 use super::units::Units;
+use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::TypeKind;
 
-/// Entries that complete or copy each other, and types that are made of each other, are followed so far.
-pub(super) const HOPS_MAX: usize = 32;
+/// Length of the longest chain of origins, or of types derived from types, that is followed.
+const CHAIN_LENGTH_MAX: usize = 32;
 
 /// The entries of all units.
 pub(super) struct Index<'a> {
     pub(super) units: &'a Units<'a>,
     pub(super) entries: Vec<Entries<'a>>,
-    /// What the numbers of a unit's functions, variables and types are counted from.
+    /// Row index of the first function, variable and type of each unit.
     pub(super) function_bases: Vec<u32>,
     pub(super) variable_bases: Vec<u32>,
     pub(super) type_bases: Vec<u32>,
@@ -37,8 +39,8 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The unit and the offset that an entry of a unit refers to.
-    fn place(&self, unit_index: u32, reference: Reference) -> Option<(u32, u32)> {
+    /// Position of the unit and offset in it of the entry that a reference in a unit refers to.
+    fn resolve(&self, unit_index: u32, reference: Reference) -> Option<(u32, u32)> {
         match reference {
             Reference::Unit(offset) => Some((unit_index, offset)),
             Reference::Section(offset) => self.units.at(self.units.all[unit_index as usize].dwarf, offset),
@@ -46,50 +48,50 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The function and, one after the other, the entries that it is a copy or the completion of.
+    /// The function, its origin, the origin of that, and so on, each with the position of its unit.
     pub(super) fn function_origins<'i>(
         &'i self,
         unit_index: u32,
         function: &'i FunctionEntry<'a>,
     ) -> impl Iterator<Item = (u32, &'i FunctionEntry<'a>)> {
         let next = |(unit, function): &(u32, &'i FunctionEntry<'a>)| {
-            let (unit, offset) = self.place(*unit, function.origin?)?;
+            let (unit, offset) = self.resolve(*unit, function.origin?)?;
             let functions = &self.entries[unit as usize].functions;
             let position = functions.binary_search_by_key(&offset, |function| function.offset).ok()?;
             Some((unit, &functions[position]))
         };
-        std::iter::successors(Some((unit_index, function)), next).take(HOPS_MAX)
+        std::iter::successors(Some((unit_index, function)), next).take(CHAIN_LENGTH_MAX)
     }
 
-    /// The variable and, one after the other, the entries that it is a copy or the completion of.
+    /// The variable, its origin, the origin of that, and so on, each with the position of its unit.
     pub(super) fn variable_origins<'i>(
         &'i self,
         unit_index: u32,
         variable: &'i VariableEntry<'a>,
     ) -> impl Iterator<Item = (u32, &'i VariableEntry<'a>)> {
         let next = |(unit, variable): &(u32, &'i VariableEntry<'a>)| {
-            let (unit, offset) = self.place(*unit, variable.origin?)?;
+            let (unit, offset) = self.resolve(*unit, variable.origin?)?;
             let variables = &self.entries[unit as usize].variables;
             let position = variables.binary_search_by_key(&offset, |variable| variable.offset).ok()?;
             Some((unit, &variables[position]))
         };
-        std::iter::successors(Some((unit_index, variable)), next).take(HOPS_MAX)
+        std::iter::successors(Some((unit_index, variable)), next).take(CHAIN_LENGTH_MAX)
     }
 
-    /// The type that an entry of a unit refers to: its unit and its position there.
+    /// The type that a reference in a unit refers to: position of its unit, the type, position in that unit.
     pub(super) fn find_type(
         &self,
         unit_index: u32,
         reference: Reference,
     ) -> Option<(u32, &TypeEntry<'a>, u32)> {
         let find = |unit_index: u32, reference: Reference| {
-            let (unit, offset) = self.place(unit_index, reference)?;
+            let (unit, offset) = self.resolve(unit_index, reference)?;
             let types = &self.entries[unit as usize].types;
             let position = types.binary_search_by_key(&offset, |known| known.offset).ok()?;
             Some((unit, &types[position], position as u32))
         };
         let found = find(unit_index, reference)?;
-        // A unit says only that there is such a type; a unit of its own describes it.
+        // A declaration with a signature is described by a type unit.
         let described = match found.1.origin {
             Some(origin @ Reference::Signature(_)) => find(found.0, origin),
             _ => None,
@@ -97,16 +99,16 @@ impl<'a> Index<'a> {
         described.or(Some(found))
     }
 
-    /// The row of the type that an entry of a unit refers to.
+    /// Row index of the type that a reference in a unit refers to.
     pub(super) fn type_of(&self, unit_index: u32, reference: Reference) -> Option<u32> {
         let (unit, _, position) = self.find_type(unit_index, reference)?;
         Some(self.type_bases[unit as usize] + position)
     }
 
-    /// Size of a value of a type, as it or those that it is made of say it.
+    /// Size of a type, in bytes: its own or, if it states none, that of the types it is derived from.
     pub(super) fn size_of(&self, unit_index: u32, of: &TypeEntry<'a>) -> Option<u64> {
         let (mut unit_index, mut of, mut elements) = (unit_index, of, 1_u64);
-        for _ in 0..HOPS_MAX {
+        for _ in 0..CHAIN_LENGTH_MAX {
             if let Some(size) = of.size {
                 return size.checked_mul(elements);
             }
@@ -125,47 +127,60 @@ impl<'a> Index<'a> {
         None
     }
 
-    /// Name of a type: its own or, where it has none, that of what it is made of and how, as in `char const *[4]`.
-    pub(super) fn type_name(&self, unit_index: u32, reference: Reference) -> String {
+    /// Name of a type, if the budget allows it.
+    pub(super) fn type_name(
+        &self,
+        unit_index: u32,
+        reference: Reference,
+        names: &mut TextBudget,
+    ) -> Option<String> {
+        names.check()?;
+        names.take(self.composed_name(unit_index, reference))
+    }
+
+    /// Name of a type: its own or, if it has none, one composed from the types it is derived from, such as `char const
+    /// *[4]`.
+    fn composed_name(&self, unit_index: u32, reference: Reference) -> String {
         let (mut unit_index, mut reference) = (unit_index, Some(reference));
-        // What stands after the name, the outermost first.
-        let mut after = Vec::new();
-        for _ in 0..HOPS_MAX {
+        // Suffixes of the name, the outermost first.
+        let mut suffixes = Vec::new();
+        for _ in 0..CHAIN_LENGTH_MAX {
             let Some((unit, of, _)) = reference.and_then(|reference| self.find_type(unit_index, reference))
             else {
                 let name = if reference.is_none() { "void" } else { "?" };
-                return joined(name, &after);
+                return with_suffixes(name, &suffixes);
             };
             if let Some(name) = of.name {
-                return joined(&String::from_utf8_lossy(name.bytes()), &after);
+                return with_suffixes(&String::from_utf8_lossy(name.bytes()), &suffixes);
             }
             match of.kind {
-                TypeKind::Pointer => after.push(" *".to_owned()),
-                TypeKind::Reference => after.push(" &".to_owned()),
-                TypeKind::RvalueReference => after.push(" &&".to_owned()),
-                TypeKind::MemberPointer => after.push(" ::*".to_owned()),
-                TypeKind::Function => after.push(" ()".to_owned()),
+                TypeKind::Pointer => suffixes.push(" *".to_owned()),
+                TypeKind::Reference => suffixes.push(" &".to_owned()),
+                TypeKind::RvalueReference => suffixes.push(" &&".to_owned()),
+                TypeKind::MemberPointer => suffixes.push(" ::*".to_owned()),
+                TypeKind::Function => suffixes.push(" ()".to_owned()),
                 TypeKind::Array => {
-                    after.push(of.elements.map_or_else(|| "[]".to_owned(), |count| format!("[{count}]")));
+                    suffixes.push(of.elements.map_or_else(|| "[]".to_owned(), |count| format!("[{count}]")));
                 }
-                TypeKind::Const => after.push(" const".to_owned()),
-                TypeKind::Volatile => after.push(" volatile".to_owned()),
-                TypeKind::Restrict => after.push(" restrict".to_owned()),
-                TypeKind::Atomic => after.push(" _Atomic".to_owned()),
-                TypeKind::Structure => return joined("struct", &after),
-                TypeKind::Class => return joined("class", &after),
-                TypeKind::Union => return joined("union", &after),
-                TypeKind::Enumeration => return joined("enum", &after),
-                _ if of.target.is_none() => return joined("?", &after),
+                TypeKind::Const => suffixes.push(" const".to_owned()),
+                TypeKind::Volatile => suffixes.push(" volatile".to_owned()),
+                TypeKind::Restrict => suffixes.push(" restrict".to_owned()),
+                TypeKind::Atomic => suffixes.push(" _Atomic".to_owned()),
+                TypeKind::Structure => return with_suffixes("struct", &suffixes),
+                TypeKind::Class => return with_suffixes("class", &suffixes),
+                TypeKind::Union => return with_suffixes("union", &suffixes),
+                TypeKind::Enumeration => return with_suffixes("enum", &suffixes),
+                _ if of.target.is_none() => return with_suffixes("?", &suffixes),
                 _ => {}
             }
             (unit_index, reference) = (unit, of.target);
         }
-        joined("?", &after)
+        with_suffixes("?", &suffixes)
     }
 }
 
-fn joined(name: &str, after: &[String]) -> String {
-    let after: String = after.iter().rev().map(String::as_str).collect();
-    format!("{name}{after}")
+/// The name, followed by its suffixes, the last first.
+fn with_suffixes(name: &str, suffixes: &[String]) -> String {
+    let suffixes: String = suffixes.iter().rev().map(String::as_str).collect();
+    format!("{name}{suffixes}")
 }

@@ -1,14 +1,17 @@
-//! `line_table`, and the source files that line number programs list.
+//! `line_table`: runs line number programs, and resolves the source files that they list.
 //!
-//! A program is read once, for the first unit that names it, and no further than where the next one begins: a broken file cannot
-//! have the same bytes read for every unit.
+//! Units may share a program. It is run once, for the first unit that names it, on the bytes up to the start of the
+//! next program, so that no byte is read twice.
 //!
 //! Source: DWARF 5, chapter 6.2.
 
 use super::attributes::Text;
-use super::names::{NameShare, Names};
-use super::units::{ProgramPlace, Unit, Units};
-use super::{Problem, Reader, runs};
+use super::chunks::chunks;
+use super::names::{self, NameShare};
+use super::reports::Problem;
+use super::units::{ProgramLocation, Unit, Units};
+use crate::file::formats::EndianReader;
+use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::{DiagnosticCode, LineRowBuilder, LineTable};
 use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
 use gimli::{
@@ -19,39 +22,41 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Bytes of programs whose rows are made together: about as many as a row group holds, since a row takes a byte or more.
-const RUN_SIZE: u64 = 1 << 18;
+/// Size of the programs, in bytes, whose rows form one part. A row takes at least one byte, so that a part is at most
+/// about a row group.
+const CHUNK_SIZE: u64 = 1 << 18;
 
-/// Words that a column of terms can have.
-const WORDS_MAX: usize = 1 << 16;
+/// Number of entries in the dictionary of a column.
+const PATHS_MAX: usize = 1 << 16;
 
-/// A program, or what is wrong with its header.
-struct Program<'a> {
-    place: ProgramPlace,
+/// A line number program.
+struct LineProgram<'a> {
+    location: ProgramLocation,
     /// The first unit that names it.
     unit_index: u32,
     size: u64,
-    lines: gimli::Result<IncompleteLineProgram<Reader<'a>>>,
+    /// The program, or the error in its header.
+    lines: gimli::Result<IncompleteLineProgram<EndianReader<'a>>>,
 }
 
 /// The line number programs.
-pub(super) struct Programs<'a>(BTreeMap<ProgramPlace, Program<'a>>);
+pub(super) struct LinePrograms<'a>(BTreeMap<ProgramLocation, LineProgram<'a>>);
 
-impl<'a> Programs<'a> {
+impl<'a> LinePrograms<'a> {
     /// Finds the programs that units name, and reads their headers.
     pub(super) fn find(units: &Units<'a>) -> Self {
-        let mut places = BTreeMap::new();
+        let mut first_units = BTreeMap::new();
         for (unit_index, unit) in (0..).zip(&units.all) {
-            if let Some(place) = unit.program {
-                places.entry(place).or_insert(unit_index);
+            if let Some(location) = unit.program {
+                first_units.entry(location).or_insert(unit_index);
             }
         }
-        let ordered: Vec<_> = places.into_iter().collect();
-        let next = |position: usize| ordered.get(position + 1).map(|(place, _)| *place);
-        let read = |(position, (place, unit_index)): (usize, &(ProgramPlace, u32))| {
-            let end = next(position).filter(|next| next.0 == place.0).map_or(usize::MAX, |next| next.1);
-            let section = units.dwarfs[place.0].debug_line.reader();
-            let content = section.slice().get(place.1..end.min(section.len())).unwrap_or_default();
+        let ordered: Vec<_> = first_units.into_iter().collect();
+        let next = |position: usize| ordered.get(position + 1).map(|(location, _)| *location);
+        let read = |(position, (location, unit_index)): (usize, &(ProgramLocation, u32))| {
+            let end = next(position).filter(|next| next.0 == location.0).map_or(usize::MAX, |next| next.1);
+            let section = units.dwarfs[location.0].debug_line.reader();
+            let content = section.slice().get(location.1..end.min(section.len())).unwrap_or_default();
             let unit = &units.all[*unit_index as usize].inner;
             let lines = DebugLine::from(EndianSlice::new(content, section.endian())).program(
                 DebugLineOffset(0),
@@ -60,83 +65,89 @@ impl<'a> Programs<'a> {
                 unit.name,
             );
             let size = content.len() as u64;
-            (*place, Program { place: *place, unit_index: *unit_index, size, lines })
+            (*location, LineProgram { location: *location, unit_index: *unit_index, size, lines })
         };
         Self(ordered.par_iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect())
     }
 
-    /// The rows, in parts that hold about as many as a row group does.
-    pub(super) fn rows(&self, units: &Units<'a>, least_address: u64) -> Vec<(Rows<LineTable>, Vec<Problem>)> {
+    /// The rows in parts, with the diagnostics of each part.
+    pub(super) fn rows(
+        &self,
+        units: &Units<'a>,
+        lowest_address: u64,
+    ) -> Vec<(Rows<LineTable>, Vec<Problem>)> {
         let mut programs: Vec<_> = self.0.values().collect();
         programs.sort_by_key(|program| program.unit_index);
         let share = NameShare::of(programs.iter().map(|program| program.size).sum());
-        let runs = runs(&programs, RUN_SIZE, |program| program.size);
-        runs.into_par_iter().map(|run| self.rows_of(units, &programs[run], share, least_address)).collect()
+        let chunks = chunks(&programs, CHUNK_SIZE, |program| program.size);
+        let rows = |chunk| self.rows_of(units, &programs[chunk], share, lowest_address);
+        chunks.into_par_iter().map(rows).collect()
     }
 
     fn rows_of(
         &self,
         units: &Units<'a>,
-        programs: &[&Program<'a>],
+        programs: &[&LineProgram<'a>],
         share: NameShare,
-        least_address: u64,
+        lowest_address: u64,
     ) -> (Rows<LineTable>, Vec<Problem>) {
-        let mut names = share.names(programs.iter().map(|program| program.size).sum());
+        let mut names = share.budget(programs.iter().map(|program| program.size).sum());
         let mut files = SourceFiles::default();
         for program in programs {
-            files.add(units, self, program.place, &mut names);
+            files.add(units, self, program.location, &mut names);
         }
         let mut rows = LineRowBuilder { file: files.column(), ..LineRowBuilder::default() };
-        let mut problems: Vec<_> = names.problem().into_iter().collect();
+        let mut problems: Vec<_> = names::problem(&names).into_iter().collect();
         for program in programs {
-            let mut writer = Writer {
+            let mut writer = LineWriter {
                 unit_index: program.unit_index,
                 row_index: 0,
-                last: None,
-                least_address,
+                pending: None,
+                lowest_address,
                 rows: &mut rows,
             };
             let result = program
                 .lines
                 .clone()
-                .and_then(|lines| writer.run(lines, |file| files.code(Some(program.place), file)));
+                .and_then(|lines| writer.run(lines, |file| files.code(Some(program.location), file)));
             writer.flush(None);
             let read = writer.row_index;
             problems.extend(result.err().map(|error| {
-                let (offset, code) = (program.place.1, DiagnosticCode::BrokenLineProgram);
+                let (offset, code) = (program.location.1, DiagnosticCode::BrokenLineProgram);
                 (code, format!("the line number program at {offset:#x}, after {read} rows: {error}"))
             }));
         }
         (rows.finish(), problems)
     }
 
-    fn header(&self, place: ProgramPlace) -> Option<(u32, &LineProgramHeader<Reader<'a>>)> {
-        let program = self.0.get(&place)?;
+    /// The first unit that names a program, and the header of the program; `None` if that cannot be read.
+    fn header(&self, location: ProgramLocation) -> Option<(u32, &LineProgramHeader<EndianReader<'a>>)> {
+        let program = self.0.get(&location)?;
         Some((program.unit_index, program.lines.as_ref().ok()?.header()))
     }
 }
 
 /// A row whose size is not known yet.
 #[derive(Clone, Copy)]
-struct Pending {
+struct PendingRow {
     row: gimli::LineRow,
     file: Option<u16>,
 }
 
-struct Writer<'r> {
+struct LineWriter<'r> {
     unit_index: u32,
     row_index: u32,
-    last: Option<Pending>,
-    /// The least address of code.
-    least_address: u64,
+    pending: Option<PendingRow>,
+    /// The lowest address of code.
+    lowest_address: u64,
     rows: &'r mut LineRowBuilder,
 }
 
-impl Writer<'_> {
-    /// Runs a program.
+impl LineWriter<'_> {
+    /// Runs a program and adds its rows, without those of code that the linker discarded.
     fn run(
         &mut self,
-        mut program: IncompleteLineProgram<Reader<'_>>,
+        mut program: IncompleteLineProgram<EndianReader<'_>>,
         code: impl Fn(u64) -> Option<u16>,
     ) -> gimli::Result<()> {
         let header = program.header().clone();
@@ -146,8 +157,8 @@ impl Writer<'_> {
         let mut is_discarded = false;
         while let Some(instruction) = instructions.next_instruction(&header)? {
             if let LineInstruction::SetAddress(address) = instruction {
-                // What a linker has discarded stands at an address that is none, or before what came before.
-                is_discarded = address < row.address().max(self.least_address) || address >= least_tombstone;
+                // Code that the linker discarded has a tombstone address, or one below that of the previous row.
+                is_discarded = address < row.address().max(self.lowest_address) || address >= least_tombstone;
             }
             if !row.execute(instruction, &mut program)? {
                 continue;
@@ -157,16 +168,16 @@ impl Writer<'_> {
                 is_discarded = false;
             } else if !is_discarded {
                 self.flush(Some(row.address()));
-                self.last = Some(Pending { row, file: code(row.file_index()) });
+                self.pending = Some(PendingRow { row, file: code(row.file_index()) });
             }
             row.reset(&header);
         }
         Ok(())
     }
 
-    /// Writes the row that waits for the address after it.
+    /// Writes the pending row, given the address of the next one.
     fn flush(&mut self, next_address: Option<u64>) {
-        let Some(Pending { row, file }) = self.last.take() else { return };
+        let Some(PendingRow { row, file }) = self.pending.take() else { return };
         let address = row.address();
         let line = row.line().map(|line| u32::try_from(line.get()).unwrap_or(u32::MAX));
         let column = match row.column() {
@@ -191,13 +202,13 @@ impl Writer<'_> {
     }
 }
 
-/// The paths of the source files of programs, each once: the words of the columns of one part.
+/// The paths of source files, each once: the dictionary of the path columns of one part.
 #[derive(Default)]
 pub(super) struct SourceFiles {
-    words: Vec<Arc<str>>,
-    known: HashMap<Arc<str>, u16>,
-    /// The words of the files that a program lists.
-    lists: HashMap<ProgramPlace, Vec<Option<u16>>>,
+    paths: Vec<Arc<str>>,
+    codes: HashMap<Arc<str>, u16>,
+    /// Dictionary codes of the files that a program lists, by number.
+    lists: HashMap<ProgramLocation, Vec<Option<u16>>>,
 }
 
 impl SourceFiles {
@@ -205,65 +216,67 @@ impl SourceFiles {
     pub(super) fn add<'a>(
         &mut self,
         units: &Units<'a>,
-        programs: &Programs<'a>,
-        place: ProgramPlace,
-        names: &mut Names,
+        programs: &LinePrograms<'a>,
+        location: ProgramLocation,
+        names: &mut TextBudget,
     ) {
-        if self.lists.contains_key(&place) {
+        if self.lists.contains_key(&location) {
             return;
         }
-        let Some((unit_index, header)) = programs.header(place) else { return };
+        let Some((unit_index, header)) = programs.header(location) else { return };
         let unit = &units.all[unit_index as usize];
         let first_listed = usize::from(header.version() <= 4);
-        // No honest program lists more files than a column can name.
-        let count = (header.file_names().len() + first_listed).min(WORDS_MAX);
+        // No valid program lists more files than a dictionary can hold.
+        let count = (header.file_names().len() + first_listed).min(PATHS_MAX);
         let list = (0..count).map(|index| {
             let file = header.file(index as u64)?;
-            self.word(names.take(path(&units.dwarfs[place.0], unit, header, file)?)?)
+            self.add_path(names.take(path(&units.dwarfs[location.0], unit, header, file)?)?)
         });
         let list = list.collect();
-        self.lists.insert(place, list);
+        self.lists.insert(location, list);
     }
 
-    fn word(&mut self, path: String) -> Option<u16> {
-        if let Some(code) = self.known.get(path.as_str()) {
+    /// The code of a path; `None` if the dictionary is full.
+    fn add_path(&mut self, path: String) -> Option<u16> {
+        if let Some(code) = self.codes.get(path.as_str()) {
             return Some(*code);
         }
-        let code = u16::try_from(self.words.len()).ok().filter(|_| self.words.len() < WORDS_MAX)?;
+        let code = u16::try_from(self.paths.len()).ok().filter(|_| self.paths.len() < PATHS_MAX)?;
         let path: Arc<str> = path.into();
-        self.words.push(Arc::clone(&path));
-        self.known.insert(path, code);
+        self.paths.push(Arc::clone(&path));
+        self.codes.insert(path, code);
         Some(code)
     }
 
-    /// The word of a file that a program lists.
-    pub(super) fn code(&self, place: Option<ProgramPlace>, file: u64) -> Option<u16> {
-        *self.lists.get(&place?)?.get(usize::try_from(file).ok()?)?
+    /// Dictionary code of a file, given its number in a program.
+    pub(super) fn code(&self, location: Option<ProgramLocation>, file: u64) -> Option<u16> {
+        *self.lists.get(&location?)?.get(usize::try_from(file).ok()?)?
     }
 
-    /// A column whose values are these paths.
+    /// An empty column with this dictionary.
     pub(super) fn column(&self) -> NullableBuilder<Term<'static>> {
-        let words = self.words.iter().map(|word| Some(&**word)).collect::<arrow_array::StringArray>();
-        NullableBuilder::over(TermBuilder::with_vocabulary(Arc::new(words)))
+        let paths = self.paths.iter().map(|path| Some(&**path)).collect::<arrow_array::StringArray>();
+        NullableBuilder::over(TermBuilder::with_vocabulary(Arc::new(paths)))
     }
 }
 
-/// The path of a file: with its directory and, where that is relative, with the one in which the compiler ran.
+/// The path of a file. A relative path is prefixed with its directory and, if that is relative, with the compilation
+/// directory.
 fn path<'a>(
-    dwarf: &gimli::Dwarf<Reader<'a>>,
+    dwarf: &gimli::Dwarf<EndianReader<'a>>,
     unit: &Unit<'a>,
-    header: &LineProgramHeader<Reader<'a>>,
-    file: &FileEntry<Reader<'a>>,
+    header: &LineProgramHeader<EndianReader<'a>>,
+    file: &FileEntry<EndianReader<'a>>,
 ) -> Option<String> {
-    let text = |value: &AttributeValue<Reader<'a>>| {
+    let text = |value: &AttributeValue<EndianReader<'a>>| {
         let text = Text::of(dwarf, &unit.inner, value)?;
         Some(String::from_utf8_lossy(text.bytes()).into_owned())
     };
     let mut path = text(&file.path_name())?;
     let directory = file.directory(header).as_ref().and_then(text);
-    let compiled_in =
+    let compilation_directory =
         unit.inner.comp_dir.map(|directory| String::from_utf8_lossy(directory.slice()).into_owned());
-    for directory in [directory, compiled_in].into_iter().flatten() {
+    for directory in [directory, compilation_directory].into_iter().flatten() {
         if is_absolute(&path) || directory.is_empty() {
             continue;
         }
@@ -275,7 +288,7 @@ fn path<'a>(
     Some(path)
 }
 
-/// Whether a path begins at a root, of Unix or of Windows.
+/// Whether a path is absolute, on Unix or Windows.
 fn is_absolute(path: &str) -> bool {
     path.starts_with(['/', '\\']) || path.as_bytes().get(1) == Some(&b':')
 }

@@ -1,51 +1,53 @@
-//! Ranges of code: one after the other, or in lists. Entries of a broken file can all refer to the same long list, so a unit
-//! has a share of what is read of lists.
+//! Code ranges of entries: one range, or a list of ranges.
+//!
+//! Entries of a broken file can all refer to the same long list. Each unit may read a share of list entries in
+//! proportion to its size.
 
-use super::Reader;
 use super::attributes::Attributes;
 use super::sections::DebugSections;
+use crate::file::formats::EndianReader;
 use gimli::{Dwarf, Range, SectionId, Unit};
 
-/// How often lists are read: so many times on average, and so many entries of lists for any unit at least.
+/// How many times lists are read on average, and the number of list entries that any unit may read.
 const READS_MAX: u128 = 4;
 const ENTRIES_MIN: u64 = 64;
 
-/// What may be read of lists.
+/// The list entries that all units may read.
 pub(super) struct ListBudget {
     lists_size: u128,
     units_size: u128,
-    least_address: u64,
+    lowest_address: u64,
 }
 
-/// Entries of lists that a unit may still read.
-pub(super) struct EntriesLeft {
+/// The list entries that a unit may still read.
+pub(super) struct ListEntryBudget {
     left: u64,
-    /// The least address of code.
-    least_address: u64,
+    /// The lowest address of code.
+    lowest_address: u64,
 }
 
 impl ListBudget {
     pub(super) fn new<'a>(
         files: impl Iterator<Item = &'a DebugSections<'a>>,
         units_size: u64,
-        least_address: u64,
+        lowest_address: u64,
     ) -> Self {
         const LISTS: [SectionId; 4] =
             [SectionId::DebugRanges, SectionId::DebugRngLists, SectionId::DebugLoc, SectionId::DebugLocLists];
         let lists_size = files.flat_map(|file| LISTS.map(|id| u128::from(file.size(id)))).sum();
-        Self { lists_size, units_size: u128::from(units_size.max(1)), least_address }
+        Self { lists_size, units_size: u128::from(units_size.max(1)), lowest_address }
     }
 
-    /// The share of a unit of a size. An entry of a list has more than one byte.
-    pub(super) fn of(&self, unit_size: u64) -> EntriesLeft {
+    /// The share of a unit of `unit_size` bytes. An entry of a list takes more than one byte.
+    pub(super) fn share(&self, unit_size: u64) -> ListEntryBudget {
         let share = u128::from(unit_size) * (READS_MAX * self.lists_size / self.units_size + 1);
         let left = u64::try_from(share).unwrap_or(u64::MAX).saturating_add(ENTRIES_MIN);
-        EntriesLeft { left, least_address: self.least_address }
+        ListEntryBudget { left, lowest_address: self.lowest_address }
     }
 }
 
-impl EntriesLeft {
-    /// Whether one more may be read.
+impl ListEntryBudget {
+    /// Counts an entry; false if it may not be read.
     pub(super) fn take(&mut self) -> bool {
         let is_left = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -53,21 +55,21 @@ impl EntriesLeft {
     }
 }
 
-/// The ranges of an entry, none of them empty, without those of code that a linker has discarded.
+/// The ranges of an entry that are not empty and whose code the linker kept.
 pub(super) fn ranges<'a>(
-    dwarf: &Dwarf<Reader<'a>>,
-    unit: &Unit<Reader<'a>>,
+    dwarf: &Dwarf<EndianReader<'a>>,
+    unit: &Unit<EndianReader<'a>>,
     attributes: &Attributes<'a>,
-    left: &mut EntriesLeft,
+    budget: &mut ListEntryBudget,
 ) -> Vec<Range> {
-    let least_address = left.least_address;
+    let lowest_address = budget.lowest_address;
     let is_kept = |range: &Range| {
         range.begin < range.end
-            && range.begin >= least_address
+            && range.begin >= lowest_address
             && !unit.header.is_tombstone_address(range.begin)
     };
     if let Some(mut list) = attributes.ranges.and_then(|offset| dwarf.ranges(unit, offset).ok()) {
-        let next = || if left.take() { list.next().ok().flatten() } else { None };
+        let next = || if budget.take() { list.next().ok().flatten() } else { None };
         return std::iter::from_fn(next).filter(is_kept).collect();
     }
     let range = attributes.low.zip(attributes.high).map(|(begin, end)| Range { begin, end });

@@ -1,96 +1,80 @@
-//! `(file, binary_headers, other files) -> (debug_units, line_table, debug_functions, debug_variables, debug_types,`
-//! `debug_type_members)`
+//! `(file, binary_headers, binary_sections, companion files) -> (debug_units, line_table, debug_functions,
+//! debug_variables,` `debug_types, debug_type_members)`
 //!
-//! What DWARF debug information, versions 2 to 5, says of the source: lines, functions and calls that were inlined, variables
-//! and where they are, types. Beside the pipeline: no other pass reads it.
+//! *Problem.* Read DWARF debug information, versions 2 to 5: source lines, functions and inlined calls, variables and
+//! their locations, types. An optional stage: no other pass reads its tables.
 //!
-//! Sections are decompressed and, in a file that is not linked, relocated (`sections.rs`). Units are found, with the parts of
-//! them that stand in other files (`units.rs`, `split.rs`). Entries are read in one pass over every unit, in parallel, without
-//! looking up what they refer to (`entries.rs`); then rows are made of them, in parallel for runs of units, and references and
-//! names are looked up (`index.rs`).
+//! *Notation.* A unit is a tree of debugging information entries. A split unit is in a companion file; the file itself
+//! keeps a skeleton of it. An entry's origin is the entry that it completes, or is a copy of.
 //!
-//! Invariants: units stand in the order of the file, those that stand with split parts after them; functions, variables and
-//! types in the order of units and entries. An index of a row is its position among all. Work and memory grow with the size of
-//! what is read: lists, names and tables that many entries share are read or kept only so often.
+//! *Algorithm.* (1) Load sections: decompress, and relocate in an object (`sections.rs`). (2) Read unit headers, and
+//! join split units with their skeletons (`units.rs`, `split.rs`). (3) Read the entries of each unit once, in parallel,
+//! without resolving references (`entry_reader.rs`). (4) Write rows in parallel for chunks of units, resolving
+//! references and names (`index.rs`); line tables likewise, for chunks of line number programs (`lines.rs`).
 //!
-//! What can go wrong: `broken_debug_section`, `broken_debug_unit`, `broken_line_program`, `broken_name`, `missing_debug_file`.
-//! Not done here: supplementary files (`dwz`), macros, evaluation of expressions, line number programs that no unit names.
+//! *Invariants.* Units are in file order, followed by the type units of companion files; functions, variables and types
+//! are in the order of units and entries. The index of a row is its position in its table.
+//!
+//! *Not done here.* Supplementary files (`dwz`), macros, evaluation of expressions, line number programs that no unit
+//! names.
+//!
+//! *Limits.* Entries of a broken file may share lists, names and tables. Each unit has a share of list entries
+//! (`lists.rs`) and of text (`names.rs`) in proportion to its size, so that the result does not depend on parallelism.
+//! *Cost.* Linear in the debug information.
+//!
+//! *Diagnostics.* `broken_debug_section`, `broken_debug_unit`, `broken_line_program`, `broken_name`,
+//! `missing_debug_file`.
 
 mod attributes;
+mod chunks;
+mod companion_files;
+mod companion_search;
 mod entries;
+mod entry_reader;
 mod functions;
 mod index;
 mod lines;
 mod lists;
 mod locations;
 mod names;
+mod reports;
 mod sections;
 mod split;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod types;
 mod units;
 mod variables;
 
-use crate::diagnostics::{Collector, DiagnosticLocation};
+use crate::diagnostics::DiagnosticLocation;
 use crate::file::sections::SectionsIr;
-use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Diagnostics};
+use binframe_ir::tables::{DiagnosticCode, Diagnostics};
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
-use gimli::{EndianSlice, RunTimeEndian, SectionId};
+use chunks::chunks;
+use gimli::SectionId;
 use index::Index;
-use lines::Programs;
+use lines::LinePrograms;
 use lists::ListBudget;
 use names::NameShare;
 use rayon::prelude::*;
+use reports::Reports;
 use sections::DebugSections;
 use split::SplitFiles;
 use std::ops::Range;
-use units::Units;
+use units::{Unit, Units};
 
-type Reader<'a> = EndianSlice<'a, RunTimeEndian>;
+pub use companion_files::{Companion, CompanionFile, CompanionKind};
 
-/// Bytes of units whose rows are made together.
-const RUN_SIZE: u64 = 1 << 21;
+/// Size of the units, in bytes, whose rows one task writes.
+const CHUNK_SIZE: u64 = 1 << 21;
 
-/// What another file can hold of a file's debug information.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompanionKind {
-    /// The split part of a unit (`.dwo`).
-    Split,
-    /// The split parts of all units (`.dwp`).
-    Package,
-    /// All of it, stripped off.
-    Separate,
-}
-
-/// Another file that may hold debug information.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Companion {
-    /// What it would hold.
-    pub kind: CompanionKind,
-    /// What it is known by.
-    pub name: String,
-    /// Where it may be: the first that is there is it.
-    pub paths: Vec<String>,
-}
-
-/// Another file that was found.
-#[derive(Debug, Clone)]
-pub struct CompanionFile {
-    /// What it holds.
-    pub kind: CompanionKind,
-    /// What it is known by.
-    pub name: String,
-    /// Its bytes.
-    pub bytes: Bytes,
-}
-
-/// The tables of the stage, in parts that are written together.
+/// The tables of the pass, each in parts that are written as one row group.
 #[derive(Debug, Clone)]
 pub struct DebugIr {
     parts: Vec<Batch>,
-    /// What could not be understood.
+    /// The diagnostics.
     pub diagnostics: Rows<Diagnostics>,
     fingerprint: Fingerprint,
 }
@@ -101,43 +85,19 @@ impl DebugIr {
         self.parts.iter().chain([self.diagnostics.batch()]).collect()
     }
 
-    /// Equal for equal tables.
+    /// A hash of all tables.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 }
 
-/// What was not understood: which kind it is of, and what it is.
-type Problem = (DiagnosticCode, String);
-
-/// Reports what was not understood. All of it is placed where debug information begins in the file: what is compressed, or
-/// stands in another file, has no better place.
-struct Reports {
-    collector: Collector,
-    file_offset: u64,
-}
-
-impl Reports {
-    fn new(file_offset: u64) -> Self {
-        Self { collector: Collector::new(DiagnosticPass::Debug), file_offset }
-    }
-
-    fn error(&mut self, code: DiagnosticCode, message: &str) {
-        self.collector.error(code, DiagnosticLocation::FileOffset(self.file_offset), message);
-    }
-
-    fn warning(&mut self, code: DiagnosticCode, message: &str) {
-        self.collector.warning(code, DiagnosticLocation::FileOffset(self.file_offset), message);
-    }
-}
-
-/// The other files that may hold debug information of a file at a path, when some were found. To be asked again until nothing
-/// new is named: a file that was stripped off can name others.
+/// The companion files of the file at a path, given those that were found so far. Call it again until it returns no new
+/// one: a separate debug file may refer to others.
 pub fn companions(path: &str, file: &Bytes, found: &[CompanionFile]) -> Vec<Companion> {
-    split::companions(path, file, found)
+    companion_search::companions(path, file, found)
 }
 
-/// Reads debug information.
+/// Reads the debug information of a file and of the companion files that were found.
 pub fn run(file: &Bytes, sections: &SectionsIr, found: &[CompanionFile]) -> DebugIr {
     let mut reports = Reports::new(0);
     let parts = match main_sections(file, found, &mut reports) {
@@ -151,7 +111,7 @@ pub fn run(file: &Bytes, sections: &SectionsIr, found: &[CompanionFile]) -> Debu
     DebugIr { parts, diagnostics, fingerprint }
 }
 
-/// The sections of a file, or of the one that they were stripped off to.
+/// The debug sections of the file or, if they were stripped, of its separate debug file.
 fn main_sections<'a>(
     file: &'a Bytes,
     found: &'a [CompanionFile],
@@ -187,7 +147,7 @@ fn main_sections<'a>(
     Some(sections)
 }
 
-/// The tables, in parts.
+/// The parts of all tables.
 fn tables(
     main: &DebugSections<'_>,
     sections: &SectionsIr,
@@ -195,19 +155,22 @@ fn tables(
     reports: &mut Reports,
 ) -> Vec<Batch> {
     let split = SplitFiles::load(found, reports);
-    let units = Units::find(main, &split, reports);
-    // Beyond this point every unit has its split part, and all of them are known by their positions.
-    let least_address = least_address(sections);
+    let mut dwarfs = vec![main.linked()];
+    let units = units::read_units(&dwarfs[0], 0, reports);
+    let units = split.join(&mut dwarfs, units, reports);
+    let units = Units::new(dwarfs, units);
+    // Beyond this point split units are joined with their skeletons, and units are known by position.
+    let lowest_address = lowest_address(sections);
     let files = [main].into_iter().chain(split.iter());
-    let budget = ListBudget::new(files, units.size(), least_address);
+    let budget = ListBudget::new(files, units.size(), lowest_address);
     let unit_rows = units::table(&units, &budget, reports);
-    let programs = Programs::find(&units);
-    let (lines, problems): (Vec<_>, Vec<_>) = programs.rows(&units, least_address).into_iter().unzip();
+    let programs = LinePrograms::find(&units);
+    let (lines, problems): (Vec<_>, Vec<_>) = programs.rows(&units, lowest_address).into_iter().unzip();
     problems.iter().flatten().for_each(|(code, message)| reports.error(*code, message));
     let entries: Vec<_> = units
         .all
         .par_iter()
-        .map(|unit| entries::read(units.dwarf(unit), unit, budget.of(unit.size())))
+        .map(|unit| entry_reader::read(units.dwarf(unit), unit, budget.share(unit.size())))
         .collect();
     for (unit, entries) in units.all.iter().zip(&entries) {
         if let Some((offset, error)) = &entries.broken {
@@ -218,22 +181,23 @@ fn tables(
         }
     }
     let index = Index::new(&units, entries);
-    // Beyond this point nothing is read but text and the files that programs list.
+    // Beyond this point only text and the file lists of line number programs are read.
     let architecture = sections.headers.columns().iter().find_map(|header| header.architecture);
     let share = NameShare::of(units.size());
-    let make = |run: Range<usize>| {
-        let size = units.all[run.clone()].iter().map(units::Unit::size).sum();
-        let mut names = share.names(size);
-        let functions = functions::rows(&index, &programs, run.clone(), &mut names).batch().clone();
-        let variables = variables::rows(&index, architecture, run.clone(), &mut names).batch().clone();
-        let types = types::rows(&index, run.clone(), &mut names).batch().clone();
-        let members = types::members(&index, run, &mut names).batch().clone();
-        ([functions, variables, types, members], names.problem())
+    let rows_of = |chunk: Range<usize>| {
+        let size = units.all[chunk.clone()].iter().map(Unit::size).sum();
+        let mut names = share.budget(size);
+        let functions = functions::rows(&index, &programs, chunk.clone(), &mut names).batch().clone();
+        let variables = variables::rows(&index, architecture, chunk.clone(), &mut names).batch().clone();
+        let types = types::rows(&index, chunk.clone(), &mut names).batch().clone();
+        let members = types::members(&index, chunk, &mut names).batch().clone();
+        ([functions, variables, types, members], names::problem(&names))
     };
-    let made: Vec<_> = runs(&units.all, RUN_SIZE, units::Unit::size).into_par_iter().map(make).collect();
+    let unit_chunks = chunks(&units.all, CHUNK_SIZE, Unit::size);
+    let rows: Vec<_> = unit_chunks.into_par_iter().map(rows_of).collect();
     let mut parts = vec![unit_rows.batch().clone()];
     parts.extend(lines.iter().map(|rows| rows.batch().clone()));
-    for (batches, problem) in made {
+    for (batches, problem) in rows {
         parts.extend(batches);
         if let Some((code, message)) = problem {
             reports.error(code, &message);
@@ -243,26 +207,9 @@ fn tables(
     parts
 }
 
-/// The least address of code. Some linkers leave what they have discarded at 0; code is there only if a section says so.
-fn least_address(sections: &SectionsIr) -> u64 {
+/// The lowest address of code: 0 only if an executable section has this address. Linkers leave debug information of
+/// discarded code at address 0.
+fn lowest_address(sections: &SectionsIr) -> u64 {
     let mut columns = sections.sections.columns().iter();
     u64::from(!columns.any(|section| section.is_executable && section.address == 0 && section.size > 0))
-}
-
-/// Runs of items that are about as large as given together, or one alone.
-fn runs<T>(items: &[T], size_max: u64, size: impl Fn(&T) -> u64) -> Vec<Range<usize>> {
-    let mut runs = Vec::new();
-    let (mut start, mut total) = (0, 0);
-    for (position, item) in items.iter().enumerate() {
-        let size = size(item);
-        if position > start && total + size > size_max {
-            runs.push(start..position);
-            (start, total) = (position, 0);
-        }
-        total += size;
-    }
-    if start < items.len() {
-        runs.push(start..items.len());
-    }
-    runs
 }

@@ -1,9 +1,8 @@
-//! Sections of debug information as they are read: found by name, decompressed and, where a file is not linked yet,
-//! relocated.
+//! Debug sections of one file: found by name, decompressed and, in a relocatable object, relocated.
 //!
 //! Source: DWARF 5, section 7.3.5 (packages of split units).
 
-use super::Reader;
+use crate::file::formats::EndianReader;
 use crate::file::formats::compression::decompress;
 use gimli::{Dwarf, DwarfPackage, EndianSlice, RunTimeEndian, SectionId};
 use object::read::{
@@ -16,54 +15,55 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
-/// What sections may take that do not lie in the file as they are read: so many times the file, and so much at all.
-const MADE_PER_FILE_SIZE_MAX: u64 = 64;
-const MADE_SIZE_MAX: u64 = 4 << 30;
+/// Sections that are decompressed, relocated or concatenated in memory may be this many times the file's size, and this
+/// many bytes.
+const BUILT_PER_FILE_SIZE_MAX: u64 = 64;
+const BUILT_SIZE_MAX: u64 = 4 << 30;
 
-/// Names of sections of Mach-O files are cut after so many bytes.
+/// Size of a section name in Mach-O files, to which longer ones are truncated.
 const MACHO_NAME_SIZE: usize = 16;
 
-/// The sections of one file that hold debug information, by their names in ELF.
+/// The debug sections of one file, by their ELF names.
 pub(super) struct DebugSections<'a> {
     endian: RunTimeEndian,
     sections: BTreeMap<&'static str, Cow<'a, [u8]>>,
-    /// Where the first of them begins in the file.
+    /// File offset of the first of them.
     pub(super) file_offset: u64,
-    /// What identifies the build of the file.
+    /// Build identifier of the file; `None` if it has none.
     pub(super) build_id: Option<Vec<u8>>,
-    /// Name of the file that holds what was stripped off it.
+    /// Name of the separate debug file (`.gnu_debuglink`).
     pub(super) link: Option<Cow<'a, str>>,
-    /// What could not be read: where it stands in the file, and why.
+    /// File offset and message of each section that cannot be read.
     pub(super) problems: Vec<(u64, String)>,
 }
 
-/// A part of a section, as it stands in the file.
-struct Piece<'a> {
+/// A section of the file. Sections with the same name are concatenated.
+struct SectionChunk<'a> {
     name: &'static str,
     index: SectionIndex,
     file_offset: u64,
     content: CompressedData<'a>,
-    /// Where it begins among the pieces of its section.
+    /// Offset in the concatenated section.
     base: u64,
 }
 
 impl<'a> DebugSections<'a> {
-    /// Finds and makes the sections; none of a file that cannot be read.
+    /// Finds and builds the sections; `None` for a file that cannot be read.
     pub(super) fn load(bytes: &'a [u8]) -> Option<Self> {
         let file = object::File::parse(bytes).ok()?;
         let endian = match file.endianness() {
             Endianness::Little => RunTimeEndian::Little,
             Endianness::Big => RunTimeEndian::Big,
         };
-        let (pieces, mut problems) = pieces(&file, bytes.len() as u64);
-        let file_offset = pieces.iter().map(|piece| piece.file_offset).min().unwrap_or(0);
-        let bases: HashMap<_, _> = pieces.iter().map(|piece| (piece.index, piece.base)).collect();
-        let made: Vec<_> = pieces.par_iter().map(|piece| make(&file, piece, &bases)).collect();
+        let (chunks, mut problems) = chunks(&file, bytes.len() as u64);
+        let file_offset = chunks.iter().map(|chunk| chunk.file_offset).min().unwrap_or(0);
+        let bases: HashMap<_, _> = chunks.iter().map(|chunk| (chunk.index, chunk.base)).collect();
+        let built: Vec<_> = chunks.par_iter().map(|chunk| build(&file, chunk, &bases)).collect();
         let mut sections: BTreeMap<&'static str, Cow<'a, [u8]>> = BTreeMap::new();
-        for (piece, (content, problem)) in pieces.iter().zip(made) {
-            problems.extend(problem.map(|problem| (piece.file_offset, format!("{}: {problem}", piece.name))));
-            match sections.get_mut(piece.name) {
-                None => _ = sections.insert(piece.name, content),
+        for (chunk, (content, problem)) in chunks.iter().zip(built) {
+            problems.extend(problem.map(|problem| (chunk.file_offset, format!("{}: {problem}", chunk.name))));
+            match sections.get_mut(chunk.name) {
+                None => _ = sections.insert(chunk.name, content),
                 Some(before) => before.to_mut().extend_from_slice(&content),
             }
         }
@@ -73,7 +73,7 @@ impl<'a> DebugSections<'a> {
         Some(Self { endian, sections, file_offset, build_id, link, problems })
     }
 
-    /// Sections of these bytes.
+    /// Sections with the given contents.
     #[cfg(test)]
     pub(super) fn of(sections: &[(&'static str, &'a [u8])]) -> Self {
         let sections = sections.iter().map(|(name, content)| (*name, Cow::Borrowed(*content))).collect();
@@ -81,36 +81,36 @@ impl<'a> DebugSections<'a> {
         Self { endian, sections, file_offset: 0, build_id: None, link: None, problems: Vec::new() }
     }
 
-    /// The sections of a file that is linked or will be.
-    pub(super) fn linked(&self) -> Dwarf<Reader<'_>> {
+    /// The sections of an image or object.
+    pub(super) fn linked(&self) -> Dwarf<EndianReader<'_>> {
         let Ok(dwarf) = Dwarf::load(|id| Ok::<_, Infallible>(self.get(Some(id.name()))));
         dwarf
     }
 
-    /// The sections of a file of split units.
-    pub(super) fn split<'s>(&'s self, parent: &Dwarf<Reader<'s>>) -> Dwarf<Reader<'s>> {
+    /// The sections of a `.dwo` file.
+    pub(super) fn split<'s>(&'s self, parent: &Dwarf<EndianReader<'s>>) -> Dwarf<EndianReader<'s>> {
         let Ok(mut dwarf) = Dwarf::load(|id| Ok::<_, Infallible>(self.get(id.dwo_name())));
         dwarf.make_dwo(parent);
         dwarf
     }
 
-    /// The sections of a package of files of split units.
-    pub(super) fn package(&self) -> gimli::Result<DwarfPackage<Reader<'_>>> {
+    /// The sections of a `.dwp` file.
+    pub(super) fn package(&self) -> gimli::Result<DwarfPackage<EndianReader<'_>>> {
         DwarfPackage::load(|id| Ok(self.get(id.dwo_name())), self.get(None))
     }
 
-    /// The size of a section, in files of either kind.
+    /// Size of a section in bytes, under either of its names.
     pub(super) fn size(&self, id: SectionId) -> u64 {
         [Some(id.name()), id.dwo_name()].into_iter().map(|name| self.get(name).len() as u64).sum()
     }
 
-    fn get(&self, name: Option<&'static str>) -> Reader<'_> {
+    fn get(&self, name: Option<&'static str>) -> EndianReader<'_> {
         let content = name.and_then(|name| self.sections.get(name));
         EndianSlice::new(content.map_or(&[], |content| content), self.endian)
     }
 }
 
-/// The sections that are read. Those of split units have names of their own.
+/// The sections that are read. Each has a second name in `.dwo` files.
 const SECTIONS: [SectionId; 14] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
@@ -128,31 +128,31 @@ const SECTIONS: [SectionId; 14] = [
     SectionId::DebugTypes,
 ];
 
-/// Whether a file has a section.
+/// Whether a file has a debug section.
 pub(super) fn has(bytes: &[u8], id: SectionId) -> bool {
     let Ok(file) = object::File::parse(bytes) else { return false };
-    file.sections().any(|section| section.name().ok().and_then(known_name) == Some(id.name()))
+    file.sections().any(|section| section.name().ok().and_then(elf_name) == Some(id.name()))
 }
 
-/// The name in ELF of a section that is read: `.zdebug_info` and `__debug_info` are `.debug_info`.
-fn known_name(name: &str) -> Option<&'static str> {
+/// ELF name of a section that is read: `.debug_info` for `.zdebug_info` and `__debug_info`. `None` for other sections.
+fn elf_name(name: &str) -> Option<&'static str> {
     let kind = [".debug_", ".zdebug_", "__debug_"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
-    let is_cut = name.len() == MACHO_NAME_SIZE && name.starts_with("__");
+    let is_truncated = name.len() == MACHO_NAME_SIZE && name.starts_with("__");
     let mut names = SECTIONS.iter().flat_map(|id| [Some(id.name()), id.dwo_name()]).flatten();
     names.find(|known| match known.strip_prefix(".debug_") {
-        Some(known) if is_cut => known.starts_with(kind),
+        Some(known) if is_truncated => known.starts_with(kind),
         known => known == Some(kind),
     })
 }
 
-/// The sections that are read, less those that would take too much memory.
-fn pieces<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<Piece<'a>>, Vec<(u64, String)>) {
+/// The sections that are read, without those that exceed the limit.
+fn chunks<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<SectionChunk<'a>>, Vec<(u64, String)>) {
     let mut problems = Vec::new();
-    let mut left = file_size.saturating_mul(MADE_PER_FILE_SIZE_MAX).min(MADE_SIZE_MAX);
+    let mut bytes_left = file_size.saturating_mul(BUILT_PER_FILE_SIZE_MAX).min(BUILT_SIZE_MAX);
     let mut sizes: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     for section in file.sections() {
-        let Some(name) = section.name().ok().and_then(known_name) else { continue };
+        let Some(name) = section.name().ok().and_then(elf_name) else { continue };
         let file_offset = section.file_range().map_or(0, |range| range.0);
         let mut report = |problem: &str| problems.push((file_offset, format!("{name}: {problem}")));
         let content = match section.compressed_data() {
@@ -163,47 +163,47 @@ fn pieces<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<Piece<'a>>, Vec<(
             }
         };
         let base = sizes.entry(name).or_default();
-        let is_made = content.format != CompressionFormat::None
+        let is_built = content.format != CompressionFormat::None
             || *base > 0
             || file.kind() == ObjectKind::Relocatable && section.relocations().next().is_some();
-        if is_made && content.uncompressed_size > left {
+        if is_built && content.uncompressed_size > bytes_left {
             report(&format!("{} bytes are more than are made", content.uncompressed_size));
             continue;
         }
-        left -= if is_made { content.uncompressed_size } else { 0 };
-        pieces.push(Piece { name, index: section.index(), file_offset, content, base: *base });
+        bytes_left -= if is_built { content.uncompressed_size } else { 0 };
+        chunks.push(SectionChunk { name, index: section.index(), file_offset, content, base: *base });
         *base += content.uncompressed_size;
     }
-    (pieces, problems)
+    (chunks, problems)
 }
 
-/// The bytes of a piece, decompressed and relocated, and what was wrong with it.
-fn make<'a>(
+/// The bytes of a chunk, decompressed and relocated, and the message of an error.
+fn build<'a>(
     file: &object::File<'a>,
-    piece: &Piece<'a>,
+    chunk: &SectionChunk<'a>,
     bases: &HashMap<SectionIndex, u64>,
 ) -> (Cow<'a, [u8]>, Option<String>) {
-    let mut content = match decompress(&piece.content) {
+    let mut content = match decompress(&chunk.content) {
         Ok(content) => content,
         Err(problem) => return (Cow::Borrowed(&[]), Some(problem)),
     };
     let problem = match file.kind() {
-        ObjectKind::Relocatable => relocate(file, piece, &mut content, bases),
+        ObjectKind::Relocatable => relocate(file, chunk, &mut content, bases),
         _ => None,
     };
     (content, problem)
 }
 
-/// Writes addresses and offsets as the linker would if it left every section where it is: at 0.
+/// Applies relocations as a linker would that leaves every section at address 0.
 fn relocate(
     file: &object::File<'_>,
-    piece: &Piece<'_>,
+    chunk: &SectionChunk<'_>,
     content: &mut Cow<'_, [u8]>,
     bases: &HashMap<SectionIndex, u64>,
 ) -> Option<String> {
-    let section = file.section_by_index(piece.index).ok()?;
+    let section = file.section_by_index(chunk.index).ok()?;
     let base_of = |section: Option<SectionIndex>| section.and_then(|index| bases.get(&index)).copied();
-    let mut left_out = 0_u64;
+    let mut skipped = 0_u64;
     for (offset, relocation) in section.relocations() {
         let kind = relocation.kind();
         let target = match relocation.target() {
@@ -217,16 +217,17 @@ fn relocate(
                 .map(|target| target.address().wrapping_add(base_of(Some(section)).unwrap_or(0))),
             _ => Some(0),
         };
-        let is_known = matches!(kind, RelocationKind::Absolute | RelocationKind::SectionOffset)
+        let is_supported = matches!(kind, RelocationKind::Absolute | RelocationKind::SectionOffset)
             || is_thread_local(file.architecture(), relocation.flags());
         let size = usize::from(relocation.size() / 8);
-        let place = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(size)?));
-        let place = place.filter(|place| is_known && [4, 8].contains(&size) && place.end <= content.len());
-        let (Some(target), Some(place)) = (target, place) else {
-            left_out += u64::from(kind != RelocationKind::None);
+        let field = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(size)?));
+        let field =
+            field.filter(|field| is_supported && [4, 8].contains(&size) && field.end <= content.len());
+        let (Some(target), Some(field)) = (target, field) else {
+            skipped += u64::from(kind != RelocationKind::None);
             continue;
         };
-        let bytes = &mut content.to_mut()[place];
+        let bytes = &mut content.to_mut()[field];
         let is_little = file.is_little_endian();
         let stored = if relocation.has_implicit_addend() { number(bytes, is_little) } else { 0 };
         let value = target.wrapping_add(relocation.addend().cast_unsigned()).wrapping_add(stored);
@@ -235,10 +236,10 @@ fn relocate(
             false => bytes.copy_from_slice(&value.to_be_bytes()[8 - size..]),
         }
     }
-    (left_out > 0).then(|| format!("{left_out} relocations are of a kind that is not applied"))
+    (skipped > 0).then(|| format!("{skipped} relocations are of a kind that is not applied"))
 }
 
-/// Whether a relocation is of a thread-local variable's offset, which is counted like an address.
+/// Whether a relocation writes the offset of a thread-local variable, which is applied like an address.
 fn is_thread_local(architecture: Architecture, flags: RelocationFlags) -> bool {
     let RelocationFlags::Elf { r_type, .. } = flags else { return false };
     match architecture {
@@ -249,7 +250,7 @@ fn is_thread_local(architecture: Architecture, flags: RelocationFlags) -> bool {
     }
 }
 
-/// The number that bytes hold.
+/// The unsigned integer in `bytes`.
 fn number(bytes: &[u8], is_little: bool) -> u64 {
     let add = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
     match is_little {
@@ -260,18 +261,18 @@ fn number(bytes: &[u8], is_little: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::known_name;
+    use super::elf_name;
 
     #[test]
-    fn sections_are_known_in_every_format() {
-        assert_eq!(known_name(".debug_info"), Some(".debug_info"));
-        assert_eq!(known_name(".zdebug_line"), Some(".debug_line"));
-        assert_eq!(known_name("__debug_str"), Some(".debug_str"));
-        assert_eq!(known_name("__debug_line"), Some(".debug_line"));
-        assert_eq!(known_name("__debug_line_str"), Some(".debug_line_str"));
-        assert_eq!(known_name("__debug_str_offs"), Some(".debug_str_offsets"));
-        assert_eq!(known_name(".debug_info.dwo"), Some(".debug_info.dwo"));
-        assert_eq!(known_name(".debug_gdb_scripts"), None);
-        assert_eq!(known_name(".text"), None);
+    fn section_names_of_every_format_are_recognized() {
+        assert_eq!(elf_name(".debug_info"), Some(".debug_info"));
+        assert_eq!(elf_name(".zdebug_line"), Some(".debug_line"));
+        assert_eq!(elf_name("__debug_str"), Some(".debug_str"));
+        assert_eq!(elf_name("__debug_line"), Some(".debug_line"));
+        assert_eq!(elf_name("__debug_line_str"), Some(".debug_line_str"));
+        assert_eq!(elf_name("__debug_str_offs"), Some(".debug_str_offsets"));
+        assert_eq!(elf_name(".debug_info.dwo"), Some(".debug_info.dwo"));
+        assert_eq!(elf_name(".debug_gdb_scripts"), None);
+        assert_eq!(elf_name(".text"), None);
     }
 }

@@ -1,7 +1,8 @@
 //! `debug_types` and `debug_type_members`.
 
 use super::index::Index;
-use super::names::Names;
+use super::names::take_text;
+use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::{
     DebugType, DebugTypeBuilder, DebugTypeMember, DebugTypeMemberBuilder, DebugTypeMembers, DebugTypes,
 };
@@ -9,10 +10,10 @@ use binframe_ir::{Rows, Term};
 use gimli::constants::DwAte;
 use std::ops::Range;
 
-/// The types of a run of units.
-pub(super) fn rows(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> Rows<DebugTypes> {
+/// The types of a chunk of units.
+pub(super) fn rows(index: &Index<'_>, chunk: Range<usize>, names: &mut TextBudget) -> Rows<DebugTypes> {
     let mut rows = DebugTypeBuilder::default();
-    for unit in run {
+    for unit in chunk {
         let unit_index = unit as u32;
         for (type_index, of) in (index.type_bases[unit]..).zip(&index.entries[unit].types) {
             let origin = of.origin.filter(|_| of.name.is_none());
@@ -23,7 +24,7 @@ pub(super) fn rows(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> R
             });
             rows.push(DebugType {
                 type_index,
-                name: names.take_text(of.name.or(named)).as_deref(),
+                name: take_text(names, of.name.or(named)).as_deref(),
                 kind: of.kind,
                 size: index.size_of(unit_index, of),
                 alignment: of.alignment,
@@ -40,17 +41,21 @@ pub(super) fn rows(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> R
     rows.finish()
 }
 
-/// The members of the types of a run of units.
-pub(super) fn members(index: &Index<'_>, run: Range<usize>, names: &mut Names) -> Rows<DebugTypeMembers> {
+/// The members of the types of a chunk of units.
+pub(super) fn members(
+    index: &Index<'_>,
+    chunk: Range<usize>,
+    names: &mut TextBudget,
+) -> Rows<DebugTypeMembers> {
     let mut rows = DebugTypeMemberBuilder::default();
-    for unit in run {
+    for unit in chunk {
         let mut last = (None, 0);
         for member in &index.entries[unit].members {
             last = if last.0 == Some(member.owner) { (last.0, last.1 + 1) } else { (Some(member.owner), 0) };
             rows.push(DebugTypeMember {
                 type_index: index.type_bases[unit] + member.owner,
                 member_index: last.1,
-                member_name: names.take_text(member.name).as_deref(),
+                member_name: take_text(names, member.name).as_deref(),
                 kind: member.kind,
                 member_type_index: member.type_.and_then(|reference| index.type_of(unit as u32, reference)),
                 offset: member.offset,

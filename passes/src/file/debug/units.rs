@@ -1,15 +1,14 @@
-//! The units of debug information, in the order in which their rows stand: those of the file, each with its split part where
-//! there is one, then units of types that stand with split parts.
+//! `debug_units`, and the units as later steps read them.
 //!
-//! Abbreviations are parsed once for each place where they stand, and no further than where the next ones do: a broken file
-//! cannot have the same bytes parsed for every unit.
+//! Units are in row order: those of the file, each joined with its split unit if there is one, then the type units of
+//! companion files. Units may share a table of abbreviations. It is parsed once, up to the start of the next table, so
+//! that no byte is parsed twice.
 
 use super::attributes::{Attributes, Text};
 use super::lists::{self, ListBudget};
-use super::names::NameShare;
-use super::sections::DebugSections;
-use super::split::SplitFiles;
-use super::{Reader, Reports};
+use super::names::{self, NameShare, take_text};
+use super::reports::Reports;
+use crate::file::formats::EndianReader;
 use binframe_ir::tables::{DebugUnit, DebugUnitBuilder, DebugUnits, DiagnosticCode, UnitKind};
 use binframe_ir::{Rows, Term};
 use gimli::{
@@ -21,30 +20,30 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bytes of units that are read at most: entries are counted with 32 bits.
+/// Size of all units that are read, in bytes. Offsets in units and row indexes have 32 bits.
 const UNITS_SIZE_MAX: u64 = 4 << 30;
 
-/// A line number program: the position of its file's sections, and where it begins.
-pub(super) type ProgramPlace = (usize, usize);
+/// A line number program: position of its file's sections in `Units::dwarfs`, and offset in `.debug_line`.
+pub(super) type ProgramLocation = (usize, usize);
 
-/// One unit.
+/// A unit.
 pub(super) struct Unit<'a> {
-    /// Position of the sections that it stands in.
+    /// Position of its sections in `Units::dwarfs`.
     pub(super) dwarf: usize,
-    /// What all units have in common.
-    pub(super) inner: gimli::Unit<Reader<'a>>,
-    root: Root<'a>,
+    /// Header, abbreviations and base offsets.
+    pub(super) inner: gimli::Unit<EndianReader<'a>>,
+    root: RootEntry<'a>,
     /// Its line number program.
-    pub(super) program: Option<ProgramPlace>,
-    /// What the file itself keeps of a unit whose split part this is.
-    kept: Option<Box<Self>>,
-    /// Whether its split part was not found.
+    pub(super) program: Option<ProgramLocation>,
+    /// The skeleton of a split unit, in the file itself; `None` for other units.
+    skeleton: Option<Box<Self>>,
+    /// Whether this is a skeleton whose split unit was not found.
     is_skeleton: bool,
 }
 
-/// What the first entry of a unit says.
+/// The first entry of a unit.
 #[derive(Default)]
-struct Root<'a> {
+struct RootEntry<'a> {
     attributes: Attributes<'a>,
     producer: Option<Text<'a>>,
     language: Option<constants::DwLang>,
@@ -53,31 +52,24 @@ struct Root<'a> {
     is_partial: bool,
 }
 
-/// All units, and the sections that they stand in.
+/// All units, and the sections that contain them.
 pub(super) struct Units<'a> {
-    pub(super) dwarfs: Vec<Dwarf<Reader<'a>>>,
+    pub(super) dwarfs: Vec<Dwarf<EndianReader<'a>>>,
     pub(super) all: Vec<Unit<'a>>,
-    /// Sections of units: their place among `dwarfs`, where each begins in `.debug_info` and its position, in order.
+    /// Position in `dwarfs`, offset in `.debug_info` and position in `all` of each unit, sorted.
     by_offset: Vec<(usize, u64, u32)>,
-    /// Units of types, by their signatures.
+    /// Signature and position in `all` of each type unit, sorted.
     by_signature: Vec<(u64, u32)>,
 }
 
 impl<'a> Units<'a> {
-    /// Finds the units of a file, and of the split files that they name.
-    pub(super) fn find(
-        main: &'a DebugSections<'a>,
-        split: &'a SplitFiles<'a>,
-        reports: &mut Reports,
-    ) -> Self {
-        let mut dwarfs = vec![main.linked()];
-        let units = read_units(&dwarfs[0], 0, reports);
-        let units = split.join(&mut dwarfs, units, reports);
-        let place = |(position, unit): (u32, &Unit<'_>)| {
+    /// Indexes units by offset and by signature.
+    pub(super) fn new(dwarfs: Vec<Dwarf<EndianReader<'a>>>, units: Vec<Unit<'a>>) -> Self {
+        let offset = |(position, unit): (u32, &Unit<'_>)| {
             let start = unit.inner.header.debug_info_offset()?.0 as u64;
             Some((unit.dwarf, start, position))
         };
-        let mut by_offset: Vec<_> = (0..).zip(&units).filter_map(place).collect();
+        let mut by_offset: Vec<_> = (0..).zip(&units).filter_map(offset).collect();
         by_offset.sort_unstable();
         let mut by_signature: Vec<_> =
             (0..).zip(&units).filter_map(|(position, unit)| Some((unit.signature()?.0, position))).collect();
@@ -86,11 +78,11 @@ impl<'a> Units<'a> {
     }
 
     /// The sections of a unit.
-    pub(super) fn dwarf(&self, unit: &Unit<'_>) -> &Dwarf<Reader<'a>> {
+    pub(super) fn dwarf(&self, unit: &Unit<'_>) -> &Dwarf<EndianReader<'a>> {
         &self.dwarfs[unit.dwarf]
     }
 
-    /// The unit that holds an offset of `.debug_info`, and the offset in it.
+    /// Position of the unit that contains an offset of `.debug_info`, and the offset in the unit.
     pub(super) fn at(&self, dwarf: usize, offset: u64) -> Option<(u32, u32)> {
         let after = self.by_offset.partition_point(|(of, start, _)| (*of, *start) <= (dwarf, offset));
         let (of, start, position) = *self.by_offset.get(after.checked_sub(1)?)?;
@@ -99,7 +91,7 @@ impl<'a> Units<'a> {
         (of == dwarf && inside < size).then_some((position, inside as u32))
     }
 
-    /// The unit of a type, and where the type stands in it.
+    /// Position of the unit of a type signature, and offset of the type in the unit.
     pub(super) fn of_signature(&self, signature: u64) -> Option<(u32, u32)> {
         let first = self.by_signature.partition_point(|(known, _)| *known < signature);
         let (known, position) = *self.by_signature.get(first)?;
@@ -107,19 +99,19 @@ impl<'a> Units<'a> {
         (known == signature).then_some((position, offset))
     }
 
-    /// Bytes of all units.
+    /// Size of all units, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.all.iter().map(Unit::size).sum()
     }
 }
 
 impl<'a> Unit<'a> {
-    /// Its size, the header included.
+    /// Size of the unit including its header, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.inner.header.length_including_self() as u64
     }
 
-    /// The signature of the type that it is of, and where that stands.
+    /// Signature and offset of the type that a type unit describes; `None` for other units.
     pub(super) fn signature(&self) -> Option<(u64, u32)> {
         match self.inner.header.type_() {
             UnitType::Type { type_signature, type_offset }
@@ -130,29 +122,29 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// The name of its split part and the part's identification, where it was split.
-    pub(super) fn split_part(&self) -> Option<(Text<'a>, DwoId)> {
+    /// File name and identifier of the split unit of a skeleton; `None` for other units.
+    pub(super) fn split_unit(&self) -> Option<(Text<'a>, DwoId)> {
         Some((self.root.split_name?, self.inner.dwo_id?))
     }
 
-    /// What the file itself keeps of a unit, made whole by its split part.
-    pub(super) fn joined(self, mut part: Self) -> Self {
-        part.inner.copy_relocated_attributes(&self.inner);
-        part.inner.comp_dir = part.inner.comp_dir.or(self.inner.comp_dir);
-        part.program = self.program;
-        part.kept = Some(Box::new(self));
-        part
+    /// A split unit, joined with this skeleton.
+    pub(super) fn joined(self, mut split: Self) -> Self {
+        split.inner.copy_relocated_attributes(&self.inner);
+        split.inner.comp_dir = split.inner.comp_dir.or(self.inner.comp_dir);
+        split.program = self.program;
+        split.skeleton = Some(Box::new(self));
+        split
     }
 
-    /// That its split part was not found.
+    /// Marks a skeleton whose split unit was not found.
     pub(super) fn set_skeleton(&mut self) {
         self.is_skeleton = true;
     }
 }
 
-/// The units of the sections that stand at a position.
+/// The units of the sections at a position in `Units::dwarfs`. Units that cannot be read are reported.
 pub(super) fn read_units<'a>(
-    dwarf: &Dwarf<Reader<'a>>,
+    dwarf: &Dwarf<EndianReader<'a>>,
     position: usize,
     reports: &mut Reports,
 ) -> Vec<Unit<'a>> {
@@ -179,7 +171,7 @@ pub(super) fn read_units<'a>(
         reports.error(DiagnosticCode::BrokenDebugUnit, &message);
     }
     let tables = abbreviations(dwarf, &headers);
-    let read = |header: &UnitHeader<Reader<'a>>| {
+    let read = |header: &UnitHeader<EndianReader<'a>>| {
         let table = &tables[&header.debug_abbrev_offset().0];
         let offset = header.offset().0;
         let table = table.clone().map_err(|error| (offset, error))?;
@@ -199,10 +191,10 @@ pub(super) fn read_units<'a>(
     units
 }
 
-/// The abbreviations at every offset that units name.
+/// The tables of abbreviations, by offset.
 fn abbreviations(
-    dwarf: &Dwarf<Reader<'_>>,
-    headers: &[UnitHeader<Reader<'_>>],
+    dwarf: &Dwarf<EndianReader<'_>>,
+    headers: &[UnitHeader<EndianReader<'_>>],
 ) -> BTreeMap<usize, gimli::Result<Arc<Abbreviations>>> {
     let mut offsets: Vec<_> = headers.iter().map(|header| header.debug_abbrev_offset().0).collect();
     offsets.sort_unstable();
@@ -217,11 +209,11 @@ fn abbreviations(
     offsets.par_iter().enumerate().map(parse).collect()
 }
 
-/// Reads the first entry of a unit.
+/// Reads the first entry of a unit, which determines how the others are read.
 fn read_unit<'a>(
-    dwarf: &Dwarf<Reader<'a>>,
+    dwarf: &Dwarf<EndianReader<'a>>,
     position: usize,
-    header: UnitHeader<Reader<'a>>,
+    header: UnitHeader<EndianReader<'a>>,
     abbreviations: Arc<Abbreviations>,
 ) -> gimli::Result<Unit<'a>> {
     let (encoding, file_type) = (header.encoding(), dwarf.file_type);
@@ -254,8 +246,8 @@ fn read_unit<'a>(
             _ => {}
         }
     }
-    // Beyond this point text and addresses that stand elsewhere can be found.
-    let mut root = Root { attributes: Attributes::read(dwarf, &unit, &entry), ..Root::default() };
+    // Beyond this point base offsets are known, so that strings and addresses in other sections can be read.
+    let mut root = RootEntry { attributes: Attributes::read(dwarf, &unit, &entry), ..RootEntry::default() };
     root.is_partial = entry.tag() == constants::DW_TAG_partial_unit;
     let mut directory = None;
     for attribute in entry.attrs() {
@@ -276,21 +268,23 @@ fn read_unit<'a>(
     (unit.comp_dir, unit.name) = (directory.map(reader), root.attributes.name.map(reader));
     unit.low_pc = root.attributes.low.unwrap_or(0);
     let program = root.program.map(|offset| (position, offset));
-    Ok(Unit { dwarf: position, inner: unit, root, program, kept: None, is_skeleton: false })
+    Ok(Unit { dwarf: position, inner: unit, root, program, skeleton: None, is_skeleton: false })
 }
 
 /// The rows of the units.
 pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Reports) -> Rows<DebugUnits> {
     let mut rows = DebugUnitBuilder::default();
-    let mut names = NameShare::of(units.size()).names(units.size());
+    let mut names = NameShare::of(units.size()).budget(units.size());
     for (unit_index, unit) in (0..).zip(&units.all) {
         let root = &unit.root;
-        let mut name = |text| names.take_text(text);
-        // Addresses and names of files stay where the linker and the reader find them.
-        let kept = unit.kept.as_deref().unwrap_or(unit);
-        let left = &mut budget.of(kept.size());
-        let ranges = lists::ranges(units.dwarf(kept), &kept.inner, &kept.root.attributes, left);
-        let split_name = kept.root.split_name.filter(|_| unit.kept.is_some() || unit.is_skeleton);
+        let mut name = |text| take_text(&mut names, text);
+        // Code ranges and the name of the split file are in the skeleton.
+        let skeleton = unit.skeleton.as_deref().unwrap_or(unit);
+        let list_budget = &mut budget.share(skeleton.size());
+        let attributes = &skeleton.root.attributes;
+        let ranges = lists::ranges(units.dwarf(skeleton), &skeleton.inner, attributes, list_budget);
+        let is_split = unit.skeleton.is_some() || unit.is_skeleton;
+        let split_name = skeleton.root.split_name.filter(|_| is_split);
         let language = root.language.map(|language| {
             let known = language.static_string();
             known.map_or_else(|| format!("{:#x}", language.0), str::to_owned)
@@ -318,6 +312,6 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             unit_offset: unit.inner.header.offset().0 as u64,
         });
     }
-    names.problem().iter().for_each(|(code, message)| reports.error(*code, message));
+    names::problem(&names).iter().for_each(|(code, message)| reports.error(*code, message));
     rows.finish()
 }

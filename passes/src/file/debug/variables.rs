@@ -1,22 +1,23 @@
-//! `debug_variables`: variables and parameters, and where they are.
+//! `debug_variables`: variables and parameters, one row per location.
 
 use super::index::Index;
 use super::locations::FrameBase;
-use super::names::Names;
+use super::names::take_text;
+use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::{Architecture, DebugVariable, DebugVariableBuilder, DebugVariables};
 use binframe_ir::{Rows, Term};
 use gimli::Register;
 use std::ops::Range;
 
-/// The rows of a run of units.
+/// The rows of a chunk of units.
 pub(super) fn rows(
     index: &Index<'_>,
     architecture: Option<Architecture>,
-    run: Range<usize>,
-    names: &mut Names,
+    chunk: Range<usize>,
+    names: &mut TextBudget,
 ) -> Rows<DebugVariables> {
     let mut rows = DebugVariableBuilder::default();
-    for unit in run {
+    for unit in chunk {
         let (entries, unit_index) = (&index.entries[unit], unit as u32);
         let variables = entries.variables.iter().filter(|variable| variable.is_row);
         for (variable_index, variable) in (index.variable_bases[unit]..).zip(variables) {
@@ -25,9 +26,9 @@ pub(super) fn rows(
                 name = name.or(entry.name);
                 type_ = type_.or(entry.type_.map(|reference| (unit, reference)));
             }
-            let name = names.take_text(name);
+            let name = take_text(names, name);
             let found = type_.and_then(|(unit, reference)| index.find_type(unit, reference));
-            let type_name = type_.and_then(|(unit, reference)| names.type_name(index, unit, reference));
+            let type_name = type_.and_then(|(unit, reference)| index.type_name(unit, reference, names));
             for (location_index, location) in (0..).zip(&entries.locations[variable.locations.clone()]) {
                 let (register_name, register_number) = match location.base {
                     Some(FrameBase::Cfa) => (Some("cfa"), None),
@@ -63,7 +64,7 @@ pub(super) fn rows(
     rows.finish()
 }
 
-/// What an architecture calls the register that DWARF gives a number.
+/// Name of a register, given its DWARF number; `None` if the architecture or the register is unknown.
 fn register_name(architecture: Option<Architecture>, number: u16) -> Option<&'static str> {
     let register = Register(number);
     match architecture? {

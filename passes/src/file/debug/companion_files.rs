@@ -1,0 +1,36 @@
+//! Files that hold debug information of another file.
+
+use bytes::Bytes;
+
+/// What a companion file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompanionKind {
+    /// The split unit of one compilation (`.dwo`).
+    Split,
+    /// The split units of all compilations (`.dwp`).
+    Package,
+    /// All debug information, stripped from the file.
+    Separate,
+}
+
+/// A file that may hold debug information.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Companion {
+    /// What it would hold.
+    pub kind: CompanionKind,
+    /// The name by which debug information refers to it.
+    pub name: String,
+    /// Paths to search, in order; the first file that exists is used.
+    pub paths: Vec<String>,
+}
+
+/// A companion file that was found.
+#[derive(Debug, Clone)]
+pub struct CompanionFile {
+    /// What it holds.
+    pub kind: CompanionKind,
+    /// The name by which debug information refers to it.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}

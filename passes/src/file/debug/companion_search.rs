@@ -1,0 +1,92 @@
+//! Names the companion files of a file: `(path, file, companions found so far) -> companions`.
+//!
+//! Sources: DWARF 5, section 7.3; for DWARF 4, "Debug fission" of the GCC wiki; GDB manual, "Separate Debug Files"; for
+//! bundles, the manual of `dsymutil`.
+
+use super::attributes::Text;
+use super::companion_files::{Companion, CompanionFile, CompanionKind};
+use super::reports::Reports;
+use super::sections::{self, DebugSections};
+use super::units::read_units;
+use crate::file::formats::hexadecimal;
+use gimli::SectionId;
+use object::BinaryFormat;
+use object::read::Object;
+use std::collections::BTreeMap;
+
+/// The companion files of the file at a path, given those that were found so far. Call it again until it returns no new
+/// one.
+pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Vec<Companion> {
+    let mut companions = Vec::new();
+    let mut bytes = file;
+    if !sections::has(bytes, SectionId::DebugInfo) {
+        companions.extend(separate(path, file));
+        match found.iter().find(|file| file.kind == CompanionKind::Separate) {
+            Some(separate) => bytes = &separate.bytes,
+            None => return companions,
+        }
+    }
+    // Skeletons use `.debug_addr`; most files have none, and need not be read.
+    if !sections::has(bytes, SectionId::DebugAddr) {
+        return companions;
+    }
+    let Some(sections) = DebugSections::load(bytes) else { return companions };
+    let dwarf = sections.linked();
+    let mut names = BTreeMap::new();
+    for unit in read_units(&dwarf, 0, &mut Reports::new(0)) {
+        if let Some((name, _)) = unit.split_unit() {
+            let directory = unit.inner.comp_dir.map(|directory| Text::new(directory.slice()));
+            names.entry(lossy(name)).or_insert(directory.map(lossy));
+        }
+    }
+    if names.is_empty() {
+        return companions;
+    }
+    let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
+    let package = vec![format!("{directory}/{file_name}.dwp")];
+    companions.push(Companion {
+        kind: CompanionKind::Package,
+        name: format!("{file_name}.dwp"),
+        paths: package,
+    });
+    for (name, compilation_directory) in names {
+        let last = name.rsplit_once('/').map_or(name.as_str(), |(_, last)| last);
+        let mut paths = match (name.starts_with('/'), compilation_directory) {
+            (true, _) => vec![name.clone()],
+            (false, Some(compilation_directory)) => {
+                vec![format!("{compilation_directory}/{name}"), format!("{directory}/{name}")]
+            }
+            (false, None) => vec![format!("{directory}/{name}")],
+        };
+        paths.push(format!("{directory}/{last}"));
+        paths.dedup();
+        companions.push(Companion { kind: CompanionKind::Split, name, paths });
+    }
+    companions
+}
+
+fn lossy(text: Text<'_>) -> String {
+    String::from_utf8_lossy(text.bytes()).into_owned()
+}
+
+/// The separate debug file of a stripped file; `None` if the file refers to none.
+fn separate(path: &str, file: &[u8]) -> Option<Companion> {
+    let file = object::File::parse(file).ok()?;
+    let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
+    let mut paths = Vec::new();
+    // Apple's linker leaves debug information in objects; `dsymutil` collects it in a bundle next to the file.
+    if file.format() == BinaryFormat::MachO {
+        paths.push(format!("{path}.dSYM/Contents/Resources/DWARF/{file_name}"));
+    }
+    if let Some([first, rest @ ..]) = file.build_id().ok().flatten().filter(|id| id.len() > 1) {
+        let rest = hexadecimal(rest);
+        paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug"));
+    }
+    let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));
+    if let Some(name) = link.as_ref().filter(|name| !name.contains('/')) {
+        paths.extend([format!("{directory}/{name}"), format!("{directory}/.debug/{name}")]);
+        paths.push(format!("/usr/lib/debug{directory}/{name}"));
+    }
+    let name = link.map_or_else(|| "the file of its build id".to_owned(), std::borrow::Cow::into_owned);
+    (!paths.is_empty()).then_some(Companion { kind: CompanionKind::Separate, name, paths })
+}
