@@ -6,7 +6,8 @@ use arrow_schema::ArrowError;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-/// Rows of some table: one Arrow array per stored column, and the derived columns asked for so far.
+/// Rows of a table that is known at run time: one Arrow array per stored column, and the derived columns computed so
+/// far.
 ///
 /// Cloning is cheap: arrays and derived columns are shared.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ impl Batch {
     /// A batch of the given columns, in declared order.
     ///
     /// # Panics
-    /// When the columns are not those that were declared, or differ in length.
+    /// If the columns do not have the declared types, or differ in length.
     pub fn new(info: &'static TableInfo, columns: Vec<ArrayRef>) -> Self {
         assert_eq!(columns.len(), info.columns.len(), "columns of {}", info.name);
         let rows = columns.first().map_or(0, |column| column.len());
@@ -33,7 +34,7 @@ impl Batch {
         Self { info, columns, rows, derived }
     }
 
-    /// The table's declaration.
+    /// Declaration of the table.
     pub fn info(&self) -> &'static TableInfo {
         self.info
     }
@@ -48,10 +49,10 @@ impl Batch {
         &self.columns
     }
 
-    /// A stored or derived column; a derived one is computed at its first use and kept.
+    /// A stored or derived column. A derived column is computed at its first use and cached.
     ///
     /// # Panics
-    /// When the table has no such column.
+    /// If the table has no such column.
     pub fn column(&self, name: &str) -> &ArrayRef {
         if let Some(index) = self.info.column_index(name) {
             return &self.columns[index];
@@ -61,10 +62,10 @@ impl Batch {
         self.derived[index].get_or_init(|| (self.info.derived[index].compute)(self))
     }
 
-    /// The same rows with one column replaced. Derived columns that do not depend on it stay computed.
+    /// Copy with one stored column replaced. Cached derived columns that do not depend on it are retained.
     ///
     /// # Panics
-    /// When the table stores no such column, or the array is of another type or length.
+    /// If the table stores no such column, or the array has another type or length.
     #[must_use]
     pub fn with_column(&self, name: &str, array: ArrayRef) -> Self {
         let index = self.info.column_index(name);
@@ -87,7 +88,7 @@ impl Batch {
         Self::new(self.info, self.columns.iter().map(|column| column.slice(offset, length)).collect())
     }
 
-    /// The rows whose position is given, in that order.
+    /// The rows at the given positions, in that order.
     #[must_use]
     pub fn take(&self, positions: &[u32]) -> Self {
         let positions = arrow_array::UInt32Array::from(positions.to_vec());
@@ -95,10 +96,10 @@ impl Batch {
         Self::new(self.info, taken.collect::<Result<_, _>>().expect("positions are within the batch"))
     }
 
-    /// All rows of `batches`, which are of one table.
+    /// Concatenation of batches of one table.
     ///
     /// # Panics
-    /// When `batches` is empty or of several tables.
+    /// If `batches` is empty or contains batches of several tables.
     pub fn concat(batches: &[Self]) -> Self {
         if let [only] = batches {
             return only.clone();
@@ -111,7 +112,7 @@ impl Batch {
         Self::new(info, (0..info.columns.len()).map(column).collect())
     }
 
-    /// The rows as an Arrow record batch of the declared schema, for readers outside binframe. Bytes are copied.
+    /// The rows as an Arrow record batch of the declared schema, for other libraries. Columns of bytes are copied.
     pub fn to_record_batch(&self) -> Result<RecordBatch, ArrowError> {
         let columns = self.columns.iter().zip(self.info.columns);
         let columns = columns.map(|(array, column)| arrow_cast::cast(array, &(column.data_type)()));
@@ -120,13 +121,13 @@ impl Batch {
         RecordBatch::try_new_with_options(Arc::new(self.info.schema()), columns, &options)
     }
 
-    /// Equal for equal rows.
+    /// Fingerprint of the rows.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_batch(self)
     }
 }
 
-/// Rows of the table `T`.
+/// Rows of the table `T`: a [`Batch`] whose table is known at compile time.
 #[derive(Debug, Clone)]
 pub struct Rows<T> {
     batch: Batch,
@@ -137,17 +138,17 @@ impl<T: Table> Rows<T> {
     /// Rows of the given columns, in declared order.
     ///
     /// # Panics
-    /// When the columns are not those that were declared, or differ in length.
+    /// If the columns do not have the declared types, or differ in length.
     pub fn new(columns: Vec<ArrayRef>) -> Self {
         Self { batch: Batch::new(T::INFO, columns), table: PhantomData }
     }
 
-    /// The batch as rows of `T`; none when it is of another table.
+    /// The batch as rows of `T`; `None` if it is of another table.
     pub fn from_batch(batch: Batch) -> Option<Self> {
         (batch.info == T::INFO).then_some(Self { batch, table: PhantomData })
     }
 
-    /// All rows of `parts`, one part after the other; none of no parts.
+    /// Concatenation of `parts`.
     pub fn concat<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let batches: Vec<_> = parts.into_iter().map(|rows| rows.batch.clone()).collect();
         match batches.is_empty() {
@@ -156,7 +157,7 @@ impl<T: Table> Rows<T> {
         }
     }
 
-    /// The rows without their type.
+    /// The rows as an untyped batch.
     pub fn batch(&self) -> &Batch {
         &self.batch
     }

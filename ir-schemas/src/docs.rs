@@ -1,20 +1,31 @@
-//! The declarations as text: `docs/SCHEMAS.md`, and what a person reads in a terminal.
+//! The declarations as documentation: `docs/SCHEMAS.md`, and plain text for a terminal.
 
-use crate::{ColumnInfo, TABLES, TableInfo};
+use crate::{ColumnInfo, Enumeration, TABLES, TableInfo, tables::Confidence};
 use arrow_schema::DataType;
 use std::fmt::Write;
 
-/// The page that documents the given table, or every table.
+const INTRODUCTION: &str = "# Tables
+
+Generated from the declarations in `ir-schemas/src/tables/` by `cargo xtask schemas`; do not edit.
+
+Every file of a dataset has one more column at the end: `binary`, the input that the row belongs to. Null always means
+\"does not apply\", never \"unknown\". Addresses are virtual addresses as in the file, before relocation. Terms are explained in
+the [glossary](GLOSSARY.md).
+";
+
+/// Documentation in Markdown of the given table, or of all tables.
 pub fn schemas_markdown(only: Option<&TableInfo>) -> String {
     let mut page = String::new();
     if let Some(table) = only {
         write_table(&mut page, table);
         return page;
     }
-    page += "# Tables\n\nMade from the declarations in `ir-schemas/src/tables/` by `cargo xtask schemas`; do not edit.\n";
-    page +=
-        "Files of a dataset hold one more column at the end: `binary`, the input that a row belongs to.\n";
-    page += "Null always means \"does not apply\", never \"unknown\".\n\n| stage | table | rows are ordered by |\n|---|---|---|\n";
+    page += INTRODUCTION;
+    page += "\nInferred rows have a `confidence`:\n\n";
+    for (name, doc) in Confidence::NAMES.iter().zip(Confidence::DOCS) {
+        _ = writeln!(page, "- `{name}`: {}", doc.trim());
+    }
+    page += "\n| stage | table | key (sort order) |\n|---|---|---|\n";
     for table in TABLES {
         let (stage, name, key) = (table.stage.name(), table.name, table.key.join(", "));
         _ = writeln!(page, "| {stage} | [{name}](#{name}) | {key} |");
@@ -50,9 +61,16 @@ fn write_table(page: &mut String, table: &TableInfo) {
         let (data_type, from) = (type_name(&(derived.data_type)()), derived.dependencies.join(", "));
         _ = writeln!(page, "| {} | {data_type}, derived from {from} | {} |", derived.name, derived.doc);
     }
+    for column in enumerated(table) {
+        let name = column.name;
+        _ = write!(page, "\n| value of `{name}` | meaning |\n|---|---|\n");
+        for (value, doc) in values(column) {
+            _ = writeln!(page, "| {value} | {doc} |");
+        }
+    }
 }
 
-/// The given table, or every table, as plain text.
+/// Documentation as plain text of the given table, or of all tables.
 pub fn schemas_text(only: Option<&TableInfo>) -> String {
     let tables = TABLES.iter().filter(|table| only.is_none_or(|only| only == **table));
     let mut page = String::new();
@@ -77,8 +95,34 @@ pub fn schemas_text(only: Option<&TableInfo>) -> String {
         for (name, data_type, meaning) in lines {
             _ = writeln!(page, "  {name:name_width$}  {data_type:type_width$}  {meaning}");
         }
+        for column in enumerated(table) {
+            _ = writeln!(page, "\n  Values of {}:", column.name);
+            let width = values(column).map(|(value, _)| value.len()).max().unwrap_or(0);
+            for (value, doc) in values(column) {
+                _ = writeln!(page, "    {value:width$}  {doc}");
+            }
+        }
     }
     page
+}
+
+/// The first column of each enumeration that the table uses, except confidence, whose criteria are in the column's
+/// documentation.
+fn enumerated(table: &TableInfo) -> impl Iterator<Item = &ColumnInfo> {
+    let is_first = |position: usize, column: &ColumnInfo| {
+        table.columns[..position].iter().all(|earlier| earlier.value_docs != column.value_docs)
+    };
+    let columns = table.columns.iter().enumerate();
+    columns
+        .filter(move |(position, column)| !column.value_docs.is_empty() && is_first(*position, column))
+        .map(|(_, column)| column)
+        .filter(|column| column.value_docs != Confidence::DOCS)
+}
+
+/// The values of an enumerated column, and their meanings.
+fn values(column: &ColumnInfo) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let names = column.one_of.unwrap_or_default().iter();
+    names.zip(column.value_docs).map(|(name, doc)| (*name, doc.trim()))
 }
 
 fn meaning(column: &ColumnInfo) -> String {

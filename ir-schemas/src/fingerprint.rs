@@ -1,4 +1,4 @@
-//! Fingerprints: 128 bits that are equal for equal content.
+//! Fingerprints: 128-bit hashes of content.
 
 use crate::Batch;
 use arrow_array::cast::AsArray;
@@ -8,19 +8,19 @@ use arrow_schema::DataType;
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
 
-/// XXH3-128 of some content: of bytes, or of a table's rows.
+/// XXH3-128 of bytes or of rows of a table.
 ///
-/// Strong enough to tell edits apart, not to withstand an attacker who looks for collisions.
+/// Detects changes; it is not collision-resistant against an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u128);
 
 impl Fingerprint {
-    /// The fingerprint of bytes.
+    /// Fingerprint of bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(xxhash_rust::xxh3::xxh3_128(bytes))
     }
 
-    /// The fingerprint of numbers.
+    /// Fingerprint of numbers.
     pub fn of_numbers(numbers: &[u64]) -> Self {
         let mut bytes = Vec::with_capacity(8 * numbers.len());
         for number in numbers {
@@ -29,7 +29,7 @@ impl Fingerprint {
         Self::of_bytes(&bytes)
     }
 
-    /// The fingerprint of a sequence of fingerprints.
+    /// Fingerprint of a sequence of fingerprints.
     pub fn of_all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut hash = Xxh3::new();
         for part in parts {
@@ -55,14 +55,14 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// Hashes values, not buffers: neither what stands under nulls nor an array's offset into its buffers counts.
+/// Hashes values, not buffers: placeholders for nulls, and the offset of an array in its buffers, have no influence.
 fn hash_array(hash: &mut Xxh3, array: &ArrayRef) {
     if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
         let valid: Vec<u8> = nulls.iter().map(u8::from).collect();
         hash.update(&valid);
-        let kept =
+        let non_null =
             arrow_select::filter::filter(array, &arrow_array::BooleanArray::new(nulls.inner().clone(), None));
-        return hash_values(hash, &kept.expect("as long as its own nulls"));
+        return hash_values(hash, &non_null.expect("as long as its own nulls"));
     }
     hash_values(hash, array);
 }
@@ -86,23 +86,24 @@ fn hash_values(hash: &mut Xxh3, array: &ArrayRef) {
     }
 }
 
-/// Hashes the codes of an enumeration, whose dictionary is always the same. Of terms, hashes the words in the order of their
-/// first use and each row's place among them: neither the order of a vocabulary counts nor what no row uses.
+/// Hashes a dictionary column. Of an enumeration, whose dictionary is fixed, hashes the codes. Of terms, hashes the
+/// words in the order of their first use, and the position of each row's word in that order: the order of the
+/// vocabulary and unused words have no influence.
 fn hash_dictionary(hash: &mut Xxh3, array: &ArrayRef) {
     let dictionary = array.as_any_dictionary();
     let keys = dictionary.keys();
     if *keys.data_type() == DataType::UInt8 {
         return hash.update(keys.as_primitive::<UInt8Type>().values().inner());
     }
-    let mut places: Vec<Option<u16>> = vec![None; dictionary.values().len()];
+    let mut positions: Vec<Option<u16>> = vec![None; dictionary.values().len()];
     let mut words: Vec<u32> = Vec::new();
     let mut rows: Vec<u8> = Vec::with_capacity(2 * array.len());
     for code in keys.as_primitive::<UInt16Type>().values() {
-        let place = *places[usize::from(*code)].get_or_insert_with(|| {
+        let position = *positions[usize::from(*code)].get_or_insert_with(|| {
             words.push(u32::from(*code));
             (words.len() - 1) as u16
         });
-        rows.extend(place.to_le_bytes());
+        rows.extend(position.to_le_bytes());
     }
     let words = arrow_select::take::take(dictionary.values(), &UInt32Array::from(words), None);
     hash_values(hash, &words.expect("codes are within the vocabulary"));

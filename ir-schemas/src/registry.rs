@@ -10,7 +10,7 @@ use crate::tables::{
 };
 use crate::{Table, TableInfo};
 
-/// Every table, in the order of the stages.
+/// Every table, in stage order.
 pub const TABLES: &[&TableInfo] = &[
     BinaryHeaders::INFO,
     BinarySegments::INFO,
@@ -54,7 +54,7 @@ pub const TABLES: &[&TableInfo] = &[
     Binaries::INFO,
 ];
 
-/// The table of that name.
+/// The table with a name; `None` if there is none.
 pub fn table_named(name: &str) -> Option<&'static TableInfo> {
     TABLES.iter().copied().find(|table| table.name == name)
 }

@@ -1,60 +1,60 @@
-//! A table's declaration, as data.
+//! The declaration of a table, as data.
 
 use crate::{Batch, Fingerprint, Rows};
 use arrow_schema::{DataType, Field, Schema};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// A table: its rows, its columns, and what is declared about them. Implemented by `#[derive(Table)]`.
+/// A table: the types of its rows and columns, and its declaration. Implemented by `#[derive(Table)]`.
 pub trait Table: Copy + std::fmt::Debug + Send + Sync + 'static {
     /// One row, borrowing strings and bytes from the columns.
     type Row<'a>: Copy;
-    /// The struct of arrays that rows are pushed to.
+    /// Builder: one column builder per column (a struct of arrays).
     type Builder: Default + Finish<Table = Self>;
     /// Typed views of all columns.
     type Columns<'a>: Copy;
-    /// The declaration.
+    /// Declaration.
     const INFO: &'static TableInfo;
 
-    /// Typed views of the columns of a batch of this table.
+    /// Returns typed views of the columns of a batch of this table.
     fn columns(batch: &Batch) -> Self::Columns<'_>;
 }
 
-/// What every derived builder does at its end.
+/// The last step of a builder.
 pub trait Finish {
-    /// The table that is built.
+    /// Table whose rows are built.
     type Table: Table;
 
-    /// Hands the buffers to Arrow without a copy.
+    /// Passes the buffers to Arrow without a copy.
     fn finish(self) -> Rows<Self::Table>;
 }
 
-/// The stages of the pipeline, in their order.
+/// A stage of the analysis, named for what its tables describe. Declared in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The file's own structure.
+    /// Structure of the file.
     Sections,
-    /// What debug information says; beside the pipeline, and made only when asked for.
+    /// Debug information. Optional: computed only if requested.
     Debug,
     /// Decoded machine instructions.
     Instructions,
-    /// Registers and flags that instructions use; beside the pipeline, and made only when asked for.
+    /// Registers and flags that instructions use. Optional: computed only if requested.
     Effects,
-    /// Functions, basic blocks and edges.
+    /// Functions, basic blocks and control-flow edges.
     Cfg,
-    /// Memory regions, stack frames, objects, effects of calls, and accesses.
+    /// Memory regions, stack frames, effects of calls, memory objects and accesses.
     Memory,
-    /// Where instructions find what they use; beside the pipeline, and made only when asked for.
+    /// Def-use edges. Optional: computed only if requested.
     DataFlow,
-    /// What no single stage makes: the inputs of a run, and every stage's diagnostics.
+    /// Tables of no single stage: the binaries of a run and the diagnostics of all passes.
     Run,
 }
 
 impl Stage {
-    /// The four stages that lower an executable, in their order.
+    /// The stages of the pipeline, in order. The others are optional.
     pub const PIPELINE: [Self; 4] = [Self::Sections, Self::Instructions, Self::Cfg, Self::Memory];
 
-    /// All stages whose tables can be asked for, in their order.
+    /// All stages that can be requested, in order.
     pub const ALL: [Self; 7] = [
         Self::Sections,
         Self::Debug,
@@ -65,7 +65,7 @@ impl Stage {
         Self::DataFlow,
     ];
 
-    /// The stage's name in commands, schemas and diagnostics.
+    /// Name of the stage in commands, schemas and diagnostics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sections => "sections",
@@ -83,63 +83,65 @@ impl Stage {
 /// The declaration of a table.
 #[derive(Debug)]
 pub struct TableInfo {
-    /// Plural name: of the table, of its folder in a dataset, in commands and in SQL.
+    /// Plural name, also of the folder in a dataset, in commands and in SQL.
     pub name: &'static str,
-    /// The stage that makes it.
+    /// Stage that computes the table.
     pub stage: Stage,
-    /// What one row is.
+    /// Definition of a row.
     pub doc: &'static str,
-    /// The columns that order the rows and, together, identify one.
+    /// Columns that the rows are sorted by and that together identify a row.
     pub key: &'static [&'static str],
-    /// The columns of the first address and of the size in bytes, where a row covers addresses.
+    /// Columns of the first address and of the size in bytes; `None` if rows do not cover addresses.
     pub span: Option<(&'static str, &'static str)>,
-    /// The stored columns, in their order.
+    /// Stored columns, in order.
     pub columns: &'static [ColumnInfo],
-    /// The columns that are computed when asked for.
+    /// Columns that are computed on demand and not stored.
     pub derived: &'static [DerivedInfo],
 }
 
 /// The declaration of a stored column.
 #[derive(Debug)]
 pub struct ColumnInfo {
-    /// The column's name.
+    /// Name of the column.
     pub name: &'static str,
-    /// What a value means.
+    /// Definition of a value.
     pub doc: &'static str,
-    /// The column's Arrow type in schemas and files.
+    /// Arrow type in schemas and files.
     pub data_type: fn() -> DataType,
-    /// The type of the array in memory; bytes are views there, so that they can lie in a mapped file.
+    /// Arrow type of the array in memory; bytes are views there, which can refer to a mapped file.
     pub memory_type: fn() -> DataType,
-    /// Whether a value may be null, which always means "does not apply".
+    /// Whether a value may be null, which always means "does not apply", never "unknown".
     pub nullable: bool,
-    /// The unit of a number: `address`, `bytes`, `file offset` …
+    /// Unit of a number: `address`, `bytes`, `bits` or `file offset`; `None` for other values.
     pub unit: Option<&'static str>,
-    /// The table and column whose values this column takes.
+    /// Table and column that the value refers to; `None` if it is not a reference.
     pub references: Option<(&'static str, &'static str)>,
-    /// The least and the greatest value.
+    /// Least and greatest value; `None` if any value of the type is allowed.
     pub range: Option<(i128, i128)>,
-    /// All values that a text may take.
+    /// Values that a text may have; `None` if any text is allowed.
     pub one_of: Option<&'static [&'static str]>,
-    /// Turns an array of the declared type, as read from a file, into one of the memory type.
+    /// Definition of each value in `one_of`; empty if any text is allowed.
+    pub value_docs: &'static [&'static str],
+    /// Converts an array of the declared type, as read from a file, to the memory type.
     pub adopt: fn(&arrow_array::ArrayRef) -> Result<arrow_array::ArrayRef, String>,
 }
 
 /// The declaration of a derived column.
 #[derive(Debug)]
 pub struct DerivedInfo {
-    /// The column's name.
+    /// Name of the column.
     pub name: &'static str,
-    /// What a value means.
+    /// Definition of a value.
     pub doc: &'static str,
-    /// The column's Arrow type.
+    /// Arrow type.
     pub data_type: fn() -> DataType,
-    /// The stored columns it is computed from.
+    /// Stored columns that the column is computed from.
     pub dependencies: &'static [&'static str],
-    /// Computes it.
+    /// Computes the column.
     pub compute: fn(&Batch) -> arrow_array::ArrayRef,
 }
 
-/// Tables are the same when their names are: no two have one name.
+/// Compares by name, which is unique.
 impl PartialEq for TableInfo {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -149,12 +151,12 @@ impl PartialEq for TableInfo {
 impl Eq for TableInfo {}
 
 impl TableInfo {
-    /// The position of a stored column.
+    /// Position of a stored column; `None` if there is none with that name.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// The Arrow schema, with docs, units, key and references as metadata.
+    /// Arrow schema, with documentation, units, key and references as metadata.
     pub fn schema(&self) -> Schema {
         let fields = self.columns.iter().map(ColumnInfo::field).collect::<Vec<_>>();
         let metadata = [("table", self.name), ("stage", self.stage.name()), ("doc", self.doc)]
@@ -164,7 +166,7 @@ impl TableInfo {
         Schema::new_with_metadata(fields, metadata.collect())
     }
 
-    /// Changes whenever the declaration changes what a file of this table holds or means.
+    /// Fingerprint of the declaration: changes with the content or the meaning of a file of this table.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut text = format!("{} {:?} {:?}\n", self.name, self.key, self.span);
         for column in self.columns {
@@ -180,7 +182,7 @@ impl TableInfo {
 }
 
 impl DerivedInfo {
-    /// The Arrow field, with what says how values are shown.
+    /// Arrow field, with documentation and unit as metadata.
     pub fn field(&self) -> Field {
         let unit = self.name.ends_with("address").then(|| ("unit".to_owned(), "address".to_owned()));
         let doc = ("doc".to_owned(), self.doc.to_owned());
@@ -189,7 +191,7 @@ impl DerivedInfo {
 }
 
 impl ColumnInfo {
-    /// The Arrow field, with doc, unit and reference as metadata.
+    /// Arrow field, with documentation, unit and reference as metadata.
     pub fn field(&self) -> Field {
         let mut metadata = HashMap::from([("doc".to_owned(), self.doc.to_owned())]);
         if let Some(unit) = self.unit {

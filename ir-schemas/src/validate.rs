@@ -1,4 +1,4 @@
-//! Checks rows against what their table declares.
+//! Validation of rows against the declaration of their table.
 
 use crate::{Batch, ColumnInfo, TableInfo};
 use arrow_array::{Array, ArrayRef, StringArray, cast::AsArray, types};
@@ -7,19 +7,19 @@ use arrow_schema::{DataType, SortOptions};
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Violations reported for one check of one column; the first ones tell what is wrong.
+/// Violations reported per check of a column; a systematic error would otherwise report every row.
 const VIOLATIONS_PER_CHECK_MAX: usize = 10;
 
-/// A value that breaks its table's declaration.
+/// A value that violates the declaration of its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The table.
+    /// Name of the table.
     pub table: &'static str,
-    /// The row, counted from the start of the batch.
+    /// Row in the batch.
     pub row: usize,
-    /// The column, or the columns of the key.
+    /// Column, or columns of the key, separated by commas.
     pub column: String,
-    /// What was found and what was expected.
+    /// Description: what was found, and what was expected.
     pub message: String,
 }
 
@@ -29,10 +29,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks the order and uniqueness of the key, references, ranges and names.
+/// Checks order and uniqueness of the key, references, ranges, enumerated values and nulls.
 ///
-/// `previous` is the batch that stands before this one in the same table, if there is one. `targets` gives the sorted
-/// values of a referenced column, given its table and name; references that it does not know are not checked.
+/// `previous` is the previous batch of the same table, if there is one. `targets` returns the sorted values of a
+/// referenced column, given the names of its table and column; references for which it returns `None` are not checked.
 pub fn validate<'a>(
     batch: &Batch,
     previous: Option<&Batch>,
@@ -91,8 +91,8 @@ fn check_key(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
         row,
         column: info.key.join(", "),
         message: match order {
-            Ordering::Equal => "the key equals the row's before".to_owned(),
-            _ => "the key is less than the row's before".to_owned(),
+            Ordering::Equal => "the key equals that of the previous row".to_owned(),
+            _ => "the key is less than that of the previous row".to_owned(),
         },
     };
     let mut violations = Vec::new();
@@ -109,7 +109,8 @@ fn check_key(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
     violations
 }
 
-/// Compares a row's key in one batch with a row's key in another. Names compare as text, nulls come first.
+/// Returns a function that compares the key of a row of `left` with that of a row of `right`. Enumerated values compare
+/// as text; nulls are first.
 pub fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(usize, usize) -> Ordering {
     let comparators: Vec<_> = info
         .key
@@ -122,13 +123,12 @@ pub fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(us
     }
 }
 
-/// The whole numbers of a column, none for nulls; of other columns, none for every row. Addresses above 2^63 stay what they
-/// are; negative numbers wrap.
+/// The values of an integer column as `u64`: `None` for nulls and for columns of other types; negative numbers wrap.
 pub fn integers(array: &ArrayRef) -> impl Iterator<Item = Option<u64>> + '_ {
     (0..array.len()).map(|row| integer(array, row).map(|value| value as u64))
 }
 
-/// The whole number in a row; none for a null and for columns of other types.
+/// The integer in a row; `None` for a null and for columns of other types.
 pub(crate) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     if array.is_null(row) {
         return None;

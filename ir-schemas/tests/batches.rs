@@ -8,7 +8,7 @@ use binframe_ir::tables::{
     BinarySection, BinarySectionBuilder, BinarySections, FunctionBuilder, Functions, InstructionBuilder,
     Instructions, MemoryAccessBuilder, SectionKind,
 };
-use binframe_ir::{Batch, BytesBuilder, Cell, Rows, TABLES, Table, TermBuilder, from_text};
+use binframe_ir::{Batch, BytesBuilder, ColumnType, Rows, TABLES, Table, TermBuilder, from_text};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ fn a_derived_column_is_computed_once() {
     let first = batch.column("end_address");
     assert_eq!(numbers(first), [0x16, 0x27, 0x38]);
     assert!(Arc::ptr_eq(first, batch.column("end_address")));
-    assert!(Arc::ptr_eq(first, batch.clone().column("end_address")), "clones share what was computed");
+    assert!(Arc::ptr_eq(first, batch.clone().column("end_address")), "clones share the cache");
 }
 
 #[test]
-fn a_derived_column_stays_when_an_unrelated_column_changes() {
+fn a_derived_column_is_retained_when_an_unrelated_column_changes() {
     let batch = functions();
     let before = Arc::clone(batch.column("end_address"));
     let names: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), Some("y"), None]));
@@ -40,16 +40,16 @@ fn a_derived_column_stays_when_an_unrelated_column_changes() {
 }
 
 #[test]
-fn a_derived_column_falls_when_a_column_that_it_depends_on_changes() {
+fn a_derived_column_is_recomputed_when_a_dependency_changes() {
     let batch = functions();
     let before = Arc::clone(batch.column("end_address"));
     let grown = batch.with_column("size", Arc::new(UInt64Array::from(vec![1, 2, 3])));
     assert_eq!(numbers(grown.column("end_address")), [0x11, 0x22, 0x33]);
-    assert!(Arc::ptr_eq(&before, batch.column("end_address")), "the old rows keep theirs");
+    assert!(Arc::ptr_eq(&before, batch.column("end_address")), "the old rows retain theirs");
 }
 
 #[test]
-fn what_a_clone_computes_later_is_shared_too() {
+fn derived_columns_are_shared_with_clones() {
     let batch = functions();
     let names: ArrayRef = Arc::new(StringArray::from(vec!["x", "y", "z"]));
     let renamed = batch.with_column("name", names);
@@ -72,17 +72,17 @@ fn the_address_of_a_memory_operand_is_derived() {
                 0x1000 | 7 | rip | - | - | -7\n0x1007 | 4 | rax | - | - | 8\n\
                 0x100b | 4 | - | - | - | 4096\n0x100f | 4 | - | - | fs | 40\n0x1013 | 4 | - | rcx | - | 64\n0x1017 | 1 | - | - | - | -\n";
     let batch = from_text(Instructions::INFO, text).unwrap();
-    let found = <Option<u64> as Cell>::view(batch.column("mem_address"));
+    let found = <Option<u64> as ColumnType>::view(batch.column("mem_address"));
     let found: Vec<_> = (0..batch.rows()).map(|row| found.get(row)).collect();
     assert_eq!(found, [Some(0x1000), None, Some(0x1000), None, None, None]);
 }
 
 #[test]
-fn a_builder_hands_its_buffers_over() {
+fn a_builder_passes_its_buffers_on_without_a_copy() {
     let mut rows = MemoryAccessBuilder::default();
     rows.instruction_address.extend([1, 2, 3]);
     let address = rows.instruction_address.as_ptr();
-    let array = <u64 as Cell>::finish(rows.instruction_address, None);
+    let array = <u64 as ColumnType>::finish(rows.instruction_address, None);
     assert_eq!(numbers(&array).as_ptr(), address);
     let rows = Rows::<Functions>::from_batch(functions()).unwrap();
     let column = rows.batch().column("address");
@@ -90,15 +90,15 @@ fn a_builder_hands_its_buffers_over() {
 }
 
 #[test]
-fn nulls_do_not_move_the_values() {
+fn values_with_nulls_are_not_copied() {
     let values = vec![1, 0];
     let address = values.as_ptr();
-    let array = <u64 as Cell>::finish(values, Some(NullBuffer::from(vec![true, false])));
+    let array = <u64 as ColumnType>::finish(values, Some(NullBuffer::from(vec![true, false])));
     assert_eq!((numbers(&array).as_ptr(), array.null_count()), (address, 1));
 }
 
 #[test]
-fn bytes_of_a_source_stay_where_they_are() {
+fn bytes_inside_the_source_are_not_copied() {
     let source = Bytes::from((0..=255).collect::<Vec<u8>>());
     let mut values = BytesBuilder::default();
     values.refer_to(&source);
@@ -106,47 +106,34 @@ fn bytes_of_a_source_stay_where_they_are() {
     for value in [&source[..13], &source[100..200], &source[243..], &source[..12], &elsewhere, &[]] {
         values.push(value);
     }
-    let array = <&'static [u8] as Cell>::finish(values, None);
+    let array = <&'static [u8] as ColumnType>::finish(values, None);
     let values = array.as_binary_view();
     let is_inside = |row: usize| source.as_ptr_range().contains(&values.value(row).as_ptr());
     let inside: Vec<_> = (0..values.len()).map(is_inside).collect();
-    // Up to 12 bytes lie in the array itself.
+    // Up to 12 bytes are stored in the view.
     assert_eq!(inside, [true, true, true, false, false, false]);
     assert_eq!(values.value(1), &source[100..200]);
     assert_eq!((values.value(3), values.value(4), values.value(5)), (&source[..12], &elsewhere[..], &[][..]));
 }
 
 #[test]
-fn a_section_is_a_view_of_its_file() {
+fn section_content_is_not_copied_from_the_file() {
     let file = Bytes::from(vec![7; 100]);
     let mut rows = BinarySectionBuilder::default();
     rows.content.refer_to(&file);
     rows.push(BinarySection {
         section_name: ".data",
-        address: 0,
         size: 50,
         content: &file[10..60],
-        permissions: "rw-",
-        is_executable: false,
-        is_writable: true,
-        is_readable: true,
-        section_index: 0,
-        file_offset: 10,
-        file_size: 50,
-        alignment: 1,
         kind: SectionKind::Data,
-        flags: 3,
-        section_type: None,
-        link: None,
-        info: None,
-        entry_size: None,
+        ..BinarySection::default()
     });
     let rows: Rows<BinarySections> = rows.finish();
     assert_eq!(rows.columns().content.value(0).as_ptr(), file[10..].as_ptr());
 }
 
 #[test]
-fn fingerprints_do_not_see_slices() {
+fn fingerprints_are_equal_for_slices_and_copies() {
     let batch = functions();
     let text = "address | size | name\n0x20 | 7 | -\n0x30 | 8 | \"c\"\n";
     let same = from_text(Functions::INFO, text).unwrap();
@@ -157,7 +144,7 @@ fn fingerprints_do_not_see_slices() {
 }
 
 #[test]
-fn fingerprints_see_every_value_and_every_null() {
+fn fingerprints_depend_on_every_value_and_null() {
     let rows =
         |text: &str| from_text(Functions::INFO, &format!("address | name\n{text}")).unwrap().fingerprint();
     let fingerprints = [
@@ -174,10 +161,10 @@ fn fingerprints_see_every_value_and_every_null() {
 }
 
 #[test]
-fn fingerprints_do_not_see_vocabularies() {
+fn fingerprints_do_not_depend_on_the_vocabulary() {
     let batch = |mnemonic: TermBuilder| {
         let rows = InstructionBuilder { mnemonic, ..InstructionBuilder::default() };
-        let mnemonic = <binframe_ir::Term<'static> as Cell>::finish(rows.mnemonic, None);
+        let mnemonic = <binframe_ir::Term<'static> as ColumnType>::finish(rows.mnemonic, None);
         let text = "address | size\n0x1 | 1\n0x2 | 1\n";
         from_text(Instructions::INFO, text).unwrap().with_column("mnemonic", mnemonic)
     };
@@ -191,7 +178,7 @@ fn fingerprints_do_not_see_vocabularies() {
 }
 
 #[test]
-fn rows_know_their_table() {
+fn a_batch_of_another_table_is_rejected() {
     assert!(Rows::<Instructions>::from_batch(functions()).is_none());
     assert!(FunctionBuilder::default().finish().is_empty());
     let rows = Rows::<Functions>::from_batch(functions()).unwrap();

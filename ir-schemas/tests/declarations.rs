@@ -1,14 +1,14 @@
-//! The declarations of all tables are complete, agree with each other, and are what `docs/SCHEMAS.md` says.
+//! The declarations of all tables are complete and consistent, and `docs/SCHEMAS.md` is up to date.
 
 use binframe_ir::{ColumnInfo, Stage, TABLES, schemas_markdown, table_named};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What a number can count or be.
+/// The units of numbers.
 const UNITS: [&str; 4] = ["address", "bytes", "bits", "file offset"];
 
 #[test]
-fn every_table_and_column_is_defined_by_a_sentence() {
+fn every_table_column_and_value_is_defined() {
     let is_sentence = |doc: &str| {
         let begins = doc.starts_with(|letter: char| letter.is_uppercase() || letter == '`');
         begins && (doc.ends_with('.') || doc.contains(". ")) && doc.len() > 10
@@ -20,6 +20,12 @@ fn every_table_and_column_is_defined_by_a_sentence() {
         }
         for derived in table.derived {
             assert!(is_sentence(derived.doc), "{}.{}: {}", table.name, derived.name, derived.doc);
+        }
+        for column in table.columns {
+            assert_eq!(column.one_of.map_or(0, <[_]>::len), column.value_docs.len(), "{}", column.name);
+            for doc in column.value_docs {
+                assert!(doc.trim().ends_with('.'), "{}.{}: {doc}", table.name, column.name);
+            }
         }
     }
 }
@@ -71,17 +77,17 @@ fn references_point_to_columns_that_are_compatible() {
     let mut found = 0;
     for table in TABLES {
         for column in table.columns {
-            let place = format!("{}.{}", table.name, column.name);
-            assert!(column.unit.is_none_or(|unit| UNITS.contains(&unit)), "{place}: {:?}", column.unit);
+            let name = format!("{}.{}", table.name, column.name);
+            assert!(column.unit.is_none_or(|unit| UNITS.contains(&unit)), "{name}: {:?}", column.unit);
             let Some((target_table, target_column)) = column.references else { continue };
-            let target = table_named(target_table).unwrap_or_else(|| panic!("{place}: no {target_table}"));
+            let target = table_named(target_table).unwrap_or_else(|| panic!("{name}: no {target_table}"));
             let target_stage = target.stage;
             let target = target.columns.iter().find(|other| other.name == target_column);
-            let target: &ColumnInfo = target.unwrap_or_else(|| panic!("{place}: no {target_column}"));
-            assert_eq!((column.data_type)(), (target.data_type)(), "{place}");
-            assert_eq!(column.unit, target.unit, "{place}");
-            assert!(!target.nullable, "{place}");
-            assert!(order(target_stage) <= order(table.stage), "{place}: made later");
+            let target: &ColumnInfo = target.unwrap_or_else(|| panic!("{name}: no {target_column}"));
+            assert_eq!((column.data_type)(), (target.data_type)(), "{name}");
+            assert_eq!(column.unit, target.unit, "{name}");
+            assert!(!target.nullable, "{name}");
+            assert!(order(target_stage) <= order(table.stage), "{name}: made later");
             found += 1;
         }
     }
@@ -89,7 +95,7 @@ fn references_point_to_columns_that_are_compatible() {
 }
 
 #[test]
-fn tables_stand_in_the_order_of_the_stages() {
+fn tables_are_in_stage_order() {
     assert!(TABLES.is_sorted_by_key(|table| order(table.stage)));
     for stage in Stage::PIPELINE {
         assert!(TABLES.iter().any(|table| table.stage == stage), "{}", stage.name());
@@ -102,7 +108,7 @@ fn schema_fingerprints_differ_between_tables() {
     assert_eq!(fingerprints.len(), TABLES.len());
 }
 
-/// The columns that others rely on by name and type, to the letter and in this order.
+/// The columns whose names, types and order are part of the public interface.
 #[test]
 fn the_first_columns_of_the_public_tables_are_fixed() {
     let fixed = [

@@ -1,4 +1,4 @@
-//! Files are read only when they are what their table declares; what differs is named.
+//! Only files with the declared schema are read; every difference is reported.
 
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt32Array};
@@ -26,7 +26,7 @@ fn columns() -> Vec<(Field, ArrayRef)> {
     file_schema(BasicBlocks::INFO).fields().iter().map(|field| Field::clone(field)).zip(arrays).collect()
 }
 
-/// A file of any columns, opened as one of `basic_blocks`.
+/// A file of arbitrary columns, opened as `basic_blocks`.
 fn open(columns: Vec<(Field, ArrayRef)>) -> Result<TableReader<Bytes>, ReadError> {
     let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     let batch =
@@ -56,7 +56,7 @@ fn a_file_with_the_same_columns_is_read() {
 }
 
 #[test]
-fn a_missing_column_is_named() {
+fn a_missing_column_is_reported() {
     let mut columns = columns();
     columns.remove(position(&columns, "size"));
     columns.remove(position(&columns, BINARY_COLUMN));
@@ -64,7 +64,7 @@ fn a_missing_column_is_named() {
 }
 
 #[test]
-fn an_unknown_column_is_named() {
+fn an_unexpected_column_is_reported() {
     let mut columns = columns();
     let array = UInt32Array::from(vec![0; columns[0].1.len()]);
     columns.push((Field::new("colour", array.data_type().clone(), false), Arc::new(array)));
@@ -72,7 +72,7 @@ fn an_unknown_column_is_named() {
 }
 
 #[test]
-fn a_column_of_another_type_is_named() {
+fn a_column_of_another_type_is_reported() {
     let mut columns = columns();
     let size = position(&columns, "size");
     let array = UInt32Array::from(vec![1; columns[0].1.len()]);
@@ -85,7 +85,7 @@ fn a_column_of_another_type_is_named() {
 }
 
 #[test]
-fn columns_in_another_order_are_named() {
+fn another_column_order_is_reported() {
     let mut columns = columns();
     columns.swap(0, 1);
     let rest = "function_address, instruction_count, terminator, evidence, immediate_dominator, \
@@ -95,7 +95,7 @@ fn columns_in_another_order_are_named() {
 }
 
 #[test]
-fn a_name_that_an_enumeration_does_not_have_is_an_error() {
+fn an_unknown_enumeration_value_is_an_error() {
     let mut columns = columns();
     let terminator = position(&columns, "terminator");
     let names: ArrayRef = Arc::new(StringArray::from(vec!["call", "sideways"]));
@@ -106,7 +106,7 @@ fn a_name_that_an_enumeration_does_not_have_is_an_error() {
 }
 
 #[test]
-fn what_is_no_parquet_file_is_an_error() {
+fn a_file_that_is_not_parquet_is_an_error() {
     for bytes in [&b""[..], b"PAR1", b"a text file that is longer than any footer", &[0; 4096]] {
         let opened = TableReader::open(BasicBlocks::INFO, Bytes::copy_from_slice(bytes));
         assert!(matches!(opened, Err(ReadError::Parquet(_))));
@@ -114,7 +114,7 @@ fn what_is_no_parquet_file_is_an_error() {
 }
 
 #[test]
-fn a_file_cut_short_is_an_error_and_never_a_panic() {
+fn a_truncated_file_is_an_error() {
     let file = written(&[(blocks(), "a"), (blocks(), "b")]);
     for length in 0..file.len() {
         assert!(TableReader::open(BasicBlocks::INFO, file.slice(..length)).is_err(), "{length} bytes");
@@ -132,7 +132,7 @@ fn written(parts: &[(Batch, &str)]) -> Bytes {
 }
 
 #[test]
-fn row_groups_know_their_input_and_their_addresses() {
+fn row_groups_state_their_input_and_address_range() {
     let parts = [(blocks(), "first"), (blocks().slice(0, 1), "second | with \"quotes\"")];
     let reader = TableReader::open(BasicBlocks::INFO, written(&parts)).unwrap();
     let about = |index: usize| {
@@ -142,7 +142,7 @@ fn row_groups_know_their_input_and_their_addresses() {
             reader.row_group_numbers(index, "address"),
         )
     };
-    // Addresses compare as what they are, not as negative numbers.
+    // Addresses compare as unsigned numbers.
     assert_eq!(about(0), (2, Some("first".to_owned()), Some(0x10..=0xffff_ffff_ffff_fff0)));
     assert_eq!(about(1), (1, Some("second | with \"quotes\"".to_owned()), Some(0x10..=0x10)));
     assert_eq!(reader.row_group_numbers(0, "terminator"), None, "no number");
@@ -151,7 +151,7 @@ fn row_groups_know_their_input_and_their_addresses() {
 }
 
 #[test]
-fn the_same_rows_make_the_same_bytes() {
+fn equal_rows_give_equal_bytes() {
     let parts = [(blocks(), "first"), (blocks(), "second")];
     assert_eq!(written(&parts), written(&parts));
     assert_eq!(writer_properties(Functions::INFO).created_by(), "binframe", "no version of the day");

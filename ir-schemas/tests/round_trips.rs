@@ -1,4 +1,4 @@
-//! Rows of every table survive the text form and Parquet unchanged, whatever the values.
+//! Rows of every table survive the text form and Parquet unchanged, for arbitrary values.
 
 use arrow_array::types::UInt16Type;
 use arrow_array::{
@@ -14,10 +14,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::Arc;
 
-/// Rows of one random batch.
+/// Maximum number of rows of a random batch.
 const ROWS_MAX: usize = 8;
 
-/// A batch of a table with any values that its columns' types hold, ordered or not.
+/// A batch with arbitrary values of the column types, sorted or not.
 fn batch(info: &'static TableInfo) -> BoxedStrategy<Batch> {
     let columns =
         move |rows: usize| info.columns.iter().map(|column| array(column, rows)).collect::<Vec<_>>();
@@ -54,7 +54,7 @@ fn array(column: &'static ColumnInfo, rows: usize) -> BoxedStrategy<ArrayRef> {
     array.prop_map(|array| (column.adopt)(&array).expect("values of the declared type")).boxed()
 }
 
-/// As many cells as there are rows, null here and there where the column allows it.
+/// `rows` values, some of them null if the column is nullable.
 fn cells<V: Clone + std::fmt::Debug + 'static, A: arrow_array::Array + 'static>(
     column: &ColumnInfo,
     rows: usize,
@@ -66,7 +66,7 @@ fn cells<V: Clone + std::fmt::Debug + 'static, A: arrow_array::Array + 'static>(
     vec(cell, rows).prop_map(move |cells| Arc::new(array(cells)) as ArrayRef).boxed()
 }
 
-/// Numbers of which many are the least, the greatest, or near them.
+/// Numbers, including the least and the greatest.
 fn number<N: Arbitrary + num_bounds::Bounded + Copy + 'static>() -> BoxedStrategy<N> {
     prop_oneof![Just(N::LEAST), Just(N::GREATEST), any::<N>()].boxed()
 }
@@ -87,7 +87,7 @@ mod num_bounds {
     bounded!(u8, u16, u32, u64, i32, i64);
 }
 
-/// Text of which much is what a parser of cells trips over.
+/// Text, often with characters that are special in the text form.
 fn text() -> BoxedStrategy<String> {
     const TRAPS: &[&str] = &[
         "",
@@ -134,7 +134,7 @@ fn through_parquet(info: &'static TableInfo, batches: &[Batch]) -> Vec<Batch> {
     read.collect()
 }
 
-/// Rows that differ from any other in text, too.
+/// Compares rows by their text form and by their fingerprints.
 fn assert_same(read: &Batch, written: &Batch) {
     assert_eq!(to_text(read), to_text(written));
     assert_eq!(read.fingerprint(), written.fingerprint());
@@ -162,7 +162,7 @@ fn every_table_survives_text_and_parquet() {
 }
 
 #[test]
-fn tables_without_rows_survive_both() {
+fn empty_tables_survive_text_and_parquet() {
     for info in TABLES {
         let names: Vec<_> = info.columns.iter().map(|column| column.name).collect();
         let empty = from_text(info, &names.join(" | ")).expect("no rows");

@@ -1,4 +1,4 @@
-//! The validators find every way in which rows can break their declaration, and name the place.
+//! Validation finds every kind of violation of a declaration and reports its location.
 
 use arrow_array::{Array, ArrayRef, UInt64Array, make_array};
 use arrow_buffer::NullBuffer;
@@ -9,7 +9,7 @@ fn rows(info: &'static TableInfo, text: &str) -> Batch {
     from_text(info, text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The violations where no reference can be checked.
+/// The violations, without checking references.
 fn alone(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
     validate(batch, previous, &|_, _| None)
 }
@@ -30,14 +30,14 @@ fn rows_in_order_are_accepted() {
 #[test]
 fn a_key_out_of_order_is_found() {
     let batch = rows(Functions::INFO, "address\n0x10\n0x30\n0x20\n");
-    let message = "the key is less than the row's before";
+    let message = "the key is less than that of the previous row";
     assert_eq!(alone(&batch, None), [violation("functions", 2, "address", message)]);
 }
 
 #[test]
-fn a_key_that_comes_twice_is_found() {
+fn a_duplicate_key_is_found() {
     let batch = rows(Functions::INFO, "address\n0x10\n0x10\n");
-    let message = "the key equals the row's before";
+    let message = "the key equals that of the previous row";
     assert_eq!(alone(&batch, None), [violation("functions", 1, "address", message)]);
 }
 
@@ -47,27 +47,27 @@ fn keys_are_compared_across_batches() {
     let same = rows(Functions::INFO, "address\n0x20\n0x30\n");
     let less = rows(Functions::INFO, "address\n0x8\n0x30\n");
     let next = rows(Functions::INFO, "address\n0x21\n");
-    let equals = violation("functions", 0, "address", "the key equals the row's before");
+    let equals = violation("functions", 0, "address", "the key equals that of the previous row");
     assert_eq!(alone(&same, Some(&first)), [equals]);
-    let is_less = violation("functions", 0, "address", "the key is less than the row's before");
+    let is_less = violation("functions", 0, "address", "the key is less than that of the previous row");
     assert_eq!(alone(&less, Some(&first)), [is_less]);
     assert_eq!(alone(&next, Some(&first)), []);
 }
 
 #[test]
-fn keys_of_several_columns_compare_in_turn_with_names_as_text_and_nulls_first() {
+fn keys_compare_lexicographically_with_names_as_text_and_nulls_first() {
     let ordered = "source_address | kind | target_address\n\
                    0x10 | fallthrough | 0x20\n0x10 | taken | 0x18\n0x20 | return | -\n0x30 | jump | -\n0x30 | jump | 0x1\n";
     assert_eq!(alone(&rows(CfgEdges::INFO, ordered), None), []);
     let unordered =
         "source_address | kind | target_address\n0x10 | taken | 0x18\n0x10 | fallthrough | 0x20\n";
-    let message = "the key is less than the row's before";
+    let message = "the key is less than that of the previous row";
     let key = "source_address, kind, target_address";
     assert_eq!(alone(&rows(CfgEdges::INFO, unordered), None), [violation("cfg_edges", 1, key, message)]);
 }
 
 #[test]
-fn a_reference_to_nothing_is_found_and_null_refers_to_nothing() {
+fn a_dangling_reference_is_found_and_null_is_not_a_reference() {
     let batch = rows(
         CfgEdges::INFO,
         "source_address | kind | target_address\n0x10 | jump | 0x20\n0x20 | jump | 0x28\n0x20 | return | -\n",
@@ -94,20 +94,20 @@ fn a_number_out_of_range_is_found() {
 }
 
 #[test]
-fn an_unknown_name_is_found() {
+fn an_unknown_value_is_found() {
     let batch = rows(MemoryRegions::INFO, "region_id | type\n0 | \"heap\"\n1 | \"attic\"\n");
     let message = "`attic` is not one of stack, heap, global, code";
     assert_eq!(alone(&batch, None), [violation("memory_regions", 1, "type", message)]);
 }
 
 #[test]
-fn an_unknown_name_of_an_enumeration_is_no_row_at_all() {
+fn an_unknown_enumeration_value_is_a_parse_error() {
     let error = from_text(BasicBlocks::INFO, "address | terminator\n0x0 | sideways\n").unwrap_err();
     assert!(error.message.starts_with("terminator: `sideways` is not one of fallthrough, call"), "{error}");
 }
 
 #[test]
-fn a_null_where_none_may_be_is_found() {
+fn a_null_in_a_non_nullable_column_is_found() {
     let batch = rows(Functions::INFO, "address | size\n0x10 | 1\n0x20 | 2\n");
     let with_null = UInt64Array::from(vec![Some(1), None]);
     let batch = batch.with_column("size", std::sync::Arc::new(with_null));
@@ -120,19 +120,19 @@ fn a_null_where_none_may_be_is_found() {
 }
 
 #[test]
-fn the_first_violations_are_enough() {
+fn the_number_of_reported_violations_is_limited() {
     let text = format!("address\n{}", "0x10\n".repeat(100));
     assert_eq!(alone(&rows(Functions::INFO, &text), None).len(), 10);
 }
 
 #[test]
-fn a_violation_names_its_place() {
+fn a_violation_states_its_location() {
     let violation = violation("functions", 7, "size", "is null");
     assert_eq!(violation.to_string(), "functions row 7, size: is null");
 }
 
 #[test]
-fn integers_are_whole_numbers_of_any_width() {
+fn integers_are_read_from_columns_of_any_width() {
     let batch = rows(
         Instructions::INFO,
         "address | size | immediate | mem_size\n0xffffffffffffffff | 3 | -1 | -\n0x0 | 1 | - | 512\n",

@@ -1,4 +1,4 @@
-//! What is written on a row struct, parsed and checked.
+//! Parses and checks the attributes of a row struct.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
@@ -22,8 +22,8 @@ pub(crate) struct Declaration {
 pub(crate) struct Column {
     pub(crate) name: Ident,
     pub(crate) doc: String,
-    /// The field's type with `'static` for every lifetime: the implementor of `Cell`.
-    pub(crate) cell: Type,
+    /// Type of the field with `'static` for every lifetime, which implements `ColumnType`.
+    pub(crate) column_type: Type,
     pub(crate) unit: Option<String>,
     pub(crate) references: Option<(String, String)>,
     pub(crate) range: Option<(i128, i128)>,
@@ -33,7 +33,7 @@ pub(crate) struct Column {
 pub(crate) struct Derived {
     pub(crate) name: Ident,
     pub(crate) doc: String,
-    pub(crate) cell: Type,
+    pub(crate) column_type: Type,
     pub(crate) dependencies: Vec<Ident>,
     pub(crate) body: Expr,
 }
@@ -106,14 +106,14 @@ impl Declaration {
         })
     }
 
-    fn check_column(&self, name: &str, place: &dyn ToTokens) -> Result<()> {
+    fn check_column(&self, name: &str, location: &dyn ToTokens) -> Result<()> {
         match self.columns.iter().any(|column| column.name == name) {
             true => Ok(()),
-            false => Err(Error::new_spanned(place, format!("`{}` has no column `{name}`", self.row))),
+            false => Err(Error::new_spanned(location, format!("`{}` has no column `{name}`", self.row))),
         }
     }
 
-    /// The names of the table type, of its builder and of its columns.
+    /// Names of the table type, its builder and its columns.
     pub(crate) fn names(&self) -> (Ident, Ident, Ident) {
         (
             crate::camel_case(&self.name),
@@ -130,9 +130,9 @@ impl Declaration {
         if self.borrows { quote!(<'_>) } else { quote!() }
     }
 
-    pub(crate) fn cell(&self, name: &Ident) -> &Type {
+    pub(crate) fn column_type(&self, name: &Ident) -> &Type {
         let column = self.columns.iter().find(|column| column.name == *name);
-        &column.expect("dependencies were checked").cell
+        &column.expect("dependencies were checked").column_type
     }
 }
 
@@ -142,7 +142,7 @@ impl Column {
         let mut column = Self {
             doc: doc(&field.attrs, &name)?,
             name,
-            cell: with_static_lifetimes(&field.ty)?,
+            column_type: with_static_lifetimes(&field.ty)?,
             unit: None,
             references: None,
             range: None,
@@ -179,7 +179,7 @@ impl Parse for Derived {
         let attributes = input.call(Attribute::parse_outer)?;
         let name: Ident = input.parse()?;
         input.parse::<Token![:]>()?;
-        let cell = with_static_lifetimes(&input.parse()?)?;
+        let column_type = with_static_lifetimes(&input.parse()?)?;
         input.parse::<Token![=]>()?;
         let closure: ExprClosure = input.parse()?;
         let dependencies = closure.inputs.iter().map(|input| match input {
@@ -191,13 +191,13 @@ impl Parse for Derived {
             dependencies: dependencies.collect::<Result<_>>()?,
             body: *closure.body,
             name,
-            cell,
+            column_type,
         })
     }
 }
 
-/// The doc comment, which every table and column must have.
-fn doc(attributes: &[Attribute], place: &Ident) -> Result<String> {
+/// The doc comment, which is required.
+fn doc(attributes: &[Attribute], item: &Ident) -> Result<String> {
     let mut lines = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {
         if let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) =
@@ -208,8 +208,8 @@ fn doc(attributes: &[Attribute], place: &Ident) -> Result<String> {
     }
     match lines.is_empty() {
         true => Err(Error::new_spanned(
-            place,
-            format!("`{place}` needs a doc comment: a sentence true of every row"),
+            item,
+            format!("`{item}` needs a doc comment: a definition that is true of every row"),
         )),
         false => Ok(lines.join(" ").trim().to_owned()),
     }
@@ -222,7 +222,7 @@ fn bound(expression: Option<&Expr>) -> Result<i128> {
     }
 }
 
-/// `&'a str` → `&'static str`: the types that implement `Cell`.
+/// Replaces every lifetime with `'static`, as in `&'a str` → `&'static str`.
 fn with_static_lifetimes(written: &Type) -> Result<Type> {
     fn rename(stream: TokenStream) -> TokenStream {
         let mut after_tick = false;

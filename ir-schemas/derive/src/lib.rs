@@ -1,8 +1,8 @@
-//! The `Table` derive: one doc-commented row struct in, one Arrow table declaration out.
+//! The `Table` derive: generates the declaration of a table from the documented struct of one row.
 //!
-//! For a row struct `BasicBlock` with `#[table(name = "basic_blocks", …)]` it writes the table type `BasicBlocks`
-//! (an implementation of `binframe_ir::Table`), the struct-of-arrays `BasicBlockBuilder` and the typed views
-//! `BasicBlockColumns`. See `binframe_ir::Table` for what they do.
+//! For a row struct `BasicBlock` with `#[table(name = "basic_blocks", …)]` it generates the table type `BasicBlocks`
+//! (an implementation of `binframe_ir::Table`), the builder `BasicBlockBuilder` and the typed views
+//! `BasicBlockColumns`.
 
 mod declaration;
 
@@ -13,16 +13,15 @@ use syn::ext::IdentExt;
 
 /// Declares a table from the struct of one of its rows.
 ///
-/// `#[table(name = "…", stage = …, key(a, b), span(address, size))]` names the table, the variant of
-/// `binframe_ir::Stage` that makes it, the columns that order and identify its rows, and (where rows cover
-/// addresses) the columns of the first address and of the size.
+/// `#[table(name = "…", stage = …, key(a, b), span(address, size))]` states the name of the table, the variant of
+/// `binframe_ir::Stage` that computes it, the columns of the key and, if rows cover addresses, the columns of the first
+/// address and of the size.
 ///
-/// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration)]` adds to a column
-/// its unit, the column it points into, and the values it may take.
+/// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration)]` states the unit of a
+/// column, the column that it refers to, and the values that it may have.
 ///
-/// `#[derived(/// doc
-/// name: type = |column, …| expression)]` declares a column that is computed when asked for; the closure's
-/// parameters are the columns it depends on.
+/// `#[derived(/// doc name: type = |column, …| expression)]` declares a column that is computed on demand; the
+/// parameters of the closure are the columns that it depends on.
 #[proc_macro_derive(Table, attributes(table, column, derived))]
 pub fn derive_table(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     match syn::parse(input).and_then(|input| Declaration::parse(&input)) {
@@ -75,50 +74,58 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
 }
 
 fn expand_column_info(column: &Column) -> TokenStream {
-    let Column { name, doc, cell, .. } = column;
+    let Column { name, doc, column_type, .. } = column;
     let name = column_name(name);
     let unit = option(column.unit.as_ref().map(|unit| quote!(#unit)));
     let references = option(column.references.as_ref().map(|(table, column)| quote!((#table, #column))));
     let range = option(column.range.as_ref().map(|(from, to)| quote!((#from, #to))));
-    let one_of = match &column.one_of {
-        Some(enumeration) => quote!(Some(<#enumeration as ::binframe_ir::Enumeration>::NAMES)),
-        None => quote!(<#cell as ::binframe_ir::Cell>::NAMES),
+    // Text that may only have the names of an enumeration is declared with the attribute `one_of`.
+    let (names, docs) = match &column.one_of {
+        Some(enumeration) => {
+            let enumeration = quote!(<#enumeration as ::binframe_ir::Enumeration>);
+            (quote!(Some(#enumeration::NAMES)), quote!(#enumeration::DOCS))
+        }
+        None => {
+            let column_type = quote!(<#column_type as ::binframe_ir::ColumnType>);
+            (quote!(#column_type::NAMES), quote!(#column_type::DOCS))
+        }
     };
     quote! {
         ::binframe_ir::ColumnInfo {
             name: #name,
             doc: #doc,
-            data_type: <#cell as ::binframe_ir::Cell>::data_type,
-            nullable: <#cell as ::binframe_ir::Cell>::NULLABLE,
+            data_type: <#column_type as ::binframe_ir::ColumnType>::data_type,
+            nullable: <#column_type as ::binframe_ir::ColumnType>::NULLABLE,
             unit: #unit,
             references: #references,
             range: #range,
-            one_of: #one_of,
-            memory_type: <#cell as ::binframe_ir::Cell>::memory_type,
-            adopt: <#cell as ::binframe_ir::Cell>::adopt,
+            one_of: #names,
+            value_docs: #docs,
+            memory_type: <#column_type as ::binframe_ir::ColumnType>::memory_type,
+            adopt: <#column_type as ::binframe_ir::ColumnType>::adopt,
         }
     }
 }
 
 fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
-    let Derived { name, doc, cell, dependencies, body } = derived;
+    let Derived { name, doc, column_type, dependencies, body } = derived;
     let name = column_name(name);
     let dependency_names: Vec<_> = dependencies.iter().map(column_name).collect();
-    let cells: Vec<_> = dependencies.iter().map(|dependency| declaration.cell(dependency)).collect();
+    let types: Vec<_> = dependencies.iter().map(|dependency| declaration.column_type(dependency)).collect();
     quote! {
         ::binframe_ir::DerivedInfo {
             name: #name,
             doc: #doc,
-            data_type: <#cell as ::binframe_ir::Cell>::data_type,
+            data_type: <#column_type as ::binframe_ir::ColumnType>::data_type,
             dependencies: &[#(#dependency_names),*],
             compute: |batch| {
-                #(let #dependencies = <#cells as ::binframe_ir::Cell>::view(batch.column(#dependency_names));)*
-                let mut values = <#cell as ::binframe_ir::Cell>::Builder::default();
+                #(let #dependencies = <#types as ::binframe_ir::ColumnType>::view(batch.column(#dependency_names));)*
+                let mut values = <#column_type as ::binframe_ir::ColumnType>::Builder::default();
                 for row in 0..batch.rows() {
-                    #(let #dependencies = <#cells as ::binframe_ir::Cell>::get(#dependencies, row);)*
-                    <#cell as ::binframe_ir::Cell>::push(&mut values, #body);
+                    #(let #dependencies = <#types as ::binframe_ir::ColumnType>::get(#dependencies, row);)*
+                    <#column_type as ::binframe_ir::ColumnType>::push(&mut values, #body);
                 }
-                <#cell as ::binframe_ir::Cell>::finish(values, None)
+                <#column_type as ::binframe_ir::ColumnType>::finish(values, None)
             },
         }
     }
@@ -129,34 +136,34 @@ fn expand_builder(declaration: &Declaration) -> TokenStream {
     let (table, builder, _) = declaration.names();
     let lifetime = declaration.anonymous_lifetime();
     let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
-    let cells: Vec<_> = declaration.columns.iter().map(|column| &column.cell).collect();
-    let docs = names.iter().map(|name| format!("Values of `{name}`, a row each."));
-    let doc = format!("Builds [`{table}`] column by column, or row by row with `push`.");
+    let types: Vec<_> = declaration.columns.iter().map(|column| &column.column_type).collect();
+    let docs = names.iter().map(|name| format!("Builder of the column `{name}`."));
+    let doc = format!("Builder of [`{table}`], column by column, or row by row with `push`.");
     quote! {
         #[doc = #doc]
         #[derive(Debug, Default)]
         pub struct #builder {
-            #(#[doc = #docs] pub #names: <#cells as ::binframe_ir::Cell>::Builder,)*
+            #(#[doc = #docs] pub #names: <#types as ::binframe_ir::ColumnType>::Builder,)*
         }
 
         impl #builder {
-            /// Makes room for `rows` more rows.
+            /// Reserves capacity for `rows` more rows.
             pub fn reserve(&mut self, rows: usize) {
-                #(<#cells as ::binframe_ir::Cell>::reserve(&mut self.#names, rows);)*
+                #(<#types as ::binframe_ir::ColumnType>::reserve(&mut self.#names, rows);)*
             }
 
-            /// Appends one row to every column.
+            /// Appends a row.
             #[inline]
             pub fn push(&mut self, row: #row #lifetime) {
-                #(<#cells as ::binframe_ir::Cell>::push(&mut self.#names, row.#names);)*
+                #(<#types as ::binframe_ir::ColumnType>::push(&mut self.#names, row.#names);)*
             }
 
-            /// Hands the buffers to Arrow without a copy.
+            /// Passes the buffers to Arrow without a copy.
             ///
             /// # Panics
-            /// When the columns were filled to different lengths.
+            /// If the columns have different lengths.
             pub fn finish(self) -> ::binframe_ir::Rows<#table> {
-                ::binframe_ir::Rows::new(vec![#(<#cells as ::binframe_ir::Cell>::finish(self.#names, None)),*])
+                ::binframe_ir::Rows::new(vec![#(<#types as ::binframe_ir::ColumnType>::finish(self.#names, None)),*])
             }
         }
 
@@ -181,7 +188,7 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
     let lifetime = declaration.lifetime();
     let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
     let column_names: Vec<_> = names.iter().map(|name| column_name(name)).collect();
-    let cells: Vec<_> = declaration.columns.iter().map(|column| &column.cell).collect();
+    let types: Vec<_> = declaration.columns.iter().map(|column| &column.column_type).collect();
     let docs: Vec<_> = declaration.columns.iter().map(|column| &column.doc).collect();
     let doc = format!("Typed views of the columns of [`{table}`]; nothing is copied.");
     quote! {
@@ -189,14 +196,14 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
         #[derive(Debug, Clone, Copy)]
         pub struct #columns<'a> {
             rows: usize,
-            #(#[doc = #docs] pub #names: <#cells as ::binframe_ir::Cell>::View<'a>,)*
+            #(#[doc = #docs] pub #names: <#types as ::binframe_ir::ColumnType>::View<'a>,)*
         }
 
         impl<'a> #columns<'a> {
             fn new(batch: &'a ::binframe_ir::Batch) -> Self {
                 Self {
                     rows: batch.rows(),
-                    #(#names: <#cells as ::binframe_ir::Cell>::view(batch.column(#column_names)),)*
+                    #(#names: <#types as ::binframe_ir::ColumnType>::view(batch.column(#column_names)),)*
                 }
             }
 
@@ -213,13 +220,13 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
             /// The values of one row.
             ///
             /// # Panics
-            /// When `row` is not below `len()`.
+            /// If `row` is not below `len()`.
             #[inline]
             pub fn row(&self, row: usize) -> #row #lifetime {
-                #row { #(#names: <#cells as ::binframe_ir::Cell>::get(self.#names, row),)* }
+                #row { #(#names: <#types as ::binframe_ir::ColumnType>::get(self.#names, row),)* }
             }
 
-            /// The rows in their order.
+            /// The rows, in order.
             pub fn iter(self) -> impl ExactSizeIterator<Item = #row #lifetime> + DoubleEndedIterator {
                 (0..self.rows).map(move |row| self.row(row))
             }
@@ -234,7 +241,7 @@ fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The column of a field: a field that needs to be written `r#type` is the column `type`.
+/// Name of the column of a field: `r#type` is the column `type`.
 fn column_name(field: &proc_macro2::Ident) -> String {
     field.unraw().to_string()
 }

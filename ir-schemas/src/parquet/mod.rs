@@ -1,10 +1,10 @@
-//! Tables as Parquet files: how each column is encoded, writing row groups in parallel, and reading them back.
+//! Tables as Parquet files: encoding row groups in parallel, writing and reading them.
 //!
-//! A file holds rows of one table and one more column at the end, `binary`: the input that a row belongs to. Every row
-//! group belongs to one input.
+//! A file has the columns of one table and a last column `binary`, the input that a row belongs to. All rows of a row
+//! group belong to the same input.
 
-mod differences;
-mod direct;
+mod delta_binary_packed;
+mod encode;
 mod pages;
 mod reader;
 mod writer;
@@ -23,25 +23,26 @@ use std::sync::Arc;
 /// Name of the last column of every file.
 pub const BINARY_COLUMN: &str = "binary";
 
-/// Rows that one row group holds at most: what one thread encodes, and what a reader skips, at a time.
+/// Upper bound of the rows that passes put into one row group, which one thread encodes and a reader can skip. Tables
+/// with several rows per instruction exceed it, since the bound is applied to instructions.
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 18;
 
-/// zstd's level: above it, files get a few percent smaller for several times the work.
+/// zstd compression level. Higher levels make files a few percent smaller for several times the work.
 const ZSTD_LEVEL: i32 = 1;
 
 const FINGERPRINT_KEY: &str = "binframe.schema_fingerprint";
 
-/// The schema of a table's files.
+/// Schema of the files of a table.
 pub fn file_schema(info: &TableInfo) -> Schema {
     let schema = info.schema();
     let name = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let metadata = [("doc".to_owned(), "The input that the row belongs to.".to_owned())].into();
+    let metadata = [("doc".to_owned(), "Input that the row belongs to (see `binaries`).".to_owned())].into();
     let binary = Arc::new(Field::new(BINARY_COLUMN, name, false).with_metadata(metadata));
     let fields: Vec<_> = schema.fields.iter().cloned().chain([binary]).collect();
     Schema::new_with_metadata(fields, schema.metadata)
 }
 
-/// What the footers of a table's files say. Columns bring their encodings and statistics with them.
+/// Properties of the files of a table. Encodings and statistics are chosen per column by the encoder.
 pub fn writer_properties(info: &TableInfo) -> WriterProperties {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))

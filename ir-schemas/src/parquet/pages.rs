@@ -1,4 +1,4 @@
-//! The pages of a column chunk before they are written to a file: what is large stays where it lies.
+//! A buffer for the pages of a column chunk that takes over large buffers instead of copying them.
 
 use bytes::Bytes;
 use parquet::errors::Result;
@@ -6,18 +6,18 @@ use parquet::file::reader::{ChunkReader, Length};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-/// Pages and their headers, end to end.
+/// Pages and their headers, concatenated.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     pieces: Vec<Bytes>,
-    /// What was written behind them.
+    /// Bytes written after `pieces`.
     rest: Vec<u8>,
-    /// When these very bytes are written, they are taken as they are.
+    /// Buffer that is taken over, not copied, when its bytes are written.
     expected: Bytes,
 }
 
 impl Pages {
-    /// Takes `body` as it is when it is written.
+    /// Announces a write of `body`, whose buffer is then taken over.
     pub(super) fn expect(&mut self, body: Bytes) {
         self.expected = body;
     }
@@ -70,7 +70,7 @@ impl ChunkReader for Pages {
     }
 }
 
-/// Reads pages from front to back.
+/// Reads the pages sequentially.
 pub(super) struct PagesReader(VecDeque<Bytes>);
 
 impl Read for PagesReader {
@@ -91,7 +91,7 @@ mod tests {
     use std::io::{Read, Write};
 
     #[test]
-    fn expected_bytes_are_kept_where_they_lie_and_read_in_their_place() {
+    fn an_expected_buffer_is_not_copied_and_is_read_in_order() {
         let body = Bytes::from(vec![7; 1000]);
         let mut pages = Pages::default();
         pages.write_all(b"header").unwrap();

@@ -1,4 +1,4 @@
-//! Reads files of tables.
+//! Reads Parquet files of tables.
 
 use super::file_schema;
 use crate::{Batch, TableInfo};
@@ -15,23 +15,23 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Why a file is not one of a table.
+/// Why a file cannot be read as a table.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It cannot be read as Parquet.
+    /// The file is not valid Parquet.
     Parquet(ParquetError),
-    /// Its schema is not the table's; a line for everything that differs.
+    /// The schema of the file differs from that of the table.
     Schema {
-        /// The table that was expected.
+        /// Name of the expected table.
         table: &'static str,
-        /// What differs.
+        /// One sentence per difference.
         differences: Vec<String>,
     },
-    /// A value is none that its column may hold.
+    /// A column has a value that the table does not allow.
     Value {
-        /// The column, as `table.column`.
+        /// Column, as `table.column`.
         column: String,
-        /// What was found and what was expected.
+        /// Description: what was found, and what was expected.
         message: String,
     },
 }
@@ -60,7 +60,7 @@ impl From<ParquetError> for ReadError {
     }
 }
 
-/// Reads one file of a table.
+/// Reads a file of a table, by row group.
 pub struct TableReader<R> {
     info: &'static TableInfo,
     input: R,
@@ -68,7 +68,7 @@ pub struct TableReader<R> {
 }
 
 impl<R: ChunkReader + Clone + 'static> TableReader<R> {
-    /// Opens a file, after checking that its schema is the table's.
+    /// Opens a file and checks that it has the schema of the table.
     pub fn open(info: &'static TableInfo, input: R) -> Result<Self, ReadError> {
         let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
         let differences = schema_differences(&file_schema(info), metadata.schema());
@@ -78,7 +78,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         Ok(Self { info, input, metadata })
     }
 
-    /// The table.
+    /// Declaration of the table.
     pub fn info(&self) -> &'static TableInfo {
         self.info
     }
@@ -93,7 +93,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         self.metadata.metadata().row_group(index).num_rows() as u64
     }
 
-    /// The input that a row group belongs to.
+    /// Input that a row group belongs to; `None` if the row group does not state it.
     pub fn row_group_binary(&self, index: usize) -> Option<String> {
         let Statistics::ByteArray(values) = self.statistics(index, self.info.columns.len())? else {
             return None;
@@ -101,7 +101,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         Some(values.min_opt()?.as_utf8().ok()?.to_owned())
     }
 
-    /// The least and greatest number that a column of unsigned numbers may have in a row group; none where all are null.
+    /// Bounds of the values of an unsigned integer column in a row group; `None` if unknown or if all are null.
     pub fn row_group_numbers(&self, index: usize, column: &str) -> Option<RangeInclusive<u64>> {
         let position = self.info.column_index(column)?;
         match ((self.info.columns[position].data_type)(), self.statistics(index, position)) {
@@ -124,7 +124,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         Ok(Batch::new(self.info, self.read_adopted(index, &positions)?))
     }
 
-    /// Stored columns of a row group, given by their ascending positions, each of its memory type.
+    /// Stored columns of a row group, by ascending positions, converted to their memory types.
     pub fn read_adopted(&self, index: usize, positions: &[usize]) -> Result<Vec<ArrayRef>, ReadError> {
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), positions.iter().copied());
         let columns = self.read_columns(index, mask)?;
@@ -137,7 +137,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         columns.columns().iter().zip(positions).map(adopt).collect()
     }
 
-    /// One stored column of a row group, of its declared type.
+    /// A stored column of a row group, in its declared type.
     pub fn read_column(&self, index: usize, column: &str) -> Result<ArrayRef, ReadError> {
         let position = self.info.column_index(column).unwrap_or_else(|| panic!("no column {column}"));
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), [position]);
@@ -157,7 +157,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
     }
 }
 
-/// A line for every column that is missing, unknown, or of another type.
+/// One sentence per column that is missing, unexpected, or of another type.
 fn schema_differences(expected: &Schema, found: &Schema) -> Vec<String> {
     let mut differences = Vec::new();
     for field in expected.fields() {

@@ -1,6 +1,6 @@
-//! Writes files of tables.
+//! Writes Parquet files of tables.
 
-use super::direct::{ColumnChunk, encode_column};
+use super::encode::{ColumnChunk, encode_column};
 use super::{ZSTD_LEVEL, file_schema, writer_properties};
 use crate::{Batch, TableInfo};
 use arrow_array::types::Int32Type;
@@ -22,7 +22,7 @@ pub struct TableWriter<W: Write + Send> {
     rows: u64,
 }
 
-/// Encodes rows of one table, on any thread.
+/// Encodes row groups of one table, on any thread.
 #[derive(Debug, Clone)]
 pub struct TableEncoder {
     parquet_schema: Arc<SchemaDescriptor>,
@@ -35,7 +35,7 @@ pub struct EncodedRows {
     rows: usize,
 }
 
-/// Memory that compressing takes, shared by whoever compresses: to prepare it takes longer than to compress few rows.
+/// A pool of zstd compressors, shared by all encoders: creating one takes longer than compressing a few rows.
 #[derive(Clone, Default)]
 pub struct Compressors(Arc<Mutex<Vec<Compressor<'static>>>>);
 
@@ -46,19 +46,19 @@ impl fmt::Debug for Compressors {
 }
 
 impl Compressors {
-    /// Takes one that nobody uses, or a new one.
-    fn take(&self) -> io::Result<Compressor<'static>> {
+    /// Takes an unused compressor from the pool, or creates one.
+    fn acquire(&self) -> io::Result<Compressor<'static>> {
         let unused = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         unused.map_or_else(|| Compressor::new(ZSTD_LEVEL), Ok)
     }
 
-    fn give_back(&self, compressor: Compressor<'static>) {
+    fn release(&self, compressor: Compressor<'static>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
     }
 }
 
 impl<W: Write + Send> TableWriter<W> {
-    /// Begins a file.
+    /// Starts a file.
     pub fn new(info: &'static TableInfo, out: W, compressors: &Compressors) -> Result<Self, ParquetError> {
         let encoder = TableEncoder::new(info, compressors)?;
         let properties = Arc::new(writer_properties(info));
@@ -66,7 +66,7 @@ impl<W: Write + Send> TableWriter<W> {
         Ok(Self { encoder, file, rows: 0 })
     }
 
-    /// What encodes this file's row groups.
+    /// An encoder for row groups of this file.
     pub fn encoder(&self) -> TableEncoder {
         self.encoder.clone()
     }
@@ -82,24 +82,24 @@ impl<W: Write + Send> TableWriter<W> {
         Ok(())
     }
 
-    /// Rows appended so far.
+    /// Number of rows appended so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Bytes written so far.
+    /// Number of bytes written so far.
     pub fn bytes(&self) -> usize {
         self.file.bytes_written()
     }
 
-    /// Ends the file and gives back where it was written to.
+    /// Writes the footer and returns the output.
     pub fn finish(self) -> Result<W, ParquetError> {
         self.file.into_inner()
     }
 }
 
 impl TableEncoder {
-    /// What encodes rows for any file of a table.
+    /// An encoder for row groups of any file of a table.
     pub fn new(info: &'static TableInfo, compressors: &Compressors) -> Result<Self, ParquetError> {
         let parquet_schema = Arc::new(ArrowSchemaConverter::new().convert(&file_schema(info))?);
         Ok(Self { parquet_schema, compressors: compressors.clone() })
@@ -110,12 +110,12 @@ impl TableEncoder {
         let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
         let keys = Int32Array::new(vec![0; batch.rows()].into(), None);
         let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
-        let mut compressor = self.compressors.take()?;
+        let mut compressor = self.compressors.acquire()?;
         let arrays = batch.columns().iter().chain([&binary]).enumerate();
         let chunks = arrays
             .map(|(index, array)| encode_column(array, &self.parquet_schema.column(index), &mut compressor));
         let columns = chunks.collect::<Result<_, _>>()?;
-        self.compressors.give_back(compressor);
+        self.compressors.release(compressor);
         Ok(EncodedRows { columns, rows: batch.rows() })
     }
 }
@@ -126,7 +126,7 @@ impl EncodedRows {
         self.rows as u64
     }
 
-    /// Bytes of memory and, once they are written, of the file.
+    /// Encoded size, in memory and in the file.
     pub fn bytes(&self) -> u64 {
         self.columns.iter().map(|column| column.pages.len()).sum()
     }

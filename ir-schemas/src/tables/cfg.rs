@@ -1,101 +1,111 @@
-//! Tables of the `cfg` stage: functions, basic blocks and edges.
+//! Tables of the `cfg` stage: functions, basic blocks, edges, loops, calls and jump tables.
 
 use crate::Table;
 use crate::enumeration::enumeration;
 
 enumeration! {
-    /// Why a function is taken to begin where it does, the strongest reason first.
+    /// How the start of a function was identified, the most reliable first.
     FunctionEvidence {
         /// A symbol names it.
         Symbol = "symbol",
-        /// Unwinding information describes it.
+        /// Unwind information describes it.
         Unwind = "unwind",
-        /// Execution of the file begins there.
+        /// It is the entry point of the file.
         Entry = "entry",
-        /// Other files can call it by name or number.
+        /// It is exported.
         Export = "export",
-        /// The loader calls it.
+        /// The loader calls it as an initializer.
         Initializer = "initializer",
-        /// A direct call goes there.
+        /// It is the target of a direct call.
         CallTarget = "call_target",
-        /// A direct jump from another function goes there, as a tail call.
+        /// It is the target of a direct jump from another function (a tail call).
         JumpTarget = "jump_target",
         /// An instruction takes its address.
         AddressTaken = "address_taken",
         /// A pointer in data holds its address.
         Pointer = "pointer",
-        /// Code stands there that nothing known goes to, behind the end of a function.
+        /// It is the first code after the end of a function, and nothing refers to it.
         Gap = "gap",
     }
 }
 
 enumeration! {
-    /// How sure a row is.
+    /// How reliable a row is, given its `evidence`. The column `confidence` of each table states the criteria.
     Confidence {
-        /// It follows from the file's own statements or from an instruction's encoding.
+        /// Follows from declarations in the file (symbols, unwind and exception tables, relocations) and from the
+        /// encoding of instructions. Assumes that the declarations are true, that functions keep to the calling
+        /// convention, including the registers that they preserve, and that a pointer which may be null is not null
+        /// when it is used.
         Certain = "certain",
-        /// Compilers' habits make it so.
+        /// Follows if, in addition, the code is as compilers usually generate it.
         Likely = "likely",
-        /// It is the best of several readings.
+        /// The most plausible of several interpretations, or a claim that holds only if unproven assumptions about
+        /// other code do.
         Guess = "guess",
     }
 }
 
-/// One function. The ranges of functions never overlap; its blocks lie in its range and in its parts (`function_parts`).
-#[derive(Debug, Clone, Copy, Table)]
+/// A function: code with one entry that is called, identified by its `evidence`. Function ranges do not overlap; the blocks
+/// of a function are in its range or in its fragments (`function_parts`).
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "functions", stage = Cfg, key(address), span(address, size))]
 #[derived(
-    /// Address after the last byte.
+    /// Address after the last byte of the range.
     end_address: u64 = |address, size| address + size
 )]
 pub struct Function<'a> {
-    /// Address of the first byte.
+    /// Entry address.
     #[column(unit = "address")]
     pub address: u64,
-    /// Size of the range that begins there, with whatever padding and data lie between its blocks.
+    /// Size of the contiguous range at `address`, including padding and data between blocks; fragments are not
+    /// included.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Name by which the symbol tables know it; null where they do not.
+    /// Symbol name; null if no symbol table names the function.
     pub name: Option<&'a str>,
-    /// The section it lies in.
+    /// Section that contains `address`.
     #[column(references = "binary_sections.section_index")]
     pub section_index: u32,
-    /// Why it is taken to begin at `address`.
+    /// How the start was identified; of several reasons, the most reliable.
     pub evidence: FunctionEvidence,
-    /// How sure its existence and its size are.
+    /// Confidence in start and size. `certain`: symbol or unwind information with a size; `guess`: start identified by
+    /// a jump, an address taken in code, or a gap; otherwise `likely`.
     pub confidence: Confidence,
-    /// Whether some way leads from its start to a return, or to a place that is not known.
+    /// Whether a path from the entry reaches a return, a tail call that may return, or an unknown target; false for
+    /// functions known by name not to return.
     pub may_return: bool,
-    /// Whether every loop is entered at one block alone.
+    /// Whether the control-flow graph is reducible: each cycle that is reached from the entry has one entry block.
     pub is_reducible: bool,
-    /// Number of basic blocks.
+    /// Number of basic blocks, including those of fragments and unreached (`gap`) ones.
     pub block_count: u32,
-    /// Number of instructions in them.
+    /// Number of instructions in these blocks.
     pub instruction_count: u32,
-    /// Number of loops.
+    /// Number of natural loops (`loops`).
     pub loop_count: u32,
-    /// The first of the functions that call each other in a circle with this one; null where known calls lead to no such circle.
+    /// Lowest function address in its cycle of known calls (call-graph SCC); equal for mutually recursive functions;
+    /// null if the function is not known to be recursive.
     #[column(unit = "address", references = "functions.address")]
     pub recursion_address: Option<u64>,
-    /// The same for functions whose blocks hold the same instructions, wherever those and what they refer to lie: relative
-    /// addresses count only within `size`.
+    /// Hash of the instruction bytes of all blocks in address order, with relative addresses that point outside
+    /// `address..address+size` zeroed; equal for relocated copies.
     pub content_hash: u64,
 }
 
 enumeration! {
-    /// Why a range of code belongs to a function that begins elsewhere.
+    /// How a function fragment was identified.
     PartEvidence {
-        /// Its symbol is that of a part, such as `main.cold`.
+        /// Its symbol name is that of a fragment, such as `main.cold`.
         Symbol = "symbol",
-        /// Its unwinding information says that it begins in the midst of a function.
+        /// Its unwind information starts with a frame that is already set up.
         Unwind = "unwind",
-        /// The function alone goes there, and keeps its stack frame.
+        /// Only the function jumps there, with its stack frame set up.
         JumpTarget = "jump_target",
     }
 }
 
-/// A range of code that belongs to a function which begins elsewhere, such as what a compiler moved away as seldom executed.
-#[derive(Debug, Clone, Copy, Table)]
+/// A function fragment: a range of code outside its function's range, such as a cold fragment split off by hot/cold
+/// splitting.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "function_parts", stage = Cfg, key(address), span(address, size))]
 #[derived(
     /// Address after the last byte.
@@ -108,51 +118,52 @@ pub struct FunctionPart {
     /// Size of the range.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// The function that it belongs to.
+    /// Function that the fragment belongs to.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// Why it belongs to it.
+    /// How the fragment was identified.
     pub evidence: PartEvidence,
 }
 
 enumeration! {
     /// How a basic block ends.
     Terminator {
-        /// The next instruction begins a block because something jumps there.
+        /// Falls through: the next instruction is a jump target and starts another block.
         Fallthrough = "fallthrough",
-        /// The same, after a call that comes back.
+        /// Ends with a call that returns; the next instruction is a jump target and starts another block.
         Call = "call",
-        /// A call that never comes back.
+        /// Ends with a call that does not return.
         CallNoReturn = "call_noreturn",
-        /// A direct jump.
+        /// Ends with a direct jump.
         Jump = "jump",
-        /// A conditional jump.
+        /// Ends with a conditional jump.
         CondJump = "cond_jump",
-        /// A return.
+        /// Ends with a return.
         Ret = "ret",
-        /// A jump to an address held in a register or in memory.
+        /// Ends with a jump to an address in a register or in memory.
         IndirectJump = "indirect_jump",
-        /// An instruction that raises an exception.
+        /// Ends with an instruction that raises an exception.
         Trap = "trap",
-        /// Bytes that are no instruction.
+        /// Ends with invalid bytes.
         Invalid = "invalid",
-        /// The function's range ends although control would go on.
+        /// Falls through at the end of the function's range.
         End = "end",
     }
 }
 
 enumeration! {
-    /// How a basic block is known to be executed.
+    /// Whether a basic block is reached in the recovered control-flow graph.
     BlockEvidence {
-        /// Known ways lead to it from the function's start.
+        /// Reached from the function's entry along known edges.
         Flow = "flow",
-        /// It stands in the function's range, but no known way leads to it.
+        /// Inside the function's range, but not reached along known edges.
         Gap = "gap",
     }
 }
 
-/// A run of instructions that is entered at its first and left at its last. A call that comes back does not end a block.
-#[derive(Debug, Clone, Copy, Table)]
+/// A basic block: a contiguous sequence of instructions that is entered at the first and left at the last one. A call
+/// that returns does not end a block.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "basic_blocks", stage = Cfg, key(address), span(address, size))]
 #[derived(
     /// Address after the last byte.
@@ -162,153 +173,160 @@ pub struct BasicBlock {
     /// Address of the first byte.
     #[column(unit = "address")]
     pub address: u64,
-    /// Size of the code.
+    /// Size of the block.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// The function it is part of.
+    /// Function that the block belongs to.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
     /// Number of instructions.
     pub instruction_count: u32,
-    /// How it ends.
+    /// How the block ends.
     pub terminator: Terminator,
-    /// How it is known to be executed.
+    /// Whether the block is reached in the recovered control-flow graph.
     pub evidence: BlockEvidence,
-    /// The last block before it that is on every way from the function's start to it; null for the first, and for one that no
-    /// known way leads to.
+    /// Closest other block on every path from the function's entry to this block; null for the entry block and for
+    /// unreached blocks.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub immediate_dominator: Option<u64>,
-    /// The first block after it that is on every way from it to where the function is left; null where there is none.
+    /// Closest other block on every path from this block to an exit of the function; null if there is none.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub immediate_post_dominator: Option<u64>,
-    /// The header of the innermost loop that it is in; null where it is in none.
+    /// Header of the innermost loop that contains the block; null if it is in no loop.
     #[column(unit = "address", references = "loops.header_address")]
     pub loop_header: Option<u64>,
-    /// Number of loops that it is in.
+    /// Number of loops that contain the block.
     pub loop_depth: u32,
 }
 
-/// A natural loop: the blocks from which a header is reached again without leaving what the header dominates.
-#[derive(Debug, Clone, Copy, Table)]
+/// A natural loop: a header, and the blocks that it dominates and that have a path back to it through such blocks.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "loops", stage = Cfg, key(header_address))]
 pub struct Loop {
-    /// The block at which it is entered.
+    /// Header: the only block at which the loop is entered.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub header_address: u64,
-    /// The function that it is in.
+    /// Function that contains the loop.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// The header of the next loop around it; null where it is in none.
+    /// Header of the smallest enclosing loop; null if there is none.
     #[column(unit = "address", references = "loops.header_address")]
     pub parent_header_address: Option<u64>,
-    /// Number of loops that its header is in, this one included.
+    /// Nesting depth: number of loops that contain the header, including this one.
     pub depth: u32,
-    /// Number of blocks in it, with those of loops inside.
+    /// Number of blocks, including those of inner loops.
     pub block_count: u32,
-    /// Number of edges that lead from it back to its header.
+    /// Number of back edges: edges from a block of the loop to its header.
     pub back_edge_count: u32,
 }
 
 enumeration! {
-    /// Why control passes along an edge. In the order of the alphabet, which is the order of rows.
+    /// The kind of a control-flow edge. Declared in alphabetical order, which is the order of the rows.
     EdgeKind {
-        /// The block ends with a call, which comes back to the next block.
+        /// From a block that ends with a returning call to the next block.
         CallReturn = "call_return",
-        /// Nothing but the end of the block.
+        /// To the next block, without a jump or past a conditional jump that is not taken.
         Fallthrough = "fallthrough",
-        /// A jump to an address held in a register or in memory.
+        /// By a jump to an address in a register or in memory.
         Indirect = "indirect",
-        /// A direct jump.
+        /// By a direct jump.
         Jump = "jump",
-        /// A call in the block throws.
+        /// To a landing pad, if a call in the block throws an exception.
         LandingPad = "landing_pad",
-        /// A return to the caller.
+        /// By a return to the caller.
         Return = "return",
-        /// A conditional jump whose condition holds; `fallthrough` is the other way.
+        /// By a conditional jump that is taken.
         Taken = "taken",
     }
 }
 
 enumeration! {
-    /// How an edge is known.
+    /// How the target of an edge or call was identified.
     EdgeEvidence {
-        /// The instruction's encoding says so.
+        /// Encoded in the instruction.
         Encoding = "encoding",
-        /// The file's exception tables say so.
+        /// Listed in an exception table of the file.
         ExceptionTable = "exception_table",
-        /// A jump table has it (`jump_tables`).
+        /// Entry of a jump table (`jump_tables`).
         JumpTable = "jump_table",
-        /// The address is taken, and an indirect jump of the function goes to an address that is not known.
+        /// Address taken, and inside a function that has an indirect jump with unknown targets.
         AddressTaken = "address_taken",
-        /// The instruction reads a pointer that the loader sets.
+        /// Read from an import slot, which the loader sets to an address in another file.
         Import = "import",
-        /// The instruction reads a pointer into the file that nothing changes once it is loaded.
+        /// Read from a pointer into this file that is constant after loading.
         Pointer = "pointer",
-        /// Something goes there, but where is not known.
+        /// Unknown target.
         Unresolved = "unresolved",
     }
 }
 
-/// One way for control to leave a basic block.
-#[derive(Debug, Clone, Copy, Table)]
+/// A control-flow edge: a possible transfer of control from a basic block to another block, or out of the function.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "cfg_edges", stage = Cfg, key(source_address, kind, target_address))]
 pub struct CfgEdge {
-    /// The block that is left.
+    /// Block that the edge leaves.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub source_address: u64,
-    /// The block that is entered; null for a return, for what leaves the function, and for an edge whose evidence is `unresolved`.
+    /// Block that the edge enters, which may belong to another function; null for a return, and for an indirect jump to
+    /// another function or to an unknown target (evidence `import`, `pointer` or `unresolved`). A direct jump to an
+    /// address at which no block starts has no row.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub target_address: Option<u64>,
-    /// Why control passes.
+    /// Kind of edge.
     pub kind: EdgeKind,
-    /// How the edge is known.
+    /// How the target was identified.
     pub evidence: EdgeEvidence,
-    /// How sure it is.
+    /// `certain`: encoded in the instruction, listed in an exception table, or read from a pointer that the loader sets
+    /// or that is constant; `likely`: resumption after a call; `guess`: address taken, or unresolved. For a jump table,
+    /// see `jump_tables`.
     pub confidence: Confidence,
 }
 
 enumeration! {
-    /// How one function calls another.
+    /// How a function calls another.
     CallKind {
-        /// By an instruction that names the address.
+        /// By a call instruction that encodes the target.
         Direct = "direct",
-        /// Through a pointer that the loader sets to a function of another file, there or in a stub.
+        /// By a call of an imported function, through its import slot or a stub that jumps through it.
         Import = "import",
-        /// Through an address held in a register or in memory.
+        /// By a call of an address in a register or in memory.
         Indirect = "indirect",
-        /// By a jump that leaves the function for good.
+        /// By a jump to another function (tail call), which returns to the caller's caller.
         Tail = "tail",
     }
 }
 
-/// One instruction by which a function calls another.
-#[derive(Debug, Clone, Copy, Table)]
+/// A call site: an instruction by which a function calls another.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "call_edges", stage = Cfg, key(call_address))]
 pub struct CallEdge<'a> {
     /// Address of the calling instruction.
     #[column(unit = "address", references = "instructions.address")]
     pub call_address: u64,
-    /// The function that calls.
+    /// Calling function.
     #[column(unit = "address", references = "functions.address")]
     pub caller_address: u64,
-    /// The function that is called; null for an indirect call whose pointer may change, for one through a pointer that the loader
-    /// sets to a function of another file, and for a call out of the known code.
+    /// Called function (for an import, the stub in this file); null if the target is unknown, outside of the known
+    /// functions, or read from an import slot.
     #[column(unit = "address", references = "functions.address")]
     pub callee_address: Option<u64>,
-    /// Name of the function of another file that is called, in the end; null where none is, or where it has no name.
+    /// Name of the imported function that is called, directly or through a stub; null if the callee is not an imported
+    /// function with a name.
     pub import_name: Option<&'a str>,
-    /// How it is called.
+    /// How the function is called.
     pub kind: CallKind,
-    /// Whether the call may come back; for a tail call, whether its callee may return.
+    /// Whether the call may return; for a tail call, whether the callee may (if it is imported: whether the caller
+    /// may).
     pub may_return: bool,
-    /// How the callee is known.
+    /// How the callee was identified.
     pub evidence: EdgeEvidence,
-    /// How sure it is.
+    /// `certain`: direct call, or callee read from an import slot or a constant pointer; `likely`: jump to another
+    /// function, taken to be a tail call; `guess`: unresolved.
     pub confidence: Confidence,
 }
 
 enumeration! {
-    /// What the entries of a jump table are.
+    /// The encoding of the entries of a jump table.
     JumpTableKind {
         /// Addresses.
         Absolute = "absolute",
@@ -320,59 +338,63 @@ enumeration! {
 }
 
 enumeration! {
-    /// How the number of entries of a jump table is known.
+    /// How the number of entries of a jump table was determined.
     BoundEvidence {
         /// The index is compared with a constant before the jump.
         Compare = "compare",
-        /// Bits of the index are masked out, or it comes from a table of bytes.
+        /// The index is masked, or is an element of a table of bytes.
         Mask = "mask",
-        /// The next entry leads to no instruction of the function, or something else is known to stand there.
+        /// The next entry is not the start of an instruction of the function, or code refers to its address as
+        /// something else.
         Content = "content",
     }
 }
 
-/// An indirect jump whose targets stand in a table.
-#[derive(Debug, Clone, Copy, Table)]
+/// A jump table: the constants from which an indirect jump reads its target.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "jump_tables", stage = Cfg, key(jump_address))]
 pub struct JumpTable {
-    /// Address of the indirect jump that reads the table.
+    /// Address of the indirect jump.
     #[column(unit = "address", references = "instructions.address")]
     pub jump_address: u64,
-    /// The function that it is in.
+    /// Function that contains the jump.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
     /// Address of the first entry.
     #[column(unit = "address")]
     pub table_address: u64,
-    /// What entries are.
+    /// Encoding of the entries.
     pub kind: JumpTableKind,
     /// Size of an entry.
     #[column(unit = "bytes")]
     pub entry_size: u8,
-    /// What entries are added to; null for addresses.
+    /// Address that entries are relative to; null for absolute entries.
     #[column(unit = "address")]
     pub base_address: Option<u64>,
-    /// Address of a table of bytes whose values are the positions of entries, for a table of two levels; null for others.
+    /// Address of the index table of a two-level jump table: bytes, each the position of an entry; null for a one-level
+    /// table.
     #[column(unit = "address")]
     pub index_table_address: Option<u64>,
     /// Number of entries.
     pub entry_count: u32,
-    /// How that is known.
+    /// How the number of entries was determined.
     pub bound_evidence: BoundEvidence,
-    /// How sure the targets are.
+    /// Confidence in the targets, given by `bound_evidence`. `certain`: `compare`; `likely`: `mask`; `guess`:
+    /// `content`.
     pub confidence: Confidence,
 }
 
-/// One entry of a jump table. Entries that lead behind the function, where compilers let cases lead that cannot be, have no row.
-#[derive(Debug, Clone, Copy, Table)]
+/// An entry of a jump table. Entries that point to the end of the function, as compilers generate for impossible cases,
+/// have no row.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "jump_table_entries", stage = Cfg, key(jump_address, entry_index))]
 pub struct JumpTableEntry {
-    /// Address of the indirect jump that reads the table.
+    /// Address of the indirect jump.
     #[column(unit = "address", references = "jump_tables.jump_address")]
     pub jump_address: u64,
     /// Position in the table.
     pub entry_index: u32,
-    /// Where the jump goes.
+    /// Target of the jump.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub target_address: u64,
 }

@@ -5,59 +5,59 @@ use crate::tables::Confidence;
 use crate::{Table, Term};
 
 enumeration! {
-    /// What leaves a value where an instruction finds it.
+    /// The kind of a definition.
     Definition {
-        /// An instruction writes it.
+        /// An instruction writes the value.
         Instruction = "instruction",
-        /// A call returns it, or leaves what callers cannot rely on.
+        /// A call returns the value, or may overwrite it.
         Call = "call",
-        /// It is there when the function is entered.
+        /// The value exists when the function is entered.
         Entry = "entry",
-        /// More than 32 instructions may have written it, or the function is too large to tell which.
+        /// More than 32 definitions may reach the use, or the function is too large to compute them.
         Many = "many",
     }
 }
 
 enumeration! {
-    /// What an instruction does with what it finds.
+    /// How a value is used.
     DataUse {
-        /// It reads it.
+        /// The value is read.
         Value = "value",
-        /// It only computes an address from it.
+        /// Only an address is computed from the value.
         Address = "address",
-        /// It gives it, or where it lies, to the function that it calls.
+        /// The value, or the stack slot's address, is passed to a called function.
         Argument = "argument",
-        /// It returns it.
+        /// The value is returned.
         Result = "result",
     }
 }
 
-/// A definition that may reach a use: what an instruction finds in a register, a flag or a slot of the stack, and what left it there.
-/// There are no rows of the stack pointer, nor of the stack of the floating-point unit.
-#[derive(Debug, Clone, Copy, Table)]
+/// A def-use edge: a definition of a register, flag or stack slot that may reach a use. The stack pointer and the x87
+/// register stack are not covered.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "data_flow", stage = DataFlow, key(use_address, resource, object_id, definition_address))]
 pub struct DataFlowEdge<'a> {
-    /// The instruction that uses it.
+    /// Address of the instruction that uses the value.
     #[column(unit = "address", references = "instructions.address")]
     pub use_address: u64,
-    /// The register as a whole, whatever part of it is used (`rax`, `zmm0`, `k1`), the flag (`cf`, `pf`, `af`, `zf`, `sf`, `df`, `of`),
-    /// or `stack`.
+    /// Full register, whichever part of it is used (`rax`, `zmm0`, `k1`), flag (`cf`, `pf`, `af`, `zf`, `sf`, `df`,
+    /// `of`), or `stack`.
     pub resource: Term<'a>,
-    /// Stack: the slot that is used. Null otherwise.
+    /// Stack slot that is used; null if `resource` is not `stack`, or if the bytes belong to no object.
     #[column(references = "memory_objects.object_id")]
     pub object_id: Option<u64>,
-    /// The instruction that left the value there; null where it was there when the function was entered, and for many.
+    /// Address of the instruction that defines the value; null for the definitions `entry` and `many`.
     #[column(unit = "address", references = "instructions.address")]
     pub definition_address: Option<u64>,
-    /// What left the value there.
+    /// Kind of definition.
     pub definition: Definition,
-    /// What is done with it.
+    /// How the value is used.
     pub r#use: DataUse,
-    /// The function.
+    /// Function of both instructions.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// How sure it is: `certain` where edges of the function lead from the definition to the use, and nothing that is known to write
-    /// there lies between; `likely` where other instructions may write there too, or where a callee is known to use it; `guess` where
-    /// only the calling convention says that a call or return may use it.
+    /// `certain`: the definition reaches the use along known edges without an intervening definition; `likely`: other
+    /// instructions may write the stack slot too, or the use is by a known callee; `guess`: only the calling convention
+    /// implies that a call or a return uses the register.
     pub confidence: Confidence,
 }

@@ -1,92 +1,92 @@
-//! Tables of the `debug` stage: what debug information says of lines, functions, variables and types.
+//! Tables of the `debug` stage: units, lines, functions, variables and types of DWARF debug information.
 
 use crate::enumeration::enumeration;
 use crate::{Table, Term};
 
 enumeration! {
-    /// What a unit of debug information is.
+    /// The kind of a unit of debug information.
     UnitKind {
-        /// What one run of a compiler made.
+        /// One compilation: the output of one run of a compiler.
         Compilation = "compilation",
-        /// A part that several compilations share.
+        /// Debug information shared by several compilations.
         Partial = "partial",
-        /// One type that several compilations share.
+        /// One type, shared by several compilations.
         Type = "type",
-        /// What a file keeps of a compilation whose debug information stands in another file, which was not found.
+        /// Remainder of a compilation whose debug information is in a split file that was not found.
         Skeleton = "skeleton",
     }
 }
 
-/// One unit of debug information. A unit that is split over two files is one row.
-#[derive(Debug, Clone, Copy, Table)]
+/// A unit of debug information. A unit that is split over two files is one row.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "debug_units", stage = Debug, key(unit_index))]
 pub struct DebugUnit<'a> {
     /// Position among the units.
     pub unit_index: u32,
-    /// What the unit is.
+    /// Kind of unit.
     pub kind: UnitKind,
-    /// Name of the source file that was compiled, as it was given; null where the unit has none.
+    /// Name of the source file as given to the compiler; null if the unit has none.
     pub name: Option<&'a str>,
-    /// The directory in which the compiler ran; null where the unit does not say.
+    /// Working directory of the compiler; null if not stated.
     pub compilation_directory: Option<&'a str>,
-    /// The compiler, its version and in most cases its options; null where the unit does not say.
+    /// Name and version of the compiler, usually with its options; null if not stated.
     pub producer: Option<&'a str>,
-    /// The specification's name of the language, such as `DW_LANG_Rust`, or its number in hexadecimal; null where the unit does
-    /// not say.
+    /// Source language as named by the specification, such as `DW_LANG_Rust`, or its number in hexadecimal; null if not
+    /// stated.
     pub language: Option<Term<'a>>,
-    /// Version of DWARF.
+    /// DWARF version.
     pub version: u16,
-    /// Lowest address of its code; null where it has none.
+    /// Lowest address of the unit's code; null if it has no code.
     #[column(unit = "address")]
     pub low_address: Option<u64>,
-    /// Address after the last byte of its code, of which others may lie between; null where it has none.
+    /// Address after the last byte of the unit's code, which may have gaps; null if it has no code.
     #[column(unit = "address")]
     pub high_address: Option<u64>,
-    /// Name of the file that holds the split part, as it was given; null where nothing was split.
+    /// Name of the file with the split part of the unit, as stored; null if the unit is not split.
     pub split_name: Option<&'a str>,
-    /// What identifies the split part; null where nothing was split.
+    /// Identifier that connects the unit and its split part; null if the unit is not split.
     pub split_id: Option<u64>,
-    /// The type's identification; null where the unit is not of a single type.
+    /// Signature of the type; null if the unit is not of kind `type`.
     pub type_signature: Option<u64>,
-    /// Where the unit begins in its section.
+    /// Offset of the unit in its section.
     #[column(unit = "bytes")]
     pub unit_offset: u64,
 }
 
-/// A range of code and the place in source that it was made from: a row of a line number program.
-#[derive(Debug, Clone, Copy, Table)]
+/// A row of a line number program: a range of code and the source location it was compiled from.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "line_table", stage = Debug, key(unit_index, row_index), span(address, size))]
 pub struct LineRow<'a> {
-    /// The unit; of several with the same line number program, the first.
+    /// Unit that refers to the line number program; the first of several.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
-    /// Position among the rows of the unit, those that end a sequence not counted.
+    /// Position among the rows of the unit, not counting rows that end a sequence.
     pub row_index: u32,
     /// Address of the first byte.
     #[column(unit = "address")]
     pub address: u64,
-    /// Bytes up to the next row of the sequence; 0 where that has the same address.
+    /// Distance to the address of the next row in the sequence; 0 if both are equal.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Path of the source file: with the directory that it was found in and, where that is relative, with the one in which the
-    /// compiler ran; null where the program names a file that it does not list.
+    /// Path of the source file, absolute if the debug information names the directories; null if the file is not
+    /// listed.
     pub file: Option<Term<'a>>,
-    /// The line, from 1; null for code that was made from none.
+    /// Line number, starting at 1; null for code without a source line.
     pub line: Option<u32>,
-    /// The column, from 1; null where the program does not say.
+    /// Column number, starting at 1; null if not stated.
     pub column: Option<u32>,
-    /// Tells apart blocks of code on the same line; 0 for most.
+    /// Number that distinguishes blocks of code on the same line; usually 0.
     pub discriminator: u32,
-    /// Whether it is a good place for a breakpoint.
+    /// Whether the address is a recommended breakpoint location.
     pub is_statement: bool,
-    /// Whether it is a good place for a breakpoint at the function's entry.
+    /// Whether the address is a recommended breakpoint location for the entry of the function.
     pub is_prologue_end: bool,
-    /// Whether it is a good place for a breakpoint at the function's exit.
+    /// Whether the address is a recommended breakpoint location for the exit of the function.
     pub is_epilogue_begin: bool,
 }
 
-/// A range of code of a function, or of a call that was inlined.
-#[derive(Debug, Clone, Copy, Table)]
+/// A range of code of a function or of an inlined call.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "debug_functions", stage = Debug, key(function_index, range_index), span(address, size))]
 pub struct DebugFunction<'a> {
     /// Position of the function or inlined call among all that have code.
@@ -99,258 +99,262 @@ pub struct DebugFunction<'a> {
     /// Size of the range.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Name in the source; null where it has none.
+    /// Name in the source; null if it has none.
     pub name: Option<&'a str>,
-    /// Name for the linker; null where the source's is used.
+    /// Name used by the linker, usually mangled; null if it is the name in the source.
     pub linkage_name: Option<&'a str>,
-    /// The function that it is part of: for an inlined call the function or inlined call around it; null where there is none.
+    /// Enclosing function or inlined call; null if there is none.
     #[column(references = "debug_functions.function_index")]
     pub parent_function_index: Option<u32>,
-    /// Functions and inlined calls around it.
+    /// Number of enclosing functions and inlined calls.
     pub depth: u16,
-    /// Whether it is an inlined call.
+    /// Whether the row is an inlined call.
     pub is_inlined: bool,
-    /// Path of the source file of the call; null for what was not inlined, or where it is not said.
+    /// Source file of the inlined call; null if not inlined or not stated.
     pub call_file: Option<Term<'a>>,
-    /// The line of the call; null for what was not inlined, or where it is not said.
+    /// Line of the inlined call; null if not inlined or not stated.
     pub call_line: Option<u32>,
-    /// The column of the call; null for what was not inlined, or where it is not said.
+    /// Column of the inlined call; null if not inlined or not stated.
     pub call_column: Option<u32>,
-    /// Path of the source file that declares the function; null where it is not said.
+    /// Source file that declares the function; null if not stated.
     pub declaration_file: Option<Term<'a>>,
-    /// The line that declares the function; null where it is not said.
+    /// Line of the declaration; null if not stated.
     pub declaration_line: Option<u32>,
-    /// The type of what it returns; null where it returns nothing.
+    /// Return type; null if the function returns nothing.
     #[column(references = "debug_types.type_index")]
     pub return_type_index: Option<u32>,
-    /// The unit that it belongs to.
+    /// Unit that contains the function.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
-    /// Where its entry begins in the unit.
+    /// Offset of the debug information entry in the unit.
     #[column(unit = "bytes")]
     pub entry_offset: u32,
 }
 
 enumeration! {
-    /// Where a variable is.
+    /// The kind of storage of a variable.
     LocationClass {
         /// In a register.
         Register = "register",
-        /// In memory, at an offset from what the function's frame counts from.
+        /// In memory, at an offset from the frame base of the function.
         FrameOffset = "frame_offset",
         /// In memory, at an offset from a register.
         RegisterOffset = "register_offset",
-        /// At a fixed address.
+        /// In memory, at a fixed address.
         Global = "global",
-        /// In memory that every thread has its own copy of.
+        /// In thread-local storage.
         ThreadLocal = "thread_local",
-        /// Nowhere: its value is known.
+        /// No storage: the value is constant.
         Constant = "constant",
-        /// Nowhere: its value is lost.
+        /// No storage: the value is not available.
         OptimizedOut = "optimized_out",
-        /// In several pieces, or where only a computation tells.
+        /// In several pieces, or at a location that only a longer computation yields.
         Complex = "complex",
     }
 }
 
 enumeration! {
-    /// Where a variable can be named.
+    /// The scope of a variable.
     VariableScope {
         /// Outside of functions.
         File = "file",
-        /// In all of a function or inlined call.
+        /// A function or inlined call.
         Function = "function",
-        /// In a block of a function.
+        /// A block inside a function.
         Block = "block",
     }
 }
 
-/// A place of a variable or parameter: most have one, others one for every range of code in which they are elsewhere.
-#[derive(Debug, Clone, Copy, Table)]
+/// A location of a variable or parameter. Most have one; others have one for each range of code in which they are
+/// stored elsewhere.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "debug_variables", stage = Debug, key(variable_index, location_index))]
 pub struct DebugVariable<'a> {
-    /// Position of the variable among all.
+    /// Position of the variable among all variables.
     pub variable_index: u32,
-    /// Position of the place among those of the variable.
+    /// Position of the location among those of the variable.
     pub location_index: u32,
-    /// Name in the source; null where it has none.
+    /// Name in the source; null if it has none.
     pub name: Option<&'a str>,
-    /// Name of its type, as the source would write it; null where it has none.
+    /// Name of the type as written in the source; null if it has none.
     pub type_name: Option<&'a str>,
-    /// Its type; null where it has none.
+    /// Type of the variable; null if it has none.
     #[column(references = "debug_types.type_index")]
     pub type_index: Option<u32>,
-    /// Size of its type; null where the type does not say.
+    /// Size of the type; null if the type does not state it.
     #[column(unit = "bytes")]
     pub size: Option<u64>,
-    /// The function or inlined call that it belongs to; null outside of functions that have code.
+    /// Function or inlined call that contains the variable; null outside of functions that have code.
     #[column(references = "debug_functions.function_index")]
     pub function_index: Option<u32>,
-    /// Whether it is a parameter.
+    /// Whether the variable is a parameter.
     pub is_parameter: bool,
-    /// Where it can be named.
+    /// Scope of the variable.
     pub scope: VariableScope,
-    /// Address where that code begins; null outside of functions.
+    /// Lowest address of the code in the scope; null outside of functions.
     #[column(unit = "address")]
     pub scope_address: Option<u64>,
-    /// Bytes from there to the end of that code, of which other code may lie between; null outside of functions.
+    /// Distance from `scope_address` to the end of the code in the scope, which may have gaps; null outside of
+    /// functions.
     #[column(unit = "bytes")]
     pub scope_size: Option<u64>,
-    /// Address of the first byte of code where it is in this place; null where it is always.
+    /// First address of the code in which the location is valid; null if it is valid wherever no other location is.
     #[column(unit = "address")]
     pub valid_address: Option<u64>,
-    /// Size of the code where it is in this place; null where it is always.
+    /// Size of the code in which the location is valid; null if it is valid wherever no other location is.
     #[column(unit = "bytes")]
     pub valid_size: Option<u64>,
-    /// Where it is.
+    /// Kind of storage.
     pub location: LocationClass,
-    /// The register that it is in or that the offset counts from, `cfa` for the stack pointer before the call; null where there is
-    /// none, or it has but a number.
+    /// Register that holds the variable or that `frame_offset` is relative to; `cfa` is the stack pointer before the
+    /// call. Null if there is none or the register has no name.
     pub register_name: Option<Term<'a>>,
-    /// DWARF's number of that register; null for `cfa` and where there is none.
+    /// DWARF number of that register; null for `cfa` and if there is none.
     pub register_number: Option<u16>,
-    /// Offset from the register; null where none counts.
+    /// Offset from the register; null for other kinds of storage.
     #[column(unit = "bytes")]
     pub frame_offset: Option<i64>,
-    /// Its address; for one that every thread has a copy of, the offset in the thread's memory. Null where it has none.
+    /// Address of the variable, or its offset in thread-local storage; null for other kinds of storage.
     #[column(unit = "address")]
     pub address: Option<u64>,
-    /// Its value; null where it is not known, or not of eight bytes or less.
+    /// Value of a constant; null for other kinds of storage, and for constants of more than eight bytes.
     pub constant: Option<i64>,
-    /// The unit that it belongs to.
+    /// Unit that contains the variable.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
-    /// Where its entry begins in the unit.
+    /// Offset of the debug information entry in the unit.
     #[column(unit = "bytes")]
     pub entry_offset: u32,
 }
 
 enumeration! {
-    /// What a type is.
+    /// The kind of a type.
     TypeKind {
-        /// A type of the language, such as an integer.
+        /// Type built into the language, such as an integer.
         Base = "base",
-        /// A structure.
+        /// Structure.
         Structure = "structure",
-        /// A class.
+        /// Class.
         Class = "class",
-        /// A union.
+        /// Union.
         Union = "union",
-        /// An enumeration.
+        /// Enumeration.
         Enumeration = "enumeration",
-        /// A pointer.
+        /// Pointer.
         Pointer = "pointer",
-        /// A reference.
+        /// Lvalue reference.
         Reference = "reference",
-        /// A reference to what is about to go.
+        /// Rvalue reference.
         RvalueReference = "rvalue_reference",
-        /// A pointer to a member of a class.
+        /// Pointer to a member of a class.
         MemberPointer = "member_pointer",
-        /// An array.
+        /// Array.
         Array = "array",
-        /// A function.
+        /// Function.
         Function = "function",
-        /// Another name of a type.
+        /// Alias of a type.
         Typedef = "typedef",
-        /// A type whose values do not change.
+        /// Type qualified with `const`.
         Const = "const",
-        /// A type whose values change by themselves.
+        /// Type qualified with `volatile`.
         Volatile = "volatile",
-        /// A type to whose values no other pointer leads.
+        /// Pointer qualified with `restrict`: no other pointer refers to the same object.
         Restrict = "restrict",
-        /// A type whose values change in one step.
+        /// Type qualified with `_Atomic`.
         Atomic = "atomic",
-        /// A part of the values of a type.
+        /// Range of the values of another type.
         Subrange = "subrange",
-        /// A type that is only named.
+        /// Type that is named but not described.
         Unspecified = "unspecified",
-        /// Another kind of type.
+        /// Any other kind.
         Other = "other",
     }
 }
 
-/// One type, as one unit describes it.
-#[derive(Debug, Clone, Copy, Table)]
+/// A type, as described by one unit.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "debug_types", stage = Debug, key(type_index))]
 pub struct DebugType<'a> {
     /// Position among the types.
     pub type_index: u32,
-    /// Name in the source; null where it has none.
+    /// Name in the source; null if it has none.
     pub name: Option<&'a str>,
-    /// What the type is.
+    /// Kind of type.
     pub kind: TypeKind,
-    /// Size of a value, as the type or those that it is made of say it; null where none does.
+    /// Size of a value, stated by the type or derived from its component types; null if not stated.
     #[column(unit = "bytes")]
     pub size: Option<u64>,
-    /// Alignment of a value; null where it is not said.
+    /// Alignment of a value; null if not stated.
     #[column(unit = "bytes")]
     pub alignment: Option<u64>,
-    /// The type that it is made of: what a pointer points to, a typedef names, an array has elements of, a function returns; null
-    /// where there is none.
+    /// Component type: of a pointer the target, of a typedef the aliased type, of an array the element type, of a
+    /// function the return type; null if there is none.
     #[column(references = "debug_types.type_index")]
     pub target_type_index: Option<u32>,
-    /// The specification's name of how values are encoded, such as `DW_ATE_unsigned`, or its number in hexadecimal; null where
-    /// the type does not say.
+    /// Encoding of values as named by the specification, such as `DW_ATE_unsigned`, or its number in hexadecimal; null
+    /// if not stated.
     pub encoding: Option<Term<'a>>,
-    /// Elements of an array in all its dimensions; null for other types, and where it is not known.
+    /// Number of elements of an array, over all its dimensions; null for other types, and if not stated.
     pub element_count: Option<u64>,
-    /// Rows of `debug_type_members`.
+    /// Number of rows in `debug_type_members`.
     pub member_count: u32,
-    /// Whether the unit only says that there is such a type.
+    /// Whether the type is declared but not defined in the unit.
     pub is_declaration: bool,
-    /// The unit that it belongs to.
+    /// Unit that contains the type.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,
-    /// Where its entry begins in the unit.
+    /// Offset of the debug information entry in the unit.
     #[column(unit = "bytes")]
     pub entry_offset: u32,
 }
 
 enumeration! {
-    /// What a member of a type is.
+    /// The kind of a member of a type.
     MemberKind {
-        /// A field.
+        /// Field.
         Field = "field",
-        /// A field that all values of the type share.
+        /// Static field, shared by all values of the type.
         Static = "static",
-        /// A class that the type inherits from.
+        /// Base class.
         Inheritance = "inheritance",
-        /// A field that tells which variant a value is of.
+        /// Field that selects the variant.
         Discriminant = "discriminant",
-        /// A field that values of one variant have.
+        /// Field of one variant.
         Variant = "variant",
-        /// A name of an enumeration.
+        /// Named value of an enumeration.
         Enumerator = "enumerator",
-        /// A parameter of a function.
+        /// Parameter of a function.
         Parameter = "parameter",
     }
 }
 
 /// A member of a type.
-#[derive(Debug, Clone, Copy, Table)]
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "debug_type_members", stage = Debug, key(type_index, member_index))]
 pub struct DebugTypeMember<'a> {
-    /// The type that it belongs to.
+    /// Type that has the member.
     #[column(references = "debug_types.type_index")]
     pub type_index: u32,
     /// Position among the members of the type.
     pub member_index: u32,
-    /// Name in the source; null where it has none.
+    /// Name in the source; null if it has none.
     pub member_name: Option<&'a str>,
-    /// What the member is.
+    /// Kind of member.
     pub kind: MemberKind,
-    /// Type of the member; null for an enumerator, or where it is not said.
+    /// Type of the member; null for an enumerator, and if not stated.
     #[column(references = "debug_types.type_index")]
     pub member_type_index: Option<u32>,
-    /// Where it begins in a value; null where it has no place in one, is not whole bytes, or only a computation tells.
+    /// Offset in a value of the type; null if the member is not stored in the value, is a bit field with a bit offset,
+    /// or has an offset that must be computed.
     #[column(unit = "bytes")]
     pub offset: Option<u64>,
-    /// Where it begins in a value, counted from its first bit in memory; null but for fields that are not whole bytes.
+    /// Offset of a bit field, counted from the first bit of the value in memory; null for other members.
     #[column(unit = "bits")]
     pub bit_offset: Option<u64>,
-    /// Its size; null but for fields that are not whole bytes.
+    /// Size of a bit field; null for other members.
     #[column(unit = "bits")]
     pub bit_size: Option<u64>,
-    /// Value of an enumerator, or of the discriminant of a variant; null for others, and for the variant of all other discriminants.
+    /// Value of an enumerator, or of the discriminant that selects a variant; null for other members, and for the
+    /// default variant.
     pub value: Option<i64>,
 }

@@ -1,78 +1,78 @@
-//! The tables of the `instructions` and `effects` stages.
+//! The table of the `instructions` stage.
 
 use crate::enumeration::enumeration;
 use crate::{Table, Term};
 
 enumeration! {
-    /// Where control goes after an instruction.
+    /// The control flow of an instruction.
     Flow {
-        /// To the next instruction.
+        /// Falls through to the next instruction.
         Next = "next",
-        /// To `target`.
+        /// Jumps to `target`.
         Jump = "jump",
-        /// To `target` or to the next instruction.
+        /// Jumps to `target` or falls through.
         CondJump = "cond_jump",
-        /// To `target`, and later back to the next instruction.
+        /// Calls `target`; resumes at the next instruction when the callee returns.
         Call = "call",
-        /// To the caller.
+        /// Returns to the caller.
         Ret = "ret",
-        /// To an address held in a register or in memory.
+        /// Jumps to an address in a register or in memory.
         IndirectJump = "indirect_jump",
-        /// To an address held in a register or in memory, and later back to the next instruction.
+        /// Calls an address in a register or in memory; resumes at the next instruction when the callee returns.
         IndirectCall = "indirect_call",
-        /// Nowhere: the processor raises an exception.
+        /// Raises an exception.
         Trap = "trap",
-        /// The bytes are no instruction.
+        /// Invalid: the bytes are not an instruction.
         Invalid = "invalid",
     }
 }
 
 impl Flow {
-    /// Whether the instruction after this one can be reached through this one.
+    /// Whether the next instruction may be executed after this one.
     pub fn continues(self) -> bool {
         matches!(self, Self::Next | Self::CondJump | Self::Call | Self::IndirectCall)
     }
 
-    /// Whether control leaves the straight line here other than by a call.
+    /// Whether the instruction ends a basic block, even if calls return.
     pub fn ends_block(self) -> bool {
         !matches!(self, Self::Next | Self::Call | Self::IndirectCall)
     }
 }
 
 enumeration! {
-    /// Kinds of operands.
+    /// The kind of an operand.
     OperandKind {
-        /// A register.
+        /// Register.
         Register = "register",
-        /// A constant in the instruction.
+        /// Constant in the instruction.
         Immediate = "immediate",
-        /// Memory, addressed by the `mem_` columns.
+        /// Memory, described by the `mem_` columns.
         Memory = "memory",
-        /// The address in `target`.
+        /// Branch target, in `target`.
         Branch = "branch",
-        /// A segment and an offset.
+        /// Far branch target: a segment selector (`far_selector`) and an offset (`target`).
         FarBranch = "far_branch",
     }
 }
 
 enumeration! {
-    /// What an instruction does with memory.
+    /// How an instruction uses memory.
     Access {
-        /// Reads it.
+        /// Read.
         Read = "read",
-        /// Writes it.
+        /// Write.
         Write = "write",
-        /// Reads and writes it.
+        /// Read and write.
         ReadWrite = "read_write",
-        /// Touches nothing: names or computes the address alone.
+        /// No access: only the address is computed.
         Address = "address",
     }
 }
 
 enumeration! {
-    /// How an instruction rounds. All of these also raise no exception.
+    /// A rounding mode in the encoding of an instruction. Each of them also suppresses floating-point exceptions.
     Rounding {
-        /// To the nearest number.
+        /// To nearest.
         Nearest = "nearest",
         /// Down.
         Down = "down",
@@ -80,23 +80,24 @@ enumeration! {
         Up = "up",
         /// Towards zero.
         Zero = "zero",
-        /// As the control register says: exceptions alone are suppressed.
+        /// As in the control register; only exceptions are suppressed.
         Suppressed = "suppressed",
     }
 }
 
 enumeration! {
-    /// Prefixes that change how an instruction is run. Before instructions that they do nothing to, they stand all the same.
+    /// A prefix that changes the execution of an instruction. It is listed even for instructions that it has no effect
+    /// on.
     InstructionPrefix {
-        /// Its memory is read and written at once.
+        /// Atomic read-modify-write.
         Lock = "lock",
-        /// It is repeated, while equal where it compares.
+        /// Repeated; comparisons are repeated while equal.
         Rep = "rep",
-        /// It is repeated while not equal; before a branch, bounds are kept.
+        /// Repeated while not equal; on a branch, preserves bounds (MPX).
         Repne = "repne",
-        /// It begins to elide a lock.
+        /// Starts lock elision.
         Xacquire = "xacquire",
-        /// It ends to elide a lock.
+        /// Ends lock elision.
         Xrelease = "xrelease",
         /// Both `xacquire` and `lock`.
         XacquireLock = "xacquire lock",
@@ -106,27 +107,28 @@ enumeration! {
 }
 
 enumeration! {
-    /// What bytes among code are there for.
+    /// The purpose of bytes in an executable section.
     Role {
-        /// To be run, for all that is known.
+        /// Code; the default, if neither of the others is recognized.
         Code = "code",
-        /// To fill the space up to the next function: zeros or instructions that do nothing, behind an instruction that does not
-        /// go on, with no call, jump or function's start in front of them.
+        /// Padding: zeros or instructions without effect, after an instruction that does not fall through, and not the
+        /// target of a branch or the start of a function.
         Padding = "padding",
-        /// To be read: constants at addresses that instructions read, tables of jumps, and runs of eight and more zeros.
+        /// Data: constants that instructions read, jump tables, and sequences of at least eight zeros.
         Data = "data",
     }
 }
 
-/// One decoded machine instruction. Rows never overlap, and those of one section cover it.
-#[derive(Debug, Clone, Copy, Table)]
+/// A decoded machine instruction, or bytes that are invalid or data. Rows do not overlap, and those of a section cover
+/// it.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "instructions", stage = Instructions, key(address), span(address, size))]
 #[derived(
     /// Address after the last byte.
     end_address: u64 = |address, size| address + u64::from(size)
 )]
 #[derived(
-    /// Absolute address of the memory operand, for one relative to the instruction pointer or to nothing; null else.
+    /// Absolute address of the memory operand; null unless it is absolute or relative to the instruction pointer.
     mem_address: Option<u64> = |address, size, mem_base, mem_index, mem_segment, mem_displacement| {
         match (mem_base, mem_index, mem_segment, mem_displacement) {
             (Some(Term("rip")), None, None, Some(displacement)) => {
@@ -141,110 +143,78 @@ pub struct Instruction<'a> {
     /// Address of the first byte.
     #[column(unit = "address")]
     pub address: u64,
-    /// Length of the encoded instruction.
+    /// Size of the encoded instruction.
     #[column(unit = "bytes", range = 1..=15)]
     pub size: u8,
-    /// The section it lies in.
+    /// Section that contains the instruction.
     #[column(references = "binary_sections.section_index")]
     pub section_index: u32,
-    /// The encoded instruction.
+    /// Encoded instruction.
     pub bytes: &'a [u8],
-    /// Name of the operation, in lower case; `(bad)` where the bytes are no instruction, `(data)` where they are data.
+    /// Name of the operation, in lower case; `(bad)` for invalid bytes, `(data)` for data.
     pub mnemonic: Term<'a>,
-    /// Where control goes next.
+    /// Control flow of the instruction.
     pub flow: Flow,
-    /// Where a direct jump or call goes, in the segment `far_selector` if there is one; null for every other instruction.
+    /// Target of a direct jump or call, an offset in the segment `far_selector` if that is not null; null for other
+    /// instructions.
     #[column(unit = "address")]
     pub target: Option<u64>,
-    /// Kind of the first operand; null where there is none.
+    /// Kind of the first operand; null if there is none.
     pub op0_kind: Option<OperandKind>,
-    /// Kind of the second operand; null where there is none.
+    /// Kind of the second operand; null if there is none.
     pub op1_kind: Option<OperandKind>,
-    /// Kind of the third operand; null where there is none.
+    /// Kind of the third operand; null if there is none.
     pub op2_kind: Option<OperandKind>,
-    /// Kind of the fourth operand; null where there is none.
+    /// Kind of the fourth operand; null if there is none.
     pub op3_kind: Option<OperandKind>,
-    /// Kind of the fifth operand, which no instruction has but with a constant; null where there is none.
+    /// Kind of the fifth operand, which is always an immediate; null if there is none.
     pub op4_kind: Option<OperandKind>,
-    /// Register of the first operand; null where it is no register.
+    /// Register of the first operand; null if it is not a register.
     pub op0_register: Option<Term<'a>>,
-    /// Register of the second operand; null where it is no register.
+    /// Register of the second operand; null if it is not a register.
     pub op1_register: Option<Term<'a>>,
-    /// Register of the third operand; null where it is no register.
+    /// Register of the third operand; null if it is not a register.
     pub op2_register: Option<Term<'a>>,
-    /// Register of the fourth operand; null where it is no register.
+    /// Register of the fourth operand; null if it is not a register.
     pub op3_register: Option<Term<'a>>,
-    /// The first constant operand, sign-extended as the instruction uses it; null where there is none.
+    /// First immediate operand, extended to 64 bits as the instruction does; null if there is none.
     pub immediate: Option<i64>,
-    /// The second constant operand, as of `enter`; null where there is none.
+    /// Second immediate operand, as of `enter`; null if there is none.
     pub immediate2: Option<i64>,
-    /// The segment that a direct far jump or call goes to; null for every other instruction.
+    /// Segment selector of a direct far jump or call; null for other instructions.
     pub far_selector: Option<u16>,
-    /// Segment whose base is added to the (first) memory operand's address (`fs` or `gs`); null where none is.
+    /// Segment register (`fs` or `gs`) whose base is added to the address of the (first) memory operand; null if there
+    /// is none.
     pub mem_segment: Option<Term<'a>>,
-    /// Base register of the memory operand; null where there is none.
+    /// Base register of the memory operand; null if there is none.
     pub mem_base: Option<Term<'a>>,
-    /// Index register of the memory operand; null where there is none.
+    /// Index register of the memory operand; null if there is none.
     pub mem_index: Option<Term<'a>>,
-    /// What the index is multiplied by; null where there is no index.
+    /// Factor that the index register is multiplied by; null if there is no index register.
     #[column(range = 1..=8)]
     pub mem_scale: Option<u8>,
-    /// Constant part of the memory operand's address (from the instruction's end, for base `rip`); null where
-    /// there is no memory operand.
+    /// Constant part of the address of the memory operand (relative to the end of the instruction if the base is
+    /// `rip`); null if there is no memory operand.
     pub mem_displacement: Option<i64>,
-    /// Size of the memory operand; null where there is none or where only its address is computed.
+    /// Size of the memory operand; null if there is none or if only its address is computed.
     #[column(unit = "bytes")]
     pub mem_size: Option<u16>,
-    /// What is done with the memory operand; null where there is none.
+    /// How the memory operand is used; null if there is none.
     pub mem_access: Option<Access>,
-    /// Whether the memory operand is one element that stands for all elements of a vector; null where there is no memory operand.
+    /// Whether the memory operand is a single element that is broadcast to all elements of a vector; null if there is
+    /// no memory operand.
     pub mem_is_broadcast: Option<bool>,
-    /// Register whose bits choose the elements of vectors that are written; null where all are.
+    /// Mask register that selects the vector elements to write; null if all are written.
     pub mask_register: Option<Term<'a>>,
-    /// Whether elements that the mask does not choose become zero, rather than stay; null where there is no mask.
+    /// Whether vector elements that the mask excludes become zero instead of keeping their value; null if there is no
+    /// mask.
     pub is_zeroing: Option<bool>,
-    /// How results are rounded, where the instruction says so rather than a control register; null otherwise.
+    /// Rounding mode in the encoding; null if the control register determines it.
     pub rounding: Option<Rounding>,
-    /// What is written before the instruction and changes how it is run; null where nothing is.
+    /// Prefix that changes the execution of the instruction; null if there is none.
     pub prefix: Option<InstructionPrefix>,
-    /// Whether the bytes are an instruction.
+    /// Whether the bytes are a valid instruction.
     pub is_valid: bool,
-    /// What the bytes are there for.
+    /// Purpose of the bytes.
     pub role: Role,
-}
-
-enumeration! {
-    /// What an instruction does with a register or flag.
-    EffectAccess {
-        /// What it holds is used.
-        Read = "read",
-        /// It may be used, depending on what else is found.
-        CondRead = "cond_read",
-        /// It gets another value.
-        Write = "write",
-        /// It may get another value.
-        CondWrite = "cond_write",
-        /// The flag becomes 0.
-        Clear = "clear",
-        /// The flag becomes 1.
-        Set = "set",
-        /// What the flag holds behind the instruction is not defined.
-        Undefined = "undefined",
-    }
-}
-
-/// One register or flag that an instruction uses, and how.
-#[derive(Debug, Clone, Copy, Table)]
-#[table(name = "instruction_effects", stage = Effects, key(instruction_address, resource, access))]
-pub struct InstructionEffect<'a> {
-    /// The instruction.
-    #[column(unit = "address", references = "instructions.address")]
-    pub instruction_address: u64,
-    /// The register, as wide as it is used, or the flag: `cf`, `pf`, `af`, `zf`, `sf`, `if`, `df`, `of`, `ac`, `uif`, those of the
-    /// floating-point unit `c0` to `c3`.
-    pub resource: Term<'a>,
-    /// What is done with it.
-    pub access: EffectAccess,
-    /// Whether no operand names it: flags, the stack pointer of `push`, `rdx` of `div`.
-    pub is_implicit: bool,
 }

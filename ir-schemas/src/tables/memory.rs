@@ -1,15 +1,15 @@
-//! Tables of the `memory` stage: regions, stack frames, objects, what calls do, and accesses.
+//! Tables of the `memory` stage: regions, stack frames, effects of calls, objects and accesses.
 
 use crate::enumeration::enumeration;
 use crate::tables::{Access, Confidence};
 use crate::{Table, Term, Timestamp};
 
 enumeration! {
-    /// Kinds of memory regions.
+    /// The kind of a memory region.
     RegionType {
-        /// The stack of a thread.
+        /// Stack of a thread.
         Stack = "stack",
-        /// Memory that is asked for at run time.
+        /// Memory allocated at run time.
         Heap = "heap",
         /// Constants and variables of the file.
         Global = "global",
@@ -18,13 +18,13 @@ enumeration! {
     }
 }
 
-/// A region of the memory that the file implies (static view) or that a process had (captured view).
-#[derive(Debug, Clone, Copy, Table)]
+/// A memory region: static, as implied by the file, or captured from a process.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "memory_regions", stage = Memory, key(region_id), span(start_address, size))]
 pub struct MemoryRegion<'a> {
     /// Position in the table.
     pub region_id: u64,
-    /// What the region is for.
+    /// Kind of region.
     #[column(one_of = RegionType)]
     pub r#type: &'a str,
     /// Address of the first byte; null for a stack or heap that is placed at run time.
@@ -33,90 +33,88 @@ pub struct MemoryRegion<'a> {
     /// Address after the last byte; null for a stack or heap that is placed at run time.
     #[column(unit = "address")]
     pub end_address: Option<u64>,
-    /// Size; 0 for a stack or heap whose size is known at run time only.
+    /// Size of the region; 0 for a stack or heap whose size is determined at run time.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// What the memory held when captured; null in the static view, where `binary_sections` has the content.
+    /// Content of the memory when it was captured; null for a static region, whose content is in `binary_sections`.
     pub content_snapshot: Option<&'a [u8]>,
-    /// When the memory was captured; null in the static view.
+    /// Time of the capture; null for a static region.
     pub timestamp: Option<Timestamp>,
-    /// The thread that a captured stack belongs to; null otherwise.
+    /// Thread that owns a captured stack; null for other regions.
     pub thread_id: Option<u64>,
-    /// The function that asks for a heap region, or with which the thread of a stack begins; null where it belongs to none, or to
-    /// one without a name.
+    /// Function that allocates a heap region, or start function of the thread that owns a stack; null for other
+    /// regions, and if the function has no name.
     pub function_name: Option<&'a str>,
-    /// What made the region: a section (`section .data`), a segment (`segment PT_GNU_STACK`), a system service, or the call that
-    /// asks for memory or begins a thread (`0x401234: malloc`).
+    /// Origin of the region: a section (`section .data`), a segment (`segment PT_GNU_STACK`), the system (`system: brk,
+    /// mmap`), or the call that allocates it or starts the thread (`0x401234: malloc`).
     pub allocation_site: Option<&'a str>,
 }
 
 enumeration! {
-    /// What is known of a function's use of the stack.
+    /// How well the stack pointer of a function is known.
     FrameStatus {
-        /// The stack pointer is known at every call and wherever the function is left.
+        /// Known at every call and exit.
         Exact = "exact",
-        /// The frame grows by an amount known at run time only; `frame_size` is its known part.
+        /// Moved by an amount that is determined at run time; `frame_size` is the constant part.
         Dynamic = "dynamic",
-        /// The stack pointer is not known at some call or where the function is left; `frame_size` is the most that is known.
+        /// Unknown at a call or exit; `frame_size` is the largest known extent.
         Conflicting = "conflicting",
     }
 }
 
 enumeration! {
-    /// Why the greatest depth of the stack below a function is known, or is not.
+    /// Whether the stack depth of a function is bounded, or why it is not.
     StackDepthLimit {
-        /// It is known.
+        /// Bounded: `stack_depth` is known.
         Bounded = "bounded",
-        /// Frames of the function itself, or of one that it calls, are of a size known at run time only, or not known.
+        /// The function, or one that it calls, has a frame whose size is determined at run time or unknown.
         Dynamic = "dynamic",
-        /// Functions call each other in a circle.
+        /// Functions are mutually recursive.
         Recursive = "recursive",
-        /// Something is called through an address held in a register or in memory.
+        /// An unresolved indirect call or jump.
         Indirect = "indirect",
-        /// A function of another file is called.
+        /// A call of an imported function.
         External = "external",
     }
 }
 
-/// How one function uses the stack. Offsets count from the stack pointer at the function's entry, where the return address is.
-#[derive(Debug, Clone, Copy, Table)]
+/// How a function uses the stack. Offsets are relative to the stack pointer at function entry, which points to the
+/// return address.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "stack_frames", stage = Memory, key(function_address))]
 pub struct StackFrame<'a> {
-    /// The function.
+    /// Function that uses the stack.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// How far below the return address the stack pointer goes: saved registers, locals, outgoing arguments. Where the stack is
-    /// aligned, at most.
+    /// Greatest distance of the stack pointer below the return address: saved registers, locals and outgoing arguments;
+    /// if the stack pointer is aligned, an upper bound.
     #[column(unit = "bytes")]
     pub frame_size: u64,
-    /// Registers that the function saves for its callers, in the order of the alphabet, separated by commas; `memory_objects` says
-    /// where.
+    /// Callee-saved registers that the function saves on the stack, in alphabetical order, separated by commas.
     pub saved_registers: &'a str,
-    /// Whether the frame pointer (`rbp`, in 32-bit code `ebp`) points into the frame.
+    /// Whether the frame pointer (`rbp`; in 32-bit code `ebp`) points into the frame.
     pub uses_frame_pointer: bool,
-    /// Offset of the number that is compared before the function returns, to notice that its variables overflowed; null where there
-    /// is none.
+    /// Offset of the stack canary (stack protector cookie); null if there is none.
     #[column(unit = "bytes")]
     pub canary_offset: Option<i64>,
-    /// What the stack pointer is made a multiple of; null where it is taken as it comes.
+    /// Alignment that the function establishes for the stack pointer; null if it establishes none.
     #[column(unit = "bytes")]
     pub alignment: Option<u32>,
-    /// How far below the stack pointer memory is used.
+    /// Size of the memory used below the stack pointer (red zone).
     #[column(unit = "bytes")]
     pub red_zone_size: u64,
-    /// Bytes at the bottom of the frame that are used to pass arguments.
+    /// Size of the arguments passed at the bottom of the frame.
     #[column(unit = "bytes")]
     pub outgoing_argument_size: u64,
-    /// What is known of the stack pointer.
+    /// How well the stack pointer is known.
     pub status: FrameStatus,
-    /// How far below the return address the stack is used at most, by the function and all that it calls; null where that is not
-    /// bounded.
+    /// Greatest stack use below the return address, by the function and all functions that it calls; null if unbounded.
     #[column(unit = "bytes")]
     pub stack_depth: Option<u64>,
-    /// Whether it is bounded, or why not.
+    /// Whether the stack depth is bounded, or why it is not.
     pub stack_depth_limit: StackDepthLimit,
-    /// The function that is called where the stack is deepest: the next one on the way there, or on the way to what makes it
-    /// unbounded. Null where the function itself is the last.
+    /// Callee on the deepest call path, or on the path to the cause of unboundedness; null if the function itself is
+    /// the last one on that path.
     #[column(unit = "address", references = "functions.address")]
     pub deepest_callee_address: Option<u64>,
 }
@@ -124,220 +122,227 @@ pub struct StackFrame<'a> {
 enumeration! {
     /// What a function returns.
     ReturnedValue {
-        /// Something else, or nothing.
+        /// Any other value, or none.
         Other = "other",
-        /// A number between known bounds.
+        /// A number with known bounds.
         Number = "number",
-        /// A parameter, or an address at an offset from it.
+        /// A parameter plus an offset.
         Parameter = "parameter",
         /// An address in the file.
         Global = "global",
-        /// The address of memory that was asked for.
+        /// A pointer to newly allocated memory.
         Heap = "heap",
     }
 }
 
-/// What a call of a function does to its caller, with all that it calls in turn.
-#[derive(Debug, Clone, Copy, Table)]
+/// The effects of a call of a function on its caller, including the functions called in turn.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "function_effects", stage = Memory, key(function_address))]
 pub struct FunctionEffect<'a> {
-    /// The function.
+    /// Called function.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// Bytes of arguments that it takes off the stack; null where it is not known where the stack pointer is in the end.
+    /// Size of the stack arguments popped by the function (`ret n`); null if the stack pointer at its exits is unknown.
     #[column(unit = "bytes")]
     pub popped_size: Option<u32>,
-    /// Registers that may hold something else afterwards, in the order of their numbers, separated by commas.
+    /// Registers that may have another value after the call, in the order of their encodings, separated by commas.
     pub changed_registers: &'a str,
-    /// Parameters, by their registers and `stack`, that it may read, itself or through what it calls. What it leaves untouched up to a
-    /// call of which nothing is known counts.
+    /// Parameters that the function may read, itself or through its callees: registers, and `stack` for any stack
+    /// argument. An argument register that is unchanged at a call of an unknown function counts.
     pub read_parameters: &'a str,
-    /// Parameters through which it writes memory.
+    /// Parameters through which the function may write memory; listed as in `read_parameters`.
     pub written_parameters: &'a str,
-    /// Parameters that it may store, or give to what is not known.
+    /// Parameters that may be captured: stored, or passed to an unknown function; listed as in `read_parameters`.
     pub kept_parameters: &'a str,
-    /// Whether it may write memory that is neither its own, nor in the file, nor a parameter's.
+    /// Whether the function may write memory other than its own frame, the file's data, and memory that its parameters
+    /// point to.
     pub writes_elsewhere: bool,
-    /// What it returns.
+    /// Kind of the returned value.
     pub returns: ReturnedValue,
-    /// The parameter that it returns, by its register or `stack`; null where it returns none.
+    /// Parameter that the returned value is relative to: a register, or `stack`; null if `returns` is not `parameter`.
     pub returned_parameter: Option<&'a str>,
-    /// Least offset of what it returns from the parameter or memory, or the least number or address; null for other values, and
-    /// where it is not bounded.
+    /// Lower bound of the returned number or address, or of its offset from the parameter or allocation; null if
+    /// unbounded, and for other values.
     pub returned_low: Option<i64>,
-    /// Greatest such offset, number or address.
+    /// Upper bound of the returned number or address, or of its offset from the parameter or allocation; null if
+    /// unbounded, and for other values.
     pub returned_high: Option<i64>,
 }
 
 enumeration! {
-    /// Kinds of objects in memory. In the order of rows: of the file, then of each function.
+    /// The kind of a memory object. Declared in the order of the rows: objects of the file, then those of each
+    /// function.
     ObjectKind {
-        /// A variable, constant or array in the file.
+        /// Variable, constant or array of the file.
         Global = "global",
-        /// The return address of a function.
+        /// Return address of a function.
         ReturnAddress = "return_address",
-        /// An argument that the caller left on the stack.
+        /// Stack argument, stored by the caller.
         Argument = "argument",
-        /// A register that the function saves for its caller.
+        /// Callee-saved register, saved by the function.
         SavedRegister = "saved_register",
-        /// What is compared before the function returns, to notice that its variables overflowed.
+        /// Stack canary (stack protector cookie).
         Canary = "canary",
-        /// What is moved to and from registers whole, and nothing else: a register put aside, or a variable that fits into one.
+        /// Stack slot that is only copied from and to registers as a whole: a spilled register, or a variable that fits
+        /// into one.
         Spill = "spill",
-        /// A variable, array or structure on the stack.
+        /// Local variable, array or structure on the stack.
         Local = "local",
-        /// An argument for a function that is called.
+        /// Stack argument of a function that is called.
         OutgoingArgument = "outgoing_argument",
-        /// Memory that a call asks for, each time that it is reached.
+        /// Memory allocated by a call; one object for all executions of the call.
         Heap = "heap",
     }
 }
 
 enumeration! {
-    /// Why an object is taken to be where it is, and as large as it is.
+    /// How the location and the size of a memory object were determined.
     ObjectEvidence {
-        /// A symbol names it.
+        /// A symbol names it; if the symbol has no size, it extends to the next object.
         Symbol = "symbol",
-        /// Instructions touch just these bytes.
+        /// Instructions access exactly these bytes.
         Access = "access",
-        /// Its address is taken or an index is added to it: it is taken to reach up to the next object.
+        /// Its address is taken or indexed; it is assumed to extend to the next object.
         Address = "address",
         /// A call returns it.
         Call = "call",
-        /// The calling convention says so.
+        /// The calling convention defines it.
         Convention = "convention",
     }
 }
 
-/// Something in memory that instructions touch: a variable of the file, a slot of a stack frame, or what a call allocates.
-#[derive(Debug, Clone, Copy, Table)]
+/// A memory object: a variable of the file, a slot of a stack frame, or memory allocated by a call.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "memory_objects", stage = Memory, key(object_id), span(address, size))]
 pub struct MemoryObject<'a> {
     /// Position in the table.
     pub object_id: u64,
-    /// What it is.
+    /// Kind of object.
     pub kind: ObjectKind,
-    /// Name of a symbol, of a saved register, or of the function that allocates; null where there is none.
+    /// Name of the symbol, of the saved register or of the allocating function; null if there is none.
     pub name: Option<&'a str>,
-    /// The function whose frame it is part of, or which allocates it; null for what is in the file.
+    /// Function whose frame contains the object or that allocates it; null for a global.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: Option<u64>,
-    /// Address of the first byte; null for what is not in the file.
+    /// Address of the first byte; null for objects outside of the file.
     #[column(unit = "address")]
     pub address: Option<u64>,
-    /// Offset of the first byte from the stack pointer at the function's entry, or in an aligned frame from the pointer that was
-    /// aligned; null for what is not on the stack.
+    /// Offset of the first byte from the stack pointer at function entry, or from the aligned stack pointer if
+    /// `is_aligned`; null for objects outside of the stack.
     #[column(unit = "bytes")]
     pub stack_offset: Option<i64>,
-    /// Whether the offset counts from the stack pointer that the function aligned; null for what is not on the stack.
+    /// Whether `stack_offset` is relative to the stack pointer after the function aligned it; null for objects outside
+    /// of the stack.
     pub is_aligned: Option<bool>,
-    /// The call that allocates it; null for others.
+    /// Call that allocates the object; null for other kinds of objects.
     #[column(unit = "address", references = "instructions.address")]
     pub call_address: Option<u64>,
-    /// Size; 0 for memory that is asked for with a size known at run time only.
+    /// Size of the object; 0 for an allocation whose size is determined at run time.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// The section that it lies in; null for what is not in the file.
+    /// Section that contains the object; null for objects outside of the file.
     #[column(references = "binary_sections.section_index")]
     pub section_index: Option<u32>,
-    /// Why it is known.
+    /// How location and size were determined.
     pub evidence: ObjectEvidence,
-    /// How sure its bounds are.
+    /// Confidence in location and size, given by `evidence`. `likely`: `address`; otherwise `certain`.
     pub confidence: Confidence,
 }
 
 enumeration! {
-    /// What memory an instruction touches.
+    /// The memory region that an address is in.
     AccessRegion {
-        /// The function's own stack frame, or its caller's arguments above it.
+        /// Stack frame of the function, or the stack arguments of its caller.
         Stack = "stack",
-        /// A variable or constant of the file, or its code.
+        /// Data or code of the file.
         Global = "global",
-        /// Memory that a call asked for.
+        /// Memory allocated by a call.
         Heap = "heap",
-        /// What a parameter points to, or another register that the caller set.
+        /// Memory that a parameter, or another register set by the caller, points to.
         Parameter = "parameter",
-        /// What the result of a call points to.
+        /// Memory that the result of a call points to.
         Returned = "returned",
-        /// Memory that every thread has a copy of.
+        /// Thread-local storage.
         ThreadLocal = "thread_local",
-        /// Not known.
+        /// Unknown; `reason` states why.
         Unknown = "unknown",
     }
 }
 
 enumeration! {
-    /// Why it is not known what memory an instruction touches.
+    /// Why the memory region of an address is unknown.
     UnknownReason {
-        /// The address was read from memory that is not followed.
+        /// The address was loaded from memory whose content is not tracked.
         Loaded = "loaded",
-        /// The address was computed in a way that is not followed.
+        /// The address was computed by an operation that is not tracked.
         Computed = "computed",
-        /// A call may have changed the register.
+        /// A call may have overwritten the register.
         Clobbered = "clobbered",
-        /// Ways that lead there disagree.
+        /// Different addresses reach a join point of the control-flow graph.
         Merged = "merged",
-        /// The address is a number that does not lie in the file.
+        /// The address is a number outside of the file.
         Number = "number",
-        /// No known way leads to the instruction.
+        /// The instruction is not reached in the recovered control-flow graph.
         Unreached = "unreached",
-        /// Following the function took more steps than are taken.
+        /// The analysis of the function exceeded its limit.
         TooComplex = "too_complex",
     }
 }
 
-/// Memory that one instruction touches, or whose address it computes.
-#[derive(Debug, Clone, Copy, Table)]
+/// A memory reference of an instruction: bytes that it reads or writes, or an address that it computes.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit))]
 pub struct MemoryAccess<'a> {
-    /// The instruction.
+    /// Address of the instruction.
     #[column(unit = "address", references = "instructions.address")]
     pub instruction_address: u64,
-    /// Whether it is no `mem_` operand of the instruction, but the stack slot that a `push` or `pop` moves, or the second
-    /// operand of a string instruction.
+    /// Whether this is not the operand in the `mem_` columns but the stack slot of a `push` or `pop`, or the second
+    /// memory operand (string instructions).
     pub is_implicit: bool,
-    /// The block that the instruction is in.
+    /// Basic block of the instruction.
     #[column(unit = "address", references = "basic_blocks.address")]
     pub block_address: u64,
-    /// The function.
+    /// Function of the instruction.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
-    /// What memory is touched.
+    /// Memory region that the address is in.
     pub region: AccessRegion,
-    /// The object that is touched; where no bound is known, that of a symbol or of an allocation, in which indices begin. Null where
-    /// none is known.
+    /// Object at the accessed address (at index 0 if unbounded). If `confidence` is not `certain`, only an object that
+    /// a symbol names or a call allocates; null if there is none.
     #[column(references = "memory_objects.object_id")]
     pub object_id: Option<u64>,
-    /// Parameter: the register that held the address at the function's entry, or `stack+8` for what the stack held there. Null
-    /// otherwise.
+    /// `parameter`: register that held the base pointer at function entry, or `stack+8` for a stack argument; null in
+    /// other regions.
     pub parameter: Option<Term<'a>>,
-    /// Heap and returned: the call. Null otherwise.
+    /// `heap`, `returned`: call that returned the base pointer; null in other regions.
     #[column(unit = "address", references = "instructions.address")]
     pub call_address: Option<u64>,
-    /// Offset of the first byte that may be touched, or where indices are 0 and no bound is known. Stack: from the stack pointer at
-    /// the function's entry, where the return address is, or from what moved it by an amount known at run time only. Heap, parameter,
-    /// returned and thread-local: from that pointer. Null otherwise.
+    /// Offset of the first byte that may be accessed, or of the byte at index 0 if unbounded. `stack`: from the stack
+    /// pointer at entry, or from its value after the instruction that aligned or moved it by an unknown amount; `heap`,
+    /// `parameter`, `returned`, `thread_local`: from the base pointer; null for `global` and `unknown`.
     #[column(unit = "bytes")]
     pub offset: Option<i64>,
-    /// Global: address of the first byte that may be touched, or where indices are 0 and no bound is known. Null otherwise.
+    /// `global`: address of the first byte that may be accessed, or of the byte at index 0 if unbounded; null in other
+    /// regions.
     #[column(unit = "address")]
     pub global_address: Option<u64>,
-    /// Bytes from the first that may be touched to the last; null where no bound is known.
+    /// Size of the range of bytes that may be accessed; null if unbounded or 2 GiB and more.
     #[column(unit = "bytes")]
     pub extent: Option<u64>,
-    /// The places that are touched are multiples of so many bytes apart; null for one place alone, and where nothing is known of it.
+    /// Possible addresses differ by multiples of this; null for a single address, or if no stride is known.
     #[column(unit = "bytes")]
     pub stride: Option<u32>,
-    /// Whether the instruction adds a register to another, or to an address.
+    /// Whether the operand has an index register.
     pub is_indexed: bool,
-    /// How many bytes are touched at a time; null where only the address is computed.
+    /// Size of a single access; null if only the address is computed.
     #[column(unit = "bytes")]
     pub size: Option<u16>,
-    /// What is done.
+    /// How the memory is used.
     pub access: Access,
-    /// How sure it is: `certain` where all that may be touched lies in the object, as far as one is named; `likely` where programs
-    /// that stay within their variables do so, or where no bound of an index is known; `guess` where it is the best of several readings.
+    /// `certain`: bounded, and inside the object if one is known (also for region `unknown`, which claims nothing);
+    /// `likely`: no bound, or the range exceeds the object; `guess`: the address is right only if stores elsewhere stay
+    /// inside their variables, or if a constant is the base address of an array.
     pub confidence: Confidence,
-    /// Why the memory is not known; null where it is.
+    /// Why the region is unknown; null if it is known.
     pub reason: Option<UnknownReason>,
 }

@@ -1,23 +1,85 @@
-//! The tables, one file a stage (the first has several), one struct a table.
+//! The tables, one struct per row type. Each stage has a file of its name; the tables of the first stage are spread
+//! over `headers`, `sections`, `symbols`, `unwind`, `linkage` and `contents`.
+//!
+//! For a row struct such as [`Function`], the derive generates the table [`Functions`], the builder [`FunctionBuilder`]
+//! and the typed views [`FunctionColumns`].
 
 mod cfg;
 mod contents;
 mod data_flow;
 mod debug;
+mod effects;
+mod headers;
 mod instructions;
 mod linkage;
 mod memory;
 mod run;
 mod sections;
+mod symbols;
 mod unwind;
 
-pub use cfg::*;
-pub use contents::*;
-pub use data_flow::*;
-pub use debug::*;
-pub use instructions::*;
-pub use linkage::*;
-pub use memory::*;
-pub use run::*;
-pub use sections::*;
-pub use unwind::*;
+pub use cfg::{
+    BasicBlock, BasicBlockBuilder, BasicBlockColumns, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge,
+    CallEdgeBuilder, CallEdgeColumns, CallEdges, CallKind, CfgEdge, CfgEdgeBuilder, CfgEdgeColumns, CfgEdges,
+    Confidence, EdgeEvidence, EdgeKind, Function, FunctionBuilder, FunctionColumns, FunctionEvidence,
+    FunctionPart, FunctionPartBuilder, FunctionPartColumns, FunctionParts, Functions, JumpTable,
+    JumpTableBuilder, JumpTableColumns, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder,
+    JumpTableEntryColumns, JumpTableKind, JumpTables, Loop, LoopBuilder, LoopColumns, Loops, PartEvidence,
+    Terminator,
+};
+pub use contents::{
+    BinaryNote, BinaryNoteBuilder, BinaryNoteColumns, BinaryNotes, BinaryResource, BinaryResourceBuilder,
+    BinaryResourceColumns, BinaryResources, BinaryString, BinaryStringBuilder, BinaryStringColumns,
+    BinaryStrings, ExtentOwner, FileExtent, FileExtentBuilder, FileExtentColumns, FileExtents,
+    StringEncoding,
+};
+pub use data_flow::{DataFlow, DataFlowEdge, DataFlowEdgeBuilder, DataFlowEdgeColumns, DataUse, Definition};
+pub use debug::{
+    DebugFunction, DebugFunctionBuilder, DebugFunctionColumns, DebugFunctions, DebugType, DebugTypeBuilder,
+    DebugTypeColumns, DebugTypeMember, DebugTypeMemberBuilder, DebugTypeMemberColumns, DebugTypeMembers,
+    DebugTypes, DebugUnit, DebugUnitBuilder, DebugUnitColumns, DebugUnits, DebugVariable,
+    DebugVariableBuilder, DebugVariableColumns, DebugVariables, LineRow, LineRowBuilder, LineRowColumns,
+    LineTable, LocationClass, MemberKind, TypeKind, UnitKind, VariableScope,
+};
+pub use effects::{
+    EffectAccess, InstructionEffect, InstructionEffectBuilder, InstructionEffectColumns, InstructionEffects,
+};
+pub use headers::{
+    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaderColumns, BinaryHeaders, BinaryKind,
+    Endianness, Format, RelocationReadOnly,
+};
+pub use instructions::{
+    Access, Flow, Instruction, InstructionBuilder, InstructionColumns, InstructionPrefix, Instructions,
+    OperandKind, Role, Rounding,
+};
+pub use linkage::{
+    BinaryExport, BinaryExportBuilder, BinaryExportColumns, BinaryExports, BinaryImport, BinaryImportBuilder,
+    BinaryImportColumns, BinaryImports, BinaryInitializer, BinaryInitializerBuilder,
+    BinaryInitializerColumns, BinaryInitializers, BinaryLibraries, BinaryLibrary, BinaryLibraryBuilder,
+    BinaryLibraryColumns, BinaryRelocation, BinaryRelocationBuilder, BinaryRelocationColumns,
+    BinaryRelocations, InitializerKind, LibraryKind, LoaderCommand, LoaderCommandBuilder,
+    LoaderCommandColumns, LoaderCommands,
+};
+pub use memory::{
+    AccessRegion, FrameStatus, FunctionEffect, FunctionEffectBuilder, FunctionEffectColumns, FunctionEffects,
+    MemoryAccess, MemoryAccessBuilder, MemoryAccessColumns, MemoryAccesses, MemoryObject,
+    MemoryObjectBuilder, MemoryObjectColumns, MemoryObjects, MemoryRegion, MemoryRegionBuilder,
+    MemoryRegionColumns, MemoryRegions, ObjectEvidence, ObjectKind, RegionType, ReturnedValue,
+    StackDepthLimit, StackFrame, StackFrameBuilder, StackFrameColumns, StackFrames, UnknownReason,
+};
+pub use run::{
+    Binaries, Binary, BinaryBuilder, BinaryColumns, Diagnostic, DiagnosticBuilder, DiagnosticCode,
+    DiagnosticColumns, DiagnosticPass, Diagnostics, Severity,
+};
+pub use sections::{
+    BinarySection, BinarySectionBuilder, BinarySectionColumns, BinarySections, BinarySegment,
+    BinarySegmentBuilder, BinarySegmentColumns, BinarySegments, SectionKind,
+};
+pub use symbols::{
+    BinarySymbol, BinarySymbolBuilder, BinarySymbolColumns, BinarySymbols, SymbolBinding, SymbolDefinition,
+    SymbolType, SymbolVisibility,
+};
+pub use unwind::{
+    ExceptionCallSite, ExceptionCallSiteBuilder, ExceptionCallSiteColumns, ExceptionCallSites, UnwindEntries,
+    UnwindEntry, UnwindEntryBuilder, UnwindEntryColumns, UnwindSource,
+};

@@ -1,149 +1,149 @@
-//! Tables that belong to no single stage.
+//! Tables of no single stage: the inputs of a run, and the diagnostics of all passes.
 
 use crate::Table;
 use crate::enumeration::enumeration;
 
-/// One input of a run. The last column of every table, `binary`, refers to it.
-#[derive(Debug, Clone, Copy, Table)]
+/// A binary of a run. The last column of every table, `binary`, refers to it.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "binaries", stage = Run, key(path))]
 pub struct Binary<'a> {
-    /// Path of the file, as it was given.
+    /// Path of the file, as given.
     pub path: &'a str,
-    /// The input that holds this one, such as an archive; null for a file of its own.
+    /// Binary that contains this one, such as an archive; null for a file of its own.
     pub container: Option<&'a str>,
     /// SHA-256 of the bytes, in hexadecimal.
     pub sha256: &'a str,
-    /// Size of the file.
+    /// Size of the binary.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// How far it was lowered: the last stage, such as `cfg`.
+    /// Last stage of the pipeline that was run on the binary, such as `cfg`.
     pub status: &'a str,
 }
 
 enumeration! {
-    /// The passes that write diagnostics, in the order of the alphabet, which is the order of rows.
+    /// A pass that reports diagnostics. Declared in alphabetical order, which is the order of the rows.
     DiagnosticPass {
-        /// The `cfg` pass.
+        /// Control flow.
         Cfg = "cfg",
-        /// The `debug` pass.
+        /// Debug information.
         Debug = "debug",
-        /// The `exceptions` pass.
+        /// Exception tables.
         Exceptions = "exceptions",
-        /// The `instructions` pass.
+        /// Disassembly.
         Instructions = "instructions",
-        /// The `linkage` pass.
+        /// Linking and loading metadata.
         Linkage = "linkage",
-        /// The `memory` pass.
+        /// Memory.
         Memory = "memory",
-        /// The `sections` pass.
+        /// Headers, segments, sections, symbols and unwind information.
         Sections = "sections",
-        /// The `strings` pass.
+        /// Strings.
         Strings = "strings",
     }
 }
 
 enumeration! {
-    /// How much a diagnostic matters.
+    /// The importance of a diagnostic.
     Severity {
-        /// Worth knowing.
+        /// Information; no data is missing or wrong.
         Note = "note",
-        /// Something was not understood; the rest is sound.
+        /// Something was not understood; all other data is reliable.
         Warning = "warning",
-        /// Part of the file is broken and was left out.
+        /// Part of the file is corrupt and was skipped.
         Error = "error",
     }
 }
 
 enumeration! {
-    /// What was not understood.
+    /// The cause of a diagnostic.
     DiagnosticCode {
-        /// The file has no section table; its loadable segments stand for sections.
+        /// The file has no section table; its loadable segments are used as sections.
         NoSectionTable = "no_section_table",
-        /// A section's content reaches beyond the end of the file; what is there was taken.
+        /// The content of a section extends past the end of the file; the part in the file is used.
         SectionOutOfBounds = "section_out_of_bounds",
-        /// A segment's content reaches beyond the end of the file.
+        /// The content of a segment extends past the end of the file.
         SegmentOutOfBounds = "segment_out_of_bounds",
-        /// The section table cannot be read.
+        /// The section table is corrupt.
         BrokenSectionTable = "broken_section_table",
-        /// A section, symbol or other name cannot be read; it was taken as empty.
+        /// The name of a section, symbol or other item is corrupt; it is treated as empty.
         BrokenName = "broken_name",
-        /// A symbol table cannot be read; its symbols were left out.
+        /// A symbol table is corrupt; its symbols are skipped.
         BrokenSymbolTable = "broken_symbol_table",
-        /// A symbol lies in a section that does not exist.
+        /// A symbol refers to a section that does not exist.
         SymbolWithoutSection = "symbol_without_section",
-        /// A note cannot be read; the rest of its segment was left out.
+        /// A note is corrupt; the rest of its segment is skipped.
         BrokenNote = "broken_note",
-        /// The rest of a section of unwinding information cannot be read; its entries were left out.
+        /// A section of unwind information is corrupt; the rest of it is skipped.
         BrokenUnwind = "broken_unwind",
-        /// The rest of a function's language-specific data cannot be read; its call sites were left out.
+        /// The language-specific data of a function is corrupt; the rest of its call sites are skipped.
         BrokenExceptionTable = "broken_exception_table",
-        /// Functions have a handler of exceptions whose data binframe does not read.
+        /// Functions have an exception handler whose data binframe does not read.
         UnreadExceptionTable = "unread_exception_table",
-        /// An instruction to the loader cannot be read; it was left out.
+        /// An entry that directs the loader is corrupt; it is skipped.
         BrokenLoaderCommand = "broken_loader_command",
-        /// A relocation, or the rest of a table of them, cannot be read; it was left out.
+        /// A relocation, or the rest of a relocation table, is corrupt; it is skipped.
         BrokenRelocation = "broken_relocation",
-        /// Imports or exports cannot be read; they were left out.
+        /// Imports or exports are corrupt; they are skipped.
         BrokenLinkage = "broken_linkage",
-        /// A tree of resources cannot be read; the rest of it was left out.
+        /// A resource directory is corrupt; the rest of it is skipped.
         BrokenResource = "broken_resource",
-        /// A member of a container is no file that can be lowered by itself; its bytes are kept with the container.
+        /// A member of a container is not a supported file; its bytes are stored with the container.
         OpaqueMember = "opaque_member",
-        /// The rest of a container cannot be read; its bytes are kept without knowing what they are.
+        /// The rest of a container is corrupt; its bytes are stored without interpretation.
         BrokenContainer = "broken_container",
-        /// A section of debug information cannot be read; it was left out.
+        /// A section of debug information is corrupt; it is skipped.
         BrokenDebugSection = "broken_debug_section",
-        /// The rest of a unit of debug information cannot be read; it was left out.
+        /// A unit of debug information is corrupt; the rest of it is skipped.
         BrokenDebugUnit = "broken_debug_unit",
-        /// The rest of a line number program cannot be read; its rows were left out.
+        /// A line number program is corrupt; the rest of its rows are skipped.
         BrokenLineProgram = "broken_line_program",
-        /// Debug information stands in another file that was not found, or is not the one that is meant.
+        /// Debug information is in another file, which was not found or does not match.
         MissingDebugFile = "missing_debug_file",
-        /// There is code that binframe does not decode: of another architecture, or not linked yet.
+        /// Code is not decoded: another architecture, or an object file.
         UndecodedCode = "undecoded_code",
-        /// Two executable sections share addresses; the first was kept for the later stages.
+        /// Two executable sections overlap; later stages use the first.
         OverlappingCode = "overlapping_code",
-        /// A section is too large for one value; its content was left out.
+        /// A section is too large for a single value; its content is omitted from `binary_sections`.
         SectionTooLarge = "section_too_large",
-        /// All text of the file together is too long; the rest was left out.
+        /// The text of all strings exceeds a limit; the rest is skipped.
         TooMuchText = "too_much_text",
-        /// A run of bytes in code is no instruction.
+        /// A sequence of bytes in code is not a valid instruction.
         InvalidInstructions = "invalid_instructions",
-        /// An instruction reaches over a known function start; it was cut there.
+        /// An instruction extends past the start of a function; it is truncated there.
         InstructionOverStart = "instruction_over_start",
-        /// A jump or call goes into the middle of an instruction.
+        /// The target of a jump or call is inside an instruction.
         TargetInsideInstruction = "target_inside_instruction",
-        /// A jump or call goes outside all executable sections.
+        /// The target of a jump or call is outside all executable sections.
         TargetOutsideCode = "target_outside_code",
-        /// Where an indirect jump goes is not known.
+        /// The targets of an indirect jump are unknown.
         UnresolvedIndirectJump = "unresolved_indirect_jump",
-        /// A function's stack pointer is not known throughout.
+        /// The stack pointer of a function is not known throughout.
         StackPointerLost = "stack_pointer_lost",
-        /// Values in a function were not followed to the end.
+        /// The analysis of a function exceeded its limit and was abandoned.
         FunctionTooComplex = "function_too_complex",
-        /// More diagnostics of one code than are kept; the message says how many were left out.
+        /// More diagnostics of one code than are stored; the message states how many were omitted.
         More = "more",
     }
 }
 
-/// Something that a pass could not understand.
-#[derive(Debug, Clone, Copy, Table)]
+/// A diagnostic: something that a pass could not interpret, or that may be unexpected.
+#[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "diagnostics", stage = Run, key(pass, ordinal))]
 pub struct Diagnostic<'a> {
-    /// The pass that reports it.
+    /// Pass that reports the diagnostic.
     pub pass: DiagnosticPass,
     /// Position among the diagnostics of the pass.
     pub ordinal: u32,
-    /// How much it matters.
+    /// Importance of the diagnostic.
     pub severity: Severity,
-    /// What was not understood.
+    /// Cause of the diagnostic.
     pub code: DiagnosticCode,
-    /// Address that it is about; null where it is not about one.
+    /// Address that the diagnostic refers to; null if it does not refer to an address.
     #[column(unit = "address")]
     pub address: Option<u64>,
-    /// Place in the file that it is about; null where it is not about one.
+    /// File offset that the diagnostic refers to; null if it does not refer to one.
     #[column(unit = "file offset")]
     pub file_offset: Option<u64>,
-    /// What was found and what was expected.
+    /// Description: what was found, and what was expected.
     pub message: &'a str,
 }

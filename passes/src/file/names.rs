@@ -5,7 +5,7 @@
 
 use super::text_budget::TextBudget;
 use binframe_ir::tables::BinarySymbols;
-use binframe_ir::{Cell, Rows, Table};
+use binframe_ir::{ColumnType, Rows, Table};
 use std::fmt::Write;
 use std::io::ErrorKind;
 
@@ -25,12 +25,12 @@ pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<Binary
     let column = BinarySymbols::INFO.column_index("demangled_name").expect("a column of symbols");
     let names = symbols.columns().symbol_name;
     let mut budget = TextBudget::of_names(names.value_data().len());
-    let mut texts = <Option<&str> as Cell>::Builder::default();
+    let mut texts = <Option<&str> as ColumnType>::Builder::default();
     for name in names.iter().flatten() {
         texts.push(demangled_within(name, &mut budget).as_deref());
     }
     let mut columns = symbols.batch().columns().to_vec();
-    columns[column] = <Option<&str> as Cell>::finish(texts, None);
+    columns[column] = <Option<&str> as ColumnType>::finish(texts, None);
     Rows::new(columns)
 }
 

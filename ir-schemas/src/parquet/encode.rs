@@ -1,15 +1,31 @@
-//! `(array) -> column chunk`, out of Arrow's buffers, which are nearly what Parquet wants.
+//! Column encoder: `(Arrow array) -> Parquet column chunk`, straight from Arrow's buffers.
 //!
-//! The Parquet library looks up the value of every row in a hash table of its own. A dictionary array has the codes already,
-//! and small integers are codes: here the values that rows have become the dictionary page, the codes the data page.
-//! Booleans and the null bitmap are written bit for bit, 64-bit integers as packed differences, text and bytes from where
-//! they lie. On the columns of
-//! `instructions` this takes a fraction of the time.
+//! **Problem.** The Parquet writer hashes every value again to build dictionaries that Arrow arrays already have; this
+//! dominated the run time. `cargo bench -p binframe-benches --bench parquet` compares both.
 //!
-//! Sources: Parquet format, "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
+//! **Notation.** A chunk is an optional dictionary page and one data page (version 1).
+//!
+//! **Algorithm.** By type:
+//!
+//! - Dictionary arrays, and unsigned integers of up to 32 bits with values below 2^16 and at most 256 distinct ones:
+//!   the values in use become the dictionary page (`PLAIN`), their indexes the data page (`RLE_DICTIONARY`,
+//!   bit-packed).
+//! - Other integers: `DELTA_BINARY_PACKED`. Booleans: `PLAIN` bits.
+//! - Text and bytes: `DELTA_LENGTH_BYTE_ARRAY`. Large values are compressed from the buffer that they are in (Arrow
+//!   buffer, mapped file), not copied.
+//!
+//! Definition levels are the null bitmap as one bit-packed run, or one RLE run. Pages are zstd; buffers of 256 KiB or
+//! more get a frame of their own, since concatenated frames decompress to the concatenated content.
+//!
+//! **Invariants.** Minimum and maximum are written for `UInt64` columns (addresses) and for columns of a single name
+//! without nulls; there is no page index. Panics on a type that no column has.
+//!
+//! **Cost.** Linear in the rows. Memory: the compressed size, plus two bytes per row of a dictionary column.
+//!
+//! **Sources.** Parquet format: "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::ZSTD_LEVEL;
-use super::differences::{Width, packed_differences, push_bits, push_varint};
+use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
 use super::pages::Pages;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
@@ -34,25 +50,25 @@ use zstd::bulk::Compressor;
 
 /// A column chunk, ready to be appended to a row group.
 pub(super) struct ColumnChunk {
-    /// The pages with their headers, end to end.
+    /// Pages with their headers.
     pub(super) pages: Pages,
-    /// What the file's footer says of them.
+    /// Metadata for the footer of the file.
     pub(super) close: ColumnCloseResult,
 }
 
-/// Bytes from this size on are compressed where they lie, smaller ones put together.
+/// EncodedColumn of this size or more are compressed from their own buffer, smaller ones are concatenated first.
 const LARGE_SIZE: usize = 1 << 18;
 
-/// What a frame of zstd may take beyond its content and a hundredth of it.
+/// Upper bound of the size of a zstd frame beyond its content and 1/128 of it.
 const FRAME_SIZE: usize = 256;
 
-/// Integers of more values than this are better off as packed differences.
-const INTEGERS_MAX: usize = 256;
+/// Integer columns with more distinct values than this are smaller in delta encoding.
+const DISTINCT_INTEGERS_MAX: usize = 256;
 
-/// Encodes a column. One that holds one name alone gets it as its least and greatest value.
+/// Encodes a column.
 ///
 /// # Panics
-/// For a type that no column can have.
+/// If no column can have the type of the array.
 pub(super) fn encode_column(
     array: &ArrayRef,
     column: &ColumnDescPtr,
@@ -81,55 +97,57 @@ pub(super) fn encode_column(
     encode(array, &values, column, zstd)
 }
 
-/// A column's values, less the nulls.
-struct Values<'a> {
-    /// The values that rows have, in the dictionary page's encoding (`PLAIN`); none without a dictionary.
+/// The encoded non-null values of a column.
+struct EncodedColumn<'a> {
+    /// Content of the dictionary page (`PLAIN`); empty if there is none.
     dictionary: Vec<u8>,
     dictionary_count: usize,
-    /// Every row's value.
+    /// First part of the data page: the value, index or length of each row.
     rows: Vec<u8>,
-    /// What follows them, where it lies already.
+    /// Second part of the data page: values of text and bytes, in their own buffers.
     bytes: Vec<&'a [u8]>,
     encoding: Encoding,
     statistics: Option<Statistics>,
 }
 
-/// Which of the values below a limit rows have.
-struct Used {
-    /// Those values, in their order.
+/// The distinct values of a column of small integers.
+struct DistinctValues {
+    /// The distinct values, sorted.
     values: Vec<u16>,
-    /// The position of each in `values`, by value.
+    /// The position of a value in `values`, by value.
     positions: Vec<u16>,
-    /// The value of every row that is not null.
+    /// The value of each row that is not null.
     rows: Vec<u16>,
 }
 
-fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Values<'static> {
+fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> EncodedColumn<'static> {
     let array = array.as_dictionary::<K>();
     let names: &StringArray = array.values().as_string();
-    let used = used_values(array.keys(), names.len().max(1)).expect("codes are positions in the dictionary");
+    let distinct =
+        distinct_values(array.keys(), names.len().max(1)).expect("codes are positions in the dictionary");
     let mut dictionary = Vec::new();
-    for name in used.values.iter().map(|code| names.value(*code as usize)) {
+    for name in distinct.values.iter().map(|code| names.value(*code as usize)) {
         dictionary.extend_from_slice(&(name.len() as u32).to_le_bytes());
         dictionary.extend_from_slice(name.as_bytes());
     }
-    let statistics = match used.values.as_slice() {
+    let statistics = match distinct.values.as_slice() {
         [code] if array.null_count() == 0 => {
             let name = Some(ByteArray::from(names.value(*code as usize)));
             Some(Statistics::byte_array(name.clone(), name, None, Some(0), false))
         }
         _ => None,
     };
-    Values::coded(&used, dictionary, statistics)
+    EncodedColumn::coded(&distinct, dictionary, statistics)
 }
 
-fn few_integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<Values<'static>> {
-    let used = used_values(array.as_primitive::<T>(), 1 << 16)?;
-    let dictionary = used.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
-    (used.values.len() <= INTEGERS_MAX).then(|| Values::coded(&used, dictionary, None))
+fn few_integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<EncodedColumn<'static>> {
+    let distinct = distinct_values(array.as_primitive::<T>(), 1 << 16)?;
+    let dictionary = distinct.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
+    (distinct.values.len() <= DISTINCT_INTEGERS_MAX)
+        .then(|| EncodedColumn::coded(&distinct, dictionary, None))
 }
 
-fn booleans(array: &ArrayRef) -> Values<'static> {
+fn booleans(array: &ArrayRef) -> EncodedColumn<'static> {
     let array = array.as_boolean();
     let values = match array.nulls() {
         None => array.values().sliced(),
@@ -138,11 +156,11 @@ fn booleans(array: &ArrayRef) -> Values<'static> {
         }
     };
     let rows = values[..(array.len() - array.null_count()).div_ceil(8)].to_vec();
-    Values { rows, ..Values::plain() }
+    EncodedColumn { rows, ..EncodedColumn::plain() }
 }
 
-/// The lengths of all values, and then all values end to end, which in Arrow's buffer they are.
-fn text(array: &ArrayRef) -> Values<'_> {
+/// Lengths, then the values, which are already concatenated in Arrow's buffer unless some are null.
+fn text(array: &ArrayRef) -> EncodedColumn<'_> {
     let array = array.as_string::<i32>();
     let offsets = array.value_offsets();
     let is_contiguous = array.null_count() == 0;
@@ -156,19 +174,29 @@ fn text(array: &ArrayRef) -> Values<'_> {
         false => (0..array.len()).filter(valid).map(|row| array.value(row).as_bytes()).collect(),
     };
     let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    Values { rows: packed_differences(&lengths, Width::Narrow), bytes, encoding, ..Values::plain() }
+    EncodedColumn {
+        rows: delta_binary_packed(&lengths, Width::Bits32),
+        bytes,
+        encoding,
+        ..EncodedColumn::plain()
+    }
 }
 
-/// As text. The values may lie anywhere, such as in a mapped file.
-fn bytes(array: &ArrayRef) -> Values<'_> {
+/// Lengths, then the values, each of which may be in a different buffer, such as a mapped file.
+fn bytes(array: &ArrayRef) -> EncodedColumn<'_> {
     let bytes: Vec<_> = array.as_binary_view().iter().flatten().collect();
     let lengths: Vec<_> = bytes.iter().map(|value| value.len() as u64).collect();
     let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    Values { rows: packed_differences(&lengths, Width::Narrow), bytes, encoding, ..Values::plain() }
+    EncodedColumn {
+        rows: delta_binary_packed(&lengths, Width::Bits32),
+        bytes,
+        encoding,
+        ..EncodedColumn::plain()
+    }
 }
 
-/// The least and the greatest value are those of 64-bit unsigned integers, which are addresses for the most part.
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Values<'static>
+/// Only 64-bit unsigned integers, most of which are addresses, get a minimum and maximum.
+fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> EncodedColumn<'static>
 where
     T::Native: Into<i128>,
 {
@@ -187,17 +215,17 @@ where
         let (least, greatest) = (bound(values.iter().min()), bound(values.iter().max()));
         Statistics::int64(least, greatest, None, Some(array.null_count() as u64), false)
     });
-    let width = if is_narrow { Width::Narrow } else { Width::Wide };
-    Values {
-        rows: packed_differences(&values, width),
+    let width = if is_narrow { Width::Bits32 } else { Width::Bits64 };
+    EncodedColumn {
+        rows: delta_binary_packed(&values, width),
         encoding: Encoding::DELTA_BINARY_PACKED,
         statistics,
-        ..Values::plain()
+        ..EncodedColumn::plain()
     }
 }
 
-impl Values<'_> {
-    /// No values yet, without a dictionary.
+impl EncodedColumn<'_> {
+    /// No values, without a dictionary.
     fn plain() -> Self {
         Self {
             dictionary: Vec::new(),
@@ -209,18 +237,18 @@ impl Values<'_> {
         }
     }
 
-    /// Values that stand in a dictionary.
-    fn coded(used: &Used, dictionary: Vec<u8>, statistics: Option<Statistics>) -> Self {
-        let dictionary_count = used.values.len();
+    /// Dictionary-encoded values.
+    fn coded(distinct: &DistinctValues, dictionary: Vec<u8>, statistics: Option<Statistics>) -> Self {
+        let dictionary_count = distinct.values.len();
         let encoding = if dictionary_count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
-        Self { dictionary, dictionary_count, rows: codes(used), encoding, statistics, ..Self::plain() }
+        Self { dictionary, dictionary_count, rows: codes(distinct), encoding, statistics, ..Self::plain() }
     }
 }
 
-/// The values that rows have; none when one is not below the limit.
-fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -> Option<Used> {
+/// The distinct values; `None` if one of them is not below the limit.
+fn distinct_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -> Option<DistinctValues> {
     let all = array.values();
-    // What stands under nulls counts too: at worst, the column is encoded in another way.
+    // Placeholders for nulls count too: at worst, the column gets another encoding.
     let above =
         all.iter().map(|value| value.as_usize()).max().map_or(0, |greatest| greatest.saturating_add(1));
     if above > limit {
@@ -230,19 +258,19 @@ fn used_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usize) -
         None => all.iter().map(|value| value.as_usize() as u16).collect(),
         Some(nulls) => nulls.valid_indices().map(|row| all[row].as_usize() as u16).collect(),
     };
-    let mut is_used = vec![false; above];
+    let mut is_present = vec![false; above];
     for value in &rows {
-        is_used[*value as usize] = true;
+        is_present[*value as usize] = true;
     }
-    let values: Vec<_> = (0..above).filter(|value| is_used[*value]).map(|value| value as u16).collect();
+    let values: Vec<_> = (0..above).filter(|value| is_present[*value]).map(|value| value as u16).collect();
     let mut positions = vec![0; above];
     (0..).zip(&values).for_each(|(position, value)| positions[*value as usize] = position);
-    Some(Used { values, positions, rows })
+    Some(DistinctValues { values, positions, rows })
 }
 
 fn encode(
     array: &ArrayRef,
-    values: &Values<'_>,
+    values: &EncodedColumn<'_>,
     column: &ColumnDescPtr,
     zstd: &mut Compressor<'_>,
 ) -> Result<ColumnChunk, ParquetError> {
@@ -297,7 +325,7 @@ fn encode(
     Ok(ColumnChunk { pages: writer.pages.into_inner()?, close })
 }
 
-/// Levels of 0 (null) or 1: the null bitmap as it is, or one run.
+/// Definition levels of 0 (null) or 1: one bit-packed run with the null bitmap, or one RLE run.
 fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
     let mut levels = Vec::new();
     match nulls {
@@ -313,29 +341,29 @@ fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
     levels
 }
 
-/// The position in the dictionary of every row's value, after a byte that says how many bits each takes.
-fn codes(used: &Used) -> Vec<u8> {
+/// The index in the dictionary of the value of each row, bit-packed, after a byte with the bit width.
+fn codes(distinct: &DistinctValues) -> Vec<u8> {
     let mut out = Vec::new();
-    let width = usize::BITS - used.values.len().saturating_sub(1).leading_zeros();
-    match used.values.len() {
+    let width = usize::BITS - distinct.values.len().saturating_sub(1).leading_zeros();
+    match distinct.values.len() {
         0 => return out,
         1 => {
             out.push(1);
-            push_run(&mut out, used.rows.len(), 0);
+            push_run(&mut out, distinct.rows.len(), 0);
             return out;
         }
         _ => out.push(width as u8),
     }
-    // Groups of eight values; the last is filled with zeros.
-    let groups = used.rows.len().div_ceil(8);
+    // Groups of eight values; the last is padded with zeros.
+    let groups = distinct.rows.len().div_ceil(8);
     push_varint(&mut out, (groups as u64) << 1 | 1);
     out.reserve(groups * width as usize);
-    let codes = used.rows.iter().map(|value| u64::from(used.positions[*value as usize]));
-    push_bits(&mut out, codes.chain(std::iter::repeat_n(0, groups * 8 - used.rows.len())), width);
+    let codes = distinct.rows.iter().map(|value| u64::from(distinct.positions[*value as usize]));
+    push_bits(&mut out, codes.chain(std::iter::repeat_n(0, groups * 8 - distinct.rows.len())), width);
     out
 }
 
-/// `count` times the same value, of one bit.
+/// Appends an RLE run of `count` equal values of one bit.
 fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
     push_varint(out, (count as u64) << 1);
     out.push(value);
@@ -345,13 +373,13 @@ fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
 struct Writer<'z, 'd> {
     zstd: &'z mut Compressor<'d>,
     pages: TrackedWrite<Pages>,
-    /// Sizes of the pages so far, headers included.
+    /// Total sizes of the pages, including headers.
     compressed: usize,
     uncompressed: usize,
 }
 
 impl Writer<'_, '_> {
-    /// Writes a page, whose body is the given pieces, end to end.
+    /// Writes a page whose body is the concatenation of the given pieces.
     fn write(&mut self, body: &[&[u8]], page: impl FnOnce(Bytes) -> Page) -> Result<(), ParquetError> {
         let size = body.iter().map(|piece| piece.len()).sum();
         let compressed = Bytes::from(self.compress(body, size)?);
@@ -363,8 +391,8 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// Compresses pieces to one frame or, where some are large, to several, which together are as good: zstd decompresses
-    /// frames that follow each other to what follows each other in them. So large pieces stay where they lie.
+    /// Compresses pieces to one frame or, if some are large, to several: concatenated frames decompress to the
+    /// concatenated content, so large pieces need not be copied.
     fn compress(&mut self, pieces: &[&[u8]], size: usize) -> io::Result<Vec<u8>> {
         if let [whole] = pieces {
             return self.zstd.compress(whole);
@@ -372,7 +400,7 @@ impl Writer<'_, '_> {
         if size < LARGE_SIZE {
             return self.zstd.compress(&pieces.concat());
         }
-        // Room that is not written to is not taken from the system.
+        // Capacity that is not written to takes no memory from the system.
         let frames = 2 * (size / LARGE_SIZE) + 2;
         let mut compressed = Cursor::new(Vec::with_capacity(size + size / 128 + frames * FRAME_SIZE));
         let mut push_frame = |bytes: &[u8]| -> io::Result<()> {
