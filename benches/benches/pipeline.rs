@@ -4,8 +4,6 @@
 //! one row group of `instructions` holds. Throughputs are in bytes of that code and in rows; the sweep's rows are
 //! instructions.
 
-use binframe::ir::Batch;
-use binframe::ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableWriter};
 use binframe::passes::code::cfg::{self, CfgIr};
 use binframe::passes::code::instructions::{self, InstructionsIr, code_ranges};
 use binframe::passes::{
@@ -116,33 +114,6 @@ fn passes(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn parquet(criterion: &mut Criterion) {
-    let input = Input::read();
-    let Input { code, range, instructions, cfg, .. } = &input;
-    let instructions = instructions::decode(code, instructions, *range);
-    let basic_blocks = cfg.basic_blocks.batch();
-    let basic_blocks = basic_blocks.slice(0, basic_blocks.rows().min(ROW_GROUP_ROWS_MAX));
-    let mut group = criterion.benchmark_group("parquet");
-    for (batch, code_bytes) in
-        [(instructions.batch(), range.end - range.start), (&basic_blocks, input.code_bytes())]
-    {
-        throughput(&mut group, batch.rows(), code_bytes);
-        group.bench_function(batch.info().name, |bencher| bencher.iter(|| write(black_box(batch))));
-    }
-    group.finish();
-}
-
-/// Writes a file of one row group to nowhere.
-fn write(batch: &Batch) -> usize {
-    let mut writer = TableWriter::new(batch.info(), std::io::sink(), &Compressors::default())
-        .expect("a table has a file schema");
-    let rows = writer.encoder().encode(batch, "cargo").expect("rows that can be encoded");
-    writer.append(rows).expect("a sink takes everything");
-    let bytes = writer.bytes();
-    writer.finish().expect("a sink takes everything");
-    bytes
-}
-
 fn throughput(group: &mut BenchmarkGroup<'_, WallTime>, rows: usize, code_bytes: usize) {
     group.throughput(Throughput::ElementsAndBytes { elements: rows as u64, bytes: code_bytes as u64 });
 }
@@ -152,5 +123,5 @@ fn one_thread() -> ThreadPool {
     ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started")
 }
 
-criterion_group!(pipeline, passes, parquet);
+criterion_group!(pipeline, passes);
 criterion_main!(pipeline);

@@ -1,6 +1,7 @@
-//! Benches of binframe: `benches/pipeline.rs` times the passes and writing Parquet, `benches/graph.rs` the algorithms on
-//! graphs; `peers/disassemblers.py` times a whole run beside `objdump` and others, `peers/graph.sh` graphs beside libraries
-//! of Python. The library itself makes the graphs.
+//! Benches of binframe: `benches/pipeline.rs` times the passes, `benches/parquet.rs` the Parquet encoder beside that of
+//! the `parquet` crate, `benches/graph.rs` the graph algorithms. `peers/disassemblers.py` times whole runs beside
+//! `objdump` and other tools, `peers/graph.sh` graph algorithms beside Python libraries. The library itself generates
+//! graphs.
 
 /// Vertices of the graph that is measured.
 pub const VERTEX_COUNT: u32 = 1_000_000;
@@ -8,8 +9,8 @@ pub const VERTEX_COUNT: u32 = 1_000_000;
 /// Its edges.
 pub const EDGE_COUNT: usize = 8_000_000;
 
-/// The sources and targets of a graph's edges, in no order and always the same. Sources are even at random. So are half of
-/// the targets; the others follow a power law, so that few vertices have most of their edges.
+/// The sources and targets of a graph's edges, in no order and always the same. Sources are even at random. So are half
+/// of the targets; the others follow a power law, so that few vertices have most of their edges.
 pub fn power_law_edges(vertex_count: u32, edge_count: usize) -> (Vec<u32>, Vec<u32>) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = || {
