@@ -1,23 +1,24 @@
 //! Abstract states: the contents of registers and of the stack before an instruction.
 //!
-//! *Elements.* A state maps each register to a value, and some stack bytes to values: a [`StackCell`] holds up to 8 bytes at a frame
-//! offset (`frame_offset`). Stack bytes without a cell are unknown, except in the caller's frame (frame offset 0 and above): as long
-//! as [`StackArguments`] says so, they still hold what the caller left there, which is a value with base [`Base::Argument`]. A state
-//! also has the operands of the last comparison, and what the function has done on paths to this point: the parameters that it
-//! captured or wrote through.
+//! *Elements.* A state maps each register to a value, and some stack bytes to values: a [`StackCell`] holds up to 8
+//! bytes at a frame offset (`frame_offset`). Stack bytes without a cell are unknown, except in the caller's frame
+//! (frame offset 0 and above): while [`StackArguments`] is not unknown, they have the content that the caller stored,
+//! a value with base [`Base::Argument`]. A state also has the operands of the last comparison, and the effects of the
+//! function on paths to this point: the parameters that it captured or wrote through.
 //!
-//! *Escape.* A value escapes when it is stored or passed where it is no longer tracked. If it points into the frame, unknown code may
-//! from then on modify the stack from that frame offset (`escaped_from`) upwards, and finds the pointers that are stored there, which
-//! escape too. If it derives from a parameter, that parameter is captured.
+//! *Escape.* A value escapes when it is stored or passed where it is no longer tracked. If it points into the frame,
+//! unknown code may from then on modify the stack from that frame offset (`escaped_from`) upwards, and finds the
+//! pointers that are stored there, which escape too. If it derives from a parameter, that parameter is captured.
 //!
 //! *Order, join, height.* See `state_join`.
 //!
 //! *Assumptions.* The following may be wrong for a program; a value that relies on the first has `assumes_in_bounds`.
 //! - A store whose address has no useful bound changes only the function's own frame, at or above the byte at index 0
 //!   ([`AbstractState::store`]).
-//! - Unknown code changes the stack only at or above addresses that escaped. It changes neither the slots in which the function saved
-//!   registers for its caller, nor the caller's arguments unless an address of an argument escaped.
-//! - Pointers from parameters, allocations, thread-local storage and the binary's data do not point into the function's own frame.
+//! - Unknown code changes the stack only at or above addresses that escaped. It changes neither the slots in which the
+//!   function saved registers for its caller, nor the caller's arguments unless an address of an argument escaped.
+//! - Pointers from parameters, allocations, thread-local storage and the binary's data do not point into the
+//!   function's own frame.
 
 use super::abstract_value::{AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use super::frame_offset;
@@ -78,7 +79,7 @@ pub(super) enum StackArguments {
     Unknown,
 }
 
-/// The contents of registers and of the stack, and what of the stack has escaped.
+/// The contents of registers and of the stack, and the part of the stack that has escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AbstractState {
     pub(super) registers: [AbstractValue; REGISTERS],
@@ -157,7 +158,8 @@ impl AbstractState {
         }
     }
 
-    /// Value of the `size` bytes at an address, zero-extended. Unknown unless one cell covers them, or the caller set them.
+    /// Value of the `size` bytes at an address, zero-extended. Unknown unless one cell covers them, or the caller set
+    /// them.
     pub(crate) fn load(&self, address: AbstractValue, size: u8) -> AbstractValue {
         let unknown = AbstractValue::unknown(UnknownReason::Loaded);
         let Some(start) = frame_offset::of_address(address) else { return unknown };
@@ -239,9 +241,10 @@ impl AbstractState {
 
     /// Writes `size` bytes somewhere in the range of an address.
     ///
-    /// If the address is bounded, all cells in the range become unknown. If not, the store is assumed to stay in the variable at index 0.
-    /// Its end is not known, so all cells of the frame at or above index 0 become unknown, which are more than the variable; cells
-    /// below index 0 and the caller's frame are kept, but assume accesses in bounds from now on.
+    /// If the address is bounded, all cells in the range become unknown. If not, the store is assumed to stay in the
+    /// variable at index 0. Its end is not known, so all cells of the frame at or above index 0 become unknown, which
+    /// are more than the variable; cells below index 0 and the caller's frame are kept, but assume accesses in bounds
+    /// from now on.
     fn store_in_range(&mut self, address: AbstractValue, size: i64) {
         let bound = |offset: i64| frame_offset::of_base(address.base, offset).unwrap_or(offset);
         let (low, index_zero) = (bound(address.low), bound(address.index_zero));
@@ -275,7 +278,8 @@ impl AbstractState {
         }
     }
 
-    /// Makes unknown the stack from a frame offset on, since unknown code may have written it. Saved registers are assumed to be intact.
+    /// Makes unknown the stack from a frame offset on, since unknown code may have written it. Saved registers are
+    /// assumed to be intact.
     pub(super) fn forget_from(&mut self, from: i64) {
         if self.cells.last().is_some_and(|cell| cell.end() > from) {
             let preserved = self.preserved;
@@ -340,7 +344,8 @@ impl AbstractState {
     }
 }
 
-/// Whether a value is the content of a callee-saved register at function entry. A slot that holds it saves the register for the caller.
+/// Whether a value is the content of a callee-saved register at function entry. A slot that holds it saves the
+/// register for the caller.
 pub(super) fn is_saved_register(preserved: u16, value: AbstractValue) -> bool {
     matches!(value.base, Base::Register(register) if preserved >> register & 1 == 1)
         && value.exact_offset() == Some(0)

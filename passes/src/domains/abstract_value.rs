@@ -1,34 +1,39 @@
 //! Abstract values: sets of numbers that a register or a stack cell may hold at one program point.
 //!
-//! *Elements.* A value is a symbolic [`Base`] and a strided interval of offsets from it: all numbers `base + offset` with
-//! `low <= offset <= high` and `offset = index_zero + k * stride` for an integer `k`. A stride of 0 means a single number.
-//! [`UNBOUNDED_LOW`] and [`UNBOUNDED_HIGH`] stand for minus and plus infinity. Plain numbers have the base [`Base::Number`]. The top
-//! element is [`Base::Unknown`], which records why nothing is known. There is no bottom element: an unreached point has no state.
+//! *Elements.* A value is a symbolic [`Base`] and a strided interval of offsets from it: all numbers `base + offset`
+//! with `low <= offset <= high` and `offset = index_zero + k * stride` for an integer `k`. A stride of 0 means a
+//! single number. [`UNBOUNDED_LOW`] and [`UNBOUNDED_HIGH`] stand for minus and plus infinity. Plain numbers have the
+//! base [`Base::Number`]. The top element is [`Base::Unknown`], which records why nothing is known. There is no bottom
+//! element: an unreached point has no state.
 //!
 //! *Order.* `a <= b` if `b` is unknown, or if both have the same base and `b` contains every offset of `a`.
 //!
-//! *Join.* With equal bases: the smallest interval that contains both; the stride is the greatest common divisor of both strides and
-//! of the distance between both `index_zero`. With different bases: unknown. The join deviates from a least upper bound twice:
-//! - A pointer joined with the number 0 stays that pointer, so the result does not contain 0. That is right for memory accesses,
-//!   since access through a null pointer faults. It is an assumption for [`Base::Returned`], which may also be a number.
-//! - `index_zero` is that of the left operand, which is the state that reached the join point first. Any member of the residue class
-//!   would do; the first one is most often the start of an array or the first value of a loop counter, and is reported as such. It
-//!   need not lie between the bounds.
+//! *Join.* With equal bases: the smallest interval that contains both; the stride is the greatest common divisor of
+//! both strides and of the distance between both `index_zero`. With different bases: unknown. The join deviates from a
+//! least upper bound twice:
+//! - A pointer joined with the number 0 stays that pointer, so the result does not contain 0. That is right for memory
+//!   accesses, since access through a null pointer faults. It is an assumption for [`Base::Returned`], which may also
+//!   be a number.
+//! - `index_zero` is that of the left operand, which is the state that reached the join point first. Any member of the
+//!   residue class would do; the first one is most often the start of an array or the first value of a loop counter,
+//!   and is reported as such. It need not lie between the bounds.
 //!
-//! *Widening.* A bound that moved since the previous visit becomes the nearest threshold beyond it, or infinite ([`AbstractValue::widened`]).
+//! *Widening.* A bound that moved since the previous visit becomes the nearest threshold beyond it, or infinite
+//! ([`AbstractValue::widened`]).
 //!
-//! *Height.* A bound can move 2^64 times, so the solver widens (`memory/fixpoint`): to thresholds at first, then to infinity, after
-//! which the bound is stable. The stride only changes to a proper divisor: at most 32 times.
+//! *Height.* A bound can move 2^64 times, so the solver widens (`memory/fixpoint`): to thresholds at first, then to
+//! infinity, after which the bound is stable. The stride only changes to a proper divisor: at most 32 times.
 //!
-//! *Assumptions.* 64-bit arithmetic does not wrap around: a bound that overflows becomes infinite. A value with `assumes_in_bounds`
-//! contains the real number only if the program keeps its accesses within its variables.
+//! *Assumptions.* 64-bit arithmetic does not wrap around: a bound that overflows becomes infinite. A value with
+//! `assumes_in_bounds` contains the real number only if the program keeps its accesses within its variables.
 //!
-//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation (intervals); P. Granger (1989), Static analysis of arithmetical
-//! congruences; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86 executables (value sets; here with one base each).
+//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation (intervals); P. Granger (1989), Static analysis of
+//! arithmetical congruences; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86 executables (value
+//! sets; here with one base each).
 
 use binframe_ir::tables::UnknownReason;
 
-/// The symbolic base of a value: what its offsets are relative to.
+/// The symbolic base that the offsets of a value are relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
     /// Unknown (top), with the reason.
@@ -39,8 +44,8 @@ pub(crate) enum Base {
     Stack,
     /// The stack pointer after the instruction that aligned it.
     Aligned,
-    /// The stack pointer after the instruction at this address, which moved it by an unknown amount. Repeated executions of the
-    /// instruction share the base, although the stack pointer differs.
+    /// The stack pointer after the instruction at this address, which moved it by an unknown amount. Repeated
+    /// executions of the instruction share the base, although the stack pointer differs.
     Dynamic(u64),
     /// The content of a register at function entry.
     Register(u8),
@@ -72,8 +77,8 @@ impl Base {
         )
     }
 
-    /// Whether escapes of values relative to the base are tracked: such a value may point into the frame, or to what a parameter
-    /// points to.
+    /// Whether escapes of values relative to the base are tracked: such a value may point into the frame, or derive
+    /// from a parameter.
     #[inline]
     pub(crate) fn is_tracked(self) -> bool {
         matches!(self, Self::Stack | Self::Aligned | Self::Register(_) | Self::Argument(_))
@@ -177,7 +182,8 @@ impl AbstractValue {
         }
     }
 
-    /// Whether the bounds are less than 2^31 apart. A wider range is implied by the width of an index, and does not count as a bound.
+    /// Whether the bounds are less than 2^31 apart. A wider range is implied by the width of an index, and does not
+    /// count as a bound.
     pub(crate) fn is_bounded(self) -> bool {
         self.low != UNBOUNDED_LOW && self.high != UNBOUNDED_HIGH && self.high.abs_diff(self.low) < 1 << 31
     }
@@ -190,7 +196,8 @@ impl AbstractValue {
         }
     }
 
-    /// The numbers of the value from `low` to `high`. Unchanged if it has another base, or if there are no such numbers.
+    /// The numbers of the value from `low` to `high`. Unchanged if it has another base, or if there are no such
+    /// numbers.
     pub(crate) fn clamped(self, low: i64, high: i64) -> Self {
         if self.base != Base::Number && !self.is_unknown() {
             return self;
@@ -269,9 +276,9 @@ impl AbstractValue {
         }
     }
 
-    /// The value with each bound that has moved since `earlier` set to the nearest threshold beyond it, or to infinity. The number one
-    /// step before a threshold is one too, the step being the distance that the bound moved: a loop that compares its counter with
-    /// `n` after the increment starts its last iteration one step before `n`.
+    /// The value with each bound that has moved since `earlier` set to the nearest threshold beyond it, or to
+    /// infinity. The number one step before a threshold is one too, the step being the distance that the bound moved:
+    /// a loop that compares its counter with `n` after the increment starts its last iteration one step before `n`.
     pub(crate) fn widened(self, earlier: Self, thresholds: &[Threshold]) -> Self {
         let candidates = |step: i64| {
             let own = thresholds.iter().filter(|(base, _)| *base == self.base).map(|(_, offset)| *offset);

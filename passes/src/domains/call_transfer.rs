@@ -10,7 +10,8 @@ use binframe_ir::tables::UnknownReason;
 const ARGUMENTS_SIZE_MAX: i64 = 256;
 
 impl AbstractState {
-    /// Applies a call by the instruction at `address`. The stack pointer is that before the call, without a return address.
+    /// Applies a call by the instruction at `address`. The stack pointer is that before the call, without a return
+    /// address.
     pub(crate) fn apply_call(
         &mut self,
         callee: &Summary,
@@ -44,8 +45,9 @@ impl AbstractState {
         self.set_register(stack_pointer, popped.unwrap_or(AbstractValue::unknown(UnknownReason::Clobbered)));
     }
 
-    /// The tracked values that a callee receives, each with its parameter: in the registers that the callee may clobber, which include
-    /// all parameter registers, and on the stack.
+    /// The tracked values that a callee receives, each with its parameter: in registers, and on the stack. Of the
+    /// registers, only those that the callee may clobber are considered; an argument in a register that it leaves
+    /// unchanged is missed.
     pub(crate) fn tracked_arguments(
         &self,
         callee: &Summary,
@@ -65,7 +67,8 @@ impl AbstractState {
         registers.chain(stack).filter(|(_, value)| value.base.is_tracked())
     }
 
-    /// Passes a value to a callee. Lowers `written_from` to the frame offset from which the callee may write through it.
+    /// Passes a value to a callee. Lowers `written_from` to the frame offset from which the callee may write through
+    /// it.
     fn pass_argument(
         &mut self,
         value: AbstractValue,

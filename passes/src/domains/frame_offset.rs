@@ -1,16 +1,17 @@
 //! Frame offsets: one number for each byte of a function's stack.
 //!
-//! Bytes at a known distance from the stack pointer at function entry have that distance as their frame offset: negative in the frame,
-//! 0 at the return address, positive in the caller's frame. A function that aligns its stack pointer moves it by an unknown amount.
-//! Bytes at a known distance from the aligned stack pointer have frame offsets around [`ALIGNED_ORIGIN`], below all others, so that
-//! both kinds can be sorted together and never overlap.
+//! Bytes at a known distance from the stack pointer at function entry have that distance as their frame offset:
+//! negative in the frame, 0 at the return address, positive in the caller's frame. A function that aligns its stack
+//! pointer moves it by an unknown amount. Bytes at a known distance from the aligned stack pointer have frame offsets
+//! around [`ALIGNED_ORIGIN`], below all others, so that both kinds can be sorted together and never overlap.
 
 use super::abstract_value::{AbstractValue, Base, UNBOUNDED_LOW};
 
 /// Frame offset of the byte at the aligned stack pointer.
 const ALIGNED_ORIGIN: i64 = -1 << 48;
 
-/// Frame offset of the byte `offset` bytes above a base; `None` if the base is not the stack pointer at entry or the aligned one.
+/// Frame offset of the byte `offset` bytes above a base; `None` if the base is not the stack pointer at entry or the
+/// aligned one.
 pub(super) fn of_base(base: Base, offset: i64) -> Option<i64> {
     match base {
         Base::Stack => Some(offset),

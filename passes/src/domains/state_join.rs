@@ -1,15 +1,18 @@
 //! Order and join of abstract states.
 //!
-//! *Order.* `a <= b` if every concrete state that `a` describes is described by `b`: pointwise for registers and stack bytes; `b` has
-//! at most the cells of `a`, escapes from the same or a lower frame offset, and includes the captured and written parameters of `a`.
+//! *Order.* `a <= b` if every concrete state that `a` describes is described by `b`: pointwise for registers and stack
+//! bytes; `b` has at most the cells of `a`, escapes from the same or a lower frame offset, and includes the captured
+//! and written parameters of `a`.
 //!
-//! *Join.* Pointwise. A cell that only one state has becomes unknown: in the function's own frame it is dropped, in the caller's frame
-//! it stays as a cell of unknown value, or `stack_arguments` becomes unknown. A value whose base the join forgets escapes, since it may
-//! still be used through the unknown value. The comparison is kept if both states have the same.
+//! *Join.* Pointwise. A cell that only one state has becomes unknown: in the function's own frame it is dropped, in
+//! the caller's frame it stays as a cell of unknown value, or `stack_arguments` becomes unknown. A value whose base
+//! the join forgets escapes, since it may still be used through the unknown value. The comparison is kept if both
+//! states have the same.
 //!
 //! *Widening.* Registers and cells are widened value by value; everything else needs no widening.
 //!
-//! *Height.* A join never adds a cell. Sets only grow, `escaped_from` only sinks, and flags change once. Values are the reason for widening.
+//! *Height.* A join never adds a cell. Sets only grow, `escaped_from` only sinks, and flags change once. Values are
+//! the reason for widening.
 
 use super::abstract_state::{AbstractState, StackArguments, StackCell};
 use super::abstract_value::{AbstractValue, Threshold};
@@ -17,7 +20,8 @@ use binframe_ir::tables::UnknownReason;
 use std::rc::Rc;
 
 impl AbstractState {
-    /// Joins the state of another path into this one, and widens if thresholds are given. Returns whether the state changed.
+    /// Joins the state of another path into this one, and widens if thresholds are given. Returns whether the state
+    /// changed.
     pub(crate) fn join(&mut self, other: &Self, widening: Option<&[Threshold]>) -> bool {
         let mut forgotten = Vec::new();
         let mut is_changed = false;
@@ -99,7 +103,8 @@ impl AbstractState {
     }
 }
 
-/// Makes the caller's stack arguments unknown if a cell that is not in both states is one of them. Returns whether they changed.
+/// Makes the caller's stack arguments unknown if a cell that is not in both states is one of them. Returns whether
+/// they changed.
 fn forget_argument(stack_arguments: &mut StackArguments, cell: &StackCell) -> bool {
     let is_changed = cell.frame_offset >= 0 && *stack_arguments != StackArguments::Unknown;
     if is_changed {
@@ -108,8 +113,8 @@ fn forget_argument(stack_arguments: &mut StackArguments, cell: &StackCell) -> bo
     is_changed
 }
 
-/// Joins a value into another, and widens it. Adds tracked values whose base the result does not have to `forgotten`. Returns whether
-/// the value changed.
+/// Joins a value into another, and widens it. Adds tracked values whose base the result does not have to `forgotten`.
+/// Returns whether the value changed.
 fn join_value(
     own: &mut AbstractValue,
     other: AbstractValue,

@@ -40,8 +40,8 @@ impl ParameterSet {
 /// The effect of a call on its caller. All sets over-approximate (may), except for the assumptions of `AbstractState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
-    /// By how much the stack pointer is higher after the call than before: the argument bytes that the callee pops (`ret n`);
-    /// negative if it allocates stack memory for its caller. `None` if unknown.
+    /// By how much the stack pointer is higher after the call than before: the argument bytes that the callee pops
+    /// (`ret n`); negative if it allocates stack memory for its caller. `None` if unknown.
     pub(crate) popped_bytes: Option<i64>,
     /// Registers that may hold another value afterwards.
     pub(crate) clobbered: u16,

@@ -1,6 +1,7 @@
 //! Arithmetic on abstract values: sums, differences, products with constants, and extension of narrow operands.
 //!
-//! Each operation returns a value that contains the result for every choice of operands, under the assumptions of `abstract_value`.
+//! Each operation returns a value that contains the result for every choice of operands, under the assumptions of
+//! `abstract_value`.
 
 use super::abstract_value::{AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW, gcd};
 use binframe_ir::tables::UnknownReason;

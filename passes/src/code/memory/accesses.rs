@@ -1,17 +1,18 @@
-//! `(code, cfg, memory) -> memory_accesses`: the memory that each instruction reads or writes, or whose address it computes.
+//! `(code, cfg, memory) -> memory_accesses`
 //!
-//! The table is large and computed on demand, for any range of blocks. The functions of the blocks are analyzed again with the final
-//! summaries (`fixpoint`); each memory reference is a row.
+//! The memory that each instruction reads or writes, or whose address it computes. The table is large and computed on
+//! demand, for any range of blocks. The functions of the blocks are analyzed again with the final summaries
+//! (`fixpoint`); each memory reference is a row.
 //!
 //! *Confidence.* A row states a region, and a range of bytes relative to it.
-//! - `guess`: the address assumes accesses in bounds (`AbstractValue`), or that an unknown number is an index into the array at a
-//!   constant address.
+//! - `guess`: the address assumes accesses in bounds (`AbstractValue`), or that an unknown number is an index into the
+//!   array at a constant address.
 //! - `likely`: the range has no bound, or exceeds the object at index 0.
-//! - `certain`: any other row. The range is bounded and inside the object at index 0, if there is one; an allocation of unknown size
-//!   is taken to be large enough. Also every row of region `unknown`, which claims nothing.
+//! - `certain`: any other row. The range is bounded and inside the object at index 0, if there is one; an allocation
+//!   of unknown size is taken to be large enough. Also every row of region `unknown`, which claims nothing.
 //!
-//! `object_id` is the object at index 0. If the row is not `certain`, the instruction may access the objects beside it, so that
-//! only an object whose size is stated, by a symbol or an allocation, is named.
+//! `object_id` is the object at index 0. If the row is not `certain`, the instruction may access the objects beside
+//! it, so that only an object whose size is stated, by a symbol or an allocation, is named.
 
 use super::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
 use super::fixpoint::FunctionAnalyzer;
@@ -72,7 +73,8 @@ struct AccessWriter<'w, 'a> {
 struct ResolvedAddress {
     region: AccessRegion,
     object: Option<ObjectBounds>,
-    /// Start of the address' base, in the units of the object's start: offsets from the base plus this can be compared with its bounds.
+    /// Start of the address' base, in the units of the object's start: offsets from the base plus this can be compared
+    /// with its bounds.
     base_start: i64,
     /// Why the region is unknown; `None` if it is known.
     reason: Option<UnknownReason>,

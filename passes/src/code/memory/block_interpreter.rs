@@ -28,7 +28,8 @@ pub(super) trait InstructionVisitor {
     /// Whether to visit the block in a row of `basic_blocks`, which is reached from the entry or not.
     fn needs_block(&self, row: usize, is_reached: bool) -> bool;
 
-    /// Visits an instruction of the block in a row. Blocks are visited in any order, instructions of a block in sequence.
+    /// Visits an instruction of the block in a row. Blocks are visited in any order, instructions of a block in
+    /// sequence.
     fn instruction(
         &mut self,
         row: usize,
@@ -73,8 +74,8 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         self.interpreter.prepare(instructions);
     }
 
-    /// Interprets instructions in sequence. `each` gets every instruction with the state before it, `after_call` the state after each
-    /// call.
+    /// Interprets instructions in sequence. `each` gets every instruction with the state before it, `after_call` the
+    /// state after each call.
     pub(super) fn run(
         &mut self,
         instructions: &[Instruction],
@@ -115,7 +116,8 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         region.isa.address_getter(&region.bytes[position..]).map(|register| register as u8)
     }
 
-    /// The callee of a call. Its summary is the model of an import, else that of the function, else what the convention allows.
+    /// The callee of a call. Its summary is the model of an imported function, else the result of the analysis of a
+    /// function in this binary, else the assumption of the calling convention.
     pub(super) fn callee(&self, call: Option<CallEdge<'a>>) -> Callee<'a> {
         let convention = self.program.convention;
         let Some(call) = call else {

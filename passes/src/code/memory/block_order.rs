@@ -1,8 +1,8 @@
 //! `(graph, entry) -> order`: the order in which the blocks of a function are analyzed.
 //!
-//! Reached blocks are sorted by strongly connected component, components topologically, and blocks within a component in reverse
-//! postorder. So every edge to a lower or equal position is a back edge inside a component, and all predecessors of a component have
-//! their final states before it is analyzed.
+//! Reached blocks are sorted by strongly connected component, components topologically, and blocks within a component
+//! in reverse postorder. So every edge to a lower or equal position is a back edge inside a component, and all
+//! predecessors of a component have their final states before it is analyzed.
 
 use crate::graph::{Graph, NONE, StrongComponents};
 use std::cmp::Reverse;

@@ -4,8 +4,8 @@ use crate::code::cfg::CfgIr;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use std::ops::Range;
 
-/// The blocks of a file, by their rows in `basic_blocks`, in ranges that hold about one row group of accesses each. Blocks outside
-/// `addresses` are left out at both ends of a range.
+/// The blocks of a file, by their rows in `basic_blocks`, in ranges that hold about one row group of accesses each.
+/// Blocks outside `addresses` are left out at both ends of a range.
 pub fn block_ranges(cfg: &CfgIr, addresses: Option<&Range<u64>>) -> Vec<Range<usize>> {
     let blocks = cfg.basic_blocks.columns();
     let is_inside = |row: &usize| {

@@ -1,10 +1,12 @@
 //! Interprocedural analysis: analyzes every function after its callees, so that the effects of calls are known.
 //!
-//! *Algorithm.* The strongly connected components of the call graph are grouped into levels: a component is one level above the
-//! highest of its callees. Levels are analyzed in ascending order; the functions of a level are independent and analyzed in parallel.
+//! *Algorithm.* The strongly connected components of the call graph are grouped into levels: a component is one level
+//! above the highest of its callees. Levels are analyzed in ascending order; the functions of a level are independent
+//! and analyzed in parallel.
 //!
-//! *Recursion.* The functions of a component are in one level and see each other's assumed summaries: that of the calling convention,
-//! with the argument bytes that their returns pop (`callee_pop`). There is no iteration over a component. Its stack depth is unbounded.
+//! *Recursion.* The functions of a component are in one level and see each other's assumed summaries: that of the
+//! calling convention, with the argument bytes that their returns pop (`callee_pop`). There is no iteration over a
+//! component. Its stack depth is unbounded.
 //!
 //! *Cost.* One analysis of each function.
 

@@ -1,4 +1,5 @@
-//! Argument bytes that functions pop (`ret 8` in 32-bit code), read off their return instructions before any function is analyzed.
+//! Argument bytes that functions pop (`ret 8` in 32-bit code), read off their return instructions before any function
+//! is analyzed.
 //!
 //! Assumed for the callees of a recursive cycle, which have no summary yet.
 
@@ -7,8 +8,8 @@ use crate::code::regions::Code;
 use crate::isa::{Instruction, Isa, popped_by_callee};
 use binframe_ir::tables::Terminator;
 
-/// Argument bytes that each function pops at its first return; `None` for functions without one. Empty without 32-bit code, in which
-/// no function pops arguments.
+/// Argument bytes that each function pops at its first return; `None` for functions without one. Empty without 32-bit
+/// code, in which no function pops arguments.
 pub(super) fn callee_popped_bytes(code: &Code, cfg: &CfgIr) -> Vec<Option<i64>> {
     if code.regions.iter().all(|region| region.isa != Isa::X86) {
         return Vec::new();

@@ -1,13 +1,13 @@
 //! Exit state: the effect of a function on registers and the stack pointer, joined over all its exits.
 //!
-//! *Exits* are returns, tail calls and unresolved indirect jumps. A tail call has the effect of its callee. An unresolved jump is taken
-//! for a tail call to an unknown function that follows the calling convention.
+//! *Exits* are returns, tail calls and unresolved indirect jumps. A tail call has the effect of its callee. An
+//! unresolved jump is taken for a tail call to an unknown function that follows the calling convention.
 //!
 //! *Assumptions.* Two facts that the analysis lost are assumed to be as the calling convention demands:
 //! - A callee-saved register that was loaded from memory that is not tracked is restored.
-//! - A stack pointer that is unknown at a return is restored. In 64-bit code this also holds if the stack pointer is known to be
-//!   relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that really return so, as
-//!   `_chkstk`, which allocates in its caller's frame.
+//! - A stack pointer that is unknown at a return is restored. In 64-bit code this also holds if the stack pointer is
+//!   known to be relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that
+//!   really return so, as `_chkstk`, which allocates in its caller's frame.
 
 use super::block_interpreter::Callee;
 use super::program::Program;

@@ -1,4 +1,5 @@
-//! Memory facts: what the tables computed on demand (`memory_accesses`, `data_flow`) read of the stage beside its tables.
+//! Memory facts: results of the stage, in addition to its tables, from which `memory_accesses` and `data_flow` are
+//! computed on demand.
 
 use super::image::Image;
 use super::objects::ObjectTable;
@@ -6,8 +7,8 @@ use crate::code::cfg::BlocksByFunction;
 use crate::domains::{AbstractValue, Base, Summary};
 use binframe_ir::{Enumeration, Fingerprint};
 
-/// The summary of each function, the objects, the memory image, and the blocks of each function. It is a projection of the stage's
-/// inputs and results, made once, with a fingerprint of its content.
+/// The summary of each function, the objects, the memory image, and the blocks of each function. It is a projection of
+/// the stage's inputs and results, made once, with a fingerprint of its content.
 #[derive(Debug)]
 pub struct MemoryFacts {
     pub(super) blocks_by_function: BlocksByFunction,

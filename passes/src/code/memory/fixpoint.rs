@@ -1,39 +1,48 @@
-//! Abstract interpretation of one function: computes the abstract state before every instruction, and shows it to a visitor.
+//! Abstract interpretation of one function: computes the abstract state before every instruction, and shows it to a
+//! visitor.
 //!
-//! *Problem.* The tables of the stage describe what registers and stack slots hold at each instruction, relative to the function's
-//! inputs. A forward data-flow analysis over the control-flow graph computes this. Its lattice is [`AbstractState`].
+//! *Problem.* The tables of the stage need the values of registers and stack slots at each instruction, relative to
+//! the function's inputs. A forward data-flow analysis over the control-flow graph computes them. Its lattice is
+//! [`AbstractState`].
 //!
-//! *Notation.* `in(b)` is the state at the start of block `b`; `None` is bottom: no path to `b` was found yet. `out(b)` is the state
-//! after its last instruction. Blocks have positions in [`BlockOrder`](super::block_order::BlockOrder): sorted by strongly connected
-//! component in topological order, in a component by reverse postorder. A back edge goes to the same or a lower position.
+//! *Notation.* `in(b)` is the state at the start of block `b`; `None` is bottom: no path to `b` was found yet.
+//! `out(b)` is the state after its last instruction. Blocks have positions in
+//! [`BlockOrder`](super::block_order::BlockOrder): sorted by strongly connected component in topological order, in a
+//! component by reverse postorder. A back edge goes to the same or a lower position.
 //!
 //! *Algorithm.*
-//! 1. Decode the blocks, collect the edges, order the blocks. `in(entry)` is the state that the calling convention promises.
-//! 2. Take the components in order. If a component has a cycle, iterate: take the block at the lowest position from the worklist,
-//!    interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A successor whose state changed is
-//!    added to the worklist.
-//! 3. Once the component is stable, interpret each of its blocks once more from its final state. Now the visitor gets its
-//!    instructions, `out(b)` is joined into the successors outside the component, and `in(b)` is dropped.
+//! 1. Decode the blocks, collect the edges, order the blocks. `in(entry)` is the state that the calling convention
+//!    promises.
+//! 2. Take the components in order. If a component has a cycle, iterate: take the block at the lowest position from
+//!    the worklist, interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A
+//!    successor whose state changed is added to the worklist.
+//! 3. Once the component is stable, interpret each of its blocks once more from its final state. Now the visitor gets
+//!    its instructions, `out(b)` is joined into the successors outside the component, and `in(b)` is dropped.
 //! 4. Interpret the blocks that no path reaches from the unknown state, if the visitor needs them.
 //!
-//! *Edges.* On an edge of a conditional jump the compared operand is refined by the condition (`refine_by_branch`). A landing-pad edge
-//! carries the join of the states after the calls of the block, any of which may throw, with caller-saved registers unknown.
+//! *Edges.* On an edge of a conditional jump the compared operand is refined by the condition (`refine_by_branch`). A
+//! landing-pad edge carries the join of the states after the calls of the block, any of which may throw, with
+//! caller-saved registers unknown.
 //!
-//! *Widening.* A state that is joined over a back edge into a block that was interpreted before is widened: a bound that moved becomes
-//! the nearest threshold, after [`VISITS_WITH_THRESHOLDS`] interpretations of the block infinite. Thresholds are the constants and
-//! addresses that branches of the function compare with. There is no narrowing pass: a bound that was widened too far is bounded
-//! again only where a branch refines it.
+//! *Widening.* A state that is joined over a back edge into a block that was interpreted before is widened: a bound
+//! that moved becomes the nearest threshold, after [`VISITS_WITH_THRESHOLDS`] interpretations of the block infinite.
+//! Thresholds are the constants and addresses that branches of the function compare with. There is no narrowing pass:
+//! a bound that was widened too far is bounded again only where a branch refines it.
 //!
-//! *Termination.* If a block was interpreted more than [`VISITS_MAX`] times, the next state that reaches it is replaced by the unknown
-//! state, which cannot change any more, and `is_too_complex` is set. So the number of interpretations is bounded.
+//! *Termination.* If a block was interpreted more than [`VISITS_MAX`] times, the next state that reaches it is
+//! replaced by the unknown state, which cannot change any more, and `is_too_complex` is set. So the number of
+//! interpretations is bounded.
 //!
-//! *Cost.* An interpretation of a block costs its length, a join the size of a state: 16 registers and at most 96 stack cells.
+//! *Cost.* An interpretation of a block costs its length, a join the size of a state: 16 registers and at most 96
+//! stack cells.
 //!
-//! *Approximation.* The final states cover all paths along the recovered edges, given correct summaries of callees, and except for the
-//! assumptions of `AbstractState` and `AbstractValue`. The result depends on the function and the summaries of its callees alone.
+//! *Approximation.* The final states cover all paths along the recovered edges, given correct summaries of callees,
+//! and except for the assumptions of `AbstractState` and `AbstractValue`. The result depends on the function and the
+//! summaries of its callees alone.
 //!
-//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86
-//! executables; B. Blanchet et al. (2003), A static analyzer for large safety-critical software (thresholds).
+//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation; G. Balakrishnan, T. Reps (2004), Analyzing memory
+//! accesses in x86 executables; B. Blanchet et al. (2003), A static analyzer for large safety-critical software
+//! (thresholds).
 
 use super::block_interpreter::{BlockInterpreter, InstructionVisitor};
 use super::function_code::{FunctionCode, Successor};
@@ -53,7 +62,7 @@ const VISITS_WITH_THRESHOLDS: u32 = 5;
 /// Thresholds that are kept for a function.
 const THRESHOLDS_MAX: usize = 64;
 
-/// Interpretations of a block before its state is given up.
+/// Interpretations of a block before its state is replaced by the unknown state.
 const VISITS_MAX: u32 = 64;
 
 /// Analyzes functions one at a time. Buffers are reused for the next function.
@@ -66,7 +75,7 @@ pub(super) struct FunctionAnalyzer<'f, 'a> {
     /// Number of interpretations of each block.
     visits: Vec<u32>,
     thresholds: Vec<Threshold>,
-    /// Whether a state was given up after [`VISITS_MAX`] interpretations.
+    /// Whether a state was replaced by the unknown state after [`VISITS_MAX`] interpretations.
     pub(super) is_too_complex: bool,
 }
 
@@ -119,7 +128,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         }
     }
 
-    /// Iterates over the blocks of a component to a fixed point, then shows them and propagates their states to later components.
+    /// Iterates over the blocks of a component to a fixed point, then shows them and propagates their states to later
+    /// components.
     fn solve_component<V: InstructionVisitor>(
         &mut self,
         component: Range<u32>,
@@ -153,8 +163,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         }
     }
 
-    /// Interprets a block, and shows it to a visitor. Returns the state after it, and the join of the states after its calls if it has
-    /// a landing pad.
+    /// Interprets a block, and shows it to a visitor. Returns the state after it, and the join of the states after its
+    /// calls if it has a landing pad.
     fn run_block(
         &mut self,
         block: usize,
@@ -187,7 +197,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         (state, thrown)
     }
 
-    /// Joins the state after a block into its successors at positions that satisfy `is_wanted`; enqueues those that changed.
+    /// Joins the state after a block into its successors at positions that satisfy `is_wanted`; enqueues those that
+    /// changed.
     fn propagate(
         &mut self,
         position: u32,

@@ -1,10 +1,11 @@
 //! Analyzes one function: its stack frame, its call summary, and the memory that it allocates and refers to.
 //!
-//! [`FrameCollector`] visits every instruction with its abstract state and records accesses to the stack and to the binary's data,
-//! calls, and the state at exits. [`FrameCollector::finish`] derives the results from them.
+//! [`FrameCollector`] visits every instruction with its abstract state and records accesses to the stack and to the
+//! binary's data, calls, and the state at exits. [`FrameCollector::finish`] derives the results from them.
 //!
-//! *Approximation.* `frame_size` is the lowest offset of the stack pointer seen; an aligned frame adds the most that the alignment can
-//! take. Parameters in the summary over-approximate what the function reads, captures and writes through.
+//! *Approximation.* `frame_size` is the lowest offset of the stack pointer seen; an aligned frame adds the most that
+//! the alignment can take. Parameters in the summary over-approximate what the function reads, captures and writes
+//! through.
 
 use super::block_interpreter::{BlockInterpreter, Callee, InstructionContext, InstructionVisitor};
 use super::exit_state::ExitState;
@@ -23,7 +24,7 @@ use binframe_ir::tables::{
     Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator,
 };
 
-/// Collects what the instructions of a function do with memory.
+/// Collects the memory references, calls and exits of a function.
 struct FrameCollector<'f, 'a> {
     program: &'f Program<'a>,
     /// Stack depth of every function: final for those that were analyzed.
@@ -208,7 +209,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             }
             _ => None,
         });
-        // An instruction that computes with a stack argument in memory reads that parameter; a load into a register does not yet.
+        // An instruction that computes with a stack argument in memory reads that parameter; a load into a register
+        // does not yet.
         if is_read && is_exact && !is_whole_move(instruction) {
             let size = reference.size.map_or(0, |size| size.min(8)) as u8;
             self.read.add(ParameterSet::of_base(before.load(address, size).base));
@@ -419,8 +421,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         }
     }
 
-    /// The summary of the function. One that was given up is assumed to follow the calling convention; one that has the name of an
-    /// allocator returns new memory.
+    /// The summary of the function. One that is too complex is assumed to follow the calling convention; one with the
+    /// name of an allocator returns new memory.
     fn summary(&self, function: usize, is_too_complex: bool) -> Summary {
         let assumed = self.program.convention.summary();
         let returned = self.exit.returned.unwrap_or(assumed.returned);
@@ -449,8 +451,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 }
 
-/// Bytes that an instruction accesses without gaps, from index 0 on; 0 if the range is not known or has gaps, as a choice between two
-/// variables has.
+/// Bytes that an instruction accesses without gaps, from index 0 on; 0 if the range is not known or has gaps, as a
+/// choice between two variables has.
 fn contiguous_extent(address: AbstractValue, size: i64) -> i64 {
     let is_known = address.is_bounded() && !address.assumes_in_bounds && !address.is_type_range;
     let is_contiguous = address.low == address.index_zero && i64::from(address.stride) <= size;

@@ -17,7 +17,7 @@ pub(super) struct FunctionAnalysis {
     /// Sorted by call.
     pub(super) threads: Vec<ThreadStart>,
     pub(super) global_accesses: Vec<GlobalAccess>,
-    /// Whether the abstract interpretation was given up.
+    /// Whether the fixpoint iteration was cut short ([`FunctionAnalyzer`](super::fixpoint::FunctionAnalyzer)).
     pub(super) is_too_complex: bool,
 }
 

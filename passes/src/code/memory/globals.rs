@@ -1,11 +1,15 @@
-//! Global objects: divides the data of the binary into variables, from symbols and from the references of instructions.
+//! Global objects: divides the data of the binary into variables, from symbols and from the references of
+//! instructions.
 //!
 //! *Algorithm.*
-//! 1. Collect references: accesses of instructions (`function_analysis`), constant addresses in code that are taken, and addresses
-//!    that the loader writes into data. Drop those inside of a variable with a symbol, and add the variables.
-//! 2. Sort by address. A reference inside the previous object extends that object, unless a symbol states its size; any other
-//!    reference starts an object. An object is open if its address is taken or indexed: its end is then not known.
-//! 3. Clip objects to their sections. Extend open ones, and symbols without a size, to the next object or the end of the section.
+//! 1. Collect references: accesses of instructions (`function_analysis`), constant addresses in code that are taken,
+//!    and addresses that the loader writes into data. Drop those inside of a variable with a symbol, and add the
+//!    variables.
+//! 2. Sort by address. A reference inside the previous object extends that object, unless a symbol states its size;
+//!    any other reference starts an object. An object is open if its address is taken or indexed: its end is then not
+//!    known.
+//! 3. Clip objects to their sections. Extend open ones, and symbols without a size, to the next object or the end of
+//!    the section.
 //!
 //! *Invariants.* Objects are sorted by address and do not overlap.
 //!

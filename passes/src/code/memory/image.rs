@@ -1,8 +1,8 @@
-//! `(binary_sections, binary_symbols, binary_relocations, …) -> image`: the projection of the binary's structure that the memory
-//! stage reads.
+//! `(sections, linkage) -> image`
 //!
-//! Addresses of loaded sections, variables with a symbol, and the addresses that the loader writes into data. The bytes of sections are
-//! not part of it, so that an edit of data leaves the stage's results valid.
+//! The projection of the binary's structure that the memory stage reads: addresses of loaded sections, variables with
+//! a symbol, and the addresses that the loader writes into data. The bytes of sections are not part of it, so that an
+//! edit of data leaves the stage's results valid.
 
 use super::regions::binary_regions;
 use crate::file::linkage::LinkageIr;
@@ -156,7 +156,8 @@ impl Image {
         self.section_at(address).is_some_and(|section| !section.is_executable)
     }
 
-    /// Whether a constant can be an address: that of a byte of a loaded section, in a binary that is linked for fixed addresses.
+    /// Whether a constant can be an address: that of a byte of a loaded section, in a binary that is linked for fixed
+    /// addresses.
     pub(super) fn is_fixed_address(&self, address: u64) -> bool {
         self.is_fixed && self.section_at(address).is_some()
     }

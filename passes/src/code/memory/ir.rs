@@ -16,9 +16,9 @@ pub struct MemoryIr {
     pub function_effects: Rows<FunctionEffects>,
     /// Global variables, stack slots and allocations.
     pub memory_objects: Rows<MemoryObjects>,
-    /// What could not be analyzed.
+    /// Functions that could not be analyzed fully.
     pub diagnostics: Rows<Diagnostics>,
-    /// What `accesses` and `data_flow` read beside the tables.
+    /// Results from which `accesses` and `data_flow` are computed.
     pub facts: Arc<MemoryFacts>,
 }
 

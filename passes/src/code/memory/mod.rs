@@ -2,17 +2,19 @@
 //! `(code, cfg, memory) -> memory_accesses`
 //! `(code, cfg, memory) -> data_flow`
 //!
-//! The memory that code uses: stack frames, call summaries, variables and allocations, and the object that each instruction accesses.
+//! The memory that code uses: stack frames, call summaries, variables and allocations, and the object that each
+//! instruction accesses.
 //!
-//! *Algorithm.* Abstract interpretation finds what registers and the stack hold before each instruction (`fixpoint`), as offsets from
-//! a base that is known at function entry or at a call (`domains`). Functions are analyzed after their callees (`bottom_up`), whose
-//! summaries give the effects of calls. The recorded references become the slots of each frame (`slots`) and the global variables
-//! (`globals`). The two large tables are computed on demand, by a second analysis with the final summaries: the object of each memory
+//! *Algorithm.* Abstract interpretation computes the values of registers and stack cells before each instruction
+//! (`fixpoint`), as offsets from a base such as the stack pointer at entry, a parameter or the result of a call
+//! (`domains`). Functions are analyzed after their callees (`bottom_up`), whose summaries give the effects of calls.
+//! The recorded references become the slots of each frame (`slots`) and the global variables (`globals`). The two
+//! large tables are computed on demand, by a second analysis with the final summaries: the object of each memory
 //! reference (`accesses`), and the definitions that reach each use (`data_flow`).
 //!
 //! *Invariants.* Every function has one frame. Slots of a function do not overlap, nor do global variables.
 //!
-//! *Confidence.* What is `certain` holds in every run of a program, under these assumptions:
+//! *Confidence.* Rows that are `certain` hold in every run of a program, under these assumptions:
 //! - functions follow their calling convention, and library functions do what `library_models` says;
 //! - code writes the stack of other functions only through addresses that it was passed (`AbstractState`);
 //! - registers and the stack pointer that the analysis lost at a return are restored (`exit_state`);

@@ -1,4 +1,5 @@
-//! Memory objects: the table of global objects, stack slots and allocations, and the lookup of the object at an address.
+//! Memory objects: the table of global objects, stack slots and allocations, and the lookup of the object at an
+//! address.
 
 use super::function_analysis::FunctionAnalysis;
 use super::globals::global_objects;

@@ -21,7 +21,8 @@ pub(super) struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    /// The program of some tables. The calling convention is that of the first code region, and of x86-64 without code.
+    /// The program of some tables. The calling convention is that of the first code region, and of x86-64 without
+    /// code.
     pub(super) fn new(
         code: &'a Code,
         cfg: &'a CfgIr,
@@ -46,8 +47,8 @@ impl<'a> Program<'a> {
         self.functions.address.binary_search(&address).ok()
     }
 
-    /// The functions of a range of blocks, in the order of their blocks, each with a contiguous range of its blocks. A function whose
-    /// blocks are not contiguous occurs several times.
+    /// The functions of a range of blocks, in the order of their blocks, each with a contiguous range of its blocks. A
+    /// function whose blocks are not contiguous occurs several times.
     pub(super) fn functions_of(&self, blocks: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         let mut next = blocks.start;
         let runs = self.blocks.function_address[blocks].chunk_by(|one, other| one == other);

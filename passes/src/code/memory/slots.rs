@@ -1,21 +1,22 @@
 //! Stack slots: divides the frame of a function into the slots that its instructions access.
 //!
-//! *Notation.* An access has a frame offset, that at index 0 if it is indexed, and a size, which is 0 if only the address is computed.
-//! A cluster is a range of bytes that overlapping accesses cover. It is open if its address is taken or indexed: its end is then not
-//! known.
+//! *Notation.* An access has a frame offset, that at index 0 if it is indexed, and a size, which is 0 if only the
+//! address is computed. A cluster is a range of bytes that overlapping accesses cover. It is open if its address is
+//! taken or indexed: its end is then not known.
 //!
 //! *Algorithm.*
-//! 1. Drop the extent of indexed accesses that would overwrite a saved register, the canary or the return address: it is implied by
-//!    the width of the index, not by the size of an array.
+//! 1. Drop the extent of indexed accesses that would overwrite a saved register, the canary or the return address: it
+//!    is implied by the width of the index, not by the size of an array.
 //! 2. Sort the accesses by frame offset and merge those that overlap into clusters.
-//! 3. From the highest cluster down, make each one a slot. An open one is extended to the next slot or to the return address,
-//!    except over a gap of less than [`PADDING_SIZE_MAX`] bytes if it was also accessed with a size: that aligns the next slot.
-//! 4. Mark as outgoing arguments what is written from the stack pointer of a call on, without gaps, and never read.
+//! 3. From the highest cluster down, make each one a slot. An open one is extended to the next slot or to the return
+//!    address, except over a gap of less than [`PADDING_SIZE_MAX`] bytes if it was also accessed with a size: that
+//!    aligns the next slot.
+//! 4. Mark outgoing arguments: contiguous slots from the stack pointer of a call on that are written and never read.
 //!
 //! *Invariants.* Slots are sorted by frame offset and do not overlap.
 //!
-//! *Approximation.* Heuristic. Accessed slots are `certain`: these bytes belong together. Extended slots are `likely`: they may be
-//! several variables, of which the others are only accessed through the address of the first.
+//! *Approximation.* Heuristic. Accessed slots are `certain`: these bytes belong together. Extended slots are `likely`:
+//! they may be several variables, of which the others are only accessed through the address of the first.
 
 use crate::domains::UNBOUNDED_HIGH;
 use binframe_ir::tables::{Confidence, ObjectEvidence, ObjectKind};
@@ -102,8 +103,8 @@ impl AccessCluster {
     }
 }
 
-/// The slots of a function's frame, given its accesses in any order, the frame offsets of the stack pointer at calls in ascending
-/// order, and the size of an address in bytes.
+/// The slots of a function's frame, given its accesses in any order, the frame offsets of the stack pointer at calls
+/// in ascending order, and the size of an address in bytes.
 pub(super) fn stack_slots(
     accesses: &mut Vec<StackAccess>,
     call_offsets: &[i64],

@@ -9,7 +9,8 @@ pub(super) struct StackDepth {
     /// Bytes below the return address; `None` if unbounded.
     pub(super) bytes: Option<u64>,
     pub(super) limit: StackDepthLimit,
-    /// The callee on the deepest path, or on the path to what makes the depth unbounded; `None` if that is the function itself.
+    /// The next function on the deepest path, or on the path that makes the depth unbounded; `None` if the path ends
+    /// here.
     pub(super) callee: Option<u32>,
 }
 
@@ -45,7 +46,7 @@ impl DeepestCall {
         }
     }
 
-    /// Depth of the function, given what it uses itself.
+    /// Depth of the function, given the bytes that it uses itself.
     pub(super) fn depth(&self, own_bytes: u64) -> StackDepth {
         match self.limit {
             Some((limit, callee)) => StackDepth { bytes: None, limit, callee },

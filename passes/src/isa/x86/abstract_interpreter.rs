@@ -1,7 +1,8 @@
 //! The interpreter of x86 instructions over the domain of the memory stage.
 //!
-//! Its methods are grouped by file: `operand_values` evaluates operands, `abstract_transfer` and `string_instructions` have the transfer
-//! functions, `memory_references` lists the memory that an instruction refers to, `resources` the registers and flags that it uses.
+//! Its methods are grouped by file: `operand_values` evaluates operands, `abstract_transfer` and `string_instructions`
+//! have the transfer functions, `memory_references` lists the memory that an instruction refers to, `resources` the
+//! registers and flags that it uses.
 
 use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic};
 
@@ -20,7 +21,8 @@ impl<'a> AbstractInterpreter<'a> {
         Self { info: InstructionInfoFactory::new(), is_fixed_address, may_run_backwards: false }
     }
 
-    /// Prepares for the instructions of one function. String instructions may run backwards if it sets the direction flag anywhere.
+    /// Prepares for the instructions of one function. String instructions may run backwards if it sets the direction
+    /// flag anywhere.
     pub(crate) fn prepare(&mut self, instructions: &[Instruction]) {
         self.may_run_backwards =
             instructions.iter().any(|instruction| instruction.mnemonic() == Mnemonic::Std);

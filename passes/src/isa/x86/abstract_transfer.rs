@@ -1,7 +1,8 @@
 //! Transfer functions: the effect of an instruction, other than a call, on an abstract state.
 //!
-//! Moves, integer arithmetic, shifts, products, stack instructions and exchanges are interpreted. Every other instruction makes what
-//! it writes unknown, and what it reads escapes, since a pointer may be part of the result.
+//! Moves, integer arithmetic, shifts, products, stack instructions and exchanges are interpreted. Of every other
+//! instruction, the written operands become unknown and the read operands escape, since the result may contain a
+//! pointer.
 
 use super::abstract_interpreter::AbstractInterpreter;
 use super::calling_convention::{FRAME_POINTER, RESULT, STACK_POINTER};
@@ -18,7 +19,8 @@ use iced_x86::{
 };
 
 impl AbstractInterpreter<'_> {
-    /// Applies an instruction that is not a call. Returns and jumps change nothing: the caller's summary has the effect of a return.
+    /// Applies an instruction that is not a call. Returns and jumps change nothing: the caller's summary has the
+    /// effect of a return.
     pub(crate) fn transfer(&mut self, state: &mut AbstractState, instruction: &Instruction) {
         if instruction.rflags_modified() != 0 {
             state.comparison = None;
@@ -136,12 +138,14 @@ impl AbstractInterpreter<'_> {
         let moves_by_unknown =
             is_stack_pointer && value.exact_offset().is_none() && old.exact_offset().is_some();
         let value = match moves_by_unknown {
-            // `alloca`: later offsets are relative to the stack pointer after this instruction, also if an earlier one moved it by an
-            // unknown amount already. In an aligned frame, the value stays relative to the aligned stack pointer, without a bound.
+            // `alloca`: later offsets are relative to the stack pointer after this instruction, also if an earlier one
+            // moved it by an unknown amount already. In an aligned frame, the value stays relative to the aligned
+            // stack pointer, without a bound.
             true if value.base != Base::Aligned => AbstractValue::at(Base::Dynamic(instruction.ip()), 0),
             _ => value,
         };
-        // The result is not tracked as an address any more. A difference of two addresses cannot be used to access either.
+        // The result is not tracked as an address any more. A difference of two addresses cannot be used to access
+        // either.
         if value.is_unknown() || (value.base == Base::Number && mnemonic != Mnemonic::Sub) {
             state.escape(if is_same { AbstractValue::number(0) } else { old });
             state.escape(if is_same { AbstractValue::number(0) } else { other });
@@ -256,7 +260,8 @@ impl AbstractInterpreter<'_> {
         }
     }
 
-    /// Applies a system call of Linux: its arguments escape, memory at unknown addresses is written, the result is unknown.
+    /// Applies a system call of Linux: its arguments escape, memory at unknown addresses is written, the result is
+    /// unknown.
     fn transfer_system_call(state: &mut AbstractState, instruction: &Instruction) {
         let arguments: [u8; 6] = if is_32(instruction) { [3, 1, 2, 6, 7, 5] } else { [7, 6, 2, 10, 8, 9] };
         for register in arguments {
@@ -267,7 +272,7 @@ impl AbstractInterpreter<'_> {
         state.set_register(RESULT, AbstractValue::unknown(UnknownReason::Clobbered));
     }
 
-    /// Applies an instruction that is not interpreted: values that it reads escape, what it writes becomes unknown.
+    /// Applies an instruction that is not interpreted: its read operands escape, its written operands become unknown.
     fn transfer_other(&mut self, state: &mut AbstractState, instruction: &Instruction) {
         let used = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let registers: &[UsedRegister] = used.used_registers();

@@ -1,4 +1,5 @@
-//! Refines a state by the condition of a branch: on the edge that a conditional jump takes, the compared operand satisfies the condition.
+//! Refines a state by the condition of a branch: on the edge that a conditional jump takes, the compared operand
+//! satisfies the condition.
 
 use super::decoder::is_32;
 use crate::domains::{
@@ -6,7 +7,8 @@ use crate::domains::{
 };
 use iced_x86::{ConditionCode, Instruction};
 
-/// Relation of the left operand to the right one. `Below` and `Above` compare unsigned, `Less` and `Greater` signed numbers.
+/// Relation of the left operand to the right one. `Below` and `Above` compare unsigned, `Less` and `Greater` signed
+/// numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Equal,
@@ -21,7 +23,8 @@ enum Relation {
     GreaterOrEqual,
 }
 
-/// Refines a state by a conditional jump that is taken or not. Returns the right operand as a threshold for widening, if it is exact.
+/// Refines a state by a conditional jump that is taken or not. Returns the right operand as a threshold for widening,
+/// if it is exact.
 pub(crate) fn refine_by_branch(
     state: &mut AbstractState,
     instruction: &Instruction,
@@ -38,7 +41,8 @@ pub(crate) fn refine_by_branch(
     if refined == left {
         return threshold;
     }
-    // A comparison of the low 32 bits refines a 64-bit register only if the upper half is known to be 0: `left` is zero-extended.
+    // A comparison of the low 32 bits refines a 64-bit register only if the upper half is known to be 0: `left` is
+    // zero-extended.
     let is_whole = match location {
         OperandLocation::Register(register) => {
             bits == 64 || is_32(instruction) || state.register(register) == left
@@ -71,7 +75,8 @@ fn relation(condition: ConditionCode, is_taken: bool) -> Option<Relation> {
     Some(if is_taken { taken } else { not_taken })
 }
 
-/// The left operand, given its relation to the right one. Unchanged if the relation says nothing about the left operand's bounds.
+/// The left operand, given its relation to the right one. Unchanged if the relation says nothing about the left
+/// operand's bounds.
 fn refined(left: AbstractValue, right: AbstractValue, relation: Relation, bits: u32) -> AbstractValue {
     if relation == Relation::Equal && right.exact_offset().is_some() {
         let is_comparable = left.base == right.base || left.is_unknown();

@@ -1,13 +1,14 @@
 //! Calling conventions of x86: System V and Microsoft, 64-bit and 32-bit.
 //!
-//! Sources: System V ABI, x86-64 supplement, section 3.2.1, and i386 supplement, section 2.2; Microsoft, "x64 calling convention" and
-//! "Argument passing and naming conventions".
+//! Sources: System V ABI, x86-64 supplement, section 3.2.1, and i386 supplement, section 2.2; Microsoft, "x64 calling
+//! convention" and "Argument passing and naming conventions".
 
 use crate::domains::{AbstractValue, ParameterSet, Summary};
 use crate::isa::Isa;
 use binframe_ir::tables::UnknownReason;
 
-/// Number of the register that counts the repetitions of string instructions. Registers have the numbers that instructions encode.
+/// Number of the register that counts the repetitions of string instructions. Registers have the numbers that
+/// instructions encode.
 pub(super) const COUNTER: u8 = 1;
 /// Number of the stack pointer.
 pub(crate) const STACK_POINTER: u8 = 4;
@@ -29,11 +30,13 @@ pub(crate) struct CallingConvention {
     pub(crate) vector_parameters: u32,
     /// Vector registers whose low 16 bytes are callee-saved: the first, and the one after the last.
     pub(crate) preserved_vectors: (u32, u32),
-    /// Bytes above the return address in which the callee may store its register parameters (home space, shadow space).
+    /// Bytes above the return address in which the callee may store its register parameters (home space, shadow
+    /// space).
     pub(crate) home_size: i64,
     /// Whether a callee may pop its arguments (`stdcall`).
     pub(crate) may_callees_pop: bool,
-    /// Whether landing pads run in the frame of the function that they belong to, with the stack pointer as it was at the call.
+    /// Whether landing pads run in the frame of the function that they belong to, with the stack pointer as it was at
+    /// the call.
     pub(crate) has_landing_pads: bool,
     /// Bytes below the stack pointer that signal handlers leave unchanged (red zone).
     pub(crate) red_zone_size: i64,

@@ -23,7 +23,8 @@ pub(crate) struct MemoryReference {
 }
 
 impl AbstractInterpreter<'_> {
-    /// The memory that an instruction refers to, given the state before it: its memory operand first, then the implicit reference.
+    /// The memory that an instruction refers to, given the state before it: its memory operand first, then the
+    /// implicit reference.
     pub(crate) fn memory_references(
         &mut self,
         state: &AbstractState,
@@ -40,8 +41,8 @@ impl AbstractInterpreter<'_> {
         [Some(first), second.or_else(|| stack_reference(state, instruction))]
     }
 
-    /// Parameters that an instruction reads, except those in `known`: it computes with a register that derives from the parameter, uses
-    /// it in an address, or moves a part of it. A move of the whole register does not count.
+    /// Parameters that an instruction reads, except those in `known`: it computes with a register that derives from
+    /// the parameter, uses it in an address, or moves a part of it. A move of the whole register does not count.
     pub(crate) fn parameters_read(
         &mut self,
         state: &AbstractState,

@@ -19,8 +19,8 @@ pub(super) struct OperandAddress {
 }
 
 impl AbstractInterpreter<'_> {
-    /// Location of a compared operand; `None` if a branch on the comparison cannot refine it: registers of less than 32 bits, and
-    /// memory other than up to 8 bytes at a known frame offset.
+    /// Location of a compared operand; `None` if a branch on the comparison cannot refine it: registers of less than
+    /// 32 bits, and memory other than up to 8 bytes at a known frame offset.
     pub(super) fn location(
         &self,
         state: &AbstractState,
@@ -94,8 +94,8 @@ impl AbstractInterpreter<'_> {
         OperandAddress { value: sum, is_indexed: index.is_some() }
     }
 
-    /// A sum in an address computation. A constant that is an address of the binary becomes the base if an index is added to it. If
-    /// the other operand is unknown, it is assumed to be an index within the array at that address.
+    /// A sum in an address computation. A constant that is an address of the binary becomes the base if an index is
+    /// added to it. If the other operand is unknown, it is assumed to be an index within the array at that address.
     pub(super) fn sum(&self, one: AbstractValue, other: AbstractValue) -> AbstractValue {
         let global = |value: AbstractValue, index: AbstractValue| {
             let is_index =

@@ -1,4 +1,5 @@
-//! Transfer function of string instructions, which move, fill, compare or search memory, repeated by a counter register.
+//! Transfer function of string instructions, which move, fill, compare or search memory, repeated by a counter
+//! register.
 
 use super::abstract_interpreter::AbstractInterpreter;
 use super::calling_convention::COUNTER;

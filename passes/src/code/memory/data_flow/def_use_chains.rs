@@ -1,29 +1,30 @@
 //! Def-use chains of one function: for each use of a resource, the definitions that may reach it.
 //!
-//! *Notation.* A resource is a part of a register that is written separately, a flag, or a stack piece. The frame is split into pieces
-//! at both ends of every access to an exact range, so that such an access covers whole pieces. An event is a use, a definition that kills
-//! others (strong update), or one that does not (weak update).
+//! *Notation.* A resource is a part of a register that is written separately, a flag, or a stack piece. The frame is
+//! split into pieces at both ends of every access to an exact range, so that such an access covers whole pieces. An
+//! event is a use, a definition that kills others (strong update), or one that does not (weak update).
 //!
 //! *Algorithm.*
 //! 1. Take the events of the instructions (`function_events`).
-//! 2. Add those of calls and returns. A callee in this binary uses the parameter registers that its summary reads (`likely`). Other
-//!    calls use the parameter registers, and returns the result registers, that the function defines (`guess`). A call defines the
-//!    registers that it may clobber.
-//! 3. Map stack events to pieces. A store without a known bound makes the pieces that it may write doubtful.
+//! 2. Add those of calls and returns. A callee in this binary uses the parameter registers that its summary reads
+//!    (`likely`). Other calls use the parameter registers, and returns the result registers, that the function defines
+//!    (`guess`). A call defines the registers that it may clobber.
+//! 3. Map stack events to pieces. The pieces that a store without a known bound may write are marked:
+//!    `may_be_overwritten`.
 //! 4. Sort the events by resource, block and address.
-//! 5. For each resource with a use, compute gen and kill of each block. If a use may see a definition of another block, solve
-//!    reaching definitions.
-//! 6. Replay each requested block from the definitions at its start: each use becomes a row for every definition that reaches it. Sort
-//!    the rows by key; of rows with the same key the most reliable one stays.
+//! 5. For each resource with a use, compute gen and kill of each block. If a use may see a definition of another
+//!    block, solve reaching definitions.
+//! 6. Replay each requested block from the definitions at its start: each use becomes a row for every definition that
+//!    reaches it. Sort the rows by key; of rows with the same key the most reliable one stays.
 //!
 //! *Invariants.* Rows are sorted by key, and unique.
 //!
-//! *Termination, cost.* Steps 4 to 6 are linear in events and rows but for sorting. Most resources need no step across blocks.
-//! All stack pieces of a function together have a budget of [`BLOCK_VISITS_MAX`] blocks; uses of pieces beyond it, and uses that more
-//! than 32 definitions reach, get a row with definition `many`.
+//! *Termination, cost.* Steps 4 to 6 are linear in events and rows but for sorting. Most resources need no step across
+//! blocks. All stack pieces of a function together have a budget of [`BLOCK_VISITS_MAX`] blocks; uses of pieces beyond
+//! it, and uses that more than 32 definitions reach, get a row with definition `many`.
 //!
-//! *Approximation.* A may-analysis along the recovered edges. Uses of a doubtful piece, and of memory that escaped, are `likely`: their
-//! rows may lack definitions.
+//! *Approximation.* A may-analysis along the recovered edges. Uses of a marked piece, and of memory that escaped, are
+//! `likely`: their rows may lack definitions.
 //!
 //! *Source.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
 
@@ -54,7 +55,7 @@ pub(super) struct DefUseChains<'c, 'g, 'a> {
     /// Frame offset of each stack piece, and of the end of the last one.
     piece_offsets: Vec<i64>,
     /// For each piece, whether stores without a known bound may write it.
-    is_doubtful: Vec<bool>,
+    may_be_overwritten: Vec<bool>,
     /// Address of the last call of each block with a landing pad.
     last_calls: Vec<Option<u64>>,
     block_visits_left: usize,
@@ -79,7 +80,7 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             code,
             sets,
             piece_offsets: Vec::new(),
-            is_doubtful: Vec::new(),
+            may_be_overwritten: Vec::new(),
             last_calls,
             block_visits_left: BLOCK_VISITS_MAX,
             rows: Vec::new(),
@@ -171,7 +172,8 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         }
     }
 
-    /// Splits the stack into pieces, adds the events of the pieces, and finds the doubtful ones.
+    /// Splits the stack into pieces, adds the events of the pieces, and marks those that stores without a known bound
+    /// may write.
     fn add_stack_events(&mut self, events: &mut Vec<ResourceEvent>) {
         let stack_events = std::mem::take(&mut self.function.stack_events);
         let exact = stack_events.iter().filter(|event| event.is_exact);
@@ -179,27 +181,27 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         offsets.sort_unstable();
         offsets.dedup();
         let frame_end = offsets.partition_point(|offset| *offset < 0);
-        // For each piece, the number of doubtful ranges that start there, less those that end there.
-        let mut doubts = vec![0; offsets.len() + 1];
+        // For each piece, the number of marked ranges that start there, less those that end there.
+        let mut range_changes = vec![0; offsets.len() + 1];
         for StackEvent { block, address, low, high, is_exact, is_unbounded, kind } in stack_events {
             let first = offsets.partition_point(|offset| *offset <= low).saturating_sub(1);
             let end = offsets.partition_point(|offset| *offset < high).max(first);
             let is_too_large = !is_exact && end - first > PIECES_MAX;
             if matches!(kind, EventKind::MayDefine(_)) && (is_too_large || is_unbounded) {
                 // A store without a bound is assumed to stay in the frame, at or above index 0.
-                doubts[first] += 1;
-                doubts[if is_unbounded { end.max(frame_end) } else { end }] -= 1;
+                range_changes[first] += 1;
+                range_changes[if is_unbounded { end.max(frame_end) } else { end }] -= 1;
             }
             if !is_too_large {
                 let pieces = (first..end).map(|piece| Resource::COUNT + piece as u32);
                 events.extend(pieces.map(|resource| ResourceEvent { resource, block, address, kind }));
             }
         }
-        let open = doubts.iter().scan(0, |open, change| {
+        let open = range_changes.iter().scan(0, |open, change| {
             *open += change;
             Some(*open > 0)
         });
-        self.is_doubtful = open.collect();
+        self.may_be_overwritten = open.collect();
         self.piece_offsets = offsets;
     }
 
@@ -233,7 +235,8 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         }
     }
 
-    /// The effect of a block on a resource, and whether it has an upward exposed use: one that a definition of another block may reach.
+    /// The effect of a block on a resource, and whether it has an upward exposed use: one that a definition of another
+    /// block may reach.
     fn gen_kill(&mut self, events: &[ResourceEvent]) -> (GenKill, bool) {
         let block = events[0].block;
         let last_call = self.last_calls[block as usize];
@@ -269,7 +272,7 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             None => Resource(events[0].resource).name(convention),
         };
         let object_id = frame_offset.and_then(|frame_offset| self.function.slot_at(frame_offset));
-        let is_doubtful = piece.is_some_and(|piece| self.is_doubtful[piece]);
+        let may_be_overwritten = piece.is_some_and(|piece| self.may_be_overwritten[piece]);
         for event in events {
             match event.kind {
                 EventKind::Use(data_use, confidence) => {
@@ -281,7 +284,7 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
                         definition: Definition::Many,
                         r#use: data_use,
                         function_address: self.function.address,
-                        confidence: if is_doubtful { Confidence::Likely } else { confidence },
+                        confidence: if may_be_overwritten { Confidence::Likely } else { confidence },
                     };
                     self.push_use(row, reaching);
                 }
@@ -301,8 +304,8 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         }
         for definition in self.sets.of(reaching) {
             let DefSite { address, by, confidence } = self.function.definitions[definition as usize];
-            // The result of a call in a register is rarely an argument of the next call, and a register that the function never
-            // defines is rarely a guessed argument or result.
+            // The result of a call in a register is rarely an argument of the next call, and a register that the
+            // function never defines is rarely a guessed argument or result.
             let is_plausible = match (row.r#use, by) {
                 (DataUse::Argument, Definition::Call) => row.object_id.is_some(),
                 (DataUse::Argument | DataUse::Result, Definition::Entry) => !is_guess,

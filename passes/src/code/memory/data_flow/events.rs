@@ -13,7 +13,7 @@ pub(super) struct DefSite {
     pub(super) confidence: Confidence,
 }
 
-/// What an event does to its resource. Definitions are given by number.
+/// Kind of an event. Definitions are given by number.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum EventKind {
     Use(DataUse, Confidence),
@@ -37,7 +37,8 @@ impl EventKind {
 /// A use or definition of a resource by an instruction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResourceEvent {
-    /// Number of the resource: that of a [`Resource`](crate::isa::Resource), or of a stack piece, which are numbered after those.
+    /// Number of the resource: that of a [`Resource`](crate::isa::Resource), or of a stack piece, which are numbered
+    /// after those.
     pub(super) resource: u32,
     /// Index of the block in the function.
     pub(super) block: u32,

@@ -145,8 +145,8 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         slot.map(|slot| slot.object_id)
     }
 
-    /// Adds the events of a memory reference, if it is to the stack. A read of bytes that escaped is only `likely` to find one of the
-    /// definitions.
+    /// Adds the events of a memory reference, if it is to the stack. A read of bytes that escaped is only `likely` to
+    /// find one of the definitions.
     fn add_reference(
         &mut self,
         block: u32,
@@ -174,8 +174,8 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         }
     }
 
-    /// Frame offsets of the bytes that an access of `size` bytes may access; those of the slot at index 0 if it has no bound. `None` if
-    /// the address does not point into the frame.
+    /// Frame offsets of the bytes that an access of `size` bytes may access; those of the slot at index 0 if it has no
+    /// bound. `None` if the address does not point into the frame.
     fn stack_range(&self, address: AbstractValue, size: i64) -> Option<(i64, i64)> {
         let is_aligned = match address.base {
             Base::Stack => false,
@@ -190,7 +190,8 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         Some((slot.start, slot.start.saturating_add(slot.size)))
     }
 
-    /// Adds the uses and definitions of a callee through the stack addresses that it receives, and of its arguments on the stack.
+    /// Adds the uses and definitions of a callee through the stack addresses that it receives, and of its arguments on
+    /// the stack.
     fn add_stack_arguments(&mut self, block: u32, address: u64, before: &AbstractState, callee: &Summary) {
         for (parameter, value) in before.tracked_arguments(callee, STACK_POINTER) {
             let anywhere = AbstractValue::unbounded(value.base, value.index_zero);
@@ -208,7 +209,8 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         self.add_outgoing_arguments(block, address, before);
     }
 
-    /// Adds the uses of the outgoing arguments: the contiguous slots of that kind from the stack pointer on, after the home space.
+    /// Adds the uses of the outgoing arguments: the contiguous slots of that kind from the stack pointer on, after the
+    /// home space.
     fn add_outgoing_arguments(&mut self, block: u32, address: u64, before: &AbstractState) {
         let convention = self.program.convention;
         let pointer = before.register(STACK_POINTER).plus(convention.home_size);

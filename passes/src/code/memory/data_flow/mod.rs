@@ -1,8 +1,8 @@
 //! `(code, cfg, memory) -> data_flow`: def-use edges between instructions, through registers, flags and stack slots.
 //!
-//! The table is large and computed on demand, for any range of blocks. Each function of the blocks is analyzed again, which gives the
-//! uses and definitions of its instructions (`events`). For each resource, reaching definitions are solved over the control-flow
-//! graph (`reaching_definitions`) and joined with the uses (`def_use_chains`).
+//! The table is large and computed on demand, for any range of blocks. Each function of the blocks is analyzed again,
+//! which gives the uses and definitions of its instructions (`events`). For each resource, reaching definitions are
+//! solved over the control-flow graph (`reaching_definitions`) and joined with the uses (`def_use_chains`).
 
 mod def_use_chains;
 mod definition_sets;
