@@ -23,7 +23,7 @@ pub(crate) struct Column {
     pub(crate) name: Ident,
     pub(crate) doc: String,
     /// Type of the field with `'static` for every lifetime, which implements `ColumnType`.
-    pub(crate) column_type: Type,
+    pub(crate) value_type: Type,
     pub(crate) unit: Option<String>,
     pub(crate) references: Option<(String, String)>,
     pub(crate) range: Option<(i128, i128)>,
@@ -33,7 +33,7 @@ pub(crate) struct Column {
 pub(crate) struct Derived {
     pub(crate) name: Ident,
     pub(crate) doc: String,
-    pub(crate) column_type: Type,
+    pub(crate) value_type: Type,
     pub(crate) dependencies: Vec<Ident>,
     pub(crate) body: Expr,
 }
@@ -130,9 +130,9 @@ impl Declaration {
         if self.borrows { quote!(<'_>) } else { quote!() }
     }
 
-    pub(crate) fn column_type(&self, name: &Ident) -> &Type {
+    pub(crate) fn value_type(&self, name: &Ident) -> &Type {
         let column = self.columns.iter().find(|column| column.name == *name);
-        &column.expect("dependencies were checked").column_type
+        &column.expect("dependencies were checked").value_type
     }
 }
 
@@ -142,7 +142,7 @@ impl Column {
         let mut column = Self {
             doc: doc(&field.attrs, &name)?,
             name,
-            column_type: with_static_lifetimes(&field.ty)?,
+            value_type: with_static_lifetimes(&field.ty)?,
             unit: None,
             references: None,
             range: None,
@@ -179,7 +179,7 @@ impl Parse for Derived {
         let attributes = input.call(Attribute::parse_outer)?;
         let name: Ident = input.parse()?;
         input.parse::<Token![:]>()?;
-        let column_type = with_static_lifetimes(&input.parse()?)?;
+        let value_type = with_static_lifetimes(&input.parse()?)?;
         input.parse::<Token![=]>()?;
         let closure: ExprClosure = input.parse()?;
         let dependencies = closure.inputs.iter().map(|input| match input {
@@ -191,7 +191,7 @@ impl Parse for Derived {
             dependencies: dependencies.collect::<Result<_>>()?,
             body: *closure.body,
             name,
-            column_type,
+            value_type,
         })
     }
 }

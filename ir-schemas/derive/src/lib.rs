@@ -74,7 +74,7 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
 }
 
 fn expand_column_info(column: &Column) -> TokenStream {
-    let Column { name, doc, column_type, .. } = column;
+    let Column { name, doc, value_type, .. } = column;
     let name = column_name(name);
     let unit = option(column.unit.as_ref().map(|unit| quote!(#unit)));
     let references = option(column.references.as_ref().map(|(table, column)| quote!((#table, #column))));
@@ -86,46 +86,46 @@ fn expand_column_info(column: &Column) -> TokenStream {
             (quote!(Some(#enumeration::NAMES)), quote!(#enumeration::DOCS))
         }
         None => {
-            let column_type = quote!(<#column_type as ::binframe_ir::ColumnType>);
-            (quote!(#column_type::NAMES), quote!(#column_type::DOCS))
+            let value_type = quote!(<#value_type as ::binframe_ir::ColumnType>);
+            (quote!(#value_type::NAMES), quote!(#value_type::DOCS))
         }
     };
     quote! {
         ::binframe_ir::ColumnInfo {
             name: #name,
             doc: #doc,
-            data_type: <#column_type as ::binframe_ir::ColumnType>::data_type,
-            nullable: <#column_type as ::binframe_ir::ColumnType>::NULLABLE,
+            data_type: <#value_type as ::binframe_ir::ColumnType>::data_type,
+            nullable: <#value_type as ::binframe_ir::ColumnType>::NULLABLE,
             unit: #unit,
             references: #references,
             range: #range,
             one_of: #names,
             value_docs: #docs,
-            memory_type: <#column_type as ::binframe_ir::ColumnType>::memory_type,
-            adopt: <#column_type as ::binframe_ir::ColumnType>::adopt,
+            memory_type: <#value_type as ::binframe_ir::ColumnType>::memory_type,
+            adopt: <#value_type as ::binframe_ir::ColumnType>::adopt,
         }
     }
 }
 
 fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
-    let Derived { name, doc, column_type, dependencies, body } = derived;
+    let Derived { name, doc, value_type, dependencies, body } = derived;
     let name = column_name(name);
     let dependency_names: Vec<_> = dependencies.iter().map(column_name).collect();
-    let types: Vec<_> = dependencies.iter().map(|dependency| declaration.column_type(dependency)).collect();
+    let types: Vec<_> = dependencies.iter().map(|dependency| declaration.value_type(dependency)).collect();
     quote! {
         ::binframe_ir::DerivedInfo {
             name: #name,
             doc: #doc,
-            data_type: <#column_type as ::binframe_ir::ColumnType>::data_type,
+            data_type: <#value_type as ::binframe_ir::ColumnType>::data_type,
             dependencies: &[#(#dependency_names),*],
             compute: |batch| {
                 #(let #dependencies = <#types as ::binframe_ir::ColumnType>::view(batch.column(#dependency_names));)*
-                let mut values = <#column_type as ::binframe_ir::ColumnType>::Builder::default();
+                let mut values = <#value_type as ::binframe_ir::ColumnType>::Builder::default();
                 for row in 0..batch.rows() {
                     #(let #dependencies = <#types as ::binframe_ir::ColumnType>::get(#dependencies, row);)*
-                    <#column_type as ::binframe_ir::ColumnType>::push(&mut values, #body);
+                    <#value_type as ::binframe_ir::ColumnType>::push(&mut values, #body);
                 }
-                <#column_type as ::binframe_ir::ColumnType>::finish(values, None)
+                <#value_type as ::binframe_ir::ColumnType>::finish(values, None)
             },
         }
     }
@@ -136,7 +136,7 @@ fn expand_builder(declaration: &Declaration) -> TokenStream {
     let (table, builder, _) = declaration.names();
     let lifetime = declaration.anonymous_lifetime();
     let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
-    let types: Vec<_> = declaration.columns.iter().map(|column| &column.column_type).collect();
+    let types: Vec<_> = declaration.columns.iter().map(|column| &column.value_type).collect();
     let docs = names.iter().map(|name| format!("Builder of the column `{name}`."));
     let doc = format!("Builder of [`{table}`], column by column, or row by row with `push`.");
     quote! {
@@ -188,7 +188,7 @@ fn expand_columns(declaration: &Declaration) -> TokenStream {
     let lifetime = declaration.lifetime();
     let names: Vec<_> = declaration.columns.iter().map(|column| &column.name).collect();
     let column_names: Vec<_> = names.iter().map(|name| column_name(name)).collect();
-    let types: Vec<_> = declaration.columns.iter().map(|column| &column.column_type).collect();
+    let types: Vec<_> = declaration.columns.iter().map(|column| &column.value_type).collect();
     let docs: Vec<_> = declaration.columns.iter().map(|column| &column.doc).collect();
     let doc = format!("Typed views of the columns of [`{table}`]; nothing is copied.");
     quote! {

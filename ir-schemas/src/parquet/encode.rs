@@ -56,7 +56,7 @@ pub(super) struct ColumnChunk {
     pub(super) close: ColumnCloseResult,
 }
 
-/// EncodedColumn of this size or more are compressed from their own buffer, smaller ones are concatenated first.
+/// Values of this size or more are compressed from their own buffer, smaller ones are concatenated first.
 const LARGE_SIZE: usize = 1 << 18;
 
 /// Upper bound of the size of a zstd frame beyond its content and 1/128 of it.

@@ -44,7 +44,7 @@ enumeration! {
         S390 = "s390",
         /// SPARC of any width.
         Sparc = "sparc",
-        /// Loongson LoongArch of any width.
+        /// Loongson's architecture of any width.
         LoongArch = "loongarch",
         /// Motorola 68000.
         M68k = "m68k",
