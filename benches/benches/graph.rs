@@ -1,8 +1,7 @@
-//! What algorithms on graphs cost, on a graph with a million vertices and eight million edges, at all threads.
+//! Times of graph algorithms on a graph with a million vertices and eight million edges, with all threads.
 
 use binframe::graph::{
-    FlowAnalysis, FlowStructure, Graph, Vertices, breadth_first, core_numbers, depth_first, dominators,
-    page_rank, shortest_paths, strong_components, topological_order, weak_components,
+    FlowAnalysis, FlowStructure, Graph, Vertices, breadth_first, depth_first, page_rank, strong_components,
 };
 use binframe_benches::{EDGE_COUNT, VERTEX_COUNT, power_law_edges};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -12,7 +11,7 @@ use std::time::Duration;
 fn algorithms(criterion: &mut Criterion) {
     let (sources, targets) = power_law_edges(VERTEX_COUNT, EDGE_COUNT);
     let vertex_count = VERTEX_COUNT as usize;
-    let (graph, weights) = Graph::weighted(vertex_count, &sources, &targets, &targets);
+    let graph = Graph::new(vertex_count, &sources, &targets);
     let reversed = graph.reversed();
     let mut group = criterion.benchmark_group("graph");
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
@@ -29,23 +28,6 @@ fn algorithms(criterion: &mut Criterion) {
     });
     group
         .bench_function("strong_components", |bencher| bencher.iter(|| strong_components(black_box(&graph))));
-    group.bench_function("weak_components", |bencher| bencher.iter(|| weak_components(black_box(&graph))));
-    group.bench_function("core_numbers", |bencher| {
-        bencher.iter(|| core_numbers(black_box(&graph), &reversed));
-    });
-    group.bench_function("dominators", |bencher| {
-        bencher.iter(|| dominators(black_box(&graph), &reversed, &[0]));
-    });
-    group.bench_function("shortest_paths", |bencher| {
-        bencher.iter(|| shortest_paths(black_box(&graph), &weights, 0));
-    });
-    let forward = sources.iter().zip(&targets).map(|(a, b)| (*a.min(b), *a.max(b))).filter(|(a, b)| a < b);
-    // Renamed, since the last vertices would otherwise be looked at first and lead to none that is new.
-    let name = |vertex: u32| (u64::from(vertex) * 7919 % u64::from(VERTEX_COUNT)) as u32;
-    let forward = Graph::from_edges(vertex_count, forward.map(|(a, b)| (name(a), name(b))));
-    group.bench_function("topological_order", |bencher| {
-        bencher.iter(|| topological_order(black_box(&forward)));
-    });
     let rows: Vec<_> =
         graph.edges().map(|(a, b)| (Some(u64::from(a) * 24), Some(u64::from(b) * 24))).collect();
     group.bench_function("graph_of_an_edge_table", |bencher| {
@@ -54,7 +36,7 @@ fn algorithms(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Flow graphs: what one function takes, and a large one.
+/// Flow graphs: small functions, and a large one.
 fn flow(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flow");
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));

@@ -1,12 +1,9 @@
-//! `graph_times EDGES`: writes the graph that the benches measure to a file, if it is not there: the sources of all edges
-//! and then their targets, as little-endian `u32`. Prints what each algorithm took, in milliseconds.
+//! `graph_times EDGES`: writes the graph that the benches measure to a file, if it is not there: the sources of all
+//! edges and then their targets, as little-endian `u32`. Prints the time of each algorithm in milliseconds.
 
 #![expect(clippy::print_stdout, reason = "what it prints is read by peers/graph.py")]
 
-use binframe::graph::{
-    Graph, breadth_first, core_numbers, dominators, page_rank, shortest_paths, strong_components,
-    weak_components,
-};
+use binframe::graph::{Graph, breadth_first, page_rank, strong_components};
 use binframe_benches::{EDGE_COUNT, VERTEX_COUNT, power_law_edges};
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -24,11 +21,6 @@ fn main() {
     time("breadth first", || breadth_first(&graph, &[0]));
     time("PageRank", || page_rank(&graph, &reversed, 0.85, 1e-6, 1000));
     time("strong components", || strong_components(&graph));
-    time("weak components", || weak_components(&graph));
-    time("core numbers", || core_numbers(&graph, &reversed));
-    let weights = vec![1.0; EDGE_COUNT];
-    time("shortest paths", || shortest_paths(&graph, &weights, 0));
-    time("dominators", || dominators(&graph, &reversed, &[0]));
 }
 
 fn time<R>(name: &str, work: impl FnOnce() -> R) -> R {

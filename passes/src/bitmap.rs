@@ -1,10 +1,10 @@
-//! A bit for every byte of a code region.
+//! Bitmaps: sets of positions in a code region, or of its branches.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A set of positions below a fixed length. It answers "the next one", "how many in this range" in whole words. Threads that
-/// share it may add members; when others see them is not said.
+/// A set of positions below a fixed length. Searches and counts work on words of 64 positions. Threads may add positions to a
+/// shared set; other threads see them at some later time (relaxed ordering).
 #[derive(Debug, Default)]
 pub(crate) struct Bitmap {
     words: Vec<AtomicU64>,
@@ -16,7 +16,7 @@ impl Bitmap {
         Self { words: std::iter::repeat_with(AtomicU64::default).take(length.div_ceil(64)).collect() }
     }
 
-    /// Sets that stand end to end; each but the last holds a multiple of 64 positions.
+    /// The concatenation of sets; the length of each but the last is a multiple of 64.
     pub(crate) fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
         Self { words: parts.into_iter().flat_map(|part| part.words).collect() }
     }
@@ -25,7 +25,7 @@ impl Bitmap {
         *self.words[position / 64].get_mut() |= 1 << (position % 64);
     }
 
-    /// Adds a member that others may add too, and says whether it is new.
+    /// Adds a position to a shared set; returns whether it is new.
     pub(crate) fn insert_shared(&self, position: usize) -> bool {
         let bit = 1 << (position % 64);
         !self.contains(position) && self.words[position / 64].fetch_or(bit, Relaxed) & bit == 0
@@ -61,7 +61,7 @@ impl Bitmap {
         self.words.get(index).map(|word| word.load(Relaxed))
     }
 
-    /// The least member in the range.
+    /// The lowest position of the set in the range; `None` if there is none.
     pub(crate) fn first_in(&self, range: Range<usize>) -> Option<usize> {
         let mut index = range.start / 64;
         let mut word = self.word(index)? & (u64::MAX << (range.start % 64));
@@ -76,7 +76,7 @@ impl Bitmap {
         (position < range.end).then_some(position)
     }
 
-    /// The greatest member in the range.
+    /// The highest position of the set in the range; `None` if there is none.
     pub(crate) fn last_in(&self, range: Range<usize>) -> Option<usize> {
         let last = range.end.checked_sub(1)?;
         let mut index = last / 64;
@@ -89,12 +89,12 @@ impl Bitmap {
         (position >= range.start).then_some(position)
     }
 
-    /// Number of members.
+    /// Number of positions in the set.
     pub(crate) fn count(&self) -> usize {
         self.words.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 
-    /// Number of members in the range.
+    /// Number of positions of the set in the range.
     pub(crate) fn count_in(&self, range: Range<usize>) -> usize {
         if range.is_empty() {
             return 0;
@@ -115,7 +115,7 @@ impl Bitmap {
         }
     }
 
-    /// The members in the range, in their order.
+    /// The positions of the set in the range, ascending.
     pub(crate) fn iter_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let next = move |from: usize| self.first_in(from..range.end);
         std::iter::successors(next(range.start), move |position| next(position + 1))

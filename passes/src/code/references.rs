@@ -1,13 +1,13 @@
 //! `(binary_headers, binary_sections, binary_relocations, binary_imports, binary_exports, binary_initializers,`
 //! `exception_call_sites, code) -> references`
 //!
-//! What the rest of a file says of its code: the pointers in data that lead there, the places where the loader writes pointers to
-//! functions of other files, the landing pads, and the bytes of data, in which jump tables stand.
+//! References to code from the rest of the file: pointers to code in data, import slots (where the loader writes
+//! pointers to imported functions), landing pads, and the bytes of data, which contain jump tables.
 //!
-//! Pointers are what relocations put into data. A file that is linked for one address has no relocations; there, every aligned word
-//! of data that is an address of code counts as one.
+//! Pointers are found by relocations. A file that is linked for a fixed address has no relocations; in such a file
+//! every aligned word of data that is the address of code counts as a pointer.
 //!
-//! Invariants: pointers are in the order of their places, slots and data in that of their addresses; data never overlaps.
+//! Invariants: pointers, import slots and data are sorted by address; data ranges do not overlap.
 
 use crate::code::regions::Code;
 use crate::file::exceptions::ExceptionsIr;
@@ -23,16 +23,16 @@ use binframe_ir::{Enumeration, Fingerprint, Rows};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// What the rest of a file says of its code.
+/// References to code from the rest of a file.
 #[derive(Debug, Clone)]
 pub struct References {
     pointers: Vec<Pointer>,
-    /// Where they lead, in the order of the addresses.
+    /// The targets of all pointers, sorted.
     targets: Vec<u64>,
-    slots: Vec<Slot>,
+    import_slots: Vec<ImportSlot>,
     data: Vec<Data>,
-    /// Data that the loader makes constant once it has written pointers there.
-    sealed: Vec<Range<u64>>,
+    /// Address ranges that the loader makes read-only after relocation (RELRO).
+    relro: Vec<Range<u64>>,
     call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
@@ -40,25 +40,25 @@ pub struct References {
     fingerprint: Fingerprint,
 }
 
-/// A pointer to code that stands in data, or in a table of the loader.
+/// A pointer to code in data, or in linking metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pointer {
-    /// Address of the pointer; 0 for one in a table of the loader.
-    pub(crate) place: u64,
-    /// Where it leads.
+    /// Address of the pointer; 0 if it is in linking metadata.
+    pub(crate) address: u64,
+    /// The address of code that it holds.
     pub(crate) target: u64,
-    /// What it says of a function there.
+    /// The evidence that it gives for a function at `target`.
     pub(crate) evidence: FunctionEvidence,
 }
 
-/// A place where the loader writes a pointer to something of another file.
+/// An address at which the loader writes a pointer to an imported symbol (GOT or IAT entry).
 #[derive(Debug, Clone)]
-struct Slot {
+struct ImportSlot {
     address: u64,
     name: Range<u32>,
 }
 
-/// The columns of `exception_call_sites` that say where calls land, held at hand.
+/// The columns of `exception_call_sites` that give the landing pads of calls.
 #[derive(Debug, Clone)]
 struct CallSites {
     addresses: ScalarBuffer<u64>,
@@ -79,7 +79,7 @@ impl CallSites {
         }
     }
 
-    /// The landing pad of what lies at an address, given the number of rows that begin there or before.
+    /// The landing pad for an address, given the number of rows that start at or before it; `None` if there is none.
     fn landing_pad(&self, address: u64, rows: usize) -> Option<u64> {
         let row = rows.checked_sub(1)?;
         let is_inside = address - self.addresses[row] < self.sizes[row];
@@ -87,7 +87,7 @@ impl CallSites {
     }
 }
 
-/// Bytes that are loaded and are no code.
+/// Loaded bytes that are not code.
 #[derive(Debug, Clone)]
 struct Data {
     address: u64,
@@ -104,7 +104,7 @@ impl PartialEq for References {
 impl Eq for References {}
 
 impl References {
-    /// Those of a file and of its tables.
+    /// The references in a file, given its tables.
     pub fn of(
         sections: &SectionsIr,
         linkage: &LinkageIr,
@@ -116,9 +116,9 @@ impl References {
         let mut references = Self {
             pointers: Vec::new(),
             targets: Vec::new(),
-            slots: Vec::new(),
+            import_slots: Vec::new(),
             data: Vec::new(),
-            sealed: sealed(sections),
+            relro: relro_ranges(sections),
             call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
             names: String::new(),
@@ -136,29 +136,29 @@ impl References {
             {
                 references.add_words(code);
             }
-            references.add_listed(linkage, code);
+            references.add_linked(linkage, code);
         }
         references.pointers.sort_unstable();
-        references.pointers.dedup_by_key(|pointer| (pointer.place, pointer.target));
+        references.pointers.dedup_by_key(|pointer| (pointer.address, pointer.target));
         references.targets = references.pointers.iter().map(|pointer| pointer.target).collect();
         references.targets.sort_unstable();
-        references.slots.sort_by_key(|slot| (slot.address, slot.name.start));
-        references.slots.dedup_by_key(|slot| slot.address);
+        references.import_slots.sort_by_key(|slot| (slot.address, slot.name.start));
+        references.import_slots.dedup_by_key(|slot| slot.address);
         references.fingerprint = references.compute_fingerprint();
         references
     }
 
     fn add_data(&mut self, sections: &SectionsIr, file: &Bytes) {
-        let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+        let mut budget = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
         let columns = sections.sections.columns();
         for section in columns
             .iter()
             .filter(|section| section.is_readable && !section.is_executable && section.address > 0)
         {
             let (bytes, _) = bytes_at(file, section.file_offset, section.file_size.min(section.size));
-            let Some(rest) = left.checked_sub(bytes.len()) else { break };
+            let Some(rest) = budget.checked_sub(bytes.len()) else { break };
             if !bytes.is_empty() && section.address.checked_add(bytes.len() as u64).is_some() {
-                left = rest;
+                budget = rest;
                 let (address, bytes) = (section.address, file.slice_ref(bytes));
                 self.data.push(Data { address, bytes, is_writable: section.is_writable });
             }
@@ -174,18 +174,18 @@ impl References {
         });
     }
 
-    /// Adds what relocations write: pointers into the file, and slots for those into others.
+    /// Adds the pointers that relocations write, and the import slots.
     fn add_relocated(&mut self, linkage: &LinkageIr, code: &Code) {
         let relocations = linkage.relocations.columns();
         for relocation in relocations.iter().filter(|relocation| relocation.is_dynamic) {
-            let place = relocation.address;
+            let address = relocation.address;
             match relocation.symbol_name {
-                Some(name) => self.add_slot(place, name),
+                Some(name) => self.add_slot(address, name),
                 None if relocation.symbol_index.is_some() => {}
                 None => {
-                    let stored = || self.read_address(place);
+                    let stored = || self.read_address(address);
                     let target = relocation.addend.map(|addend| addend as u64).or_else(stored);
-                    self.add_pointer(place, target, FunctionEvidence::Pointer, code);
+                    self.add_pointer(address, target, FunctionEvidence::Pointer, code);
                 }
             }
         }
@@ -196,53 +196,53 @@ impl References {
         }
     }
 
-    /// Adds the words of data that are addresses of code.
+    /// Adds the aligned words of data that are addresses of code.
     fn add_words(&mut self, code: &Code) {
         let step = usize::from(self.address_size.max(1));
         for index in 0..self.data.len() {
             let data = self.data[index].clone();
             let skipped = (data.address as usize).wrapping_neg() % step;
             for offset in (skipped..data.bytes.len()).step_by(step) {
-                let place = data.address + offset as u64;
-                let target = self.read_address(place);
-                self.add_pointer(place, target, FunctionEvidence::Pointer, code);
+                let address = data.address + offset as u64;
+                let target = self.read_address(address);
+                self.add_pointer(address, target, FunctionEvidence::Pointer, code);
             }
         }
     }
 
-    /// Adds what the loader is told: initialisers and exports.
-    fn add_listed(&mut self, linkage: &LinkageIr, code: &Code) {
+    /// Adds the initializers and exports of the linking metadata.
+    fn add_linked(&mut self, linkage: &LinkageIr, code: &Code) {
         for initializer in linkage.initializers.columns().iter() {
-            let place = initializer.slot_address.unwrap_or(0);
-            self.add_pointer(place, initializer.function_address, FunctionEvidence::Initializer, code);
+            let address = initializer.slot_address.unwrap_or(0);
+            self.add_pointer(address, initializer.function_address, FunctionEvidence::Initializer, code);
         }
         for export in linkage.exports.columns().iter() {
             self.add_pointer(0, export.address, FunctionEvidence::Export, code);
         }
     }
 
-    fn add_pointer(&mut self, place: u64, target: Option<u64>, evidence: FunctionEvidence, code: &Code) {
+    fn add_pointer(&mut self, address: u64, target: Option<u64>, evidence: FunctionEvidence, code: &Code) {
         if let Some(target) = target.filter(|target| code.locate(*target).is_some()) {
-            self.pointers.push(Pointer { place, target, evidence });
+            self.pointers.push(Pointer { address, target, evidence });
         }
     }
 
     fn add_slot(&mut self, address: u64, name: &str) {
         let from = self.names.len() as u32;
         self.names.push_str(name);
-        self.slots.push(Slot { address, name: from..self.names.len() as u32 });
+        self.import_slots.push(ImportSlot { address, name: from..self.names.len() as u32 });
     }
 
     fn compute_fingerprint(&self) -> Fingerprint {
         let pointers = self
             .pointers
             .iter()
-            .flat_map(|pointer| [pointer.place, pointer.target, u64::from(pointer.evidence.code())]);
+            .flat_map(|pointer| [pointer.address, pointer.target, u64::from(pointer.evidence.code())]);
         let slots = self
-            .slots
+            .import_slots
             .iter()
             .flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
-        // What stands in writable data is no constant.
+        // Writable data is not constant, and not read by later passes.
         let constant = self.data.iter().filter(|data| !data.is_writable);
         let data = constant
             .flat_map(|data| [Fingerprint::of_numbers(&[data.address]), Fingerprint::of_bytes(&data.bytes)]);
@@ -251,7 +251,7 @@ impl References {
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[u64::from(self.address_size)]),
             Fingerprint::of_numbers(
-                &self.sealed.iter().flat_map(|range| [range.start, range.end]).collect::<Vec<_>>(),
+                &self.relro.iter().flat_map(|range| [range.start, range.end]).collect::<Vec<_>>(),
             ),
             Fingerprint::of_bytes(self.names.as_bytes()),
             self.call_sites.fingerprint,
@@ -264,60 +264,60 @@ impl References {
         self.fingerprint
     }
 
-    /// Pointers to code, in the order of their places.
+    /// Pointers to code, sorted by address.
     pub(crate) fn pointers(&self) -> &[Pointer] {
         &self.pointers
     }
 
-    /// Where the pointer at a place leads, if it leads to code.
-    pub(crate) fn pointer_at(&self, place: u64) -> Option<u64> {
-        let index = self.pointers.binary_search_by_key(&place, |pointer| pointer.place).ok()?;
+    /// The target of the pointer at an address; `None` if there is no pointer to code.
+    pub(crate) fn pointer_at(&self, address: u64) -> Option<u64> {
+        let index = self.pointers.binary_search_by_key(&address, |pointer| pointer.address).ok()?;
         Some(self.pointers[index].target)
     }
 
-    /// Where the pointer at a place leads, if it leads to code and nothing changes it once the file is loaded.
-    pub(crate) fn constant_pointer_at(&self, place: u64) -> Option<u64> {
+    /// The target of the pointer at an address, if it is constant once the file is loaded; `None` otherwise.
+    pub(crate) fn constant_pointer_at(&self, address: u64) -> Option<u64> {
         let is_constant = || {
-            self.sealed.iter().any(|range| range.contains(&place)) || !self.constants_from(place).is_empty()
+            self.relro.iter().any(|range| range.contains(&address)) || !self.constants_from(address).is_empty()
         };
-        self.pointer_at(place).filter(|_| is_constant())
+        self.pointer_at(address).filter(|_| is_constant())
     }
 
-    /// Whether a pointer stands between others, as in an array.
-    pub(crate) fn stands_in_row(&self, pointer: Pointer) -> bool {
+    /// Whether another pointer to code is right before or after a pointer, as in an array.
+    pub(crate) fn is_in_pointer_array(&self, pointer: Pointer) -> bool {
         let step = u64::from(self.address_size);
-        let has = |place: Option<u64>| place.is_some_and(|place| self.pointer_at(place).is_some());
-        has(pointer.place.checked_sub(step)) || has(pointer.place.checked_add(step))
+        let has = |address: Option<u64>| address.is_some_and(|address| self.pointer_at(address).is_some());
+        has(pointer.address.checked_sub(step)) || has(pointer.address.checked_add(step))
     }
 
-    /// Whether a pointer leads to an address.
+    /// Whether a pointer holds an address.
     pub(crate) fn is_pointed_to(&self, address: u64) -> bool {
         self.targets.binary_search(&address).is_ok()
     }
 
-    /// The name of what the loader writes a pointer to at an address.
+    /// The name of the import to which the loader writes a pointer at an address; `None` for other addresses.
     pub(crate) fn import_at(&self, slot_address: u64) -> Option<&str> {
-        let index = self.slots.binary_search_by_key(&slot_address, |slot| slot.address).ok()?;
-        let name = &self.slots[index].name;
+        let index = self.import_slots.binary_search_by_key(&slot_address, |slot| slot.address).ok()?;
+        let name = &self.import_slots[index].name;
         Some(&self.names[name.start as usize..name.end as usize])
     }
 
-    /// The places where the loader writes pointers, and the names of what it writes.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.slots
+    /// The addresses of import slots, and the names of their imports.
+    pub(crate) fn import_slots(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.import_slots
             .iter()
             .map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
     }
 
-    /// The landing pad of an instruction that ends at an address.
+    /// The landing pad of a call that ends at an address; `None` if it has none.
     pub(crate) fn landing_pad(&self, call_end_address: u64) -> Option<u64> {
-        // Frames are unwound with the address of the call's last byte.
+        // Unwinders look up the address of the call's last byte.
         let address = call_end_address.wrapping_sub(1);
         let rows = self.call_sites.addresses.partition_point(|start| *start <= address);
         self.call_sites.landing_pad(address, rows)
     }
 
-    /// For each of some ends of instructions, which are in order, whether the instruction has a landing pad.
+    /// For each of the sorted end addresses of calls, whether the call has a landing pad.
     pub(crate) fn have_landing_pads(&self, ends: impl Iterator<Item = u64>) -> impl Iterator<Item = bool> {
         let addresses = &self.call_sites.addresses;
         let mut rows = 0;
@@ -328,7 +328,7 @@ impl References {
         })
     }
 
-    /// The bytes of constant data from an address on; none where there is no such data.
+    /// The constant data from an address to the end of its section; empty if the address is not in constant data.
     pub(crate) fn constants_from(&self, address: u64) -> &[u8] {
         self.data_from(address, false).unwrap_or(&[])
     }
@@ -344,8 +344,8 @@ impl References {
         data.bytes.get(usize::try_from(address - data.address).ok()?..)
     }
 
-    fn read_address(&self, place: u64) -> Option<u64> {
-        let bytes = self.data_from(place, true)?;
+    fn read_address(&self, address: u64) -> Option<u64> {
+        let bytes = self.data_from(address, true)?;
         match self.address_size {
             4 => Some(u64::from(u32::from_le_bytes(*bytes.first_chunk()?))),
             _ => Some(u64::from_le_bytes(*bytes.first_chunk()?)),
@@ -353,9 +353,9 @@ impl References {
     }
 }
 
-/// The addresses that the loader makes constant once it has written pointers there.
-fn sealed(sections: &SectionsIr) -> Vec<Range<u64>> {
+/// The address ranges that the loader makes read-only after relocation.
+fn relro_ranges(sections: &SectionsIr) -> Vec<Range<u64>> {
     let segments = sections.segments.columns();
-    let sealed = segments.iter().filter(|segment| segment.segment_type == Some("PT_GNU_RELRO"));
-    sealed.map(|segment| segment.address..segment.address.saturating_add(segment.size)).collect()
+    let relro = segments.iter().filter(|segment| segment.segment_type == Some("PT_GNU_RELRO"));
+    relro.map(|segment| segment.address..segment.address.saturating_add(segment.size)).collect()
 }

@@ -1,9 +1,13 @@
 //! `(binary_headers, binary_sections, binary_symbols, unwind_entries) -> code`
 //!
-//! The part of the `sections` stage that later passes read: the bytes of executable sections, and where the file itself
-//! says that functions begin. An edit of anything else in the file leaves it equal.
+//! The projection of the `sections` stage that later passes read: the bytes of executable sections, and the function
+//! starts that the file declares. It stays equal if anything else in the file is edited.
 //!
-//! Invariants: regions are in the order of their addresses and never overlap; so are function starts, which lie in regions.
+//! A function start is declared by a symbol, by an unwind entry outside of all symbols' functions, or by the entry
+//! point. Of several declarations of one address, the one with the most reliable evidence counts.
+//!
+//! Invariants: regions are sorted by address and do not overlap; function starts are sorted by address, unique, and in
+//! regions.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
@@ -18,18 +22,18 @@ use bytes::Bytes;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// What later passes read of a file.
+/// The code of a file, with the function starts that the file declares.
 #[derive(Debug, Clone)]
 pub struct Code {
-    /// The executable sections that have bytes.
+    /// The executable sections that have bytes, sorted by address.
     pub regions: Vec<CodeRegion>,
-    /// Where functions are said to begin, once each.
+    /// The declared function starts, sorted by address.
     pub starts: Vec<FunctionStart>,
-    /// Whether functions are called as on Windows.
+    /// Whether functions use a calling convention of Windows.
     pub(crate) is_windows: bool,
-    /// Executable sections that were left out because they overlap another, by index and address.
+    /// Executable sections that were dropped because they overlap another: their indexes and addresses.
     overlapping: Vec<(u32, u64)>,
-    /// Why code is not decoded, where it is not.
+    /// Why the code is not decoded; `None` if it is decoded, or there is none.
     undecoded: Option<&'static str>,
     names: String,
     fingerprint: Fingerprint,
@@ -38,35 +42,36 @@ pub struct Code {
 /// One executable section.
 #[derive(Debug, Clone)]
 pub struct CodeRegion {
-    /// How the code is read.
+    /// Instruction set of the code.
     pub isa: Isa,
     /// Address of the first byte.
     pub address: u64,
     /// The section's index.
     pub section_index: u32,
-    /// Whether it holds stubs through which imported functions are called.
+    /// Whether it holds the stubs through which imported functions are called (PLT).
     pub is_plt: bool,
-    /// The table of pointers that the stubs of a position-independent file jump through, if there is one.
+    /// Address of the pointer table (GOT) that stubs of position-independent code jump through; `None` if the section
+    /// has no stubs or the file has no such table.
     pub pointer_table: Option<u64>,
-    /// The code. It lies in the mapped file.
+    /// The code, a slice of the mapped file.
     pub bytes: Bytes,
 }
 
-/// A place where the file says that a function begins.
+/// A function start that the file declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionStart {
     /// Address of the first byte.
     pub address: u64,
-    /// Size in bytes; 0 where the file does not say.
+    /// Size in bytes; 0 if the file does not declare it.
     pub size: u64,
-    /// What says so.
+    /// What declares it.
     pub evidence: FunctionEvidence,
-    /// Whether the code is said to be part of a function that begins elsewhere.
-    pub is_part: bool,
+    /// Whether it is declared to be the start of a fragment: code of a function that starts elsewhere.
+    pub is_fragment: bool,
     name: Option<Range<u32>>,
 }
 
-/// Positions in one region, counted from its start in bytes.
+/// A range of positions in one region. A position is an offset from the start of the region, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeRange {
     /// Index of the region.
@@ -122,7 +127,7 @@ impl Code {
         self.regions.iter().map(|region| region.bytes.len() as u64).sum()
     }
 
-    /// The region that holds an address, and the position in it.
+    /// The region that contains an address, and the position in it; `None` for other addresses.
     #[inline]
     pub fn locate(&self, address: u64) -> Option<(usize, usize)> {
         let index = self.regions.partition_point(|region| region.address <= address).checked_sub(1)?;
@@ -130,8 +135,8 @@ impl Code {
         (position < self.regions[index].bytes.len()).then_some((index, position))
     }
 
-    /// Makes a range narrower, to what may hold instructions that reach into `addresses`.
-    pub fn narrow(&self, range: &mut CodeRange, addresses: Option<&Range<u64>>) {
+    /// Clips a range to the positions at which instructions may start that overlap `addresses`.
+    pub fn clip_range(&self, range: &mut CodeRange, addresses: Option<&Range<u64>>) {
         let Some(addresses) = addresses else { return };
         let region = &self.regions[range.region];
         let from = addresses.start.saturating_sub(region.address).saturating_sub(INSTRUCTION_SIZE_MAX as u64);
@@ -141,19 +146,19 @@ impl Code {
         (range.start, range.end) = (clamp(from), clamp(to));
     }
 
-    /// The name of the function that begins at a start.
+    /// The name of a declared function; `None` if no symbol names it.
     pub fn name(&self, start: &FunctionStart) -> Option<&str> {
         start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
     }
 
-    /// A decoder of the code from an address on that `size` bytes hold, and how many of them there are.
+    /// A decoder of the `size` bytes at an address, and their number, which is less if the region ends before.
     pub(crate) fn decoder(&self, address: u64, size: u64) -> Option<(Decoder<'_>, usize)> {
         let (region, _) = self.locate(address)?;
         let bytes = self.bytes(address, size);
         Some((self.regions[region].isa.decoder(bytes, address), bytes.len()))
     }
 
-    /// The bytes `size` bytes from `address` on, as far as they lie in one region.
+    /// The `size` bytes at `address`; fewer if the region ends before, none if `address` is not in code.
     pub fn bytes(&self, address: u64, size: u64) -> &[u8] {
         let Some((region, position)) = self.locate(address) else { return &[] };
         let bytes = &self.regions[region].bytes[position..];
@@ -165,6 +170,7 @@ impl Code {
         self.fingerprint
     }
 
+    /// Reports code that is not decoded.
     pub(crate) fn report(&self, diagnostics: &mut Collector) {
         if let Some(reason) = self.undecoded {
             let (severity, code) = (Severity::Note, DiagnosticCode::UndecodedCode);
@@ -191,7 +197,7 @@ impl Code {
         });
         let starts = self.starts.iter().flat_map(|start| {
             let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
-            [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_part), name]
+            [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_fragment), name]
         });
         let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
         let rest = [
@@ -205,7 +211,7 @@ impl Code {
     }
 }
 
-/// How the code of a file is read, or why it is not, if it has some.
+/// The instruction set of a file, or the reason why its code is not decoded.
 fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
     let Some(header) = sections.headers.columns().iter().next() else { return (None, None) };
     match (header.kind, header.architecture.and_then(Isa::of)) {
@@ -220,19 +226,19 @@ fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
 }
 
 fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
-    let mut left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
+    let mut budget = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     let columns = sections.sections.columns();
-    // The linker's name for its address, `_GLOBAL_OFFSET_TABLE_`, is the first of these sections that there is.
+    // `_GLOBAL_OFFSET_TABLE_` is the address of the first of these sections that exists.
     let named = |name: &str| columns.iter().find(|section| section.section_name == name);
     let pointer_table = named(".got.plt").or_else(|| named(".got")).map(|section| section.address);
     let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
     let mut regions: Vec<_> = executable
         .filter_map(|section| {
-            // PE files fill sections up to a multiple of a size; that is no code.
+            // PE files pad sections to the file alignment; the padding is not code.
             let size = section.file_size.min(section.size);
             let (bytes, _) = bytes_at(file, section.file_offset, size);
-            left = left.checked_sub(bytes.len())?;
-            // A section that would pass the end of the address space cannot be loaded.
+            budget = budget.checked_sub(bytes.len())?;
+            // A section that exceeds the address space cannot be loaded.
             section.address.checked_add(bytes.len() as u64)?;
             (!bytes.is_empty()).then(|| CodeRegion {
                 isa,
@@ -258,7 +264,7 @@ fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, V
     (regions, overlapping)
 }
 
-/// Symbols first, then unwind entries that lie in no symbol's function, then the entry point.
+/// The declared function starts.
 fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> Vec<FunctionStart> {
     let is_code = |address: u64| {
         let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
@@ -272,18 +278,19 @@ fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> 
             address,
             size: 0,
             evidence: FunctionEvidence::Entry,
-            is_part: false,
+            is_fragment: false,
             name: None,
         });
     }
-    // Of several unwind entries for one address, the largest counts.
+    // Of several declarations of one address, the most reliable counts; of several unwind entries, the largest.
     starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
     starts.dedup_by_key(|start| start.address);
     starts
 }
 
-/// Adds the starts of unwind entries that lie in no symbol's function, and gives starts without a size that of their entry. An entry
-/// that goes on with the function before belongs to it where it lies in it or at its end.
+/// Adds the starts of unwind entries outside of all symbols' functions, and completes starts without a size with the
+/// size of their unwind entry. A continuation entry extends the function of the previous entry if it is inside that
+/// function or at its end.
 fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
     let named = starts.len();
     let mut last: Option<usize> = None;
@@ -306,8 +313,8 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
                 let before = next.checked_sub(1).map(|index| &known[index]);
                 let is_outside = before.is_none_or(|start| address - start.address >= start.size);
                 is_outside.then(|| {
-                    let (evidence, is_part) = (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
-                    starts.push(FunctionStart { address, size, evidence, is_part, name: None });
+                    let (evidence, is_fragment) = (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
+                    starts.push(FunctionStart { address, size, evidence, is_fragment, name: None });
                     starts.len() - 1
                 })
             }
@@ -315,14 +322,15 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
     }
 }
 
-/// Where the code that an unwind entry describes begins, and its size. That of a signal frame begins behind a byte which is there
-/// because unwinders look up the address before a return address, and a signal handler returns to the first byte.
+/// Address and size of the code that an unwind entry describes. An entry of a signal frame starts one byte before the
+/// code, because unwinders look up the address before a return address, and a signal handler returns to the first
+/// instruction.
 fn described_code(entry: UnwindEntry) -> Option<(u64, u64)> {
     let skipped = u64::from(entry.is_signal_frame);
     Some((entry.address.checked_add(skipped)?, entry.size.saturating_sub(skipped)))
 }
 
-/// One start for every address that a function symbol has, named by the symbol seen farthest.
+/// One start for each address of function symbols, named by the symbol with the widest binding.
 fn symbol_starts(
     sections: &SectionsIr,
     is_code: &dyn Fn(u64) -> bool,
@@ -352,14 +360,14 @@ fn symbol_starts(
         let from = names.len() as u32;
         names.push_str(symbols.symbol_name.value(row));
         let name = (from < names.len() as u32).then_some(from..names.len() as u32);
-        let (evidence, is_part) = (FunctionEvidence::Symbol, is_part(symbols.symbol_name.value(row)));
-        starts.push(FunctionStart { address, size, evidence, is_part, name });
+        let (evidence, is_fragment) = (FunctionEvidence::Symbol, is_fragment(symbols.symbol_name.value(row)));
+        starts.push(FunctionStart { address, size, evidence, is_fragment, name });
     }
     starts
 }
 
-/// Whether a symbol's name is one that compilers give to a part of a function, such as `main.cold` or `main.cold.3`.
-fn is_part(name: &str) -> bool {
+/// Whether a symbol name is one that compilers give to a cold fragment, such as `main.cold` or `main.cold.3`.
+fn is_fragment(name: &str) -> bool {
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let numbered =
         name.rsplit_once('.').filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name);

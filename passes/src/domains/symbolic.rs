@@ -1,102 +1,123 @@
-//! What registers and memory hold, as expressions over what is not known.
+//! The symbolic domain: contents of registers and memory as expressions over unknown symbols. Jump tables are found
+//! with it.
 //!
-//! Two values are the same expression if and only if they have the same number, so that comparing them is cheap. Constructors
-//! simplify, so that the ways in which compilers write the same address or index come to the same expression.
+//! *Problem.* Compilers compute the same address or index by different instructions; recovery of jump tables must
+//! recognize all of them by one pattern, and must tell cheaply whether two registers hold the same value.
+//!
+//! *Notation.* An expression is a 64-bit number, named by an [`ExprId`]. `Unknown(n)` is a symbol: a number about which
+//! nothing is known, but which equals every other `Unknown(n)`. A [`Bound`] states `expression <= maximum`, both
+//! unsigned.
+//!
+//! *Algorithm.* Expressions are hash-consed: [`ExprArena`] stores each one once, so two are structurally equal if and
+//! only if their ids are equal. Constructors simplify on the way: constants are folded; offsets are moved outwards
+//! through sums, scales and truncations; nested extensions are merged.
+//!
+//! *Cost.* A constructor takes constant time, plus a few steps for each simplification. An arena grows with the
+//! instructions that are evaluated, and is cleared before each evaluation.
+//!
+//! *Approximation.* Simplification preserves the number. [`upper_bound`] is unsound in one case, described there: it
+//! takes a bound on the low 32 bits of a register as a bound on the whole register.
 
 use rustc_hash::FxHashMap;
 
-/// A number of 64 bits: one that is not known, marked by [`UNKNOWN`], or a position among the expressions of [`Values`].
+/// Names an expression: the number of an unknown symbol, marked by [`UNKNOWN`], or an index into [`ExprArena`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Value(u64);
+pub(crate) struct ExprId(u64);
 
-/// Marks a value that is not known, of which there are too many to look each up.
+/// Marks a symbol. Symbols are too many to be worth a lookup each.
 const UNKNOWN: u64 = 1 << 63;
 
-impl Value {
-    /// The unknown value of a number, of which the highest bit does not count.
+impl ExprId {
+    /// The symbol with a number, whose highest bit is ignored.
     #[inline]
     pub(crate) fn unknown(number: u64) -> Self {
         Self(number | UNKNOWN)
     }
 }
 
-/// How a value comes about.
+/// An expression over other expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Expression {
-    /// Not known. Unknown values with the same number are the same.
+    /// A symbol. Symbols with the same number are equal.
     Unknown(u64),
+    /// A constant.
     Constant(u64),
-    /// A value, which is no constant, plus a constant.
-    Offset(Value, u64),
-    /// Two values, of which none is a constant or has one added.
-    Sum(Value, Value),
-    /// A value times a power of two.
-    Scaled(Value, u8),
-    /// The low bits of a value, as a number without sign.
-    Zero(Value, u8),
-    /// The low bits of a value, as a number with sign.
-    Sign(Value, u8),
-    Masked(Value, u64),
-    /// Bits of which the low ones are those of a value, and the others are not known.
-    Low(Value, u8),
-    /// What stands in memory, as a number without sign; equal epochs saw the same memory.
+    /// A non-constant expression plus a constant.
+    Offset(ExprId, u64),
+    /// The sum of two expressions that are neither `Constant` nor `Offset`.
+    Sum(ExprId, ExprId),
+    /// An expression shifted left by a number of bits.
+    Scaled(ExprId, u8),
+    /// The low bits of an expression, zero-extended.
+    ZeroExtended(ExprId, u8),
+    /// The low bits of an expression, sign-extended.
+    SignExtended(ExprId, u8),
+    /// The bitwise conjunction of an expression and a mask.
+    Masked(ExprId, u64),
+    /// A number whose low bits are those of an expression, and whose other bits are unknown.
+    LowBits(ExprId, u8),
+    /// A load of `size` bytes, zero-extended. Loads of the same address, size and epoch are equal.
     Load {
-        address: Value,
+        address: ExprId,
         size: u8,
         epoch: u64,
     },
 }
 
-use Expression::{Constant, Load, Low, Masked, Offset, Scaled, Sign, Sum, Unknown, Zero};
+use Expression::{Constant, Load, LowBits, Masked, Offset, Scaled, SignExtended, Sum, Unknown, ZeroExtended};
 
-/// All expressions that were made.
+/// Stores expressions, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Values {
+pub(crate) struct ExprArena {
     expressions: Vec<Expression>,
-    numbers: FxHashMap<Expression, Value>,
+    ids: FxHashMap<Expression, ExprId>,
 }
 
-impl Values {
-    /// Forgets all. Much room is given back: to clear it costs more than to ask for it again.
+impl ExprArena {
+    /// Removes all expressions. A large arena is freed, because clearing its hash table costs more than a new
+    /// allocation.
     pub(crate) fn clear(&mut self) {
-        const KEPT_MAX: usize = 1 << 12;
-        if self.expressions.len() > KEPT_MAX {
+        const REUSED_MAX: usize = 1 << 12;
+        if self.expressions.len() > REUSED_MAX {
             *self = Self::default();
         }
         self.expressions.clear();
-        self.numbers.clear();
+        self.ids.clear();
     }
 
+    /// The expression that an id names.
     #[inline]
-    pub(crate) fn get(&self, value: Value) -> Expression {
+    pub(crate) fn get(&self, value: ExprId) -> Expression {
         match value.0 & UNKNOWN {
             0 => self.expressions[value.0 as usize],
             _ => Unknown(value.0 & !UNKNOWN),
         }
     }
 
-    fn make(&mut self, expression: Expression) -> Value {
-        let next = Value(self.expressions.len() as u64);
-        let value = *self.numbers.entry(expression).or_insert(next);
+    fn make(&mut self, expression: Expression) -> ExprId {
+        let next = ExprId(self.expressions.len() as u64);
+        let value = *self.ids.entry(expression).or_insert(next);
         if value == next {
             self.expressions.push(expression);
         }
         value
     }
 
-    pub(crate) fn constant(&mut self, number: u64) -> Value {
+    /// A constant.
+    pub(crate) fn constant(&mut self, number: u64) -> ExprId {
         self.make(Constant(number))
     }
 
-    /// The number, of a constant.
-    pub(crate) fn number(&self, value: Value) -> Option<u64> {
+    /// The number, if the expression is a constant; `None` otherwise.
+    pub(crate) fn number(&self, value: ExprId) -> Option<u64> {
         match self.get(value) {
             Constant(number) => Some(number),
             _ => None,
         }
     }
 
-    pub(crate) fn offset(&mut self, value: Value, added: u64) -> Value {
+    /// An expression plus a constant.
+    pub(crate) fn offset(&mut self, value: ExprId, added: u64) -> ExprId {
         match self.get(value) {
             Constant(number) => self.constant(number.wrapping_add(added)),
             Offset(inner, already) => self.offset(inner, already.wrapping_add(added)),
@@ -105,7 +126,8 @@ impl Values {
         }
     }
 
-    pub(crate) fn sum(&mut self, one: Value, other: Value) -> Value {
+    /// The sum of two expressions.
+    pub(crate) fn sum(&mut self, one: ExprId, other: ExprId) -> ExprId {
         match (self.get(one), self.get(other)) {
             (Constant(number), _) => self.offset(other, number),
             (_, Constant(number)) => self.offset(one, number),
@@ -121,8 +143,8 @@ impl Values {
         }
     }
 
-    /// A value times two to the power of `shift`.
-    pub(crate) fn scaled(&mut self, value: Value, shift: u8) -> Value {
+    /// An expression shifted left by `shift` bits.
+    pub(crate) fn scaled(&mut self, value: ExprId, shift: u8) -> ExprId {
         match self.get(value) {
             _ if shift == 0 => value,
             _ if shift > 63 => self.constant(0),
@@ -136,45 +158,46 @@ impl Values {
         }
     }
 
-    /// The low `bits` of a value, as a number without sign.
-    pub(crate) fn zero_extended(&mut self, value: Value, bits: u8) -> Value {
+    /// The low `bits` of an expression, zero-extended.
+    pub(crate) fn zero_extended(&mut self, value: ExprId, bits: u8) -> ExprId {
         match self.get(value) {
             _ if self.width(value) <= bits => value,
             Constant(number) => self.constant(number & mask(bits)),
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+            ZeroExtended(inner, wide) | SignExtended(inner, wide) | LowBits(inner, wide) if wide >= bits => {
                 self.zero_extended(inner, bits)
             }
-            // What is cut off has no part in the low bits of a sum.
+            // The truncated bits do not affect the low bits of a sum.
             Offset(inner, added) => match self.get(inner) {
-                Zero(innermost, wide) | Sign(innermost, wide) if wide >= bits => {
+                ZeroExtended(innermost, wide) | SignExtended(innermost, wide) if wide >= bits => {
                     let offset = self.offset(innermost, added);
                     self.zero_extended(offset, bits)
                 }
                 _ => {
                     let offset = self.make(Offset(inner, added & mask(bits)));
-                    self.make(Zero(offset, bits))
+                    self.make(ZeroExtended(offset, bits))
                 }
             },
-            _ => self.make(Zero(value, bits)),
+            _ => self.make(ZeroExtended(value, bits)),
         }
     }
 
-    /// The low `bits` of a value, as a number with sign.
-    pub(crate) fn sign_extended(&mut self, value: Value, bits: u8) -> Value {
+    /// The low `bits` of an expression, sign-extended.
+    pub(crate) fn sign_extended(&mut self, value: ExprId, bits: u8) -> ExprId {
         match self.get(value) {
             _ if bits >= 64 || self.width(value) < bits => value,
             Constant(number) => {
                 let unused = 64 - u32::from(bits);
                 self.constant((((number << unused) as i64) >> unused) as u64)
             }
-            Zero(inner, wide) | Sign(inner, wide) | Low(inner, wide) if wide >= bits => {
+            ZeroExtended(inner, wide) | SignExtended(inner, wide) | LowBits(inner, wide) if wide >= bits => {
                 self.sign_extended(inner, bits)
             }
-            _ => self.make(Sign(value, bits)),
+            _ => self.make(SignExtended(value, bits)),
         }
     }
 
-    pub(crate) fn masked(&mut self, value: Value, mask: u64) -> Value {
+    /// The bitwise conjunction of an expression and a mask.
+    pub(crate) fn masked(&mut self, value: ExprId, mask: u64) -> ExprId {
         match self.get(value) {
             Constant(number) => self.constant(number & mask),
             _ if mask.trailing_ones() + mask.leading_zeros() == 64 && mask > 0 => {
@@ -184,21 +207,22 @@ impl Values {
         }
     }
 
-    /// Bits of which the low ones are those of a value.
-    pub(crate) fn low(&mut self, value: Value, bits: u8) -> Value {
-        self.make(Low(value, bits))
+    /// A number whose low `bits` are those of an expression, and whose other bits are unknown.
+    pub(crate) fn low_bits(&mut self, value: ExprId, bits: u8) -> ExprId {
+        self.make(LowBits(value, bits))
     }
 
-    pub(crate) fn load(&mut self, address: Value, size: u8, epoch: u64) -> Value {
+    /// A load of `size` bytes, zero-extended.
+    pub(crate) fn load(&mut self, address: ExprId, size: u8, epoch: u64) -> ExprId {
         self.make(Load { address, size, epoch })
     }
 
-    /// Number of bits that may be set.
-    pub(crate) fn width(&self, value: Value) -> u8 {
+    /// Number of low bits that may be set; all higher bits are zero.
+    pub(crate) fn width(&self, value: ExprId) -> u8 {
         let bits = |number: u64| 64 - number.leading_zeros() as u8;
         match self.get(value) {
             Constant(number) | Masked(_, number) => bits(number),
-            Zero(_, width) => width,
+            ZeroExtended(_, width) => width,
             Load { size, .. } if size <= 8 => size * 8,
             Scaled(inner, shift) => self.width(inner).saturating_add(shift).min(64),
             _ => 64,
@@ -210,39 +234,43 @@ fn mask(bits: u8) -> u64 {
     u64::MAX >> (64 - u32::from(bits.clamp(1, 64)))
 }
 
-/// What a comparison said of a value: it is at most so much.
+/// An upper bound of an expression, from a branch condition: `value <= maximum`, both unsigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
-    pub(crate) value: Value,
+    pub(crate) value: ExprId,
     pub(crate) maximum: u64,
 }
 
-/// The greatest number that comparisons say a value is.
-pub(crate) fn compared_maximum(values: &Values, bounds: &[Bound], value: Value) -> Option<u64> {
-    let stated =
-        |value: Value| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
-    let narrowed = |bits: u8| {
-        let same = |bound: &&Bound| matches!(values.get(bound.value), Zero(inner, width) if inner == value && width == bits);
-        bounds.iter().find(same).map(|bound| bound.maximum)
+/// The least upper bound of a value that follows from `bounds`; `None` if none follows.
+///
+/// Unsound in one case: a bound on the low 32 bits of a value is taken as a bound on the value. It holds for compilers'
+/// code: a 64-bit register is an index only if its upper half is known to be zero, from the 32-bit instruction that
+/// wrote it. That instruction may be outside the evaluated blocks, so that the expression does not show it.
+/// Hand-written code may break it.
+pub(crate) fn upper_bound(arena: &ExprArena, bounds: &[Bound], value: ExprId) -> Option<u64> {
+    let bound_of =
+        |value: ExprId| bounds.iter().filter(|bound| bound.value == value).map(|bound| bound.maximum).min();
+    let bound_of_low_bits = |bits: u8| {
+        let is_low = |bound: &&Bound| matches!(arena.get(bound.value), ZeroExtended(inner, width) if inner == value && width == bits);
+        bounds.iter().find(is_low).map(|bound| bound.maximum)
     };
-    let inner = match values.get(value) {
-        Zero(inner, _) => stated(inner),
-        // A number that is small without its sign has none.
-        Sign(inner, bits) => {
-            let same = |bound: &&Bound| match values.get(bound.value) {
-                Zero(compared, width) => compared == inner && width == bits,
+    let implied = match arena.get(value) {
+        ZeroExtended(inner, _) => bound_of(inner),
+        // If the zero-extended number is below the sign bit, sign extension gives the same number.
+        SignExtended(inner, bits) => {
+            let is_same = |bound: &&Bound| match arena.get(bound.value) {
+                ZeroExtended(compared, width) => compared == inner && width == bits,
                 _ => bound.value == inner,
             };
-            bounds.iter().find(same).map(|bound| bound.maximum).filter(|maximum| *maximum < 1 << (bits - 1))
+            bounds.iter().find(is_same).map(|bound| bound.maximum).filter(|maximum| *maximum < 1 << (bits - 1))
         }
         Offset(inner, added) => {
-            let maximum = compared_maximum(values, bounds, inner);
+            let maximum = upper_bound(arena, bounds, inner);
             maximum.and_then(|maximum| maximum.checked_add(added))
         }
-        // Compilers do not index with a register whose upper half they do not know.
-        _ => narrowed(32),
+        _ => bound_of_low_bits(32),
     };
-    stated(value).into_iter().chain(inner).min()
+    bound_of(value).into_iter().chain(implied).min()
 }
 
 #[cfg(test)]
@@ -250,30 +278,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ways_to_write_one_index_are_one_expression() {
-        let mut values = Values::default();
-        let character = Value::unknown(1);
+    fn equal_indices_become_one_expression() {
+        let mut arena = ExprArena::default();
+        let character = ExprId::unknown(1);
         // lea ecx, [rax-97]; movzx ecx, cl
-        let sum = values.offset(character, -97_i64 as u64);
-        let wide = values.zero_extended(sum, 32);
-        let narrow = values.zero_extended(wide, 8);
+        let sum = arena.offset(character, -97_i64 as u64);
+        let wide = arena.zero_extended(sum, 32);
+        let narrow = arena.zero_extended(wide, 8);
         // sub al, 97
-        let low = values.zero_extended(character, 8);
-        let difference = values.offset(low, -97_i64 as u64);
-        assert_eq!(values.zero_extended(difference, 8), narrow);
+        let low = arena.zero_extended(character, 8);
+        let difference = arena.offset(low, -97_i64 as u64);
+        assert_eq!(arena.zero_extended(difference, 8), narrow);
     }
 
     #[test]
-    fn a_bound_holds_for_what_follows_from_it() {
-        let mut values = Values::default();
-        let index = Value::unknown(1);
-        let compared = values.zero_extended(index, 32);
+    fn a_bound_of_the_low_bits_bounds_extensions_and_the_register() {
+        let mut arena = ExprArena::default();
+        let index = ExprId::unknown(1);
+        let compared = arena.zero_extended(index, 32);
         let bounds = [Bound { value: compared, maximum: 5 }];
-        let signed = values.sign_extended(index, 32);
-        assert_eq!(compared_maximum(&values, &bounds, compared), Some(5));
-        assert_eq!(compared_maximum(&values, &bounds, signed), Some(5));
-        assert_eq!(compared_maximum(&values, &bounds, index), Some(5));
-        let other = Value::unknown(2);
-        assert_eq!(compared_maximum(&values, &bounds, other), None);
+        let signed = arena.sign_extended(index, 32);
+        assert_eq!(upper_bound(&arena, &bounds, compared), Some(5));
+        assert_eq!(upper_bound(&arena, &bounds, signed), Some(5));
+        assert_eq!(upper_bound(&arena, &bounds, index), Some(5));
+        let other = ExprId::unknown(2);
+        assert_eq!(upper_bound(&arena, &bounds, other), None);
     }
 }

@@ -1,14 +1,17 @@
-//! Graphs in the compressed sparse row form.
+//! Graphs in compressed sparse row form.
 
 use rayon::prelude::*;
 
-/// Edges below which one thread builds a graph sooner than several would.
+/// Marks a missing vertex.
+pub const NONE: u32 = u32::MAX;
+
+/// With fewer edges, one thread builds a graph faster than several.
 const PARALLEL_EDGES_MIN: usize = 1 << 16;
 
-/// A directed graph whose vertices are `0..vertex_count`. Loops and parallel edges are edges like others.
+/// A directed graph whose vertices are `0..vertex_count`. Self-loops and parallel edges are allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    /// Where the edges of each vertex begin in `targets`, and at last where all end.
+    /// For each vertex the index in `targets` of its first edge; then the number of edges.
     offsets: Vec<usize>,
     targets: Vec<u32>,
 }
@@ -20,15 +23,15 @@ impl Default for Graph {
 }
 
 impl Graph {
-    /// The graph with an edge from each source to the target at the same place. The edges of a vertex keep their order.
+    /// The graph with an edge from each source to the target at the same index. The edges of a vertex keep their order.
     ///
     /// # Panics
-    /// Where the columns differ in length, or name a vertex that is not below `vertex_count`.
+    /// If the columns differ in length, or a vertex is not below `vertex_count`.
     pub fn new(vertex_count: usize, sources: &[u32], targets: &[u32]) -> Self {
         Self::with_payload(vertex_count, sources, targets, None::<&[()]>).0
     }
 
-    /// The same, and the weights of the edges in the graph's order.
+    /// The graph that [`Graph::new`] builds, and the edge weights in its edge order.
     pub fn weighted<W: Copy + Default + Send + Sync>(
         vertex_count: usize,
         sources: &[u32],
@@ -38,29 +41,29 @@ impl Graph {
         Self::with_payload(vertex_count, sources, targets, Some(weights))
     }
 
-    /// The graph with these edges, each a source and a target.
+    /// The graph with these edges, each a (source, target) pair.
     pub fn from_edges(vertex_count: usize, edges: impl IntoIterator<Item = (u32, u32)>) -> Self {
         let (sources, targets): (Vec<_>, Vec<_>) = edges.into_iter().unzip();
         Self::new(vertex_count, &sources, &targets)
     }
 
-    /// Makes this the graph with these edges, in the memory that it has, on one thread.
+    /// Replaces this graph by the graph with these edges, reusing the buffers, on one thread.
     pub(crate) fn assign(&mut self, vertex_count: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) {
-        // Counts stand one place behind their vertex's end, so that after summing up each offset is where the next edge
-        // of the vertex before it goes; when all are placed, it is where that vertex ends.
+        // Each count is stored two entries after its vertex, so that after the prefix sum entry `vertex + 1` is the
+        // index for the vertex's next edge; once all edges are placed, it is the end of its edges.
         self.offsets.clear();
         self.offsets.resize(vertex_count + 2, 0);
         for (source, _) in edges.clone() {
             self.offsets[source as usize + 2] += 1;
         }
-        sum_up(&mut self.offsets);
+        prefix_sum(&mut self.offsets);
         self.targets.clear();
         self.targets.resize(self.offsets[vertex_count + 1], 0);
         for (source, target) in edges {
             assert!((target as usize) < vertex_count, "edges end at vertices");
-            let place = &mut self.offsets[source as usize + 1];
-            self.targets[*place] = target;
-            *place += 1;
+            let next = &mut self.offsets[source as usize + 1];
+            self.targets[*next] = target;
+            *next += 1;
         }
         self.offsets.pop();
     }
@@ -82,13 +85,13 @@ impl Graph {
             return (Self { offsets, targets: targets.to_vec() }, weights);
         }
         let parts = parts(&offsets, sources.len());
-        let payload = |edge: usize| targets[edge];
-        let placed = place(&offsets, &parts, sources, payload);
+        let target = |edge: usize| targets[edge];
+        let sorted_targets = scatter(&offsets, &parts, sources, target);
         let weights = weights.map_or_else(Vec::new, |weights| {
             let weight = |edge: usize| weights[edge];
-            place(&offsets, &parts, sources, weight)
+            scatter(&offsets, &parts, sources, weight)
         });
-        (Self { offsets, targets: placed }, weights)
+        (Self { offsets, targets: sorted_targets }, weights)
     }
 
     /// Number of vertices.
@@ -112,7 +115,7 @@ impl Graph {
         &self.targets[self.edges_of(vertex)]
     }
 
-    /// Where the edges of a vertex stand among all edges, and so their weights.
+    /// The indices of the edges of a vertex, which are also those of their weights.
     #[inline]
     pub fn edges_of(&self, vertex: u32) -> std::ops::Range<usize> {
         self.offsets[vertex as usize]..self.offsets[vertex as usize + 1]
@@ -124,20 +127,15 @@ impl Graph {
         self.targets[edge]
     }
 
-    /// All edges, each a source and a target, in the order of their sources.
+    /// All edges as (source, target) pairs, sorted by source.
     pub fn edges(&self) -> impl Iterator<Item = (u32, u32)> + Clone + '_ {
         self.vertices().flat_map(|vertex| self.successors(vertex).iter().map(move |target| (vertex, *target)))
     }
 
-    /// The graph whose edges go the other way. The edges of a vertex are in the order of their other ends.
+    /// The reversed graph. The edges of a vertex are sorted by their targets.
     #[must_use]
     pub fn reversed(&self) -> Self {
         Self::new(self.vertex_count(), &self.targets, &self.sources())
-    }
-
-    /// The same, and the weights in its order.
-    pub fn reversed_with<W: Copy + Default + Send + Sync>(&self, weights: &[W]) -> (Self, Vec<W>) {
-        Self::weighted(self.vertex_count(), &self.targets, &self.sources(), weights)
     }
 
     /// The source of each edge.
@@ -150,7 +148,7 @@ impl Graph {
     }
 }
 
-fn sum_up(counts: &mut [usize]) {
+fn prefix_sum(counts: &mut [usize]) {
     let mut sum = 0;
     for count in counts {
         sum += *count;
@@ -163,11 +161,11 @@ fn offsets(vertex_count: usize, sources: &[u32]) -> Vec<usize> {
     for source in sources {
         offsets[*source as usize + 1] += 1;
     }
-    sum_up(&mut offsets);
+    prefix_sum(&mut offsets);
     offsets
 }
 
-/// Runs of vertices with about as many edges each, one for each thread.
+/// Contiguous ranges of vertices with about the same number of edges, one per thread.
 fn parts(offsets: &[usize], edge_count: usize) -> Vec<std::ops::Range<usize>> {
     let vertex_count = offsets.len() - 1;
     let part_count = if edge_count < PARALLEL_EDGES_MIN { 1 } else { rayon::current_num_threads() };
@@ -179,9 +177,9 @@ fn parts(offsets: &[usize], edge_count: usize) -> Vec<std::ops::Range<usize>> {
     (0..part_count).map(|part| bound(part)..bound(part + 1)).collect()
 }
 
-/// What each edge carries, in the order of the edges' sources. Each part looks at all edges and places its own: reading
-/// them in order costs little beside placing them.
-fn place<W: Copy + Default + Send>(
+/// The payload of each edge, sorted by source. Each part scans all edges and places its own: sequential reads cost
+/// little compared with the scattered writes.
+fn scatter<W: Copy + Default + Send>(
     offsets: &[usize],
     parts: &[std::ops::Range<usize>],
     sources: &[u32],
@@ -191,17 +189,17 @@ fn place<W: Copy + Default + Send>(
     let mut rest = placed.as_mut_slice();
     let mut work = Vec::with_capacity(parts.len());
     for part in parts {
-        let (own, behind) = rest.split_at_mut(offsets[part.end] - offsets[part.start]);
+        let (own, others) = rest.split_at_mut(offsets[part.end] - offsets[part.start]);
         work.push((part.clone(), own));
-        rest = behind;
+        rest = others;
     }
     work.into_par_iter().for_each(|(part, own)| {
         let first = offsets[part.start];
-        let mut places: Vec<_> = offsets[part.clone()].iter().map(|offset| offset - first).collect();
+        let mut next: Vec<_> = offsets[part.clone()].iter().map(|offset| offset - first).collect();
         for (edge, source) in sources.iter().enumerate() {
-            if let Some(place) = places.get_mut((*source as usize).wrapping_sub(part.start)) {
-                own[*place] = payload(edge);
-                *place += 1;
+            if let Some(next) = next.get_mut((*source as usize).wrapping_sub(part.start)) {
+                own[*next] = payload(edge);
+                *next += 1;
             }
         }
     });

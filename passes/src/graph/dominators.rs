@@ -1,70 +1,56 @@
-//! Which vertices lie on all ways to others.
+//! Dominator trees.
+//!
+//! Vertex *d* dominates *v* if every path from a root to *v* contains *d*; it post-dominates *v* if every path from *v*
+//! to an exit contains it. Post-dominators are the dominators of the reversed graph, with the exits as roots.
 
 use super::components::StrongComponents;
-use super::{Graph, NONE};
+use super::csr::{Graph, NONE};
 
-/// The immediate dominator of each vertex, given also the reversed graph: the nearest of the other vertices that lie on
-/// every way from a root to it. [`NONE`] for roots, for what only the roots have in common, and for what is not reached.
-pub fn dominators(graph: &Graph, reversed: &Graph, roots: &[u32]) -> Vec<u32> {
-    let mut tree = DominatorTree::default();
-    tree.run(graph, reversed, roots);
-    graph.vertices().map(|vertex| tree.immediate_dominator(vertex)).collect()
-}
-
-/// The immediate post-dominator of each vertex: the nearest of the other vertices that lie on every way from it to an exit.
-/// Exits are vertices without edges, and where a component that has none is never left, its last vertex. [`NONE`] for
-/// exits, and where only the exits' being left is common to all ways.
-pub fn post_dominators(graph: &Graph, reversed: &Graph) -> Vec<u32> {
-    let mut tree = DominatorTree::default();
-    let mut exits = graph.vertices().filter(|vertex| graph.successors(*vertex).is_empty()).collect();
-    tree.run_to_exits(graph, reversed, &mut exits, &mut EndlessComponents::default());
-    graph.vertices().map(|vertex| tree.immediate_dominator(vertex)).collect()
-}
-
-/// A finished vertex. What is looked up together stands together.
+/// A finished vertex of the forest; the fields are read together.
 #[derive(Debug, Clone, Copy)]
 struct Link {
-    /// A number nearer to the root of its tree.
+    /// The number of an ancestor in its tree.
     ancestor: u32,
-    /// Of the numbers below that one on the way there, the one with the least semidominator.
+    /// The number with the least semidominator on the path to that ancestor, which is excluded.
     best: u32,
     /// That semidominator.
     least: u32,
 }
 
-/// The algorithm of Lengauer and Tarjan (1979) in its simple form, in memory that is used again. Vertices have numbers in
-/// the order of a depth-first walk, from one on; number zero is a vertex before all roots.
+/// The simple version of the algorithm of Lengauer and Tarjan (1979), with buffers that are reused. Vertices are
+/// numbered in depth-first preorder, starting with one; number zero is a virtual root before all roots.
 ///
-/// It takes `O(E log V)` on any graph, while the iterative algorithm of Cooper, Harvey and Kennedy is quadratic for some;
-/// in petgraph (`simple_fast`) that took 2.7 times the time on a million vertices and eight million edges.
+/// It takes `O(E log V)` on any graph, while the iterative algorithm of Cooper, Harvey and Kennedy is quadratic for
+/// some: petgraph's (`simple_fast`) took 2.7 times as long on a million vertices and eight million edges.
 #[derive(Debug, Default)]
 pub(super) struct DominatorTree {
-    /// For each vertex its number; [`NONE`] where it was not reached.
+    /// For each vertex its number; [`NONE`] if it is unreached.
     numbers: Vec<u32>,
     /// For each number its vertex.
     vertices: Vec<u32>,
-    /// For each number that of the vertex from which the walk came.
+    /// For each number that of its parent in the depth-first tree.
     parents: Vec<u32>,
     /// For each number that of the immediate dominator.
     dominators: Vec<u32>,
     /// For each number that of the semidominator.
     semidominators: Vec<u32>,
-    /// The forest of finished vertices, by number.
+    /// The forest of finished vertices, indexed by number.
     links: Vec<Link>,
-    /// Lists of the numbers that have the same semidominator: the first, and for each the next.
+    /// Linked lists of the numbers with the same semidominator: the first of each list, and the next of each number.
     bucket_first: Vec<u32>,
     bucket_next: Vec<u32>,
-    way: Vec<(u32, usize)>,
+    stack: Vec<(u32, usize)>,
     compressed: Vec<u32>,
 }
 
 impl DominatorTree {
+    /// Computes the dominators, given the graph and the reversed graph.
     pub(super) fn run(&mut self, successors: &Graph, predecessors: &Graph, roots: &[u32]) {
-        self.walk(successors, roots);
+        self.number(successors, roots);
         self.find_dominators(predecessors, roots);
     }
 
-    /// The same against the edges, from `exits`, to which are added those of components that are never left.
+    /// Computes the post-dominators. Adds to `exits` one for each component that has no exit.
     pub(super) fn run_to_exits(
         &mut self,
         successors: &Graph,
@@ -72,15 +58,15 @@ impl DominatorTree {
         exits: &mut Vec<u32>,
         endless: &mut EndlessComponents,
     ) {
-        self.walk(predecessors, exits);
+        self.number(predecessors, exits);
         if self.vertices.len() <= successors.vertex_count() {
             endless.add_exits(successors, exits);
-            self.walk(predecessors, exits);
+            self.number(predecessors, exits);
         }
         self.find_dominators(successors, exits);
     }
 
-    /// Finds the dominators of the vertices that were numbered.
+    /// Computes the dominators of the numbered vertices.
     fn find_dominators(&mut self, predecessors: &Graph, roots: &[u32]) {
         let count = self.vertices.len();
         for list in [&mut self.bucket_first, &mut self.bucket_next] {
@@ -89,7 +75,7 @@ impl DominatorTree {
         }
         self.dominators.clone_from(&self.parents);
         self.semidominators.clone_from(&self.parents);
-        // The vertex before all roots comes before those too that the walk reached from another.
+        // The virtual root precedes every root, also a root that was numbered from another one.
         for root in roots {
             self.semidominators[self.numbers[*root as usize] as usize] = 0;
         }
@@ -110,8 +96,8 @@ impl DominatorTree {
         }
     }
 
-    /// Numbers the vertices.
-    fn walk(&mut self, successors: &Graph, roots: &[u32]) {
+    /// Numbers the vertices in depth-first preorder.
+    fn number(&mut self, successors: &Graph, roots: &[u32]) {
         self.numbers.clear();
         self.numbers.resize(successors.vertex_count(), NONE);
         self.vertices.clear();
@@ -123,7 +109,7 @@ impl DominatorTree {
                 continue;
             }
             self.reach(successors, *root, 0);
-            while let Some((number, edge)) = self.way.last_mut() {
+            while let Some((number, edge)) = self.stack.last_mut() {
                 let number = *number;
                 let end = successors.edges_of(self.vertices[number as usize]).end;
                 let mut edges = *edge..end;
@@ -133,7 +119,7 @@ impl DominatorTree {
                 *edge = edges.start;
                 match new {
                     Some(successor) => self.reach(successors, successor, number),
-                    None => drop(self.way.pop()),
+                    None => drop(self.stack.pop()),
                 }
             }
         }
@@ -144,7 +130,7 @@ impl DominatorTree {
         self.numbers[vertex as usize] = number;
         self.vertices.push(vertex);
         self.parents.push(parent);
-        self.way.push((number, successors.edges_of(vertex).start));
+        self.stack.push((number, successors.edges_of(vertex).start));
     }
 
     fn find_semidominator(&mut self, number: u32, predecessors: &Graph) {
@@ -152,7 +138,7 @@ impl DominatorTree {
         let mut least = self.semidominators[number as usize];
         for predecessor in predecessors.successors(self.vertices[number as usize]) {
             let other = self.numbers[*predecessor as usize];
-            // Those that are not finished are their own semidominators so far.
+            // An unfinished vertex is its own semidominator so far.
             if other <= number {
                 least = least.min(other);
             } else if other != NONE {
@@ -161,14 +147,15 @@ impl DominatorTree {
         }
         self.semidominators[number as usize] = least;
         self.links[number as usize].least = least;
-        // Where it is the parent it is the dominator too, as `dominators` says already.
+        // A semidominator that is the parent is the dominator too, which `dominators` holds already.
         if least != parent {
             self.bucket_next[number as usize] = self.bucket_first[least as usize];
             self.bucket_first[least as usize] = number;
         }
     }
 
-    /// Finds the dominators, or vertices with the same dominators, of those whose semidominator is this number's parent.
+    /// Finds for each vertex whose semidominator is this number's parent its dominator, or a vertex with the same
+    /// dominator.
     fn empty_bucket(&mut self, finished: u32) {
         let parent = self.parents[finished as usize];
         let mut number = std::mem::replace(&mut self.bucket_first[parent as usize], NONE);
@@ -179,8 +166,8 @@ impl DominatorTree {
         }
     }
 
-    /// The link of a finished number, once it leads to the root of its tree. `finished` is the first number that is
-    /// finished. All links on the way become as short.
+    /// The link of a finished number after path compression, which makes it point to the root of its tree. `finished`
+    /// is the first finished number.
     fn best_link(&mut self, number: u32, finished: u32) -> Link {
         let mut link = self.links[number as usize];
         let mut lower = number;
@@ -189,7 +176,7 @@ impl DominatorTree {
             lower = link.ancestor;
             link = self.links[lower as usize];
         }
-        // From the top down; `link` is that of the number above.
+        // From the root down; `link` is the ancestor's.
         while let Some(number) = self.compressed.pop() {
             let own = &mut self.links[number as usize];
             own.ancestor = link.ancestor;
@@ -201,7 +188,8 @@ impl DominatorTree {
         link
     }
 
-    /// The immediate dominator of a vertex; [`NONE`] where it has none.
+    /// The immediate dominator of a vertex; [`NONE`] for roots, unreached vertices, and vertices that only the virtual
+    /// root dominates.
     pub(super) fn immediate_dominator(&self, vertex: u32) -> u32 {
         match self.numbers[vertex as usize] {
             NONE => NONE,
@@ -209,7 +197,7 @@ impl DominatorTree {
         }
     }
 
-    /// For each vertex its number; [`NONE`] where it was not reached.
+    /// For each vertex its number; [`NONE`] if it is unreached.
     pub(super) fn numbers(&self) -> &[u32] {
         &self.numbers
     }
@@ -219,7 +207,7 @@ impl DominatorTree {
         &self.vertices
     }
 
-    /// For each number that of the vertex from which the walk came.
+    /// For each number that of its parent in the depth-first tree.
     pub(super) fn parents(&self) -> &[u32] {
         &self.parents
     }
@@ -230,11 +218,11 @@ impl DominatorTree {
     }
 }
 
-/// Finds components that are never left.
+/// Finds strong components without an exit, such as endless loops.
 #[derive(Debug, Default)]
 pub(super) struct EndlessComponents {
     components: StrongComponents,
-    is_left: Vec<bool>,
+    has_exit: Vec<bool>,
 }
 
 impl EndlessComponents {
@@ -242,18 +230,18 @@ impl EndlessComponents {
     fn add_exits(&mut self, graph: &Graph, exits: &mut Vec<u32>) {
         self.components.run(graph);
         let component = &self.components.component;
-        self.is_left.clear();
-        self.is_left.resize(self.components.count as usize, false);
+        self.has_exit.clear();
+        self.has_exit.resize(self.components.count as usize, false);
         for exit in exits.iter() {
-            self.is_left[component[*exit as usize] as usize] = true;
+            self.has_exit[component[*exit as usize] as usize] = true;
         }
         for (source, target) in graph.edges() {
             let own = component[source as usize];
-            self.is_left[own as usize] |= own != component[target as usize];
+            self.has_exit[own as usize] |= own != component[target as usize];
         }
         for vertex in graph.vertices().rev() {
-            let is_left = &mut self.is_left[component[vertex as usize] as usize];
-            if !std::mem::replace(is_left, true) {
+            let has_exit = &mut self.has_exit[component[vertex as usize] as usize];
+            if !std::mem::replace(has_exit, true) {
                 exits.push(vertex);
             }
         }

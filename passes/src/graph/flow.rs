@@ -1,30 +1,29 @@
-//! The structure of one function's flow graph.
+//! The structure of one function's flow graph: dominators, post-dominators, loops, reducibility.
 
+use super::csr::{Graph, NONE};
 use super::dominators::{DominatorTree, EndlessComponents};
 use super::loops::{Loop, LoopForest};
-use super::{Graph, NONE};
 
-/// What the shape of a flow graph says of its blocks. Lists have an entry for each block.
+/// The structure of a flow graph. Each list has an entry for each block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlowStructure {
-    /// The nearest of the other blocks that lie on every way from the entry; [`NONE`] for the entry and for blocks that it
-    /// does not reach.
+    /// The closest strict dominator; [`NONE`] for the entry and for blocks that it does not reach.
     pub immediate_dominator: Vec<u32>,
-    /// The nearest of the other blocks that lie on every way to where control leaves the function; [`NONE`] where there is
-    /// none. Where blocks that reach each other are never left, control is taken to leave from the last of them.
+    /// The closest strict post-dominator; [`NONE`] if there is none. The last block of a strong component without an
+    /// exit, such as an endless loop, is treated as an exit.
     pub immediate_post_dominator: Vec<u32>,
-    /// Header of the innermost loop that holds the block, which may be the block itself; [`NONE`] outside of loops.
+    /// Header of the innermost loop that contains the block, which may be the block itself; [`NONE`] outside loops.
     pub loop_header: Vec<u32>,
-    /// Number of loops that hold the block.
+    /// Number of loops that contain the block.
     pub loop_depth: Vec<u32>,
-    /// The natural loops of blocks that the entry reaches, in the order of their headers.
+    /// The natural loops of reachable blocks, sorted by header.
     pub loops: Vec<Loop>,
-    /// Whether every cycle that the entry reaches is entered at one block: each edge back on a walk leads to a block that
-    /// dominates its source.
+    /// Whether the graph is reducible: in a depth-first traversal from the entry, the target of each retreating edge
+    /// dominates its source, so that each cycle has one entry block.
     pub is_reducible: bool,
 }
 
-/// Finds the structure of flow graphs, one after the other in the same memory.
+/// Computes the structure of flow graphs, one at a time, with buffers that are reused.
 #[derive(Debug, Default)]
 pub struct FlowAnalysis {
     successors: Graph,
@@ -36,12 +35,12 @@ pub struct FlowAnalysis {
 }
 
 impl FlowAnalysis {
-    /// Finds the structure of a graph whose blocks are `0..block_count`, the first being the entry. Edges are a source and
-    /// a target each, in any order; where the target is [`NONE`], control leaves the function, as it does from blocks
-    /// without edges.
+    /// Computes the structure of a graph whose blocks are `0..block_count`; block 0 is the entry. Edges are (source,
+    /// target) pairs in any order. A target of [`NONE`] is an exit from the function; so is the end of a block without
+    /// edges.
     ///
     /// # Panics
-    /// Where an edge names a block that is not below `block_count`.
+    /// If an edge names a block that is not below `block_count`.
     pub fn run(&mut self, block_count: usize, edges: &[(u32, u32)], found: &mut FlowStructure) {
         for list in [
             &mut found.immediate_dominator,
@@ -88,7 +87,7 @@ impl FlowAnalysis {
 }
 
 impl FlowStructure {
-    /// Each block comes behind the one before it, and nothing else is so.
+    /// The structure of a straight-line graph: block *i* is followed by block *i + 1*, and there are no other edges.
     fn set_straight(&mut self, block_count: u32) {
         self.immediate_dominator.extend((0..block_count).map(|block| block.wrapping_sub(1)));
         self.immediate_post_dominator.extend(1..block_count);
@@ -98,7 +97,7 @@ impl FlowStructure {
     }
 }
 
-/// Whether each block leads to the next and the last to none.
+/// Whether each block has one edge, to the next block, and the last has none.
 fn is_straight(block_count: usize, edges: &[(u32, u32)]) -> bool {
     edges.len() == block_count.saturating_sub(1)
         && edges.iter().zip(0..).all(|(edge, block)| *edge == (block, block + 1))

@@ -1,37 +1,38 @@
-//! Natural loops, from the dominators of a graph.
+//! Natural loops, computed from dominators.
 
-use super::components::first_of;
+use super::components::find_representative;
+use super::csr::{Graph, NONE};
 use super::dominators::DominatorTree;
-use super::{Graph, NONE};
 
-/// The vertices that reach a header again by edges to it from what it dominates, and no way around it. There is one loop
-/// for a header; two loops are apart, or one is inside of the other.
+/// A natural loop: its header, and the vertices that reach a back edge to it without passing through it. A back edge is
+/// an edge whose target, the header, dominates its source. A header has one loop; two loops are disjoint or nested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loop {
     /// The vertex through which the loop is entered.
     pub header: u32,
-    /// Header of the innermost loop around this one; [`NONE`](super::NONE) where there is none.
+    /// Header of the innermost loop around this one; [`NONE`] if there is none.
     pub parent: u32,
-    /// Number of loops that the header is in, this one among them.
+    /// Number of loops that contain the header, including this one.
     pub depth: u32,
-    /// Number of vertices, with those of loops inside.
+    /// Number of vertices, including those of nested loops.
     pub block_count: u32,
-    /// Number of edges that lead back to the header.
+    /// Number of back edges.
     pub back_edge_count: u32,
 }
 
-/// Finds the loops of a graph, in memory that is used again. All lists are by the numbers of the dominator tree.
+/// Finds the loops of a graph, with buffers that are reused. All lists are indexed by the numbers of the dominator
+/// tree.
 #[derive(Debug, Default)]
 pub(super) struct LoopForest {
     pub(super) loops: Vec<Loop>,
     pub(super) is_reducible: bool,
-    /// The header of the innermost loop around a vertex, not counting the loop whose header it is.
+    /// The header of the innermost loop around a vertex, excluding the loop that it heads.
     around: Vec<u32>,
-    /// Number of loops that a vertex is in.
+    /// Number of loops that contain a vertex.
     depths: Vec<u32>,
     back_edges: Vec<u32>,
     block_counts: Vec<u32>,
-    /// Vertices of a loop that was found stand for the header of the outermost such loop.
+    /// Union-find: the representative of a vertex is the header of the outermost loop found so far that contains it.
     outermost: Vec<u32>,
     pending: Vec<u32>,
     dominated: Subtrees,
@@ -45,14 +46,14 @@ impl LoopForest {
         self.is_reducible = true;
         let vertices = tree.vertices();
         let numbers = tree.numbers();
-        // Edges of a walk that lead back to a smaller number or to the same are few, and mostly there are none.
-        let leads_back = |number: usize| {
+        // Most graphs have no retreating edge, that is, no edge to a number that is not greater.
+        let has_retreating_edge = |number: usize| {
             let mut sources = predecessors.successors(vertices[number]).iter();
             sources.any(|source| (number as u32..NONE).contains(&numbers[*source as usize]))
         };
         self.around.clear();
         self.depths.clear();
-        if !(1..vertices.len()).any(leads_back) {
+        if !(1..vertices.len()).any(has_retreating_edge) {
             return;
         }
         self.dominated.assign(tree.dominator_numbers());
@@ -64,14 +65,15 @@ impl LoopForest {
         }
         self.outermost.clear();
         self.outermost.extend(0..vertices.len() as u32);
-        // A loop inside of another has the greater number: its header is dominated by the other's.
+        // Inner loops first: the header of a nested loop is dominated by the outer header and so has the greater
+        // number.
         for header in (1..vertices.len() as u32).rev() {
             self.find_loop(header, tree, predecessors);
         }
         self.collect(tree);
     }
 
-    /// Finds the loop of a header, if it is one.
+    /// Finds the loop of a vertex, if it is a header.
     fn find_loop(&mut self, header: u32, tree: &DominatorTree, predecessors: &Graph) {
         let sources = |number: u32| {
             let sources = predecessors.successors(tree.vertices()[number as usize]);
@@ -82,7 +84,7 @@ impl LoopForest {
                 self.back_edges[header as usize] += 1;
                 self.add(header, source);
             } else if self.reached.contains(header, source) {
-                // The walk came through the target, and there is a way around it.
+                // The target is an ancestor in the depth-first tree, but a path avoids it.
                 self.is_reducible = false;
             }
         }
@@ -93,9 +95,9 @@ impl LoopForest {
         }
     }
 
-    /// Adds a vertex to the loop of a header, with the loop around it that was found before.
+    /// Adds a vertex to the loop of a header, with the outermost loop found so far that contains it.
     fn add(&mut self, header: u32, number: u32) {
-        let added = first_of(&mut self.outermost, number);
+        let added = find_representative(&mut self.outermost, number);
         if added != header {
             self.outermost[added as usize] = header;
             self.around[added as usize] = header;
@@ -104,7 +106,7 @@ impl LoopForest {
     }
 
     fn collect(&mut self, tree: &DominatorTree) {
-        // What is around a vertex has a smaller number.
+        // An outer header has a smaller number.
         for number in 1..self.around.len() {
             let is_header = u32::from(self.back_edges[number] > 0);
             let around = self.around[number];
@@ -130,7 +132,7 @@ impl LoopForest {
         }
     }
 
-    /// The header of the innermost loop that holds a vertex, and the number of loops that do.
+    /// The header of the innermost loop that contains a vertex, and the number of loops that do.
     pub(super) fn innermost(&self, tree: &DominatorTree, vertex: u32) -> (u32, u32) {
         match tree.numbers()[vertex as usize] as usize {
             number if number >= self.around.len() => (NONE, 0),
@@ -144,14 +146,14 @@ fn vertex_of(tree: &DominatorTree, number: u32) -> u32 {
     if number == NONE { NONE } else { tree.vertices()[number as usize] }
 }
 
-/// What lies below the vertices of a tree, in which parents have smaller numbers than their children.
+/// Answers whether one vertex of a tree is below another. Parents have smaller numbers than their children.
 #[derive(Debug, Default)]
 struct Subtrees {
-    /// For each vertex its place in an order in which what lies below a vertex follows it.
-    places: Vec<u32>,
-    /// Number of vertices below each, with itself.
+    /// The preorder index of each vertex.
+    indices: Vec<u32>,
+    /// The size of each vertex's subtree, including itself.
     sizes: Vec<u32>,
-    /// The place of each vertex's next child.
+    /// The preorder index for each vertex's next child.
     next: Vec<u32>,
 }
 
@@ -162,21 +164,22 @@ impl Subtrees {
         for number in (1..parents.len()).rev() {
             self.sizes[parents[number] as usize] += self.sizes[number];
         }
-        self.places.clear();
-        self.places.resize(parents.len(), 0);
+        self.indices.clear();
+        self.indices.resize(parents.len(), 0);
         self.next.clear();
         self.next.resize(parents.len(), 1);
         for (number, parent) in parents.iter().enumerate().skip(1) {
             let next = &mut self.next[*parent as usize];
-            let place = *next;
+            let index = *next;
             *next += self.sizes[number];
-            self.places[number] = place;
-            self.next[number] = place + 1;
+            self.indices[number] = index;
+            self.next[number] = index + 1;
         }
     }
 
+    /// Whether `number` is `top` or below it.
     fn contains(&self, top: u32, number: u32) -> bool {
-        let above = self.places[number as usize].wrapping_sub(self.places[top as usize]);
-        above < self.sizes[top as usize]
+        let distance = self.indices[number as usize].wrapping_sub(self.indices[top as usize]);
+        distance < self.sizes[top as usize]
     }
 }

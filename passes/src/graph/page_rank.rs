@@ -1,25 +1,25 @@
-//! How often a walk at random comes by.
+//! PageRank.
 
-use super::Graph;
+use super::csr::Graph;
 use rayon::prelude::*;
 
-/// Vertices whose values are added up by one thread. Fixed, so that sums are the same at any number of threads.
+/// Vertices whose values one thread adds up. Fixed, so that sums are the same for any number of threads.
 const CHUNK_VERTICES: usize = 4096;
 
-/// How often each vertex is visited by a walk that never ends.
+/// The stationary distribution of a random walk on a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageRank {
-    /// The part of all visits that go to each vertex.
+    /// The probability of each vertex.
     pub ranks: Vec<f64>,
-    /// Number of rounds that were made.
+    /// Number of iterations.
     pub iterations: usize,
-    /// By how much the last round changed the ranks, all changes added up.
+    /// Sum of the absolute changes of the last iteration.
     pub change: f64,
 }
 
-/// Ranks of the vertices of a graph, given also the reversed graph. The walk follows, with the probability `damping`, an
-/// edge of the vertex where it is, and otherwise goes to any vertex, as it does from vertices without edges. Rounds end
-/// when one changes the ranks by less than `tolerance` in all, or when there were `iterations_max`.
+/// The ranks of the vertices of a graph, given also the reversed graph (Brin and Page, 1998). With probability
+/// `damping` the walk follows an edge of the current vertex; otherwise, and from vertices without edges, it moves to
+/// any vertex. Iteration ends when the ranks change by less than `tolerance` in total, or after `iterations_max`.
 pub fn page_rank(
     graph: &Graph,
     reversed: &Graph,
@@ -34,20 +34,20 @@ pub fn page_rank(
         return result;
     }
     let out_degrees: Vec<_> = graph.vertices().map(|vertex| graph.successors(vertex).len() as u32).collect();
-    // What each edge of a vertex carries. Gathering along reversed edges, every vertex is written by one thread.
-    let mut carried = vec![0.0; vertex_count];
+    // The rank that each edge of a vertex passes on. Gathering along reversed edges lets one thread write each vertex.
+    let mut passed_on = vec![0.0; vertex_count];
     while result.iterations < iterations_max {
-        let stuck = distribute(&result.ranks, &out_degrees, &mut carried);
-        let everywhere = (1.0 - damping + damping * stuck) / all;
+        let dangling = distribute(&result.ranks, &out_degrees, &mut passed_on);
+        let everywhere = (1.0 - damping + damping * dangling) / all;
         let changes: Vec<f64> = result
             .ranks
             .par_chunks_mut(CHUNK_VERTICES)
             .enumerate()
             .map(|(chunk, ranks)| {
                 let first = chunk * CHUNK_VERTICES;
-                let gather = |(place, rank): (usize, &mut f64)| {
-                    let predecessors = reversed.successors((first + place) as u32).iter();
-                    let visits: f64 = predecessors.map(|vertex| carried[*vertex as usize]).sum();
+                let gather = |(offset, rank): (usize, &mut f64)| {
+                    let predecessors = reversed.successors((first + offset) as u32).iter();
+                    let visits: f64 = predecessors.map(|vertex| passed_on[*vertex as usize]).sum();
                     let new = everywhere + damping * visits;
                     (new - std::mem::replace(rank, new)).abs()
                 };
@@ -63,21 +63,21 @@ pub fn page_rank(
     result
 }
 
-/// Divides the rank of each vertex among its edges; returns the ranks of those that have none.
-fn distribute(ranks: &[f64], out_degrees: &[u32], carried: &mut [f64]) -> f64 {
+/// Divides the rank of each vertex among its edges; returns the sum of the ranks of vertices without edges.
+fn distribute(ranks: &[f64], out_degrees: &[u32], passed_on: &mut [f64]) -> f64 {
     let chunks = ranks.par_chunks(CHUNK_VERTICES).zip(out_degrees.par_chunks(CHUNK_VERTICES));
-    let stuck: Vec<f64> = chunks
-        .zip(carried.par_chunks_mut(CHUNK_VERTICES))
-        .map(|((ranks, out_degrees), carried)| {
-            let mut stuck = 0.0;
-            for ((rank, out_degree), carried) in ranks.iter().zip(out_degrees).zip(carried) {
+    let dangling: Vec<f64> = chunks
+        .zip(passed_on.par_chunks_mut(CHUNK_VERTICES))
+        .map(|((ranks, out_degrees), passed_on)| {
+            let mut dangling = 0.0;
+            for ((rank, out_degree), passed_on) in ranks.iter().zip(out_degrees).zip(passed_on) {
                 match out_degree {
-                    0 => stuck += rank,
-                    degree => *carried = rank / f64::from(*degree),
+                    0 => dangling += rank,
+                    degree => *passed_on = rank / f64::from(*degree),
                 }
             }
-            stuck
+            dangling
         })
         .collect();
-    stuck.iter().sum()
+    dangling.iter().sum()
 }

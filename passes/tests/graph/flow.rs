@@ -4,7 +4,7 @@ use super::{edges, exits, immediate, reached, reverse, strict_dominators};
 use binframe_passes::graph::{FlowAnalysis, FlowStructure, Loop, NONE};
 use proptest::prelude::*;
 
-/// Compares what was found with the definitions. Edges to [`NONE`] leave the function.
+/// Compares the result with the definitions. Edges to [`NONE`] are exits of the function.
 fn check(analysis: &mut FlowAnalysis, count: usize, all: &[(u32, u32)]) -> Result<(), TestCaseError> {
     let mut found = FlowStructure::default();
     analysis.run(count, all, &mut found);
@@ -24,7 +24,7 @@ fn check(analysis: &mut FlowAnalysis, count: usize, all: &[(u32, u32)]) -> Resul
         let ends: Vec<_> =
             edges.iter().filter(is_back).filter(|edge| edge.1 == header).map(|e| e.0).collect();
         if !ends.is_empty() {
-            // Those that reach the end of an edge back without going through the header.
+            // The vertices that reach the source of a back edge without passing through the header.
             let mut body = reached(count, &reverse(&edges), &ends, Some(header));
             body[header as usize] = true;
             let body: Vec<_> = (0..count as u32).filter(|v| body[*v as usize] && live[*v as usize]).collect();
@@ -49,7 +49,7 @@ fn check(analysis: &mut FlowAnalysis, count: usize, all: &[(u32, u32)]) -> Resul
     });
     prop_assert!(expected.eq(found.loops.iter().copied()));
 
-    // Without the edges back a reducible graph has no cycle.
+    // Without its back edges a reducible graph has no cycle.
     let others: Vec<_> =
         edges.iter().filter(|edge| live[edge.0 as usize] && !is_back(edge)).copied().collect();
     let is_cyclic = others.iter().any(|edge| reached(count, &others, &[edge.1], None)[edge.0 as usize]);
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn structure_is_what_the_definitions_say(graphs in prop::collection::vec((edges(), 0u32..40, any::<bool>()), 1..4)) {
+    fn structure_agrees_with_the_definitions(graphs in prop::collection::vec((edges(), 0u32..40, any::<bool>()), 1..4)) {
         let mut analysis = FlowAnalysis::default();
         for ((count, mut edges), leaving, is_chained) in graphs {
             if (leaving as usize) < count {
@@ -77,7 +77,7 @@ proptest! {
 }
 
 #[test]
-fn straight_functions_are_as_others() {
+fn straight_line_functions_agree_with_the_definitions() {
     let mut analysis = FlowAnalysis::default();
     let mut found = FlowStructure::default();
     analysis.run(0, &[], &mut found);
@@ -91,15 +91,15 @@ fn straight_functions_are_as_others() {
 }
 
 /// A name, a number of blocks, and edges.
-type Shape = (&'static str, u32, Vec<(u32, u32)>);
+type NamedGraph = (&'static str, u32, Vec<(u32, u32)>);
 
-/// Shapes that are hard for one algorithm or another.
-fn hard_shapes(count: u32) -> Vec<Shape> {
+/// Graphs that are hard for one algorithm or another.
+fn hard_graphs(count: u32) -> Vec<NamedGraph> {
     let chain = || (1..count).map(|block| (block - 1, block));
     let last = count - 1;
     let half = count / 2;
     let nested = |depth: u32| {
-        // Runs of headers, each with the edge back from the mirrored place in the second half of its run.
+        // Groups of headers, each with a back edge from the mirrored block in the second half of its group.
         let length = 2 * depth;
         let back = (0..count / length).flat_map(move |run| {
             let first = run * length;
@@ -112,8 +112,8 @@ fn hard_shapes(count: u32) -> Vec<Shape> {
         ("switch", count, (1..last).flat_map(|block| [(0, block), (block, last)]).collect()),
         ("loops of depth 1000", count, nested(count.min(1000))),
         ("loops of any depth", count, nested(half)),
-        // Two chains, with edges between them one way and the other: each pass of the iterative algorithm moves the
-        // dominators of a few blocks.
+        // Two chains with edges between them in both directions: each pass of the iterative algorithm changes the
+        // dominators of few blocks.
         (
             "ladder",
             2 * half,
@@ -129,7 +129,7 @@ fn hard_shapes(count: u32) -> Vec<Shape> {
                 .chain([(0, half)])
                 .collect(),
         ),
-        // A chain down and edges back up by one, entered at the end too.
+        // A chain with edges from each block to the one before, entered at its end too.
         (
             "backwards",
             count,
@@ -137,25 +137,25 @@ fn hard_shapes(count: u32) -> Vec<Shape> {
         ),
         ("every block to the first", count, chain().chain((0..count).map(|block| (block, 0))).collect()),
         ("every block to the last", count, chain().chain((0..last).map(|block| (block, last))).collect()),
-        ("never left", count, (1..count).flat_map(|block| [(block - 1, block), (block, block)]).collect()),
+        ("no exit", count, (1..count).flat_map(|block| [(block - 1, block), (block, block)]).collect()),
     ]
 }
 
 #[test]
-fn hard_shapes_are_as_others_where_small() {
+fn small_hard_graphs_agree_with_the_definitions() {
     let mut analysis = FlowAnalysis::default();
-    for (name, count, edges) in hard_shapes(12) {
+    for (name, count, edges) in hard_graphs(12) {
         let found = check(&mut analysis, count as usize, &edges);
         assert!(found.is_ok(), "{name}: {found:?}");
     }
 }
 
 #[test]
-fn hard_shapes_take_nearly_linear_time() {
-    // A million blocks in a shape that some algorithm takes quadratic time for would not end within hours.
+fn hard_graphs_take_nearly_linear_time() {
+    // An algorithm that is quadratic for such a graph would not finish a million blocks within hours.
     let mut analysis = FlowAnalysis::default();
     let mut found = FlowStructure::default();
-    for (name, count, edges) in hard_shapes(1_000_000) {
+    for (name, count, edges) in hard_graphs(1_000_000) {
         analysis.run(count as usize, &edges, &mut found);
         assert_eq!(found.immediate_dominator.len(), count as usize, "{name}");
     }

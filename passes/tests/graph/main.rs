@@ -1,4 +1,4 @@
-//! What is computed of graphs is what the definitions say, on small graphs at random.
+//! Graph algorithms agree with the definitions, on small random graphs.
 
 mod algorithms;
 mod flow;
@@ -6,7 +6,7 @@ mod flow;
 use binframe_passes::graph::Graph;
 use proptest::prelude::*;
 
-/// Numbers of vertices and edges between them, about as many as vertices or a few times more.
+/// A number of vertices, and up to three times as many random edges.
 fn edges() -> impl Strategy<Value = (usize, Vec<(u32, u32)>)> {
     (1usize..14).prop_flat_map(|count| {
         let vertex = 0..count as u32;
@@ -14,7 +14,7 @@ fn edges() -> impl Strategy<Value = (usize, Vec<(u32, u32)>)> {
     })
 }
 
-/// For each vertex whether each other is reached from it, by any number of edges, also none, around those left out.
+/// For each vertex whether a path of any length, also zero, from a root reaches it and avoids `without`.
 fn reached(count: usize, edges: &[(u32, u32)], roots: &[u32], without: Option<u32>) -> Vec<bool> {
     let mut reached = vec![false; count];
     for root in roots.iter().filter(|root| Some(**root) != without) {
@@ -30,7 +30,7 @@ fn reached(count: usize, edges: &[(u32, u32)], roots: &[u32], without: Option<u3
     reached
 }
 
-/// By the definition: for each vertex, those that all ways from the roots to it go through, without itself.
+/// The strict dominators of each vertex, by the definition: without them, no path from a root reaches it.
 fn strict_dominators(count: usize, edges: &[(u32, u32)], roots: &[u32]) -> Vec<Vec<u32>> {
     let all = reached(count, edges, roots, None);
     let mut dominators = vec![Vec::new(); count];
@@ -45,7 +45,7 @@ fn strict_dominators(count: usize, edges: &[(u32, u32)], roots: &[u32]) -> Vec<V
     dominators
 }
 
-/// Of strict dominators, those that are dominated by all others.
+/// The immediate dominator of each vertex: the strict dominator that all others dominate.
 fn immediate(strict: &[Vec<u32>]) -> Vec<Option<u32>> {
     let nearest = |own: &Vec<u32>| own.iter().copied().max_by_key(|vertex| strict[*vertex as usize].len());
     strict.iter().map(nearest).collect()
@@ -55,7 +55,7 @@ fn reverse(edges: &[(u32, u32)]) -> Vec<(u32, u32)> {
     edges.iter().map(|(source, target)| (*target, *source)).collect()
 }
 
-/// The vertices where ways end: those in components that are not left, without edges or else the last.
+/// The exits: those given, vertices without edges, and the last vertex of each strong component without an exit.
 fn exits(count: usize, edges: &[(u32, u32)], stated: &[u32]) -> Vec<u32> {
     let mut exits = stated.to_vec();
     exits.extend((0..count as u32).filter(|vertex| !edges.iter().any(|edge| edge.0 == *vertex)));

@@ -1,10 +1,10 @@
-//! `(code, functions, basic_blocks) -> functions`, with the hashes of their content.
+//! `(code, functions, basic_blocks) -> functions`, with their content hashes.
 //!
-//! Functions have one hash whose blocks hold the same instructions in the same order, wherever they and what they refer to lie:
-//! relative addresses count only where they stay in the function's own range. Absolute addresses cannot be told from other
-//! constants, and count.
+//! The content hash is that of the instruction bytes of all blocks in address order, with relative addresses that point
+//! outside the function's main range zeroed. It is equal for relocated copies of a function. Absolute addresses count,
+//! because they cannot be told from other constants.
 
-use super::CfgIr;
+use super::ir::CfgIr;
 use crate::code::regions::Code;
 use crate::isa::Instruction;
 use arrow_array::UInt64Array;
@@ -14,16 +14,16 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Functions that one thread looks at together.
-const FUNCTIONS_AT_A_TIME: usize = 256;
+/// Functions that one thread hashes at a time.
+const FUNCTIONS_PER_TASK: usize = 256;
 
-/// A run of the functions of a program, with the hashes of their content.
+/// A contiguous range of the functions of a program, with their content hashes.
 pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>) -> Rows<Functions> {
     let columns = functions.columns();
     let (blocks, by_function) = (cfg.basic_blocks.columns(), cfg.blocks_by_function());
     let all = cfg.functions.columns().address;
     let first = columns.address.first().map_or(0, |first| all.partition_point(|address| address < first));
-    let hashes = (0..columns.len()).into_par_iter().with_min_len(FUNCTIONS_AT_A_TIME).map_init(
+    let hashes = (0..columns.len()).into_par_iter().with_min_len(FUNCTIONS_PER_TASK).map_init(
         Vec::new,
         |content, row| {
             let range = columns.address[row]..columns.address[row].saturating_add(columns.size[row]);
@@ -39,7 +39,7 @@ pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>
     Rows::from_batch(batch).expect("the column has its type")
 }
 
-/// Adds the instructions of a block, with zeros in place of addresses that depend on where the function lies.
+/// Adds the bytes of a block, with zeros in place of relative addresses that point outside the function.
 fn add_block(code: &Code, address: u64, size: u64, function: &Range<u64>, content: &mut Vec<u8>) {
     let bytes = code.bytes(address, size);
     let Some((mut decoder, _)) = code.decoder(address, size) else { return };
@@ -57,6 +57,6 @@ fn add_block(code: &Code, address: u64, size: u64, function: &Range<u64>, conten
         }
         position = end;
     }
-    // What is no instruction counts as it is.
+    // Invalid bytes count unchanged.
     content.extend_from_slice(&bytes[position..]);
 }

@@ -1,7 +1,7 @@
-//! Functions that are known by name never to return.
+//! The noreturn list: functions that are known by name not to return.
 
-/// Functions of C, C++, Rust, Go, Windows and Apple libraries whose documentation or declaration says that they never return.
-/// Leading underscores are left out.
+/// Functions of C, C++, Rust, Go, Windows and Apple libraries that are documented or declared not to return.
+/// Names are without leading underscores.
 const NAMES: &[&str] = &[
     "Exit",
     "ExitProcess",
@@ -82,8 +82,8 @@ const NAMES: &[&str] = &[
     "wassert",
 ];
 
-/// Whether a function of that name never returns.
-pub(super) fn never_returns(name: &str) -> bool {
+/// Whether a name is on the noreturn list, with any leading underscores and symbol version.
+pub(super) fn is_noreturn_name(name: &str) -> bool {
     let name = name.split('@').next().unwrap_or(name);
     NAMES.contains(&name.trim_start_matches('_'))
 }

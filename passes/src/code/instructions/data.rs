@@ -1,68 +1,72 @@
-//! Data that stands among code: constants that instructions read, tables of jumps, long runs of zeros.
+//! Data in code: identifies constants, jump tables and runs of zeros inside executable sections.
 //!
-//! A place holds data if an instruction reads it at a constant address and control does not come to it: no call, jump or start of
-//! a function leads to it, nor to the code that would run into it, back to the last instruction that does not go on. Tables count
-//! whose address an instruction takes or jumps through, and at least three of whose entries lead to instructions; zeros count
-//! behind an instruction that does not go on. Data ends with what is known to be read, or where control comes to; what is then
-//! swept anew begins behind it.
+//! *Problem.* A linear sweep decodes data as instructions, and is out of step with the code after it.
+//!
+//! *Notation.* A position is an offset in a region, and a candidate a position and a size. A position is *reached* if a
+//! direct jump or call targets it, or a function is declared at it (an anchor). A *terminator* is a valid instruction
+//! that does not fall through.
+//!
+//! *Algorithm.*
+//!  1. Candidates are: memory at constant addresses that an instruction accesses or an indirect branch reads; tables
+//!     whose address is taken (signed 32-bit offsets from the table) or jumped through (absolute addresses, in 32-bit
+//!     code), if they have at least 3 entries, half or more of which point to instruction starts, or are right after an
+//!     indirect jump; and 8 or more zeros after an instruction or invalid bytes without fallthrough. A table ends at
+//!     the lowest address after its start to which an entry points.
+//!  2. Scan back from each candidate to the last terminator, at most 64 branches and 4 KiB. If no position from there
+//!     to the candidate is reached, it is data: from the terminator, or from the candidate if only padding is between.
+//!     Branches decoded inside a table that follows an indirect jump reach nothing.
+//!  3. A data range ends with its candidate, or before the next reached position. Ranges at most 16 bytes apart are
+//!     merged, unless a position between is reached.
+//!  4. [`apply`] replaces the rows of each range by data rows of 8 bytes, and sweeps from its end until the new sweep
+//!     and the old one have an instruction start in common.
+//!
+//! *Invariants.* Data ranges are sorted and disjoint. No reached position is in one.
+//!
+//! *Cost.* Linear in branches and candidates; every scan has a named limit.
+//!
+//! *Approximation.* A heuristic in favour of code: the target of a direct branch stays code. The opposite error: code
+//! that is reached by indirect branches only, and is also read or follows zeros, is classified as data.
 
-use super::{Branches, Constants, Piece, RegionInstructions};
+use super::ir::{Branches, ConstantAddresses, RegionInstructions, branch_targets};
+use super::sweep::SweepChunk;
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRegion};
-use crate::isa::Isa;
 use binframe_ir::tables::Flow;
 use std::ops::Range;
 
-/// Zeros that are no alignment.
+/// The least number of zeros that are data; fewer are taken for alignment.
 const ZEROS_MIN: usize = 8;
 
-/// Entries of which a table has at least so many.
+/// The least number of entries of a table that does not follow an indirect jump.
 const ENTRIES_MIN: usize = 3;
 
-/// Entries of a table that may lead to what seems to be no instruction, and bytes behind it in which that is so.
+/// How far entries may point to something other than an instruction start: entries from the start of the table, and
+/// bytes after its end.
 const ENTRIES_UNSURE_MAX: usize = 1 << 10;
-const BEHIND_MAX: usize = 64;
+const BYTES_AFTER_MAX: usize = 64;
 
-/// How far entries lead.
+/// The greatest distance in bytes from a table to the target of an entry.
 const ENTRY_DISTANCE_MAX: i64 = 1 << 20;
 
-/// Bytes that are looked at before data for what runs into it, and branches among them.
-const BEFORE_MAX: usize = 1 << 12;
+/// Bytes before a candidate, and branches among them, in which its terminator is looked for.
+const BYTES_BEFORE_MAX: usize = 1 << 12;
 const BRANCHES_BEFORE_MAX: usize = 64;
 
-/// Bytes of data in one row.
-pub(super) const ROW_SIZE: usize = 8;
+/// Bytes of a data row.
+const ROW_SIZE: usize = 8;
 
-/// Bytes between two constants that belong to the same data.
+/// The greatest distance in bytes between candidates of one data range.
 const GAP_MAX: usize = 16;
 
-/// Positions of a region that direct calls and jumps go to, for each region, but for what seem to be such in some data, which is in
-/// order.
-pub(super) fn targets(code: &Code, regions: &[RegionInstructions], data: &[Vec<Candidate>]) -> Vec<Bitmap> {
-    let mut targets: Vec<_> = code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
-    for (index, branches) in regions.iter().map(|region| &region.branches).enumerate() {
-        let mut data = data.get(index).map_or([].as_slice(), Vec::as_slice).iter().peekable();
-        for row in 0..branches.flows.len() {
-            if !matches!(branches.flows[row], Flow::Call | Flow::Jump | Flow::CondJump) {
-                continue;
-            }
-            let position = branches.positions[row] as usize;
-            while data.next_if(|(start, size)| start + size <= position).is_some() {}
-            if data.peek().is_some_and(|(start, _)| *start <= position) {
-                continue;
-            }
-            if let Some((region, position)) = code.locate(branches.targets[row]) {
-                targets[region].insert(position);
-            }
-        }
-    }
-    targets
+/// Bytes that may be data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    position: usize,
+    size: usize,
 }
 
-/// Bytes that may be data: a position, and how many.
-pub(super) type Candidate = (usize, usize);
-
-/// The positions of data in each region, in their order; `anchors` are those of the functions that the file states.
+/// The data ranges of each region, sorted; empty if there is no candidate. `anchors` are the positions of declared
+/// functions.
 pub(super) fn find(
     code: &Code,
     regions: &[RegionInstructions],
@@ -70,13 +74,13 @@ pub(super) fn find(
 ) -> Vec<Vec<Range<usize>>> {
     let mut candidates: Vec<Vec<Candidate>> = vec![Vec::new(); regions.len()];
     for instructions in regions {
-        add_named(code, regions, instructions, &mut candidates);
+        add_referenced(code, regions, instructions, &mut candidates);
     }
     let tables = candidates.iter().zip(regions).map(|(candidates, region)| {
-        let mut tables: Vec<_> =
-            candidates.iter().copied().filter(|(position, _)| is_behind_jump(region, *position)).collect();
+        let tables = candidates.iter().filter(|candidate| follows_indirect_jump(region, candidate.position));
+        let mut tables: Vec<_> = tables.copied().collect();
         tables.sort_unstable();
-        tables
+        tables.into_iter().map(|Candidate { position, size }| position..position + size).collect()
     });
     let tables: Vec<_> = tables.collect();
     for (candidates, (region, instructions)) in candidates.iter_mut().zip(code.regions.iter().zip(regions)) {
@@ -85,24 +89,25 @@ pub(super) fn find(
     if candidates.iter().all(Vec::is_empty) {
         return Vec::new();
     }
-    let targets = targets(code, regions, &tables);
+    let targets = branch_targets(code, regions, &tables);
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
-        Surroundings { region, instructions, anchors: &anchors[index], targets: &targets[index] }
-            .runs(&candidates)
+        RegionReach { region, instructions, anchors: &anchors[index], targets: &targets[index] }
+            .data_ranges(&candidates)
     });
     found.collect()
 }
 
-/// Adds what instructions read at constant addresses in code, and the tables whose addresses they take or jump through.
-fn add_named(
+/// Adds the memory in code that instructions access at constant addresses, and the tables whose addresses they take or
+/// jump through.
+fn add_referenced(
     code: &Code,
     regions: &[RegionInstructions],
     from: &RegionInstructions,
     candidates: &mut [Vec<Candidate>],
 ) {
-    let Constants { addresses, are_taken, sizes, .. } = &from.constants;
+    let ConstantAddresses { addresses, are_taken, sizes, .. } = &from.constants;
     for ((address, is_taken), size) in addresses.iter().zip(are_taken).zip(sizes) {
         let Some((index, position)) = code.locate(*address) else { continue };
         let size = match is_taken {
@@ -110,7 +115,7 @@ fn add_named(
             false => usize::from(*size),
         };
         if size > 0 {
-            candidates[index].push((position, size));
+            candidates[index].push(Candidate { position, size });
         }
     }
     let Branches { flows, targets, .. } = &from.branches;
@@ -120,41 +125,42 @@ fn add_named(
         }
         let Some((index, position)) = code.locate(*target) else { continue };
         let region = &code.regions[index];
-        let table = match region.isa {
-            Isa::X86 => table_size(region, &regions[index], position, Entries::Absolute),
-            Isa::X86_64 => 0,
+        let table = match region.isa.has_absolute_tables() {
+            true => table_size(region, &regions[index], position, Entries::Absolute),
+            false => 0,
         };
-        candidates[index].push((position, table.max(region.isa.bits() as usize / 8)));
+        candidates[index].push(Candidate { position, size: table.max(region.isa.bits() as usize / 8) });
     }
 }
 
-/// Adds long runs of zeros behind instructions that do not go on.
+/// Adds long runs of zeros after instructions that do not fall through.
 fn add_zeros(region: &CodeRegion, branches: &Branches, candidates: &mut Vec<Candidate>) {
-    let mut reached = 0;
-    for row in 0..branches.flows.len() {
+    let mut scanned_to = 0;
+    for row in 0..branches.len() {
         let end = branches.end(row);
-        if branches.flows[row].continues() || end < reached || region.bytes.get(end) != Some(&0) {
+        if branches.flows[row].continues() || end < scanned_to || region.bytes.get(end) != Some(&0) {
             continue;
         }
         let zeros = region.bytes[end..].iter().take_while(|byte| **byte == 0).count();
-        reached = end + zeros;
+        scanned_to = end + zeros;
         if zeros >= ZEROS_MIN {
-            candidates.push((end, zeros));
+            candidates.push(Candidate { position: end, size: zeros });
         }
     }
 }
 
-/// What entries of tables hold.
+/// The encoding of the 32-bit entries of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entries {
-    /// Distances from the table.
+    /// Signed offsets from the start of the table.
     Relative,
     /// Addresses.
     Absolute,
 }
 
-/// Size of the table of jumps at a position; 0 where there is none. It ends where an entry leads that lies behind it. What it
-/// seems to be as instructions may run over the code behind it: entries that lead there count too, if others are surer.
+/// Size in bytes of the jump table at a position; 0 if there is none. The table ends at the lowest address after its
+/// start to which an entry points. The sweep that decoded the table may be out of step with the code after it, so
+/// entries that point to no instruction start there count too, if others do point to one.
 fn table_size(
     region: &CodeRegion,
     instructions: &RegionInstructions,
@@ -192,68 +198,68 @@ fn table_size(
         end += entry.len();
     }
     let count = (end - position) / 4;
-    let is_long = count >= ENTRIES_MIN && sure * 2 >= count && farthest_unsure < end + BEHIND_MAX;
-    let is_table = is_long || is_behind_jump(instructions, position);
+    let is_long = count >= ENTRIES_MIN && sure * 2 >= count && farthest_unsure < end + BYTES_AFTER_MAX;
+    let is_table = is_long || follows_indirect_jump(instructions, position);
     if is_table { end - position } else { 0 }
 }
 
-/// Whether an indirect jump stands right before a position, as Cranelift has it before its tables.
-fn is_behind_jump(instructions: &RegionInstructions, position: usize) -> bool {
+/// Whether an indirect jump ends at a position. Cranelift puts tables right after their jumps.
+fn follows_indirect_jump(instructions: &RegionInstructions, position: usize) -> bool {
     let branches = &instructions.branches;
     let before = branches.first_at(position).checked_sub(1);
     before.is_some_and(|row| branches.end(row) == position && branches.flows[row] == Flow::IndirectJump)
 }
 
-/// One region, and where control comes to in it.
-struct Surroundings<'a> {
+/// A region with its reached positions.
+struct RegionReach<'a> {
     region: &'a CodeRegion,
     instructions: &'a RegionInstructions,
     anchors: &'a [u32],
     targets: &'a Bitmap,
 }
 
-impl Surroundings<'_> {
-    /// The data that candidates, in their order, turn out to be.
-    fn runs(&self, candidates: &[Candidate]) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for (position, size) in candidates.iter().copied() {
+impl RegionReach<'_> {
+    /// The data ranges, given the sorted candidates.
+    fn data_ranges(&self, candidates: &[Candidate]) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for Candidate { position, size } in candidates.iter().copied() {
             let end =
                 self.next_reached(position + 1, position.saturating_add(size).min(self.region.bytes.len()));
-            let last_end = runs.last().map_or(0, |run| run.end);
-            let is_near = !runs.is_empty()
+            let last_end = ranges.last().map_or(0, |range| range.end);
+            let is_near = !ranges.is_empty()
                 && position <= last_end + GAP_MAX
                 && self.next_reached(last_end, position + 1) > position;
-            match runs.last_mut().filter(|_| is_near) {
-                Some(run) => run.end = run.end.max(end),
-                None => runs.extend(self.start_before(position, last_end).map(|start| start..end)),
+            match ranges.last_mut().filter(|_| is_near) {
+                Some(range) => range.end = range.end.max(end),
+                None => ranges.extend(self.data_start(position, last_end).map(|start| start..end)),
             }
         }
-        runs
+        ranges
     }
 
-    /// The first position in a range that control comes to; the range's end if there is none.
+    /// The first reached position in a range; its end if there is none.
     fn next_reached(&self, from: usize, end: usize) -> usize {
         let anchor = self.anchors.get(self.anchors.partition_point(|anchor| (*anchor as usize) < from));
         let anchor = anchor.map_or(end, |anchor| (*anchor as usize).min(end));
         self.targets.first_in(from..anchor.max(from)).unwrap_or(anchor)
     }
 
-    /// Where the data begins that holds a position; none if control comes to it.
-    fn start_before(&self, position: usize, last_end: usize) -> Option<usize> {
+    /// The start of the data that contains a candidate's position; `None` if the candidate is not data.
+    fn data_start(&self, position: usize, last_end: usize) -> Option<usize> {
         let branches = &self.instructions.branches;
         let before = branches.first_at(position);
-        let mut looked_at = (before.saturating_sub(BRANCHES_BEFORE_MAX)..before).rev();
-        let ends_way = |row: &usize| {
+        let mut scanned = (before.saturating_sub(BRANCHES_BEFORE_MAX)..before).rev();
+        let is_terminator = |row: &usize| {
             let flow = branches.flows[*row];
             !flow.continues() && flow != Flow::Invalid && branches.end(*row) <= position
         };
-        let from = match looked_at.find(ends_way) {
+        let from = match scanned.find(is_terminator) {
             Some(row) => branches.end(row),
             None if before <= BRANCHES_BEFORE_MAX => 0,
             None => return None,
         };
         let from = from.max(last_end);
-        let is_near = position - from <= BEFORE_MAX;
+        let is_near = position - from <= BYTES_BEFORE_MAX;
         if !is_near || self.next_reached(from, position + 1) <= position {
             return None;
         }
@@ -264,48 +270,49 @@ impl Surroundings<'_> {
     }
 }
 
-/// What a region holds, given where its data is: rows for the data, and instructions that begin behind it.
+/// The instructions of a region, given its data ranges: data rows in the ranges, and the sweep resynchronized after
+/// each.
 pub(super) fn apply(
     region: &CodeRegion,
     anchors: &[u32],
     data: Vec<Range<usize>>,
     swept: RegionInstructions,
 ) -> RegionInstructions {
-    /// Bytes that are swept anew at a time.
+    /// Bytes that are decoded again at a time.
     const WINDOW: usize = 1 << 12;
     let RegionInstructions { mut starts, branches: old_branches, constants: old_constants, .. } = swept;
-    let (mut branches, mut constants) = (Branches::default(), Constants::default());
-    // Where data begins, an instruction does not go on.
+    let (mut branches, mut constants) = (Branches::default(), ConstantAddresses::default());
+    // An instruction is truncated also where data starts.
     let mut stops: Vec<u32> =
-        anchors.iter().copied().chain(data.iter().map(|run| run.start as u32)).collect();
+        anchors.iter().copied().chain(data.iter().map(|range| range.start as u32)).collect();
     stops.sort_unstable();
     stops.dedup();
     let length = region.bytes.len();
-    let mut kept = 0;
-    for (index, run) in data.iter().enumerate() {
-        branches.append_range(&old_branches, kept..run.start);
-        constants.append_range(&old_constants, kept..run.start);
-        let next_run = data.get(index + 1).map_or(length, |next| next.start);
-        starts.clear(run.clone());
-        for position in run.clone().step_by(ROW_SIZE) {
+    let mut next = 0;
+    for (index, range) in data.iter().enumerate() {
+        branches.append_range(&old_branches, next..range.start);
+        constants.append_range(&old_constants, next..range.start);
+        let next_data = data.get(index + 1).map_or(length, |next| next.start);
+        starts.clear(range.clone());
+        for position in range.clone().step_by(ROW_SIZE) {
             starts.insert(position);
-            branches.push(position as u32, (run.end - position).min(ROW_SIZE) as u8, Flow::Invalid, 0);
+            branches.push(position as u32, (range.end - position).min(ROW_SIZE) as u8, Flow::Invalid, 0);
         }
-        kept = run.end;
-        while kept < next_run && !starts.contains(kept) {
-            let end = (kept + WINDOW).min(next_run);
-            let mut piece = Piece::new(kept, end);
-            let joined =
-                piece.sweep(region, &stops, kept, |position| position >= end || starts.contains(position));
-            starts.clear(kept..joined.min(length));
-            piece.starts.iter_in(0..end - kept).for_each(|position| starts.insert(kept + position));
-            branches.append(piece.branches);
-            constants.append(piece.constants);
-            kept = joined;
+        next = range.end;
+        while next < next_data && !starts.contains(next) {
+            let end = (next + WINDOW).min(next_data);
+            let mut chunk = SweepChunk::new(next, end);
+            let is_common = |position: usize| position >= end || starts.contains(position);
+            let common = chunk.sweep(region, &stops, next, is_common);
+            starts.clear(next..common.min(length));
+            chunk.starts.iter_in(0..end - next).for_each(|position| starts.insert(next + position));
+            branches.append(chunk.branches);
+            constants.append(chunk.constants);
+            next = common;
         }
     }
-    branches.append_range(&old_branches, kept..length);
-    constants.append_range(&old_constants, kept..length);
-    let data = data.into_iter().map(|run| run.start as u32..run.end as u32).collect();
+    branches.append_range(&old_branches, next..length);
+    constants.append_range(&old_constants, next..length);
+    let data = data.into_iter().map(|range| range.start as u32..range.end as u32).collect();
     RegionInstructions { starts, branches, constants, data }
 }

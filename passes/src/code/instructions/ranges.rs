@@ -1,15 +1,15 @@
 //! Ranges of code whose rows are computed together.
 
-use super::InstructionsIr;
+use super::ir::InstructionsIr;
 use crate::code::regions::{Code, CodeRange};
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use std::ops::Range;
 
-/// Positions whose instructions are counted at a time.
+/// Positions whose rows are counted at a time.
 const STEP: usize = 4096;
 
-/// The code in address order, in ranges of at most a row group's instructions each, narrowed to what may hold instructions that
-/// reach into `addresses`.
+/// The code as ranges of at most a row group's rows each, sorted by address, clipped to the positions at which instructions
+/// may start that overlap `addresses`.
 pub fn code_ranges(
     code: &Code,
     instructions: &InstructionsIr,
@@ -30,7 +30,7 @@ pub fn code_ranges(
         ranges.push(CodeRange { region, start, end: length });
     }
     for range in &mut ranges {
-        code.narrow(range, addresses);
+        code.clip_range(range, addresses);
     }
     ranges.retain(|range| range.start < range.end);
     ranges

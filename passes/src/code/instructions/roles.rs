@@ -1,69 +1,71 @@
-//! What the bytes of a row are there for.
+//! Classifies rows as code, padding or data.
 
-use super::{InstructionsIr, RegionInstructions};
+use super::ir::{InstructionsIr, RegionInstructions};
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRange, CodeRegion};
 use crate::isa::{Instruction, classify};
 use binframe_ir::tables::Role;
 use std::ops::Range;
 
-/// More padding than alignment ever needs; behind so many bytes nothing counts as padding.
+/// Bytes after an instruction without fallthrough in which padding is recognized; alignment never needs as many.
 const PADDING_MAX: usize = 1 << 12;
 
-/// Says what rows are there for, one after the other.
-pub(super) struct Roles<'a> {
+/// Classifies consecutive rows.
+pub(super) struct RoleClassifier<'a> {
     code: &'a Code,
     region: &'a CodeRegion,
     swept: &'a RegionInstructions,
     targets: &'a Bitmap,
-    /// Where the last instruction ends that does not go on, if all behind it was padding.
-    idle_from: Option<usize>,
+    /// End of the last instruction without fallthrough, if only padding follows it up to the current row; `None`
+    /// otherwise.
+    padding_from: Option<usize>,
 }
 
-impl<'a> Roles<'a> {
-    /// For the rows of a range.
-    pub(super) fn before(code: &'a Code, instructions: &'a InstructionsIr, range: CodeRange) -> Self {
+impl<'a> RoleClassifier<'a> {
+    /// A classifier of the rows that start in a range.
+    pub(super) fn new(code: &'a Code, instructions: &'a InstructionsIr, range: CodeRange) -> Self {
         let (region, swept) = (&code.regions[range.region], &instructions.regions[range.region]);
         let row = swept.branches.first_at(range.start).checked_sub(1);
-        let idle_from = match row {
+        let padding_from = match row {
             None => Some(0),
             Some(row) => Some(swept.branches.end(row)).filter(|_| !swept.branches.flows[row].continues()),
         };
-        let mut roles =
-            Self { code, region, swept, targets: &instructions.targets(code)[range.region], idle_from };
-        let from = idle_from.filter(|from| range.start.saturating_sub(*from) <= PADDING_MAX);
+        let targets = &instructions.branch_targets(code)[range.region];
+        let mut roles = Self { code, region, swept, targets, padding_from };
+        let from = padding_from.filter(|from| range.start.saturating_sub(*from) <= PADDING_MAX);
         let Some(mut position) = from.filter(|from| *from < range.start) else { return roles };
-        while position < range.start && roles.idle_from.is_some() {
+        while position < range.start && roles.padding_from.is_some() {
             let end = swept.starts.first_in(position + 1..region.bytes.len()).unwrap_or(region.bytes.len());
             if !roles.is_padding(position..end) {
-                roles.idle_from = None;
+                roles.padding_from = None;
             }
             position = end;
         }
         roles
     }
 
-    /// What the next row is there for, whose bytes stand at these positions.
+    /// The role of the next row, whose bytes are at these positions.
     pub(super) fn next(&mut self, positions: Range<usize>, instruction: Option<&Instruction>) -> Role {
         let end = positions.end;
         if self.swept.is_data(positions.start) {
-            self.idle_from = Some(end);
+            self.padding_from = Some(end);
             return Role::Data;
         }
         let is_padding = self.is_padding(positions);
         if !instruction.is_some_and(|instruction| classify(instruction).continues()) {
-            self.idle_from = Some(end);
+            self.padding_from = Some(end);
         } else if !is_padding {
-            self.idle_from = None;
+            self.padding_from = None;
         }
         if is_padding { Role::Padding } else { Role::Code }
     }
 
-    /// Whether nothing runs into these bytes or goes there, and they do nothing.
+    /// Whether these bytes have no effect, and no instruction falls through into them, no direct branch targets them,
+    /// and no function is declared at them.
     fn is_padding(&self, positions: Range<usize>) -> bool {
-        let is_idle = self.idle_from.is_some_and(|from| positions.start.saturating_sub(from) <= PADDING_MAX);
+        let is_unreached = self.padding_from.is_some_and(|from| positions.start.saturating_sub(from) <= PADDING_MAX);
         let address = self.region.address + positions.start as u64;
-        is_idle
+        is_unreached
             && self.region.isa.is_padding(&self.region.bytes[positions.clone()])
             && !self.targets.contains(positions.start)
             && self.code.starts.binary_search_by_key(&address, |start| start.address).is_err()

@@ -99,11 +99,8 @@ fn references(
 ) -> Vec<GlobalAccess> {
     let mut references: Vec<_> =
         functions.iter().flat_map(|function| &function.global_accesses).copied().collect();
-    for constants in instructions.regions.iter().map(|region| &region.constants) {
-        let taken = constants.addresses.iter().zip(&constants.are_taken).filter(|(_, is_taken)| **is_taken);
-        let data = taken.filter(|(address, _)| program.image.is_data(**address));
-        references.extend(data.map(|(address, _)| GlobalAccess::taken_address(*address)));
-    }
+    let taken = instructions.taken_addresses().filter(|address| program.image.is_data(*address));
+    references.extend(taken.map(GlobalAccess::taken_address));
     let pointed_to = program.image.pointed_to().iter();
     references.extend(pointed_to.map(|address| GlobalAccess::taken_address(*address)));
     references

@@ -4,7 +4,7 @@
 //! convention" and "Argument passing and naming conventions".
 
 use crate::domains::{AbstractValue, ParameterSet, Summary};
-use crate::isa::Isa;
+use crate::isa::instruction_set::Isa;
 use binframe_ir::tables::UnknownReason;
 
 /// Number of the register that counts the repetitions of string instructions. Registers have the numbers that

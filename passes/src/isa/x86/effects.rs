@@ -1,32 +1,15 @@
-//! The registers and flags that an instruction uses.
+//! The registers and flags that an instruction reads and writes.
 
+use super::flags::FLAGS;
 use super::operands::register_name;
 use binframe_ir::Enumeration;
 use binframe_ir::tables::EffectAccess;
-use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register, RflagsBits};
+use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register};
 
-/// Flags by their bits.
-const FLAGS: [(u32, &str); 14] = [
-    (RflagsBits::CF, "cf"),
-    (RflagsBits::PF, "pf"),
-    (RflagsBits::AF, "af"),
-    (RflagsBits::ZF, "zf"),
-    (RflagsBits::SF, "sf"),
-    (RflagsBits::IF, "if"),
-    (RflagsBits::DF, "df"),
-    (RflagsBits::OF, "of"),
-    (RflagsBits::AC, "ac"),
-    (RflagsBits::UIF, "uif"),
-    (RflagsBits::C0, "c0"),
-    (RflagsBits::C1, "c1"),
-    (RflagsBits::C2, "c2"),
-    (RflagsBits::C3, "c3"),
-];
-
-/// A register or flag, what is done with it, and whether no operand names it.
+/// A register or flag, its access, and whether the access is implicit, that is, no operand names it.
 pub(crate) type Effect = (&'static str, EffectAccess, bool);
 
-/// Adds what an instruction does with registers and flags, in the order of names, once each.
+/// Adds the effects of an instruction on registers and flags, sorted by name, without duplicates.
 pub(crate) fn add_effects(
     instruction: &Instruction,
     info: &mut InstructionInfoFactory,
@@ -71,7 +54,7 @@ pub(crate) fn add_effects(
     effects.truncate(kept);
 }
 
-/// Whether an operand is a register or is addressed by it, whatever part of the register is meant.
+/// Whether an operand names a register, or a part of it, directly or in an address.
 fn is_named(instruction: &Instruction, register: Register) -> bool {
     let full = |other: Register| other != Register::None && other.full_register() == register.full_register();
     (0..instruction.op_count().min(4)).any(|operand| full(instruction.op_register(operand)))

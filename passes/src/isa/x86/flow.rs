@@ -1,12 +1,13 @@
-//! Where control goes after an instruction.
+//! Control flow of an instruction, and the constant addresses in it.
 
-use super::{Isa, displacement, is_32};
+use super::decoder::{Decoder, displacement, is_32};
+use crate::isa::instruction_set::Isa;
 use binframe_ir::tables::Flow;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-/// How control leaves a valid instruction.
+/// The control flow of a valid instruction.
 ///
-/// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and come back.
+/// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and return.
 #[inline]
 pub(crate) fn classify(instruction: &Instruction) -> Flow {
     let has_target = || direct_target(instruction).is_some();
@@ -18,61 +19,62 @@ pub(crate) fn classify(instruction: &Instruction) -> Flow {
         FlowControl::Return => Flow::Ret,
         FlowControl::IndirectCall => Flow::IndirectCall,
         FlowControl::Call if has_target() => Flow::Call,
-        // `xbegin` names where an abort continues.
+        // The operand of `xbegin` is the address at which execution continues after an abort.
         FlowControl::XbeginXabortXend if has_target() => Flow::CondJump,
         FlowControl::Exception => Flow::Trap,
         FlowControl::Interrupt if instruction.mnemonic() != Mnemonic::Int => Flow::Trap,
-        // iced counts system calls and the like as calls.
+        // iced classifies system calls and the like as calls.
         FlowControl::Next | FlowControl::Call | FlowControl::XbeginXabortXend | FlowControl::Interrupt => {
             Flow::Next
         }
     }
 }
 
-/// Where a direct jump or call goes.
+/// The target of a direct jump or call; `None` for other instructions.
 #[inline]
 pub(super) fn direct_target(instruction: &Instruction) -> Option<u64> {
     match instruction.op0_kind() {
         OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64 => {
             Some(instruction.near_branch_target())
         }
-        // Systems make segments of code begin at 0.
+        // Operating systems use code segments with base 0.
         OpKind::FarBranch16 => Some(u64::from(instruction.far_branch16())),
         OpKind::FarBranch32 => Some(u64::from(instruction.far_branch32())),
         _ => None,
     }
 }
 
-/// Where a direct call goes.
-pub(crate) fn called(instruction: &Instruction) -> Option<u64> {
+/// The target of a direct call; `None` for other instructions.
+pub(crate) fn direct_call_target(instruction: &Instruction) -> Option<u64> {
     direct_target(instruction).filter(|_| instruction.flow_control() == FlowControl::Call)
 }
 
-/// Where a direct jump or call goes, or the constant address of the pointer that an indirect one reads. In stubs of 32-bit mode
-/// `ebx` holds the address of the table of such pointers.
+/// The target of a direct jump or call, or the constant address of the pointer that an indirect one reads; `None` for
+/// other instructions. `pointer_table` is the table of such pointers (GOT), whose address is in `ebx` in 32-bit stubs.
 #[inline]
-pub(crate) fn target(instruction: &Instruction, table: Option<u64>) -> Option<u64> {
+pub(crate) fn target(instruction: &Instruction, pointer_table: Option<u64>) -> Option<u64> {
     direct_target(instruction).or_else(|| memory_address(instruction)).or_else(|| {
         let is_in_table = is_32(instruction)
             && instruction.memory_base() == Register::EBX
             && instruction.memory_index() == Register::None
             && instruction.op0_kind() == OpKind::Memory;
-        let address = table.filter(|_| is_in_table)?.wrapping_add(displacement(instruction));
+        let address = pointer_table.filter(|_| is_in_table)?.wrapping_add(displacement(instruction));
         Some(address & u64::from(u32::MAX))
     })
 }
 
-/// A constant address in an instruction that is no branch.
+/// A constant address in an instruction that is not a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConstantAddress {
     pub(crate) address: u64,
-    /// Whether the instruction computes the address, rather than touch what stands there.
+    /// Whether the instruction takes the address, rather than access the memory at it.
     pub(crate) is_taken: bool,
-    /// How many bytes are touched; 0 for an address that is taken.
+    /// Bytes that are accessed; 0 if the address is taken.
     pub(crate) size: u8,
 }
 
-/// The constant address that an instruction names, if it names one. A large number that is moved or pushed may be an address.
+/// The constant address in an instruction; `None` if it has none. A large immediate that is moved or pushed is treated
+/// as an address.
 #[inline]
 pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddress> {
     if let Some(address) = memory_address(instruction) {
@@ -91,10 +93,11 @@ pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddr
     (address >= ADDRESS_MIN).then_some(ConstantAddress { address, is_taken: true, size: 0 })
 }
 
-/// The least number that is taken for an address where nothing says so: systems map nothing below.
+/// The lowest immediate that is treated as an address: operating systems map nothing below it.
 pub(super) const ADDRESS_MIN: u64 = 0x1_0000;
 
-/// The address of a memory operand that no register but the instruction pointer, and no index that is known to be 0, is part of.
+/// The address of a memory operand without a base register other than the instruction pointer: with an index register,
+/// the address at index 0. `None` for other instructions.
 #[inline]
 fn memory_address(instruction: &Instruction) -> Option<u64> {
     let is_constant = match instruction.memory_base() {
@@ -108,14 +111,14 @@ fn memory_address(instruction: &Instruction) -> Option<u64> {
     is_constant.then(|| instruction.memory_displacement64())
 }
 
-/// Whether an instruction calls a function, and does not only push the address of what follows.
+/// Whether an instruction calls a function. A call of the next instruction only pushes its address.
 pub(crate) fn is_call(instruction: &Instruction) -> bool {
     let is_call = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
         && instruction.mnemonic() == Mnemonic::Call;
     is_call && direct_target(instruction) != Some(instruction.next_ip())
 }
 
-/// The bytes of arguments that a function pops which ends with an instruction; none where it is no return.
+/// Argument bytes popped by a return instruction (`ret n`); `None` for other instructions.
 pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
     let is_return = matches!(instruction.mnemonic(), Mnemonic::Ret | Mnemonic::Retf);
     is_return.then(|| match instruction.op_count() {
@@ -124,16 +127,16 @@ pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
     })
 }
 
-/// Whether the bytes are zeros, or instructions that do nothing.
+/// Whether the bytes are all zeros, or whole instructions without effect.
 pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     if bytes.iter().all(|byte| *byte == 0) {
         return true;
     }
-    let mut decoder = isa.decoder(bytes, 0);
+    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
     let mut instruction = Instruction::default();
     let mut size = 0;
     while size < bytes.len() {
-        if !decoder.decode(&mut instruction) || !does_nothing(&instruction) {
+        if !decoder.decode(&mut instruction) || !has_no_effect(&instruction) {
             return false;
         }
         size += instruction.len();
@@ -141,8 +144,14 @@ pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     true
 }
 
-/// Whether an instruction is put between functions: `nop`, `int3`, and what stands for a longer `nop` in 32-bit mode.
-fn does_nothing(instruction: &Instruction) -> bool {
+/// Whether a byte is zero, `nop` or `int3`.
+pub(crate) fn is_padding_byte(byte: u8) -> bool {
+    [0, 0x90, 0xcc].contains(&byte)
+}
+
+/// Whether an instruction is padding between functions: `nop`, `int3`, or an instruction that 32-bit compilers use as a
+/// longer `nop`.
+fn has_no_effect(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
         Mnemonic::Nop | Mnemonic::Int3 => true,
         Mnemonic::Lea if is_32(instruction) => {

@@ -1,4 +1,4 @@
-//! x86 in 64-bit and 32-bit mode, as iced-x86 decodes it. An instruction knows the mode that it was decoded in.
+//! x86 in 64-bit and 32-bit mode, decoded by iced-x86. An instruction knows the mode that it was decoded in.
 
 mod abstract_interpreter;
 mod abstract_transfer;
@@ -6,7 +6,7 @@ mod branch_refinement;
 pub(crate) mod calling_convention;
 mod decoder;
 mod effects;
-mod evaluate;
+mod flags;
 mod flow;
 mod instruction_facts;
 mod memory_references;
@@ -15,6 +15,7 @@ mod operands;
 mod prologue;
 mod resources;
 mod string_instructions;
+mod symbolic_transfer;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -25,18 +26,16 @@ pub(crate) use calling_convention::{CallingConvention, FRAME_POINTER, RESULT, ST
 pub(crate) use decoder::Decoder;
 pub(super) use decoder::INSTRUCTION_SIZE_MAX;
 pub(crate) use effects::add_effects;
-pub(crate) use evaluate::{Lost, State, address_getter};
 pub(crate) use flow::{
-    ConstantAddress, called, classify, constant_address, is_call, is_padding, popped_by_callee, target,
+    ConstantAddress, classify, constant_address, direct_call_target, is_call, is_padding, is_padding_byte,
+    popped_by_callee, target,
 };
 pub(crate) use instruction_facts::{is_whole_move, stack_alignment, stored_register};
 pub(crate) use memory_references::MemoryReference;
 pub(crate) use operands::RowWriter;
-pub(crate) use prologue::{ends_in_epilogue, is_prologue, keeps_register, may_begin_function};
+pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function, saves_register};
 pub(crate) use resources::{Resource, ResourceAccess};
+pub(crate) use symbolic_transfer::{MergedRegisters, SymbolicState, address_getter};
 pub(crate) use text::{disassemble, disassemble_att};
 
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
-
-use super::Isa;
-use decoder::{address_size, displacement, immediate, is_32, sign_extended};

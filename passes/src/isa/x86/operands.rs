@@ -1,7 +1,7 @@
-//! Rows of `instructions` from decoded instructions.
+//! `(instructions of x86) -> rows of instructions`: operands, prefixes, memory operands.
 
-use super::flow::direct_target;
-use super::{classify, displacement};
+use super::decoder::displacement;
+use super::flow::{classify, direct_target};
 use arrow_array::{ArrayRef, StringArray};
 use binframe_ir::tables::{
     Access, Flow, InstructionBuilder, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
@@ -14,7 +14,7 @@ use iced_x86::{
 };
 use std::sync::{Arc, LazyLock};
 
-/// Mnemonics by iced's codes; the first stands for bytes that are no instruction, the last for data.
+/// Mnemonics by iced's codes. The first is that of invalid bytes, the last that of data.
 static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
     let names = Mnemonic::values().map(|mnemonic| match mnemonic {
         Mnemonic::INVALID => "(bad)".to_owned(),
@@ -41,7 +41,7 @@ pub(crate) struct RowWriter {
 }
 
 impl RowWriter {
-    /// A writer of about `count` instructions whose bytes lie in `code`.
+    /// A writer of about `count` instructions whose bytes are in `code`.
     pub(in crate::isa) fn new(code: &Bytes, count: usize) -> Self {
         let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
         let mut rows = InstructionBuilder {
@@ -61,7 +61,7 @@ impl RowWriter {
         Self { rows, info: InstructionInfoFactory::new() }
     }
 
-    /// Appends the instruction in `bytes` at `address`; none where the bytes are no instruction.
+    /// Appends the instruction in `bytes` at `address`; `None` if the bytes are invalid or data.
     pub(crate) fn push(
         &mut self,
         address: u64,
@@ -117,7 +117,7 @@ impl RowWriter {
         operand(1, &mut rows.op1_kind, &mut rows.op1_register);
         operand(2, &mut rows.op2_kind, &mut rows.op2_register);
         operand(3, &mut rows.op3_kind, &mut rows.op3_register);
-        // No instruction has five operands but those whose last is a constant.
+        // The fifth operand of an instruction is always an immediate.
         rows.op4_kind.push((count > 4).then_some(OperandKind::Immediate));
         if count > 4
             && let Some(free) = immediates.iter_mut().find(|immediate| immediate.is_none())
@@ -214,7 +214,7 @@ fn operand_kind(kind: OpKind) -> OperandKind {
     }
 }
 
-/// Whether an operand of this kind lies in memory.
+/// Whether an operand of this kind is in memory.
 #[inline]
 pub(super) fn is_memory(kind: OpKind) -> bool {
     kind == OpKind::Memory || string_base(kind) != Register::None
@@ -239,7 +239,7 @@ pub(super) struct MemoryOperand {
     pub(super) base: Register,
     pub(super) index: Register,
     pub(super) scale: u8,
-    /// From the end of the instruction, for base `rip`.
+    /// Relative to the end of the instruction if the base is `rip`.
     pub(super) displacement: i64,
     pub(super) size: u16,
 }
@@ -248,12 +248,12 @@ impl MemoryOperand {
     pub(super) fn of(instruction: &Instruction, operand: u32) -> Self {
         let kind = instruction.op_kind(operand);
         let segment = match instruction.memory_segment() {
-            // What a string instruction writes lies in `es`, whatever prefix there is.
+            // The destination of a string instruction is always in `es`, also with a segment prefix.
             _ if matches!(kind, OpKind::MemoryESDI | OpKind::MemoryESEDI | OpKind::MemoryESRDI) => {
                 Register::None
             }
             segment @ (Register::FS | Register::GS) => segment,
-            // In 64-bit mode the base of every other segment is 0; in 32-bit mode systems make it 0.
+            // In 64-bit mode the base of every other segment is 0; in 32-bit mode operating systems set it to 0.
             _ => Register::None,
         };
         let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
@@ -280,9 +280,9 @@ impl MemoryOperand {
     }
 }
 
-/// What an instruction does with its memory operand.
+/// How an instruction accesses its memory operand.
 pub(super) fn access(info: &mut InstructionInfoFactory, instruction: &Instruction, operand: u32) -> Access {
-    // The most frequent instructions need no look into the library's tables.
+    // The most frequent instructions need no lookup in iced's tables.
     match (instruction.mnemonic(), operand) {
         (Mnemonic::Lea, _) => return Access::Address,
         (Mnemonic::Mov, 0) => return Access::Write,

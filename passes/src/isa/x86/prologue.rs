@@ -1,51 +1,53 @@
-//! Whether code can be where a function begins.
+//! Recognizes starts and ends of functions.
 
-use super::Isa;
+use super::decoder::Decoder;
+use super::flow::classify;
 use super::operands::is_memory;
+use crate::isa::instruction_set::Isa;
 use binframe_ir::tables::Flow;
 use iced_x86::{
     Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
 };
 
-/// Instructions that are looked at.
+/// Instructions that are examined at the start of a function.
 const INSTRUCTIONS_MAX: usize = 16;
 
-/// Whether code begins with what sets a frame up, or marks where an indirect call may go.
+/// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
 pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
-    if !isa.decoder(bytes, 0).decode(&mut instruction) {
+    if !Decoder::new(isa.bits(), bytes, 0).decode(&mut instruction) {
         return false;
     }
     matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push)
         || stack_change(&instruction) < 0
 }
 
-/// Whether code begins with keeping a register for its caller.
-pub(crate) fn keeps_register(isa: Isa, bytes: &[u8]) -> bool {
+/// Whether the first instruction saves a callee-saved register.
+pub(crate) fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
-    let is_push = isa.decoder(bytes, 0).decode(&mut instruction)
+    let is_push = Decoder::new(isa.bits(), bytes, 0).decode(&mut instruction)
         && instruction.mnemonic() == Mnemonic::Push
         && instruction.op0_kind() == OpKind::Register;
-    is_push && KEPT >> instruction.op0_register().number() & 1 == 1
+    is_push && CALLEE_SAVED >> instruction.op0_register().number() & 1 == 1
 }
 
-/// Whether code takes the stack frame down before it ends, and does nothing to the stack after that.
+/// Whether code ends with its stack frame removed: no later instruction moves the stack pointer.
 pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
-    let mut decoder = isa.decoder(bytes, 0);
+    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
     let mut instruction = Instruction::default();
-    let (mut is_down, mut position) = (false, 0);
+    let (mut is_removed, mut position) = (false, 0);
     while position < bytes.len() && decoder.decode(&mut instruction) {
         position += instruction.len();
         let change = stack_change(&instruction);
-        is_down = change > 0 || instruction.mnemonic() == Mnemonic::Leave || is_down && change == 0;
+        is_removed = change > 0 || instruction.mnemonic() == Mnemonic::Leave || is_removed && change == 0;
     }
-    is_down
+    is_removed
 }
 
-/// Whether the instructions up to the first branch read nothing that a caller does not hand over: no flags, no register but those
-/// of arguments, except to save it, and nothing from below the return address.
+/// Whether the instructions up to the first branch read nothing that a caller does not pass: no flags, no register but
+/// argument registers (except to save it). Nor do they pop more than they pushed.
 pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
-    let mut decoder = isa.decoder(bytes, 0);
+    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
     let mut info = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
     let (mut written, mut has_flags, mut depth, mut position) = (0_u32, false, 0_i64, 0);
@@ -64,9 +66,9 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
         if depth > 0 || instruction.mnemonic() == Mnemonic::Leave {
             return false;
         }
-        match super::classify(&instruction) {
+        match classify(&instruction) {
             Flow::Next => {}
-            // No compiler begins a function so.
+            // No compiler starts a function with one of these.
             Flow::Trap | Flow::CondJump => return !is_first,
             _ => return true,
         }
@@ -77,7 +79,7 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
         };
         for used in registers.clone().filter(|used| reads(used.access())) {
             let Some(number) = number(used.register()) else { continue };
-            if HELD >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register())
+            if NOT_PASSED >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register())
             {
                 return false;
             }
@@ -90,13 +92,13 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
     true
 }
 
-/// Registers that hold nothing that a caller hands over: rax, rbx, rbp, and r11 to r15.
-const HELD: u32 = 1 << 0 | 1 << 3 | 1 << 5 | 0b1_1111 << 11;
+/// Registers in which callers pass nothing: rax, rbx, rbp, and r11 to r15.
+const NOT_PASSED: u32 = 1 << 0 | 1 << 3 | 1 << 5 | 0b1_1111 << 11;
 
-/// Registers that every convention lets functions keep for their callers: rbx, rbp, r12 to r15.
-const KEPT: u32 = 1 << 3 | 1 << 5 | 0b1111 << 12;
+/// Registers that are callee-saved in every convention: rbx, rbp, r12 to r15.
+const CALLEE_SAVED: u32 = 1 << 3 | 1 << 5 | 0b1111 << 12;
 
-/// Bytes by which an instruction moves the stack pointer up.
+/// Bytes that an instruction adds to the stack pointer.
 fn stack_change(instruction: &Instruction) -> i64 {
     let is_pointer = instruction.op0_kind() == OpKind::Register
         && instruction.op0_register().full_register() == Register::RSP;
@@ -104,17 +106,16 @@ fn stack_change(instruction: &Instruction) -> i64 {
     match instruction.mnemonic() {
         Mnemonic::Add if is_constant => instruction.immediate(1) as i64,
         Mnemonic::Sub if is_constant => (instruction.immediate(1) as i64).saturating_neg(),
-        // What a return takes off is not below it.
+        // A return removes only the return address and arguments.
         Mnemonic::Ret => 0,
         _ => i64::from(instruction.stack_pointer_increment()),
     }
 }
 
-/// Whether an instruction reads a register for no other purpose than to keep it, or to learn how many vector registers hold
-/// arguments.
+/// Whether an instruction reads a register only to save it, or to test how many vector registers hold arguments.
 fn saves(instruction: &Instruction, register: Register) -> bool {
     match instruction.mnemonic() {
-        // `nop` and the like name operands.
+        // Long `nop`s have operands.
         Mnemonic::Push | Mnemonic::Nop => true,
         Mnemonic::Mov => {
             is_memory(instruction.op0_kind())
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_with_a_function_may_not() {
+    fn code_that_continues_a_function_may_not() {
         // mov rbx, rax; ret: a landing pad
         assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x89, 0xc3, 0xc3]));
         // mov eax, [rbp-4]; ret

@@ -2,9 +2,10 @@
 
 use super::abstract_interpreter::AbstractInterpreter;
 use super::calling_convention::{CallingConvention, RESULT};
+use super::flags::{FLAGS, TRACKED_FLAGS};
 use super::instruction_facts::{is_high_byte, is_system_call};
 use super::operands::register_name;
-use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register, RflagsBits};
+use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register};
 use std::ops::Range;
 
 /// A part of a register that instructions write separately, or a flag.
@@ -31,20 +32,10 @@ const VECTORS: u32 = 16 * GENERAL_PARTS;
 const MASKS: u32 = VECTORS + 32 * VECTOR_PARTS;
 const MMX: u32 = MASKS + 8;
 const FLAGS_START: u32 = MMX + 8;
-/// Tracked flags, with their bits. The interrupt flag and those of the x87 unit are not tracked.
-const FLAGS: [(u32, &str); 7] = [
-    (RflagsBits::AF, "af"),
-    (RflagsBits::CF, "cf"),
-    (RflagsBits::DF, "df"),
-    (RflagsBits::OF, "of"),
-    (RflagsBits::PF, "pf"),
-    (RflagsBits::SF, "sf"),
-    (RflagsBits::ZF, "zf"),
-];
 
 impl Resource {
     /// Number of resources.
-    pub(crate) const COUNT: u32 = FLAGS_START + FLAGS.len() as u32;
+    pub(crate) const COUNT: u32 = FLAGS_START + TRACKED_FLAGS as u32;
 
     /// Name of the register that the resource is part of, or of the flag.
     pub(crate) fn name(self, convention: CallingConvention) -> &'static str {
@@ -128,7 +119,7 @@ impl AbstractInterpreter<'_> {
     ) {
         let used = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let flags = |bits: u32| {
-            let set = (FLAGS_START..).zip(FLAGS).filter(move |(_, (bit, _))| bits & bit != 0);
+            let set = (FLAGS_START..Resource::COUNT).zip(FLAGS).filter(move |(_, (bit, _))| bits & bit != 0);
             set.map(|(index, _)| Resource(index))
         };
         for register in used.used_registers() {

@@ -1,7 +1,7 @@
-//! Rows say all that instructions with rare operands do.
+//! Rows of instructions with rare operands; effects of instructions.
 
-use super::super::Isa;
-use super::Instruction;
+use super::effects::add_effects;
+use crate::isa::{Instruction, Isa};
 use binframe_ir::tables::{
     Access, Flow, Instruction as Row, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
 };
@@ -18,7 +18,7 @@ fn decoded(isa: Isa, bytes: &[u8]) -> Rows<Instructions> {
     rows.finish()
 }
 
-/// Asserts something of the row of an instruction.
+/// Checks the row of an instruction.
 fn check(isa: Isa, bytes: &[u8], is_true: impl Fn(Row<'_>) -> bool) {
     let rows = decoded(isa, bytes);
     let row = rows.columns().row(0);
@@ -83,7 +83,7 @@ fn constants_and_far_branches() {
 }
 
 #[test]
-fn prefixes_and_implied_places() {
+fn prefixes_and_implicit_operands() {
     check(Isa::X86_64, &[0xf0, 0x48, 0x0f, 0xb1, 0x0a], |row| row.prefix == Some(InstructionPrefix::Lock));
     check(Isa::X86_64, &[0xf2, 0xf0, 0x48, 0x01, 0x0a], |row| {
         row.prefix == Some(InstructionPrefix::XacquireLock)
@@ -111,7 +111,7 @@ fn prefixes_and_implied_places() {
     check(Isa::X86_64, &[0xe5, 0x60], |row| row.immediate == Some(0x60));
 }
 
-/// Bytes like those of instructions: prefixes and escapes are many among them.
+/// Random bytes with many prefixes and escapes, as instructions have them.
 fn random_instruction(state: &mut u64, bytes: &mut [u8; 15]) {
     const LEADING: [&[u8]; 16] = [
         &[],
@@ -153,7 +153,7 @@ fn random_instruction(state: &mut u64, bytes: &mut [u8; 15]) {
 }
 
 #[test]
-fn three_thousand_instructions_lose_none_of_their_operands() {
+fn rows_of_three_thousand_instructions_have_all_operands() {
     let mut seen = std::collections::BTreeSet::new();
     let mut state = 1;
     let mut bytes = [0; 15];
@@ -186,9 +186,9 @@ fn three_thousand_instructions_lose_none_of_their_operands() {
     assert!(seen.len() > 3_000, "{} instructions", seen.len());
 }
 
-/// `resource:access`, with `*` where no operand names it, as Intel's manual has them.
+/// Each effect is `resource:access`, with `*` if it is implicit. The expected effects are those of Intel's manual.
 #[test]
-fn effects_are_those_of_the_manual() {
+fn effects_agree_with_the_manual() {
     let cases: [(&str, &[u8], &str); 12] = [
         ("push rbp", &[0x55], "rbp:read rsp:read* rsp:write*"),
         ("pop rcx", &[0x59], "rcx:write rsp:read* rsp:write*"),
@@ -225,7 +225,7 @@ fn effects_are_those_of_the_manual() {
         let mut instruction = Instruction::default();
         assert!(Isa::X86_64.decoder(bytes, 0x1000).decode(&mut instruction), "{name}");
         let mut effects = Vec::new();
-        super::effects::add_effects(&instruction, &mut factory, &mut effects);
+        add_effects(&instruction, &mut factory, &mut effects);
         let found = effects.iter().map(|(resource, access, is_implicit)| {
             format!("{resource}:{}{}", access.name(), if *is_implicit { "*" } else { "" })
         });

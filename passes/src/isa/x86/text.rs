@@ -1,9 +1,10 @@
-//! Instructions as a person reads them.
+//! Disassembly text.
 
-use crate::isa::Isa;
+use super::decoder::Decoder;
+use crate::isa::instruction_set::Isa;
 use iced_x86::{FastFormatter, Formatter, GasFormatter, Instruction};
 
-/// The instruction that `bytes` begin with, in Intel's syntax with hexadecimal numbers; `(bad)` where they begin with none.
+/// The first instruction of `bytes` in Intel syntax with hexadecimal numbers; `(bad)` if it is invalid.
 pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
     text(isa, bytes, address, |instruction, text| {
         let mut formatter = FastFormatter::new();
@@ -15,7 +16,7 @@ pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
     })
 }
 
-/// The same in the syntax of AT&T and the GNU assembler.
+/// The first instruction of `bytes` in AT&T syntax, as the GNU assembler reads it; `(bad)` if it is invalid.
 pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
     text(isa, bytes, address, |instruction, text| {
         let mut formatter = GasFormatter::new();
@@ -28,7 +29,7 @@ pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
 
 fn text(isa: Isa, bytes: &[u8], address: u64, format: impl FnOnce(&Instruction, &mut String)) -> String {
     let mut instruction = Instruction::default();
-    if !isa.decoder(bytes, address).decode(&mut instruction) {
+    if !Decoder::new(isa.bits(), bytes, address).decode(&mut instruction) {
         return "(bad)".to_owned();
     }
     let mut text = String::new();
@@ -41,7 +42,7 @@ mod tests {
     use crate::isa::Isa::{X86, X86_64};
 
     #[test]
-    fn bytes_are_read_in_the_mode_that_is_given() {
+    fn bytes_are_decoded_in_the_given_mode() {
         assert_eq!(X86_64.disassemble(&[0xe8, 0xfb, 0x0f, 0, 0], 0x1000), "call 0x2000");
         assert_eq!(X86_64.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x1016]");
         assert_eq!(X86.disassemble(&[0x8b, 0x05, 0x10, 0, 0, 0], 0x1000), "mov eax, [0x10]");
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_instruction_is_said_to_be_none() {
+    fn invalid_bytes_are_bad() {
         for bytes in [&[] as &[u8], &[0x06], &[0xe8, 0]] {
             assert_eq!(X86_64.disassemble(bytes, u64::MAX), "(bad)");
             assert_eq!(X86_64.disassemble_att(bytes, u64::MAX), "(bad)");

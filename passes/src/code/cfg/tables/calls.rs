@@ -1,66 +1,48 @@
 //! Rows of `call_edges`.
 
-use super::writer::Writer;
-use crate::code::cfg::graph::Block;
-use crate::code::cfg::layout::Extent;
+use super::writer::CfgWriter;
+use crate::code::cfg::blocks::Block;
+use crate::code::cfg::function_ranges::FunctionRange;
+use crate::code::cfg::ids::{BranchId, FunctionId};
 use binframe_ir::tables::{CallEdge, CallKind, Confidence, EdgeEvidence, Flow};
+use std::ops::Range;
 
-impl<'f> Writer<'f, '_> {
-    /// Adds the calls of a block of an extent.
-    pub(super) fn write_calls(&mut self, block: &Block, extent: &Extent, caller: u32, caller_address: u64) {
-        let region = block.start.region;
-        let own = self.layout.addresses(extent);
-        let branches = self.layout.branches(region as usize);
-        for row in block.rows.start as usize..block.rows.end as usize {
-            let (flow, target) = (branches.flows[row], branches.targets[row]);
-            let comes_back = self.flows.known.returning[region as usize].contains(row);
-            let call = match flow {
-                Flow::Call => {
-                    self.check_target((region, row as u32), target);
-                    let callee = self.layout.function_at(target, &self.flows.owners);
-                    let import_name = callee.and_then(|callee| self.import_of(callee));
-                    let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Direct };
-                    (kind, callee, import_name, comes_back)
-                }
-                Flow::IndirectCall | Flow::IndirectJump => {
-                    match self.indirect_call(flow, target, comes_back, caller) {
-                        Some(call) => call,
-                        None => continue,
-                    }
-                }
-                Flow::Jump | Flow::CondJump if own.contains(&target) => continue,
-                Flow::Jump | Flow::CondJump => {
-                    match self
-                        .layout
-                        .function_at(target, &self.flows.owners)
-                        .filter(|callee| *callee != caller)
-                    {
-                        Some(callee) => (
-                            CallKind::Tail,
-                            Some(callee),
-                            self.import_of(callee),
-                            self.flows.functions[callee as usize].may_return,
-                        ),
-                        None => continue,
-                    }
-                }
-                _ => continue,
-            };
-            let (kind, callee, import_name, may_return) = call;
+/// The callee of a call.
+struct Callee<'f> {
+    kind: CallKind,
+    /// `None` if it is imported or unknown.
+    function: Option<FunctionId>,
+    import_name: Option<&'f str>,
+    may_return: bool,
+}
+
+impl<'f> CfgWriter<'f, '_> {
+    /// Adds the calls of a block of a range.
+    pub(super) fn write_calls(
+        &mut self,
+        block: &Block,
+        range: &FunctionRange,
+        caller: FunctionId,
+        caller_address: u64,
+    ) {
+        let own = self.ranges.addresses(range);
+        for row in block.branches.clone() {
+            let branch = BranchId { region: block.start.region, row };
+            let Some((flow, callee)) = self.callee(branch, &own, caller) else { continue };
+            let Callee { kind, function, import_name, may_return } = callee;
             let (evidence, confidence) = match kind {
                 CallKind::Direct => (EdgeEvidence::Encoding, Confidence::Certain),
                 CallKind::Import => (EdgeEvidence::Import, Confidence::Certain),
-                CallKind::Tail if callee.is_none() => (EdgeEvidence::Import, Confidence::Certain),
+                CallKind::Tail if function.is_none() => (EdgeEvidence::Import, Confidence::Certain),
                 CallKind::Tail if flow == Flow::IndirectJump => (EdgeEvidence::Pointer, Confidence::Certain),
                 CallKind::Tail => (EdgeEvidence::Encoding, Confidence::Likely),
-                CallKind::Indirect if callee.is_some() => (EdgeEvidence::Pointer, Confidence::Certain),
+                CallKind::Indirect if function.is_some() => (EdgeEvidence::Pointer, Confidence::Certain),
                 CallKind::Indirect => (EdgeEvidence::Unresolved, Confidence::Guess),
             };
             self.calls.push(CallEdge {
-                call_address: self.branch_address((region, row as u32)),
+                call_address: self.branch_address(branch),
                 caller_address,
-                callee_address: callee
-                    .map(|callee| self.layout.address(self.layout.extents[callee as usize].start.place)),
+                callee_address: function.map(|function| self.ranges.start_address(function.0)),
                 import_name,
                 kind,
                 may_return,
@@ -70,39 +52,71 @@ impl<'f> Writer<'f, '_> {
         }
     }
 
-    /// What an indirect call or jump calls that reads a pointer at an address: how, the function, its name in another file, and whether
-    /// it comes back.
-    fn indirect_call(
-        &self,
-        flow: Flow,
-        slot: u64,
-        comes_back: bool,
-        caller: u32,
-    ) -> Option<(CallKind, Option<u32>, Option<&'f str>, bool)> {
-        let known = &self.flows.known;
-        let import_name =
-            Some(slot).filter(|slot| *slot != 0).and_then(|slot| known.references.import_at(slot));
-        let callee = known.pointed_function(slot, &self.flows.owners).filter(|_| import_name.is_none());
-        if flow == Flow::IndirectCall {
-            let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Indirect };
-            return Some((kind, callee, import_name, comes_back));
-        }
-        let may_return = |function: u32| self.flows.functions[function as usize].may_return;
-        match (import_name, callee) {
-            (Some(_), _) => Some((CallKind::Tail, None, import_name, may_return(caller))),
-            (None, Some(callee)) => Some((CallKind::Tail, Some(callee), None, may_return(callee))),
-            (None, None) => None,
-        }
+    /// The callee of a branch of a function, with the flow of the branch; `None` if it is not a call. `own` are the
+    /// addresses of the range that the branch is in.
+    fn callee(&mut self, branch: BranchId, own: &Range<u64>, caller: FunctionId) -> Option<(Flow, Callee<'f>)> {
+        let (region, row) = (branch.region as usize, branch.row as usize);
+        let branches = self.ranges.branches(region);
+        let (flow, target) = (branches.flows[row], branches.targets[row]);
+        let returns = self.program.facts.returning_calls[region].contains(row);
+        let callee = match flow {
+            Flow::Call => {
+                self.check_target(branch, target);
+                let function = self.ranges.function_at(target, &self.program.owners);
+                let import_name = function.and_then(|function| self.import_of(function));
+                let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Direct };
+                Callee { kind, function, import_name, may_return: returns }
+            }
+            Flow::IndirectCall => self.indirect_callee(target, returns),
+            Flow::IndirectJump => self.indirect_tail_callee(target, caller)?,
+            Flow::Jump | Flow::CondJump if !own.contains(&target) => {
+                let function = self.ranges.function_at(target, &self.program.owners);
+                let function = function.filter(|function| *function != caller)?;
+                Callee {
+                    kind: CallKind::Tail,
+                    function: Some(function),
+                    import_name: self.import_of(function),
+                    may_return: self.program.function(function).may_return,
+                }
+            }
+            _ => return None,
+        };
+        Some((flow, callee))
     }
 
-    /// The name of what a stub jumps to: the function's first branch reads a pointer that the loader sets.
-    fn import_of(&self, function: u32) -> Option<&'f str> {
-        let extent = &self.layout.extents[function as usize];
-        let branches = self.layout.branches(extent.region());
-        let row = extent.rows.start as usize;
-        let is_stub = (row as u32) < extent.rows.end
-            && branches.flows[row] == Flow::IndirectJump
-            && branches.targets[row] != 0;
-        is_stub.then(|| self.flows.known.references.import_at(branches.targets[row]))?
+    /// The name of the import to which the loader writes a pointer at an address; `None` for other addresses.
+    fn import_at(&self, pointer_address: u64) -> Option<&'f str> {
+        let address = Some(pointer_address).filter(|address| *address != 0)?;
+        self.program.facts.references.import_at(address)
+    }
+
+    /// The callee of an indirect call that reads a pointer at an address.
+    fn indirect_callee(&self, pointer_address: u64, returns: bool) -> Callee<'f> {
+        let import_name = self.import_at(pointer_address);
+        let function = self.program.facts.pointed_function(pointer_address, &self.program.owners);
+        let function = function.filter(|_| import_name.is_none());
+        let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Indirect };
+        Callee { kind, function, import_name, may_return: returns }
+    }
+
+    /// The callee of an indirect jump that reads a pointer at an address; `None` if it is not a known tail call.
+    fn indirect_tail_callee(&self, pointer_address: u64, caller: FunctionId) -> Option<Callee<'f>> {
+        let import_name = self.import_at(pointer_address);
+        let function = match import_name {
+            Some(_) => None,
+            None => Some(self.program.facts.pointed_function(pointer_address, &self.program.owners)?),
+        };
+        let may_return = self.program.function(function.unwrap_or(caller)).may_return;
+        Some(Callee { kind: CallKind::Tail, function, import_name, may_return })
+    }
+
+    /// The import that a stub jumps to: the first branch of the function reads a pointer that the loader writes. `None`
+    /// if the function is not such a stub.
+    fn import_of(&self, function: FunctionId) -> Option<&'f str> {
+        let range = &self.ranges[function.0];
+        let branches = self.ranges.branches(range.region());
+        let row = range.branches.start as usize;
+        let is_stub = (row as u32) < range.branches.end && branches.flows[row] == Flow::IndirectJump;
+        is_stub.then(|| self.import_at(branches.targets[row]))?
     }
 }

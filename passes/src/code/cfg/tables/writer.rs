@@ -1,11 +1,11 @@
-//! Rows of functions, blocks, edges, loops and jump tables, extent by extent.
+//! Rows of functions, fragments, blocks, edges, loops and jump tables, in address order, range by range.
 
-use super::shape::{Edge, Shape, Shaper};
-use crate::code::cfg::CfgIr;
-use crate::code::cfg::descent::{Flows, FunctionFlow, Row};
-use crate::code::cfg::graph::Block;
-use crate::code::cfg::jump_tables::Table;
-use crate::code::cfg::layout::{Extent, Layout, Place};
+use super::flow_graph::{FlowEdge, FlowGraph, FlowGraphBuilder};
+use crate::code::cfg::blocks::Block;
+use crate::code::cfg::flow::{FunctionCfg, JumpTable as RecoveredTable, ProgramCfg};
+use crate::code::cfg::function_ranges::{FunctionRange, FunctionRanges};
+use crate::code::cfg::ids::{BranchId, CodeLocation, FunctionId, RangeId};
+use crate::code::cfg::ir::CfgIr;
 use crate::graph::NONE;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
@@ -17,13 +17,13 @@ use binframe_ir::tables::{
 use rustc_hash::FxHashMap;
 use std::ops::Range;
 
-/// What a writer could not understand.
+/// A diagnostic: its code, address and message.
 pub(super) type Report = (DiagnosticCode, u64, String);
 
-/// Writes rows in the order of their addresses.
-pub(super) struct Writer<'f, 'a> {
-    pub(super) flows: &'f Flows<'a>,
-    pub(super) layout: &'f Layout<'a>,
+/// Writes the rows of consecutive ranges.
+pub(super) struct CfgWriter<'f, 'a> {
+    pub(super) program: &'f ProgramCfg<'a>,
+    pub(super) ranges: &'f FunctionRanges<'a>,
     functions: FunctionBuilder,
     function_parts: FunctionPartBuilder,
     blocks: BasicBlockBuilder,
@@ -33,23 +33,22 @@ pub(super) struct Writer<'f, 'a> {
     jump_tables: JumpTableBuilder,
     jump_table_entries: JumpTableEntryBuilder,
     reports: Vec<Report>,
-    shaper: Shaper,
-    /// Room for the shape of a function without parts.
-    shape: Shape,
-    /// The shapes of functions of which some extents are written, and numbers of those that are not.
-    open: FxHashMap<u32, (Shape, usize)>,
+    graph_builder: FlowGraphBuilder,
+    /// A buffer for the graph of a function without fragments.
+    graph: FlowGraph,
+    /// The graphs of functions of which some ranges are written, and the number of ranges that are not.
+    open_graphs: FxHashMap<FunctionId, (FlowGraph, usize)>,
 }
 
-impl<'f, 'a> Writer<'f, 'a> {
-    /// A writer of these extents.
-    pub(super) fn new(flows: &'f Flows<'a>, extents: &[u32]) -> Self {
-        let layout = flows.known.layout;
+impl<'f, 'a> CfgWriter<'f, 'a> {
+    /// A writer of these ranges.
+    pub(super) fn new(program: &'f ProgramCfg<'a>, own: &[RangeId]) -> Self {
+        let ranges = program.facts.ranges;
         let mut blocks = BasicBlockBuilder::default();
-        let extents = extents.iter().map(|extent| &layout.extents[*extent as usize]);
-        blocks.reserve(extents.map(|extent| flows.known.count_blocks(extent)).sum());
+        blocks.reserve(own.iter().map(|range| program.facts.count_blocks(&ranges[*range])).sum());
         Self {
-            flows,
-            layout,
+            program,
+            ranges,
             functions: FunctionBuilder::default(),
             function_parts: FunctionPartBuilder::default(),
             blocks,
@@ -59,17 +58,18 @@ impl<'f, 'a> Writer<'f, 'a> {
             jump_tables: JumpTableBuilder::default(),
             jump_table_entries: JumpTableEntryBuilder::default(),
             reports: Vec::new(),
-            shaper: Shaper::default(),
-            shape: Shape::default(),
-            open: FxHashMap::default(),
+            graph_builder: FlowGraphBuilder::default(),
+            graph: FlowGraph::default(),
+            open_graphs: FxHashMap::default(),
         }
     }
 
-    /// What was not understood.
+    /// Takes the diagnostics.
     pub(super) fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }
 
+    /// The rows, without diagnostics.
     pub(super) fn finish(self) -> CfgIr {
         CfgIr {
             functions: self.functions.finish(),
@@ -84,84 +84,90 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
     }
 
-    /// Adds what lies in an extent.
-    pub(super) fn write(&mut self, extent: u32) {
-        let function = self.flows.owners[extent as usize];
-        let flow = &self.flows.functions[function as usize];
-        let known = &self.flows.known;
-        if flow.parts.is_empty() {
-            let mut shape = std::mem::take(&mut self.shape);
-            self.shaper.shape(known, flow, function, &mut shape);
-            self.write_extent(extent, function, &shape);
-            self.shape = shape;
+    /// Adds the rows of a range.
+    pub(super) fn write(&mut self, range: RangeId) {
+        let function = self.program.owner(range);
+        let flow = self.program.function(function);
+        let facts = &self.program.facts;
+        if flow.fragments.is_empty() {
+            let mut graph = std::mem::take(&mut self.graph);
+            self.graph_builder.build(facts, flow, function, &mut graph);
+            self.write_range(range, function, &graph);
+            self.graph = graph;
             return;
         }
-        let (shape, left) = self.open.remove(&function).unwrap_or_else(|| {
-            let mut shape = Shape::default();
-            self.shaper.shape(known, flow, function, &mut shape);
-            (shape, flow.parts.len() + 1)
+        let (graph, left) = self.open_graphs.remove(&function).unwrap_or_else(|| {
+            let mut graph = FlowGraph::default();
+            self.graph_builder.build(facts, flow, function, &mut graph);
+            (graph, flow.fragments.len() + 1)
         });
-        self.write_extent(extent, function, &shape);
+        self.write_range(range, function, &graph);
         if left > 1 {
-            self.open.insert(function, (shape, left - 1));
+            self.open_graphs.insert(function, (graph, left - 1));
         }
     }
 
-    fn write_extent(&mut self, index: u32, function: u32, shape: &Shape) {
-        let flow = &self.flows.functions[function as usize];
-        let extent = &self.layout.extents[index as usize];
-        let function_address = self.layout.address(self.layout.extents[function as usize].start.place);
-        let blocks = shape.blocks_in(extent);
-        let mut edges = shape.edges_from(blocks.start);
+    fn write_range(&mut self, id: RangeId, function: FunctionId, graph: &FlowGraph) {
+        let flow = self.program.function(function);
+        let range = &self.ranges[id];
+        let function_address = self.ranges.start_address(function.0);
+        let blocks = graph.blocks_in(range);
+        let mut edges = graph.edges_from(blocks.start);
         for index in blocks.clone() {
-            let rest = &shape.edges[edges..];
-            let own = &rest[..rest.iter().take_while(|(source, ..)| *source as usize == index).count()];
+            let rest = &graph.edges[edges..];
+            let own = &rest[..rest.iter().take_while(|edge| edge.source as usize == index).count()];
             edges += own.len();
-            let block = &shape.blocks[index];
-            self.write_block(index as u32, function_address, shape);
+            let block = &graph.blocks[index];
+            self.write_block(index as u32, function_address, graph);
             self.write_edges(own, block, flow);
-            self.write_calls(block, extent, function, function_address);
+            self.write_calls(block, range, function, function_address);
         }
-        self.write_loops(&blocks, function_address, shape);
-        self.write_tables(extent, flow, function_address);
-        if index == function {
-            self.write_function(extent, &blocks, flow, shape);
+        self.write_loops(&blocks, function_address, graph);
+        self.write_tables(range, flow, function_address);
+        if id == function.0 {
+            self.write_function(range, &blocks, flow, graph);
         } else {
-            self.write_part(extent, function_address);
+            self.write_fragment(range, function_address);
         }
     }
 
-    fn write_function(&mut self, extent: &Extent, blocks: &Range<usize>, flow: &FunctionFlow, shape: &Shape) {
-        let main_end = shape.blocks[blocks.clone()].iter().map(|block| block.end).max();
-        let end = if extent.is_sized() { extent.end } else { main_end.unwrap_or(extent.end) };
+    fn write_function(
+        &mut self,
+        range: &FunctionRange,
+        blocks: &Range<usize>,
+        flow: &FunctionCfg,
+        graph: &FlowGraph,
+    ) {
+        let main_end = graph.blocks[blocks.clone()].iter().map(|block| block.end).max();
+        let end = if range.is_sized() { range.end } else { main_end.unwrap_or(range.end) };
         self.functions.push(Function {
-            address: self.layout.address(extent.start.place),
-            size: u64::from(end - extent.start.place.position),
-            name: self.layout.name(extent),
-            section_index: self.layout.code.regions[extent.region()].section_index,
-            evidence: extent.start.evidence,
-            confidence: confidence(extent),
+            address: self.ranges.address(range.start.location),
+            size: u64::from(end - range.start.location.position),
+            name: self.ranges.name(range),
+            section_index: self.ranges.code.regions[range.region()].section_index,
+            evidence: range.start.evidence,
+            confidence: confidence(range),
             may_return: flow.may_return,
-            is_reducible: shape.structure.is_reducible,
-            block_count: shape.blocks.len() as u32,
-            instruction_count: shape.instruction_counts.iter().sum(),
-            loop_count: shape.loops.len() as u32,
+            is_reducible: graph.structure.is_reducible,
+            block_count: graph.blocks.len() as u32,
+            instruction_count: graph.instruction_counts.iter().sum(),
+            loop_count: graph.loops.len() as u32,
             recursion_address: None,
             content_hash: 0,
         });
     }
 
-    fn write_block(&mut self, index: u32, function_address: u64, shape: &Shape) {
-        let (block, structure) = (&shape.blocks[index as usize], &shape.structure);
-        let vertex = shape.swapped(index) as usize;
-        let address_of = |vertex: u32| self.address_of(vertex, shape);
+    fn write_block(&mut self, index: u32, function_address: u64, graph: &FlowGraph) {
+        let (block, structure) = (&graph.blocks[index as usize], &graph.structure);
+        let vertex = graph.swap_entry(index) as usize;
+        let address_of = |vertex: u32| self.address_of(vertex, graph);
         self.blocks.push(BasicBlock {
-            address: self.layout.address(block.start),
+            address: self.ranges.address(block.start),
             size: u64::from(block.end - block.start.position),
             function_address,
-            instruction_count: shape.instruction_counts[index as usize],
+            instruction_count: graph.instruction_counts[index as usize],
             terminator: block.terminator,
-            evidence: if shape.is_reached(index) { BlockEvidence::Flow } else { BlockEvidence::Gap },
+            evidence: if graph.is_reached(index) { BlockEvidence::Flow } else { BlockEvidence::Gap },
             immediate_dominator: address_of(structure.immediate_dominator[vertex]),
             immediate_post_dominator: address_of(structure.immediate_post_dominator[vertex]),
             loop_header: address_of(structure.loop_header[vertex]),
@@ -169,19 +175,19 @@ impl<'f, 'a> Writer<'f, 'a> {
         });
     }
 
-    /// Address of the block of a vertex, if there is one.
-    fn address_of(&self, vertex: u32, shape: &Shape) -> Option<u64> {
-        (vertex != NONE).then(|| self.layout.address(shape.blocks[shape.swapped(vertex) as usize].start))
+    /// Address of the block of a vertex; `None` for [`NONE`].
+    fn address_of(&self, vertex: u32, graph: &FlowGraph) -> Option<u64> {
+        (vertex != NONE).then(|| self.ranges.address(graph.blocks[graph.swap_entry(vertex) as usize].start))
     }
 
-    /// Adds the loops whose headers are some blocks.
-    fn write_loops(&mut self, blocks: &Range<usize>, function_address: u64, shape: &Shape) {
-        let from = shape.loops.partition_point(|(header, _)| (*header as usize) < blocks.start);
-        let loops = shape.loops[from..].iter().take_while(|(header, _)| (*header as usize) < blocks.end);
+    /// Adds the loops whose headers are among some blocks.
+    fn write_loops(&mut self, blocks: &Range<usize>, function_address: u64, graph: &FlowGraph) {
+        let from = graph.loops.partition_point(|(header, _)| (*header as usize) < blocks.start);
+        let loops = graph.loops[from..].iter().take_while(|(header, _)| (*header as usize) < blocks.end);
         for (header, found) in loops {
-            let parent_header_address = self.address_of(found.parent, shape);
+            let parent_header_address = self.address_of(found.parent, graph);
             self.loops.push(Loop {
-                header_address: self.layout.address(shape.blocks[*header as usize].start),
+                header_address: self.ranges.address(graph.blocks[*header as usize].start),
                 function_address,
                 parent_header_address,
                 depth: found.depth,
@@ -191,25 +197,26 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
     }
 
-    fn write_part(&mut self, part: &Extent, function_address: u64) {
-        let evidence = match part.start.evidence {
+    fn write_fragment(&mut self, fragment: &FunctionRange, function_address: u64) {
+        let evidence = match fragment.start.evidence {
             FunctionEvidence::Symbol => PartEvidence::Symbol,
             FunctionEvidence::Unwind => PartEvidence::Unwind,
             _ => PartEvidence::JumpTarget,
         };
         self.function_parts.push(FunctionPart {
-            address: self.layout.address(part.start.place),
-            size: u64::from(part.end - part.start.place.position),
+            address: self.ranges.address(fragment.start.location),
+            size: u64::from(fragment.end - fragment.start.location.position),
             function_address,
             evidence,
         });
     }
 
-    /// Adds the tables that jumps of an extent read.
-    fn write_tables(&mut self, extent: &Extent, flow: &FunctionFlow, function_address: u64) {
-        let first = (extent.start.place.region, extent.rows.start);
+    /// Adds the jump tables of a range.
+    fn write_tables(&mut self, range: &FunctionRange, flow: &FunctionCfg, function_address: u64) {
+        let region = range.start.location.region;
+        let first = BranchId { region, row: range.branches.start };
+        let end = BranchId { region, row: range.branches.end };
         let from = flow.tables.partition_point(|table| table.jump < first);
-        let end = (first.0, extent.rows.end);
         for table in flow.tables[from..].iter().take_while(|table| table.jump < end) {
             let jump_address = self.branch_address(table.jump);
             self.jump_tables.push(JumpTable {
@@ -220,28 +227,29 @@ impl<'f, 'a> Writer<'f, 'a> {
                 entry_size: table.entry_size,
                 base_address: table.base,
                 index_table_address: table.index_address,
-                entry_count: table.places.len() as u32,
+                entry_count: table.targets.len() as u32,
                 bound_evidence: table.bound,
                 confidence: confidence_of(table),
             });
-            for (place, entry_index) in table.places.iter().zip(0..) {
-                let Some(target_address) = place.map(|place| self.layout.address(place)) else { continue };
+            for (target, entry_index) in table.targets.iter().zip(0..) {
+                let Some(target) = *target else { continue };
+                let target_address = self.ranges.address(target);
                 self.jump_table_entries.push(JumpTableEntry { jump_address, entry_index, target_address });
             }
         }
     }
 
-    pub(super) fn branch_address(&self, (region, row): Row) -> u64 {
-        let position = self.layout.branches(region as usize).positions[row as usize];
-        self.layout.address(Place { region, position })
+    pub(super) fn branch_address(&self, BranchId { region, row }: BranchId) -> u64 {
+        let position = self.ranges.branches(region as usize).positions[row as usize];
+        self.ranges.address(CodeLocation { region, position })
     }
 
-    /// Adds the edges of a block, which were found.
-    fn write_edges(&mut self, own: &[Edge], block: &Block, flow: &FunctionFlow) {
-        let source_address = self.layout.address(block.start);
-        let table = block.last_row().and_then(|row| flow.table_of(row));
+    /// Adds the edges out of a block: those with a known target, and its open edge, sorted by kind.
+    fn write_edges(&mut self, own: &[FlowEdge], block: &Block, flow: &FunctionCfg) {
+        let source_address = self.ranges.address(block.start);
+        let table = block.last_branch().and_then(|branch| flow.table_of(branch));
         let mut open = self.open_edge(own, block, flow, source_address);
-        for (_, kind, place) in own {
+        for FlowEdge { kind, target, .. } in own {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
                 EdgeKind::Indirect => match table {
@@ -254,7 +262,7 @@ impl<'f, 'a> Writer<'f, 'a> {
             if let Some(open) = open.take_if(|open| open.kind < *kind) {
                 self.edges.push(open);
             }
-            let target_address = Some(self.layout.address(*place));
+            let target_address = Some(self.ranges.address(*target));
             self.edges.push(CfgEdge { source_address, target_address, kind: *kind, evidence, confidence });
         }
         if let Some(open) = open {
@@ -262,12 +270,13 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
     }
 
-    /// The edge of a block that is left for nowhere known, if it is; reports it.
+    /// The edge out of a block that has no known target: a return or an unresolved jump. Reports unresolved and invalid
+    /// targets.
     fn open_edge(
         &mut self,
-        own: &[Edge],
+        own: &[FlowEdge],
         block: &Block,
-        flow: &FunctionFlow,
+        flow: &FunctionCfg,
         source_address: u64,
     ) -> Option<CfgEdge> {
         let edge = |kind, evidence, confidence| CfgEdge {
@@ -277,23 +286,22 @@ impl<'f, 'a> Writer<'f, 'a> {
             evidence,
             confidence,
         };
-        let row = block.last_row()?;
-        let branches = self.layout.branches(row.0 as usize);
-        let target = branches.targets[row.1 as usize];
+        let branch = block.last_branch()?;
+        let target = self.ranges.branches(branch.region as usize).targets[branch.row as usize];
         match block.terminator {
             Terminator::Ret => Some(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
-            Terminator::IndirectJump if flow.table_of(row).is_some() => None,
+            Terminator::IndirectJump if flow.table_of(branch).is_some() => None,
             Terminator::IndirectJump => {
-                if flow.unresolved.binary_search(&row).is_ok() {
-                    if !flow.labels.is_empty() {
+                if flow.unresolved_jumps.binary_search(&branch).is_ok() {
+                    if !flow.address_taken_targets.is_empty() {
                         return None;
                     }
                     let message = "where this jump goes is not known".to_owned();
-                    let address = self.branch_address(row);
+                    let address = self.branch_address(branch);
                     self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
                 }
-                let is_import = target != 0 && self.flows.known.references.import_at(target).is_some();
-                let is_pointer = self.flows.known.pointed_function(target, &self.flows.owners).is_some();
+                let is_import = target != 0 && self.program.facts.references.import_at(target).is_some();
+                let is_pointer = self.program.facts.pointed_function(target, &self.program.owners).is_some();
                 let (evidence, confidence) = match (is_import, is_pointer) {
                     (true, _) => (EdgeEvidence::Import, Confidence::Certain),
                     (false, true) => (EdgeEvidence::Pointer, Confidence::Certain),
@@ -302,9 +310,9 @@ impl<'f, 'a> Writer<'f, 'a> {
                 Some(edge(EdgeKind::Indirect, evidence, confidence))
             }
             Terminator::Jump | Terminator::CondJump => {
-                let is_way = |kind| matches!(kind, EdgeKind::Jump | EdgeKind::Taken);
-                if !own.iter().any(|(_, kind, _)| is_way(*kind)) {
-                    self.check_target(row, target);
+                let has_target = |edge: &FlowEdge| matches!(edge.kind, EdgeKind::Jump | EdgeKind::Taken);
+                if !own.iter().any(has_target) {
+                    self.check_target(branch, target);
                 }
                 None
             }
@@ -312,12 +320,12 @@ impl<'f, 'a> Writer<'f, 'a> {
         }
     }
 
-    /// Reports a target that is outside all code or inside an instruction.
-    pub(super) fn check_target(&mut self, row: Row, target: u64) {
-        let (code, message) = match self.layout.code.locate(target) {
+    /// Reports a direct target that is outside of code or inside an instruction.
+    pub(super) fn check_target(&mut self, branch: BranchId, target: u64) {
+        let (code, message) = match self.ranges.code.locate(target) {
             None => (DiagnosticCode::TargetOutsideCode, format!("{target:#x} is in no executable section")),
             Some((region, position))
-                if self.layout.instructions.regions[region].starts.contains(position) =>
+                if self.ranges.instructions.regions[region].starts.contains(position) =>
             {
                 return;
             }
@@ -325,14 +333,14 @@ impl<'f, 'a> Writer<'f, 'a> {
                 (DiagnosticCode::TargetInsideInstruction, format!("{target:#x} is inside an instruction"))
             }
         };
-        self.reports.push((code, self.branch_address(row), message));
+        self.reports.push((code, self.branch_address(branch), message));
     }
 }
 
-/// How sure a function's existence and its size are.
-fn confidence(extent: &Extent) -> Confidence {
-    match extent.start.evidence {
-        FunctionEvidence::Symbol | FunctionEvidence::Unwind if extent.is_sized() => Confidence::Certain,
+/// The confidence of a function and its size.
+fn confidence(range: &FunctionRange) -> Confidence {
+    match range.start.evidence {
+        FunctionEvidence::Symbol | FunctionEvidence::Unwind if range.is_sized() => Confidence::Certain,
         FunctionEvidence::JumpTarget | FunctionEvidence::AddressTaken | FunctionEvidence::Gap => {
             Confidence::Guess
         }
@@ -340,7 +348,8 @@ fn confidence(extent: &Extent) -> Confidence {
     }
 }
 
-fn confidence_of(table: &Table) -> Confidence {
+/// The confidence of a jump table.
+fn confidence_of(table: &RecoveredTable) -> Confidence {
     match table.bound {
         BoundEvidence::Compare => Confidence::Certain,
         BoundEvidence::Mask => Confidence::Likely,

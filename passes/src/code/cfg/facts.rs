@@ -1,0 +1,130 @@
+//! Facts about control flow that every step of the pass reads: what the file declares, and what traversal has recovered
+//! so far.
+
+use super::function_ranges::FunctionRanges;
+use super::ids::{CodeLocation, FunctionId};
+use super::noreturn::is_noreturn_name;
+use crate::bitmap::Bitmap;
+use crate::code::references::References;
+use binframe_ir::tables::Flow;
+use rayon::slice::ParallelSliceMut;
+use rustc_hash::FxHashSet;
+use std::sync::OnceLock;
+
+/// Facts about control flow. Traversal adds to `leaders` and `returning_calls` from several threads, each in the ranges
+/// of its own function; all else is constant.
+pub(super) struct CfgFacts<'a> {
+    pub(super) ranges: &'a FunctionRanges<'a>,
+    pub(super) references: &'a References,
+    /// The positions at which basic blocks start, for each region.
+    pub(super) leaders: Vec<Bitmap>,
+    /// The branches that are calls known to return, for each region.
+    pub(super) returning_calls: Vec<Bitmap>,
+    /// The branches that are calls with a landing pad, for each region.
+    pub(super) landing_pad_calls: Vec<Bitmap>,
+    /// For each declared function start whether its name is on the noreturn list.
+    noreturn_starts: Vec<bool>,
+    /// The import slots of functions on the noreturn list.
+    pub(super) noreturn_slots: FxHashSet<u64>,
+    /// The addresses of code that instructions take, sorted.
+    pub(super) taken_addresses: &'a [u64],
+    /// All constant addresses in instructions, sorted; computed on first use.
+    referenced_addresses: OnceLock<Vec<u64>>,
+}
+
+/// An empty set of branches, for each region.
+pub(super) fn no_branches(ranges: &FunctionRanges<'_>) -> Vec<Bitmap> {
+    ranges.instructions.regions.iter().map(|region| Bitmap::new(region.branches.len())).collect()
+}
+
+impl<'a> CfgFacts<'a> {
+    pub(super) fn new(
+        ranges: &'a FunctionRanges<'a>,
+        references: &'a References,
+        taken_addresses: &'a [u64],
+    ) -> Self {
+        let leaders = ranges.code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect();
+        let landing_pad_calls = ranges.code.regions.iter().zip(&ranges.instructions.regions);
+        let landing_pad_calls = landing_pad_calls.map(|(code, region)| {
+            let branches = &region.branches;
+            let is_call = |row: &usize| matches!(branches.flows[*row], Flow::Call | Flow::IndirectCall);
+            let calls = || (0..branches.len()).filter(is_call);
+            let ends = calls().map(|row| code.address + branches.end(row) as u64);
+            let mut found = Bitmap::new(branches.len());
+            let have = calls().zip(references.have_landing_pads(ends));
+            have.filter(|(_, has)| *has).for_each(|(row, _)| found.insert(row));
+            found
+        });
+        let landing_pad_calls = landing_pad_calls.collect();
+        let is_noreturn = |start| ranges.code.name(start).is_some_and(is_noreturn_name);
+        let slots = references.import_slots().filter(|(_, name)| is_noreturn_name(name));
+        Self {
+            ranges,
+            references,
+            leaders,
+            returning_calls: no_branches(ranges),
+            landing_pad_calls,
+            noreturn_starts: ranges.code.starts.iter().map(is_noreturn).collect(),
+            noreturn_slots: slots.map(|(address, _)| address).collect(),
+            taken_addresses,
+            referenced_addresses: OnceLock::new(),
+        }
+    }
+
+    /// These facts, with other ranges of the same code.
+    pub(super) fn with_ranges<'b>(self, ranges: &'b FunctionRanges<'b>) -> CfgFacts<'b>
+    where
+        'a: 'b,
+    {
+        CfgFacts { ranges, ..self }
+    }
+
+    /// Whether the name of a function is on the noreturn list.
+    pub(super) fn is_noreturn(&self, function: FunctionId) -> bool {
+        let declaration = self.ranges[function.0].start.declaration;
+        declaration.is_some_and(|row| self.noreturn_starts[row as usize])
+    }
+
+    /// The function whose entry the constant pointer at an address holds; `None` if there is no such pointer, or the
+    /// address is 0.
+    pub(super) fn pointed_function(
+        &self,
+        pointer_address: u64,
+        owners: &[Option<FunctionId>],
+    ) -> Option<FunctionId> {
+        let target = self.references.constant_pointer_at(pointer_address).filter(|_| pointer_address != 0)?;
+        self.ranges.function_at(target, owners)
+    }
+
+    /// The landing pad of a call; `None` if the branch is not a call or has none.
+    pub(super) fn landing_pad(&self, region: usize, row: usize) -> Option<CodeLocation> {
+        if !self.landing_pad_calls[region].contains(row) {
+            return None;
+        }
+        let end = self.ranges.branches(region).end(row) as u64;
+        let pad = self.references.landing_pad(self.ranges.code.regions[region].address + end)?;
+        self.ranges.location_of(pad)
+    }
+
+    /// The lowest address above `address` that is a constant in an instruction; `u64::MAX` if there is none.
+    pub(super) fn next_referenced(&self, address: u64) -> u64 {
+        let referenced = self.referenced_addresses.get_or_init(|| {
+            let regions = &self.ranges.instructions.regions;
+            let mut referenced: Vec<_> =
+                regions.iter().flat_map(|region| region.constants.addresses.iter().copied()).collect();
+            referenced.par_sort_unstable();
+            referenced.dedup();
+            referenced
+        });
+        let next = referenced.partition_point(|other| *other <= address);
+        referenced.get(next).copied().unwrap_or(u64::MAX)
+    }
+
+    /// The bytes of constant data, or of code, from an address to the end of its section.
+    pub(super) fn constants_at(&self, address: u64) -> &[u8] {
+        match self.references.constants_from(address) {
+            [] => self.ranges.code.bytes(address, u64::MAX),
+            bytes => bytes,
+        }
+    }
+}

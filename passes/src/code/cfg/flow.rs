@@ -1,0 +1,90 @@
+//! The control flow that is recovered: of a function, and of the program. Data only; traversal fills it.
+
+use super::facts::CfgFacts;
+use super::function_ranges::{FunctionRange, FunctionRanges};
+use super::ids::{BranchId, CodeLocation, FunctionId, RangeId};
+use binframe_ir::tables::{BoundEvidence, JumpTableKind};
+
+/// A jump table: an indirect jump whose targets are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JumpTable {
+    pub(super) jump: BranchId,
+    /// Address of the first entry.
+    pub(super) address: u64,
+    pub(super) kind: JumpTableKind,
+    /// Size of an entry in bytes.
+    pub(super) entry_size: u8,
+    /// The address to which entries are relative; `None` if they are absolute.
+    pub(super) base: Option<u64>,
+    /// Address of the table of entry indices from which the index is loaded; `None` if there is none.
+    pub(super) index_address: Option<u64>,
+    /// How the number of entries is known.
+    pub(super) bound: BoundEvidence,
+    /// The targets, in the order of the entries; `None` for an entry that points to the end of the function, as
+    /// compilers emit for impossible cases.
+    pub(super) targets: Vec<Option<CodeLocation>>,
+}
+
+/// The control flow of one function, as far as it is recovered.
+#[derive(Debug, Default)]
+pub(super) struct FunctionCfg {
+    /// Whether a path from the entry reaches a return, a tail call that may return, or an unknown target.
+    pub(super) may_return: bool,
+    /// The fragments: ranges of the function other than its main range.
+    pub(super) fragments: Vec<RangeId>,
+    /// The jump tables, sorted by jump.
+    pub(super) tables: Vec<JumpTable>,
+    /// Indirect jumps without known targets, sorted.
+    pub(super) unresolved_jumps: Vec<BranchId>,
+    /// Indirect jumps that were visited, and whose tables were not looked for yet.
+    pub(super) pending_jumps: Vec<BranchId>,
+    /// Address-taken locations in the function, which are taken as the targets of its unresolved jumps.
+    pub(super) address_taken_targets: Vec<CodeLocation>,
+    /// Direct jumps out of the function, with their targets: code in no range, or inside a function without a declared
+    /// size.
+    pub(super) exiting_jumps: Vec<(BranchId, CodeLocation)>,
+    /// Blocks that were evaluated so far to find its jump tables.
+    pub(super) evaluated_blocks: usize,
+    /// Whether code was added since its unresolved jumps were last examined.
+    pub(super) has_grown: bool,
+    /// Whether its address-taken locations were collected.
+    pub(super) has_address_taken_targets: bool,
+}
+
+impl FunctionCfg {
+    /// The ranges of the function with this flow: the main range, then the fragments.
+    pub(super) fn ranges<'l>(
+        &self,
+        function: FunctionId,
+        ranges: &'l FunctionRanges<'_>,
+    ) -> impl Iterator<Item = &'l FunctionRange> {
+        let all = std::iter::once(function.0).chain(self.fragments.iter().copied());
+        all.map(|range| &ranges[range])
+    }
+
+    /// The table that an indirect jump reads; `None` if it is not known.
+    pub(super) fn table_of(&self, jump: BranchId) -> Option<&JumpTable> {
+        let index = self.tables.binary_search_by_key(&jump, |table| table.jump).ok()?;
+        Some(&self.tables[index])
+    }
+}
+
+/// The control flow of all functions.
+pub(super) struct ProgramCfg<'a> {
+    pub(super) facts: CfgFacts<'a>,
+    /// For each range the flow of the function that it is the main range of; empty for fragments.
+    pub(super) functions: Vec<FunctionCfg>,
+    /// For each range the function that it belongs to; `None` for a fragment of which no owner is known yet.
+    pub(super) owners: Vec<Option<FunctionId>>,
+}
+
+impl ProgramCfg<'_> {
+    /// The function that a range belongs to, once traversal is complete.
+    pub(super) fn owner(&self, range: RangeId) -> FunctionId {
+        self.owners[range.index()].expect("every range has an owner once traversal is complete")
+    }
+
+    pub(super) fn function(&self, function: FunctionId) -> &FunctionCfg {
+        &self.functions[function.index()]
+    }
+}

@@ -1,0 +1,90 @@
+//! Finds function fragments that only unwind entries declare.
+//!
+//! Compilers split seldom executed code off a function (hot/cold splitting) and give it an unwind entry of its own. If
+//! the entry starts with a frame that is set up, it is a fragment, as `Code` says already. The fragment of a function
+//! without a frame has an entry like that of a function; its jumps tell them apart.
+
+use super::function_ranges::FunctionRanges;
+use super::ids::RangeId;
+use binframe_ir::tables::{Flow, FunctionEvidence};
+
+/// Observations about the direct jumps into a range from other ranges.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one observation")]
+struct IncomingJumps {
+    /// A range that jumps into this one, and whether there are others.
+    from: Option<RangeId>,
+    is_from_many: bool,
+    /// Whether a jump goes to the first instruction.
+    is_at_start: bool,
+    /// Whether a jump is conditional, or goes elsewhere than to the first instruction.
+    is_inside: bool,
+    /// Whether this range jumps into the range that it is entered from, elsewhere than to its first instruction.
+    jumps_back: bool,
+}
+
+/// The fragments among ranges that only unwind entries declare, and whose addresses nothing else references.
+///
+/// Such a range is a fragment if one other range alone jumps to its start, and jumps also to other places of it, or
+/// conditionally, or is jumped back into. It must not save a register at its start unless it jumps back: a tail-called
+/// function of the same file does that, a fragment of a function without a frame rarely. A range that no direct jump
+/// enters is a fragment too: a jump table may have it.
+pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> bool) -> Vec<RangeId> {
+    let is_candidate = |range: RangeId| {
+        let start = &ranges[range].start;
+        start.evidence == FunctionEvidence::Unwind && !start.is_fragment
+    };
+    if !ranges.with_ids().any(|(range, _)| is_candidate(range)) {
+        return Vec::new();
+    }
+    let incoming = incoming_jumps(ranges);
+    let saves_register = |range: RangeId| {
+        let range = &ranges[range];
+        let region = &ranges.code.regions[range.region()];
+        region.isa.saves_register(&region.bytes[range.positions()])
+    };
+    let is_fragment = |range: &RangeId| {
+        let IncomingJumps { from, is_from_many, is_at_start, is_inside, jumps_back } = incoming[range.index()];
+        let is_jumped_to = !is_from_many && is_at_start && (is_inside || jumps_back);
+        let has_owner = from.is_none() || (is_jumped_to && (jumps_back || !saves_register(*range)));
+        is_candidate(*range) && has_owner && !is_referenced(ranges.start_address(*range))
+    };
+    let fragments: Vec<_> = ranges.with_ids().map(|(range, _)| range).filter(is_fragment).collect();
+    // Of two ranges that seem to be fragments of each other, the first is the function.
+    let has_owner = |range: &RangeId| {
+        let from = incoming[range.index()].from;
+        from.is_none_or(|from| from < *range || fragments.binary_search(&from).is_err())
+    };
+    fragments.iter().copied().filter(has_owner).collect()
+}
+
+/// The direct jumps into each range from other ranges.
+fn incoming_jumps(ranges: &FunctionRanges<'_>) -> Vec<IncomingJumps> {
+    let mut incoming = vec![IncomingJumps::default(); ranges.len()];
+    let mut inside = Vec::new();
+    for (source, range) in ranges.with_ids() {
+        let branches = ranges.branches(range.region());
+        let own = ranges.addresses(range);
+        for row in range.branches.start as usize..range.branches.end as usize {
+            let (flow, address) = (branches.flows[row], branches.targets[row]);
+            if !matches!(flow, Flow::Jump | Flow::CondJump) || own.contains(&address) {
+                continue;
+            }
+            let Some(location) = ranges.location_of(address) else { continue };
+            let Some(target) = ranges.range_at(location) else { continue };
+            let is_start = ranges[target].start.location == location;
+            let jumps = &mut incoming[target.index()];
+            jumps.is_from_many |= jumps.from.is_some_and(|from| from != source);
+            jumps.from = Some(source);
+            jumps.is_at_start |= is_start;
+            jumps.is_inside |= !is_start || flow == Flow::CondJump;
+            if !is_start {
+                inside.push((source, target));
+            }
+        }
+    }
+    for (source, target) in inside {
+        incoming[source.index()].jumps_back |= incoming[source.index()].from == Some(target);
+    }
+    incoming
+}

@@ -1,0 +1,345 @@
+//! Traversal of one function: along straight-line code, into the targets of jumps, after calls that return.
+
+use super::facts::CfgFacts;
+use super::flow::FunctionCfg;
+use super::function_ranges::{FunctionRange, FunctionRanges};
+use super::ids::{BranchId, CodeLocation, FunctionId, RangeId};
+use super::jump_tables::{JumpTableResolver, may_read_table, targets_max};
+use super::symbolic_evaluation::Scratch;
+use crate::bitmap::Bitmap;
+use binframe_ir::tables::Flow;
+
+/// Where the traversal of a function starts or resumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WorkItem {
+    /// At a location where a block starts.
+    Block(CodeLocation),
+    /// After a call that is now known to return.
+    AfterCall(BranchId),
+    /// At the indirect jumps without known targets.
+    IndirectJumps,
+    /// At unreached code in the ranges of the function.
+    Gaps,
+}
+
+/// What the traversal of a function reports to other functions.
+pub(super) enum TraversalEvent {
+    /// If the callee returns, this function resumes after the call; without a call, it returns too, by a tail call.
+    DependsOnReturn { callee: FunctionId, call: Option<BranchId> },
+    /// An edge goes to a location in a range that belongs to another function, or to none yet.
+    EntersRange { range: RangeId, location: CodeLocation },
+}
+
+/// What all traversals of a round read.
+pub(super) struct RoundInputs<'a, 'k> {
+    pub(super) facts: &'k CfgFacts<'a>,
+    /// The branches that were visited, for each region. Each traversal adds those in its own function.
+    pub(super) visited: &'k [Bitmap],
+    pub(super) may_return: &'k [bool],
+    pub(super) owners: &'k [Option<FunctionId>],
+}
+
+/// The traversal of one function in one round.
+pub(super) struct FunctionTraversal<'a, 'k> {
+    round: &'k RoundInputs<'a, 'k>,
+    function: FunctionId,
+    flow: &'k mut FunctionCfg,
+    worklist: Vec<CodeLocation>,
+    pub(super) events: Vec<TraversalEvent>,
+    scratch: &'k mut Scratch,
+}
+
+impl<'a, 'k> FunctionTraversal<'a, 'k> {
+    pub(super) fn new(
+        round: &'k RoundInputs<'a, 'k>,
+        function: FunctionId,
+        flow: &'k mut FunctionCfg,
+        scratch: &'k mut Scratch,
+    ) -> Self {
+        Self { round, function, flow, worklist: Vec::new(), events: Vec::new(), scratch }
+    }
+
+    fn facts(&self) -> &'k CfgFacts<'a> {
+        self.round.facts
+    }
+
+    fn ranges(&self) -> &'k FunctionRanges<'a> {
+        self.round.facts.ranges
+    }
+
+    /// Traverses the function from its work items.
+    pub(super) fn run(&mut self, items: &[(FunctionId, WorkItem)]) {
+        self.flow.has_grown |=
+            items.iter().any(|(_, item)| matches!(item, WorkItem::Block(_) | WorkItem::AfterCall(_)));
+        for (_, item) in items {
+            match *item {
+                WorkItem::Block(location) => self.add_leader(location),
+                WorkItem::AfterCall(call) => self.resume_after(call),
+                WorkItem::IndirectJumps => self.resolve_indirect_jumps(),
+                WorkItem::Gaps => self.traverse_gaps(),
+            }
+        }
+        self.drain_worklist();
+    }
+
+    fn resume_after(&mut self, BranchId { region, row }: BranchId) {
+        self.facts().returning_calls[region as usize].insert_shared(row as usize);
+        let position = self.ranges().branches(region as usize).positions[row as usize];
+        let call = CodeLocation { region, position };
+        let range = self.ranges().range_at(call).expect("visited calls are in ranges");
+        self.scan(range, row + 1);
+    }
+
+    fn drain_worklist(&mut self) {
+        while let Some(location) = self.worklist.pop() {
+            let range = self.ranges().range_at(location).expect("the worklist is in ranges");
+            self.scan(range, self.ranges().branch_at(&self.ranges()[range], location.position));
+        }
+    }
+
+    /// Makes a location of the function a leader; a new one is added to the worklist.
+    fn add_leader(&mut self, location: CodeLocation) {
+        if self.facts().leaders[location.region as usize].insert_shared(location.position as usize) {
+            self.worklist.push(location);
+        }
+    }
+
+    /// Scans the branches of a range from a row on, up to one that does not fall through or was visited before.
+    fn scan(&mut self, range: RangeId, first: u32) {
+        let range = &self.ranges()[range];
+        let region = range.region();
+        let branches = self.ranges().branches(region);
+        for row in first as usize..range.branches.end as usize {
+            if !self.round.visited[region].insert_shared(row) {
+                return;
+            }
+            let (flow, target, end) = (branches.flows[row], branches.targets[row], branches.end(row));
+            let branch = BranchId { region: region as u32, row: row as u32 };
+            let next = CodeLocation { region: region as u32, position: end as u32 };
+            match flow {
+                Flow::Next => {}
+                Flow::Call | Flow::IndirectCall => {
+                    if let Some(pad) = self.facts().landing_pad(region, row) {
+                        self.add_edge(None, pad);
+                    }
+                    let end_address = self.ranges().address(next);
+                    if !self.returns(flow, target, end_address, branch) {
+                        return;
+                    }
+                    self.facts().returning_calls[region].insert_shared(row);
+                }
+                Flow::CondJump => {
+                    self.visit_jump(branch, target);
+                    let is_inside = next.position < range.end;
+                    if !is_inside && self.ranges().range_at(next).is_some() {
+                        self.add_edge(None, next);
+                    }
+                    // The next instruction starts a block, which may have been reached from elsewhere before.
+                    let leaders = &self.facts().leaders[region];
+                    if !is_inside || !leaders.insert_shared(next.position as usize) {
+                        return;
+                    }
+                }
+                Flow::Jump => return self.visit_jump(branch, target),
+                Flow::Ret => {
+                    self.flow.may_return = true;
+                    return;
+                }
+                Flow::IndirectJump => return self.visit_indirect_jump(branch, target),
+                Flow::Trap | Flow::Invalid => return,
+            }
+        }
+        let end = CodeLocation { region: region as u32, position: range.end };
+        if self.ranges().range_at(end).is_some() {
+            self.add_edge(None, end);
+        }
+    }
+
+    /// Whether a call is known to return. If not, reports that the function depends on the callee.
+    fn returns(&mut self, flow: Flow, target: u64, end_address: u64, call: BranchId) -> bool {
+        let target = if flow == Flow::IndirectCall {
+            if self.facts().noreturn_slots.contains(&target) {
+                return false;
+            }
+            let Some(target) = self.facts().references.constant_pointer_at(target) else { return true };
+            target
+        } else {
+            target
+        };
+        // A call of the next instruction only pushes its address.
+        if target == end_address {
+            return true;
+        }
+        let callee = self.ranges().function_at(target, self.round.owners);
+        let Some(callee) = callee.filter(|callee| !self.round.may_return[callee.index()]) else {
+            return true;
+        };
+        self.events.push(TraversalEvent::DependsOnReturn { callee, call: Some(call) });
+        false
+    }
+
+    fn visit_jump(&mut self, jump: BranchId, target: u64) {
+        match self.ranges().location_of(target) {
+            Some(location) => self.add_edge(Some(jump), location),
+            // An unknown target may return.
+            None => self.flow.may_return = true,
+        }
+    }
+
+    /// Adds an edge to a location, by a direct jump or otherwise.
+    ///
+    /// In the function itself the location becomes a leader. A jump to the entry of another function is a tail call. A
+    /// location inside another range is handed to its owner, which makes it a leader, if the owner is certain: the file
+    /// declares the size of the range, or the range is a fragment without an owner. The range of a function without a
+    /// declared size extends to the next known start, so that the location may be a function that is not discovered
+    /// yet: the jump is recorded as exiting.
+    fn add_edge(&mut self, jump: Option<BranchId>, location: CodeLocation) {
+        let Some(range) = self.ranges().range_at(location) else { return self.exit(jump, location) };
+        let owner = self.round.owners[range.index()];
+        let start = &self.ranges()[range].start;
+        if owner == Some(self.function) {
+            self.add_leader(location);
+        } else if owner == Some(FunctionId(range)) && start.location == location {
+            self.add_tail_call(FunctionId(range));
+        } else if owner.is_none() || start.declared_size.is_some() {
+            self.flow.may_return |= owner.is_some();
+            self.events.push(TraversalEvent::EntersRange { range, location });
+        } else {
+            self.exit(jump, location);
+        }
+    }
+
+    fn add_tail_call(&mut self, callee: FunctionId) {
+        match self.round.may_return[callee.index()] {
+            true => self.flow.may_return = true,
+            false => self.events.push(TraversalEvent::DependsOnReturn { callee, call: None }),
+        }
+    }
+
+    /// Records a jump out of the function, which may return.
+    fn exit(&mut self, jump: Option<BranchId>, location: CodeLocation) {
+        self.flow.may_return = true;
+        if let Some(jump) = jump {
+            self.flow.exiting_jumps.push((jump, location));
+        }
+    }
+
+    fn visit_indirect_jump(&mut self, jump: BranchId, pointer_address: u64) {
+        let references = self.facts().references;
+        if pointer_address != 0 && references.import_at(pointer_address).is_some() {
+            self.flow.may_return |= !self.facts().noreturn_slots.contains(&pointer_address);
+        } else if let Some(callee) = self.facts().pointed_function(pointer_address, self.round.owners) {
+            self.add_tail_call(callee);
+        } else if self.ranges().code.regions[jump.region as usize].is_plt {
+            self.flow.may_return = true;
+        } else {
+            self.flow.pending_jumps.push(jump);
+        }
+    }
+
+    /// Looks for the tables of pending jumps, and of unresolved ones if the function has grown, and adds edges to their
+    /// targets.
+    fn resolve_indirect_jumps(&mut self) {
+        let Self { round: RoundInputs { facts, owners, .. }, function, flow, scratch, .. } = self;
+        let mut jumps = std::mem::take(&mut flow.pending_jumps);
+        if std::mem::take(&mut flow.has_grown) {
+            jumps.append(&mut flow.unresolved_jumps);
+        }
+        jumps.retain(|jump| {
+            let is_likely = may_read_table(facts, *jump, scratch);
+            if !is_likely {
+                flow.unresolved_jumps.push(*jump);
+            }
+            is_likely
+        });
+        let mut found = Vec::new();
+        if !jumps.is_empty() {
+            jumps.sort_unstable();
+            let mut resolver = JumpTableResolver::new(facts, owners, *function, flow, scratch);
+            found = resolver.resolve(&jumps);
+            flow.evaluated_blocks = resolver.evaluated_blocks();
+        }
+        jumps.retain(|jump| !found.iter().any(|table| table.jump == *jump));
+        flow.unresolved_jumps.append(&mut jumps);
+        flow.unresolved_jumps.sort_unstable();
+        limit_address_taken_targets(flow, facts, *function);
+        for target in found.iter().flat_map(|table| &table.targets).flatten() {
+            self.add_edge(None, *target);
+        }
+        self.flow.tables.extend(found);
+        self.flow.tables.sort_by_key(|table| table.jump);
+    }
+
+    /// Traverses the unreached code in the ranges of the function.
+    fn traverse_gaps(&mut self) {
+        let ranges: Vec<_> = self.flow.ranges(self.function, self.ranges()).collect();
+        for range in ranges {
+            let region = range.region();
+            if self.ranges().code.regions[region].is_plt {
+                continue;
+            }
+            let (mut position, mut row) = (range.start.location.position, range.branches.start);
+            while position < range.end {
+                let leaders = &self.facts().leaders[region];
+                if leaders.contains(position as usize) {
+                    let block = self.facts().block_from(range, position, row);
+                    (position, row) = (block.end.max(position + 1), block.branches.end);
+                    continue;
+                }
+                position = match self.gap_code(range, position as usize) {
+                    Some(start) => {
+                        self.add_leader(CodeLocation { region: region as u32, position: start });
+                        self.drain_worklist();
+                        start
+                    }
+                    None => {
+                        let rest = position as usize..range.end as usize;
+                        leaders.first_in(rest).map_or(range.end, |leader| leader as u32)
+                    }
+                };
+                row = self.ranges().branch_at(range, position);
+            }
+        }
+    }
+
+    /// The first code that is not padding, from a position of a range up to the next block; `None` if there is none, or
+    /// it appears to be data: it runs into invalid bytes.
+    fn gap_code(&self, range: &FunctionRange, start: usize) -> Option<u32> {
+        /// Branches that are scanned for invalid bytes.
+        const BRANCHES_MAX: usize = 64;
+        let region = range.region();
+        let leaders = &self.facts().leaders[region];
+        let instructions = &self.ranges().instructions.regions[region];
+        let code = &self.ranges().code.regions[region];
+        let mut starts = instructions.starts.iter_in(start..range.end as usize).peekable();
+        while let Some(position) = starts.next().filter(|position| !leaders.contains(*position)) {
+            let next = starts.peek().copied().unwrap_or(range.end as usize);
+            if code.isa.is_padding(&code.bytes[position..next]) {
+                continue;
+            }
+            let branches = &instructions.branches;
+            let first = self.ranges().branch_at(range, position as u32);
+            let mut rows = (first..range.branches.end).take(BRANCHES_MAX);
+            let end = rows.find(|row| branches.flows[*row as usize].ends_block());
+            let invalid = end.filter(|row| branches.flows[*row as usize] == Flow::Invalid);
+            let is_data = invalid.is_some_and(|row| {
+                leaders.first_in(position..branches.positions[row as usize] as usize + 1).is_none()
+            });
+            return (!is_data).then_some(position as u32);
+        }
+        None
+    }
+}
+
+/// Drops the address-taken targets of a function's unresolved jumps if there is only one, which may be anything, or if
+/// they would make more edges than the limit of targets.
+pub(super) fn limit_address_taken_targets(flow: &mut FunctionCfg, facts: &CfgFacts<'_>, function: FunctionId) {
+    let edge_count = flow.address_taken_targets.len() * flow.unresolved_jumps.len();
+    let exceeds_limit = || {
+        let counts = flow.ranges(function, facts.ranges).map(|range| facts.count_blocks(range));
+        edge_count > targets_max(counts.sum())
+    };
+    if flow.address_taken_targets.len() < 2 || edge_count > targets_max(0) && exceeds_limit() {
+        flow.address_taken_targets.clear();
+    }
+}

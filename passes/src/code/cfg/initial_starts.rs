@@ -1,0 +1,104 @@
+//! The initial starts of functions and fragments: declarations, exports, initializers, and targets of direct calls.
+
+use super::fragments;
+use super::function_ranges::{FunctionRanges, RangeStart, location_of};
+use super::ids::CodeLocation;
+use crate::code::instructions::InstructionsIr;
+use crate::code::references::References;
+use crate::code::regions::Code;
+use binframe_ir::tables::{Flow, FunctionEvidence};
+use rayon::slice::ParallelSliceMut;
+use std::num::NonZeroU64;
+
+/// A location at which a function or a fragment was found to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StartCandidate {
+    pub(super) location: CodeLocation,
+    pub(super) evidence: FunctionEvidence,
+    pub(super) is_fragment: bool,
+}
+
+impl StartCandidate {
+    pub(super) fn function(location: CodeLocation, evidence: FunctionEvidence) -> Self {
+        Self { location, evidence, is_fragment: false }
+    }
+}
+
+/// Adds the candidates that are not among the starts yet; of several at one location, the one with the most reliable
+/// evidence.
+pub(super) fn merge(starts: &mut Vec<RangeStart>, mut candidates: Vec<StartCandidate>) {
+    candidates.sort_unstable();
+    candidates.dedup_by_key(|candidate| candidate.location);
+    let known = starts.len();
+    for StartCandidate { location, evidence, is_fragment } in candidates {
+        if starts[..known].binary_search_by_key(&location, |start| start.location).is_err() {
+            starts.push(RangeStart { location, declared_size: None, evidence, declaration: None, is_fragment });
+        }
+    }
+    starts.sort_by_key(|start| start.location);
+}
+
+/// Whether a location is in no range with a declared size.
+pub(super) fn is_undeclared(ranges: &FunctionRanges<'_>, location: CodeLocation) -> bool {
+    ranges.range_at(location).is_none_or(|range| !ranges[range].is_sized())
+}
+
+/// The declared starts; and exports, initializers and targets of direct calls outside of ranges with a declared size.
+/// Sorted.
+pub(super) fn initial_starts(
+    code: &Code,
+    instructions: &InstructionsIr,
+    references: &References,
+    taken_addresses: &[u64],
+) -> Vec<RangeStart> {
+    let mut call_targets = call_targets(code, instructions);
+    call_targets.retain(|target| location_of(code, instructions, *target).is_some());
+    let is_called = |address: u64| call_targets.binary_search(&address).is_ok();
+    let declared = code.starts.iter().zip(0..).map(|(start, declaration)| {
+        let (region, position) = code.locate(start.address).expect("declared starts are in regions");
+        // One unwind entry covers all stubs of a section.
+        let size = if code.regions[region].is_plt { 0 } else { start.size };
+        RangeStart {
+            location: CodeLocation { region: region as u32, position: position as u32 },
+            declared_size: NonZeroU64::new(size),
+            evidence: start.evidence,
+            declaration: Some(declaration),
+            is_fragment: start.is_fragment && !is_called(start.address),
+        }
+    });
+    let mut starts: Vec<_> = declared.collect();
+    let ranges = FunctionRanges::new(code, instructions, &starts);
+    let is_referenced = |address: u64| {
+        let is_taken = || taken_addresses.binary_search(&address).is_ok();
+        is_called(address) || is_taken() || references.is_pointed_to(address)
+    };
+    let fragments = fragments::find(&ranges, is_referenced);
+    let linked = references.pointers().iter().filter(|pointer| pointer.evidence != FunctionEvidence::Pointer);
+    let linked = linked.map(|pointer| (pointer.target, pointer.evidence));
+    let called = call_targets.iter().map(|target| (*target, FunctionEvidence::CallTarget));
+    let candidates: Vec<_> = linked
+        .chain(called)
+        .filter_map(|(target, evidence)| Some(StartCandidate::function(ranges.location_of(target)?, evidence)))
+        .filter(|candidate| is_undeclared(&ranges, candidate.location))
+        .collect();
+    for fragment in fragments {
+        starts[fragment.index()].is_fragment = true;
+    }
+    merge(&mut starts, candidates);
+    starts
+}
+
+/// The targets of direct calls, sorted and unique.
+fn call_targets(code: &Code, instructions: &InstructionsIr) -> Vec<u64> {
+    let mut targets = Vec::new();
+    for (region, code) in instructions.regions.iter().zip(&code.regions) {
+        let branches = &region.branches;
+        let calls = (0..branches.len()).filter(|row| branches.flows[*row] == Flow::Call);
+        // A call of the next instruction only pushes its address.
+        let calls = calls.filter(|row| branches.targets[*row] != code.address + branches.end(*row) as u64);
+        targets.extend(calls.map(|row| branches.targets[row]));
+    }
+    targets.par_sort_unstable();
+    targets.dedup();
+    targets
+}

@@ -1,0 +1,234 @@
+//! Symbolic evaluation of the blocks before an indirect jump: steps 1 and 2 of the recovery of jump tables.
+
+use super::blocks::{Block, index_of};
+use super::facts::CfgFacts;
+use super::flow::FunctionCfg;
+use super::ids::{CodeLocation, FunctionId};
+use crate::domains::symbolic::{Bound, ExprArena, ExprId};
+use crate::graph::Graph;
+use crate::isa::{Effects, Instruction, MergedRegisters, SymbolicState, direct_call_target};
+use binframe_ir::tables::{EdgeKind, Terminator};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The most blocks that are selected before a jump.
+pub(super) const BLOCKS_MAX: usize = 512;
+
+/// Evaluations of each selected block, on average.
+const VISITS_MAX: usize = 12;
+
+/// Evaluations for all jumps of a function, per block of the function, in addition to those of one jump.
+const EVALUATIONS_PER_BLOCK_MAX: usize = 64;
+
+/// Buffers that are reused from one function to the next.
+pub(super) struct Scratch {
+    pub(super) arena: ExprArena,
+    pub(super) info: Effects,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { arena: ExprArena::default(), info: Effects::new() }
+    }
+}
+
+/// The class of an edge, as far as evaluation distinguishes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum EdgeClass {
+    #[default]
+    Other,
+    Taken,
+    LandingPad,
+}
+
+/// The states of a selected block.
+struct BlockStates {
+    /// Whether a predecessor is not selected, or is the unwinder, or the block is the entry of the function.
+    has_unknown_predecessor: bool,
+    merged: MergedRegisters,
+    entry: Option<SymbolicState>,
+    /// The state after the block, and its last instruction.
+    exit: Option<(SymbolicState, Instruction)>,
+}
+
+/// Evaluates blocks of one function.
+pub(super) struct SymbolicEvaluator<'k, 'a> {
+    facts: &'k CfgFacts<'a>,
+    entry: CodeLocation,
+    /// The blocks of the function, sorted.
+    pub(super) blocks: Vec<Block>,
+    successors: Graph,
+    predecessors: Graph,
+    /// The class of each edge of `predecessors`.
+    edge_classes: Vec<EdgeClass>,
+    pub(super) arena: &'k mut ExprArena,
+    info: &'k mut Effects,
+    /// Blocks of the function that were evaluated so far.
+    pub(super) evaluated_blocks: usize,
+}
+
+impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
+    pub(super) fn new(
+        facts: &'k CfgFacts<'a>,
+        function: FunctionId,
+        flow: &FunctionCfg,
+        scratch: &'k mut Scratch,
+    ) -> Self {
+        let mut blocks = Vec::new();
+        facts.blocks_of(function, flow, &mut blocks);
+        let (mut sources, mut targets, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        for (source, block) in (0..).zip(&blocks) {
+            facts.each_edge(block, flow, |kind, location| {
+                if let Some(target) = index_of(&blocks, location, source as usize) {
+                    sources.push(source);
+                    targets.push(target as u32);
+                    classes.push(match kind {
+                        EdgeKind::Taken => EdgeClass::Taken,
+                        EdgeKind::LandingPad => EdgeClass::LandingPad,
+                        _ => EdgeClass::Other,
+                    });
+                }
+            });
+        }
+        let successors = Graph::new(blocks.len(), &sources, &targets);
+        let (predecessors, edge_classes) = Graph::weighted(blocks.len(), &targets, &sources, &classes);
+        let Scratch { arena, info } = scratch;
+        let evaluated_blocks = flow.evaluated_blocks + blocks.len();
+        let entry = facts.ranges[function.0].start.location;
+        Self { facts, entry, blocks, successors, predecessors, edge_classes, arena, info, evaluated_blocks }
+    }
+
+    /// The target expression of the indirect jump at the end of a block, and the bounds that hold there, from at most
+    /// `blocks_max` blocks. `None` if the evaluation did not reach the block within its limits.
+    pub(super) fn target_at(&mut self, block: usize, blocks_max: usize) -> Option<(ExprId, Vec<Bound>)> {
+        self.arena.clear();
+        let mut states = self.evaluate(block, blocks_max);
+        let mut state = states.get_mut(&block)?.entry.take()?;
+        let last = evaluate_block(self.facts, &self.blocks[block], &mut state, self.arena, self.info);
+        Some((state.target(self.arena, &last), state.bounds))
+    }
+
+    /// The incoming edges of a block: the source and the class of each.
+    fn incoming_edges(&self, block: usize) -> impl Iterator<Item = (usize, EdgeClass)> {
+        let edges = self.predecessors.edges_of(block as u32);
+        edges.map(|edge| (self.predecessors.target(edge) as usize, self.edge_classes[edge]))
+    }
+
+    /// Selects up to `blocks_max` blocks backwards from a block, breadth first.
+    fn select(&self, block: usize, blocks_max: usize) -> BTreeMap<usize, BlockStates> {
+        let new = || BlockStates {
+            has_unknown_predecessor: false,
+            merged: MergedRegisters::default(),
+            entry: None,
+            exit: None,
+        };
+        let mut selected = BTreeMap::from([(block, new())]);
+        let mut queue = VecDeque::from([block]);
+        while let Some(next) = queue.pop_front() {
+            for (source, _) in self.incoming_edges(next) {
+                if selected.len() < blocks_max && !selected.contains_key(&source) {
+                    selected.insert(source, new());
+                    queue.push_back(source);
+                }
+            }
+        }
+        let blocks: Vec<_> = selected.keys().copied().collect();
+        for block in blocks {
+            let is_unknown =
+                |(source, class)| class == EdgeClass::LandingPad || !selected.contains_key(&source);
+            let is_entry =
+                self.blocks[block].start == self.entry || self.incoming_edges(block).next().is_none();
+            let has_unknown_predecessor = is_entry || self.incoming_edges(block).any(is_unknown);
+            let states = selected.get_mut(&block).expect("the block is selected");
+            states.has_unknown_predecessor = has_unknown_predecessor;
+        }
+        selected
+    }
+
+    /// Evaluates the selected blocks before a block to a fixed point, first block first.
+    fn evaluate(&mut self, block: usize, blocks_max: usize) -> BTreeMap<usize, BlockStates> {
+        let mut selected = self.select(block, blocks_max);
+        let starts = selected.iter().filter(|(_, states)| states.has_unknown_predecessor);
+        let mut worklist: BTreeSet<usize> = starts.map(|(block, _)| *block).collect();
+        self.evaluated_blocks += selected.len();
+        let function_max = BLOCKS_MAX * VISITS_MAX + self.blocks.len() * EVALUATIONS_PER_BLOCK_MAX;
+        let limit = function_max.min(self.evaluated_blocks + selected.len() * VISITS_MAX);
+        while let Some(block) = worklist.pop_first().filter(|_| self.evaluated_blocks < limit) {
+            self.evaluated_blocks += 1;
+            let (entry, merged) = self.entry_state(block, &selected);
+            let Some(entry) = entry else { continue };
+            let states = selected.get_mut(&block).expect("the block is selected");
+            states.merged = merged;
+            if states.entry.as_ref() == Some(&entry) {
+                continue;
+            }
+            let mut exit = entry.clone();
+            states.entry = Some(entry);
+            let last = evaluate_block(self.facts, &self.blocks[block], &mut exit, self.arena, self.info);
+            selected.get_mut(&block).expect("the block is selected").exit = Some((exit, last));
+            let successors = self.successors.successors(block as u32).iter().map(|block| *block as usize);
+            worklist.extend(successors.filter(|successor| selected.contains_key(successor)));
+        }
+        selected
+    }
+
+    /// The entry state of a block: the join over its evaluated predecessors, with the branch condition of each edge.
+    /// `None` if no predecessor was evaluated.
+    fn entry_state(
+        &mut self,
+        block: usize,
+        selected: &BTreeMap<usize, BlockStates>,
+    ) -> (Option<SymbolicState>, MergedRegisters) {
+        let address = self.facts.ranges.address(self.blocks[block].start);
+        let own = &selected[&block];
+        let mut merged = own.merged;
+        if own.has_unknown_predecessor {
+            return (Some(SymbolicState::unknown(address)), merged);
+        }
+        let mut joined: Option<SymbolicState> = None;
+        for edge in self.predecessors.edges_of(block as u32) {
+            let source = self.predecessors.target(edge) as usize;
+            let Some((state, last)) = selected.get(&source).and_then(|source| source.exit.as_ref()) else {
+                continue;
+            };
+            let mut state = state.clone();
+            if self.blocks[source].terminator == Terminator::CondJump {
+                state.assume_branch(self.arena, last, self.edge_classes[edge] == EdgeClass::Taken);
+            }
+            match &mut joined {
+                Some(joined) => joined.join(&state, &mut merged, address),
+                None => joined = Some(state),
+            }
+        }
+        if let Some(joined) = &mut joined {
+            joined.forget_merged(merged, address);
+        }
+        (joined, merged)
+    }
+}
+
+/// Applies the instructions of a block to a state, except a branch at its end, and returns the last instruction.
+pub(super) fn evaluate_block(
+    facts: &CfgFacts<'_>,
+    block: &Block,
+    state: &mut SymbolicState,
+    arena: &mut ExprArena,
+    info: &mut Effects,
+) -> Instruction {
+    let region = &facts.ranges.code.regions[block.start.region as usize];
+    let bytes = &region.bytes[block.start.position as usize..block.end as usize];
+    let mut decoder = region.isa.decoder(bytes, facts.ranges.address(block.start));
+    let mut instruction = Instruction::default();
+    let mut position = 0;
+    let ends_in_branch = block.last_branch().is_some() && block.terminator != Terminator::Call;
+    while position < bytes.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        if position < bytes.len() || !ends_in_branch {
+            state.step(arena, &instruction, info);
+            let callee = direct_call_target(&instruction).map(|callee| facts.ranges.code.bytes(callee, 4));
+            if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+                state.set_next_address(arena, &instruction, register);
+            }
+        }
+    }
+    instruction
+}
