@@ -1,4 +1,4 @@
-//! The other files that hold debug information of an executable.
+//! Companion files: other files with debug information of an executable, found on first use.
 
 use crate::file::map_file;
 use binframe_passes::file::debug::{CompanionFile, companions};
@@ -8,20 +8,20 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-/// Companion files, which are looked for when they are first read.
+/// The companion files of an executable, searched for when first read. Cloning shares them.
 #[derive(Clone)]
 pub struct LazyCompanions(Arc<LazyLock<Vec<CompanionFile>, Search>>);
 
 type Search = Box<dyn FnOnce() -> Vec<CompanionFile> + Send>;
 
 impl LazyCompanions {
-    /// The companions of an executable at a path.
+    /// Companions of the executable at `path`.
     pub(crate) fn of(path: &Path, bytes: &bytes::Bytes) -> Self {
         let (path, bytes) = (path.to_owned(), bytes.clone());
         Self(Arc::new(LazyLock::new(Box::new(move || find(&path, &bytes)))))
     }
 
-    /// The files that were found.
+    /// The files; the first call searches for them.
     pub fn get(&self) -> &[CompanionFile] {
         &self.0
     }
@@ -40,13 +40,14 @@ impl fmt::Debug for LazyCompanions {
     }
 }
 
-/// The companions that exist. A file that cannot be read counts as missing: the pass reports what it misses.
+/// The companions that exist. A companion may name further ones. Unreadable files are left out: the pass `debug`
+/// reports missing companions.
 fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
     let path = path.to_string_lossy();
-    let (mut found, mut asked) = (Vec::new(), BTreeSet::new());
+    let (mut found, mut searched) = (Vec::new(), BTreeSet::new());
     loop {
         let mut wanted = companions(&path, bytes, &found);
-        wanted.retain(|companion| asked.insert(companion.name.clone()));
+        wanted.retain(|companion| searched.insert(companion.name.clone()));
         if wanted.is_empty() {
             return found;
         }

@@ -1,122 +1,138 @@
-//! What can go wrong outside the passes.
+//! Errors of reading inputs and of reading and writing datasets. Invalid input that a pass meets is a diagnostic, not
+//! an error.
 
-use crate::store::SkippedFile;
 use binframe_ir::parquet::ReadError;
 use binframe_ir::{TableInfo, Violation};
 use binframe_passes::Unsupported;
 use parquet::errors::ParquetError;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Files that were skipped which a message names.
+/// Maximal number of skipped files in a message.
 const SKIPPED_SHOWN: usize = 10;
 
-/// Why an operation failed. Every message names the file and the next step.
+/// Why an operation failed. Every message names the file or the item, and where possible the next step.
 #[derive(Debug)]
 pub enum Error {
-    /// The system refused an operation on a file.
+    /// An operation on a file failed.
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was attempted, such as `read`.
+        /// Attempted operation, such as `read`.
         action: &'static str,
-        /// The system's reason.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// A file is no executable that can be lowered.
+    /// A file is not a supported executable.
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// Offset, and what was expected there.
         reason: Unsupported,
     },
-    /// A path stands for no file that can be lowered.
+    /// A path or pattern matches no file that can be lowered.
     NoInput {
-        /// The path, as it was given.
+        /// The path as given by the user.
         path: PathBuf,
         /// What was found.
         found: String,
     },
-    /// Of several files, none can be lowered.
+    /// None of several files can be lowered.
     NothingLowered {
-        /// Each, and why.
+        /// The files, with reasons.
         skipped: Vec<SkippedFile>,
     },
-    /// A directory is no dataset.
+    /// A directory is not a dataset.
     NotADataset {
         /// The directory.
         path: PathBuf,
         /// What was found.
         found: String,
     },
-    /// The place for a new dataset is taken by something else.
+    /// The target path of a dataset exists, and is neither a dataset nor an empty directory.
     Occupied {
-        /// The place.
+        /// The target path.
         path: PathBuf,
     },
-    /// Another process writes a dataset to the same place.
+    /// Another process is writing a dataset to the same target path.
     Busy {
-        /// The place.
+        /// The target path.
         path: PathBuf,
     },
     /// A file of a dataset cannot be read.
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reader's error.
         error: ReadError,
     },
     /// A file of a dataset cannot be written.
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The writer's error.
         error: ParquetError,
     },
-    /// Rows break what their tables declare: a defect of binframe.
+    /// Rows violate the declarations of their tables: a defect of binframe.
     Violations(Vec<Violation>),
-    /// A dataset was made without a table that is needed.
+    /// A dataset does not have a table that is needed.
     MissingTable {
         /// The dataset.
         path: PathBuf,
         /// The table.
         table: &'static TableInfo,
     },
-    /// A dataset has no input of the name that was asked for, or has several and none was asked for.
+    /// A dataset has no binary of the requested name, or has several and no name was given.
     NoSuchBinary {
         /// The dataset.
         path: PathBuf,
-        /// The name that was asked for.
-        asked: Option<String>,
-        /// The inputs that are files of their own.
-        known: Vec<String>,
+        /// Requested name.
+        requested: Option<String>,
+        /// Names of the binaries that are not members of a container.
+        available: Vec<String>,
     },
     /// Rows of a dataset contradict each other.
     Disagreement {
         /// The dataset.
         path: PathBuf,
-        /// The table of the row that disagrees.
+        /// Table of the contradicting row.
         table: &'static str,
-        /// The input that the row belongs to.
+        /// Binary of the row.
         binary: String,
-        /// The row, counted from the first of the input.
+        /// Position of the row among the rows of the binary.
         row: usize,
-        /// What it says, and what others say.
+        /// The contradicting values.
         message: String,
     },
-    /// No function has the name that was asked for.
+    /// No function has the requested name.
     NoSuchFunction {
         /// The name.
         name: String,
-        /// Names that resemble it.
+        /// Similar names.
         similar: Vec<String>,
     },
-    /// No function has code at the address that was asked for.
+    /// No function has code at the requested address.
     NoFunctionAt {
         /// The address.
         address: u64,
     },
+}
+
+/// An input file that could not be lowered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedFile {
+    /// Path of the file.
+    pub path: String,
+    /// Error message.
+    pub reason: String,
+}
+
+impl fmt::Display for SkippedFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.reason)
+    }
 }
 
 impl Error {
@@ -183,15 +199,15 @@ impl fmt::Display for Error {
                 table.name,
                 table.stage.name()
             ),
-            Self::NoSuchBinary { path, asked, known } => {
+            Self::NoSuchBinary { path, requested, available } => {
                 const SHOWN: usize = 10;
                 write!(formatter, "{}: ", path.display())?;
-                match asked {
-                    Some(asked) => write!(formatter, "has no input `{asked}`; it has ")?,
-                    None => write!(formatter, "has {} inputs; choose one with --binary: ", known.len())?,
+                match requested {
+                    Some(name) => write!(formatter, "has no input `{name}`; it has ")?,
+                    None => write!(formatter, "has {} inputs; choose one with --binary: ", available.len())?,
                 }
-                let shown: Vec<_> = known.iter().take(SHOWN).map(String::as_str).collect();
-                let rest = if known.len() > SHOWN { ", …" } else { "" };
+                let shown: Vec<_> = available.iter().take(SHOWN).map(String::as_str).collect();
+                let rest = if available.len() > SHOWN { ", …" } else { "" };
                 write!(formatter, "{}{rest}", shown.join(", "))
             }
             Self::Disagreement { path, table, binary, row, message } => {

@@ -1,4 +1,4 @@
-//! Executables as bytes in memory, and files that appear whole.
+//! File access: memory-mapped input files, and output files that are written atomically.
 
 use crate::error::Error;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The bytes of a file. Cloning shares them.
+/// Bytes of a file. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct FileBytes(pub Bytes, Option<Arc<Mmap>>);
 
@@ -22,18 +22,18 @@ impl From<Bytes> for FileBytes {
 }
 
 impl FileBytes {
-    /// Gives back the memory that holds what was read of a mapped file. What is read again, the system has at hand.
-    #[expect(unsafe_code, reason = "of other memory, the system would forget what it holds")]
+    /// Releases the pages of a mapped file from this process. They stay in the page cache of the system.
+    #[expect(unsafe_code, reason = "the advice discards writes to the mapping, and there are none")]
     pub(crate) fn release_pages(&self) {
         if let Some(map) = &self.1 {
-            // SAFETY: nobody writes to the mapping, so that what is read of it next is the file again, as it was. Where the system
-            // does not do it, nothing changes.
+            // SAFETY: the mapping is never written to, so a page that is read again has the bytes of the file.
+            // A failure has no consequence: the pages stay.
             _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
     }
 }
 
-/// A mapped file, as an owner of its bytes.
+/// A mapping as an owner of `Bytes`.
 struct Mapped(Arc<Mmap>);
 
 impl AsRef<[u8]> for Mapped {
@@ -42,7 +42,7 @@ impl AsRef<[u8]> for Mapped {
     }
 }
 
-/// Maps a file into memory. The system loads the parts that are read, and drops them when memory is short.
+/// Maps a file into memory. The system loads pages when they are read, and evicts them when memory is short.
 #[expect(unsafe_code, reason = "mapping a file is unsafe")]
 pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
@@ -55,17 +55,17 @@ pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
     if metadata.len() == 0 {
         return Ok(FileBytes::default());
     }
-    // SAFETY: the mapping is private and only read. Should another process change the file meanwhile, passes see other
-    // bytes, which is sound as they trust none; should it cut the file short, the system ends this process.
+    // SAFETY: the mapping is private and read-only. If another process modifies the file, passes see other bytes, which
+    // is sound because they trust none; if it truncates the file, the system ends this process.
     let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
     let map = Arc::new(map);
     Ok(FileBytes(Bytes::from_owner(Mapped(Arc::clone(&map))), Some(map)))
 }
 
-/// Pauses after which an operation that failed for a reason which may pass is tried again.
+/// Pauses before each retry after a transient error.
 const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(100), Duration::from_secs(1)];
 
-/// Reasons that may pass.
+/// Errors that may not occur again.
 const TRANSIENT: [io::ErrorKind; 7] = [
     io::ErrorKind::Interrupted,
     io::ErrorKind::WouldBlock,
@@ -76,7 +76,7 @@ const TRANSIENT: [io::ErrorKind; 7] = [
     io::ErrorKind::ExecutableFileBusy,
 ];
 
-/// Does what may fail for a reason that passes, a few times if need be.
+/// Runs an operation, and retries it after transient errors.
 pub(crate) fn retried<T>(
     mut operation: impl FnMut() -> Result<T, Error>,
     mut pause: impl FnMut(Duration),
@@ -90,8 +90,8 @@ pub(crate) fn retried<T>(
     operation()
 }
 
-/// A file that appears whole or not at all: until it is published it lies beside its place, and it is gone when dropped.
-/// What was there, perhaps the executable that is read meanwhile, stays as it is until then.
+/// A file that is written atomically: to a temporary file beside its path, which is renamed when published and removed
+/// when dropped. A file that is replaced, perhaps the executable being read, is unchanged until then.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -100,7 +100,7 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file, which the system may run if it is to.
+    /// Creates the temporary file, with permission to execute it if it is a program.
     pub fn create(path: &Path, is_program: bool) -> Result<Self, Error> {
         if path.is_dir() || path.file_name().is_none() {
             return Err(Error::io(path, "create")(io::ErrorKind::IsADirectory.into()));
@@ -109,24 +109,24 @@ impl NewFile {
         name.push(path.file_name().unwrap_or_default());
         name.push(".partial");
         let partial = path.with_file_name(name);
-        // One that was left there may have other permissions.
+        // A file left by a killed process may have other permissions.
         _ = fs::remove_file(&partial);
         let mode = if is_program { 0o777 } else { 0o666 };
         let file = File::options().read(true).write(true).create_new(true).mode(mode).open(&partial);
         Ok(Self { file: file.map_err(Error::io(path, "create"))?, path: path.to_owned(), partial })
     }
 
-    /// Where the content goes.
+    /// The open temporary file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where the file lies until it is published.
+    /// Path of the temporary file.
     pub(crate) fn partial_path(&self) -> &Path {
         &self.partial
     }
 
-    /// Puts the file in its place.
+    /// Syncs the file and renames it to its path.
     pub fn publish(self) -> Result<(), Error> {
         self.file.sync_all().map_err(Error::io(&self.path, "write"))?;
         fs::rename(&self.partial, &self.path).map_err(Error::io(&self.path, "create"))
@@ -135,7 +135,7 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // Once it is published, it is not there any more.
+        // Fails after publishing, when the temporary file is gone.
         _ = fs::remove_file(&self.partial);
     }
 }
@@ -143,7 +143,7 @@ impl Drop for NewFile {
 #[cfg(test)]
 mod tests {
     use super::{PAUSES, map_file, retried};
-    use crate::Error;
+    use crate::error::Error;
     use std::io;
     use std::path::Path;
 
@@ -156,25 +156,25 @@ mod tests {
         assert_eq!(mapped.0, read);
     }
 
-    /// How often an operation is done and how long the pauses were, when it fails a number of times for a reason.
-    fn tried(failures: usize, kind: io::ErrorKind) -> (bool, usize, Vec<u128>) {
-        let (mut times, mut pauses) = (0, Vec::new());
+    /// Success, number of attempts and pauses in milliseconds of an operation that first fails `failures` times.
+    fn attempts(failures: usize, kind: io::ErrorKind) -> (bool, usize, Vec<u128>) {
+        let (mut count, mut pauses) = (0, Vec::new());
         let operation = || {
-            times += 1;
-            match times <= failures {
+            count += 1;
+            match count <= failures {
                 true => Err(Error::io(Path::new("a"), "open")(kind.into())),
                 false => Ok(()),
             }
         };
         let result = retried(operation, |length| pauses.push(length.as_millis()));
-        (result.is_ok(), times, pauses)
+        (result.is_ok(), count, pauses)
     }
 
     #[test]
-    fn what_fails_for_a_reason_that_may_pass_is_tried_again() {
-        assert_eq!(tried(0, io::ErrorKind::TimedOut), (true, 1, vec![]));
-        assert_eq!(tried(2, io::ErrorKind::StaleNetworkFileHandle), (true, 3, vec![10, 100]));
-        assert_eq!(tried(9, io::ErrorKind::ResourceBusy), (false, PAUSES.len() + 1, vec![10, 100, 1000]));
-        assert_eq!(tried(9, io::ErrorKind::PermissionDenied), (false, 1, vec![]));
+    fn transient_errors_are_retried() {
+        assert_eq!(attempts(0, io::ErrorKind::TimedOut), (true, 1, vec![]));
+        assert_eq!(attempts(2, io::ErrorKind::StaleNetworkFileHandle), (true, 3, vec![10, 100]));
+        assert_eq!(attempts(9, io::ErrorKind::ResourceBusy), (false, PAUSES.len() + 1, vec![10, 100, 1000]));
+        assert_eq!(attempts(9, io::ErrorKind::PermissionDenied), (false, 1, vec![]));
     }
 }

@@ -1,8 +1,41 @@
-//! When and where binframe's tables are computed.
+//! Computes binframe's tables when they are needed, and stores them as datasets.
 //!
-//! [`lower`] lowers executables into a dataset: a directory of Parquet files that is written whole or not at all. [`Source`]
-//! opens an executable or a dataset as tables, of which some rows can be asked for. [`Database`] holds the passes as
-//! [`queries`] that run again only if what they read has changed. [`rebuild`] restores an input of a dataset, byte for byte.
+//! The crate `binframe_passes` defines what is computed. This crate decides when a pass runs and where its rows go:
+//!
+//! - [`Source`] reads tables of an executable, computed on demand, or of a dataset. Both give the same rows.
+//! - [`lower`] writes the tables of many files into a dataset: a directory with a folder of Parquet files per table,
+//!   which is published atomically and resumed after an interruption.
+//! - [`rebuild`] restores a file of a dataset byte for byte, and [`verify`] checks a dataset against the declarations
+//!   of its tables.
+//! - [`Database`] and [`queries`] are the passes as incremental queries, for programs whose inputs change.
+//!
+//! Not here: what a column means (`binframe_ir`), analysis (`binframe_passes`), SQL (`binframe_query`), and answers
+//! that combine tables, such as a comparison of two executables (`binframe_inspect`).
+//!
+//! ```no_run
+//! use binframe::ir::tables::Functions;
+//! use binframe::{Error, Filter, Source};
+//! use std::path::Path;
+//!
+//! fn main() -> Result<(), Error> {
+//!     let source = Source::open(Path::new("/usr/bin/env"))?;
+//!     for (binary, functions) in source.all::<Functions>(&Filter::default())? {
+//!         for function in functions.columns().iter() {
+//!             println!("{binary} {:#x} {}", function.address, function.name.unwrap_or("-"));
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Why it is fast
+//!
+//! - Only the passes that the requested tables need are run, and a filter skips the parts of a table without requested
+//!   rows.
+//! - The largest tables are never in memory as a whole. A thread computes and encodes one range of rows at a time.
+//! - Small files run in parallel, each on one thread; large files run one at a time, each on all threads.
+//! - Files are mapped. The bytes of a section are compressed from the mapping into the Parquet file.
+//! - A query whose inputs have the same fingerprints as before does not run again.
 
 mod addresses;
 mod companions;
@@ -18,15 +51,17 @@ mod verify;
 
 pub use addresses::{address_column, rows_in};
 pub use companions::LazyCompanions;
-pub use error::Error;
+pub use error::{Error, SkippedFile};
 pub use file::{FileBytes, NewFile, map_file};
-pub use queries::{Database, Executable, Pass};
+pub use queries::{Database, Executable, Fingerprinted};
 pub use rebuild::{Rebuilt, rebuild};
-pub use run::{Progress, Request, default_memory, lower};
+pub use run::driver::lower;
+pub use run::request::{Progress, Request, default_memory};
 pub use source::binary::BinaryFile;
 pub use source::corpus::{CorpusFile, find_files};
-pub use source::{Filter, Part, Source};
-pub use store::{Dataset, Manifest, ManifestTable, SkippedFile};
+pub use source::{Filter, Source, TablePart};
+pub use store::manifest::{Manifest, ManifestTable};
+pub use store::reader::Dataset;
 pub use timing::Timing;
 pub use verify::verify;
 

@@ -1,7 +1,7 @@
-//! The passes as salsa queries, made from the list of passes (`binframe_passes::passes!`).
+//! The passes as salsa queries, generated from the list of passes ([`passes!`]).
 //!
-//! A query runs again only if a query or input that it read has changed. A query whose output has the fingerprint it had before
-//! counts as unchanged, so that the queries that read it do not run.
+//! A query runs again only if an input or the output of a query that it read has changed. Outputs are compared by
+//! fingerprint: if a query computes an equal output, the queries that read it do not run (early cutoff).
 
 #![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it generates")]
 
@@ -20,7 +20,7 @@ use binframe_passes::{Code, FileExtentRows, PassOutput, References, Unsupported,
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Holds inputs and the outputs of queries.
+/// Stores inputs and the outputs of queries.
 #[salsa::db]
 #[derive(Clone, Default)]
 pub struct Database {
@@ -31,7 +31,8 @@ pub struct Database {
 impl salsa::Database for Database {}
 
 impl Database {
-    /// A database that calls `on_run` with the name of each query that runs; queries that are answered from memory do not.
+    /// A database that calls `on_run` with the name of each query that runs. Queries answered from stored outputs do
+    /// not run.
     pub fn with_log(on_run: impl Fn(String) + Send + Sync + 'static) -> Self {
         let on_event = move |event: salsa::Event| {
             if let salsa::EventKind::WillExecute { database_key } = event.kind {
@@ -43,52 +44,52 @@ impl Database {
     }
 }
 
-/// An executable file.
+/// An executable file: the input of all queries.
 #[salsa::input]
 pub struct Executable {
-    /// Bytes of the file.
+    /// Content of the file.
     #[returns(clone)]
     pub bytes: FileBytes,
-    /// Position among the members of its container; 0 for a file of its own.
+    /// Position among the members of the container; 0 for a file that is not a member.
     #[returns(copy)]
     pub member_index: u32,
-    /// The other files that hold its debug information, which are looked for when a query reads them.
+    /// Other files with debug information of this file, found when a query reads them.
     #[returns(clone)]
     pub companions: LazyCompanions,
 }
 
-/// The output of a pass, equal to another if their fingerprints are. Cloning shares it.
-pub struct Pass<T: ?Sized> {
+/// The output of a pass with its fingerprint. Equal if the fingerprints are equal; cloning shares the output.
+pub struct Fingerprinted<T: ?Sized> {
     output: Arc<T>,
     fingerprint: Fingerprint,
 }
 
-impl<T: PassOutput> Pass<T> {
+impl<T: PassOutput> Fingerprinted<T> {
     fn new(output: T) -> Self {
         let fingerprint = output.fingerprint();
         Self { output: Arc::new(output), fingerprint }
     }
 
-    /// The same output, without its type.
-    fn erase(self) -> Pass<dyn PassOutput> {
-        Pass { output: self.output, fingerprint: self.fingerprint }
+    /// Converts to a trait object.
+    fn erase(self) -> Fingerprinted<dyn PassOutput> {
+        Fingerprinted { output: self.output, fingerprint: self.fingerprint }
     }
 }
 
-impl<T: ?Sized> Pass<T> {
-    /// Equal for equal outputs.
+impl<T: ?Sized> Fingerprinted<T> {
+    /// Fingerprint of the output.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 }
 
-impl<T: ?Sized> Clone for Pass<T> {
+impl<T: ?Sized> Clone for Fingerprinted<T> {
     fn clone(&self) -> Self {
         Self { output: Arc::clone(&self.output), fingerprint: self.fingerprint }
     }
 }
 
-impl<T: ?Sized> Deref for Pass<T> {
+impl<T: ?Sized> Deref for Fingerprinted<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -96,25 +97,25 @@ impl<T: ?Sized> Deref for Pass<T> {
     }
 }
 
-impl<T: ?Sized> PartialEq for Pass<T> {
+impl<T: ?Sized> PartialEq for Fingerprinted<T> {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
 
-impl<T: ?Sized> Eq for Pass<T> {}
+impl<T: ?Sized> Eq for Fingerprinted<T> {}
 
-/// Computes rows on any thread.
+/// A function that computes rows, on any thread.
 pub(crate) type Compute = Box<dyn Fn() -> Batch + Send + Sync>;
 
-/// Rows of a table that are computed on demand.
+/// A range of rows of a table that is computed on demand.
 pub(crate) struct ComputedPart {
     pub(crate) compute: Compute,
-    /// Number of rows, if it is known before they are computed.
+    /// Number of rows, if known without computing them.
     pub(crate) row_count: Option<usize>,
 }
 
-/// The argument of a pass that a name in the list stands for, inside a query.
+/// Expands the name of an input in the list to an argument, inside a query.
 macro_rules! argument {
     (file, $db:ident, $executable:ident) => {
         &$executable.bytes($db).0
@@ -130,7 +131,7 @@ macro_rules! argument {
     };
 }
 
-/// The value of a call; if it may fail, the function that contains it returns the error.
+/// Expands to a call, followed by `?` if the list declares an error for it.
 macro_rules! value {
     ($call:expr) => {
         $call
@@ -160,14 +161,15 @@ macro_rules! queries {
         $(
             $(#[$doc])*
             #[salsa::tracked(returns(clone))]
-            pub fn $name(db: &dyn salsa::Database, executable: Executable) -> Result<Pass<$output>, Unsupported> {
+            pub fn $name(db: &dyn salsa::Database, executable: Executable) -> Result<Fingerprinted<$output>, Unsupported> {
                 compute::$name(db, executable)
             }
         )*
 
-        /// What queries do. A query is also a type of its name, so that a module of this name is named in a scope of its own.
+        /// The bodies of the queries. salsa defines a type of the name of each query, which would hide the imported
+        /// module of the same name, so that the calls of passes need a scope without these types.
         pub(crate) mod compute {
-            use super::{Compute, ComputedPart, Executable, Pass};
+            use super::{Compute, ComputedPart, Executable, Fingerprinted};
             use super::{$($output),*};
             use binframe_ir::tables::{$($computed,)* $($owner),*};
             use binframe_ir::{Batch, Rows, Table, TableInfo};
@@ -180,8 +182,8 @@ macro_rules! queries {
             pub(super) fn $name(
                 db: &dyn salsa::Database,
                 executable: Executable,
-            ) -> Result<Pass<$output>, Unsupported> {
-                Ok(Pass::new(value!($($run)::+($(argument!($read, db, executable)),*) $(, $error)?)))
+            ) -> Result<Fingerprinted<$output>, Unsupported> {
+                Ok(Fingerprinted::new(value!($($run)::+($(argument!($read, db, executable)),*) $(, $error)?)))
             }
         )*
 
@@ -190,16 +192,16 @@ macro_rules! queries {
             position: usize,
             db: &dyn salsa::Database,
             executable: Executable,
-        ) -> Result<Pass<dyn PassOutput>, Unsupported> {
-            /// A query without the type of its output.
-            type Query = fn(&dyn salsa::Database, Executable) -> Result<Pass<dyn PassOutput>, Unsupported>;
+        ) -> Result<Fingerprinted<dyn PassOutput>, Unsupported> {
+            /// A query whose output is a trait object.
+            type Query = fn(&dyn salsa::Database, Executable) -> Result<Fingerprinted<dyn PassOutput>, Unsupported>;
             const QUERIES: [Query; PASSES.len()] =
-                [$(|db, executable| super::$name(db, executable).map(Pass::erase)),*];
+                [$(|db, executable| super::$name(db, executable).map(Fingerprinted::erase)),*];
             QUERIES[position](db, executable)
         }
 
-        /// The parts of a table whose rows are computed on demand, without those that have no row in `addresses`; `None` for
-        /// a table that a pass holds.
+        /// The parts of a table that is computed on demand, restricted to those that may have rows in `addresses`.
+        /// `None` if the table is in the output of a pass.
         pub(crate) fn computed_parts(
             table: &TableInfo,
             addresses: Option<&Range<u64>>,
@@ -220,7 +222,8 @@ macro_rules! queries {
             Ok(None)
         }
 
-        /// How a column is computed that costs more than the rest of its table, if the table has one.
+        /// The name of the column of a table that is computed on demand, and the function that completes `rows` with
+        /// it. `None` if the table has no such column.
         pub(crate) fn computed_column(
             rows: &Batch,
             db: &dyn salsa::Database,

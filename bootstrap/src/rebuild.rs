@@ -1,13 +1,22 @@
-//! Writes an input of a dataset back, byte for byte, from its tables alone.
+//! Rebuild: restores a binary byte for byte from its tables: `(binary_headers, binary_sections, file_extents) -> file`.
 //!
-//! `file_extents` says what every byte belongs to; the bytes themselves stand there, in the content of a section, or in the
-//! extents of a member of the container. Nothing is believed that another row does not confirm: extents follow each other
-//! without a gap, contents have the sizes that rows claim, bytes that two rows hold are the same, and the whole has the size
-//! and the digest that the header says.
+//! *Problem.* Every byte of a file is stored in at least one row: in an extent itself, in the content of a section, or
+//! in the extents of a member of the container. The file must come from the tables alone, and tables that contradict
+//! each other must be refused with the row.
+//!
+//! *Algorithm.* (1) Read the extents in file order: write those with content, and collect the others by section and by
+//! member. (2) For each section, write the bytes of its extents from its content. (3) Rebuild each member at the offset
+//! of its extent. (4) Compare the contents of sections that overlap other extents with the written file. (5) Compare
+//! the SHA-256 of every binary with its header. (6) Publish the file.
+//!
+//! *Invariants.* Each extent starts where the previous one ends, and the last one ends at the file size. Contents have
+//! the sizes that their rows declare. Every extent has exactly one source.
+//!
+//! *Cost.* Linear in the size of the file. One row group is in memory at a time; overlapping sections are read twice.
 
 use crate::error::Error;
 use crate::file::{NewFile, map_file};
-use crate::store::{Dataset, StoredPart};
+use crate::store::reader::{Dataset, StoredRowGroup};
 use binframe_ir::tables::{
     Binaries, BinaryHeaders, BinaryKind, BinarySection, BinarySections, FileExtent, FileExtents,
 };
@@ -20,19 +29,19 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// A file that was rebuilt.
+/// A rebuilt file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// The input that it was.
+    /// Name of the binary.
     pub binary: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256, in hexadecimal.
     pub sha256: String,
 }
 
-/// Writes an input of a dataset to a file, which appears whole or not at all. Without a name, the dataset must be of one input
-/// (and its members).
+/// Rebuilds a binary of a dataset into a file, which is written atomically. Without a name, the dataset must have
+/// exactly one binary that is not a member of a container.
 pub fn rebuild(dataset: &Dataset, binary: Option<&str>, output: &Path) -> Result<Rebuilt, Error> {
     for table in [Binaries::INFO, BinaryHeaders::INFO, BinarySections::INFO, FileExtents::INFO] {
         if !dataset.has_table(table) {
@@ -48,29 +57,29 @@ pub fn rebuild(dataset: &Dataset, binary: Option<&str>, output: &Path) -> Result
         members: &members,
         file: file.file(),
         output,
-        placed: Vec::new(),
-        shared: Vec::new(),
+        written: Vec::new(),
+        overlapping: Vec::new(),
     };
-    rebuilder.place(binary, &header, 0)?;
-    rebuilder.compare_shared()?;
+    rebuilder.write_binary(binary, &header, 0)?;
+    rebuilder.compare_overlapping()?;
     rebuilder.compare_digests(&map_file(file.partial_path())?.0)?;
     file.publish()?;
     Ok(Rebuilt { binary: binary.to_owned(), size: header.size, sha256: header.sha256 })
 }
 
-/// What the header of an input says of the whole.
+/// The facts about a binary in `binary_headers`.
 struct Header {
     size: u64,
     sha256: String,
     member_index: u32,
-    /// Whether the system is to run it.
+    /// Whether the file can be executed, and so needs the permission.
     is_program: bool,
 }
 
 impl Header {
     fn read(dataset: &Dataset, binary: &str) -> Result<Self, Error> {
         let missing = || disagreement(dataset, BinaryHeaders::INFO.name, binary, 0, "the row is missing");
-        let rows = parts::<BinaryHeaders>(dataset, binary)?.first().ok_or_else(missing)?.read()?;
+        let rows = row_groups::<BinaryHeaders>(dataset, binary)?.first().ok_or_else(missing)?.read()?;
         let header = rows.columns().iter().next().ok_or_else(missing)?;
         let is_linked = matches!(header.kind, BinaryKind::Executable | BinaryKind::Dynamic);
         Ok(Self {
@@ -82,19 +91,19 @@ impl Header {
     }
 }
 
-/// Which inputs are members of which.
+/// The binaries of a dataset by container.
 struct Members {
-    /// Inputs that are files of their own.
+    /// Binaries that are not members of a container.
     files: Vec<String>,
-    /// Members, by container.
+    /// Members of each container.
     of: HashMap<String, Vec<String>>,
 }
 
 impl Members {
     fn read(dataset: &Dataset) -> Result<Self, Error> {
         let mut members = Self { files: Vec::new(), of: HashMap::new() };
-        for (binary, part) in dataset.stored_parts(Binaries::INFO, None, None)? {
-            let rows = Rows::<Binaries>::from_batch(part.read()?).expect("the table was asked for");
+        for (binary, row_group) in dataset.row_groups(Binaries::INFO, None, None)? {
+            let rows = Rows::<Binaries>::from_batch(row_group.read()?).expect("row groups of the table");
             match rows.columns().iter().find_map(|row| row.container.map(str::to_owned)) {
                 Some(container) => members.of.entry(container).or_default().push(binary),
                 None => members.files.push(binary),
@@ -103,17 +112,18 @@ impl Members {
         Ok(members)
     }
 
-    fn choose<'a>(&'a self, dataset: &Dataset, asked: Option<&str>) -> Result<&'a str, Error> {
+    /// The binary of the requested name, or the only one.
+    fn choose<'a>(&'a self, dataset: &Dataset, requested: Option<&str>) -> Result<&'a str, Error> {
         let all = || self.files.iter().chain(self.of.values().flatten());
-        let found = match asked {
-            Some(asked) => all().find(|binary| *binary == asked),
+        let found = match requested {
+            Some(name) => all().find(|binary| *binary == name),
             None if self.files.len() == 1 => self.files.first(),
             None => None,
         };
         found.map(String::as_str).ok_or_else(|| Error::NoSuchBinary {
             path: dataset.path().to_owned(),
-            asked: asked.map(str::to_owned),
-            known: self.files.clone(),
+            requested: requested.map(str::to_owned),
+            available: self.files.clone(),
         })
     }
 
@@ -127,21 +137,23 @@ struct Rebuilder<'a> {
     members: &'a Members,
     file: &'a File,
     output: &'a Path,
-    /// Inputs that were written, where they begin in the file, and their headers' digests.
-    placed: Vec<(String, Range<u64>, String)>,
-    /// Parts of `binary_sections` with bytes that belong to others, and where their input begins in the file.
-    shared: Vec<(Part<BinarySections>, u64)>,
+    /// Binaries that were written: name, range in the file, and SHA-256 of the header.
+    written: Vec<(String, Range<u64>, String)>,
+    /// Row groups of `binary_sections` with bytes that were written from other rows, and the offset of their binary in
+    /// the file.
+    overlapping: Vec<(RowGroup<BinarySections>, u64)>,
 }
 
-/// Extents whose bytes stand elsewhere, by the index of their section or member, with their rows.
-type Elsewhere = BTreeMap<u32, Vec<(usize, u64, u64)>>;
+/// Row, file offset and size of extents whose bytes are stored in a section or a member, by the index of the section or
+/// member.
+type PendingExtents = BTreeMap<u32, Vec<(usize, u64, u64)>>;
 
 impl Rebuilder<'_> {
-    /// Writes an input, which begins at an offset of the file.
-    fn place(&mut self, binary: &str, header: &Header, base: u64) -> Result<(), Error> {
-        self.placed.push((binary.to_owned(), base..base + header.size, header.sha256.clone()));
-        let (mut of_sections, of_members) = self.place_extents(binary, header, base)?;
-        self.place_sections(binary, base, &mut of_sections)?;
+    /// Writes a binary that starts at offset `base` of the file.
+    fn write_binary(&mut self, binary: &str, header: &Header, base: u64) -> Result<(), Error> {
+        self.written.push((binary.to_owned(), base..base + header.size, header.sha256.clone()));
+        let (mut of_sections, of_members) = self.write_extents(binary, header, base)?;
+        self.write_sections(binary, base, &mut of_sections)?;
         if let Some((index, row)) =
             of_sections.iter().find_map(|(index, rows)| Some((index, rows.first()?.0)))
         {
@@ -157,27 +169,29 @@ impl Rebuilder<'_> {
             for (row, offset, size) in rows {
                 let found = members.get(&index).filter(|(_, header)| header.size == size);
                 let Some((member, header)) = found else {
-                    let message = format!("it holds member {index} of {size} bytes, and no input is that");
+                    let message = format!(
+                        "it is member {index} of {size} bytes, and no binary has this index and size"
+                    );
                     return Err(self.disagreement(FileExtents::INFO.name, binary, row, &message));
                 };
-                self.place(member, header, base + offset)?;
+                self.write_binary(member, header, base + offset)?;
             }
         }
         Ok(())
     }
 
-    /// Writes the bytes that stand in `file_extents`, and returns where the others stand: in sections, and in members.
-    fn place_extents(
+    /// Writes the extents that have content, and returns the other extents, of sections and of members.
+    fn write_extents(
         &self,
         binary: &str,
         header: &Header,
         base: u64,
-    ) -> Result<(Elsewhere, Elsewhere), Error> {
+    ) -> Result<(PendingExtents, PendingExtents), Error> {
         let table = FileExtents::INFO.name;
-        let (mut of_sections, mut of_members) = (Elsewhere::new(), Elsewhere::new());
+        let (mut of_sections, mut of_members) = (PendingExtents::new(), PendingExtents::new());
         let (mut row, mut offset) = (0, 0);
-        for part in parts::<FileExtents>(self.dataset, binary)? {
-            for extent in part.read()?.columns().iter() {
+        for row_group in row_groups::<FileExtents>(self.dataset, binary)? {
+            for extent in row_group.read()?.columns().iter() {
                 if let Some(message) = extent_error(&extent, offset, header.size) {
                     return Err(self.disagreement(table, binary, row, &message));
                 }
@@ -204,39 +218,39 @@ impl Rebuilder<'_> {
         Ok((of_sections, of_members))
     }
 
-    /// Writes the bytes that stand in sections, and takes their extents away.
-    fn place_sections(&mut self, binary: &str, base: u64, extents: &mut Elsewhere) -> Result<(), Error> {
-        for part in parts::<BinarySections>(self.dataset, binary)? {
-            let rows = part.read()?;
-            let mut is_shared = false;
-            for (row, section) in (part.first_row..).zip(rows.columns().iter()) {
+    /// Writes the extents of sections from the sections' contents, and removes them from `extents`.
+    fn write_sections(&mut self, binary: &str, base: u64, extents: &mut PendingExtents) -> Result<(), Error> {
+        for row_group in row_groups::<BinarySections>(self.dataset, binary)? {
+            let rows = row_group.read()?;
+            let mut is_overlapping = false;
+            for (row, section) in (row_group.first_row..).zip(rows.columns().iter()) {
                 if section.content.len() as u64 > section.file_size {
                     let message = "its content is longer than its size in the file";
                     return Err(self.disagreement(BinarySections::INFO.name, binary, row, message));
                 }
-                let mut placed = 0;
+                let mut written = 0;
                 for (extent_row, offset, size) in extents.remove(&section.section_index).unwrap_or_default() {
                     let bytes = bytes_of(&section, offset, size).ok_or_else(|| {
                         let message = format!("section {} does not have its bytes", section.section_index);
                         self.disagreement(FileExtents::INFO.name, binary, extent_row, &message)
                     })?;
                     self.write(bytes, base + offset)?;
-                    placed += size;
+                    written += size;
                 }
-                is_shared |= placed < section.content.len() as u64;
+                is_overlapping |= written < section.content.len() as u64;
             }
-            if is_shared {
-                self.shared.push((part, base));
+            if is_overlapping {
+                self.overlapping.push((row_group, base));
             }
         }
         Ok(())
     }
 
-    /// Compares contents, parts of which belong to others, with the file.
-    fn compare_shared(&self) -> Result<(), Error> {
+    /// Compares contents with bytes that were written from other rows with the file.
+    fn compare_overlapping(&self) -> Result<(), Error> {
         let mut buffer = vec![0; 1 << 16];
-        for (part, base) in &self.shared {
-            for (row, section) in (part.first_row..).zip(part.read()?.columns().iter()) {
+        for (row_group, base) in &self.overlapping {
+            for (row, section) in (row_group.first_row..).zip(row_group.read()?.columns().iter()) {
                 let mut offset = base + section.file_offset;
                 for bytes in section.content.chunks(buffer.len()) {
                     let written = &mut buffer[..bytes.len()];
@@ -244,7 +258,7 @@ impl Rebuilder<'_> {
                         let message = format!("its content is not what the file has from {offset:#x} on");
                         return Err(self.disagreement(
                             BinarySections::INFO.name,
-                            &part.binary,
+                            &row_group.binary,
                             row,
                             &message,
                         ));
@@ -256,9 +270,9 @@ impl Rebuilder<'_> {
         Ok(())
     }
 
-    /// Compares the digests of headers with those of what was written.
+    /// Compares the SHA-256 of every written binary with its header.
     fn compare_digests(&self, file: &[u8]) -> Result<(), Error> {
-        for (binary, range, sha256) in &self.placed {
+        for (binary, range, sha256) in &self.written {
             let digest = Sha256::digest(&file[range.start as usize..range.end as usize]);
             let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             if digest != *sha256 {
@@ -278,7 +292,7 @@ impl Rebuilder<'_> {
     }
 }
 
-/// What is wrong with an extent, which should begin at an offset and end in the file.
+/// The contradiction in an extent that should start at `offset`, if there is one.
 fn extent_error(extent: &FileExtent<'_>, offset: u64, file_size: u64) -> Option<String> {
     if extent.file_offset != offset {
         return Some(format!("it begins at {:#x}, the one before ends at {offset:#x}", extent.file_offset));
@@ -292,35 +306,36 @@ fn extent_error(extent: &FileExtent<'_>, offset: u64, file_size: u64) -> Option<
         .map(|length| format!("it has {} bytes, its content {length}", extent.size))
 }
 
-/// The bytes of a section that stand at an offset of the file.
+/// The `size` bytes at a file offset, from the content of a section; `None` if it does not contain them.
 fn bytes_of<'a>(section: &BinarySection<'a>, offset: u64, size: u64) -> Option<&'a [u8]> {
     let start = usize::try_from(offset.checked_sub(section.file_offset)?).ok()?;
     section.content.get(start..start.checked_add(usize::try_from(size).ok()?)?)
 }
 
-/// Rows of one input that are stored together.
-struct Part<T> {
+/// A row group of a known table.
+struct RowGroup<T> {
     binary: String,
-    stored: StoredPart,
-    /// The position of its first row among those of the input.
+    stored: StoredRowGroup,
+    /// Position of the first row among the rows of the binary.
     first_row: usize,
     table: PhantomData<T>,
 }
 
-impl<T: Table> Part<T> {
+impl<T: Table> RowGroup<T> {
     fn read(&self) -> Result<Rows<T>, Error> {
-        Ok(Rows::from_batch(self.stored.read()?).expect("the table was asked for"))
+        Ok(Rows::from_batch(self.stored.read()?).expect("a row group of the table"))
     }
 }
 
-fn parts<T: Table>(dataset: &Dataset, binary: &str) -> Result<Vec<Part<T>>, Error> {
+/// The row groups of a table for one binary, in order.
+fn row_groups<T: Table>(dataset: &Dataset, binary: &str) -> Result<Vec<RowGroup<T>>, Error> {
     let mut next_row = 0;
-    let part = |(binary, stored): (String, StoredPart)| {
+    let row_group = |(binary, stored): (String, StoredRowGroup)| {
         let first_row = next_row;
-        next_row += stored.rows();
-        Part { binary, stored, first_row, table: PhantomData }
+        next_row += stored.row_count();
+        RowGroup { binary, stored, first_row, table: PhantomData }
     };
-    Ok(dataset.stored_parts(T::INFO, Some(binary), None)?.into_iter().map(part).collect())
+    Ok(dataset.row_groups(T::INFO, Some(binary), None)?.into_iter().map(row_group).collect())
 }
 
 fn disagreement(dataset: &Dataset, table: &'static str, binary: &str, row: usize, message: &str) -> Error {

@@ -1,4 +1,4 @@
-//! How long steps take.
+//! Timing of the steps of a run.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -7,32 +7,32 @@ use std::time::{Duration, Instant};
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// What was done: the name of a pass, or `write` and the name of a table.
+    /// Name of a pass, or `write` and the name of a table.
     pub step: String,
-    /// Rows that were made.
+    /// Number of rows computed.
     pub rows: u64,
-    /// Bytes that were read, for a pass; bytes that were written, for a table.
+    /// Bytes read by a pass; encoded bytes of a table.
     pub bytes: u64,
-    /// Time on the clock. Of inputs that are worked on at one time, each counts.
+    /// Elapsed time in seconds, summed over inputs, also over inputs that run in parallel.
     pub wall_seconds: f64,
-    /// Time on all processors.
+    /// Processor time in seconds, of all threads.
     pub cpu_seconds: f64,
 }
 
-/// Adds what a step took to what it took before.
+/// Adds the timing of a step to the earlier timings of that step.
 pub(crate) fn add_timing(timings: &mut Vec<Timing>, timing: Timing) {
-    match timings.iter_mut().find(|known| known.step == timing.step) {
+    match timings.iter_mut().find(|total| total.step == timing.step) {
         None => timings.push(timing),
-        Some(known) => {
-            known.rows += timing.rows;
-            known.bytes += timing.bytes;
-            known.wall_seconds += timing.wall_seconds;
-            known.cpu_seconds += timing.cpu_seconds;
+        Some(total) => {
+            total.rows += timing.rows;
+            total.bytes += timing.bytes;
+            total.wall_seconds += timing.wall_seconds;
+            total.cpu_seconds += timing.cpu_seconds;
         }
     }
 }
 
-/// Runs since it was made.
+/// Measures elapsed time and processor time.
 pub(crate) struct Stopwatch {
     wall: Instant,
     cpu: Duration,
@@ -49,10 +49,11 @@ impl Stopwatch {
     }
 }
 
-/// Time on the processors. A worker of one thread runs beside others, whose time is none of its own.
+/// Processor time. In a pool of one thread it is the time of this thread only: other pools of one thread run in
+/// parallel.
 fn cpu_time() -> Duration {
-    let is_alone = rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1;
-    let clock = if is_alone { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime };
+    let is_single = rayon::current_thread_index().is_some() && rayon::current_num_threads() == 1;
+    let clock = if is_single { ClockId::ThreadCPUTime } else { ClockId::ProcessCPUTime };
     let time = clock_gettime(clock);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }

@@ -1,33 +1,33 @@
-//! Checks a dataset against what its tables declare.
+//! Verification of a dataset against the declarations of its tables.
 
 use crate::error::Error;
-use crate::store::Dataset;
+use crate::store::reader::Dataset;
 use binframe_ir::{Batch, TABLES, Violation, integers, table_named, validate};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Violations after which the check ends.
+/// Number of violations after which verification stops.
 const VIOLATIONS_MAX: usize = 100;
 
-/// The sorted values of the columns that others refer to, by table and column.
+/// Sorted values of the columns that other columns reference, by table and column.
 type Targets = HashMap<(&'static str, &'static str), Vec<u64>>;
 
-/// Reads every row of a dataset and checks keys, references, ranges and names.
+/// Reads every row of a dataset, and checks keys, references, ranges and enumerations.
 pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     let dataset = Dataset::open(path)?;
     let mut violations = Vec::new();
     for binary in &dataset.manifest().binaries {
         let binary = &binary.binary;
         let targets = targets(&dataset, binary)?;
-        let known = |table: &str, column: &str| {
+        let target_values = |table: &str, column: &str| {
             let target = targets.iter().find(|(key, _)| **key == (table, column));
             target.map(|(_, values)| values.as_slice())
         };
         for table in TABLES.iter().copied() {
             let mut previous: Option<Batch> = None;
-            for (_, part) in dataset.stored_parts(table, Some(binary), None)? {
-                let batch = part.read()?;
-                violations.extend(validate(&batch, previous.as_ref(), &known));
+            for (_, row_group) in dataset.row_groups(table, Some(binary), None)? {
+                let batch = row_group.read()?;
+                violations.extend(validate(&batch, previous.as_ref(), &target_values));
                 if violations.len() >= VIOLATIONS_MAX {
                     return Ok(violations);
                 }
@@ -38,6 +38,7 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     Ok(violations)
 }
 
+/// The values of all referenced columns, for one binary.
 fn targets(dataset: &Dataset, binary: &str) -> Result<Targets, Error> {
     let mut targets = Targets::new();
     let references =
@@ -46,8 +47,8 @@ fn targets(dataset: &Dataset, binary: &str) -> Result<Targets, Error> {
         let info = table_named(table).filter(|info| dataset.has_table(info));
         let Some(info) = info.filter(|_| !targets.contains_key(&(table, column))) else { continue };
         let mut values = Vec::new();
-        for (_, part) in dataset.stored_parts(info, Some(binary), None)? {
-            values.extend(integers(&part.read_column(column)?).flatten());
+        for (_, row_group) in dataset.row_groups(info, Some(binary), None)? {
+            values.extend(integers(&row_group.read_column(column)?).flatten());
         }
         values.sort_unstable();
         targets.insert((table, column), values);

@@ -1,218 +1,111 @@
-//! Why the tables say of an address what they say, in sentences.
+//! Explanation of an address in sentences: what is there, and the evidence for it.
 
-use crate::function_graph::isa_of;
-use binframe::ir::tables::{
-    BasicBlock, BasicBlocks, BinaryImports, BinarySections, BinaryStrings, BinarySymbols, BlockEvidence,
-    CallEdges, CallKind, CfgEdge, CfgEdges, EdgeEvidence, Flow, Function, FunctionParts, Functions,
-    Instructions, JumpTable, JumpTableEntries, JumpTables,
-};
-use binframe::ir::{Enumeration, Rows, Table};
-use binframe::passes::isa::Isa;
-use binframe::{Error, Filter, Source};
+use crate::facts::{Facts, Line, covers};
+use binframe::ir::Enumeration;
+use binframe::ir::tables::{BasicBlock, BlockEvidence, CallKind, CfgEdge, EdgeEvidence, Flow};
+use binframe::{Error, Source};
 use std::fmt::Write as _;
-use std::ops::Range;
 
-/// Ways into a block, and entries of a jump table, that are told one by one.
-const TOLD_MAX: usize = 6;
+/// Maximal number of items in a list: edges into a block, entries of a jump table, symbols.
+const LISTED_MAX: usize = 6;
 
-/// What an address of an input is, in a paragraph of sentences: of which instruction, block, loop and function it is, how each is
-/// known, and what is called there; or between what it lies. Of tables that the source was made without, nothing is said.
+/// Explains an address of a binary in a paragraph. In code, it names the instruction, block, loop and function, the
+/// evidence of each, and the callee. Elsewhere, it names the section, the data, or the neighbouring functions. Tables
+/// that the source does not have are left out.
 pub fn explain(source: &Source, binary: &str, address: u64) -> Result<String, Error> {
     let facts = Facts::read(source, binary, address)?;
     let mut text = String::new();
-    match facts.block() {
-        Some(block) => facts.tell_code(&mut text, &block),
-        None => facts.tell_place(&mut text),
+    match facts.block_at(address) {
+        Some(block) => facts.describe_code(&mut text, &block),
+        None => facts.describe_other(&mut text),
     }
     Ok(text)
 }
 
-/// An instruction as text.
-struct Line {
-    address: u64,
-    size: u64,
-    flow: Flow,
-    is_padding: bool,
-    text: String,
-}
-
-/// The rows that sentences are made of. Tables are read as far as they speak of the address, but for those that are looked
-/// through for what leads there.
-struct Facts {
-    address: u64,
-    /// The instructions of the block that covers the address; where none does, the one there.
-    lines: Vec<Line>,
-    functions: Vec<Rows<Functions>>,
-    blocks: Vec<Rows<BasicBlocks>>,
-    edges: Vec<Rows<CfgEdges>>,
-    parts: Vec<Rows<FunctionParts>>,
-    calls: Vec<Rows<CallEdges>>,
-    jump_tables: Vec<Rows<JumpTables>>,
-    entries: Vec<Rows<JumpTableEntries>>,
-    sections: Vec<Rows<BinarySections>>,
-    symbols: Vec<Rows<BinarySymbols>>,
-    strings: Vec<Rows<BinaryStrings>>,
-    imports: Vec<Rows<BinaryImports>>,
-}
-
-/// All rows of a table and an input.
-fn rows<T: Table>(
-    source: &Source,
-    binary: &str,
-    addresses: Option<Range<u64>>,
-) -> Result<Vec<Rows<T>>, Error> {
-    let found = source.all::<T>(&Filter { addresses, ..Filter::of(binary) })?;
-    Ok(found.into_iter().map(|(_, rows)| rows).collect())
-}
-
 impl Facts {
-    fn read(source: &Source, binary: &str, address: u64) -> Result<Self, Error> {
-        let here = || Some(address..address.saturating_add(1));
-        let mut facts = Self {
-            address,
-            lines: Vec::new(),
-            functions: rows(source, binary, None)?,
-            blocks: rows(source, binary, None)?,
-            edges: rows(source, binary, None)?,
-            parts: rows(source, binary, None)?,
-            calls: rows(source, binary, None)?,
-            jump_tables: rows(source, binary, None)?,
-            entries: rows(source, binary, None)?,
-            sections: rows(source, binary, here())?,
-            symbols: rows(source, binary, here())?,
-            strings: rows(source, binary, here())?,
-            imports: rows(source, binary, None)?,
-        };
-        let range = facts.block().map_or(address..address.saturating_add(1), |block| {
-            block.address..block.address.saturating_add(block.size)
-        });
-        let isa = isa_of(source, binary)?;
-        for instructions in rows::<Instructions>(source, binary, Some(range.clone()))? {
-            facts.push_lines(&instructions, &range, isa);
-        }
-        Ok(facts)
-    }
-
-    fn push_lines(&mut self, instructions: &Rows<Instructions>, range: &Range<u64>, isa: Isa) {
-        let reaches =
-            |start: u64, size: u8| start < range.end && start.saturating_add(size.into()) > range.start;
-        for row in instructions.columns().iter().filter(|row| reaches(row.address, row.size)) {
-            self.lines.push(Line {
-                address: row.address,
-                size: row.size.into(),
-                flow: row.flow,
-                is_padding: isa.is_padding(row.bytes),
-                text: isa.disassemble(row.bytes, row.address),
-            });
-        }
-    }
-
-    /// The block that covers the address.
-    fn block(&self) -> Option<BasicBlock> {
-        self.block_at(self.address)
-    }
-
-    fn block_at(&self, address: u64) -> Option<BasicBlock> {
-        let mut blocks = self.blocks.iter().flat_map(|rows| rows.columns().iter());
-        blocks.find(|block| covers(block.address, block.size, address))
-    }
-
-    fn function_at(&self, start: u64) -> Option<Function<'_>> {
-        self.functions.iter().flat_map(|rows| rows.columns().iter()).find(|row| row.address == start)
-    }
-
-    /// A function by its name, or else by its address.
-    fn function_name(&self, start: u64) -> String {
-        let name = self.function_at(start).and_then(|function| function.name);
-        name.map_or(format!("the function at {start:#x}"), |name| format!("{name} ({start:#x})"))
-    }
-
-    fn jump_table(&self, jump: impl Fn(u64) -> bool) -> Option<JumpTable> {
-        self.jump_tables.iter().flat_map(|rows| rows.columns().iter()).find(|table| jump(table.jump_address))
-    }
-
-    /// The sentences of an address in a block.
-    fn tell_code(&self, text: &mut String, block: &BasicBlock) {
+    /// Describes an address in a block.
+    fn describe_code(&self, text: &mut String, block: &BasicBlock) {
         let at = self.address;
         let position = self.lines.iter().position(|line| covers(line.address, line.size, at));
         let range = format!("{:#x}..{:#x}", block.address, block.address + block.size);
-        _ = match position.map(|position| (position, &self.lines[position])) {
-            Some((position, line)) => {
-                let within = if line.address == at { "" } else { "lies inside " };
-                let is = if line.address == at { " is" } else { "," };
-                let whole =
-                    if line.address == at { String::new() } else { format!(" at {:#x}", line.address) };
-                let (number, count) = (position + 1, block.instruction_count);
+        let count = block.instruction_count;
+        _ = match position.map(|position| (position + 1, &self.lines[position])) {
+            Some((number, line)) if line.address == at => {
                 write!(
                     text,
-                    "{at:#x} {within}`{}`{whole}{is} instruction {number} of {count} of the block {range}",
+                    "{at:#x} `{}` is instruction {number} of {count} of the block {range}",
                     line.text
                 )
             }
+            Some((number, line)) => write!(
+                text,
+                "{at:#x} lies inside `{}` at {:#x}, instruction {number} of {count} of the block {range}",
+                line.text, line.address
+            ),
             None => write!(text, "{at:#x} lies in the block {range}"),
         };
-        self.tell_ways(text, block);
-        self.tell_function(text, block);
+        self.describe_entry(text, block);
+        self.describe_function(text, block);
         if let Some(line) = position.map(|position| &self.lines[position]) {
-            self.tell_call(text, line);
+            self.describe_jump(text, line);
+            self.describe_call(text, line);
         }
     }
 
-    /// How control gets into a block.
-    fn tell_ways(&self, text: &mut String, block: &BasicBlock) {
-        let mut ways = Vec::new();
+    /// Describes how control enters a block.
+    fn describe_entry(&self, text: &mut String, block: &BasicBlock) {
+        let mut entries = Vec::new();
         if block.address == block.function_address {
-            ways.push("by the function's start".to_owned());
+            entries.push("by the function's start".to_owned());
         }
-        let edges = self.edges.iter().flat_map(|rows| rows.columns().iter());
-        let mut edges = edges.filter(|edge| edge.target_address == Some(block.address));
-        ways.extend(edges.by_ref().take(TOLD_MAX).map(|edge| self.way(&edge)));
+        let mut edges = self.edges.columns().iter().filter(|edge| edge.target_address == Some(block.address));
+        entries.extend(edges.by_ref().take(LISTED_MAX).map(|edge| self.describe_edge(&edge)));
         match edges.count() {
             0 => {}
-            1 => ways.push("in one other way".to_owned()),
-            more => ways.push(format!("in {more} other ways")),
+            1 => entries.push("by 1 other edge".to_owned()),
+            more => entries.push(format!("by {more} other edges")),
         }
-        if !ways.is_empty() {
-            _ = write!(text, ", which is entered {}", listed(&ways));
+        if !entries.is_empty() {
+            _ = write!(text, ", which is entered {}", listed(&entries));
         }
         if block.evidence == BlockEvidence::Gap {
-            text.push_str(", to which no known way leads from the function's start");
+            text.push_str(", which no known path from the function's start reaches");
         }
         text.push('.');
     }
 
-    /// One way into a block, and how it is known.
-    fn way(&self, edge: &CfgEdge) -> String {
+    /// An edge into a block, with its evidence.
+    fn describe_edge(&self, edge: &CfgEdge) -> String {
         let (kind, from) = (edge.kind.name(), edge.source_address);
-        let evidence = edge.evidence.name();
-        let mut known = evidence.to_owned();
+        let mut evidence = edge.evidence.name().to_owned();
         let source = self.block_at(from);
         let table = source.and_then(|block| self.jump_table(|jump| covers(block.address, block.size, jump)));
         if let (EdgeEvidence::JumpTable, Some(table)) = (edge.evidence, table) {
-            let entries = self.entries.iter().flat_map(|rows| rows.columns().iter());
-            let of_edge = entries.filter(|entry| entry.jump_address == table.jump_address);
-            let of_edge = of_edge.filter(|entry| Some(entry.target_address) == edge.target_address);
-            let mut numbers: Vec<_> = of_edge.map(|entry| entry.entry_index.to_string()).collect();
-            let more = numbers.len().saturating_sub(TOLD_MAX);
-            numbers.truncate(TOLD_MAX);
+            let entries = self.entries.columns().iter().filter(|entry| {
+                entry.jump_address == table.jump_address && Some(entry.target_address) == edge.target_address
+            });
+            let mut numbers: Vec<_> = entries.map(|entry| entry.entry_index.to_string()).collect();
+            let more = numbers.len().saturating_sub(LISTED_MAX);
+            numbers.truncate(LISTED_MAX);
             if more > 0 {
                 numbers.push(format!("{more} more"));
             }
             let (plural, bound) = (if numbers.len() == 1 { "y" } else { "ies" }, table.bound_evidence.name());
             let start = table.table_address;
-            known = format!("jump table at {start:#x}, entr{plural} {}, bound by {bound}", listed(&numbers));
+            evidence =
+                format!("jump table at {start:#x}, entr{plural} {}, bound by {bound}", listed(&numbers));
         }
-        format!("by `{kind}` from {from:#x} ({known}; {})", edge.confidence.name())
+        format!("by `{kind}` from {from:#x} ({evidence}; {})", edge.confidence.name())
     }
 
-    /// Which function and loop a block is in, and how they are known.
-    fn tell_function(&self, text: &mut String, block: &BasicBlock) {
+    /// Describes the function and loop of a block, with the evidence for the function.
+    fn describe_function(&self, text: &mut String, block: &BasicBlock) {
         let start = block.function_address;
         _ = write!(text, " It belongs to {}", self.function_name(start));
-        let mut parts = self.parts.iter().flat_map(|rows| rows.columns().iter());
+        let mut parts = self.parts.columns().iter();
         if let Some(part) = parts.find(|part| covers(part.address, part.size, block.address)) {
-            let reason = reason(part.evidence);
-            _ = write!(text, ", as its part at {:#x} ({}: {reason})", part.address, part.evidence.name());
+            let (evidence, reason) = (part.evidence.name(), reason(part.evidence));
+            _ = write!(text, ", as its part at {:#x} ({evidence}: {reason})", part.address);
         }
         if let Some(header) = block.loop_header {
             let depth = block.loop_depth;
@@ -223,14 +116,14 @@ impl Facts {
         }
         text.push('.');
         let Some(function) = self.function_at(start) else { return };
-        let (evidence, sure) = (function.evidence.name(), function.confidence.name());
+        let (evidence, confidence) = (function.evidence.name(), function.confidence.name());
         let reason = reason(function.evidence);
-        _ = write!(text, " The function begins at {start:#x} ({evidence}, {sure}): {reason}.");
+        _ = write!(text, " The function begins at {start:#x} ({evidence}, {confidence}): {reason}.");
         text.push_str(if function.may_return { " It may return." } else { " It never returns." });
     }
 
-    /// What an instruction calls or where it jumps, if that takes more than to read it.
-    fn tell_call(&self, text: &mut String, line: &Line) {
+    /// Describes the targets of an indirect jump.
+    fn describe_jump(&self, text: &mut String, line: &Line) {
         if let Some(table) = self.jump_table(|jump| jump == line.address) {
             _ = write!(
                 text,
@@ -241,40 +134,39 @@ impl Facts {
                 table.bound_evidence.name(),
                 table.confidence.name()
             );
+        } else if line.flow == Flow::IndirectJump
+            && !self.calls.columns().iter().any(|call| call.call_address == line.address)
+        {
+            text.push_str(" The instruction jumps to an unknown address.");
         }
-        let mut calls = self.calls.iter().flat_map(|rows| rows.columns().iter());
-        let Some(call) = calls.find(|call| call.call_address == line.address) else {
-            let is_resolved = self.jump_table(|jump| jump == line.address).is_some();
-            if line.flow == Flow::IndirectJump && !is_resolved {
-                text.push_str(" The instruction jumps to an address that is not known.");
-            }
+    }
+
+    /// Describes the callee of a call or tail call.
+    fn describe_call(&self, text: &mut String, line: &Line) {
+        let Some(call) = self.calls.columns().iter().find(|call| call.call_address == line.address) else {
             return;
         };
         let callee = match (call.callee_address, call.import_name) {
             (Some(callee), Some(import)) => {
-                format!("{import} of another file, by {}", self.function_name(callee))
+                format!("the imported {import}, through {}", self.function_name(callee))
             }
             (Some(callee), None) => self.function_name(callee),
-            (None, Some(import)) => format!("{import} of another file"),
-            (None, None) => "what is not known".to_owned(),
+            (None, Some(import)) => format!("the imported {import}"),
+            (None, None) => "an unknown function".to_owned(),
         };
-        let way = match call.kind {
-            CallKind::Tail => "jumps for good, as a tail call, to",
-            _ => "calls",
-        };
-        let (kind, evidence, sure) = (call.kind.name(), call.evidence.name(), call.confidence.name());
-        let returns = match (call.kind, call.may_return) {
-            (CallKind::Tail, true) => "may return",
-            (_, true) => "may come back",
-            (_, false) => "never comes back",
-        };
-        _ = write!(text, " The instruction {way} {callee} ({kind}, {evidence}; {sure}), which {returns}.");
+        let action = if call.kind == CallKind::Tail { "tail-calls" } else { "calls" };
+        let (kind, evidence, confidence) = (call.kind.name(), call.evidence.name(), call.confidence.name());
+        let returns = if call.may_return { "may return" } else { "never returns" };
+        _ = write!(
+            text,
+            " The instruction {action} {callee} ({kind}, {evidence}; {confidence}), which {returns}."
+        );
     }
 
-    /// The sentences of an address that is in no block.
-    fn tell_place(&self, text: &mut String) {
+    /// Describes an address that is not in a block.
+    fn describe_other(&self, text: &mut String) {
         let at = self.address;
-        let mut sections = self.sections.iter().flat_map(|rows| rows.columns().iter());
+        let mut sections = self.sections.columns().iter();
         let section = sections.find(|row| row.is_readable && covers(row.address, row.size, at));
         _ = match &section {
             Some(row) => {
@@ -283,89 +175,85 @@ impl Facts {
             }
             None => write!(text, "{at:#x} lies in no section."),
         };
-        self.tell_data(text);
+        self.describe_jump_table_entry(text);
+        self.describe_data(text);
         if section.is_some_and(|row| row.is_executable) {
-            self.tell_between(text);
+            self.describe_gap(text);
         }
     }
 
-    /// What data there is known to be.
-    fn tell_data(&self, text: &mut String) {
+    /// Describes the entries of jump tables at the address.
+    fn describe_jump_table_entry(&self, text: &mut String) {
         let at = self.address;
-        let tables = self.jump_tables.iter().flat_map(|rows| rows.columns().iter());
-        for table in tables.filter(|table| table.entry_size > 0) {
+        for table in self.jump_tables.columns().iter().filter(|table| table.entry_size > 0) {
             let (start, entry_size) = (table.table_address, u64::from(table.entry_size));
-            if covers(start, entry_size.saturating_mul(table.entry_count.into()), at) {
-                let (index, jump) = ((at - start) / entry_size, table.jump_address);
-                _ = write!(
-                    text,
-                    " It is in entry {index} of the jump table at {start:#x} of the jump at {jump:#x}"
-                );
-                let mut entries = self.entries.iter().flat_map(|rows| rows.columns().iter());
-                let entry =
-                    entries.find(|row| row.jump_address == jump && u64::from(row.entry_index) == index);
-                _ = match entry {
-                    Some(entry) => write!(text, ", which leads to {:#x}.", entry.target_address),
-                    None => write!(text, ", which leads out of the function."),
-                };
+            if !covers(start, entry_size.saturating_mul(table.entry_count.into()), at) {
+                continue;
             }
+            let (index, jump) = ((at - start) / entry_size, table.jump_address);
+            _ = write!(
+                text,
+                " It is in entry {index} of the jump table at {start:#x} of the jump at {jump:#x}"
+            );
+            let mut entries = self.entries.columns().iter();
+            let entry = entries.find(|row| row.jump_address == jump && u64::from(row.entry_index) == index);
+            _ = match entry {
+                Some(entry) => write!(text, ", whose target is {:#x}.", entry.target_address),
+                None => write!(text, ", which has no target in the function."),
+            };
         }
-        let imports = self.imports.iter().flat_map(|rows| rows.columns().iter());
-        for import in imports.filter(|import| import.slot_address == Some(at)) {
-            let name = import.import_name.unwrap_or("a function without a name");
-            _ = write!(text, " The loader sets a pointer there to {name} of another file.");
+    }
+
+    /// Describes the import slots, symbols and strings at the address.
+    fn describe_data(&self, text: &mut String) {
+        let at = self.address;
+        for import in self.imports.columns().iter().filter(|import| import.slot_address == Some(at)) {
+            let name = import.import_name.unwrap_or("function without a name");
+            _ = write!(text, " The loader stores the address of the imported {name} there.");
         }
-        let symbols = self.symbols.iter().flat_map(|rows| rows.columns().iter());
-        let named = symbols
-            .filter(|row| row.section_index.is_some() && covers(row.symbol_address, row.symbol_size, at));
-        for symbol in named.filter(|row| row.symbol_type != "tls").take(TOLD_MAX) {
+        let symbols = self.symbols.columns().iter().filter(|row| {
+            row.section_index.is_some()
+                && row.symbol_type != "tls"
+                && covers(row.symbol_address, row.symbol_size, at)
+        });
+        for symbol in symbols.take(LISTED_MAX) {
             let (name, kind, offset) = (symbol.symbol_name, symbol.symbol_type, at - symbol.symbol_address);
             _ = write!(text, " A symbol of type {kind} names it: {name}, {offset} bytes from its start.");
         }
-        let strings = self.strings.iter().flat_map(|rows| rows.columns().iter());
         let covering = |start: Option<u64>, size| start.is_some_and(|start| covers(start, size, at));
-        for string in strings.filter(|row| covering(row.address, row.size)).take(1) {
+        if let Some(string) = self.strings.columns().iter().find(|row| covering(row.address, row.size)) {
             let start = string.address.unwrap_or_default();
             _ = write!(text, " It is in a string of {} bytes at {start:#x}.", string.size);
         }
     }
 
-    /// Between which functions code lies that is in no block.
-    fn tell_between(&self, text: &mut String) {
+    /// Describes an address of an executable section that is not in a block: the instruction there, and the functions
+    /// around it.
+    fn describe_gap(&self, text: &mut String) {
         let at = self.address;
         match self.lines.first() {
             Some(line) if line.is_padding => _ = write!(text, " It is padding (`{}`),", line.text),
-            Some(line) if line.flow == Flow::Invalid => text.push_str(" It is no instruction, and lies"),
+            Some(line) if line.flow == Flow::Invalid => text.push_str(" It is an invalid instruction,"),
             Some(line) => _ = write!(text, " The instruction there would be `{}`; it lies", line.text),
             None => text.push_str(" It lies"),
         }
-        let functions = || self.functions.iter().flat_map(|rows| rows.columns().iter());
+        let functions = || self.functions.columns().iter();
         if let Some(function) = functions().find(|row| covers(row.address, row.size, at)) {
             let name = self.function_name(function.address);
             _ = write!(text, " in no block, between those of {name}.");
             return;
         }
-        let before = functions().take_while(|row| row.address < at).last().map(|row| row.address);
-        let behind = functions().find(|row| row.address > at).map(|row| row.address);
-        _ = match (before, behind) {
-            (Some(before), Some(behind)) => {
-                let (before, behind) = (self.function_name(before), self.function_name(behind));
-                write!(text, " in no function, between {before} and {behind}.")
-            }
-            (Some(before), None) => {
-                write!(text, " in no function, behind {}, the last.", self.function_name(before))
-            }
-            (None, Some(behind)) => {
-                write!(text, " in no function, before {}, the first.", self.function_name(behind))
-            }
+        let before = functions().take_while(|row| row.address < at).last();
+        let after = functions().find(|row| row.address > at);
+        let [before, after] =
+            [before, after].map(|function| function.map(|row| self.function_name(row.address)));
+        _ = match (before, after) {
+            (Some(before), Some(after)) => write!(text, " in no function, between {before} and {after}."),
+            (Some(before), None) => write!(text, " in no function, after {before}, the last one."),
+            (None, Some(after)) => write!(text, " in no function, before {after}, the first one."),
             (None, None) => write!(text, " in no function: none is known."),
         };
     }
-}
-
-/// Whether a range covers an address; a size of 0 covers its start.
-fn covers(start: u64, size: u64, address: u64) -> bool {
-    address >= start && (address - start < size || address == start)
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -377,7 +265,7 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-/// What a kind of evidence means, to stand within a sentence.
+/// Documentation of a kind of evidence, without capital and full stop.
 fn reason<E: Enumeration>(evidence: E) -> String {
     let documented = E::DOCS[evidence.code() as usize].trim().trim_end_matches('.');
     let mut letters = documented.chars();

@@ -1,8 +1,8 @@
-//! One function as a graph: its blocks, their instructions as text, and where control goes from them.
+//! Control-flow graph of one function, with disassembled instructions: what a drawing of the function shows.
 
 use binframe::ir::tables::{
-    BasicBlock, BasicBlocks, BinaryHeader, BinaryHeaders, BlockEvidence, CallEdges, CfgEdge, CfgEdges,
-    Confidence, EdgeEvidence, EdgeKind, FunctionParts, Functions, Instructions, Loops,
+    BasicBlock, BasicBlocks, BlockEvidence, CallEdges, CfgEdge, CfgEdges, Confidence, EdgeEvidence, EdgeKind,
+    FunctionParts, Functions, Instructions, Loops,
 };
 use binframe::ir::{Table, TableInfo};
 use binframe::passes::isa::Isa;
@@ -10,39 +10,39 @@ use binframe::{Error, Filter, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// One function, the blocks of which are vertices.
+/// Control-flow graph of a function.
 #[derive(Debug, Clone)]
 pub struct FunctionGraph {
-    /// The input that it is in.
+    /// Name of the binary.
     pub binary: String,
-    /// Where it begins.
+    /// Entry address.
     pub address: u64,
-    /// Its name, if it has one.
+    /// Name of the function; `None` if no symbol names it.
     pub name: Option<String>,
-    /// Its blocks by address, then what else control goes to.
+    /// Blocks of the function by address, then the targets outside the function.
     pub nodes: Vec<GraphNode>,
-    /// The edges by source; those of returns, which lead to no node, are left out.
+    /// Edges by source. Returns are left out: they have no target node.
     pub edges: Vec<GraphEdge>,
 }
 
-/// Where control is, or goes.
+/// A node: a block, or a target outside the function.
 #[derive(Debug, Clone)]
 pub enum GraphNode {
     /// A block of the function.
     Block(GraphBlock),
     /// A block of another function.
     Function {
-        /// The block.
+        /// Address of the block.
         address: u64,
-        /// The name of the function that it is in.
+        /// Name of its function; `None` if no symbol names it.
         name: Option<String>,
     },
-    /// A function of another file.
+    /// An imported function.
     Import {
-        /// Its name, if it has one.
+        /// Name; `None` if it is imported by ordinal, or the name is unknown.
         name: Option<String>,
     },
-    /// A place that is not known.
+    /// An unknown target.
     Unknown,
 }
 
@@ -51,39 +51,39 @@ pub enum GraphNode {
 pub struct GraphBlock {
     /// Address of the first byte.
     pub address: u64,
-    /// Its instructions by address, as text; none where the source was made without them.
+    /// Addresses and texts of the instructions. Empty if the source has no instructions.
     pub instructions: Vec<(u64, String)>,
-    /// Number of its instructions.
+    /// Number of instructions.
     pub instruction_count: u32,
-    /// Whether it lies in a part of the function that begins elsewhere.
+    /// Whether the block is in a fragment of the function (table `function_parts`).
     pub is_in_part: bool,
-    /// How it is known to be executed.
+    /// How the block was reached.
     pub evidence: BlockEvidence,
 }
 
-/// A way for control from one node to another.
+/// A possible transfer of control from one node to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GraphEdge {
-    /// Position of the node that is left, a block.
+    /// Position of the source node, a block.
     pub source: usize,
-    /// Position of the node that is entered.
+    /// Position of the target node.
     pub target: usize,
-    /// Why control passes.
+    /// Kind of the transfer.
     pub kind: EdgeKind,
-    /// How the edge is known.
+    /// How the edge was found.
     pub evidence: EdgeEvidence,
-    /// How sure it is.
+    /// Confidence in the edge.
     pub confidence: Confidence,
-    /// Whether it leads from within a loop back to the loop's header.
+    /// Whether this is a back edge: from a block of a loop to its header.
     pub is_back: bool,
 }
 
 impl FunctionGraph {
-    /// Tables that a graph cannot be made without.
+    /// Tables that a graph needs.
     pub const NEEDED: [&'static TableInfo; 5] =
         [Functions::INFO, FunctionParts::INFO, BasicBlocks::INFO, CfgEdges::INFO, Loops::INFO];
 
-    /// The graph of the function that begins at an address.
+    /// The graph of the function at an entry address.
     pub fn of(source: &Source, binary: &str, address: u64) -> Result<Self, Error> {
         let rows = FunctionRows::read(source, binary, address)?;
         let name = rows.names.get(&address).and_then(|function| function.1.clone());
@@ -104,15 +104,15 @@ impl FunctionGraph {
             rows.push_instructions(source, binary, range, &mut nodes)?;
         }
         let mut edges = Vec::new();
-        let mut others = BTreeMap::new();
+        let mut outside = BTreeMap::new();
         for edge in rows.edges.iter().filter(|edge| edge.kind != EdgeKind::Return) {
             let Some(from) = rows.position(edge.source_address) else { continue };
             let inside = edge.target_address.and_then(|target| rows.position(target));
             let target = inside.unwrap_or_else(|| {
-                let node = rows.outside(edge);
-                // Each place that is not known is one of its own; others have one node, however often control goes there.
+                let node = rows.target_outside(edge);
+                // An unknown target has a node per edge; a known target has one node for all edges.
                 let key = edge.target_address.ok_or((from, edge.kind as u8));
-                *others.entry(key).or_insert_with(|| {
+                *outside.entry(key).or_insert_with(|| {
                     nodes.push(node);
                     nodes.len() - 1
                 })
@@ -125,19 +125,22 @@ impl FunctionGraph {
     }
 }
 
-/// The rows that a graph is made of.
+/// The rows that a graph is built from.
 struct FunctionRows {
+    /// Address range of the function.
     range: Range<u64>,
+    /// Address ranges of its fragments.
     parts: Vec<Range<u64>>,
+    /// Its blocks, by address.
     blocks: Vec<BasicBlock>,
     edges: Vec<CfgEdge>,
-    /// The next loop around each loop, by their headers.
+    /// Header of the enclosing loop of each loop, by header.
     loops: BTreeMap<u64, Option<u64>>,
-    /// The end and the name of every function, by address.
+    /// End address and name of every function, by entry address.
     names: BTreeMap<u64, (u64, Option<String>)>,
-    /// What instructions call: the function, or the name of one of another file.
+    /// Callee of each call: address of the function and name of the import, by call address.
     calls: BTreeMap<u64, (Option<u64>, Option<String>)>,
-    /// The function of each block of another function that an edge leads to.
+    /// Function of each block of other functions, by block address.
     functions_of: BTreeMap<u64, u64>,
     isa: Isa,
 }
@@ -154,7 +157,7 @@ impl FunctionRows {
             names: BTreeMap::new(),
             calls: BTreeMap::new(),
             functions_of: BTreeMap::new(),
-            isa: isa_of(source, binary)?,
+            isa: source.isa_of(binary)?,
         };
         for (_, functions) in source.all::<Functions>(&filter)? {
             for row in functions.columns().iter() {
@@ -192,21 +195,21 @@ impl FunctionRows {
         Ok(rows)
     }
 
-    /// The position of the block that begins at an address.
+    /// Position of the block that starts at an address.
     fn position(&self, address: u64) -> Option<usize> {
         self.blocks.binary_search_by_key(&address, |block| block.address).ok()
     }
 
-    /// Whether a block is in the loop of that header, or in one inside it.
+    /// Whether a block is in the loop with a header, or in a loop nested in it.
     fn is_in_loop(&self, block: usize, header: u64) -> bool {
-        // The headers of loops around a block are fewer than there are loops, whatever rows say.
+        // Rows of a dataset may be cyclic: nesting cannot be deeper than the number of loops.
         let next = |inner: &u64| self.loops.get(inner).copied().flatten();
         let around = std::iter::successors(self.blocks[block].loop_header, next);
         around.take(self.loops.len()).any(|found| found == header)
     }
 
-    /// What an edge leads to that is no block of the function.
-    fn outside(&self, edge: &CfgEdge) -> GraphNode {
+    /// The node of a target that is not a block of the function.
+    fn target_outside(&self, edge: &CfgEdge) -> GraphNode {
         match edge.target_address {
             Some(address) => {
                 let function = self.functions_of.get(&address).and_then(|start| self.names.get(start));
@@ -221,21 +224,21 @@ impl FunctionRows {
         }
     }
 
-    /// What the last call of a block calls: where a block ends with a jump to another function, that is the jump.
+    /// Callee of the last call of a block: the tail call if the block ends with one.
     fn last_call(&self, block: u64) -> Option<&(Option<u64>, Option<String>)> {
         let block = &self.blocks[self.position(block)?];
         let within = block.address..block.address.saturating_add(block.size);
         self.calls.range(within).next_back().map(|(_, call)| call)
     }
 
-    /// What stands behind a call: the name of what it calls.
+    /// Name of the callee of an instruction.
     fn callee_name(&self, instruction: u64) -> Option<&str> {
         let (callee, import) = self.calls.get(&instruction)?;
         let function = callee.and_then(|callee| self.names.get(&callee));
         import.as_deref().or_else(|| function.and_then(|found| found.1.as_deref()))
     }
 
-    /// Adds to blocks their instructions of a range.
+    /// Adds the instructions of an address range to their blocks.
     fn push_instructions(
         &self,
         source: &Source,
@@ -246,8 +249,8 @@ impl FunctionRows {
         let filter = Filter { addresses: Some(range.clone()), ..Filter::of(binary) };
         for (_, rows) in source.all::<Instructions>(&filter)? {
             for row in rows.columns().iter().filter(|row| range.contains(&row.address)) {
-                let behind = self.blocks.partition_point(|block| block.address <= row.address);
-                let Some(position) = behind.checked_sub(1) else { continue };
+                let after = self.blocks.partition_point(|block| block.address <= row.address);
+                let Some(position) = after.checked_sub(1) else { continue };
                 let block = &self.blocks[position];
                 if row.address - block.address >= block.size {
                     continue;
@@ -264,12 +267,4 @@ impl FunctionRows {
         }
         Ok(())
     }
-}
-
-/// How the code of an input is read; as x86-64 where the source was made without headers.
-pub(crate) fn isa_of(source: &Source, binary: &str) -> Result<Isa, Error> {
-    let headers = source.all::<BinaryHeaders>(&Filter::of(binary))?;
-    let isa = |header: BinaryHeader<'_>| header.architecture.and_then(Isa::of);
-    let found = headers.iter().find_map(|(_, rows)| rows.columns().iter().find_map(isa));
-    Ok(found.unwrap_or(Isa::X86_64))
 }

@@ -1,24 +1,26 @@
-//! Every row that speaks of an address.
+//! Trace: all rows about an address, of all stages: `(tables, address) -> rows`.
 
 use binframe::ir::tables::Binaries;
 use binframe::ir::{Batch, TABLES, Table, TableInfo, integers};
 use binframe::{Error, Filter, Source, rows_in};
 use std::collections::HashSet;
 
-/// Keys of rows that were selected, by input, table and column.
+/// Key values of the selected rows, with binary, table and column.
 type Selected = HashSet<(String, &'static str, &'static str, u64)>;
 
-/// The rows of every stage that speak of an address, in the order of the pipeline and, within a table, of the inputs.
+/// Finds the rows about an address, in the order of the pipeline and, within a table, of binaries. Each batch comes
+/// with its binary.
 ///
-/// Of tables whose rows cover addresses, those that cover it; of the others, those that name it, and those whose key refers
-/// to a row that was selected before (the edges of its basic block, the stack frame of its function).
+/// In a table whose rows cover addresses, these are the rows that cover it. In other tables, they are the rows that
+/// contain it in a column of addresses, and the rows whose key refers to a selected row of an earlier table: the edges
+/// of its basic block, the stack frame of its function.
 pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Error> {
     let mut selected = Selected::new();
     let mut traced = Vec::new();
     let covering = Filter { addresses: Some(address..address.saturating_add(1)), ..Filter::default() };
     let is_traced = |table: &&TableInfo| *table != Binaries::INFO && source.has_by_default(table);
     for table in TABLES.iter().copied().filter(is_traced) {
-        // Rows that name an address lie anywhere.
+        // A row may contain the address in any column, so that only tables with a span can be filtered.
         let filter = if table.span.is_some() { covering.clone() } else { Filter::default() };
         for part in source.parts(table, &filter)? {
             let batch = part.rows()?;
@@ -37,6 +39,7 @@ pub fn trace(source: &Source, address: u64) -> Result<Vec<(String, Batch)>, Erro
     Ok(traced)
 }
 
+/// Positions of the rows of a batch about the address.
 fn rows_about(
     table: &'static TableInfo,
     batch: &Batch,
@@ -48,7 +51,7 @@ fn rows_about(
         let range = address..address.saturating_add(1);
         return rows_in(batch, std::slice::from_ref(&range));
     }
-    let mut about = vec![false; batch.rows()];
+    let mut is_selected = vec![false; batch.rows()];
     for column in table.columns {
         let reference = column.references.filter(|_| table.key.contains(&column.name));
         if !column.is_address() && reference.is_none() {
@@ -60,9 +63,9 @@ fn rows_about(
         });
         for (row, value) in integers(batch.column(column.name)).enumerate() {
             let Some(value) = value else { continue };
-            about[row] |= column.is_address() && value == address;
-            about[row] |= target.as_ref().is_some_and(|keys| keys.contains(&value));
+            is_selected[row] |= column.is_address() && value == address;
+            is_selected[row] |= target.as_ref().is_some_and(|keys| keys.contains(&value));
         }
     }
-    (0..batch.rows() as u32).filter(|row| about[*row as usize]).collect()
+    (0..batch.rows() as u32).filter(|row| is_selected[*row as usize]).collect()
 }

@@ -1,8 +1,8 @@
-//! binframe's passes: pure functions from tables to tables.
+//! binframe's analysis of executables, as passes: pure functions from tables to tables.
 //!
-//! [`passes!`] is the whole pipeline, and the only list of passes. [`lower`] runs it in memory; the crate `binframe` turns each
-//! of its lines into a query. No pass performs I/O, reads a clock or keeps state. Each is total (any bytes in, tables out),
-//! and its output does not depend on how its work was scheduled.
+//! [`passes!`] is the whole pipeline, and the only list of passes. [`lower`] runs it in memory; the crate `binframe`
+//! expands the same list into incremental queries. No pass performs I/O, reads a clock or keeps state. Every pass is
+//! total (any bytes give tables), and its output does not depend on how its work was scheduled.
 
 mod bitmap;
 pub mod code;
@@ -23,15 +23,19 @@ pub use pipeline::{
     is_of_code, lower, passes_for,
 };
 
-/// The pipeline: every pass, in the order in which they run.
+/// The pipeline: every pass, in execution order.
 ///
-/// A line says how a pass is called, what it makes, what it reads, its version, and the tables that it fills. A pass reads the
-/// file, or what passes above it made: tables, or a projection (a pass that fills no table), which holds only what later passes
-/// depend on, so that an edit elsewhere in the file does not run them again. Raise the version of a pass when it computes
-/// something else from the same input.
+/// A line has the name of the pass, the type of its output, the call with its inputs, its version, and the tables that
+/// the output contains. Inputs are the file, and the outputs of earlier passes. A pass that fills no table is a
+/// projection: its output is the part of its inputs that later passes depend on, so that an edit elsewhere in the file
+/// leaves it equal, and later passes do not run again. Raise the version of a pass when its output changes for the same
+/// inputs.
 ///
-/// `passes!(expand)` hands the list to the macro `expand`. From it follow [`lower`], the queries, the order in which they run,
-/// the passes that a stage needs, the source of each table, and the manifest of a dataset.
+/// A computed table is computed on demand, for one of the ranges that the function after `over` returns; the function
+/// after `counted by` returns the number of rows of a range without computing them.
+///
+/// `passes!(expand)` calls the macro `expand` with the list. [`lower`], the queries and their order, the passes that a
+/// stage needs, the source of each table, and the entries of a dataset's manifest are derived from it.
 #[macro_export]
 macro_rules! passes {
     ($expand:ident) => {
@@ -45,26 +49,28 @@ macro_rules! passes {
 
                 // Then the rest of what the file states. These passes do not depend on each other.
 
-                /// What linkers and loaders are told: libraries, imports, exports, relocations, initializers, notes, resources.
+                /// Linking and loading metadata: libraries, imports, exports, relocations, initializers, notes,
+                /// resources.
                 linkage: LinkageIr = linkage::run(file, sections), version 6,
                     fills [LoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
                         BinaryNotes, BinaryResources, Diagnostics];
 
-                /// Ranges of code, and the handlers of exceptions that are thrown in them.
+                /// Call sites that may throw, with their landing pads or handlers.
                 exceptions: ExceptionsIr = exceptions::run(file, sections), version 6,
                     fills [ExceptionCallSites, Diagnostics];
 
                 /// Printable text in sections.
                 strings: StringsIr = strings::run(sections), version 6, fills [BinaryStrings, Diagnostics];
 
-                /// The owner of every byte of the file: with the sections' contents, all that rebuilding needs.
+                /// The owner of every byte of the file. With the contents of sections, it is all that a rebuild needs.
                 extents: FileExtentRows = extents::run(file, sections), version 6, fills [FileExtents];
 
-                /// Units, lines, functions, variables and types of the source, from debug information.
+                /// Units, lines, functions, variables and types of the source code, from debug information.
                 debug: DebugIr = debug::run(file, sections, companions), version 6,
                     fills [DebugUnits, LineTable, DebugFunctions, DebugVariables, DebugTypes, DebugTypeMembers, Diagnostics];
 
-                // Code is analysed through projections of the file: most edits of a file leave them equal, and stop here.
+                // Passes over code read projections of the file: most edits leave these equal, and no pass over code
+                // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
                 code: Code = Code::of(sections, file), version 6, fills [];
@@ -72,12 +78,12 @@ macro_rules! passes {
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
 
-                /// The memory that the loader makes of the file: regions, and the addresses of imports.
+                /// The memory image that the loader creates: regions, and the addresses of imports.
                 image: Image = Image::of(sections, linkage), version 6, fills [];
 
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
-                /// Instruction starts and branches, by a linear sweep that leaves out data in code.
+                /// Instruction starts and branches, by a linear sweep that identifies data in code.
                 instructions: InstructionsIr = instructions::run(code), version 6, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
@@ -87,14 +93,15 @@ macro_rules! passes {
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 
-                // Beyond this point the code of functions is reached through blocks and edges.
+                // Beyond this point passes iterate over functions, blocks and edges, not over sections.
 
-                /// Stack frames, objects in memory and effects of calls, by abstract interpretation of every function.
+                /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
+                /// function.
                 memory: MemoryIr = memory::run(image, code, instructions, cfg), version 6,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 
-            // The largest tables are not held. Their rows are computed for one range of code at a time, when they are asked for.
+            // The largest tables are in no output. Their rows are computed on demand, for one range of code at a time.
 
             computed tables {
                 /// Instructions with their operands, decoded again.
@@ -112,13 +119,13 @@ macro_rules! passes {
                 DataFlow = memory::data_flow(code, cfg, memory) over memory::block_ranges(cfg);
             }
 
-            // Two columns cost more than the rest of their tables. They are computed when they are asked for.
+            // Two columns cost more than the rest of their tables. They are computed on demand.
 
             computed columns {
-                /// Names as they are in source code.
+                /// Names as in source code.
                 BinarySymbols.demangled_name = sections::with_demangled_names();
 
-                /// Hashes of functions' instructions without the addresses that relocation changes.
+                /// Position-independent hashes of functions.
                 Functions.content_hash = cfg::with_content_hashes(code, cfg);
             }
         }

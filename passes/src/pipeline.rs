@@ -1,4 +1,4 @@
-//! What follows from the list of passes ([`passes!`](crate::passes)) in this crate: the function [`lower`], and the list as data.
+//! Derived from the list of passes ([`passes!`](crate::passes)): the function [`lower`], and the list as data.
 
 use crate::code::cfg::CfgIr;
 use crate::code::instructions::InstructionsIr;
@@ -27,11 +27,11 @@ use bytes::Bytes;
 pub struct PassInfo {
     /// Name of the pass, of its query, and of its entry in manifests and timings.
     pub name: &'static str,
-    /// Raised when the pass computes something else from the same input.
+    /// Version of the pass; raised when its output changes for the same inputs.
     pub version: u32,
-    /// What it reads: passes by name, or `file`, `member_index` and `companions`.
+    /// Its inputs: names of passes, or `file`, `member_index` and `companions`.
     pub reads: &'static [&'static str],
-    /// The tables that it fills; none if it is a projection.
+    /// The tables in its output; empty for a projection.
     pub tables: &'static [&'static TableInfo],
 }
 
@@ -46,10 +46,10 @@ pub struct ComputedTable {
 
 /// The output of a pass.
 pub trait PassOutput: Send + Sync + 'static {
-    /// The tables that it holds. A table may have several batches, in the order of its key.
+    /// Batches of its tables. A table may have several, in the order of its key.
     fn batches(&self) -> Vec<&Batch>;
 
-    /// Fingerprint of everything that later passes can read of it.
+    /// Fingerprint of everything that later passes can read in it.
     fn fingerprint(&self) -> Fingerprint;
 
     /// Number of rows in all its tables.
@@ -61,13 +61,13 @@ pub trait PassOutput: Send + Sync + 'static {
 /// The output of the pass `extents`.
 pub type FileExtentRows = Rows<FileExtents>;
 
-/// Implements [`PassOutput`] with the methods of the same names that a type has.
+/// Implements [`PassOutput`] for types that have a method `fingerprint`.
 macro_rules! outputs {
-    ($($output:ty { $batches:expr })*) => {
+    ($($output:ty: $ir:ident => $batches:expr;)*) => {
         $(impl PassOutput for $output {
             fn batches(&self) -> Vec<&Batch> {
-                let batches: for<'a> fn(&'a Self) -> Vec<&'a Batch> = $batches;
-                batches(self)
+                let $ir = self;
+                $batches
             }
 
             fn fingerprint(&self) -> Fingerprint {
@@ -78,16 +78,16 @@ macro_rules! outputs {
 }
 
 outputs! {
-    SectionsIr { |ir| ir.tables().to_vec() }
-    LinkageIr { |ir| ir.tables().to_vec() }
-    ExceptionsIr { |ir| ir.tables().to_vec() }
-    StringsIr { |ir| ir.tables().to_vec() }
-    DebugIr { |ir| ir.tables() }
-    CfgIr { |ir| ir.tables().to_vec() }
-    MemoryIr { |ir| ir.tables().to_vec() }
-    Code { |_| Vec::new() }
-    References { |_| Vec::new() }
-    Image { |_| Vec::new() }
+    SectionsIr: ir => ir.tables().to_vec();
+    LinkageIr: ir => ir.tables().to_vec();
+    ExceptionsIr: ir => ir.tables().to_vec();
+    StringsIr: ir => ir.tables().to_vec();
+    DebugIr: ir => ir.tables();
+    CfgIr: ir => ir.tables().to_vec();
+    MemoryIr: ir => ir.tables().to_vec();
+    Code: _ir => Vec::new();
+    References: _ir => Vec::new();
+    Image: _ir => Vec::new();
 }
 
 impl PassOutput for FileExtentRows {
@@ -114,7 +114,7 @@ impl PassOutput for InstructionsIr {
     }
 }
 
-/// The argument of a pass that a name in the list stands for, inside `lower`.
+/// Expands the name of an input in the list to an argument, inside `lower`.
 macro_rules! argument {
     (file, $inputs:ident) => {
         $inputs.file
@@ -130,7 +130,7 @@ macro_rules! argument {
     };
 }
 
-/// The value of a call; if it may fail, the function that contains it returns the error.
+/// Expands to a call, followed by `?` if the list declares an error for it.
 macro_rules! value {
     ($call:expr) => {
         $call
@@ -140,19 +140,19 @@ macro_rules! value {
     };
 }
 
-/// Where the file comes from that [`lower`] reads.
+/// The inputs of [`lower`].
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The bytes of the file.
+    /// Content of the file.
     pub file: &'a Bytes,
-    /// Position of the file among the members of its container; 0 if it is in none.
+    /// Position of the file among the members of its container; 0 if it is not a member.
     pub member_index: u32,
-    /// Other files that hold its debug information.
+    /// Other files with debug information of the file.
     pub companions: &'a [CompanionFile],
 }
 
 impl<'a> Inputs<'a> {
-    /// A file that is no member of a container and has no companions.
+    /// A file that is not a member of a container, without companions.
     pub fn of(file: &'a Bytes) -> Self {
         Self { file, member_index: 0, companions: &[] }
     }
@@ -212,16 +212,16 @@ macro_rules! declare {
 
 passes!(declare);
 
-/// Positions in [`PASSES`], in their order, of the passes that the tables of some stages need: those that fill the tables or
-/// that they are computed from, and all that these read.
+/// Positions in [`PASSES`], ascending, of the passes that the tables of `stages` need: the passes that fill the tables
+/// or that they are computed from, and the inputs of these passes, recursively.
 pub fn passes_for(stages: &[Stage]) -> Vec<usize> {
-    let is_asked = |table: &TableInfo| stages.contains(&table.stage);
-    let computed = COMPUTED_TABLES.iter().filter(|computed| is_asked(computed.table));
+    let is_requested = |table: &TableInfo| stages.contains(&table.stage);
+    let computed = COMPUTED_TABLES.iter().filter(|computed| is_requested(computed.table));
     let mut needed: Vec<&str> = computed.flat_map(|computed| computed.reads).copied().collect();
     let mut positions = Vec::new();
-    // Passes read only what is above them: one traversal from the end reaches all of it.
+    // A pass reads earlier passes only, so that one traversal in reverse order finds all inputs.
     for (position, pass) in PASSES.iter().enumerate().rev() {
-        if needed.contains(&pass.name) || pass.tables.iter().any(|table| is_asked(table)) {
+        if needed.contains(&pass.name) || pass.tables.iter().any(|table| is_requested(table)) {
             needed.extend(pass.reads);
             positions.push(position);
         }
@@ -241,13 +241,13 @@ mod tests {
     use binframe_ir::TABLES;
 
     #[test]
-    fn passes_read_only_what_is_above_them() {
-        let mut known = vec!["file", "member_index", "companions"];
+    fn passes_read_earlier_passes_only() {
+        let mut earlier = vec!["file", "member_index", "companions"];
         for pass in PASSES {
             for read in pass.reads {
-                assert!(known.contains(read), "{} reads {read}", pass.name);
+                assert!(earlier.contains(read), "{} reads {read}", pass.name);
             }
-            known.push(pass.name);
+            earlier.push(pass.name);
         }
     }
 
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_needs_the_passes_that_its_tables_read() {
+    fn a_stage_needs_the_passes_of_its_tables_and_their_inputs() {
         let names = |stages: &[Stage]| -> Vec<_> {
             passes_for(stages).into_iter().map(|position| PASSES[position].name).collect()
         };

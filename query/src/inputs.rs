@@ -2,7 +2,7 @@
 
 use crate::error::external;
 use binframe::ir::{Rows, Table, TableInfo};
-use binframe::{CorpusFile, Database, Dataset, Error, Filter, ManifestTable, Part, Source, find_files};
+use binframe::{CorpusFile, Database, Dataset, Error, Filter, ManifestTable, Source, TablePart, find_files};
 use datafusion::common::exec_err;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -63,7 +63,7 @@ struct Opened {
 
 /// Parts of a table of one input, and the passes that had to run to know them.
 pub(crate) struct Parts {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<TablePart>,
     pub(crate) passes: Vec<String>,
 }
 
@@ -229,14 +229,15 @@ impl Inputs {
         input: usize,
         binary: &str,
         table: &'static TableInfo,
-    ) -> Result<Vec<Part>, Error> {
+    ) -> Result<Vec<TablePart>, Error> {
         Ok(self.parts(input, table, &Filter::of(binary))?.parts)
     }
 
     /// All rows of a table of one binary.
     pub(crate) fn all<T: Table>(&self, input: usize, binary: &str) -> Result<Vec<Rows<T>>, Error> {
         let parts = self.parts_of(input, binary, T::INFO)?;
-        let rows = |part: Part| Ok(Rows::from_batch(part.rows()?).expect("parts are of the table asked for"));
+        let rows =
+            |part: TablePart| Ok(Rows::from_batch(part.rows()?).expect("parts are of the table asked for"));
         parts.into_iter().map(rows).collect()
     }
 

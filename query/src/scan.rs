@@ -10,7 +10,7 @@ use arrow_cast::cast;
 use arrow_schema::{FieldRef, SchemaRef};
 use binframe::ir::TableInfo;
 use binframe::ir::parquet::BINARY_COLUMN;
-use binframe::{Filter, Part};
+use binframe::{Filter, TablePart};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
@@ -246,7 +246,7 @@ impl Work {
         named.map(|(shown, own)| (Some(shown), Some(own))).collect()
     }
 
-    fn batch(&self, part: &Part, name: Option<&str>, input: usize) -> Result<RecordBatch> {
+    fn batch(&self, part: &TablePart, name: Option<&str>, input: usize) -> Result<RecordBatch> {
         let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let own: Vec<_> = names.iter().copied().filter(|name| *name != BINARY_COLUMN).collect();
         let arrays = if own.is_empty() { Vec::new() } else { part.columns(&own).map_err(external)? };

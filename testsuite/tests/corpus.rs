@@ -42,11 +42,11 @@ fn lower(
     corpus: &Path,
     output: &Path,
     stages: &[Stage],
-    unit_size: u64,
+    group_size_max: u64,
     memory: u64,
 ) -> Result<Manifest, Error> {
     let inputs = [corpus.to_owned()];
-    let request = Request { unit_size, memory, ..Request::new(&inputs, output, stages) };
+    let request = Request { group_size_max, memory, ..Request::new(&inputs, output, stages) };
     binframe::lower(&request, &|_| {})
 }
 
@@ -128,9 +128,9 @@ fn where_nothing_can_be_lowered_nothing_is_left() {
         fs::write(folder.path().join(name), b"\x7fELF").expect("the temporary folder is writable");
     }
     let inputs = [folder.path().join("in/a"), folder.path().join("in/b")];
-    for unit_size in [0, u64::MAX] {
+    for group_size_max in [0, u64::MAX] {
         let output = folder.path().join("out");
-        let request = Request { unit_size, ..Request::new(&inputs, &output, &[Stage::Sections]) };
+        let request = Request { group_size_max, ..Request::new(&inputs, &output, &[Stage::Sections]) };
         let error = binframe::lower(&request, &|_| {}).expect_err("neither can be lowered");
         assert!(matches!(&error, Error::NothingLowered { skipped } if skipped.len() == 2), "{error}");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);

@@ -1,14 +1,24 @@
-//! Lowers executables into a dataset: unit after unit, each of which is whole or not there.
+//! The driver: lowers input files into a dataset.
+//!
+//! *Algorithm.* (1) Find the input files, and divide them into checkpoint groups. (2) Open the target for writing; if
+//! an interrupted run with the same identity left a journal, take over the groups that it finished. (3) For each
+//! remaining group, lower its files, close the Parquet files, and record the group. (4) Write the manifest, verify the
+//! dataset if requested, and publish it.
+//!
+//! *Invariants.* Bytes depend only on the identity of the run, not on threads, memory or interruptions. The dataset
+//! appears at its target path complete or not at all. A run of one group has no journal: it has nothing to resume from.
+//!
+//! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest; a single file that
+//! cannot be lowered is an error, as is a run without any binary.
 
-use super::batch::{lower_unit, units};
-use super::job::{Lowering, Outcome};
-use super::progress::Progress;
-use super::request::Request;
-use crate::error::Error;
+use super::job::{Outcome, Run};
+use super::request::{Progress, Request};
+use super::scheduler::{checkpoint_groups, lower_group};
+use crate::error::{Error, SkippedFile};
 use crate::source::corpus::{CorpusFile, find_files};
-use crate::store::{
-    DatasetWriter, InputIdentity, LAYOUT_VERSION, Manifest, RunIdentity, SkippedFile, UnitRecord,
-};
+use crate::store::journal::{GroupRecord, InputIdentity, RunIdentity};
+use crate::store::manifest::{LAYOUT_VERSION, Manifest};
+use crate::store::writer::DatasetWriter;
 use crate::timing::add_timing;
 use crate::verify::verify;
 use binframe_ir::{Stage, TABLES, TableInfo};
@@ -19,49 +29,47 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Lowers executables into a dataset, on as many threads as the current rayon pool has, and calls `observe` as it goes.
-///
-/// Of several files, those that cannot be lowered are left out and named in the manifest. A run of several units that was
-/// killed is gone on with, if nothing has changed.
+/// Lowers files into a dataset, on the threads of the current rayon pool. Calls `observe` after each part of a step.
 pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Manifest, Error> {
     let files = find_files(request.inputs)?;
-    let is_wanted = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;
-    let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_wanted(table.stage)).collect();
-    let stages: Vec<_> = Stage::ALL.into_iter().filter(|stage| is_wanted(*stage)).map(Stage::name).collect();
-    let units = units(&files, request.unit_size);
-    let identity = (units.len() > 1).then(|| identity(request, &stages, &tables, &files));
-    let (mut writer, whole) = DatasetWriter::create(request.output, &tables, identity.as_ref())?;
-    let (left, resumed_files) =
-        (&units[whole.len()..], units[..whole.len()].last().map_or(0, |unit| unit.end));
-    let lowering = Lowering {
+    let is_written = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;
+    let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_written(table.stage)).collect();
+    let stages = Stage::ALL.into_iter().filter(|stage| is_written(*stage));
+    let stages: Vec<_> = stages.map(|stage| stage.name().to_owned()).collect();
+    let groups = checkpoint_groups(&files, request.group_size_max);
+    let identity = (groups.len() > 1).then(|| identity(request, &stages, &tables, &files));
+    let (mut writer, finished) = DatasetWriter::create(request.output, &tables, identity.as_ref())?;
+    let (resumed, remaining) = groups.split_at(finished.len());
+    let resumed_files = resumed.last().map_or(0, |group| group.end);
+    let run = Run {
         files: &files,
         stages: request.stages,
         tables: writer.encoders()?,
         observe,
+        bytes: total_size(&files),
         files_done: resumed_files.into(),
-        bytes: size_of(&files),
-        bytes_done: size_of(&files[..resumed_files]).into(),
+        bytes_done: total_size(&files[..resumed_files]).into(),
     };
     let mut manifest = Manifest {
         layout: LAYOUT_VERSION,
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
-        stages: stages.into_iter().map(str::to_owned).collect(),
+        stages,
         binaries: Vec::new(),
         skipped: Vec::new(),
         resumed_files,
         tables: Vec::new(),
         timings: Vec::new(),
     };
-    for unit in whole {
-        add_unit(&mut manifest, unit);
+    for group in finished {
+        add_group(&mut manifest, group);
     }
-    let workers = workers()?;
-    for unit in left {
-        let outcomes = lower_unit(&lowering, unit.clone(), request.memory, &workers, &mut writer)?;
-        let mut record = record(&files[unit.clone()], outcomes, files.len() == 1)?;
+    let workers = single_thread_pools()?;
+    for group in remaining {
+        let outcomes = lower_group(&run, group.clone(), request.memory, &workers, &mut writer)?;
+        let mut record = record(&files[group.clone()], outcomes, files.len() == 1)?;
         record.tables = writer.finish_tables()?;
-        writer.record_unit(&record)?;
-        add_unit(&mut manifest, record);
+        writer.record_group(&record)?;
+        add_group(&mut manifest, record);
     }
     if manifest.binaries.is_empty() {
         return Err(Error::NothingLowered { skipped: manifest.skipped });
@@ -77,22 +85,22 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
     Ok(manifest)
 }
 
-/// Pools of one thread, as many as the current pool has threads: what runs in one of them stays on its thread.
-fn workers() -> Result<Vec<ThreadPool>, Error> {
-    let worker = |_| ThreadPoolBuilder::new().num_threads(1).build();
-    let workers: Result<_, _> = (0..rayon::current_num_threads()).map(worker).collect();
-    workers.map_err(|error| Error::io(Path::new("binframe"), "start threads")(io::Error::other(error)))
+/// As many pools of one thread as the current pool has threads. Parallel iterators in such a pool stay on its thread.
+fn single_thread_pools() -> Result<Vec<ThreadPool>, Error> {
+    let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
+    let pools: Result<_, _> = (0..rayon::current_num_threads()).map(pool).collect();
+    pools.map_err(|error| Error::io(Path::new("binframe"), "start threads")(io::Error::other(error)))
 }
 
 fn identity(
     request: &Request<'_>,
-    stages: &[&str],
+    stages: &[String],
     tables: &[&TableInfo],
     files: &[CorpusFile],
 ) -> RunIdentity {
     let input = |file: &CorpusFile| {
-        // One that cannot be asked cannot be opened either, and is skipped.
-        let modified = fs::metadata(&file.path).map(|found| (found.mtime(), found.mtime_nsec()));
+        // A file without metadata cannot be opened either, and is skipped.
+        let modified = fs::metadata(&file.path).map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
         let path = file.path.to_string_lossy().into_owned();
         InputIdentity { path, size: file.size, modified: modified.unwrap_or_default() }
     };
@@ -100,20 +108,20 @@ fn identity(
         layout: LAYOUT_VERSION,
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
         passes: PASSES.iter().map(|pass| (pass.name.to_owned(), pass.version)).collect(),
-        stages: stages.iter().map(|stage| (*stage).to_owned()).collect(),
+        stages: stages.to_vec(),
         schemas: tables.iter().map(|table| table.fingerprint().to_string()).collect(),
-        unit_size: request.unit_size,
+        group_size_max: request.group_size_max,
         inputs: files.iter().map(input).collect(),
     }
 }
 
-fn size_of(files: &[CorpusFile]) -> u64 {
+fn total_size(files: &[CorpusFile]) -> u64 {
     files.iter().map(|file| file.size).sum()
 }
 
-/// What became of a unit's files. That the only one of a run cannot be lowered is an error.
-fn record(files: &[CorpusFile], outcomes: Vec<Outcome>, is_only: bool) -> Result<UnitRecord, Error> {
-    let mut record = UnitRecord::default();
+/// The record of a group, without its tables. Fails if the only file of a run was skipped.
+fn record(files: &[CorpusFile], outcomes: Vec<Outcome>, is_only: bool) -> Result<GroupRecord, Error> {
+    let mut record = GroupRecord::default();
     for (file, outcome) in files.iter().zip(outcomes) {
         match outcome {
             Outcome::Lowered(binaries, timings) => {
@@ -134,12 +142,12 @@ fn record(files: &[CorpusFile], outcomes: Vec<Outcome>, is_only: bool) -> Result
     Ok(record)
 }
 
-/// Adds what a unit has made to what those before it have.
-fn add_unit(manifest: &mut Manifest, unit: UnitRecord) {
-    manifest.binaries.extend(unit.binaries);
-    manifest.skipped.extend(unit.skipped);
-    manifest.tables = unit.tables;
-    for timing in unit.timings {
+/// Adds a finished group to the manifest.
+fn add_group(manifest: &mut Manifest, group: GroupRecord) {
+    manifest.binaries.extend(group.binaries);
+    manifest.skipped.extend(group.skipped);
+    manifest.tables = group.tables;
+    for timing in group.timings {
         add_timing(&mut manifest.timings, timing);
     }
 }

@@ -1,13 +1,31 @@
-//! `(file) -> encoded rows`, and the record of what ran: the work on one input, on whichever threads.
+//! The work on one input: `(file) -> encoded rows, manifest entries`.
+//!
+//! *Problem.* Several inputs are processed at the same time, each by one or by all threads, but the rows must reach the
+//! Parquet files in the order of inputs, tables and keys. Memory must not grow with the size of a table.
+//!
+//! *Notation.* An input is a file, or a container with its members; each of these is a binary. A part is a range of
+//! rows of a table that is computed, encoded and written together, as one row group.
+//!
+//! *Algorithm.* For each binary: (1) Run the passes that the requested stages need, in pipeline order, and record time
+//! and input and output fingerprints. `binary_sections` is written right after the pass that computes it, and the pages
+//! of the mapped file are released: later passes read few of them again. (2) For every other table, threads claim parts
+//! from a shared counter, compute and encode them; an [`InOrderAppender`] under a mutex writes the parts in order.
+//!
+//! *Invariants.* Bytes do not depend on the number of threads. An input is skipped before its first row or not at all:
+//! only opening the file and the first pass can refuse it, and any other error ends the run. When a thread fails, no
+//! thread claims another part.
+//!
+//! *Cost.* Memory for the outputs of passes, one part per thread, and the parts that were finished early.
 
-use super::progress::Progress;
+use super::request::Progress;
+use super::row_output::{InOrderAppender, RowOutput};
 use crate::error::Error;
 use crate::queries::Database;
 use crate::source::binary::{BinaryFile, BinaryPart};
 use crate::source::corpus::CorpusFile;
-use crate::store::{DatasetWriter, ManifestBinary, ManifestPass};
+use crate::store::manifest::{ManifestBinary, ManifestPass};
 use crate::timing::{Stopwatch, Timing, add_timing};
-use binframe_ir::parquet::{EncodedRows, TableEncoder};
+use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::BinarySections;
 use binframe_ir::{Fingerprint, Stage, Table, TableInfo};
 use binframe_passes::{PASSES, passes_for};
@@ -15,91 +33,35 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What is the same for all inputs of a run.
-pub(crate) struct Lowering<'a> {
-    pub(crate) files: &'a [CorpusFile],
-    pub(crate) stages: &'a [Stage],
-    /// The tables that are written, with what encodes their rows.
-    pub(crate) tables: Vec<(&'static TableInfo, TableEncoder)>,
-    pub(crate) observe: &'a (dyn Fn(Progress<'_>) + Sync),
-    /// The size of all files together.
-    pub(crate) bytes: u64,
-    /// Files that are done, and their size.
-    pub(crate) files_done: AtomicUsize,
-    pub(crate) bytes_done: AtomicU64,
+/// What the jobs of a run share.
+pub(super) struct Run<'a> {
+    pub(super) files: &'a [CorpusFile],
+    pub(super) stages: &'a [Stage],
+    /// The tables to write, with their encoders.
+    pub(super) tables: Vec<(&'static TableInfo, TableEncoder)>,
+    pub(super) observe: &'a (dyn Fn(Progress<'_>) + Sync),
+    /// Size of all files in bytes.
+    pub(super) bytes: u64,
+    /// Number and size in bytes of the finished files.
+    pub(super) files_done: AtomicUsize,
+    pub(super) bytes_done: AtomicU64,
 }
 
-/// What became of an input.
-pub(crate) enum Outcome {
-    /// It was lowered, with its members.
+/// Result of a job.
+pub(super) enum Outcome {
+    /// The binaries of the input, and the time of each step.
     Lowered(Vec<ManifestBinary>, Vec<Timing>),
-    /// It cannot be lowered, and has no rows.
+    /// The input cannot be lowered, and has no rows.
     Skipped(Error),
 }
 
-/// Where encoded rows go, each table's in order.
-pub(crate) trait RowSink: Send {
-    /// Prepares a table for the rows of the next input.
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error>;
-
-    /// Takes the next rows of the table.
-    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error>;
-}
-
-impl RowSink for DatasetWriter {
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
-        self.begin_binary(table)
-    }
-
-    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error> {
-        self.append(table, rows)
-    }
-}
-
-/// Rows that wait for those of the inputs before.
-#[derive(Default)]
-pub(crate) struct HeldRows {
-    tables: Vec<(usize, Vec<EncodedRows>)>,
-    bytes: u64,
-}
-
-impl HeldRows {
-    /// What they take of memory.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Passes them on.
-    pub(crate) fn move_to(self, sink: &mut dyn RowSink) -> Result<(), Error> {
-        for (table, rows) in self.tables {
-            sink.begin_binary(table)?;
-            rows.into_iter().try_for_each(|rows| sink.append(table, rows))?;
-        }
-        Ok(())
-    }
-}
-
-impl RowSink for HeldRows {
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
-        self.tables.push((table, Vec::new()));
-        Ok(())
-    }
-
-    fn append(&mut self, _: usize, rows: EncodedRows) -> Result<(), Error> {
-        self.bytes += rows.bytes();
-        self.tables.last_mut().expect("the table was begun").1.push(rows);
-        Ok(())
-    }
-}
-
-impl Lowering<'_> {
-    /// Lowers an input on the threads of the current rayon pool. It is skipped before its first rows are there or not at all;
-    /// an error is that of the whole run.
-    pub(crate) fn lower(&self, input: usize, sink: &mut dyn RowSink) -> Result<Outcome, Error> {
+impl Run<'_> {
+    /// Lowers the input at a position of `files`, on the threads of the current rayon pool. An error ends the run.
+    pub(super) fn lower(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
         let outcome = match BinaryFile::open(&self.files[input], Database::default()) {
             Err(error) => Outcome::Skipped(error),
-            Ok(files) => match self.lower_opened(input, files, sink) {
-                // The first pass refuses what is no executable. All members are some.
+            Ok(files) => match (FileJob { run: self, input, output, timings: Vec::new() }).lower(files) {
+                // Only the first pass refuses a file, and it accepts every member of a container.
                 Err(error @ Error::Unsupported { .. }) => Outcome::Skipped(error),
                 lowered => lowered?,
             },
@@ -109,24 +71,6 @@ impl Lowering<'_> {
         Ok(outcome)
     }
 
-    /// Lowers a file, or a container and its members.
-    fn lower_opened(
-        &self,
-        input: usize,
-        files: Vec<BinaryFile>,
-        sink: &mut dyn RowSink,
-    ) -> Result<Outcome, Error> {
-        let (mut binaries, mut timings) = (Vec::new(), Vec::new());
-        for file in files {
-            binaries.push(self.run_passes(input, &file, sink, &mut timings)?);
-            let contents = self.contents();
-            for table in (0..self.tables.len()).filter(|table| Some(*table) != contents) {
-                self.encode(input, &file, table, sink, &mut timings)?;
-            }
-        }
-        Ok(Outcome::Lowered(binaries, timings))
-    }
-
     fn report(&self, input: usize, binary: &str, step: &str, done: usize, parts: usize) {
         let (files_done, bytes_done) =
             (self.files_done.load(Ordering::Relaxed), self.bytes_done.load(Ordering::Relaxed));
@@ -134,44 +78,62 @@ impl Lowering<'_> {
         (self.observe)(Progress { files, bytes, files_done, bytes_done, input, binary, step, done, parts });
     }
 
-    /// The position of the table of what sections hold, if it is written.
-    fn contents(&self) -> Option<usize> {
+    /// Position of the table `binary_sections`, if it is written.
+    fn sections_table(&self) -> Option<usize> {
         self.tables.iter().position(|(table, _)| *table == BinarySections::INFO)
     }
+}
 
-    /// Runs the passes that the stages need. Contents of sections are written right after the pass that finds them: few of their
-    /// bytes are read again, and the memory of the mapped file is free for later passes.
-    fn run_passes(
-        &self,
-        input: usize,
-        file: &BinaryFile,
-        sink: &mut dyn RowSink,
-        timings: &mut Vec<Timing>,
-    ) -> Result<ManifestBinary, Error> {
+/// The work on one input.
+struct FileJob<'a> {
+    run: &'a Run<'a>,
+    /// Position of the input.
+    input: usize,
+    output: &'a mut dyn RowOutput,
+    timings: Vec<Timing>,
+}
+
+impl FileJob<'_> {
+    /// Lowers a file, or a container and its members.
+    fn lower(mut self, files: Vec<BinaryFile>) -> Result<Outcome, Error> {
+        let mut binaries = Vec::new();
+        for file in files {
+            binaries.push(self.run_passes(&file)?);
+            let written = self.run.sections_table();
+            for table in (0..self.run.tables.len()).filter(|table| Some(*table) != written) {
+                self.write_table(&file, table)?;
+            }
+        }
+        Ok(Outcome::Lowered(binaries, self.timings))
+    }
+
+    /// Runs the passes that the stages need, and writes `binary_sections`.
+    fn run_passes(&mut self, file: &BinaryFile) -> Result<ManifestBinary, Error> {
         let mut fingerprints: BTreeMap<&str, Fingerprint> = BTreeMap::new();
         let mut passes = Vec::new();
-        for position in passes_for(self.stages) {
+        for position in passes_for(self.run.stages) {
             let pass = &PASSES[position];
-            self.report(input, file.name(), pass.name, 0, 1);
+            self.run.report(self.input, file.name(), pass.name, 0, 1);
             let stopwatch = Stopwatch::start();
             let output = file.run_pass(position)?;
-            let mut read =
-                |input| *fingerprints.entry(input).or_insert_with(|| file.input_fingerprint(input));
-            let inputs = Fingerprint::of_all(pass.reads.iter().map(|input| read(input)));
+            let mut read = |name| *fingerprints.entry(name).or_insert_with(|| file.input_fingerprint(name));
+            let inputs = Fingerprint::of_all(pass.reads.iter().map(|name| read(name)));
             fingerprints.insert(pass.name, output.fingerprint());
-            let bytes = match pass.reads.contains(&"code") {
+            let bytes_read = match pass.reads.contains(&"code") {
                 true => file.code()?.size(),
                 false => file.bytes().0.len() as u64,
             };
-            add_timing(timings, stopwatch.stop(pass.name.to_owned(), output.row_count(), bytes));
+            let timing = stopwatch.stop(pass.name.to_owned(), output.row_count(), bytes_read);
+            add_timing(&mut self.timings, timing);
             passes.push(ManifestPass {
                 pass: pass.name.to_owned(),
                 version: pass.version,
                 input: inputs.to_string(),
                 output: output.fingerprint().to_string(),
             });
-            if let Some(table) = self.contents().filter(|_| pass.tables.contains(&BinarySections::INFO)) {
-                self.encode(input, file, table, sink, timings)?;
+            let fills_sections = pass.tables.contains(&BinarySections::INFO);
+            if let Some(table) = self.run.sections_table().filter(|_| fills_sections) {
+                self.write_table(file, table)?;
                 file.bytes().release_pages();
             }
         }
@@ -181,69 +143,38 @@ impl Lowering<'_> {
         Ok(ManifestBinary { binary: file.name().to_owned(), path, sha256, passes })
     }
 
-    /// Makes and encodes the rows of a table: every thread takes the next part, and appends what is next in order.
-    fn encode(
-        &self,
-        input: usize,
-        file: &BinaryFile,
-        table: usize,
-        sink: &mut dyn RowSink,
-        timings: &mut Vec<Timing>,
-    ) -> Result<(), Error> {
-        sink.begin_binary(table)?;
+    /// Computes, encodes and writes the rows of a table.
+    fn write_table(&mut self, file: &BinaryFile, table: usize) -> Result<(), Error> {
+        self.output.begin_binary(table)?;
         let stopwatch = Stopwatch::start();
-        let ((info, encoder), binary, path) = (&self.tables[table], file.name(), file.path());
-        let parts = file.parts(info, self.stages, None)?;
+        let ((info, encoder), binary, path) = (&self.run.tables[table], file.name(), file.path());
+        let parts = file.parts(info, self.run.stages, None)?;
         let next = AtomicUsize::new(0);
-        let appender =
-            Mutex::new(Appender { sink, table, done: 0, rows: 0, bytes: 0, waiting: BTreeMap::new() });
+        let (run, input) = (self.run, self.input);
+        let appender = Mutex::new(InOrderAppender::new(self.output, table));
         let write_parts = || {
-            while let Some((index, part)) = take(&next, &parts) {
+            while let Some((position, part)) = claim_part(&next, &parts) {
                 let encoded = encoder.encode(&part.rows(), binary).map_err(Error::write(path))?;
                 let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
-                appender.put(index, encoded)?;
-                self.report(input, binary, info.name, appender.done, parts.len());
+                appender.put(position, encoded)?;
+                run.report(input, binary, info.name, appender.parts, parts.len());
             }
             Ok(())
         };
-        // Where one thread fails, the others take no more.
+        // After an error, no thread claims another part.
         let write_all = || write_parts().inspect_err(|_| next.store(parts.len(), Ordering::Relaxed));
-        // To wake the others takes longer than to write one small part.
+        // Waking the other threads takes longer than writing one small part.
         let results = if parts.len() > 1 { rayon::broadcast(|_| write_all()) } else { vec![write_all()] };
         results.into_iter().collect::<Result<(), Error>>()?;
         let appender = appender.into_inner().unwrap_or_else(PoisonError::into_inner);
-        add_timing(timings, stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes));
+        let timing = stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes);
+        add_timing(&mut self.timings, timing);
         Ok(())
     }
 }
 
-/// The next part that no thread has taken.
-fn take<'p>(next: &AtomicUsize, parts: &'p [BinaryPart]) -> Option<(usize, &'p BinaryPart)> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    Some((index, parts.get(index)?))
-}
-
-/// Appends encoded parts to a table in their order, in whichever order they come.
-struct Appender<'a> {
-    sink: &'a mut dyn RowSink,
-    table: usize,
-    /// Parts that were appended, with their rows and bytes.
-    done: usize,
-    rows: u64,
-    bytes: u64,
-    /// Parts that came before their turn: about as many as there are threads.
-    waiting: BTreeMap<usize, EncodedRows>,
-}
-
-impl Appender<'_> {
-    fn put(&mut self, index: usize, rows: EncodedRows) -> Result<(), Error> {
-        self.waiting.insert(index, rows);
-        while let Some(rows) = self.waiting.remove(&self.done) {
-            self.rows += rows.rows();
-            self.bytes += rows.bytes();
-            self.done += 1;
-            self.sink.append(self.table, rows)?;
-        }
-        Ok(())
-    }
+/// The next part that no thread has claimed, and its position.
+fn claim_part<'p>(next: &AtomicUsize, parts: &'p [BinaryPart]) -> Option<(usize, &'p BinaryPart)> {
+    let position = next.fetch_add(1, Ordering::Relaxed);
+    Some((position, parts.get(position)?))
 }

@@ -1,11 +1,7 @@
-//! The driver: lowers inputs into a dataset.
+//! Runs: the driver that lowers input files into a dataset.
 
-mod batch;
-mod driver;
+pub(crate) mod driver;
 mod job;
-mod progress;
-mod request;
-
-pub use driver::lower;
-pub use progress::Progress;
-pub use request::{Request, default_memory};
+pub(crate) mod request;
+mod row_output;
+mod scheduler;

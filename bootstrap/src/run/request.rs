@@ -1,38 +1,62 @@
-//! What to lower, how far, and where to.
+//! Parameters of a run, and reports of its progress.
 
 use binframe_ir::Stage;
 use std::path::{Path, PathBuf};
 
-/// Size of inputs that are lowered together, and whose rows share files: what is lost when a run is killed.
-const UNIT_SIZE_MAX: u64 = 256 << 20;
+/// Default of [`Request::group_size_max`].
+const GROUP_SIZE_MAX: u64 = 256 << 20;
 
-/// What to lower, how far, and where to.
+/// Parameters of a run.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// The executables: files, directories, patterns (see [`find_files`](crate::find_files)).
+    /// Inputs: files, directories and patterns (see [`find_files`](crate::find_files)).
     pub inputs: &'a [PathBuf],
-    /// The directory that will be the dataset.
+    /// Target path of the dataset.
     pub output: &'a Path,
-    /// The stages whose tables are written. Only what they need is computed.
+    /// Stages whose tables are written. Only the passes that these tables need are run.
     pub stages: &'a [Stage],
-    /// Whether to read everything back and check it against the tables' declarations.
+    /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
-    /// Bytes of memory up to which several files are worked on at one time. One that alone needs more is lowered all the same.
+    /// Memory limit in bytes for files that are processed at the same time. A file that needs more is processed alone.
     pub memory: u64,
-    /// Bytes of files that are lowered together. What is written depends on it.
-    pub unit_size: u64,
+    /// Maximal size in bytes of the files of a checkpoint group: at most this much work is repeated after an
+    /// interrupted run. The division of rows into Parquet files depends on it.
+    pub group_size_max: u64,
 }
 
 impl<'a> Request<'a> {
-    /// A request that takes half of the machine's memory, and verifies nothing.
+    /// A request with the default limits, without verification.
     pub fn new(inputs: &'a [PathBuf], output: &'a Path, stages: &'a [Stage]) -> Self {
         let memory = default_memory();
-        Self { inputs, output, stages, verify: false, memory, unit_size: UNIT_SIZE_MAX }
+        Self { inputs, output, stages, verify: false, memory, group_size_max: GROUP_SIZE_MAX }
     }
 }
 
-/// Half of the machine's memory, in bytes: the limit where nobody set one.
+/// Default memory limit in bytes: half of the machine's memory.
 pub fn default_memory() -> u64 {
     let system = rustix::system::sysinfo();
     u64::from(system.mem_unit).saturating_mul(system.totalram) / 2
+}
+
+/// Progress of a run, reported after each part of a step. Several inputs may be in progress.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Number of input files.
+    pub files: usize,
+    /// Size of all input files in bytes.
+    pub bytes: u64,
+    /// Number of finished input files, including those of an interrupted run that is resumed.
+    pub files_done: usize,
+    /// Size of the finished input files in bytes.
+    pub bytes_done: u64,
+    /// Position of the input file that this report is about.
+    pub input: usize,
+    /// Name of the binary: the file, or a member of it.
+    pub binary: &'a str,
+    /// Name of the pass that runs, or of the table that is written.
+    pub step: &'a str,
+    /// Number of finished parts of the step.
+    pub done: usize,
+    /// Number of parts of the step.
+    pub parts: usize,
 }

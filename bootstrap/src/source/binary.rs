@@ -1,11 +1,13 @@
-//! One executable, whose tables are computed on demand.
+//! An executable file whose tables are computed on demand.
+//!
+//! Connects the queries of one binary with its path and name, and divides tables into parts that become row groups.
 
 use super::corpus::{CorpusFile, UniqueNames};
 use crate::companions::LazyCompanions;
 use crate::error::Error;
 use crate::file::{FileBytes, map_file, retried};
 use crate::queries::compute;
-use crate::queries::{self, Compute, ComputedPart, Database, Executable, Pass};
+use crate::queries::{self, Compute, ComputedPart, Database, Executable, Fingerprinted};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics};
@@ -16,23 +18,24 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Bytes of section contents that are encoded and written together: what one thread holds at a time.
+/// Maximal size in bytes of the binary values of a part. It bounds the memory of a thread that encodes one.
 const ROW_GROUP_BYTES_MAX: usize = 1 << 24;
 
-/// An executable, or a member of a container, whose tables are computed on demand.
+/// An executable or a member of a container, whose tables are computed on demand.
 pub struct BinaryFile {
     path: PathBuf,
     name: String,
+    /// Name of the container that the file is a member of.
     container: Option<String>,
     database: Database,
     executable: Executable,
 }
 
-/// Rows of a table that are made together, on any thread.
+/// Rows of a table that one thread computes and encodes together.
 pub(crate) enum BinaryPart {
-    /// Rows that a pass holds.
+    /// Rows in the output of a pass.
     Held(Batch),
-    /// Rows that a pass holds, except that one column is computed on demand.
+    /// Rows in the output of a pass, of which one column is computed on demand.
     Incomplete { held: Batch, column: &'static str, complete: Compute },
     /// Rows that are computed on demand.
     Computed(ComputedPart),
@@ -49,7 +52,7 @@ impl BinaryPart {
         }
     }
 
-    /// Rows in which only the named columns, stored or derived, are complete.
+    /// Rows in which the named columns, stored or derived, are complete. Other columns need not be.
     pub(crate) fn rows_for(&self, names: &[&str]) -> Batch {
         match self {
             Self::Incomplete { held, column, .. } if !names.contains(column) => held.clone(),
@@ -57,7 +60,7 @@ impl BinaryPart {
         }
     }
 
-    /// The number of rows, which are computed only if that is the only way to count them.
+    /// Number of rows. Computes the rows only if their number is not known otherwise.
     pub(crate) fn row_count(&self) -> usize {
         match self {
             Self::Held(held) | Self::Incomplete { held, .. } => held.rows(),
@@ -67,14 +70,14 @@ impl BinaryPart {
 }
 
 impl BinaryFile {
-    /// Maps a file, whose passes are queries of the database. The members of a container follow it, under names
-    /// `container(member)` that differ from each other.
+    /// Maps a file, whose passes are queries of `database`. If it is a container, its members follow it; each has a
+    /// unique name `container(member)` and a database of its own.
     pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
         let bytes = retried(|| map_file(&corpus_file.path), thread::sleep)?;
         let (path, name) = (corpus_file.path.clone(), corpus_file.name.clone());
-        let opened = Self::new(path, name, None, database, bytes, 0);
+        let file = Self::new(path, name, None, database, bytes, 0);
         let mut files = Vec::new();
-        opened.push_with_members(&mut UniqueNames::default(), &mut files);
+        file.push_with_members(&mut UniqueNames::default(), &mut files);
         Ok(files)
     }
 
@@ -91,10 +94,11 @@ impl BinaryFile {
         Self { path, name, container, database, executable }
     }
 
+    /// Appends the file and, recursively, its members.
     fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
         let members = (0..).zip(members(&self.bytes().0)).map(|(index, member)| {
             let name = names.add(&format!("{}({})", self.name, member.name));
-            // A database of its own: what was computed for a member is freed with it.
+            // A database of its own, so that the outputs of a member are freed with it.
             let database = Database::default();
             Self::new(self.path.clone(), name, Some(self.name.clone()), database, member.bytes.into(), index)
         });
@@ -105,7 +109,7 @@ impl BinaryFile {
         }
     }
 
-    /// The last component of the path; of a member, with the member's name in parentheses.
+    /// Name of the binary: the last component of the path; for a member, its name in parentheses after the container's.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -118,11 +122,11 @@ impl BinaryFile {
         self.executable.bytes(&self.database)
     }
 
-    pub(crate) fn sections(&self) -> Result<Pass<SectionsIr>, Error> {
+    pub(crate) fn sections(&self) -> Result<Fingerprinted<SectionsIr>, Error> {
         self.checked(queries::sections(&self.database, self.executable))
     }
 
-    /// The fingerprint of an input that no pass makes: the file, its place in a container, or its companions.
+    /// Fingerprint of an input of the pipeline: `file`, `member_index` or `companions`.
     pub(crate) fn input_fingerprint(&self, input: &str) -> Fingerprint {
         match input {
             "file" => Fingerprint::of_bytes(&self.bytes().0),
@@ -137,12 +141,12 @@ impl BinaryFile {
         }
     }
 
-    pub(crate) fn code(&self) -> Result<Pass<Code>, Error> {
+    pub(crate) fn code(&self) -> Result<Fingerprinted<Code>, Error> {
         self.checked(queries::code(&self.database, self.executable))
     }
 
-    /// The output of the pass at a position of [`PASSES`].
-    pub(crate) fn run_pass(&self, position: usize) -> Result<Pass<dyn PassOutput>, Error> {
+    /// Output of the pass at a position of [`PASSES`].
+    pub(crate) fn run_pass(&self, position: usize) -> Result<Fingerprinted<dyn PassOutput>, Error> {
         self.checked(compute::run_pass(position, &self.database, self.executable))
     }
 
@@ -150,8 +154,8 @@ impl BinaryFile {
         result.map_err(|reason| Error::Unsupported { path: self.path.clone(), reason })
     }
 
-    /// The parts of a table, without those that surely have no row in `addresses`. Tables that belong to no single stage
-    /// hold rows about `stages` and what these need.
+    /// The parts of a table that may have rows in `addresses`. The tables that no single stage fills (`binaries`,
+    /// `diagnostics`) have the rows of the passes that `stages` need.
     pub(crate) fn parts(
         &self,
         table: &'static TableInfo,
@@ -163,7 +167,7 @@ impl BinaryFile {
             return Ok(parts.into_iter().map(BinaryPart::Computed).collect());
         }
         let held = self.held(table, stages)?;
-        held.iter().flat_map(partitions).map(|batch| self.part_of(batch)).collect()
+        held.iter().flat_map(split).map(|batch| self.part_of(batch)).collect()
     }
 
     fn part_of(&self, held: Batch) -> Result<BinaryPart, Error> {
@@ -174,7 +178,7 @@ impl BinaryFile {
         })
     }
 
-    /// The batches of a table that is not computed on demand.
+    /// The batches of a table that is in the output of a pass.
     fn held(&self, table: &'static TableInfo, stages: &[Stage]) -> Result<Vec<Batch>, Error> {
         if table == Binaries::INFO {
             return Ok(vec![self.binary(stages)?.batch().clone()]);
@@ -192,7 +196,7 @@ impl BinaryFile {
         Ok(output.batches().into_iter().filter(|batch| batch.info() == table).cloned().collect())
     }
 
-    /// The diagnostics of the passes that stages need, sorted by the name of the pass, as the key of the table demands.
+    /// The diagnostics of the passes that `stages` need, sorted by the name of the pass: the first column of the key.
     fn diagnostics(&self, stages: &[Stage]) -> Result<Vec<Batch>, Error> {
         let mut positions = passes_for(stages);
         positions.retain(|position| PASSES[*position].tables.contains(&Diagnostics::INFO));
@@ -204,6 +208,7 @@ impl BinaryFile {
         Ok(vec![Batch::concat(&batches)])
     }
 
+    /// The row of this file in `binaries`.
     fn binary(&self, stages: &[Stage]) -> Result<Rows<Binaries>, Error> {
         let sections = self.sections()?;
         let path = self.path.to_string_lossy();
@@ -219,32 +224,33 @@ impl BinaryFile {
     }
 }
 
-/// The last stage of the pipeline that is complete once the passes ran that `stages` need.
+/// The last stage of the pipeline that is complete when the passes that `stages` need have run.
 fn last_stage(stages: &[Stage]) -> Stage {
-    let run = passes_for(stages);
-    let is_complete = |stage: &Stage| passes_for(&[*stage]).iter().all(|position| run.contains(position));
+    let ran = passes_for(stages);
+    let is_complete = |stage: &Stage| passes_for(&[*stage]).iter().all(|position| ran.contains(position));
     Stage::PIPELINE.into_iter().rev().find(is_complete).unwrap_or(Stage::Sections)
 }
 
-/// Cuts a batch into parts that are encoded and written together: neither with too many rows, nor with too many bytes.
-fn partitions(batch: &Batch) -> Vec<Batch> {
+/// Splits a batch into slices of at most [`ROW_GROUP_ROWS_MAX`] rows and, unless it is one row, [`ROW_GROUP_BYTES_MAX`]
+/// bytes of binary values.
+fn split(batch: &Batch) -> Vec<Batch> {
     let mut sizes = vec![0; batch.rows()];
     for column in batch.columns() {
         if let Some(values) = column.as_any().downcast_ref::<BinaryViewArray>() {
             sizes.iter_mut().zip(values.lengths()).for_each(|(size, length)| *size += length as usize);
         }
     }
-    let mut partitions = Vec::new();
+    let mut slices = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (row, size) in sizes.into_iter().enumerate() {
         if row > start && (row - start >= ROW_GROUP_ROWS_MAX || bytes + size > ROW_GROUP_BYTES_MAX) {
-            partitions.push(batch.slice(start, row - start));
+            slices.push(batch.slice(start, row - start));
             (start, bytes) = (row, 0);
         }
         bytes += size;
     }
     if start < batch.rows() {
-        partitions.push(batch.slice(start, batch.rows() - start));
+        slices.push(batch.slice(start, batch.rows() - start));
     }
-    partitions
+    slices
 }

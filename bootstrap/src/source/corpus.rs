@@ -1,8 +1,9 @@
-//! `(paths, directories, patterns) -> files to lower`, in an order and with names that depend on nothing but those.
+//! Input files of a run: `(files, directories, patterns) -> files to lower`, in an order and with names that depend on
+//! paths only.
 
 use crate::error::Error;
 use crate::file::map_file;
-use crate::store::Dataset;
+use crate::store::reader::Dataset;
 use binframe_passes::file::sections::is_recognised;
 use glob::{MatchOptions, glob_with};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +14,16 @@ use std::path::{Path, PathBuf};
 /// A file to lower.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorpusFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What its rows call it: the last component of the path, made unique among those of a run.
+    /// Name of the binary: the last component of the path, made unique among the files of a run.
     pub name: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl CorpusFile {
-    /// A file among no others.
+    /// The only file of a run.
     pub(crate) fn alone(path: &Path) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let size = fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -30,34 +31,37 @@ impl CorpusFile {
     }
 }
 
-/// The files that inputs stand for, in the order of the inputs, each path once.
+/// Finds the files of all inputs, in the order of the inputs, each path once.
 ///
-/// A file stands for itself, whatever it is. A directory stands for the files in it and below that begin as something that
-/// is lowered, in the order of their names; links in it are left alone. A path that does not exist and holds `*`, `?`
-/// or `[` is a pattern, which stands for the paths that it matches, as if they had been named, but for links to directories.
+/// - A file is taken whatever its content is.
+/// - A directory is searched recursively, in the order of names, for files whose first bytes are those of a supported
+///   format. Symbolic links in it are not followed.
+/// - A path that does not exist and has a `*`, `?` or `[` is a pattern. Its matches are inputs like named ones, except
+///   that links to directories are not followed.
 pub fn find_files(inputs: &[PathBuf]) -> Result<Vec<CorpusFile>, Error> {
-    let mut found = Found::default();
+    let mut collector = FileCollector::default();
     for input in inputs {
         match fs::metadata(input) {
-            Ok(_) => found.add_named(input)?,
+            Ok(_) => collector.add_named(input)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_pattern(input) => {
-                found.add_matches(input)?;
+                collector.add_matches(input)?;
             }
             Err(error) => return Err(Error::io(input, "open")(error)),
         }
     }
-    Ok(found.files)
+    Ok(collector.files)
 }
 
+/// The files found so far.
 #[derive(Default)]
-struct Found {
+struct FileCollector {
     files: Vec<CorpusFile>,
-    /// Whether each is there already.
+    /// Paths of the files.
     paths: BTreeSet<PathBuf>,
     names: UniqueNames,
 }
 
-impl Found {
+impl FileCollector {
     fn add_named(&mut self, path: &Path) -> Result<(), Error> {
         if !path.is_dir() {
             self.add(path);
@@ -70,7 +74,7 @@ impl Found {
     }
 
     fn add_matches(&mut self, pattern: &Path) -> Result<(), Error> {
-        // As shells match.
+        // The rules of shells.
         let options = MatchOptions {
             case_sensitive: true,
             require_literal_separator: true,
@@ -95,7 +99,7 @@ impl Found {
         has_some.then_some(()).ok_or_else(|| no_input(pattern, "matches no executable"))
     }
 
-    /// Adds what is in a directory and below. Whether there is any.
+    /// Adds the files of a directory and of its subdirectories. Returns whether there is any.
     fn add_directory(&mut self, directory: &Path) -> Result<bool, Error> {
         let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut entries = entries.map_err(Error::io(directory, "read"))?;
@@ -106,9 +110,9 @@ impl Found {
             let kind = entry.file_type().map_err(Error::io(&path, "read"))?;
             has_some |= if kind.is_dir() {
                 match self.add_directory(&path) {
-                    // The driver reports what cannot be read, and goes on.
+                    // The driver will report it as a skipped file.
                     Err(Error::Io { .. }) => self.add(&path),
-                    found => found?,
+                    has_some => has_some?,
                 }
             } else if kind.is_file() && map_file(&path).is_ok_and(|bytes| !is_recognised(&bytes.0)) {
                 false
@@ -119,7 +123,7 @@ impl Found {
         Ok(has_some)
     }
 
-    /// Adds a file, if it is not there already. It is there in any case.
+    /// Adds a file unless it was added before. Returns true, because the file is present in both cases.
     fn add(&mut self, path: &Path) -> bool {
         if self.paths.insert(path.to_owned()) {
             let file = CorpusFile::alone(path);
@@ -137,15 +141,15 @@ fn no_input(path: &Path, found: &str) -> Error {
     Error::NoInput { path: path.to_owned(), found: found.to_owned() }
 }
 
-/// Names that no two inputs share.
+/// Assigns unique names.
 #[derive(Debug, Default)]
 pub(crate) struct UniqueNames {
-    /// The last number that was given to each name; 1 to the name itself.
+    /// The last number assigned for each name; 1 stands for the name itself.
     numbers: BTreeMap<String, u32>,
 }
 
 impl UniqueNames {
-    /// The name, or the name and a number that no input before has.
+    /// Returns the name, with a number appended if it was returned before.
     pub(crate) fn add(&mut self, name: &str) -> String {
         let mut number = self.numbers.get(name).copied().unwrap_or(0);
         let unique = loop {
@@ -164,7 +168,7 @@ impl UniqueNames {
 #[cfg(test)]
 mod tests {
     use super::{UniqueNames, find_files};
-    use crate::Error;
+    use crate::error::Error;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
@@ -173,7 +177,7 @@ mod tests {
     const ELF: &[u8] = b"\x7fELF\x02\x01";
     const ARCHIVE: &[u8] = b"!<arch>\n";
 
-    /// A folder with programs, a library, and things that are none.
+    /// A folder with programs, a library and other files.
     fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -198,7 +202,7 @@ mod tests {
         folder
     }
 
-    /// Paths below the folder, and names.
+    /// Paths relative to the folder, and names.
     fn found(folder: &Path, inputs: &[&str]) -> Result<Vec<(String, String)>, Error> {
         let inputs: Vec<PathBuf> = inputs.iter().map(|input| folder.join(input)).collect();
         let files = find_files(&inputs)?.into_iter().map(|file| {
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_stands_for_its_executables_in_the_order_of_their_names() {
+    fn a_directory_is_searched_in_the_order_of_names() {
         let folder = folder();
         let all = [
             ("Z/a", "a"),
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_kept_whatever_it_is_in_the_order_given_and_once() {
+    fn named_files_are_taken_once_in_the_given_order_whatever_they_contain() {
         let folder = folder();
         let inputs = ["z", "notes.txt", "link", "b", "b/lib.a", "z"];
         let all = [
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_stands_for_what_it_matches() {
+    fn a_pattern_adds_its_matches() {
         let folder = folder();
         let matched = found(folder.path(), &["b/*", "?"]).unwrap();
         let paths: Vec<_> = matched.iter().map(|(path, _)| path.as_str()).collect();
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_nothing_is_an_error_that_names_it() {
+    fn an_input_without_files_is_an_error_that_names_it() {
         let folder = folder();
         fs::create_dir_all(folder.path().join("old/_binframe")).unwrap();
         fs::write(folder.path().join("old/_binframe/manifest.json"), "{}").unwrap();

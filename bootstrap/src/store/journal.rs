@@ -1,12 +1,26 @@
-//! What a run has finished, kept beside what it made: after it was killed, the next run of the same goes on from there.
+//! Journal of an unfinished run: the next run with the same parameters resumes after the last finished checkpoint
+//! group.
 //!
-//! The first line of `_binframe/journal.jsonl` says which run it is. Each further line stands for a unit whose files are whole
-//! and on the disk. A line that is cut or cannot be read ends what is trusted.
+//! *Problem.* A run over many files may be killed at any time, in the middle of any write. What it had finished must be
+//! reusable, and nothing incomplete may become part of a dataset.
+//!
+//! *Notation.* A checkpoint group is a range of inputs that are committed together. The identity of a run is everything
+//! that its output bytes depend on.
+//!
+//! *Algorithm.* `_binframe/journal.jsonl` in the staging directory has the identity as its first line, and then one
+//! line per finished group. A line is appended and synced only after the group's files are on disk. To resume: (1) read
+//! lines up to the first one that is truncated or does not parse; (2) give up if the identity differs, if no group is
+//! finished, or if the files of a table do not have the recorded size; (3) remove files that no recorded group wrote,
+//! and a manifest; (4) truncate the journal to the lines that were read, and append to it.
+//!
+//! *Invariants.* A group writes only to files that no earlier group wrote to, so its files never change after its line
+//! is written.
+//!
+//! *Approximation.* An input is identified by path, size and modification time, not by its bytes.
 
-use super::layout::{manifest_path, part_path};
-use super::manifest::{ManifestBinary, ManifestTable, SkippedFile};
+use super::manifest::{ManifestBinary, ManifestTable, manifest_path, part_path};
 use super::staging::sync_directory;
-use crate::error::Error;
+use crate::error::{Error, SkippedFile};
 use crate::timing::Timing;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -14,7 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What decides the bytes that a run writes.
+/// Everything that the bytes which a run writes depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunIdentity {
     pub(crate) layout: u32,
@@ -24,40 +38,41 @@ pub(crate) struct RunIdentity {
     pub(crate) stages: Vec<String>,
     /// Fingerprints of the tables' declarations.
     pub(crate) schemas: Vec<String>,
-    pub(crate) unit_size: u64,
+    #[serde(rename = "unit_size")]
+    pub(crate) group_size_max: u64,
     pub(crate) inputs: Vec<InputIdentity>,
 }
 
-/// An input, and what changes when it does.
+/// Identity of an input file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InputIdentity {
     pub(crate) path: String,
     pub(crate) size: u64,
-    /// When it was changed last: seconds and nanoseconds.
+    /// Modification time: seconds and nanoseconds.
     pub(crate) modified: (i64, i64),
 }
 
-/// A unit that is whole.
+/// A finished checkpoint group.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
-pub(crate) struct UnitRecord {
+pub(crate) struct GroupRecord {
     pub(crate) binaries: Vec<ManifestBinary>,
     pub(crate) skipped: Vec<SkippedFile>,
     pub(crate) timings: Vec<Timing>,
-    /// What all units up to this one made.
+    /// The tables after this group, with the rows and files of all earlier groups.
     pub(crate) tables: Vec<ManifestTable>,
 }
 
-/// The file.
+/// The journal file of a run.
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
 }
 
 impl Journal {
-    /// Begins the journal of a run in its empty directory.
+    /// Creates the journal of a run in its empty staging directory.
     pub(super) fn create(staging: &Path, identity: &RunIdentity) -> Result<Self, Error> {
         let path = journal_path(staging);
-        let directory = path.parent().expect("the journal lies in a directory");
+        let directory = path.parent().expect("the journal's path has a directory");
         fs::create_dir(directory).map_err(Error::io(directory, "create"))?;
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
         sync_directory(directory)?;
@@ -66,7 +81,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Adds a line, which is on the disk when this returns.
+    /// Appends a line and waits until it is on disk.
     pub(super) fn append(&mut self, record: &impl Serialize) -> Result<(), Error> {
         let mut line = serde_json::to_vec(record).expect("records are plain data");
         line.push(b'\n');
@@ -74,14 +89,14 @@ impl Journal {
         written.map_err(Error::io(&self.path, "write"))
     }
 
-    /// Removes it.
+    /// Removes the file.
     pub(super) fn remove(self) -> Result<(), Error> {
         fs::remove_file(&self.path).map_err(Error::io(&self.path, "remove"))
     }
 
-    /// Goes on with what a run of this identity left: its journal, and its units that are whole, at least one. Whatever
-    /// belongs to no such unit is removed. None where there is nothing to go on with.
-    pub(super) fn resume(staging: &Path, identity: &RunIdentity) -> Option<(Self, Vec<UnitRecord>)> {
+    /// Reopens the journal that an interrupted run of this identity left, and returns its finished groups. Removes the
+    /// files of unfinished groups. `None` if there is nothing to resume from.
+    pub(super) fn resume(staging: &Path, identity: &RunIdentity) -> Option<(Self, Vec<GroupRecord>)> {
         let path = journal_path(staging);
         let text = fs::read(&path).ok()?;
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
@@ -89,19 +104,21 @@ impl Journal {
         if serde_json::from_slice::<RunIdentity>(first).ok()? != *identity {
             return None;
         }
-        let mut trusted = first.len();
-        let mut units = Vec::new();
+        let mut trusted_size = first.len();
+        let mut groups = Vec::new();
         for line in lines {
-            let Ok(unit) = serde_json::from_slice::<UnitRecord>(line) else { break };
-            units.push(unit);
-            trusted += line.len();
+            let Ok(group) = serde_json::from_slice::<GroupRecord>(line) else { break };
+            groups.push(group);
+            trusted_size += line.len();
         }
-        let tables = &units.last()?.tables;
-        let is_whole = tables.iter().all(|table| size_of_parts(staging, table) == Some(table.bytes));
-        let is_kept = is_whole && remove_all_but(staging, tables).is_ok();
+        let tables = &groups.last()?.tables;
+        if !tables.iter().all(|table| size_of_parts(staging, table) == Some(table.bytes)) {
+            return None;
+        }
+        remove_unrecorded(staging, tables).ok()?;
         let file = File::options().append(true).open(&path).ok()?;
-        file.set_len(trusted as u64).ok()?;
-        is_kept.then_some((Self { path, file }, units))
+        file.set_len(trusted_size as u64).ok()?;
+        Some((Self { path, file }, groups))
     }
 }
 
@@ -109,19 +126,20 @@ fn journal_path(staging: &Path) -> PathBuf {
     staging.join("_binframe").join("journal.jsonl")
 }
 
-/// The size of a table's files together, if all are there.
+/// Total size of a table's files; `None` if one is missing.
 fn size_of_parts(staging: &Path, table: &ManifestTable) -> Option<u64> {
     let size = |part| fs::metadata(part_path(staging, &table.table, part)).ok().map(|found| found.len());
     (0..table.parts).map(size).sum()
 }
 
-/// Removes the files of tables that belong to no unit which is whole, and a manifest.
-fn remove_all_but(staging: &Path, tables: &[ManifestTable]) -> io::Result<()> {
+/// Removes files of tables that no finished group wrote, and a manifest.
+fn remove_unrecorded(staging: &Path, tables: &[ManifestTable]) -> io::Result<()> {
     for table in tables {
-        let kept: BTreeSet<_> = (0..table.parts).map(|part| part_path(staging, &table.table, part)).collect();
+        let recorded: BTreeSet<_> =
+            (0..table.parts).map(|part| part_path(staging, &table.table, part)).collect();
         for entry in fs::read_dir(staging.join(&table.table))? {
             let path = entry?.path();
-            if !kept.contains(&path) {
+            if !recorded.contains(&path) {
                 fs::remove_file(&path)?;
             }
         }
@@ -134,7 +152,7 @@ fn remove_all_but(staging: &Path, tables: &[ManifestTable]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{InputIdentity, Journal, ManifestTable, RunIdentity, UnitRecord, journal_path, part_path};
+    use super::{GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, journal_path, part_path};
     use std::fs;
     use tempfile::TempDir;
 
@@ -146,13 +164,13 @@ mod tests {
             passes: vec![("sections".to_owned(), 1)],
             stages: vec!["sections".to_owned()],
             schemas: vec!["f".to_owned()],
-            unit_size: 4,
+            group_size_max: 4,
             inputs: vec![input],
         }
     }
 
-    /// What a run leaves that is killed in its third unit. Each unit made a part of ten bytes.
-    fn left() -> TempDir {
+    /// The staging directory of a run that was killed in its third group. Each group wrote a part of ten bytes.
+    fn killed_run() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::create(folder.path(), &identity()).unwrap();
         fs::create_dir(folder.path().join("functions")).unwrap();
@@ -162,15 +180,15 @@ mod tests {
             let (table, schema) = ("functions".to_owned(), String::new());
             let tables = vec![ManifestTable { table, schema, rows: 5, bytes, parts }];
             if part < 2 {
-                journal.append(&UnitRecord { tables, ..UnitRecord::default() }).unwrap();
+                journal.append(&GroupRecord { tables, ..GroupRecord::default() }).unwrap();
             }
         }
         folder
     }
 
-    /// The number of units that are gone on with.
+    /// Number of groups after which a run would resume.
     fn resumed(folder: &TempDir, identity: &RunIdentity) -> Option<usize> {
-        Journal::resume(folder.path(), identity).map(|(_, units)| units.len())
+        Journal::resume(folder.path(), identity).map(|(_, groups)| groups.len())
     }
 
     fn change(folder: &TempDir, change: impl FnOnce(&mut Vec<u8>)) {
@@ -181,21 +199,21 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_behind_its_last_whole_unit_and_removes_what_is_of_none() {
-        let folder = left();
+    fn a_run_resumes_after_its_last_finished_group_and_removes_other_files() {
+        let folder = killed_run();
         fs::write(folder.path().join("_binframe/manifest.json"), "{}").unwrap();
-        let (mut journal, units) = Journal::resume(folder.path(), &identity()).unwrap();
-        assert_eq!(units.len(), 2);
+        let (mut journal, groups) = Journal::resume(folder.path(), &identity()).unwrap();
+        assert_eq!(groups.len(), 2);
         let has = |part| part_path(folder.path(), "functions", part).exists();
         assert!(has(0) && has(1) && !has(2));
         assert!(!folder.path().join("_binframe/manifest.json").exists());
-        journal.append(&units[1]).unwrap();
+        journal.append(&groups[1]).unwrap();
         assert_eq!(resumed(&folder, &identity()), Some(3));
     }
 
     #[test]
-    fn lines_that_are_cut_or_cannot_be_read_are_not_trusted() {
-        let folder = left();
+    fn truncated_and_unreadable_lines_are_not_trusted() {
+        let folder = killed_run();
         change(&folder, |text| text.truncate(text.len() - 1));
         assert_eq!(resumed(&folder, &identity()), Some(1), "the line end is missing");
         assert_eq!(resumed(&folder, &identity()), Some(1), "the line was removed");
@@ -210,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_another_identity_is_not_gone_on_with() {
+    fn a_run_of_another_identity_is_not_resumed() {
         let mut other = identity();
         other.inputs[0].modified.1 += 1;
-        assert_eq!(resumed(&left(), &other), None);
-        other = RunIdentity { unit_size: 5, ..identity() };
-        assert_eq!(resumed(&left(), &other), None);
+        assert_eq!(resumed(&killed_run(), &other), None);
+        other = RunIdentity { group_size_max: 5, ..identity() };
+        assert_eq!(resumed(&killed_run(), &other), None);
     }
 
     #[test]
-    fn files_that_are_not_as_the_journal_says_are_not_trusted() {
-        let folder = left();
+    fn a_run_whose_files_do_not_match_the_journal_is_not_resumed() {
+        let folder = killed_run();
         fs::write(part_path(folder.path(), "functions", 1), [0; 9]).unwrap();
         assert_eq!(resumed(&folder, &identity()), None);
         fs::remove_file(part_path(folder.path(), "functions", 1)).unwrap();

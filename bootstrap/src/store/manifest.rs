@@ -1,90 +1,91 @@
-//! The manifest of a dataset: what it holds and how it was made. It is written last.
+//! Layout of a dataset, and its manifest.
+//!
+//! A dataset is a directory with the files `<table>/part-00000.parquet`, `<table>/part-00001.parquet`, … of every
+//! table, and `_binframe/manifest.json`, which records what the dataset contains and how it was computed. The manifest
+//! is written last: a directory without one is not a dataset.
 
+use crate::error::SkippedFile;
 use crate::timing::Timing;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::path::{Path, PathBuf};
 
-/// What a dataset holds and how it was made.
+/// Version of the layout; raised when the layout changes.
+pub(crate) const LAYOUT_VERSION: u32 = 1;
+
+pub(super) fn manifest_path(dataset: &Path) -> PathBuf {
+    dataset.join("_binframe").join("manifest.json")
+}
+
+pub(super) fn part_path(dataset: &Path, table: &str, part: u32) -> PathBuf {
+    dataset.join(table).join(format!("part-{part:05}.parquet"))
+}
+
+/// Contents of a dataset, and how they were computed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the layout.
     pub layout: u32,
-    /// Version of binframe that made it.
+    /// Version of binframe that wrote the dataset.
     pub binframe: String,
-    /// The stages whose tables are there.
+    /// Stages whose tables the dataset has.
     pub stages: Vec<String>,
-    /// The inputs.
+    /// Binaries, in the order of their rows.
     pub binaries: Vec<ManifestBinary>,
-    /// The files that were to be inputs, and could not be lowered.
+    /// Input files that could not be lowered.
     #[serde(default)]
     pub skipped: Vec<SkippedFile>,
-    /// Files that a run which was killed had lowered, or skipped, before this one went on.
+    /// Number of input files that an interrupted run had finished, and that this run took over.
     #[serde(default)]
     pub resumed_files: usize,
-    /// The tables.
+    /// Tables.
     pub tables: Vec<ManifestTable>,
-    /// How long each step took, over all inputs.
+    /// Time of each step, summed over all inputs.
     pub timings: Vec<Timing>,
 }
 
 impl Manifest {
-    /// Number of files that were lowered. A container and its members are one.
+    /// Number of files that were lowered. A container and its members are one file.
     pub fn lowered_files(&self) -> usize {
         self.binaries.chunk_by(|one, next| one.path == next.path).count()
     }
 }
 
-/// One input of a dataset.
+/// A binary of a dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestBinary {
-    /// Its name in the column `binary`.
+    /// Name, the value of the column `binary`.
     pub binary: String,
-    /// Its path, as it was given.
+    /// Path of the file as given by the user.
     pub path: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// The passes that ran.
+    /// Passes that ran, in pipeline order.
     pub passes: Vec<ManifestPass>,
 }
 
-/// A file that could not be lowered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedFile {
-    /// Its path.
-    pub path: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl fmt::Display for SkippedFile {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.path, self.reason)
-    }
-}
-
-/// One run of a pass.
+/// One execution of a pass.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestPass {
-    /// Its name.
+    /// Name of the pass.
     pub pass: String,
-    /// Its version.
+    /// Version of the pass.
     pub version: u32,
-    /// Fingerprint of what it read.
+    /// Fingerprint of everything that the pass read.
     pub input: String,
-    /// Fingerprint of what it made.
+    /// Fingerprint of the output.
     pub output: String,
 }
 
-/// One table of a dataset.
+/// A table of a dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestTable {
-    /// Its name.
+    /// Name of the table.
     pub table: String,
-    /// Fingerprint of its declaration.
+    /// Fingerprint of the table's declaration.
     pub schema: String,
     /// Number of rows.
     pub rows: u64,
-    /// Size of its files in bytes.
+    /// Size of all files in bytes.
     pub bytes: u64,
     /// Number of files.
     pub parts: u32,

@@ -1,7 +1,16 @@
-//! Reads datasets.
+//! Dataset reader: finds and reads the row groups that may have requested rows.
+//!
+//! *Problem.* A query of one binary or of a few addresses must not read the rest of a dataset.
+//!
+//! *Algorithm.* Files are mapped, and their footers parsed once and cached. A row group belongs to one binary, which
+//! the statistics of its column `binary` name. Of the row groups of a binary, those are skipped whose minimum and
+//! maximum of the [`address_column`] exclude the requested range, where a row covers up to the maximal size of the row
+//! group.
+//!
+//! *Approximation.* Over-approximation: a row group without statistics is read, and rows outside the range are
+//! returned.
 
-use super::layout::{LAYOUT_VERSION, manifest_path, part_path};
-use super::manifest::{Manifest, ManifestTable};
+use super::manifest::{LAYOUT_VERSION, Manifest, ManifestTable, manifest_path, part_path};
 use crate::addresses::address_column;
 use crate::error::Error;
 use crate::file::map_file;
@@ -20,16 +29,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
-    /// The files that were opened so far: whoever goes through many inputs asks for each file many times.
-    readers: Mutex<BTreeMap<PathBuf, Arc<PartFile>>>,
+    /// Files that were opened: a caller that iterates over many binaries reads each file many times.
+    files: Mutex<BTreeMap<PathBuf, Arc<PartFile>>>,
 }
 
-/// One file of a table.
+/// An open file of a table.
 struct PartFile {
     reader: TableReader<Bytes>,
-    /// The inputs of its row groups, in their order.
+    /// Binary of each row group.
     binaries: Vec<String>,
-    /// The row groups of each input.
+    /// Row groups of each binary.
     row_groups: HashMap<String, Vec<usize>>,
 }
 
@@ -52,24 +61,26 @@ impl fmt::Debug for Dataset {
     }
 }
 
-/// A row group of a file.
-pub(crate) struct StoredPart {
+/// A row group of a dataset.
+pub(crate) struct StoredRowGroup {
     path: PathBuf,
     file: Arc<PartFile>,
     index: usize,
 }
 
-impl StoredPart {
+impl StoredRowGroup {
+    /// Reads all columns.
     pub(crate) fn read(&self) -> Result<Batch, Error> {
         self.file.reader.read(self.index).map_err(Error::read(&self.path))
     }
 
     /// Number of rows.
-    pub(crate) fn rows(&self) -> usize {
+    pub(crate) fn row_count(&self) -> usize {
         self.file.reader.row_group_rows(self.index) as usize
     }
 
-    /// Rows in which only some columns, stored or derived, are what they are; in the others, all is null.
+    /// Reads the named columns, stored or derived, and the columns that these are derived from. All other columns are
+    /// null.
     pub(crate) fn read_for(&self, names: &[&str]) -> Result<Batch, Error> {
         let table = self.file.reader.info();
         let derived = table.derived.iter().filter(|column| names.contains(&column.name));
@@ -83,19 +94,19 @@ impl StoredPart {
             self.file.reader.read_adopted(self.index, &positions).map_err(Error::read(&self.path))?;
         let column = |(position, column): (usize, &ColumnInfo)| match positions.binary_search(&position) {
             Ok(index) => Arc::clone(&arrays[index]),
-            Err(_) => new_null_array(&(column.memory_type)(), self.rows()),
+            Err(_) => new_null_array(&(column.memory_type)(), self.row_count()),
         };
         Ok(Batch::new(table, table.columns.iter().enumerate().map(column).collect()))
     }
 
-    /// One column alone.
+    /// Reads one stored column.
     pub(crate) fn read_column(&self, column: &str) -> Result<ArrayRef, Error> {
         self.file.reader.read_column(self.index, column).map_err(Error::read(&self.path))
     }
 }
 
 impl Dataset {
-    /// Whether a directory is a dataset, of this or another version.
+    /// Whether a directory is a dataset, of any version.
     pub fn is_at(path: &Path) -> bool {
         manifest_path(path).exists()
     }
@@ -112,30 +123,30 @@ impl Dataset {
                 format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);
             return Err(not_a_dataset(found));
         }
-        Ok(Self { path: path.to_owned(), manifest, readers: Mutex::default() })
+        Ok(Self { path: path.to_owned(), manifest, files: Mutex::default() })
     }
 
-    /// What it holds and how it was made.
+    /// Contents of the dataset, and how they were computed.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Its directory.
+    /// Directory of the dataset.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it was made with a table.
+    /// Whether the dataset has a table, with or without rows.
     pub fn has_table(&self, table: &TableInfo) -> bool {
         self.table(table).is_some()
     }
 
-    /// What its manifest says of a table; none where it was made without it.
+    /// Manifest entry of a table; `None` if the dataset does not have the table.
     pub fn table(&self, table: &TableInfo) -> Option<&ManifestTable> {
         self.manifest.tables.iter().find(|entry| entry.table == table.name)
     }
 
-    /// The files of a table.
+    /// Paths of the files of a table.
     pub fn parts(&self, table: &TableInfo) -> Vec<PathBuf> {
         (0..self.table(table).map_or(0, |entry| entry.parts))
             .map(|part| part_path(&self.path, table.name, part))
@@ -143,42 +154,43 @@ impl Dataset {
     }
 
     fn part_file(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<PartFile>, Error> {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = readers.get(path) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(path) {
             return Ok(Arc::clone(file));
         }
         let file = Arc::new(PartFile::open(table, path)?);
-        readers.insert(path.to_owned(), Arc::clone(&file));
+        files.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }
 
-    /// The row groups of a table that may hold what is asked for, and the inputs that they belong to.
-    pub(crate) fn stored_parts(
+    /// The row groups of a table that may have rows of `binary` and of `addresses`, each with its binary, in the order
+    /// of rows. Without a restriction, all row groups.
+    pub(crate) fn row_groups(
         &self,
         table: &'static TableInfo,
         binary: Option<&str>,
         addresses: Option<&Range<u64>>,
-    ) -> Result<Vec<(String, StoredPart)>, Error> {
-        let mut parts = Vec::new();
+    ) -> Result<Vec<(String, StoredRowGroup)>, Error> {
+        let mut found = Vec::new();
         for path in self.parts(table) {
             let file = self.part_file(table, &path)?;
-            let asked_for = match binary {
+            let of_binary = match binary {
                 Some(binary) => file.row_groups.get(binary).cloned().unwrap_or_default(),
                 None => (0..file.binaries.len()).collect(),
             };
-            for index in asked_for {
-                if may_touch(table, &file.reader, index, addresses) {
-                    let part = StoredPart { path: path.clone(), file: Arc::clone(&file), index };
-                    parts.push((file.binaries[index].clone(), part));
+            for index in of_binary {
+                if may_cover(table, &file.reader, index, addresses) {
+                    let row_group = StoredRowGroup { path: path.clone(), file: Arc::clone(&file), index };
+                    found.push((file.binaries[index].clone(), row_group));
                 }
             }
         }
-        Ok(parts)
+        Ok(found)
     }
 }
 
-/// Whether a row group can hold a row that lies in the range.
-fn may_touch(
+/// Whether a row group may have a row that covers an address of the range.
+fn may_cover(
     table: &'static TableInfo,
     reader: &TableReader<Bytes>,
     index: usize,

@@ -1,8 +1,17 @@
-//! The directory in which a dataset is made, beside the place that it will take.
+//! Staging directory: a dataset is written beside its target path, and replaces it in one step.
 //!
-//! It is locked while a process writes to it; one that nobody has locked was left by a process that was killed, and is reused.
+//! *Problem.* Whenever a process or the machine stops, the target path must name the previous dataset, the new one, or
+//! nothing. Two processes must not write the same dataset. Files that a killed process finished should be reusable.
+//!
+//! *Algorithm.* (1) Create `.NAME.partial` in the target's directory, or reuse one that a killed process left, and lock
+//! it. (2) The caller writes and syncs its files. (3) Publish: rename the staging directory to the target; if a dataset
+//! is there, exchange the two names in one system call, and remove the old dataset. (4) Sync the parent directory.
+//!
+//! *Invariants.* Only a dataset or an empty directory is replaced. The system releases the lock when the process ends,
+//! so that an unlocked staging directory has no owner. A run that fails removes the staging directory, and the parent
+//! directories that it created.
 
-use super::layout::manifest_path;
+use super::manifest::manifest_path;
 use crate::error::Error;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, File};
@@ -10,19 +19,19 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The locked directory that will take the target's place.
+/// A locked directory that will replace the target.
 pub(super) struct Staging {
     path: PathBuf,
     target: PathBuf,
-    /// Directories above the target that were not there before, the innermost first.
+    /// Directories above the target that were created, innermost first.
     new_parents: Vec<PathBuf>,
-    /// Holds the lock.
-    directory: File,
+    /// Open handle that holds the lock.
+    lock: File,
     is_published: bool,
 }
 
 impl Staging {
-    /// Locks the directory. What a run that was killed left in it is still there.
+    /// Creates or reuses the staging directory of `target`, and locks it. Files of a killed run are still in it.
     pub(super) fn create(target: &Path) -> Result<Self, Error> {
         let name = target.file_name().ok_or_else(|| Error::Occupied { path: target.to_owned() })?;
         check_target(target)?;
@@ -43,33 +52,33 @@ impl Staging {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::io(&path, "create")(error)),
             }
-            let directory = match File::open(&path) {
+            let lock = match File::open(&path) {
                 Ok(directory) => directory,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io(&path, "open")(error)),
             };
-            match directory.try_lock() {
+            match lock.try_lock() {
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => return Err(Error::Busy { path: target.to_owned() }),
                 Err(fs::TryLockError::Error(error)) => return Err(Error::io(&path, "lock")(error)),
             }
             // Another process may have published or removed the directory before this one locked it.
-            let locked = directory.metadata().map_err(Error::io(&path, "read"))?;
+            let locked = lock.metadata().map_err(Error::io(&path, "read"))?;
             if fs::metadata(&path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (locked.dev(), locked.ino()))
             {
                 let target = target.to_owned();
-                return Ok(Self { path, target, new_parents, directory, is_published: false });
+                return Ok(Self { path, target, new_parents, lock, is_published: false });
             }
         }
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes what is in it.
+    /// Removes everything in the directory.
     pub(super) fn empty(&self) -> Result<(), Error> {
         for entry in fs::read_dir(&self.path).map_err(Error::io(&self.path, "read"))? {
             let entry = entry.map_err(Error::io(&self.path, "read"))?.path();
@@ -79,13 +88,13 @@ impl Staging {
         Ok(())
     }
 
-    /// Puts it in its place.
+    /// Moves the directory to the target path.
     pub(super) fn publish(mut self) -> Result<(), Error> {
         let (from, to) = (&self.path, &self.target);
         check_target(to)?;
         if manifest_path(to).exists() {
             exchange(from, to)?;
-            // What was at the target is at `from` now, and is removed on drop.
+            // The old dataset is at `from` now; dropping `self` removes it.
         } else {
             fs::rename(from, to).map_err(Error::io(to, "create"))?;
             self.is_published = true;
@@ -98,18 +107,18 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.is_published {
-            // Nothing can be done about a failure here; the next run removes the rest.
+            // A failure has no consequence: the next run removes the rest.
             _ = fs::remove_dir_all(&self.path);
             for parent in &self.new_parents {
-                // One that is not empty stays.
+                // Fails if the directory is not empty, as intended.
                 _ = fs::remove_dir(parent);
             }
         }
-        _ = self.directory.unlock();
+        _ = self.lock.unlock();
     }
 }
 
-/// Only an old dataset or an empty directory may be replaced.
+/// Fails unless the target is missing, an empty directory, or a dataset.
 fn check_target(target: &Path) -> Result<(), Error> {
     let is_free = match fs::read_dir(target) {
         Ok(mut entries) => entries.next().is_none() || manifest_path(target).exists(),
@@ -118,13 +127,13 @@ fn check_target(target: &Path) -> Result<(), Error> {
     is_free.then_some(()).ok_or_else(|| Error::Occupied { path: target.to_owned() })
 }
 
-/// Exchanges two directories: at any time, each name stands for one of them.
+/// Exchanges two directories atomically: at any time, each name refers to one of them.
 fn exchange(from: &Path, to: &Path) -> Result<(), Error> {
     renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE)
         .map_err(|error| Error::io(to, "replace")(error.into()))
 }
 
-/// Makes sure that the names in a directory are on the disk.
+/// Waits until the entries of a directory are on disk.
 pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(Error::io(path, "write"))
 }

@@ -1,11 +1,18 @@
-//! Writes datasets, whole or not at all.
+//! Dataset writer: appends encoded rows to Parquet files, and publishes the dataset atomically.
 //!
-//! Files are written into a directory beside the target, which takes the target's place at the end. A run of several units
-//! keeps a journal there: the next run of the same goes on behind the last unit that is whole.
+//! *Parts.* Each table has a sequence of files. The rows of one binary start a new file if the open one is larger than
+//! `PART_SIZE_MAX`, and the end of a checkpoint group closes all files.
+//!
+//! *Protocol.* (1) [`DatasetWriter::create`] locks a staging directory, and returns the groups that an interrupted run
+//! of the same identity had finished. (2) For each further group: `begin_binary` and `append` per table and binary;
+//! `finish_tables` closes and syncs the files; `record_group` syncs the directories, then adds the group to the
+//! journal. (3) `write_manifest`. (4) `publish` syncs the directories, removes the journal and moves the staging
+//! directory to the target. Dropping the writer before (4) removes everything.
+//!
+//! *Invariants.* What is recorded in the journal or the manifest is on disk before the record is.
 
-use super::journal::{Journal, RunIdentity, UnitRecord};
-use super::layout::{manifest_path, part_path};
-use super::manifest::{Manifest, ManifestTable};
+use super::journal::{GroupRecord, Journal, RunIdentity};
+use super::manifest::{Manifest, ManifestTable, manifest_path, part_path};
 use super::staging::{Staging, sync_directory};
 use crate::error::Error;
 use binframe_ir::TableInfo;
@@ -15,10 +22,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Size from which on the next input's rows go to a new file.
+/// Size in bytes of a file beyond which the rows of the next binary go to a new file.
 const PART_SIZE_MAX: usize = 1 << 29;
 
-/// A dataset in the making. Dropping it leaves nothing behind.
+/// An unpublished dataset. Dropping it removes its files.
 pub(crate) struct DatasetWriter {
     staging: Staging,
     tables: Vec<TableFiles>,
@@ -29,24 +36,24 @@ pub(crate) struct DatasetWriter {
 struct TableFiles {
     info: &'static TableInfo,
     directory: PathBuf,
-    /// What the files that are finished hold, and the number of all.
+    /// Rows and bytes of the closed files, and the number of all files.
     written: ManifestTable,
     compressors: Compressors,
     open: Option<(TableWriter<BufWriter<File>>, PathBuf)>,
 }
 
 impl DatasetWriter {
-    /// Begins a dataset with the given tables, which will stand at `target`. What a run of this identity had made when it
-    /// was killed is kept, and the records of its units come too.
+    /// Starts a dataset with the given tables that will be published at `target`. Resumes an interrupted run of this
+    /// identity, and returns the groups that it had finished. Without an identity, there is no journal.
     pub(crate) fn create(
         target: &Path,
         tables: &[&'static TableInfo],
         identity: Option<&RunIdentity>,
-    ) -> Result<(Self, Vec<UnitRecord>), Error> {
+    ) -> Result<(Self, Vec<GroupRecord>), Error> {
         let staging = Staging::create(target)?;
         let resumed = identity.and_then(|identity| Journal::resume(staging.path(), identity));
-        let (journal, units) = match resumed {
-            Some((journal, units)) => (Some(journal), units),
+        let (journal, groups) = match resumed {
+            Some((journal, groups)) => (Some(journal), groups),
             None => {
                 staging.empty()?;
                 let journal = identity.map(|identity| Journal::create(staging.path(), identity));
@@ -54,16 +61,16 @@ impl DatasetWriter {
             }
         };
         let compressors = Compressors::default();
-        let written = units.last().map(|unit| unit.tables.as_slice()).unwrap_or_default();
+        let written = groups.last().map(|group| group.tables.as_slice()).unwrap_or_default();
         let open = |info: &&'static TableInfo| {
             let written = written.iter().find(|table| table.table == info.name);
             TableFiles::create(info, staging.path(), written, &compressors)
         };
         let tables = tables.iter().map(open).collect::<Result<_, _>>()?;
-        Ok((Self { staging, tables, journal }, units))
+        Ok((Self { staging, tables, journal }, groups))
     }
 
-    /// What encodes the rows of each table.
+    /// An encoder for the rows of each table. Encoders work on any thread, without the writer.
     pub(crate) fn encoders(&self) -> Result<Vec<(&'static TableInfo, TableEncoder)>, Error> {
         let encoder = |table: &TableFiles| {
             let encoder = TableEncoder::new(table.info, &table.compressors);
@@ -72,7 +79,7 @@ impl DatasetWriter {
         self.tables.iter().map(encoder).collect()
     }
 
-    /// Prepares a table for the rows of the next input.
+    /// Prepares a table for the rows of the next binary.
     pub(crate) fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
         let table = &mut self.tables[table];
         match table.open.as_ref().is_some_and(|(writer, _)| writer.bytes() > PART_SIZE_MAX) {
@@ -81,7 +88,7 @@ impl DatasetWriter {
         }
     }
 
-    /// Appends rows that the table's encoder encoded.
+    /// Appends rows that the table's encoder encoded, as one row group.
     pub(crate) fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error> {
         let table = &mut self.tables[table];
         if table.open.is_none() {
@@ -91,33 +98,33 @@ impl DatasetWriter {
         writer.append(rows).map_err(Error::write(path))
     }
 
-    /// Ends all files and returns what the tables hold.
+    /// Closes all files, and returns the rows, bytes and files of each table.
     pub(crate) fn finish_tables(&mut self) -> Result<Vec<ManifestTable>, Error> {
         let finish = |table: &mut TableFiles| {
             table.finish_part()?;
             Ok(table.written.clone())
         };
-        // Each waits for its file to reach the disk: together they wait once.
+        // In parallel, because each waits for the disk.
         self.tables.par_iter_mut().map(finish).collect()
     }
 
-    /// Records that a unit is whole, once all files are ended.
-    pub(crate) fn record_unit(&mut self, unit: &UnitRecord) -> Result<(), Error> {
+    /// Records a finished group in the journal, if there is one. All files must be closed.
+    pub(crate) fn record_group(&mut self, group: &GroupRecord) -> Result<(), Error> {
         if self.journal.is_some() {
             self.sync_directories()?;
         }
-        self.journal.as_mut().map_or(Ok(()), |journal| journal.append(unit))
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.append(group))
     }
 
-    /// Where the files are for now.
+    /// The staging directory.
     pub(crate) fn directory(&self) -> &Path {
         self.staging.path()
     }
 
-    /// Writes the manifest. From now on the directory is a dataset.
+    /// Writes the manifest, which makes the staging directory a dataset.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         let path = manifest_path(self.staging.path());
-        let directory = path.parent().expect("the manifest lies in a directory");
+        let directory = path.parent().expect("the manifest's path has a directory");
         fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
         let mut text = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
         text.push('\n');
@@ -126,7 +133,7 @@ impl DatasetWriter {
         sync_directory(directory)
     }
 
-    /// Puts the dataset in its place.
+    /// Moves the dataset to its target path.
     pub(crate) fn publish(mut self) -> Result<(), Error> {
         self.sync_directories()?;
         self.journal.take().map_or(Ok(()), Journal::remove)?;
@@ -140,7 +147,8 @@ impl DatasetWriter {
 }
 
 impl TableFiles {
-    /// Begins a table, or goes on with what was written.
+    /// Creates a table's folder and first file; or, with the `written` files of an interrupted run, continues after
+    /// them.
     fn create(
         info: &'static TableInfo,
         dataset: &Path,
@@ -155,13 +163,13 @@ impl TableFiles {
         let (table, schema) = (info.name.to_owned(), info.fingerprint().to_string());
         let written = ManifestTable { table, schema, rows: 0, bytes: 0, parts: 0 };
         let mut files = Self { info, directory, written, compressors, open: None };
-        // A table without rows has a file too, which says what its columns are.
+        // A table without rows has a file too: query engines read the columns from it.
         files.open_part()?;
         Ok(files)
     }
 
     fn open_part(&mut self) -> Result<(), Error> {
-        let dataset = self.directory.parent().expect("tables lie in a dataset");
+        let dataset = self.directory.parent().expect("a table's folder is in a dataset");
         let path = part_path(dataset, self.info.name, self.written.parts);
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)

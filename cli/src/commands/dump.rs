@@ -68,11 +68,11 @@ pub(super) fn open_with(
             return Err(Failure::Failed(message));
         }
     }
-    let known = source.binaries();
+    let available = source.binaries();
     match &arguments.binary {
-        Some(asked) if !known.contains(asked) => {
-            let (path, asked) = (arguments.source.clone(), Some(asked.clone()));
-            Err(Error::NoSuchBinary { path, asked, known }.into())
+        Some(name) if !available.contains(name) => {
+            let (path, requested) = (arguments.source.clone(), Some(name.clone()));
+            Err(Error::NoSuchBinary { path, requested, available }.into())
         }
         _ => Ok(source),
     }
@@ -151,7 +151,7 @@ fn selections(arguments: &DumpArguments, source: &Source) -> Result<Vec<Selectio
     let Some(asked) = &arguments.function else {
         return Ok(vec![Selection { binary: arguments.binary.clone(), functions: None }]);
     };
-    let found = source.with_parts(&functions(arguments, source, asked)?)?;
+    let found = source.with_fragments(&functions(arguments, source, asked)?)?;
     let selection = |found: &[(String, Range<u64>)]| Selection {
         binary: Some(found[0].0.clone()),
         functions: Some(found.iter().map(|(_, range)| range.clone()).collect()),

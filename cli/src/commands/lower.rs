@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &LowerArguments) -> Result<ExitCode, Failure> {
     let mut request = Request::new(&arguments.inputs, &arguments.output, &stages);
     request.verify = arguments.verify;
     request.memory = arguments.memory.unwrap_or(request.memory);
-    request.unit_size = arguments.unit_size.unwrap_or(request.unit_size);
+    request.group_size_max = arguments.unit_size.unwrap_or(request.group_size_max);
     let jobs = arguments.jobs.map_or(0, NonZero::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool = pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;

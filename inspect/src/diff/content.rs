@@ -1,28 +1,40 @@
-//! What functions do, whatever their address.
+//! Position-independent content: `(instructions, symbols, sections) -> a hash of each instruction, a fingerprint of
+//! each function`.
 //!
-//! An instruction is its bytes, unless they depend on where it stands. Then it is what the bytes mean: a jump or call goes to
-//! an offset in its own function, or to a named function or variable; an address relative to the instruction pointer is that
-//! of a named function or variable. What has no name counts as its section: a call to another unnamed function, or another
-//! unnamed constant, is no difference. Addresses that stand in instructions as constants are compared as the constants they are.
+//! *Problem.* Two builds place a function and its references at different addresses, so that the bytes of calls, jumps
+//! and operands relative to the instruction pointer differ although the code is the same.
+//!
+//! *Notation.* A symbolic address is an offset in the own function, a named function or variable with an offset, or a
+//! section.
+//!
+//! *Algorithm.* (1) Hash the bytes of an instruction without a relative address. (2) Of other instructions, hash
+//! mnemonic, operands without the address, and the symbolic address. (3) The fingerprint of a function combines the
+//! hashes of its instructions in order. A second hash of each instruction omits offsets in the own function: an added
+//! instruction changes the distance of every jump across it.
+//!
+//! *Approximation.* Unnamed functions and constants of a section are not distinguished, so that a changed reference
+//! between them is missed. An absolute address in an instruction is compared as a number, so that a moved target is a
+//! difference.
 
-use super::{ComparedFunction, Side};
+use super::edit_distance::edits;
+use super::side::{ComparedFunction, Side};
 use binframe::ir::tables::{BinarySections, BinarySymbols, Instruction, Instructions, SymbolType};
-use binframe::ir::{Batch, Enumeration, Fingerprint, Rows, Table};
-use binframe::{Error, Part};
+use binframe::ir::{Batch, Enumeration, Fingerprint, Rows, Table, integers};
+use binframe::{Error, TablePart};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What an instruction does, as numbers that are equal where it is.
+/// Hashes of an instruction.
 #[derive(Clone, Copy)]
-pub(super) struct Content {
+pub(super) struct InstructionContent {
     exact: u64,
-    /// The same, but for how far a jump goes within its function: an instruction put in between makes it longer.
+    /// Hash without the offset in the own function that the instruction refers to.
     without_distance: u64,
 }
 
-/// The content of every function; functions are in the order of their addresses.
+/// Fingerprints of all functions, which are sorted by address.
 pub(super) fn fingerprints(
     side: &Side<'_>,
     functions: &[ComparedFunction],
@@ -35,12 +47,12 @@ pub(super) fn fingerprints(
     Ok(fingerprints)
 }
 
-/// The instructions of some functions.
+/// Contents of the instructions of the functions at the indexes `wanted`.
 pub(super) fn sequences(
     side: &Side<'_>,
     functions: &[ComparedFunction],
     wanted: &[usize],
-) -> Result<Vec<Vec<Content>>, Error> {
+) -> Result<Vec<Vec<InstructionContent>>, Error> {
     let positions: BTreeMap<usize, usize> =
         wanted.iter().enumerate().map(|(position, function)| (*function, position)).collect();
     let mut sequences = vec![Vec::new(); wanted.len()];
@@ -55,16 +67,16 @@ pub(super) fn sequences(
     Ok(sequences)
 }
 
-/// Calls `visit` with the function and the content of every instruction that lies in a function, in order.
+/// Calls `visit` for every instruction in a function, in order, with the index of the function and the content.
 fn for_each_instruction(
     side: &Side<'_>,
     functions: &[ComparedFunction],
     addresses: Option<Range<u64>>,
-    mut visit: impl FnMut(usize, Content),
+    mut visit: impl FnMut(usize, InstructionContent),
 ) -> Result<(), Error> {
-    let places = Places::new(side, functions)?;
+    let symbols = Symbols::new(side, functions)?;
     let parts = side.parts(Instructions::INFO, addresses)?;
-    let contents = |part: &Part| Ok(contents(&part.rows()?, functions, &places));
+    let contents = |part: &TablePart| Ok(contents(&part.rows()?, functions, &symbols));
     for window in parts.chunks(2 * rayon::current_num_threads()) {
         let contents: Vec<_> = window.par_iter().map(contents).collect::<Result<_, Error>>()?;
         contents.into_iter().flatten().for_each(|(function, content)| visit(function, content));
@@ -72,28 +84,33 @@ fn for_each_instruction(
     Ok(())
 }
 
-/// The function and the content of every instruction of a batch.
-fn contents(batch: &Batch, functions: &[ComparedFunction], places: &Places) -> Vec<(usize, Content)> {
-    let rows = Rows::<Instructions>::from_batch(batch.clone()).expect("parts are of the table asked for");
+/// The index of the function and the content of every instruction of a batch that is in a function.
+fn contents(
+    batch: &Batch,
+    functions: &[ComparedFunction],
+    symbols: &Symbols,
+) -> Vec<(usize, InstructionContent)> {
+    let rows = Rows::<Instructions>::from_batch(batch.clone()).expect("a part of the table");
     let addresses = batch.column("mem_address");
     let mut contents = Vec::with_capacity(rows.len());
-    for (instruction, mem_address) in rows.columns().iter().zip(binframe::ir::integers(addresses)) {
+    for (instruction, mem_address) in rows.columns().iter().zip(integers(addresses)) {
         let address = instruction.address;
         let after = functions.partition_point(|function| function.addresses.start <= address);
         let Some(index) = after.checked_sub(1) else { continue };
         let own = &functions[index].addresses;
         if own.contains(&address) {
-            // An address that does not depend on the instruction's is a constant.
+            // Without a base register, the address is a constant.
             let is_relative = instruction.mem_base.is_some();
             let address = instruction.target.or(mem_address.filter(|_| is_relative));
-            let hash = |place: &Place<'_>| xxh3_64(&meaning(&instruction, is_relative, place));
-            let same = |hash| Content { exact: hash, without_distance: hash };
-            let content = match address.map(|address| places.of(address, own)) {
+            let hash = |address: &SymbolicAddress<'_>| xxh3_64(&encode(&instruction, is_relative, address));
+            let same = |hash| InstructionContent { exact: hash, without_distance: hash };
+            let content = match address.map(|address| symbols.symbolic(address, own)) {
                 None => same(xxh3_64(instruction.bytes)),
-                Some(place @ Place::Inside(_)) => {
-                    Content { exact: hash(&place), without_distance: hash(&Place::Inside(0)) }
-                }
-                Some(place) => same(hash(&place)),
+                Some(address @ SymbolicAddress::Inside(_)) => InstructionContent {
+                    exact: hash(&address),
+                    without_distance: hash(&SymbolicAddress::Inside(0)),
+                },
+                Some(address) => same(hash(&address)),
             };
             contents.push((index, content));
         }
@@ -101,9 +118,9 @@ fn contents(batch: &Batch, functions: &[ComparedFunction], places: &Places) -> V
     contents
 }
 
-/// What an instruction means that refers to a place.
-fn meaning(instruction: &Instruction<'_>, is_relative: bool, place: &Place<'_>) -> Vec<u8> {
-    let mut meaning = Vec::with_capacity(64);
+/// Encodes everything in an instruction but its address and the one that it refers to, and the symbolic address.
+fn encode(instruction: &Instruction<'_>, is_relative: bool, address: &SymbolicAddress<'_>) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(64);
     let registers = [
         instruction.op0_register,
         instruction.op1_register,
@@ -113,49 +130,50 @@ fn meaning(instruction: &Instruction<'_>, is_relative: bool, place: &Place<'_>) 
         instruction.mem_base,
         instruction.mem_index,
     ];
-    let (place_name, place_offset) = match place {
-        Place::Inside(offset) => ("", *offset),
-        Place::Named(name, offset) => (*name, *offset),
-        Place::Section(name) => (*name, u64::MAX),
-        Place::Unknown => ("", u64::MAX),
+    let (target_name, target_offset) = match address {
+        SymbolicAddress::Inside(offset) => ("", *offset),
+        SymbolicAddress::Named(name, offset) => (*name, *offset),
+        SymbolicAddress::Section(name) => (*name, u64::MAX),
+        SymbolicAddress::Unknown => ("", u64::MAX),
     };
     let registers = registers.into_iter().map(|register| register.map_or("", |register| register.0));
-    for text in registers.chain([instruction.mnemonic.0, place_name]) {
-        meaning.extend(text.as_bytes());
-        meaning.push(0);
+    for text in registers.chain([instruction.mnemonic.0, target_name]) {
+        encoded.extend(text.as_bytes());
+        encoded.push(0);
     }
     let kinds = [instruction.op0_kind, instruction.op1_kind, instruction.op2_kind, instruction.op3_kind];
-    meaning.extend(kinds.map(|kind| kind.map_or(u8::MAX, Enumeration::code)));
-    meaning.extend(instruction.mem_access.map(Enumeration::code));
-    meaning.push(instruction.size);
+    encoded.extend(kinds.map(|kind| kind.map_or(u8::MAX, Enumeration::code)));
+    encoded.extend(instruction.mem_access.map(Enumeration::code));
+    encoded.push(instruction.size);
     let displacement = instruction.mem_displacement.filter(|_| !is_relative).unwrap_or_default();
     let immediate = instruction.immediate.unwrap_or_default();
     let numbers =
-        [place_offset, displacement as u64, immediate as u64, instruction.mem_size.unwrap_or(0).into()];
-    meaning.extend(numbers.map(u64::to_le_bytes).as_flattened());
-    meaning
+        [target_offset, displacement as u64, immediate as u64, instruction.mem_size.unwrap_or(0).into()];
+    encoded.extend(numbers.map(u64::to_le_bytes).as_flattened());
+    encoded
 }
 
-/// What an address means to a function.
-enum Place<'a> {
-    /// An offset in the function.
+/// An address relative to what it belongs to.
+enum SymbolicAddress<'a> {
+    /// Offset in the own function.
     Inside(u64),
-    /// An offset in another function or a variable.
+    /// Name of another function or of a variable, and offset in it.
     Named(&'a str, u64),
-    /// Somewhere in a section.
+    /// Name of a section.
     Section(&'a str),
-    /// Nothing that the file tells.
+    /// An address in no section.
     Unknown,
 }
 
-/// Functions, variables and sections by address.
-struct Places {
+/// Named functions, variables and sections by address.
+struct Symbols {
     /// Start, size and name; starts are distinct and ascending.
     named: Vec<(u64, u64, String)>,
+    /// Start, size and name of the loaded sections; starts are ascending.
     sections: Vec<(u64, u64, String)>,
 }
 
-impl Places {
+impl Symbols {
     fn new(side: &Side<'_>, functions: &[ComparedFunction]) -> Result<Self, Error> {
         let mut named: Vec<_> = functions
             .iter()
@@ -183,30 +201,32 @@ impl Places {
             );
         }
         named.sort_unstable_by(|left, right| (left.0, &left.2).cmp(&(right.0, &right.2)));
-        named.dedup_by_key(|place| place.0);
+        named.dedup_by_key(|symbol| symbol.0);
         sections.sort_unstable();
         Ok(Self { named, sections })
     }
 
-    fn of(&self, address: u64, own: &Range<u64>) -> Place<'_> {
+    /// The symbolic form of an address in the code of the function at `own`.
+    fn symbolic(&self, address: u64, own: &Range<u64>) -> SymbolicAddress<'_> {
         if own.contains(&address) {
-            return Place::Inside(address - own.start);
+            return SymbolicAddress::Inside(address - own.start);
         }
-        let covering = |places: &'_ [(u64, u64, String)]| {
-            let index = places.partition_point(|place| place.0 <= address).checked_sub(1)?;
-            (address - places[index].0 < places[index].1).then_some(index)
+        let covering = |ranges: &[(u64, u64, String)]| {
+            let index = ranges.partition_point(|range| range.0 <= address).checked_sub(1)?;
+            (address - ranges[index].0 < ranges[index].1).then_some(index)
         };
         if let Some(index) = covering(&self.named) {
-            return Place::Named(&self.named[index].2, address - self.named[index].0);
+            return SymbolicAddress::Named(&self.named[index].2, address - self.named[index].0);
         }
-        covering(&self.sections).map_or(Place::Unknown, |index| Place::Section(&self.sections[index].2))
+        let section = covering(&self.sections);
+        section.map_or(SymbolicAddress::Unknown, |index| SymbolicAddress::Section(&self.sections[index].2))
     }
 }
 
-/// How many instructions are to be removed from `old`, and added, to make `new` of it. Where only the distances of jumps
-/// differ, those jumps count.
-pub(super) fn instructions_changed(old: &[Content], new: &[Content]) -> (usize, usize) {
-    let without_distances = |contents: &[Content]| -> Vec<u64> {
+/// The numbers of instructions to remove from `old`, and to add, to get `new`. Jumps that differ only in their distance
+/// count if there is no other difference.
+pub(super) fn edit_count(old: &[InstructionContent], new: &[InstructionContent]) -> (usize, usize) {
+    let without_distances = |contents: &[InstructionContent]| -> Vec<u64> {
         contents.iter().map(|content| content.without_distance).collect()
     };
     match edits(&without_distances(old), &without_distances(new)) {
@@ -218,85 +238,16 @@ pub(super) fn instructions_changed(old: &[Content], new: &[Content]) -> (usize, 
     }
 }
 
-/// How many elements are to be removed from `old`, and added, to make `new` of it; the fewest, unless they are many.
-fn edits(old: &[u64], new: &[u64]) -> (usize, usize) {
-    /// Edits up to which the fewest are looked for; the time grows with their square.
-    const EDITS_MAX: usize = 4096;
-    let prefix = old.iter().zip(new).take_while(|(old, new)| old == new).count();
-    let (old, new) = (&old[prefix..], &new[prefix..]);
-    let suffix = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
-    let (old, new) = (&old[..old.len() - suffix], &new[..new.len() - suffix]);
-    // Myers' greedy algorithm: how far along each diagonal (old - new) so many edits lead.
-    let limit = (old.len() + new.len()).min(EDITS_MAX);
-    let mut reached = vec![0_usize; 2 * limit + 3];
-    for count in 0..=limit {
-        for diagonal in (0..=2 * count).step_by(2).map(|step| limit + 1 + step - count) {
-            let is_down = diagonal + count == limit + 1
-                || diagonal != limit + 1 + count && reached[diagonal - 1] < reached[diagonal + 1];
-            let mut x = if is_down { reached[diagonal + 1] } else { reached[diagonal - 1] + 1 };
-            let Some(mut y) = (x + limit + 1).checked_sub(diagonal) else { continue };
-            while x < old.len() && y < new.len() && old[x] == new[y] {
-                (x, y) = (x + 1, y + 1);
-            }
-            reached[diagonal] = x;
-            if x >= old.len() && y >= new.len() {
-                let removed = (count + old.len() - new.len()) / 2;
-                return (removed, count - removed);
-            }
-        }
-    }
-    (old.len(), new.len())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Content, edits, instructions_changed};
+    use super::{InstructionContent, edit_count};
 
     #[test]
-    fn jumps_that_grow_with_what_is_in_between_are_the_same() {
-        let plain = |hash| Content { exact: hash, without_distance: hash };
-        let jump = |distance: u64| Content { exact: 100 + distance, without_distance: 99 };
+    fn jumps_count_only_if_nothing_else_differs() {
+        let plain = |hash| InstructionContent { exact: hash, without_distance: hash };
+        let jump = |distance: u64| InstructionContent { exact: 100 + distance, without_distance: 99 };
         let old = [plain(1), jump(2), plain(2), plain(3)];
-        assert_eq!(instructions_changed(&old, &[plain(1), jump(3), plain(2), plain(7), plain(3)]), (0, 1));
-        assert_eq!(instructions_changed(&old, &[plain(1), jump(1), plain(2), plain(3)]), (1, 1));
-    }
-
-    #[test]
-    fn edits_are_the_fewest() {
-        assert_eq!(edits(&[], &[]), (0, 0));
-        assert_eq!(edits(&[1, 2, 3], &[1, 2, 3]), (0, 0));
-        assert_eq!(edits(&[1, 2, 3], &[1, 9, 3]), (1, 1));
-        assert_eq!(edits(&[1, 2, 3], &[]), (3, 0));
-        assert_eq!(edits(&[], &[1, 2, 3]), (0, 3));
-        assert_eq!(edits(&[1, 2, 3, 4], &[2, 3, 4, 5, 6]), (1, 2));
-        assert_eq!(edits(&[1, 2, 3, 1, 2, 2, 1], &[3, 2, 1, 2, 1, 3]), (3, 2));
-    }
-
-    /// What the quadratic definition gives, over sequences of a small alphabet.
-    #[test]
-    fn edits_agree_with_the_longest_common_subsequence() {
-        let mut state = 7_u64;
-        let mut sequence = |length: usize| -> Vec<u64> {
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                state >> 62
-            };
-            (0..length).map(|_| next()).collect()
-        };
-        for round in 0..200 {
-            let (old, new) = (sequence(round % 13), sequence(round % 11));
-            let mut common = vec![vec![0; new.len() + 1]; old.len() + 1];
-            for i in 0..old.len() {
-                for j in 0..new.len() {
-                    common[i + 1][j + 1] = if old[i] == new[j] {
-                        common[i][j] + 1
-                    } else {
-                        common[i][j + 1].max(common[i + 1][j])
-                    };
-                }
-            }
-            let common = common[old.len()][new.len()];
-            assert_eq!(edits(&old, &new), (old.len() - common, new.len() - common), "{old:?} {new:?}");
-        }
+        assert_eq!(edit_count(&old, &[plain(1), jump(3), plain(2), plain(7), plain(3)]), (0, 1));
+        assert_eq!(edit_count(&old, &[plain(1), jump(1), plain(2), plain(3)]), (1, 1));
     }
 }

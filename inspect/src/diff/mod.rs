@@ -1,63 +1,73 @@
-//! What differs between two executables, or between two datasets.
+//! Comparison of two executables or datasets: `(old source, new source) -> differences`.
 //!
-//! Functions are matched by name and compared by what they do, wherever they lie. All other tables are compared row by row,
-//! rows being matched by key; two cursors run over the parts in the order of the key, so that no table is held whole. Where
-//! functions have moved, keys that are addresses in code match nothing, and what functions do says all that can be said.
+//! *Problem.* A small edit of a program moves most of its code, so a comparison of addresses reports differences
+//! everywhere.
+//!
+//! *Algorithm.* (1) Match binaries by name; two single binaries match whatever their names are. (2) Match functions by
+//! name, and compare them by position-independent content (`functions`, `content`). (3) Compare every other table row
+//! by row, in the order of the key (`rows`). If a function has moved, tables whose key starts with an address in code
+//! are not compared: the addresses do not match, and the comparison of functions covers them.
+//!
+//! *Cost.* Linear in the rows of both sources, plus the edit distances of the changed functions that are counted.
+//! Tables are read part by part, except functions, sections and symbols.
 
 mod content;
-mod functions;
-mod rows;
+mod edit_distance;
+pub(crate) mod functions;
+pub(crate) mod rows;
+pub(crate) mod side;
 
-pub use functions::{ChangedFunction, ComparedFunction, FunctionsDifference};
-pub use rows::{RowDifference, RowsDifference};
-
+use self::functions::{FunctionsDifference, compare_functions};
+use self::rows::{RowsDifference, compare_rows};
+use self::side::Side;
 use binframe::ir::tables::{Binaries, Functions};
-use binframe::ir::{Rows, Stage, TABLES, Table, TableInfo};
-use binframe::{Error, Filter, Part, Source};
+use binframe::ir::{TABLES, Table, TableInfo};
+use binframe::passes::is_of_code;
+use binframe::{Error, Source, TablePart};
 use std::collections::BTreeSet;
-use std::ops::Range;
 
-/// What differs between two sources.
+/// Differences of two sources.
 #[derive(Debug, Clone)]
 pub struct Difference {
-    /// Inputs that both have.
+    /// Binaries of both sources.
     pub binaries: Vec<BinaryDifference>,
-    /// Inputs that only the old source has.
+    /// Binaries of the old source only.
     pub removed: Vec<String>,
-    /// Inputs that only the new source has.
+    /// Binaries of the new source only.
     pub added: Vec<String>,
 }
 
-/// What differs between two versions of one input.
+/// Differences of two versions of a binary.
 #[derive(Debug, Clone)]
 pub struct BinaryDifference {
-    /// Its name in the old source.
+    /// Name in the old source.
     pub old: String,
-    /// Its name in the new source.
+    /// Name in the new source.
     pub new: String,
-    /// Functions; none where a source was made without them.
+    /// Differences of functions; `None` if a source does not have the table.
     pub functions: Option<FunctionsDifference>,
-    /// The other tables that at least one source has, in the order of the pipeline.
+    /// Differences of the other tables that at least one source has, in the order of the pipeline.
     pub tables: Vec<TableDifference>,
 }
 
-/// What differs between two versions of one table.
+/// Differences of two versions of a table.
 #[derive(Debug, Clone)]
 pub struct TableDifference {
     /// The table.
     pub table: &'static TableInfo,
-    /// How it was compared, and what came of it.
+    /// Kind and result of the comparison.
     pub comparison: TableComparison,
 }
 
-/// How a table was compared, and what came of it.
+/// Kind and result of the comparison of a table.
 #[derive(Debug, Clone)]
 pub enum TableComparison {
     /// Row by row, matched by key.
     Rows(RowsDifference),
-    /// As the content of functions only: these are not where they were, so that keys match nothing.
+    /// Not compared, because functions have moved and the keys are addresses in code. The comparison of functions
+    /// covers it.
     FunctionContent,
-    /// Not at all: one source was made without the table.
+    /// Not compared, because one source does not have the table.
     Missing {
         /// Whether it is the old one.
         from_old: bool,
@@ -65,7 +75,7 @@ pub enum TableComparison {
 }
 
 impl Difference {
-    /// Whether nothing differs, as far as it was compared.
+    /// Whether no difference was found.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty()
             && self.removed.is_empty()
@@ -74,7 +84,7 @@ impl Difference {
 }
 
 impl BinaryDifference {
-    /// Whether nothing differs, as far as it was compared.
+    /// Whether no difference was found.
     pub fn is_empty(&self) -> bool {
         self.functions.as_ref().is_none_or(FunctionsDifference::is_empty)
             && self.tables.iter().all(|table| match &table.comparison {
@@ -85,8 +95,8 @@ impl BinaryDifference {
     }
 }
 
-/// Compares two sources. Inputs are matched by name, two single inputs whatever their names. Of the rows that differ in a
-/// table, and of the functions whose differing instructions are counted, the first `samples_max` are kept.
+/// Compares two sources. At most `samples_max` differing rows of each table are returned, and edits are counted for at
+/// most `samples_max` functions.
 pub fn diff(old: &Source, new: &Source, samples_max: usize) -> Result<Difference, Error> {
     let (old_names, new_names) = (old.binaries(), new.binaries());
     if let ([old_name], [new_name]) = (old_names.as_slice(), new_names.as_slice()) {
@@ -94,28 +104,28 @@ pub fn diff(old: &Source, new: &Source, samples_max: usize) -> Result<Difference
         let binaries = vec![diff_binary(&sides.0, &sides.1, samples_max)?];
         return Ok(Difference { binaries, removed: Vec::new(), added: Vec::new() });
     }
-    let known_to_old: BTreeSet<_> = old_names.iter().collect();
-    let known_to_new: BTreeSet<_> = new_names.iter().collect();
-    let in_both = old_names.iter().filter(|name| known_to_new.contains(name));
+    let in_old: BTreeSet<_> = old_names.iter().collect();
+    let in_new: BTreeSet<_> = new_names.iter().collect();
+    let in_both = old_names.iter().filter(|name| in_new.contains(name));
     let binaries = in_both
         .map(|binary| diff_binary(&Side { source: old, binary }, &Side { source: new, binary }, samples_max));
     Ok(Difference {
         binaries: binaries.collect::<Result<_, _>>()?,
-        removed: old_names.iter().filter(|name| !known_to_new.contains(name)).cloned().collect(),
-        added: new_names.iter().filter(|name| !known_to_old.contains(name)).cloned().collect(),
+        removed: old_names.iter().filter(|name| !in_new.contains(name)).cloned().collect(),
+        added: new_names.iter().filter(|name| !in_old.contains(name)).cloned().collect(),
     })
 }
 
 fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<BinaryDifference, Error> {
-    let functions = functions::diff(old, new, samples_max)?;
+    let functions = compare_functions(old, new, samples_max)?;
     let have_moved = functions.as_ref().is_some_and(|functions| functions.moved > 0);
     let mut tables = Vec::new();
     for table in TABLES.iter().copied() {
-        // Functions have their own comparison; `binaries` holds paths, which say nothing about an executable.
-        let is_left_out = table == Functions::INFO && functions.is_some() || table == Binaries::INFO;
+        // Functions have their own comparison. `binaries` has paths, which are not a property of an executable.
+        let is_excluded = table == Functions::INFO && functions.is_some() || table == Binaries::INFO;
         let (in_old, in_new) = (old.source.has_table(table), new.source.has_table(table));
-        let is_asked = [old, new].iter().any(|side| side.source.has_by_default(table));
-        if is_left_out || !is_asked {
+        let is_requested = [old, new].iter().any(|side| side.source.has_by_default(table));
+        if is_excluded || !is_requested {
             continue;
         }
         let comparison = if in_old != in_new {
@@ -124,8 +134,8 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
             TableComparison::FunctionContent
         } else {
             let (old, new) = (old.parts(table, None)?, new.parts(table, None)?);
-            let rows = |part: Part| part.rows();
-            TableComparison::Rows(rows::diff(
+            let rows = |part: TablePart| part.rows();
+            TableComparison::Rows(compare_rows(
                 old.into_iter().map(rows),
                 new.into_iter().map(rows),
                 samples_max,
@@ -136,28 +146,9 @@ fn diff_binary(old: &Side<'_>, new: &Side<'_>, samples_max: usize) -> Result<Bin
     Ok(BinaryDifference { old: old.binary.to_owned(), new: new.binary.to_owned(), functions, tables })
 }
 
-/// Whether rows are matched by an address in code.
+/// Whether the key of a table starts with an address in code.
 fn is_keyed_by_code(table: &TableInfo) -> bool {
     let is_address =
         |name: &str| table.columns.iter().any(|column| column.name == name && column.is_address());
-    let is_of_code = matches!(table.stage, Stage::Instructions | Stage::Cfg | Stage::Memory);
-    is_of_code && table.key.first().is_some_and(|name| is_address(name))
-}
-
-/// One input of one source.
-struct Side<'a> {
-    source: &'a Source,
-    binary: &'a str,
-}
-
-impl Side<'_> {
-    fn parts(&self, table: &'static TableInfo, addresses: Option<Range<u64>>) -> Result<Vec<Part>, Error> {
-        self.source.parts(table, &Filter { addresses, ..Filter::of(self.binary) })
-    }
-
-    /// All rows of a table that fits into memory, in the parts that it comes in.
-    fn all<T: Table>(&self) -> Result<Vec<Rows<T>>, Error> {
-        let filter = Filter::of(self.binary);
-        Ok(self.source.all::<T>(&filter)?.into_iter().map(|(_, rows)| rows).collect())
-    }
+    is_of_code(table.stage) && table.key.first().is_some_and(|name| is_address(name))
 }

@@ -1,4 +1,9 @@
-//! Two versions of one table, row by row.
+//! Comparison of two versions of a table, row by row: `(old rows, new rows) -> added, removed and changed rows`.
+//!
+//! *Algorithm.* A merge join of two sequences of batches that are sorted by the same unique key. Of each pair of
+//! batches, equal columns are skipped as a whole; otherwise the rows are merged until one batch ends.
+//!
+//! *Cost.* Linear in rows; one part of each version is in memory at a time.
 
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_schema::SortOptions;
@@ -6,48 +11,48 @@ use binframe::Error;
 use binframe::ir::{Batch, TableInfo, compare_keys};
 use std::cmp::Ordering;
 
-/// How the rows of two versions of a table differ.
+/// Differences of the rows of two versions of a table.
 #[derive(Debug, Clone, Default)]
 pub struct RowsDifference {
-    /// Rows of the old version.
+    /// Number of rows of the old version.
     pub old_rows: u64,
-    /// Rows of the new version.
+    /// Number of rows of the new version.
     pub new_rows: u64,
-    /// Rows whose key only the new version has.
+    /// Number of rows whose key only the new version has.
     pub added: u64,
-    /// Rows whose key only the old version has.
+    /// Number of rows whose key only the old version has.
     pub removed: u64,
-    /// Rows whose key both have, with other values.
+    /// Number of rows with the same key and other values.
     pub changed: u64,
-    /// The first of these, in the order of keys.
+    /// The first differing rows, in the order of keys.
     pub samples: Vec<RowDifference>,
 }
 
-/// A row that differs; every batch holds one.
+/// A differing row; every batch has one row.
 #[derive(Debug, Clone)]
 pub enum RowDifference {
     /// Only the new version has the key.
     Added(Batch),
     /// Only the old version has the key.
     Removed(Batch),
-    /// Both have the key.
+    /// Both versions have the key.
     Changed {
         /// The old row.
         old: Batch,
         /// The new row.
         new: Batch,
-        /// The columns whose values differ.
+        /// Columns whose values differ.
         columns: Vec<&'static str>,
     },
 }
 
 impl RowsDifference {
-    /// Whether no row differs.
+    /// Whether all rows are equal.
     pub fn is_empty(&self) -> bool {
         self.added == 0 && self.removed == 0 && self.changed == 0
     }
 
-    fn keep(&mut self, samples_max: usize, difference: impl FnOnce() -> RowDifference) {
+    fn add_sample(&mut self, samples_max: usize, difference: impl FnOnce() -> RowDifference) {
         if self.samples.len() < samples_max {
             self.samples.push(difference());
         }
@@ -55,17 +60,17 @@ impl RowsDifference {
 
     fn add(&mut self, samples_max: usize, batch: &Batch, row: usize) {
         self.added += 1;
-        self.keep(samples_max, || RowDifference::Added(one_row(batch, row)));
+        self.add_sample(samples_max, || RowDifference::Added(one_row(batch, row)));
     }
 
     fn remove(&mut self, samples_max: usize, batch: &Batch, row: usize) {
         self.removed += 1;
-        self.keep(samples_max, || RowDifference::Removed(one_row(batch, row)));
+        self.add_sample(samples_max, || RowDifference::Removed(one_row(batch, row)));
     }
 }
 
 /// Compares the parts of two versions of a table.
-pub(super) fn diff(
+pub(super) fn compare_rows(
     old: impl Iterator<Item = Result<Batch, Error>>,
     new: impl Iterator<Item = Result<Batch, Error>>,
     samples_max: usize,
@@ -92,7 +97,7 @@ pub(super) fn diff(
     Ok(difference)
 }
 
-/// Compares two batches from a row of each on, and returns up to which rows: one of the batches is at its end there.
+/// Compares two batches, each from a row on, until one of them ends. Returns the positions after the compared rows.
 fn merge(
     difference: &mut RowsDifference,
     (old, mut i): (Batch, usize),
@@ -100,7 +105,7 @@ fn merge(
     samples_max: usize,
 ) -> (usize, usize) {
     let length = (old.rows() - i).min(new.rows() - j);
-    // Most of two versions is the same, and whole columns compare faster than single values.
+    // Most rows are equal, and columns compare faster than single values.
     if old.slice(i, length).columns() == new.slice(j, length).columns() {
         return (i + length, j + length);
     }
@@ -121,7 +126,7 @@ fn merge(
                 let columns: Vec<_> = comparators.iter().filter(differs).map(|(name, _)| *name).collect();
                 if !columns.is_empty() {
                     difference.changed += 1;
-                    difference.keep(samples_max, || RowDifference::Changed {
+                    difference.add_sample(samples_max, || RowDifference::Changed {
                         old: one_row(&old, i),
                         new: one_row(&new, j),
                         columns,
@@ -134,7 +139,7 @@ fn merge(
     (i, j)
 }
 
-/// What compares the values of each column of two batches.
+/// A comparator of the values of each column of two batches.
 fn comparators(info: &TableInfo, old: &Batch, new: &Batch) -> Vec<(&'static str, DynComparator)> {
     let comparator = |name: &'static str| {
         let compare = make_comparator(old.column(name), new.column(name), SortOptions::default());
@@ -143,18 +148,18 @@ fn comparators(info: &TableInfo, old: &Batch, new: &Batch) -> Vec<(&'static str,
     info.columns.iter().map(|column| comparator(column.name)).collect()
 }
 
-/// A row by itself, so that it does not hold on to its batch.
+/// A copy of a row, which does not keep its batch in memory.
 fn one_row(batch: &Batch, row: usize) -> Batch {
     batch.take(&[row as u32])
 }
 
-/// Goes through the parts of a table, one in memory at a time.
+/// A position in the parts of a table, of which one is in memory.
 struct Cursor<P> {
     parts: P,
     batch: Option<Batch>,
     /// Position in `batch`.
     row: usize,
-    /// Rows of all batches so far.
+    /// Number of rows of all batches so far.
     rows: u64,
 }
 
@@ -163,7 +168,7 @@ impl<P: Iterator<Item = Result<Batch, Error>>> Cursor<P> {
         Self { parts, batch: None, row: 0, rows: 0 }
     }
 
-    /// The batch that has rows left and the position of the first; none at the end.
+    /// The current batch and the position of its next row; `None` at the end.
     fn batch(&mut self) -> Result<Option<(Batch, usize)>, Error> {
         loop {
             match &self.batch {
@@ -181,7 +186,7 @@ impl<P: Iterator<Item = Result<Batch, Error>>> Cursor<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RowDifference, RowsDifference, diff};
+    use super::{RowDifference, RowsDifference, compare_rows};
     use binframe::ir::tables::{CallEdges, CfgEdges};
     use binframe::ir::{Batch, Table, TableInfo, from_text, integers};
 
@@ -189,18 +194,18 @@ mod tests {
         from_text(table, text).unwrap()
     }
 
-    /// The difference of two batches that come in parts of so many rows.
+    /// Compares two batches that are split into parts of `old_rows` and `new_rows` rows.
     fn in_parts(old: &Batch, new: &Batch, (old_rows, new_rows): (usize, usize)) -> RowsDifference {
         let parts = |batch: &Batch, rows: usize| {
             let starts = (0..batch.rows()).step_by(rows);
             let parts = starts.map(|start| Ok(batch.slice(start, rows.min(batch.rows() - start))));
             parts.collect::<Vec<_>>().into_iter()
         };
-        diff(parts(old, old_rows), parts(new, new_rows), usize::MAX).unwrap()
+        compare_rows(parts(old, old_rows), parts(new, new_rows), usize::MAX).unwrap()
     }
 
-    /// A word for every difference: the key, and what became of it.
-    fn words(difference: &RowsDifference) -> Vec<String> {
+    /// Each difference as a short text: sign and key, or key and changed columns.
+    fn texts(difference: &RowsDifference) -> Vec<String> {
         let key = |row: &Batch| integers(row.column(row.info().key[0])).next().flatten().unwrap();
         let word = |sample: &RowDifference| match sample {
             RowDifference::Added(row) => format!("+{:#x}", key(row)),
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_matched_by_key_however_they_are_cut() {
+    fn rows_are_matched_by_key_whatever_the_parts() {
         let old = batch(
             CallEdges::INFO,
             "call_address | caller_address | callee_address | kind
@@ -233,17 +238,17 @@ mod tests {
              0x50         | 0x40           | 0x100          | tail
              0x70         | 0x40           | 0x100          | tail",
         );
-        for cut in (1..7).flat_map(|old| (1..7).map(move |new| (old, new))) {
-            let difference = in_parts(&old, &new, cut);
-            assert_eq!(words(&difference), ["+0x8", "-0x20", "0x30 callee_address kind", "-0x60", "+0x70"]);
+        for sizes in (1..7).flat_map(|old| (1..7).map(move |new| (old, new))) {
+            let difference = in_parts(&old, &new, sizes);
+            assert_eq!(texts(&difference), ["+0x8", "-0x20", "0x30 callee_address kind", "-0x60", "+0x70"]);
             let RowsDifference { old_rows, new_rows, added, removed, changed, .. } = difference;
-            assert_eq!((old_rows, new_rows, added, removed, changed), (5, 5, 2, 2, 1), "{cut:?}");
+            assert_eq!((old_rows, new_rows, added, removed, changed), (5, 5, 2, 2, 1), "{sizes:?}");
         }
     }
 
-    /// Part of this key is a name, part may be null.
+    /// One column of this key is an enumeration, one may be null.
     #[test]
-    fn every_column_of_a_key_counts() {
+    fn all_columns_of_a_key_are_compared() {
         let old = batch(
             CfgEdges::INFO,
             "source_address | kind        | target_address
@@ -259,20 +264,20 @@ mod tests {
              0x20           | indirect    | -
              0x20           | return      | -",
         );
-        for cut in [(1, 1), (2, 3), (3, 4)] {
-            assert_eq!(words(&in_parts(&old, &new, cut)), ["-0x10", "+0x10", "+0x20"]);
+        for sizes in [(1, 1), (2, 3), (3, 4)] {
+            assert_eq!(texts(&in_parts(&old, &new, sizes)), ["-0x10", "+0x10", "+0x20"]);
         }
     }
 
     #[test]
-    fn samples_end_and_counts_do_not() {
+    fn samples_are_limited_and_counts_are_not() {
         let text = |rows: std::ops::Range<u64>| {
             let lines: Vec<_> = rows.map(|row| row.to_string()).collect();
             batch(CallEdges::INFO, &format!("call_address\n{}", lines.join("\n")))
         };
         let parts = |batch| std::iter::once(Ok(batch));
-        let difference = diff(parts(text(0..10)), parts(text(5..30)), 3).unwrap();
-        assert_eq!(words(&difference), ["-0x0", "-0x1", "-0x2"]);
+        let difference = compare_rows(parts(text(0..10)), parts(text(5..30)), 3).unwrap();
+        assert_eq!(texts(&difference), ["-0x0", "-0x1", "-0x2"]);
         assert_eq!((difference.removed, difference.added, difference.changed), (5, 20, 0));
     }
 }

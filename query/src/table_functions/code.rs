@@ -5,7 +5,7 @@ use super::{Answer, Argument, Column, TableFunction};
 use crate::error::external;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use binframe::Part;
+use binframe::TablePart;
 use binframe::ir::tables::{
     BasicBlocks, BinaryInitializers, BinaryRelocations, CfgEdges, Flow, Instruction, Instructions,
     JumpTableEntries,
@@ -72,7 +72,7 @@ fn xrefs(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
     ]))
 }
 
-fn add_instructions(part: &Part, asked: u64, found: &mut Vec<Reference>) -> Result<()> {
+fn add_instructions(part: &TablePart, asked: u64, found: &mut Vec<Reference>) -> Result<()> {
     let batch = part.rows().map_err(external)?;
     let touched = batch.column("mem_address").clone();
     let touched = touched.as_primitive::<UInt64Type>();

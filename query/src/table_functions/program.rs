@@ -4,7 +4,7 @@ use super::Argument;
 use crate::error::external;
 use crate::inputs::Inputs;
 use arrow_array::{ArrayRef, StringViewArray, UInt64Array};
-use binframe::Part;
+use binframe::TablePart;
 use binframe::ir::tables::{Function, FunctionParts, Functions};
 use binframe::ir::{Batch, Rows, Table};
 use binframe::passes::demangled;
@@ -30,7 +30,7 @@ impl<'a> Program<'a> {
     }
 
     /// The parts of a table, to be made one by one.
-    pub(super) fn parts<T: Table>(&self) -> Result<Vec<Part>> {
+    pub(super) fn parts<T: Table>(&self) -> Result<Vec<TablePart>> {
         self.inputs.parts_of(self.input, self.binary, T::INFO).map_err(external)
     }
 
