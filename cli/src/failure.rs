@@ -1,5 +1,7 @@
-//! The one way in which a command does not succeed.
+//! Why a command does not succeed, and its exit code.
 
+use arrow_schema::ArrowError;
+use parquet::errors::ParquetError;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,19 +9,19 @@ use std::process::ExitCode;
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The arguments do not go together: exit code 2, as for those that clap refuses.
+    /// The arguments contradict each other. Exit code 2, as for arguments that clap rejects.
     Usage(String),
-    /// Something is wrong and the message says what: exit code 1.
+    /// Anything else that the message describes. Exit code 1.
     Failed(String),
-    /// Somebody pressed Ctrl-C: exit code 130, as shells have it.
+    /// The user pressed Ctrl-C. Exit code 130, as in shells.
     #[cfg(feature = "sql")]
     Interrupted,
-    /// Whoever read the output has seen enough, as `head` does: success.
+    /// The reader of the output closed the pipe, as `head` does. Success.
     OutputClosed,
 }
 
 impl Failure {
-    /// Prints what is left to say and turns the failure into an exit code.
+    /// Prints the message, if there is one, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
             Self::OutputClosed => return ExitCode::SUCCESS,
@@ -28,13 +30,13 @@ impl Failure {
             Self::Usage(message) => (message, ExitCode::from(2)),
             Self::Failed(message) => (message, ExitCode::FAILURE),
         };
-        // Where errors cannot be written either, the exit code has to do.
+        // If stderr is closed too, the exit code has to suffice.
         _ = writeln!(io::stderr(), "binframe: {message}");
         code
     }
 
-    /// A failure to write rows or text.
-    pub(crate) fn output(error: &(dyn Error + 'static)) -> Self {
+    /// A failure to write the output.
+    fn output(error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -55,6 +57,18 @@ impl From<binframe::Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        Self::output(&error)
+    }
+}
+
+impl From<ArrowError> for Failure {
+    fn from(error: ArrowError) -> Self {
+        Self::output(&error)
+    }
+}
+
+impl From<ParquetError> for Failure {
+    fn from(error: ParquetError) -> Self {
         Self::output(&error)
     }
 }

@@ -1,38 +1,91 @@
-//! The `binframe` command.
+//! The `binframe` command: executables as tables, from the command line.
+//!
+//! Each subcommand is one file (or folder) of [`commands`], with its arguments, its help and its examples beside the code
+//! that runs it. A command opens its input, calls the library crates, and formats what they return. It computes nothing
+//! itself: analysis is in `binframe`, SQL in `binframe-query`.
+//!
+//! Rows stream. A command holds one part of a table at a time, so memory does not grow with the size of a dataset; an
+//! output file is written beside its destination and renamed when it is complete.
+//!
+//! ```text
+//! binframe lower /bin/ls -o ls.tables
+//! binframe dump functions ls.tables --limit 10
+//! binframe sql "SELECT name, size FROM function_sizes LIMIT 10" ls.tables
+//! ```
+//!
+//! Not here: a stable Rust interface. Programs use the library `binframe`, or read the Parquet files of a dataset.
 
-#[cfg(feature = "sql")]
-mod answer_writer;
-mod arguments;
 mod commands;
 mod drawing;
 mod failure;
 mod output;
-#[cfg(feature = "sql")]
-mod pass_progress;
 mod progress_bar;
-mod row_writer;
-#[cfg(feature = "sql")]
-mod shell;
-#[cfg(feature = "sql")]
-mod sql_arguments;
-mod table_text;
-mod text_rows;
+mod value_parsers;
 
-use arguments::{Arguments, Command};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use commands::{diff, dump, lower, rebuild, schemas, trace};
+use failure::Failure;
 use std::process::ExitCode;
 
+/// Turns executables into tables that you can query.
+#[derive(Debug, Parser)]
+#[command(name = "binframe", version, max_term_width = 100, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  binframe lower /bin/ls -o ls.tables      write all tables of an executable as Parquet files
+  binframe rebuild ls.tables -o ls         write the executable again, from the tables alone
+  binframe dump functions /bin/ls          list the functions of an executable
+  binframe dump cfg app --function main    draw a control-flow graph, for Graphviz or as SVG
+  binframe trace 0x401000 /bin/ls          show every row about an address
+  binframe diff old/app new/app            show the changes between two builds
+  binframe sql \"SELECT * FROM functions\" app   query executables and datasets
+  binframe schemas functions               describe a table and its columns
+
+A command that reads tables accepts an executable or a dataset that `binframe lower` wrote. An \
+executable is analyzed as far as the command needs.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the tables of executables as a dataset of Parquet files
+    #[command(after_help = lower::EXAMPLES)]
+    Lower(lower::LowerArguments),
+    /// Write an executable again, byte for byte, from the tables of a dataset
+    #[command(after_help = rebuild::EXAMPLES)]
+    Rebuild(rebuild::RebuildArguments),
+    /// Print the rows of a table, or draw the control-flow graph of a function
+    #[command(after_help = dump::EXAMPLES)]
+    Dump(dump::DumpArguments),
+    /// Explain an address, and print every row about it, stage by stage
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(trace::TraceArguments),
+    /// Print the differences between two executables or datasets, functions first
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::DiffArguments),
+    /// Query executables and datasets in SQL
+    #[cfg(feature = "sql")]
+    #[command(after_help = commands::sql::EXAMPLES)]
+    Sql(commands::sql::SqlArguments),
+    /// Describe the tables and their columns
+    Schemas(schemas::SchemasArguments),
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match &arguments.command {
-        Command::Lower(arguments) => commands::lower::run(arguments),
-        Command::Rebuild(arguments) => commands::rebuild::run(arguments),
-        Command::Dump(arguments) => commands::dump::run(arguments),
-        Command::Trace(arguments) => commands::trace::run(arguments),
-        Command::Diff(arguments) => commands::diff::run(arguments),
+    let result = match &CommandLine::parse().command {
+        Command::Lower(arguments) => lower::run(arguments),
+        Command::Rebuild(arguments) => rebuild::run(arguments),
+        Command::Dump(arguments) => dump::run(arguments),
+        Command::Trace(arguments) => trace::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
         #[cfg(feature = "sql")]
         Command::Sql(arguments) => commands::sql::run(arguments),
-        Command::Schemas(arguments) => commands::schemas::run(arguments),
+        Command::Schemas(arguments) => schemas::run(arguments),
     };
-    done.unwrap_or_else(failure::Failure::report)
+    result.unwrap_or_else(Failure::report)
 }

@@ -1,8 +1,8 @@
-//! The look of progress on a terminal.
+//! The progress line of a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A line on a terminal, and nothing elsewhere.
+/// A progress line on stderr; hidden if stderr is not a terminal.
 pub(crate) fn progress_bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");

@@ -1,4 +1,4 @@
-//! A run that is killed leaves nothing that a reader could take for a dataset, and the next run succeeds.
+//! A killed run leaves nothing that a reader could mistake for a dataset, and the next run succeeds.
 
 use binframe::{Dataset, Error, verify};
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The command, which is also an input that is large enough to be in the middle of.
+/// The command. It is also an input that is large enough to kill a run in the middle.
 const BINFRAME: &str = env!("CARGO_BIN_EXE_binframe");
 
-/// Time in which a run gets to the moment at which it is killed.
+/// Time limit until a run reaches the moment at which it is killed.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Moments of a run, by the file of the dataset in the making that has bytes by then.
+/// Moments of a run: the first file of the incomplete dataset that has bytes.
 const MOMENTS: [&str; 4] = [
     "binary_headers/part-00000.parquet",
     "binary_symbols/part-00000.parquet",
@@ -27,7 +27,7 @@ fn lower(input: &Path, output: &Path) -> Command {
     command
 }
 
-/// Starts a run and kills it as soon as it has begun to write a file.
+/// Starts a run and kills it when a file has bytes.
 fn kill_at(moment: &str, output: &Path) {
     let partial = output.with_file_name(".out.partial").join(moment);
     let mut run: Child = lower(&large_input(), output).spawn().expect("the command starts");
@@ -45,7 +45,7 @@ fn kill_at(moment: &str, output: &Path) {
     assert!(!status.success(), "the run was killed");
 }
 
-/// This test, which is large enough to be killed while it is lowered.
+/// The executable of this test, which is large enough to kill a run in the middle.
 fn large_input() -> PathBuf {
     std::env::current_exe().expect("it is known")
 }
@@ -88,7 +88,7 @@ fn a_killed_run_leaves_no_dataset_and_the_next_succeeds() {
 }
 
 #[test]
-fn a_killed_run_leaves_the_dataset_that_was_there() {
+fn a_killed_run_leaves_an_existing_dataset() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (input, output) = (small_input(folder.path()), folder.path().join("out"));
     assert!(lower(&input, &output).status().expect("the command starts").success());
@@ -105,7 +105,7 @@ fn a_killed_run_leaves_the_dataset_that_was_there() {
     assert_eq!(found, [""; 0], "the next run clears away what was left");
 }
 
-/// Every file of a dataset but the manifest, which holds times, by its path.
+/// The files of a dataset by path, without the manifest, which contains times.
 fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for table in fs::read_dir(dataset).expect("a dataset") {
@@ -119,14 +119,14 @@ fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Lowers a small file, the command itself and another small file, each a unit of its own.
+/// Lowers a small file, the command itself and another small file, each as its own checkpoint group.
 fn lower_units(folder: &Path, output: &Path) -> Command {
     let mut command = lower(&folder.join("small"), output);
     command.arg(BINFRAME).arg(folder.join("other")).args(["--emit", "sections", "--unit-size", "1"]);
     command
 }
 
-/// Starts a run of several units, kills it when the first is whole, and returns its journal.
+/// Starts a run of several checkpoint groups, kills it when the first is committed, and returns its journal.
 fn kill_after_first_unit(folder: &Path, output: &Path) -> PathBuf {
     let journal = folder.join(".out.partial/_binframe/journal.jsonl");
     let mut run = lower_units(folder, output).spawn().expect("the command starts");
@@ -142,7 +142,7 @@ fn kill_after_first_unit(folder: &Path, output: &Path) -> PathBuf {
     journal
 }
 
-/// Runs it again to its end: what it says, and what it made.
+/// Runs it again to its end, and returns its stderr and its files.
 fn run_again(folder: &Path, output: &Path) -> (String, BTreeMap<PathBuf, Vec<u8>>) {
     let run = lower_units(folder, output).stderr(Stdio::piped()).output().expect("the command starts");
     let said = String::from_utf8(run.stderr).expect("UTF-8");
@@ -154,7 +154,7 @@ fn run_again(folder: &Path, output: &Path) -> (String, BTreeMap<PathBuf, Vec<u8>
 }
 
 #[test]
-fn a_killed_run_of_several_units_goes_on_behind_those_that_are_whole() {
+fn a_killed_run_is_resumed_after_the_committed_groups() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (folder, output) = (folder.path(), folder.path().join("out"));
     fs::copy(small_input(folder), folder.join("other")).expect("copied");
@@ -163,10 +163,7 @@ fn a_killed_run_of_several_units_goes_on_behind_those_that_are_whole() {
 
     kill_after_first_unit(folder, &output);
     let (said, made) = run_again(folder, &output);
-    assert!(
-        said.contains("from 3 files") && said.contains("; resumed behind the 1 that were done"),
-        "{said}"
-    );
+    assert!(said.contains("from 3 files") && said.contains("; 1 resumed from an earlier run"), "{said}");
     assert!(made == expected, "files differ after a run that was killed");
 
     let journal = kill_after_first_unit(folder, &output);
@@ -185,7 +182,7 @@ fn a_killed_run_of_several_units_goes_on_behind_those_that_are_whole() {
 }
 
 #[test]
-fn a_failing_run_says_why_and_leaves_nothing() {
+fn a_failed_run_reports_the_reason_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let input = folder.path().join("text");
     fs::write(&input, "not an executable").expect("the temporary folder is writable");

@@ -1,6 +1,5 @@
-//! Why a query failed, in words that its author can act on.
+//! Why a query failed: a message, the position in the query, and the next step.
 
-use crate::table_functions::TABLE_FUNCTIONS;
 use datafusion::common::{Diagnostic, SchemaError, Span};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -9,16 +8,16 @@ use std::fmt;
 /// Why a query failed.
 #[derive(Debug)]
 pub enum QueryError {
-    /// What was asked cannot be understood or answered.
+    /// The query is wrong or cannot be answered.
     Failed {
-        /// What is wrong.
+        /// The problem.
         message: String,
-        /// The line of the query that it is about, with a mark under the place; empty where no place is known.
+        /// The line of the query with the problem, and a marker under the position; empty if the position is unknown.
         excerpt: String,
-        /// What to do about it.
+        /// A suggestion for the next step.
         help: Option<String>,
     },
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
 }
 
@@ -45,75 +44,89 @@ impl From<binframe::Error> for QueryError {
     }
 }
 
+/// The names that a query can use, for suggestions.
+#[derive(Debug, Default)]
+pub(crate) struct KnownNames {
+    /// Tables and views.
+    pub(crate) tables: Vec<String>,
+    /// Functions that return tables, other than the tables themselves.
+    pub(crate) table_functions: Vec<String>,
+}
+
 impl QueryError {
     pub(crate) fn failed(message: String) -> Self {
         Self::Failed { message, excerpt: String::new(), help: None }
     }
 
-    /// An error about a place in a query.
-    pub(crate) fn at(query: &str, place: Option<Place>, message: String, help: Option<String>) -> Self {
-        let excerpt = place.map(|place| place.excerpt(query)).unwrap_or_default();
+    /// An error at a position in a query.
+    fn at(query: &str, position: Option<QueryPosition>, message: String, help: Option<String>) -> Self {
+        let excerpt = position.map(|position| position.excerpt(query)).unwrap_or_default();
         Self::Failed { message, excerpt, help }
     }
 
-    /// What DataFusion says of a query, with the place if it is known. `names` are all that may be meant.
-    pub(crate) fn of(error: &DataFusionError, query: &str, names: &[String]) -> Self {
+    /// Rewrites an error of DataFusion, with the position if it is known.
+    pub(crate) fn of(error: &DataFusionError, query: &str, names: &KnownNames) -> Self {
         if let DataFusionError::Collection(errors) = error
             && let Some(first) = errors.first()
         {
             return Self::of(first, query, names);
         }
-        let place = error.diagnostic().and_then(place_of);
+        let position = error.diagnostic().and_then(QueryPosition::of_diagnostic);
         match error.find_root() {
             DataFusionError::External(error) => Self::failed(error.to_string()),
             DataFusionError::SQL(error, _) => {
-                let (message, place) = of_parser(error);
-                Self::at(query, place, message, None)
+                let (message, position) = parser_message(error);
+                Self::at(query, position, message, None)
             }
-            DataFusionError::SchemaError(schema_error, _) => {
-                if let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() {
+            DataFusionError::SchemaError(error, _) => match error.as_ref() {
+                SchemaError::FieldNotFound { field, valid_fields } => {
                     let known: Vec<_> = valid_fields.iter().map(|column| column.name.clone()).collect();
-                    let place = place.or_else(|| Place::of_word(query, &field.name));
+                    let position = position.or_else(|| QueryPosition::of_word(query, &field.name));
                     let message = format!("there is no column `{}`", field.name);
-                    return Self::at(query, place, message, proposal(&field.name, &known, "the columns are"));
+                    Self::at(query, position, message, suggestion(&field.name, &known, "the columns are"))
                 }
-                Self::at(query, place, schema_error.to_string(), None)
-            }
+                error => Self::at(query, position, error.to_string(), None),
+            },
             DataFusionError::ResourcesExhausted(message) => {
-                let help = "raise --memory, or ask for fewer rows or columns".to_owned();
-                Self::at(query, place, format!("the query needs more memory: {message}"), Some(help))
+                let help = "raise --memory, or query fewer rows or columns".to_owned();
+                Self::at(query, position, format!("the query needs more memory: {message}"), Some(help))
             }
             root => {
                 let message = root.strip_backtrace();
-                let message = message.split_once(": ").map_or(message.as_str(), |(_, rest)| rest).to_owned();
-                let missing =
-                    message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
-                if let Some(missing) = missing {
-                    let name = missing.rsplit('.').next().unwrap_or(missing);
-                    let place = place.or_else(|| Place::of_word(query, name));
-                    let help = proposal(name, names, "the tables are");
-                    return Self::at(query, place, format!("there is no table `{name}`"), help);
-                }
-                let function = message
-                    .strip_prefix("table function '")
-                    .and_then(|rest| rest.strip_suffix("' not found"));
-                if let Some(name) = function {
-                    let known: Vec<_> =
-                        TABLE_FUNCTIONS.iter().map(|function| function.name.to_owned()).collect();
-                    let help =
-                        proposal(name, &known, "functions that give tables are the tables themselves and");
-                    let message = format!("there is no function `{name}` that gives a table");
-                    return Self::at(query, Place::of_word(query, name), message, help);
-                }
-                let (message, help) = of_function(&message);
-                Self::at(query, place, message, help)
+                let message = message.split_once(": ").map_or(message.as_str(), |(_, rest)| rest);
+                Self::of_message(message, query, position, names)
             }
         }
     }
+
+    /// Rewrites an error that DataFusion describes in words only.
+    fn of_message(message: &str, query: &str, position: Option<QueryPosition>, names: &KnownNames) -> Self {
+        if let Some(missing) = between(message, "table '", "' not found") {
+            let name = missing.rsplit('.').next().unwrap_or(missing);
+            let position = position.or_else(|| QueryPosition::of_word(query, name));
+            let help = suggestion(name, &names.tables, "the tables are");
+            return Self::at(query, position, format!("there is no table `{name}`"), help);
+        }
+        if let Some(name) = between(message, "table function '", "' not found") {
+            let help = suggestion(
+                name,
+                &names.table_functions,
+                "functions that return tables are the names of the tables and",
+            );
+            let message = format!("there is no function `{name}` that returns a table");
+            return Self::at(query, QueryPosition::of_word(query, name), message, help);
+        }
+        let (message, help) = function_message(message);
+        Self::at(query, position, message, help)
+    }
 }
 
-/// What is said of a function that is given something else than it takes, without what leads to it.
-fn of_function(message: &str) -> (String, Option<String>) {
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.strip_prefix(before)?.strip_suffix(after)
+}
+
+/// The message about wrong arguments of a function, without the steps by which DataFusion came to it, and a suggestion.
+fn function_message(message: &str) -> (String, Option<String>) {
     let Some((before, after)) =
         message.split_once(". No function matches the given name and argument types '")
     else {
@@ -128,83 +141,79 @@ fn of_function(message: &str) -> (String, Option<String>) {
     (format!("there is no {call}"), (!known.is_empty()).then(|| format!("there are {}", known.join(", "))))
 }
 
-/// An error of ours on its way through DataFusion.
+/// The message of the parser without the position at its end, ` at Line: 1, Column: 8`, and that position.
+fn parser_message(error: &ParserError) -> (String, Option<QueryPosition>) {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.as_str(),
+        ParserError::RecursionLimitExceeded => "the query is nested too deeply",
+    };
+    let split = message.rsplit_once(" at Line: ").and_then(|(before, position)| {
+        let (line, column) = position.split_once(", Column: ")?;
+        let (line, column) = (line.parse().ok()?, column.trim().parse().ok()?);
+        Some((before, QueryPosition { line, column, length: 1 }))
+    });
+    match split {
+        Some((before, position)) => (format!("not SQL: {before}"), Some(position)),
+        None => (format!("not SQL: {message}"), None),
+    }
+}
+
+/// Wraps an error of ours for its way through DataFusion.
 pub(crate) fn external(error: binframe::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// A place in a query: line and column count from 1.
+/// A position in a query. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+struct QueryPosition {
     line: u64,
     column: u64,
+    /// Characters to mark.
     length: u64,
 }
 
-impl Place {
-    /// Where a name first stands as a word of its own, in any case.
+impl QueryPosition {
+    fn of_diagnostic(diagnostic: &Diagnostic) -> Option<Self> {
+        let Span { start, end } = diagnostic.span?;
+        let length = if start.line == end.line { end.column.saturating_sub(start.column) } else { 1 };
+        Some(Self { line: start.line, column: start.column, length })
+    }
+
+    /// The first occurrence of a name as a whole word, in any case.
     fn of_word(query: &str, word: &str) -> Option<Self> {
-        let is_part =
+        let is_in_word =
             |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
         (1..).zip(query.lines()).find_map(|(line, text)| {
-            let found =
-                text.to_lowercase().match_indices(&word.to_lowercase()).map(|(at, _)| at).find(|at| {
-                    let (before, after) = (text.get(..*at), text.get(at + word.len()..));
-                    !is_part(before.and_then(|text| text.chars().next_back()))
-                        && !is_part(after.and_then(|text| text.chars().next()))
-                })?;
+            let (lower, word_lower) = (text.to_lowercase(), word.to_lowercase());
+            let found = lower.match_indices(&word_lower).map(|(at, _)| at).find(|at| {
+                let (before, after) = (text.get(..*at), text.get(at + word.len()..));
+                !is_in_word(before.and_then(|text| text.chars().next_back()))
+                    && !is_in_word(after.and_then(|text| text.chars().next()))
+            })?;
             let column = text.get(..found)?.chars().count() as u64 + 1;
             Some(Self { line, column, length: word.chars().count() as u64 })
         })
     }
 
+    /// The line, and a line with a marker under the position.
     fn excerpt(self, query: &str) -> String {
         let Some(text) = query.lines().nth((self.line - 1) as usize) else { return String::new() };
-        let indent: String = text
-            .chars()
-            .take((self.column - 1) as usize)
-            .map(|letter| if letter == '\t' { '\t' } else { ' ' })
-            .collect();
+        let before = text.chars().take((self.column - 1) as usize);
+        let indent: String = before.map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
         let number = format!("{:>4} | ", self.line);
-        format!(
-            "{number}{text}\n{}{indent}{}",
-            " ".repeat(number.len()),
-            "^".repeat(self.length.max(1) as usize)
-        )
+        let margin = " ".repeat(number.len());
+        format!("{number}{text}\n{margin}{indent}{}", "^".repeat(self.length.max(1) as usize))
     }
 }
 
-fn place_of(diagnostic: &Diagnostic) -> Option<Place> {
-    let Span { start, end } = diagnostic.span?;
-    let length = if start.line == end.line { end.column.saturating_sub(start.column) } else { 1 };
-    Some(Place { line: start.line, column: start.column, length })
-}
-
-/// What the parser says, and the place that it says it of: its messages end with ` at Line: 1, Column: 8`.
-fn of_parser(error: &ParserError) -> (String, Option<Place>) {
-    let message = match error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.as_str(),
-        ParserError::RecursionLimitExceeded => "the query is nested too deeply",
-    };
-    let place = message.rsplit_once(" at Line: ").and_then(|(before, place)| {
-        let (line, column) = place.split_once(", Column: ")?;
-        let place = Place { line: line.parse().ok()?, column: column.trim().parse().ok()?, length: 1 };
-        Some((before, place))
-    });
-    match place {
-        Some((before, place)) => (format!("not SQL: {before}"), Some(place)),
-        None => (format!("not SQL: {message}"), None),
-    }
-}
-
-/// The names that are nearest to one that is not known, or else all of them.
-fn proposal(name: &str, known: &[String], all: &str) -> Option<String> {
+/// The known name nearest to `name`, or a list of all known names if none is near. `None` if no names are known.
+fn suggestion(name: &str, known: &[String], list_intro: &str) -> Option<String> {
     let distance = |other: &str| strsim::osa_distance(&name.to_lowercase(), &other.to_lowercase());
-    let misspelled_max = (name.chars().count() / 3).max(1);
+    let distance_max = (name.chars().count() / 3).max(1);
     let nearest = known.iter().map(|other| (distance(other), other)).min();
     match nearest {
-        Some((distance, other)) if distance <= misspelled_max => Some(format!("did you mean `{other}`?")),
-        Some(_) => Some(format!("{all} {}", known.join(", "))),
+        Some((distance, other)) if distance <= distance_max => Some(format!("did you mean `{other}`?")),
+        Some(_) => Some(format!("{list_intro} {}", known.join(", "))),
         None => None,
     }
 }

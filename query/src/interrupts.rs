@@ -1,13 +1,13 @@
-//! How often Ctrl-C was pressed.
+//! Counts presses of Ctrl-C.
 
 use std::sync::OnceLock;
 use std::thread;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
-/// What says so to whoever waits. From the first call on, Ctrl-C does not end the process any more.
+/// A receiver of the count, which wakes at each press. From the first call on, Ctrl-C does not end the process.
 ///
-/// The listener has a thread of its own: those that answer a query may be busy for long.
+/// The listener has its own thread, because the threads of a query can be busy for a long time.
 pub(crate) fn receiver() -> watch::Receiver<u64> {
     static RECEIVER: OnceLock<watch::Receiver<u64>> = OnceLock::new();
     let start = || {

@@ -1,14 +1,51 @@
-//! SQL over executables and datasets.
+//! SQL over executables and datasets, on `DataFusion`.
 //!
-//! [`Session`] opens inputs and answers queries. Every table of the registry is a table; an executable is lowered when a query
-//! needs it, and no further than the query needs.
+//! [`Session`] opens inputs and answers queries. The tables of the registry, views and functions are the schema. A table
+//! spans all inputs; the column `binary` names the input of a row.
+//!
+//! ```no_run
+//! use binframe_query::{Options, Session};
+//! use std::sync::Arc;
+//!
+//! let options = Options { threads: 4, memory: 1 << 30, on_pass: Arc::new(|_, _| {}) };
+//! let session = Session::open(&["/usr/bin/ls".into()], options)?;
+//! for rows in session.query("SELECT name, size FROM function_sizes LIMIT 10")? {
+//!     println!("{} rows", rows?.num_rows());
+//! }
+//! # Ok::<(), binframe_query::QueryError>(())
+//! ```
+//!
+//! # What it is for
+//!
+//! Ad-hoc questions, of one executable or of thousands, without a separate step that writes a dataset. The rows and their order
+//! are the same for an executable and for a dataset of it, with any number of threads.
+//!
+//! # What it is not for
+//!
+//! Writing: statements that change tables are rejected. Repeated queries of many executables: write a dataset once and
+//! query it, here or with any engine that reads Parquet.
+//!
+//! # Why it is fast
+//!
+//! An executable is analyzed only as far as a query needs: passes run for the tables that it names, and conditions on
+//! addresses, sections, functions and binaries select the parts that are computed at all (`pushdown`). Of a dataset, only
+//! the columns that a query uses are read. Threads scan contiguous partitions (`partition`), which keeps the order of rows
+//! without a sort (`order`). Bytes are views of the mapped file.
+//!
+//! # Layers, from the bottom
+//!
+//! `error`, `input`, `partition`, `inputs` (what is open), `program` (one binary); `pushdown`, `scan`, `table` (tables);
+//! `functions`, `table_functions`, `views`; `order`, `pauses`, `interrupts` (rules of execution); `statements`, `session`.
 
 mod error;
 mod functions;
+mod input;
 mod inputs;
 mod interrupts;
 mod order;
+mod partition;
 mod pauses;
+mod program;
 mod pushdown;
 mod scan;
 mod schema;
@@ -20,7 +57,8 @@ mod views;
 
 pub use error::QueryError;
 pub use functions::{FUNCTIONS, Function, Parameter};
-pub use inputs::{Inputs, OnPass, Options};
+pub use input::OnPass;
+pub use inputs::{Inputs, Options};
 pub use session::{Answer, Session};
 pub use statements::{is_unfinished, split};
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

@@ -1,8 +1,19 @@
-//! The same rows in the same order, however many threads work on a query.
+//! Deterministic row order: a query returns the same rows in the same order for any number of threads.
 //!
-//! Partitions are runs of a table's rows, and are put together one after the other rather than as they come. Nothing is
-//! dealt out by hashes, so that groups stand in the order in which they are first met. Of rows that a query does not order, the
-//! first remain first.
+//! *Problem.* DataFusion spreads work over threads by hash partitioning and round robin, and merges partitions in the order
+//! in which their batches arrive. Both make the order of rows depend on threads and timing: groups come in hash order, and
+//! `LIMIT` without `ORDER BY` returns other rows in each run.
+//!
+//! *Approach.* (1) Partitions are contiguous ranges of a table (`partition.rs`), never sets of hash values:
+//! [`set_options`] switches off every repartitioning. (2) Wherever partitions are merged, they are concatenated in their
+//! order ([`InOrder`]) while all of them are computed in parallel. (3) Among equal rows, a sort prefers the first partition.
+//! (4) An outer join that emits unmatched rows of its left side does so when its last right partition ends; it gets one
+//! right partition, so that this moment is always the same.
+//!
+//! *Result.* Rows that a query does not order come in the order of inputs and keys, groups in the order of their first row.
+//!
+//! *Cost.* The final step of an aggregation runs in one thread, and a partition computes at most [`BATCHES_AHEAD`] batches
+//! before its turn. Scans, filters, projections, partial aggregations and the probe sides of joins stay parallel.
 
 use arrow_schema::SchemaRef;
 use datafusion::common::config::ConfigOptions;
@@ -25,22 +36,22 @@ use futures::StreamExt;
 use std::fmt;
 use std::sync::Arc;
 
-/// Batches that each partition makes before it is its turn.
+/// Batches that a partition computes before its turn.
 const BATCHES_AHEAD: usize = 64;
 
-/// Options of the planner under which no operator deals rows out to others.
+/// Sets the planner's options so that no operator repartitions rows, and rows keep their order.
 pub(crate) fn set_options(options: &mut ConfigOptions) {
     options.optimizer.enable_round_robin_repartition = false;
     options.optimizer.repartition_aggregations = false;
     options.optimizer.repartition_joins = false;
     options.optimizer.repartition_windows = false;
-    // The order of a view is that of what is asked of it, too.
+    // A query over a view keeps the order of the view.
     options.sql_parser.enable_subquery_sort_elimination = false;
-    // A bound that another partition has found would decide between rows that are equal.
+    // A bound from another partition, which depends on timing, would decide between equal rows.
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
 }
 
-/// Puts partitions together in their order wherever they are put together.
+/// Optimizer rule: merges partitions in their order, wherever they are merged.
 #[derive(Debug)]
 pub(crate) struct KeepOrder;
 
@@ -69,20 +80,20 @@ fn keep_order(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Execut
         return Ok(Transformed::yes(Arc::new(in_order)));
     }
     if let Some(merge) = plan.downcast_ref::<SortPreservingMergeExec>() {
-        // Equal rows are taken from the first partition that has some.
+        // Of equal rows, those of the first partition come first.
         let merge = merge.clone().with_round_robin_repartition(false);
         return Ok(Transformed::yes(Arc::new(merge)));
     }
     let hash_join = plan.downcast_ref::<HashJoinExec>().map(|join| *join.join_type());
     let loop_join = plan.downcast_ref::<NestedLoopJoinExec>().map(|join| *join.join_type());
     let Some(join_type) = hash_join.or(loop_join) else { return Ok(Transformed::no(plan)) };
-    // Rows of the left side that match none are told by whichever partition of the right side ends last.
-    let tells_at_end = !matches!(
+    // Unmatched rows of the left side are emitted by the partition of the right side that ends last.
+    let emits_left_at_end = !matches!(
         join_type,
         JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     );
     let right = Arc::clone(plan.children()[1]);
-    if !tells_at_end || right.output_partitioning().partition_count() == 1 {
+    if !emits_left_at_end || right.output_partitioning().partition_count() == 1 {
         return Ok(Transformed::no(plan));
     }
     let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
@@ -90,7 +101,7 @@ fn keep_order(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Execut
     Ok(Transformed::yes(plan.replace_children(children, recompute)?))
 }
 
-/// The partitions of a plan, one after the other. All of them work at the same time.
+/// Concatenates the partitions of a plan, which are computed in parallel.
 #[derive(Debug)]
 struct InOrder {
     input: Arc<dyn ExecutionPlan>,
@@ -147,7 +158,7 @@ impl ExecutionPlan for InOrder {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
             Ok([input]) => Ok(Arc::new(Self::new(input, self.fetch))),
-            Err(_) => internal_err!("partitions of one plan are put together"),
+            Err(_) => internal_err!("InOrder has one child"),
         }
     }
 
@@ -167,7 +178,7 @@ impl ExecutionPlan for InOrder {
             metrics.record_output(batch.num_rows());
             Ok((batch, rows_left))
         });
-        // The last batch that is wanted is also the last that is asked for.
+        // Stops after the batch that reaches the limit, without polling for another.
         let batches = batches.scan(false, |is_done, batch: Result<_>| {
             let next = (!*is_done).then_some(batch);
             *is_done |= matches!(&next, Some(Ok((_, 0))));

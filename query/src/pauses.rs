@@ -1,5 +1,5 @@
-//! Lets queries be interrupted: joins can make more rows from what they hold than anybody waits for, and would make them without
-//! a pause.
+//! Makes joins interruptible. A join can produce rows for minutes from the rows that it holds, without yielding to the
+//! runtime, and Ctrl-C would have no effect.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -10,7 +10,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use std::sync::Arc;
 
-/// Makes joins pause, as `DataFusion` itself does it to what reads tables only.
+/// Optimizer rule: makes joins yield regularly. `DataFusion` itself does so for scans only.
 #[derive(Debug)]
 pub(crate) struct PauseJoins;
 

@@ -1,6 +1,15 @@
-//! Conditions of a query that say which parts of a table need not be made or read.
+//! Filter pushdown: `(table, conditions) -> RowFilter`.
+//!
+//! *Problem.* A table can be large and costly to compute. A query with a condition on addresses, on a section, on a
+//! function or on the input needs few of its parts.
+//!
+//! *Approach.* From each condition of a conjunction, derive a necessary condition of one of four forms (see [`RowFilter`])
+//! and intersect them. Understood are comparisons with literals, in either order, `BETWEEN`, `IN`, and `OR` of conditions on
+//! `binary`; other conditions filter nothing.
+//!
+//! *Approximation.* The filter selects whole parts and may keep rows that fail the condition. It never loses a row that
+//! satisfies all conditions. DataFusion evaluates the conditions again.
 
-use crate::scan::Wanted;
 use binframe::address_column;
 use binframe::ir::TableInfo;
 use binframe::ir::parquet::BINARY_COLUMN;
@@ -10,30 +19,43 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use std::ops::Range;
 
-/// Whether a condition says something of where rows lie.
-pub(crate) fn is_understood(table: &'static TableInfo, condition: &Expr) -> bool {
-    wanted(table, std::slice::from_ref(condition)) != Wanted::default()
+/// Conditions that all requested rows satisfy. `None` means any value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RowFilter {
+    /// The row's binary is one of these, by their names in SQL.
+    pub(crate) binaries: Option<Vec<String>>,
+    /// The row covers one of these addresses.
+    pub(crate) addresses: Option<Range<u64>>,
+    /// The row's address is in the section of this index.
+    pub(crate) section_index: Option<u64>,
+    /// The row's address is in the function that starts at this address.
+    pub(crate) function_address: Option<u64>,
 }
 
-/// What the conditions, which all hold, say together.
-pub(crate) fn wanted(table: &'static TableInfo, conditions: &[Expr]) -> Wanted {
-    let mut wanted = Wanted::default();
+/// Whether a condition restricts the filter.
+pub(crate) fn is_understood(table: &'static TableInfo, condition: &Expr) -> bool {
+    row_filter(table, std::slice::from_ref(condition)) != RowFilter::default()
+}
+
+/// The filter of a conjunction of conditions.
+pub(crate) fn row_filter(table: &'static TableInfo, conditions: &[Expr]) -> RowFilter {
+    let mut filter = RowFilter::default();
     for condition in conditions {
-        if let Some(named) = binaries(condition) {
-            let known = wanted.binaries.get_or_insert_with(|| named.clone());
-            known.retain(|name| named.contains(name));
+        if let Some(names) = binaries(condition) {
+            let known = filter.binaries.get_or_insert_with(|| names.clone());
+            known.retain(|name| names.contains(name));
         }
         if let Some(range) = addresses(table, condition) {
-            let known = wanted.addresses.get_or_insert_with(|| range.clone());
+            let known = filter.addresses.get_or_insert_with(|| range.clone());
             *known = known.start.max(range.start)..known.end.min(range.end);
         }
-        wanted.section_index = wanted.section_index.or_else(|| number_in(table, SECTION, condition));
-        wanted.function_address = wanted.function_address.or_else(|| number_in(table, FUNCTION, condition));
+        filter.section_index = filter.section_index.or_else(|| number_in(table, SECTION, condition));
+        filter.function_address = filter.function_address.or_else(|| number_in(table, FUNCTION, condition));
     }
-    wanted
+    filter
 }
 
-/// The binaries that a condition is limited to, each once.
+/// The binaries that satisfy a condition, without duplicates. `None` if the condition is not understood.
 fn binaries(condition: &Expr) -> Option<Vec<String>> {
     if let Some((Operator::Eq, name)) = compared(condition, BINARY_COLUMN) {
         return Some(vec![text(name)?]);
@@ -42,16 +64,16 @@ fn binaries(condition: &Expr) -> Option<Vec<String>> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             let mut names = binaries(left)?;
             names.extend(binaries(right)?);
-            Some(once(names))
+            Some(without_duplicates(names))
         }
         Expr::InList(InList { expr, list, negated: false }) if is_column(expr, BINARY_COLUMN) => {
-            Some(once(list.iter().map(text).collect::<Option<_>>()?))
+            Some(without_duplicates(list.iter().map(text).collect::<Option<_>>()?))
         }
         _ => None,
     }
 }
 
-fn once(names: Vec<String>) -> Vec<String> {
+fn without_duplicates(names: Vec<String>) -> Vec<String> {
     let mut kept = Vec::with_capacity(names.len());
     for name in names {
         if !kept.contains(&name) {
@@ -61,20 +83,21 @@ fn once(names: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// Columns that say in which section or function the addresses lie that order a table's rows: those of tables that know of code.
+/// Columns with the section and the function of a row's address, in tables about code.
 const SECTION: &str = "section_index";
 const FUNCTION: &str = "function_address";
 
-/// The number that a condition says is in one of these columns.
+/// The number that a condition equates with one of these columns. `None` in other conditions, and in tables where the
+/// column does not describe the row's address.
 fn number_in(table: &'static TableInfo, name: &str, condition: &Expr) -> Option<u64> {
-    let is_asked = is_of_code(table.stage) && address_column(table) != Some(name);
+    let describes_address = is_of_code(table.stage) && address_column(table) != Some(name);
     match compared(condition, name) {
-        Some((Operator::Eq, wanted)) if is_asked => number(wanted),
+        Some((Operator::Eq, value)) if describes_address => number(value),
         _ => None,
     }
 }
 
-/// The addresses that a condition limits the rows' own to.
+/// The range of addresses that satisfy a condition.
 fn addresses(table: &'static TableInfo, condition: &Expr) -> Option<Range<u64>> {
     let column = address_column(table)?;
     if let Some((operator, bound)) = compared(condition, column) {
@@ -88,6 +111,7 @@ fn addresses(table: &'static TableInfo, condition: &Expr) -> Option<Range<u64>> 
     }
 }
 
+/// The range of numbers that compare with a bound. A strict lower bound is rounded down to an inclusive one.
 fn bounded(operator: Operator, bound: u64) -> Option<Range<u64>> {
     match operator {
         Operator::Eq => Some(bound..bound.saturating_add(1)),
@@ -98,7 +122,7 @@ fn bounded(operator: Operator, bound: u64) -> Option<Range<u64>> {
     }
 }
 
-/// What a condition compares a column with, and how: as if the column stood first.
+/// The operator and the other operand of a comparison with a column, as if the column were the left operand.
 fn compared<'e>(condition: &'e Expr, column: &str) -> Option<(Operator, &'e Expr)> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
     if is_column(left, column) {

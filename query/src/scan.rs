@@ -1,9 +1,14 @@
-//! Reads a table of all inputs: what a query asks of it, and no more.
+//! Table scan: reads the columns and the parts of a table that a query needs.
 //!
-//! Each partition reads a run of the inputs' parts, so that the partitions one after the other are the table in its order.
+//! Each partition reads a contiguous range of the inputs' parts on a blocking thread and sends batches through a bounded
+//! channel: it stops when the channel closes, or after `fetch` rows. The concatenation of the partitions is the table in its
+//! order. A scan with a limit has one partition, because a few rows are found fastest in order. Passes that had to run are
+//! counted in the metrics, so that `EXPLAIN ANALYZE` shows them.
 
 use crate::error::external;
-use crate::inputs::{Inputs, Share};
+use crate::inputs::Inputs;
+use crate::partition::PartitionSlice;
+use crate::pushdown::RowFilter;
 use crate::schema;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_cast::cast;
@@ -25,91 +30,76 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
 };
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
-/// Batches that a partition makes ahead of who reads them.
+/// Batches that a partition computes ahead of its reader.
 const BATCHES_AHEAD: usize = 4;
-
-/// Which rows of a table are wanted: rows that are not may come too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// Rows of these binaries, as SQL names them.
-    pub(crate) binaries: Option<Vec<String>>,
-    /// Rows that cover one of these addresses.
-    pub(crate) addresses: Option<Range<u64>>,
-    /// Rows that lie in the section of this number.
-    pub(crate) section_index: Option<u64>,
-    /// Rows that lie in the function that begins here.
-    pub(crate) function_address: Option<u64>,
-}
 
 /// Reads some columns of a table.
 #[derive(Debug)]
 pub(crate) struct TableScan {
-    work: Arc<Work>,
-    shares: Vec<Vec<Share>>,
+    plan: Arc<ScanPlan>,
+    partitions: Vec<Vec<PartitionSlice>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// What every partition needs to know.
+/// The description of a scan, which all partitions share.
 #[derive(Debug, Clone)]
-struct Work {
+struct ScanPlan {
     inputs: Arc<Inputs>,
     table: &'static TableInfo,
-    /// The columns that are read.
+    /// The columns to read.
     schema: SchemaRef,
-    wanted: Wanted,
-    /// Rows after which to stop.
+    filter: RowFilter,
+    /// Rows after which to stop; `None` for all rows.
     fetch: Option<usize>,
 }
 
 impl TableScan {
-    /// Reads the columns at these positions of the table's SQL schema.
+    /// A scan of the columns at these positions of the table's schema in SQL.
     pub(crate) fn new(
         inputs: &Arc<Inputs>,
         table: &'static TableInfo,
         columns: &[usize],
-        wanted: Wanted,
+        filter: RowFilter,
         fetch: Option<usize>,
     ) -> Result<Self> {
         let schema = Arc::new(schema::of_table(table).project(columns)?);
-        let work = Work { inputs: Arc::clone(inputs), table, schema, wanted, fetch };
-        Ok(Self::of(work))
+        let plan = ScanPlan { inputs: Arc::clone(inputs), table, schema, filter, fetch };
+        Ok(Self::of(plan))
     }
 
-    fn of(work: Work) -> Self {
-        // Few rows are found soonest by one thread that looks in order.
-        let partitions = if work.fetch.is_some() { 1 } else { work.inputs.options().threads };
-        let shares = work.inputs.shares(work.table, partitions);
+    fn of(plan: ScanPlan) -> Self {
+        let partitions = if plan.fetch.is_some() { 1 } else { plan.inputs.options().threads };
+        let partitions = plan.inputs.partitions(plan.table, partitions);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&work.schema)),
-            Partitioning::UnknownPartitioning(shares.len()),
+            EquivalenceProperties::new(Arc::clone(&plan.schema)),
+            Partitioning::UnknownPartitioning(partitions.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { work: Arc::new(work), shares, properties, metrics }
+        Self { plan: Arc::new(plan), partitions, properties, metrics }
     }
 }
 
 impl DisplayAs for TableScan {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Work { table, schema, wanted, fetch, .. } = &*self.work;
+        let ScanPlan { table, schema, filter, fetch, .. } = &*self.plan;
         let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         write!(formatter, "TableScan: {}, columns=[{}]", table.name, names.join(", "))?;
-        if let Some(binaries) = &wanted.binaries {
+        if let Some(binaries) = &filter.binaries {
             write!(formatter, ", binaries=[{}]", binaries.join(", "))?;
         }
-        if let Some(addresses) = &wanted.addresses {
+        if let Some(addresses) = &filter.addresses {
             write!(formatter, ", addresses={:#x}..{:#x}", addresses.start, addresses.end)?;
         }
-        if let Some(section_index) = wanted.section_index {
+        if let Some(section_index) = filter.section_index {
             write!(formatter, ", section_index={section_index}")?;
         }
-        if let Some(function_address) = wanted.function_address {
+        if let Some(function_address) = filter.function_address {
             write!(formatter, ", function_address={function_address:#x}")?;
         }
         fetch.map_or(Ok(()), |fetch| write!(formatter, ", fetch={fetch}"))
@@ -144,12 +134,12 @@ impl ExecutionPlan for TableScan {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (work, shares) = (Arc::clone(&self.work), self.shares[partition].clone());
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&work.schema), BATCHES_AHEAD);
+        let (plan, slices) = (Arc::clone(&self.plan), self.partitions[partition].clone());
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&plan.schema), BATCHES_AHEAD);
         let sender = builder.tx();
         let metrics = Metrics { set: self.metrics.clone(), partition };
         let batch_size = context.session_config().batch_size();
-        builder.spawn_blocking(move || work.run(&shares, &sender, &metrics, batch_size));
+        builder.spawn_blocking(move || plan.run(&slices, &sender, &metrics, batch_size));
         Ok(builder.build())
     }
 
@@ -158,14 +148,14 @@ impl ExecutionPlan for TableScan {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
-        let Work { inputs, table, schema, wanted, fetch, .. } = &*self.work;
+        let ScanPlan { inputs, table, schema, filter, fetch, .. } = &*self.plan;
         let mut statistics = Statistics::new_unknown(schema);
         let (rows, is_known) = inputs.row_count(table);
-        let is_all = *wanted == Wanted::default() && fetch.is_none();
+        let is_all = *filter == RowFilter::default() && fetch.is_none();
         statistics.num_rows = match (partition, fetch) {
             (None, None) if is_known && is_all => Precision::Exact(rows as usize),
             (None, _) => Precision::Inexact((rows as usize).min(fetch.unwrap_or(usize::MAX))),
-            (Some(_), _) => Precision::Inexact(rows as usize / self.shares.len()),
+            (Some(_), _) => Precision::Inexact(rows as usize / self.partitions.len()),
         };
         Ok(Arc::new(statistics))
     }
@@ -175,15 +165,15 @@ impl ExecutionPlan for TableScan {
     }
 
     fn with_fetch(&self, fetch: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(Self::of(Work { fetch, ..(*self.work).clone() })))
+        Some(Arc::new(Self::of(ScanPlan { fetch, ..(*self.plan).clone() })))
     }
 
     fn fetch(&self) -> Option<usize> {
-        self.work.fetch
+        self.plan.fetch
     }
 }
 
-/// Where a partition counts what it does.
+/// The metrics of a partition.
 struct Metrics {
     set: ExecutionPlanMetricsSet,
     partition: usize,
@@ -197,38 +187,38 @@ impl Metrics {
     }
 }
 
-impl Work {
-    /// Sends the rows of some shares, in their order, until nobody reads them any more.
+impl ScanPlan {
+    /// Sends the rows of some slices in order, until the receiver is dropped.
     fn run(
         &self,
-        shares: &[Share],
+        slices: &[PartitionSlice],
         sender: &Sender<Result<RecordBatch>>,
         metrics: &Metrics,
         batch_size: usize,
     ) -> Result<()> {
         let baseline = BaselineMetrics::new(&metrics.set, metrics.partition);
         let mut rows_left = self.fetch.unwrap_or(usize::MAX);
-        for share in shares {
-            for (name, binary) in self.binaries_of(share.input) {
-                let Wanted { section_index, function_address, .. } = self.wanted;
-                let addresses = self.wanted.addresses.clone();
+        for slice in slices {
+            for (name, binary) in self.binaries_of(slice.input) {
+                let RowFilter { section_index, function_address, .. } = self.filter;
+                let addresses = self.filter.addresses.clone();
                 let filter = Filter { binary, addresses, section_index, function_address };
-                let found = self.inputs.parts(share.input, self.table, &filter).map_err(external)?;
+                let found = self.inputs.parts(slice.input, self.table, &filter).map_err(external)?;
                 metrics.add_passes(&found.passes);
-                for part in &found.parts[share.of(found.parts.len())] {
+                for part in &found.parts[slice.chunks(found.parts.len())] {
                     if rows_left == 0 || sender.is_closed() {
                         return Ok(());
                     }
                     let batch = {
                         let _timer = baseline.elapsed_compute().timer();
-                        self.batch(part, name, share.input)?
+                        self.batch(part, name, slice.input)?
                     };
                     let batch = batch.slice(0, rows_left.min(batch.num_rows()));
                     rows_left -= batch.num_rows();
                     baseline.record_output(batch.num_rows());
                     for start in (0..batch.num_rows()).step_by(batch_size) {
-                        let slice = batch.slice(start, batch_size.min(batch.num_rows() - start));
-                        if sender.blocking_send(Ok(slice)).is_err() {
+                        let rows = batch.slice(start, batch_size.min(batch.num_rows() - start));
+                        if sender.blocking_send(Ok(rows)).is_err() {
                             return Ok(());
                         }
                     }
@@ -238,12 +228,13 @@ impl Work {
         Ok(())
     }
 
-    /// The binaries of an input that are asked for one by one, as SQL and as the input names them; all at once where all are.
+    /// The requested binaries of an input, by their names in SQL and in the input. One pair of `None` for all binaries.
     fn binaries_of(&self, input: usize) -> Vec<(Option<&str>, Option<&str>)> {
-        let Some(binaries) = &self.wanted.binaries else { return vec![(None, None)] };
-        let named =
-            binaries.iter().filter_map(|shown| Some((shown.as_str(), self.inputs.own_name(input, shown)?)));
-        named.map(|(shown, own)| (Some(shown), Some(own))).collect()
+        let Some(binaries) = &self.filter.binaries else { return vec![(None, None)] };
+        let named = binaries.iter().filter_map(|sql_name| {
+            Some((Some(sql_name.as_str()), Some(self.inputs.own_name(input, sql_name)?)))
+        });
+        named.collect()
     }
 
     fn batch(&self, part: &TablePart, name: Option<&str>, input: usize) -> Result<RecordBatch> {
@@ -254,10 +245,10 @@ impl Work {
         let mut arrays = arrays.into_iter();
         let column = |field: &FieldRef| {
             if field.name() == BINARY_COLUMN {
-                let shown = name.map_or_else(|| self.inputs.shown_name(input, part.binary()), str::to_owned);
-                return Ok(repeated(&shown, rows));
+                let name = name.map_or_else(|| self.inputs.sql_name(input, part.binary()), str::to_owned);
+                return Ok(repeated(&name, rows));
             }
-            let array = arrays.next().expect("an array for each column");
+            let array = arrays.next().expect("every column but `binary` has an array");
             if array.data_type() == field.data_type() { Ok(array) } else { cast(&array, field.data_type()) }
         };
         let columns = self.schema.fields().iter().map(column).collect::<Result<_, _>>()?;
@@ -266,8 +257,9 @@ impl Work {
     }
 }
 
-/// A column of one name.
+/// A column that repeats one name.
 fn repeated(name: &str, rows: usize) -> ArrayRef {
     let (keys, values) = (Int32Array::from_value(0, rows), StringArray::from(vec![name]));
-    cast(&DictionaryArray::new(keys, Arc::new(values)), &schema::TEXT).expect("text is text")
+    cast(&DictionaryArray::new(keys, Arc::new(values)), &schema::TEXT)
+        .expect("dictionaries of text convert to text")
 }

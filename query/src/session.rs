@@ -1,7 +1,8 @@
-//! Asks queries of inputs.
+//! A session: inputs that are open for queries.
 
-use crate::error::QueryError;
-use crate::inputs::{Inputs, Options, lock};
+use crate::error::{KnownNames, QueryError};
+use crate::input::lock;
+use crate::inputs::{Inputs, Options};
 use crate::table::{InputTable, TableOfPaths};
 use crate::{functions, interrupts, order, pauses, statements, table_functions, views};
 use arrow_array::RecordBatch;
@@ -22,20 +23,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// Batches of an answer that are made before they are asked for.
+/// Batches of an answer that are computed ahead of their reader.
 const BATCHES_AHEAD: usize = 4;
 
-/// Inputs, and what can be asked of them: the tables of the registry, views, functions.
+/// Inputs that are open for queries, with the tables of the registry, views and functions.
 pub struct Session {
     context: SessionContext,
     inputs: Arc<Inputs>,
-    /// None only while it is dropped.
+    /// `None` only while the session is dropped.
     runtime: Option<Runtime>,
-    /// How often Ctrl-C was pressed.
+    /// The number of times that Ctrl-C was pressed.
     interrupts: Mutex<watch::Receiver<u64>>,
 }
 
-/// The rows that a query gives, as they come.
+/// The rows of a query, computed while they are read.
 pub struct Answer<'a> {
     session: &'a Session,
     query: String,
@@ -44,13 +45,13 @@ pub struct Answer<'a> {
 }
 
 impl Session {
-    /// Opens executables and datasets. An executable is lowered when a query needs it, as far as the query needs.
+    /// Opens executables and datasets. An executable is analyzed when a query needs it, as far as the query needs.
     pub fn open(paths: &[PathBuf], options: Options) -> Result<Self, QueryError> {
         let runtime = Builder::new_multi_thread().worker_threads(options.threads).build();
         let runtime =
             runtime.map_err(|error| QueryError::failed(format!("cannot start threads: {error}")))?;
         let inputs = Arc::new(Inputs::open(paths, options)?);
-        let context = context(&inputs).map_err(|error| QueryError::of(&error, "", &[]))?;
+        let context = context(&inputs).map_err(|error| QueryError::of(&error, "", &KnownNames::default()))?;
         let interrupts = Mutex::new(interrupts::receiver());
         let session = Self { context, inputs, runtime: Some(runtime), interrupts };
         for view in views::VIEWS {
@@ -59,14 +60,14 @@ impl Session {
         Ok(session)
     }
 
-    /// What is asked of.
+    /// The inputs.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
     }
 
-    /// Begins to answer one statement.
+    /// Plans one statement and starts to compute its rows.
     pub fn query(&self, query: &str) -> Result<Answer<'_>, QueryError> {
-        let failure = |error: DataFusionError| QueryError::of(&error, query, &self.table_names());
+        let failure = |error: DataFusionError| QueryError::of(&error, query, &self.known_names());
         let statement = statements::parse_one(query)?;
         let answer = async {
             let plan = self.context.state().statement_to_plan(statement).await?;
@@ -74,7 +75,7 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             let context = Arc::new(frame.task_ctx());
             let stream = execute_stream(frame.create_physical_plan().await?, context)?;
-            // Whoever waits for rows can stop waiting, even while an operator does not pause.
+            // A task of its own: the reader can stop waiting even if an operator does not yield.
             Ok(spawn_buffered(stream, BATCHES_AHEAD))
         };
         let mut interrupts = self.interrupts().clone();
@@ -82,14 +83,20 @@ impl Session {
         Ok(Answer { session: self, query: query.to_owned(), stream, interrupts })
     }
 
-    /// Runs a statement whose rows nobody asks for.
+    /// Runs a statement and discards its rows.
     fn run(&self, query: &str) -> Result<(), QueryError> {
         let mut answer = self.query(query)?;
         while answer.next().transpose()?.is_some() {}
         Ok(())
     }
 
-    /// The names of tables and views, in the order of the alphabet.
+    fn known_names(&self) -> KnownNames {
+        let functions = table_functions::TABLE_FUNCTIONS.iter();
+        let table_functions = functions.map(|function| function.name.to_owned()).collect();
+        KnownNames { tables: self.table_names(), table_functions }
+    }
+
+    /// The names of tables and views, sorted.
     pub fn table_names(&self) -> Vec<String> {
         let catalog = self.context.catalog(CATALOG);
         let schema = catalog.and_then(|catalog| catalog.schema(SCHEMA));
@@ -98,7 +105,7 @@ impl Session {
         names
     }
 
-    /// The names of functions, in the order of the alphabet.
+    /// The names of functions, sorted.
     pub fn function_names(&self) -> Vec<String> {
         let state = self.context.state();
         let scalar = state.scalar_functions().keys();
@@ -109,13 +116,13 @@ impl Session {
         names
     }
 
-    /// The columns of a table or view.
+    /// The columns of a table or view; `None` if there is none of that name.
     pub fn columns(&self, table: &str) -> Option<SchemaRef> {
         let provider = self.runtime().block_on(self.context.table_provider(table)).ok()?;
         Some(provider.schema())
     }
 
-    /// Forgets that Ctrl-C was pressed: what is asked next is meant.
+    /// Discards earlier presses of Ctrl-C, so that they do not interrupt the next query.
     pub fn forget_interrupts(&self) {
         self.interrupts().mark_unchanged();
     }
@@ -124,7 +131,7 @@ impl Session {
         lock(&self.interrupts)
     }
 
-    /// Waits for something, until Ctrl-C is pressed.
+    /// Runs `work` until it is done or Ctrl-C is pressed.
     fn interruptible<T>(
         &self,
         work: impl Future<Output = T>,
@@ -138,13 +145,13 @@ impl Session {
     }
 
     fn runtime(&self) -> &Runtime {
-        self.runtime.as_ref().expect("sessions have a runtime until they are dropped")
+        self.runtime.as_ref().expect("a session has a runtime until it is dropped")
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // A pass that nobody waits for any more ends by itself.
+        // Does not wait for passes that still run.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -164,7 +171,8 @@ impl Iterator for Answer<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match self.session.interruptible(self.stream.next(), &mut self.interrupts) {
             Ok(batch) => {
-                let failure = |error: DataFusionError| QueryError::of(&error, &self.query, &[]);
+                let failure =
+                    |error: DataFusionError| QueryError::of(&error, &self.query, &KnownNames::default());
                 Some(batch?.map_err(failure))
             }
             Err(interrupted) => Some(Err(interrupted)),
@@ -172,7 +180,7 @@ impl Iterator for Answer<'_> {
     }
 }
 
-/// Names that users do not see.
+/// The catalog and the schema of all tables. Queries do not need to name them.
 const CATALOG: &str = "binframe";
 const SCHEMA: &str = "main";
 

@@ -1,6 +1,6 @@
-//! Takes SQL text apart: statements, tokens, numbers in hexadecimal.
+//! Splits SQL text into statements, and parses statements in which addresses may be hexadecimal.
 
-use crate::error::QueryError;
+use crate::error::{KnownNames, QueryError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -8,51 +8,50 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::VecDeque;
 
-/// Parentheses and operators that may lie in one another.
+/// Maximum nesting depth of a statement.
 const DEPTH_MAX: usize = 100;
 
-/// The statements of a text, each without the semicolon that ends it; what follows the last semicolon comes last, unless it is
-/// empty.
+/// The statements of a text, without their semicolons. Text after the last semicolon is a statement too, unless it is empty.
 pub fn split(text: &str) -> Result<Vec<&str>, QueryError> {
     let mut statements = Vec::new();
-    let (mut begin, mut has_content) = (0, false);
+    let (mut start_of_statement, mut has_content) = (0, false);
     let lines = line_starts(text);
     for token in tokens(text)? {
         let start = offset(text, &lines, &token);
         match token.token {
             Token::SemiColon => {
                 if has_content {
-                    statements.push(text[begin..start].trim());
+                    statements.push(text[start_of_statement..start].trim());
                 }
-                (begin, has_content) = (start + 1, false);
+                (start_of_statement, has_content) = (start + 1, false);
             }
             Token::Whitespace(_) | Token::EOF => {}
             _ => has_content = true,
         }
     }
     if has_content {
-        statements.push(text[begin..].trim());
+        statements.push(text[start_of_statement..].trim());
     }
     Ok(statements)
 }
 
-/// Whether a text ends inside a statement: more lines have to come.
+/// Whether a text ends inside a statement, so that more lines are needed.
 pub fn is_unfinished(text: &str) -> bool {
     match tokens(text) {
         Ok(tokens) => {
-            let mut meant =
-                tokens.iter().rev().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
-            meant.next().is_some_and(|token| token.token != Token::SemiColon)
+            let is_blank = |token: &&TokenWithSpan| matches!(token.token, Token::Whitespace(_) | Token::EOF);
+            let last = tokens.iter().rev().find(|token| !is_blank(token));
+            last.is_some_and(|token| token.token != Token::SemiColon)
         }
-        // A quote or comment that has not ended.
+        // A quote or comment is open.
         Err(_) => true,
     }
 }
 
-/// The only statement of a text.
+/// Parses a text that is one statement.
 pub(crate) fn parse_one(query: &str) -> Result<Statement, QueryError> {
-    let failure = |error: DataFusionError| QueryError::of(&error, query, &[]);
-    let tokens = with_numbers(query, tokens(query)?);
+    let failure = |error: DataFusionError| QueryError::of(&error, query, &KnownNames::default());
+    let tokens = with_hexadecimal_numbers(query, tokens(query)?);
     let parser = DFParserBuilder::new(tokens).with_recursion_limit(DEPTH_MAX).build();
     let statements: VecDeque<_> = parser.and_then(|mut parser| parser.parse_statements()).map_err(failure)?;
     let count = statements.len();
@@ -65,12 +64,13 @@ pub(crate) fn parse_one(query: &str) -> Result<Statement, QueryError> {
 fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
     tokens.map_err(|error| {
-        QueryError::of(&DataFusionError::from(ParserError::TokenizerError(error.to_string())), text, &[])
+        let error = DataFusionError::from(ParserError::TokenizerError(error.to_string()));
+        QueryError::of(&error, text, &KnownNames::default())
     })
 }
 
-/// The tokens with `0x401000` as the number that it is, where SQL sees bytes; `X'401000'` remains bytes.
-fn with_numbers(text: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// Replaces tokens such as `0x401000`, which are bytes in SQL, by numbers. `X'401000'` remains bytes.
+fn with_hexadecimal_numbers(text: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let lines = line_starts(text);
     for token in &mut tokens {
         if let Token::HexStringLiteral(digits) = &token.token
@@ -87,12 +87,12 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
-/// Where a token begins, in bytes.
+/// The byte offset of a token.
 fn offset(text: &str, lines: &[usize], token: &TokenWithSpan) -> usize {
-    let place = token.span.start;
-    let Some(start) = place.line.checked_sub(1).and_then(|line| lines.get(line as usize)) else {
+    let position = token.span.start;
+    let Some(start) = position.line.checked_sub(1).and_then(|line| lines.get(line as usize)) else {
         return text.len();
     };
-    let letters = text[*start..].char_indices().nth((place.column.saturating_sub(1)) as usize);
-    letters.map_or(text.len(), |(at, _)| start + at)
+    let character = text[*start..].char_indices().nth((position.column.saturating_sub(1)) as usize);
+    character.map_or(text.len(), |(at, _)| start + at)
 }

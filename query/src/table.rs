@@ -1,4 +1,4 @@
-//! A table of the registry, as DataFusion asks for it: `FROM functions`, or `FROM functions('/usr/bin/ls')`.
+//! Tables of the registry for DataFusion: `FROM functions`, or `FROM functions('/usr/bin/ls')`.
 
 use crate::error::external;
 use crate::inputs::Inputs;
@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A table over some inputs.
+/// A table of all inputs of a session.
 #[derive(Debug)]
 pub(crate) struct InputTable {
     inputs: Arc<Inputs>,
@@ -40,7 +40,7 @@ impl TableProvider for InputTable {
 
     fn supports_filters_pushdown(&self, conditions: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let support = |condition: &&Expr| match pushdown::is_understood(self.table, condition) {
-            // Rows of the same part come too.
+            // A part is read as a whole, so other rows come too and have to be filtered.
             true => TableProviderFilterPushDown::Inexact,
             false => TableProviderFilterPushDown::Unsupported,
         };
@@ -57,17 +57,17 @@ impl TableProvider for InputTable {
         if self.inputs.paths().next().is_none() {
             let name = self.table.name;
             return plan_err!(
-                "no executable or dataset was given; add one, or name it: FROM {name}('/bin/ls')"
+                "no executable or dataset was given; add one, or name it in the query: FROM {name}('/bin/ls')"
             );
         }
         let all: Vec<_> = (0..self.schema.fields().len()).collect();
         let columns = projection.unwrap_or(&all);
-        let wanted = pushdown::wanted(self.table, conditions);
-        Ok(Arc::new(TableScan::new(&self.inputs, self.table, columns, wanted, limit)?))
+        let filter = pushdown::row_filter(self.table, conditions);
+        Ok(Arc::new(TableScan::new(&self.inputs, self.table, columns, filter, limit)?))
     }
 }
 
-/// A table of the inputs that a query names.
+/// A table function: the table of the inputs that a query names.
 #[derive(Debug)]
 pub(crate) struct TableOfPaths {
     pub(crate) table: &'static TableInfo,
@@ -84,7 +84,10 @@ impl TableFunctionImpl for TableOfPaths {
         };
         let paths = arguments.exprs().iter().map(path).collect::<Result<Vec<_>>>()?;
         if paths.is_empty() {
-            return plan_err!("{0}() names no file; say FROM {0} for all inputs", self.table.name);
+            return plan_err!(
+                "{0}() names no file; write FROM {0} for all inputs, or FROM {0}('/bin/ls')",
+                self.table.name
+            );
         }
         let inputs = Inputs::open(&paths, self.inputs.options().clone()).map_err(external)?;
         Ok(Arc::new(InputTable::new(&Arc::new(inputs), self.table)))

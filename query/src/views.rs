@@ -1,13 +1,13 @@
-//! Questions that are asked often, as views. Each gives its rows in the order of its last line.
+//! Views for common questions. The last line of each query is the order of its rows.
 
-/// A view that every session has.
+/// A view of every session.
 #[derive(Debug)]
 pub struct View {
     /// Its name.
     pub name: &'static str,
-    /// What its rows are.
+    /// The meaning of its rows.
     pub doc: &'static str,
-    /// The query that gives them.
+    /// The query that computes them.
     pub query: &'static str,
 }
 
@@ -15,14 +15,14 @@ pub struct View {
 pub const VIEWS: &[View] = &[
     View {
         name: "function_sizes",
-        doc: "Functions by their size, with their names as they were in source code.",
+        doc: "Functions with their demangled names, largest first.",
         query: "SELECT demangle(name) AS name, size, instruction_count, block_count, address, binary
                 FROM functions
                 ORDER BY size DESC, binary, address",
     },
     View {
         name: "size_by_namespace",
-        doc: "Code by crate or namespace: all instances of generic functions count for where they are defined; `-` is code without one.",
+        doc: "Size of code by crate or namespace, largest first. Instances of generic functions count for the namespace that defines them; `-` is code without a namespace.",
         query: r"SELECT namespace, sum(size) AS size, count(*) AS functions, binary
                 FROM (
                     SELECT size, binary, coalesce(nullif(regexp_replace(demangle(name),
@@ -35,7 +35,7 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "largest_frames",
-        doc: "Functions by the size of their stack frames.",
+        doc: "Functions with the size of their stack frames, largest first.",
         query: "SELECT demangle(f.name) AS name, s.frame_size, s.saved_registers, s.uses_frame_pointer, s.status,
                     f.address, f.binary
                 FROM stack_frames s JOIN functions f ON f.binary = s.binary AND f.address = s.function_address
@@ -50,7 +50,7 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "import_uses",
-        doc: "Imports, how often they are called, and by how many functions.",
+        doc: "Imports with the number of their calls and of the functions that call them.",
         query: "SELECT i.import_name, i.library_name, count(c.call_address) AS calls,
                     count(DISTINCT c.caller_address) AS callers, i.binary
                 FROM (SELECT DISTINCT import_name, library_name, binary FROM binary_imports WHERE import_name IS NOT NULL) i
@@ -60,7 +60,7 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "unresolved_indirects",
-        doc: "Jumps and calls whose targets are not known.",
+        doc: "Indirect jumps and calls with unknown targets.",
         query: "SELECT u.kind, u.address, u.function_address, demangle(f.name) AS function_name, u.binary
                 FROM (
                     SELECT 'jump' AS kind, b.address, b.function_address, b.binary
@@ -76,14 +76,14 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "section_map",
-        doc: "Sections in the order in which they lie in memory, those that are not loaded last.",
+        doc: "Sections sorted by address; sections that are not loaded come last.",
         query: "SELECT section_name, address, size, file_offset, file_size, permissions, kind, binary
                 FROM binary_sections
                 ORDER BY binary, NOT is_readable, address, section_index",
     },
     View {
         name: "hot_mnemonics",
-        doc: "How often each instruction stands in the code, and its share of all in per cent.",
+        doc: "Mnemonics with the number of their instructions, and the share of all instructions in per cent.",
         query: "SELECT mnemonic, instructions, bytes,
                     round(100.0 * instructions / sum(instructions) OVER (PARTITION BY binary), 2) AS percent, binary
                 FROM (
@@ -95,7 +95,7 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "duplicate_functions",
-        doc: "Functions of the same content, wherever they lie: how many there are, in how many binaries, and what all but one take.",
+        doc: "Functions with equal instructions: how many copies there are, in how many binaries, and the size of all copies but one.",
         query: "SELECT copies, binaries, size, (copies - 1) * size AS wasted, demangle(name) AS name, content_hash
                 FROM (
                     SELECT content_hash, sum(copies) AS copies, count(*) AS binaries, max(size) AS size, min(name) AS name
@@ -113,7 +113,7 @@ pub const VIEWS: &[View] = &[
 ];
 
 impl View {
-    /// The statement that makes it.
+    /// The statement that creates it.
     pub(crate) fn definition(&self) -> String {
         format!("CREATE VIEW {} AS {}", self.name, self.query)
     }

@@ -1,9 +1,9 @@
-//! `binframe diff`
+//! `binframe diff`: the differences between two executables or datasets.
 
-use crate::arguments::DiffArguments;
 use crate::failure::Failure;
-use crate::output::{self, Column};
-use crate::table_text::{cell_text, escaped};
+use crate::output::cell_text::{cell_text, escaped};
+use crate::output::columns::{Column, record_batch};
+use crate::output::destination;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
@@ -13,15 +13,47 @@ use binframe_inspect::{
     BinaryDifference, ComparedFunction, FunctionsDifference, RowDifference, RowsDifference, TableComparison,
     TableDifference,
 };
+use clap::Args;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Prints what changed between two sources.
+pub(crate) const EXAMPLES: &str = "\
+Functions are matched by name; functions without a name are matched by content. The content of a function does not depend \
+on its address: a jump inside the function counts by its offset, any other address by the name or, without a name, the \
+section at that address. All other tables are compared row by row, matched by key. If functions have moved, tables whose key \
+is a code address are compared only as part of the functions' content. Inputs of datasets are matched by name.
+
+The exit code is 0 whether or not there are differences; with --exit-code, it is 1 if there are.
+
+EXAMPLES:
+  binframe diff app-1.0 app-1.1
+  binframe diff monday.tables tuesday.tables --limit 3
+  binframe diff app rebuilt/app --exit-code && echo reproducible";
+
+/// Arguments of `binframe diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Executable or dataset before the change
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// Executable or dataset after the change
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// Maximum number of functions and rows of each kind; further ones are counted
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+    /// Exit with 1 if there are differences
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Prints the differences between two sources.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     let (old, new) = (Source::open(&arguments.old)?, Source::open(&arguments.new)?);
     let difference = binframe_inspect::diff(&old, &new, arguments.limit)?;
-    let mut out = output::stdout();
+    let mut out = destination::stdout();
     for binary in &difference.removed {
         writeln!(out, "only in {}: {binary}", arguments.old.display())?;
     }
@@ -99,10 +131,10 @@ fn write_functions(out: &mut impl Write, functions: &FunctionsDifference, limit:
         )?;
     }
     write_more(out, "  ", changed.len(), limit)?;
-    for (what, functions) in [("added", added), ("removed", removed)] {
+    for (change, functions) in [("added", added), ("removed", removed)] {
         for ComparedFunction { name, addresses } in functions.iter().take(limit) {
             let name = name.as_deref().map_or("(no name)".to_owned(), escaped);
-            writeln!(out, "  {what:<7}  {name}  {:#x}, {} bytes", addresses.start, size(addresses))?;
+            writeln!(out, "  {change:<7}  {name}  {:#x}, {} bytes", addresses.start, size(addresses))?;
         }
         write_more(out, "  ", functions.len(), limit)?;
     }
@@ -138,21 +170,21 @@ fn write_more(out: &mut impl Write, indent: &str, count: usize, shown: usize) ->
     }
 }
 
-/// `section_index 3`
+/// The key of a row, such as `section_index 3`.
 fn key_text(row: &Batch) -> String {
     let columns =
         row.info().key.iter().filter_map(|name| Column::named(row.info(), name)).collect::<Vec<_>>();
-    let row = output::record_batch(row, &columns, None);
+    let row = record_batch(row, &columns, None);
     let schema = row.schema();
     let cells = schema.fields().iter().zip(row.columns());
     let cells = cells.map(|(field, array)| format!("{} {}", field.name(), cell_text(field, array, 0)));
     cells.collect::<Vec<_>>().join(", ")
 }
 
-/// `size 0x10 -> 0x20, …`
+/// The changed columns of a row, such as `size 0x10 -> 0x20, …`.
 fn changes(old: &Batch, new: &Batch, columns: &[&str]) -> String {
     let chosen: Vec<_> = columns.iter().filter_map(|name| Column::named(old.info(), name)).collect();
-    let (old, new) = (output::record_batch(old, &chosen, None), output::record_batch(new, &chosen, None));
+    let (old, new) = (record_batch(old, &chosen, None), record_batch(new, &chosen, None));
     let change = |index| format!("{} {}", columns[index], change(&old, &new, index));
     (0..columns.len()).map(change).collect::<Vec<_>>().join(", ")
 }
@@ -163,7 +195,7 @@ fn change(old: &RecordBatch, new: &RecordBatch, index: usize) -> String {
     if is_bytes && old_array.is_valid(0) && new_array.is_valid(0) {
         let (old, new) = (old_array.as_binary_view().value(0), new_array.as_binary_view().value(0));
         let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
-        // What follows is the part of long values that a person looks for.
+        // Long values are truncated, so the first difference would often be invisible.
         if same > 0 && old.len().max(new.len()) > SHORT_BYTES_MAX {
             return format!(
                 "differs from byte {same} on ({} bytes)",
@@ -176,10 +208,10 @@ fn change(old: &RecordBatch, new: &RecordBatch, index: usize) -> String {
     from_to(&cell_text(field, old_array, 0), &cell_text(field, new_array, 0))
 }
 
-/// Bytes of a value that can be taken in at a glance: those of an instruction.
+/// Longest value that is shown in full: the bytes of an instruction.
 const SHORT_BYTES_MAX: usize = 15;
 
-/// `old -> new`, or the value alone if it is the same.
+/// `old -> new`, or one value if both are equal.
 fn from_to(old: &str, new: &str) -> String {
     if old == new { old.to_owned() } else { format!("{old} -> {new}") }
 }

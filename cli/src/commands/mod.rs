@@ -1,8 +1,7 @@
-//! One file a subcommand.
+//! The subcommands: one file or folder each, which holds the arguments, the help and the code.
 
 pub(crate) mod diff;
 pub(crate) mod dump;
-mod dump_cfg;
 pub(crate) mod lower;
 pub(crate) mod rebuild;
 pub(crate) mod schemas;

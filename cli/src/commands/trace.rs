@@ -1,64 +1,90 @@
-//! `binframe trace`
+//! `binframe trace`: an explanation of an address, and every row about it.
 
-use crate::arguments::TraceArguments;
 use crate::failure::Failure;
-use crate::output::{self, Column};
-use crate::table_text::{TableText, escaped, write_row};
+use crate::output::aligned_table::{AlignedTable, write_row};
+use crate::output::cell_text::escaped;
+use crate::output::columns::{Column, record_batch};
+use crate::output::destination;
+use crate::value_parsers::parse_address;
 use arrow_array::{Array, RecordBatch};
 use binframe::Source;
 use binframe::ir::{Batch, Stage};
+use clap::Args;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Explains an address, and prints every row that speaks of it.
+pub(crate) const EXAMPLES: &str = "\
+Tables whose rows cover addresses: the rows that cover this address. Other tables: the rows that contain it, and the rows \
+that refer to a row printed before, such as the edges of its basic block and the stack frame of its function. Null columns \
+are omitted.
+
+EXAMPLES:
+  binframe trace 0x401136 app
+  binframe trace 0x404028 app.tables      a variable: its section, its symbols, the instructions that access it";
+
+/// Arguments of `binframe trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    /// Address; hexadecimal with 0x, or decimal
+    #[arg(value_parser = parse_address)]
+    address: u64,
+    /// Executable or dataset
+    #[arg(value_name = "FILE|DATASET")]
+    source: PathBuf,
+    /// Maximum number of rows per table; further rows are counted
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+}
+
+/// Explains an address, and prints every row about it.
 pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
-    let source = Source::open(&arguments.source)?;
-    let traced = binframe_inspect::trace(&source, arguments.address)?;
+    let TraceArguments { address, ref source, limit } = *arguments;
+    let (path, source) = (source.display(), Source::open(source)?);
+    let traced = binframe_inspect::trace(&source, address)?;
     if traced.is_empty() {
-        let (path, address) = (arguments.source.display(), arguments.address);
-        let message = format!(
-            "{path}: no row speaks of {address:#x}; `binframe dump binary_sections {path}` lists what is there"
-        );
-        return Err(Failure::Failed(message));
+        return Err(Failure::Failed(format!(
+            "{path}: no row contains or covers {address:#x}; `binframe dump binary_sections {path}` lists the addresses"
+        )));
     }
-    let mut out = output::stdout();
-    for (position, binary) in
-        source.binaries().iter().filter(|binary| traced.iter().any(|rows| rows.0 == **binary)).enumerate()
-    {
+    let mut out = destination::stdout();
+    let binaries = source.binaries();
+    let binaries = binaries.iter().filter(|binary| traced.iter().any(|rows| rows.0 == **binary));
+    for (position, binary) in binaries.enumerate() {
         if position > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{:#x} in {binary}\n", arguments.address)?;
-        write_paragraph(&mut out, &escaped(&binframe_inspect::explain(&source, binary, arguments.address)?))?;
+        writeln!(out, "{address:#x} in {binary}\n")?;
+        write_paragraph(&mut out, &escaped(&binframe_inspect::explain(&source, binary, address)?))?;
         let batches = traced.iter().filter(|rows| rows.0 == *binary).map(|rows| &rows.1);
-        write_tables(&mut out, &together(batches), arguments.limit)?;
+        write_tables(&mut out, &concatenated(batches), limit)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The batches, of which those of one table follow each other and are made one.
-fn together<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
-    let mut joined: Vec<Batch> = Vec::new();
+/// The batches, with adjacent batches of one table concatenated.
+fn concatenated<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
+    let mut tables: Vec<Batch> = Vec::new();
     for batch in batches {
-        match joined.last_mut() {
+        match tables.last_mut() {
             Some(last) if last.info() == batch.info() => {
                 *last = Batch::concat(&[last.clone(), batch.clone()]);
             }
-            _ => joined.push(batch.clone()),
+            _ => tables.push(batch.clone()),
         }
     }
-    joined
+    tables
 }
 
-/// Letters of a line of text.
-const LINE_LETTERS: usize = 100;
+/// Width of a paragraph, in characters.
+const PARAGRAPH_WIDTH: usize = 100;
 
-/// Words in lines that are not too long.
+/// Writes text with its words wrapped.
 fn write_paragraph(out: &mut impl Write, text: &str) -> io::Result<()> {
     let mut line = String::new();
     for word in text.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > LINE_LETTERS {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > PARAGRAPH_WIDTH {
             writeln!(out, "{line}")?;
             line.clear();
         }
@@ -70,7 +96,7 @@ fn write_paragraph(out: &mut impl Write, text: &str) -> io::Result<()> {
     writeln!(out, "{line}")
 }
 
-/// A single row as a list of its values, several as lines.
+/// Writes tables, grouped by stage: a single row as a list of its values, several rows in aligned columns.
 fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Result<()> {
     let mut stage: Option<Stage> = None;
     for batch in tables {
@@ -79,7 +105,7 @@ fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Res
             writeln!(out, "\n{}", info.stage.name())?;
         }
         let shown = limit.min(batch.rows());
-        let rows = output::record_batch(&batch.slice(0, shown), &Column::stored(info), None);
+        let rows = record_batch(&batch.slice(0, shown), &Column::stored(info), None);
         match batch.rows() {
             1 => {
                 writeln!(out, "  {}", info.name)?;
@@ -88,9 +114,9 @@ fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Res
             count => {
                 writeln!(out, "  {}, {count} rows", info.name)?;
                 let rows = without_null_columns(&rows);
-                let mut text = TableText::new(rows.schema(), "    ");
-                text.write(out, &rows)?;
-                text.finish(out)?;
+                let mut table = AlignedTable::new(rows.schema(), "    ");
+                table.write(out, &rows)?;
+                table.finish(out)?;
                 if count > shown {
                     writeln!(out, "    … {} more", count - shown)?;
                 }
@@ -100,9 +126,9 @@ fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Res
     Ok(())
 }
 
-/// The columns that have a value in some row.
+/// The columns that are not null in some row.
 fn without_null_columns(rows: &RecordBatch) -> RecordBatch {
     let has_values = |index: &usize| rows.column(*index).null_count() < rows.num_rows();
     let kept: Vec<_> = (0..rows.num_columns()).filter(has_values).collect();
-    rows.project(&kept).expect("the columns are there")
+    rows.project(&kept).expect("the columns exist")
 }

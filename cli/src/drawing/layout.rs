@@ -1,19 +1,29 @@
-//! Where the nodes and edges of a graph are drawn: in layers, from the top to the bottom.
+//! Layered graph layout: `(node sizes, edges, entry) -> node positions, edge routes`.
 //!
-//! Layers are made here, with a bend of an edge in each that it passes through; `rust-sugiyama` then orders what is in a layer,
-//! and sets it left or right, so that few edges cross. It is given what it cannot fail on: one connected graph without
-//! cycles, all edges of which lead to the next layer.
+//! *Problem.* Draw a control-flow graph from top to bottom so that most edges point down and few of them cross.
+//!
+//! *Notation.* A layer is a row of vertices. A vertex is a node of the graph, or a bend: a dummy vertex in a layer that an
+//! edge passes through. A chain is an edge as the vertices that it connects, from top to bottom, one per layer.
+//!
+//! *Algorithm.* (1) Order the nodes by reverse postorder of a depth-first search from the entry; an edge against this order
+//! is laid out upside down, so that no cycle is left. (2) Put each node in the layer below the lowest of its predecessors.
+//! (3) Split edges into chains. (4) `rust-sugiyama` orders the vertices of each layer and assigns horizontal positions. It
+//! gets one connected acyclic graph whose edges all lead to the next layer: inputs on which it cannot fail. (5) Spread the
+//! ends of edges along the sides of their nodes, in the order of the next vertices.
+//!
+//! *Cost.* Steps 1 to 3 and 5 are linear, up to sorting. Step 4 dominates and limits the size of a graph: see the limits
+//! below. The result does not depend on threads or hash order.
+//!
+//! *Source.* K. Sugiyama, S. Tagawa, M. Toda (1981), Methods for visual understanding of hierarchical system structures.
 
-use super::float;
 use binframe::graph::{Graph, depth_first};
 use rust_sugiyama::configure::{Config, RankingType};
 use std::fmt;
 
-/// Nodes and bends that are laid out. The worst of graphs, two layers of 2000, takes 3 s.
+/// Vertices that are laid out. The worst graph, two layers of 2000, takes 3 s.
 const VERTICES_MAX: usize = 4_000;
 
-/// Nodes and bends that are exchanged with their neighbours while fewer edges cross then. For the worst of graphs, time grows with
-/// the third power: 8 s for 2000.
+/// Vertices up to which neighbours are exchanged while that reduces crossings. The worst case is cubic: 8 s for 2000.
 const EXCHANGED_MAX: usize = 1_000;
 
 /// Space between neighbours of a layer.
@@ -22,25 +32,24 @@ const GAP_X: f64 = 24.0;
 /// Space between layers.
 const GAP_Y: f64 = 48.0;
 
-/// Straight part of an edge at its ends.
+/// Length of the straight segment at each end of an edge.
 const END: f64 = 10.0;
 
-/// Places of nodes and edges.
+/// Positions of nodes and edges.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     pub(super) width: f64,
     pub(super) height: f64,
-    /// The left upper corner of each node.
+    /// The upper left corner of each node.
     pub(super) corners: Vec<(f64, f64)>,
-    /// The straight parts of each edge from its first to its last, between which it bends; none for an edge from a node to
-    /// itself.
-    pub(super) routes: Vec<Vec<Straight>>,
+    /// The straight segments of each edge, from source to target; curves connect them. Empty for a self-loop.
+    pub(super) routes: Vec<Vec<Segment>>,
 }
 
-/// Where a straight part of an edge begins and where it ends.
-pub(super) type Straight = ((f64, f64), (f64, f64));
+/// Start and end of a straight segment.
+pub(super) type Segment = ((f64, f64), (f64, f64));
 
-/// A graph has more nodes and bends than are laid out.
+/// The error that a graph has more vertices than [`VERTICES_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLarge {
     nodes: usize,
@@ -52,14 +61,19 @@ impl fmt::Display for TooLarge {
         let Self { nodes, vertices } = self;
         write!(
             formatter,
-            "the graph has {nodes} nodes and {} bends of edges; svg is for {VERTICES_MAX} in all; \
-             use --format dot, and `dot -Tsvg` of graphviz",
+            "the graph has {nodes} nodes and {} bends of edges, and svg allows {VERTICES_MAX} in total; \
+             use --format dot, and `dot -Tsvg` of Graphviz",
             vertices - nodes
         )
     }
 }
 
-/// Lays out nodes of these widths and heights. Control begins at the node `entry`.
+/// A count as a coordinate.
+pub(super) fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Lays out nodes of these widths and heights; `entry` is the node where the function begins.
 pub(super) fn layout(
     sizes: &[(f64, f64)],
     edges: &[(usize, usize)],
@@ -69,8 +83,8 @@ pub(super) fn layout(
         return Ok(Layout::default());
     }
     let (order, layers) = layers(sizes.len(), edges, entry);
-    let chains = Chains::new(sizes.len(), edges, &order, &layers)?;
-    let centers = chains.centers(sizes);
+    let edge_chains = EdgeChains::new(sizes.len(), edges, &order, &layers)?;
+    let centers = edge_chains.centers(sizes);
     let mut heights = vec![0.0_f64; layers.iter().max().map_or(0, |last| last + 1)];
     for (size, layer) in sizes.iter().zip(&layers) {
         heights[*layer] = heights[*layer].max(size.1);
@@ -82,12 +96,12 @@ pub(super) fn layout(
     let corners = (0..sizes.len()).map(|node| (centers[node] - sizes[node].0 / 2.0, tops[layers[node]]));
     let corners: Vec<_> = corners.collect();
     let right = corners.iter().zip(sizes).map(|(corner, size)| corner.0 + size.0);
-    let ends = chains.ends(sizes, &centers);
+    let ends = edge_chains.ends(sizes, &centers);
     let mut routes = Vec::new();
-    for ((edge, chain), (start, end)) in edges.iter().zip(&chains.of_edges).zip(ends) {
+    for ((edge, chain), (start, end)) in edges.iter().zip(&edge_chains.chains).zip(ends) {
         let mut route = Vec::new();
         for (position, vertex) in chain.iter().enumerate() {
-            let layer = chains.layers[*vertex];
+            let layer = edge_chains.layers[*vertex];
             let (top, bottom) = (tops[layer], tops[layer] + heights[layer]);
             route.push(match sizes.get(*vertex) {
                 Some(size) if position == 0 => ((start, top + size.1), (start, bottom + END)),
@@ -104,8 +118,8 @@ pub(super) fn layout(
     Ok(Layout { width, height: tops[heights.len()], corners, routes })
 }
 
-/// The position of each node in an order in which few edges lead back, and its layer, which is below those of all nodes that
-/// edges lead from, but for those.
+/// The position of each node in reverse postorder, and its layer: below the layers of all its predecessors, back edges
+/// aside.
 fn layers(count: usize, edges: &[(usize, usize)], entry: usize) -> (Vec<usize>, Vec<usize>) {
     let graph = Graph::from_edges(count, edges.iter().map(|(from, to)| (*from as u32, *to as u32)));
     let search = depth_first(&graph, std::iter::once(entry as u32).chain(graph.vertices()));
@@ -128,16 +142,16 @@ fn by_order(order: &[usize], one: usize, other: usize) -> (usize, usize) {
     if order[one] <= order[other] { (one, other) } else { (other, one) }
 }
 
-/// Edges as chains of vertices in adjacent layers: a node, bends, a node.
-struct Chains {
-    /// The vertices of each edge from the top to the bottom; none for one from a node to itself.
-    of_edges: Vec<Vec<usize>>,
-    /// The layer of each vertex: those of nodes, then those of bends.
+/// The edges as chains of vertices in adjacent layers: a node, bends, a node.
+struct EdgeChains {
+    /// The vertices of each edge, from top to bottom. Empty for a self-loop.
+    chains: Vec<Vec<usize>>,
+    /// The layer of each vertex: first of the nodes, then of the bends.
     layers: Vec<usize>,
     node_layers: Vec<usize>,
 }
 
-impl Chains {
+impl EdgeChains {
     fn new(
         nodes: usize,
         edges: &[(usize, usize)],
@@ -151,7 +165,7 @@ impl Chains {
             return Err(TooLarge { nodes, vertices });
         }
         let mut all = layers.to_vec();
-        let mut of_edges = Vec::new();
+        let mut chains = Vec::new();
         for (upper, lower) in ordered() {
             let mut chain = Vec::new();
             if upper != lower {
@@ -162,20 +176,20 @@ impl Chains {
                 }
                 chain.push(lower);
             }
-            of_edges.push(chain);
+            chains.push(chain);
         }
-        Ok(Self { of_edges, layers: all, node_layers: layers.to_vec() })
+        Ok(Self { chains, layers: all, node_layers: layers.to_vec() })
     }
 
-    /// The middle of each vertex, from the left.
+    /// The horizontal center of each vertex.
     fn centers(&self, sizes: &[(f64, f64)]) -> Vec<f64> {
         let root = self.layers.len();
         let bends = std::iter::repeat_n((1.0, 1.0), root - sizes.len());
         let vertices = sizes.iter().copied().chain(bends).chain([(1.0, 1.0)]);
         let vertices: Vec<_> = (0..).zip(vertices).collect();
-        let links = self.of_edges.iter().flat_map(|chain| chain.windows(2));
+        let links = self.chains.iter().flat_map(|chain| chain.windows(2));
         let links = links.map(|pair| (pair[0] as u32, pair[1] as u32));
-        // What begins a layout stands under one root, so that all is connected and stays in its layer.
+        // A root above the first layer connects the graph and keeps every vertex in its layer.
         let tops = (0..sizes.len()).filter(|node| self.node_layers[*node] == 0);
         let mut links: Vec<_> = links.chain(tops.map(|top| (root as u32, top as u32))).collect();
         links.sort_unstable();
@@ -197,13 +211,14 @@ impl Chains {
         let leftmost = (0..centers.len()).map(left).fold(f64::INFINITY, f64::min);
         centers.iter().map(|x| x - leftmost + GAP_X).collect()
     }
-    /// Where each edge leaves its upper node and where it enters its lower one, from the left: side by side, in the order in
-    /// which the ways lead on.
+
+    /// For each edge, the horizontal positions of its ends at its upper and its lower node: spread along the side of the
+    /// node, in the order of the next vertices.
     fn ends(&self, sizes: &[(f64, f64)], centers: &[f64]) -> Vec<(f64, f64)> {
-        let mut ends = vec![(0.0, 0.0); self.of_edges.len()];
-        // What lies at a side of a node: the node, whether it is its bottom, what is next there, the edge.
+        let mut ends = vec![(0.0, 0.0); self.chains.len()];
+        // The ends of edges at the sides of nodes: the node, whether it is the lower side, the center of the next vertex, the edge.
         let mut sides = Vec::new();
-        for (edge, chain) in self.of_edges.iter().enumerate() {
+        for (edge, chain) in self.chains.iter().enumerate() {
             if let [upper, next, ..] = chain[..] {
                 sides.push((upper, true, centers[next], edge));
             }
@@ -235,7 +250,7 @@ impl Chains {
 mod tests {
     use super::{TooLarge, VERTICES_MAX, float, layout};
 
-    /// Edges of a graph of `count` nodes, by a rule that makes loops, parallel edges, and nodes without any.
+    /// Edges of a graph of `count` nodes, with loops, parallel edges, and nodes without edges.
     fn edges(count: usize, seed: usize) -> Vec<(usize, usize)> {
         let mut state = seed as u64 + 1;
         let mut next = |below: usize| {
@@ -258,13 +273,13 @@ mod tests {
     }
 
     #[test]
-    fn nodes_do_not_overlap_and_edges_lead_from_node_to_node() {
+    fn nodes_do_not_overlap_and_edges_end_at_their_nodes() {
         for seed in 0..200 {
             let count = 1 + seed % 40;
             let sizes: Vec<_> =
                 (0..count).map(|node| (30.0 + float(node * 37 % 200), 20.0 + float(node))).collect();
             let edges = edges(count, seed);
-            let placed = layout(&sizes, &edges, seed % count).expect("it is small");
+            let placed = layout(&sizes, &edges, seed % count).expect("the graph is small");
             let box_of = |node: usize| {
                 let ((x, y), (width, height)) = (placed.corners[node], sizes[node]);
                 (x, y, x + width, y + height)
@@ -292,18 +307,18 @@ mod tests {
                     [_] => panic!("{route:?}"),
                 }
             }
-            let again = layout(&sizes, &edges, seed % count).expect("it is small");
+            let again = layout(&sizes, &edges, seed % count).expect("the graph is small");
             assert_eq!((placed.corners, placed.routes), (again.corners, again.routes));
         }
     }
 
     #[test]
-    fn graphs_of_no_node_and_of_too_many_are_told_apart() {
+    fn graphs_without_nodes_are_drawn_and_large_graphs_are_refused() {
         assert!(layout(&[], &[], 0).is_ok_and(|placed| placed.corners.is_empty()));
         let nodes = VERTICES_MAX + 1;
-        let too_large = layout(&vec![(1.0, 1.0); nodes], &[], 0).expect_err("it is large");
+        let too_large = layout(&vec![(1.0, 1.0); nodes], &[], 0).expect_err("the graph is large");
         assert_eq!(too_large, TooLarge { nodes, vertices: nodes });
-        // Long edges bend in each layer that they pass through.
+        // A long edge has a bend in each layer that it passes through.
         let chain = (1..1_000).flat_map(|node| [(node - 1, node), (node, 0)]);
         assert!(layout(&vec![(1.0, 1.0); 1_000], &chain.collect::<Vec<_>>(), 0).is_err());
     }

@@ -1,25 +1,25 @@
-//! A graph laid out, as SVG.
+//! A control-flow graph as an SVG image.
 
-use super::layout::{Straight, TooLarge, layout};
-use super::{Look, colour, edge_text, float, look, title};
+use super::layout::{Segment, TooLarge, float, layout};
+use super::style::{NodeStyle, colour, edge_text, node_style, title};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::EdgeKind;
 use binframe_inspect::{FunctionGraph, GraphEdge, GraphNode};
 use std::fmt::Write as _;
 
-/// Width of a letter: that of common monospaced fonts of 12 pixels, rounded up.
-const LETTER_WIDTH: f64 = 7.3;
+/// Width of a character in common monospaced fonts of 12 pixels, rounded up.
+const CHARACTER_WIDTH: f64 = 7.3;
 
 /// Height of a line.
 const LINE_HEIGHT: f64 = 15.0;
 
-/// Space around what stands in a node.
+/// Space around the text of a node.
 const MARGIN: f64 = 8.0;
 
-/// The graph, unless it is too large to be laid out.
+/// The graph as an image. An error if it is too large to be laid out.
 pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
-    let looks: Vec<_> = graph.nodes.iter().map(|node| look(graph, node)).collect();
-    let sizes: Vec<_> = looks.iter().map(size).collect();
+    let styles: Vec<_> = graph.nodes.iter().map(|node| node_style(graph, node)).collect();
+    let sizes: Vec<_> = styles.iter().map(size).collect();
     let edges: Vec<_> = graph.edges.iter().map(|edge| (edge.source, edge.target)).collect();
     let is_entry =
         |node: &GraphNode| matches!(node, GraphNode::Block(block) if block.address == graph.address);
@@ -27,8 +27,8 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     let layout = layout(&sizes, &edges, entry)?;
     let heading = title(graph);
     let legend = legend(graph);
-    let letters = heading.chars().count().max(legend.iter().map(|kind| kind.name().len() + 4).sum());
-    let width = layout.width.max(float(letters) * LETTER_WIDTH + 2.0 * MARGIN);
+    let characters = heading.chars().count().max(legend.iter().map(|kind| kind.name().len() + 4).sum());
+    let width = layout.width.max(float(characters) * CHARACTER_WIDTH + 2.0 * MARGIN);
     let top = 2.0 * LINE_HEIGHT + MARGIN;
     let height = layout.height + top;
     let mut text = format!(
@@ -42,29 +42,29 @@ pub(crate) fn svg(graph: &FunctionGraph) -> Result<String, TooLarge> {
     for (edge, route) in graph.edges.iter().zip(&layout.routes) {
         let (corner, size) = (layout.corners[edge.source], sizes[edge.source]);
         let path = match route.is_empty() {
-            true => path_to_itself(corner.0 + size.0, corner.1),
+            true => self_loop(corner.0 + size.0, corner.1),
             false => path(route),
         };
         push_edge(&mut text, edge, &path);
     }
-    for (node, look) in looks.iter().enumerate() {
-        push_node(&mut text, look, layout.corners[node], sizes[node]);
+    for (node, style) in styles.iter().enumerate() {
+        push_node(&mut text, style, layout.corners[node], sizes[node]);
     }
     text += "</g>\n</svg>\n";
     Ok(text)
 }
 
-fn size(look: &Look) -> (f64, f64) {
-    let letters = look.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let width = float(letters) * LETTER_WIDTH + 2.0 * MARGIN;
-    (width, float(look.lines.len()) * LINE_HEIGHT + MARGIN)
+fn size(style: &NodeStyle) -> (f64, f64) {
+    let characters = style.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let width = float(characters) * CHARACTER_WIDTH + 2.0 * MARGIN;
+    (width, float(style.lines.len()) * LINE_HEIGHT + MARGIN)
 }
 
-/// The kinds of edges that are there.
+/// The kinds of edges that occur in the graph.
 fn legend(graph: &FunctionGraph) -> Vec<EdgeKind> {
     let codes = 0..EdgeKind::NAMES.len() as u8;
-    let is_there = |kind: &EdgeKind| graph.edges.iter().any(|edge| edge.kind == *kind);
-    codes.map(EdgeKind::from_code).filter(is_there).collect()
+    let occurs = |kind: &EdgeKind| graph.edges.iter().any(|edge| edge.kind == *kind);
+    codes.map(EdgeKind::from_code).filter(occurs).collect()
 }
 
 fn push_heading(text: &mut String, heading: &str, legend: &[EdgeKind]) {
@@ -88,18 +88,18 @@ fn push_heading(text: &mut String, heading: &str, legend: &[EdgeKind]) {
     for kind in legend {
         let (y, name) = (2.0 * LINE_HEIGHT, kind.name());
         _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{}\">— {name}</text>", colour(*kind));
-        x += float(name.len() + 4) * LETTER_WIDTH;
+        x += float(name.len() + 4) * CHARACTER_WIDTH;
     }
 }
 
-fn push_node(text: &mut String, look: &Look, corner: (f64, f64), size: (f64, f64)) {
-    let dashed = if look.is_dashed { " stroke-dasharray=\"4 3\"" } else { "" };
+fn push_node(text: &mut String, style: &NodeStyle, corner: (f64, f64), size: (f64, f64)) {
+    let dashed = if style.is_dashed { " stroke-dasharray=\"4 3\"" } else { "" };
     _ = writeln!(
         text,
         "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"3\" fill=\"{}\" stroke=\"#57606a\"{dashed}/>",
-        corner.0, corner.1, size.0, size.1, look.fill
+        corner.0, corner.1, size.0, size.1, style.fill
     );
-    for (line, y) in look.lines.iter().zip(1..) {
+    for (line, y) in style.lines.iter().zip(1..) {
         let (x, y) = (corner.0 + MARGIN, corner.1 + f64::from(y) * LINE_HEIGHT);
         _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" xml:space=\"preserve\">{}</text>", escaped(line));
     }
@@ -116,8 +116,8 @@ fn push_edge(text: &mut String, edge: &GraphEdge, path: &str) {
     );
 }
 
-/// Lines, and curves from one to the next that leave and enter them straight.
-fn path(route: &[Straight]) -> String {
+/// The segments of a route as lines, joined by curves.
+fn path(route: &[Segment]) -> String {
     let mut path = String::new();
     let mut last: Option<(f64, f64)> = None;
     for (start, end) in route {
@@ -135,13 +135,13 @@ fn path(route: &[Straight]) -> String {
     path
 }
 
-/// A curve from a node's right side, the upper end of which is given, back to it.
-fn path_to_itself(x: f64, y: f64) -> String {
+/// A loop at the right side of a node, whose upper right corner is given.
+fn self_loop(x: f64, y: f64) -> String {
     let (out, from, to) = (x + 2.5 * MARGIN, y + 0.5 * LINE_HEIGHT, y + 1.2 * LINE_HEIGHT);
     format!("M {x:.1} {from:.1} C {out:.1} {from:.1}, {out:.1} {to:.1}, {x:.1} {to:.1}")
 }
 
-/// The text as XML has it, which has no noncharacters.
+/// The text for XML, which cannot contain noncharacters.
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
@@ -150,15 +150,15 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::svg;
-    use crate::drawing::test_graph;
+    use crate::drawing::test_graph::test_graph;
 
     #[test]
     fn names_are_text() {
         let graph = test_graph("<b>&\"'\\\n\u{1}\u{ffff}]]>", 3, &[(0, 1), (1, 1), (1, 2), (2, 0)]);
         let text = svg(&graph).expect("it is small");
         assert!(text.contains("&lt;b&gt;&amp;\"'\\\\n\\u{1}\u{fffd}]]&gt;, 0x0 in app"), "{text}");
-        let count = |what: &str| text.matches(what).count();
-        // The background is a rectangle too, and each kind of edge has an arrow.
+        let count = |pattern: &str| text.matches(pattern).count();
+        // The background is a rectangle too.
         assert_eq!((count("<rect "), count("stroke-width=")), (3 + 1, 4), "{text}");
         assert!(!text.contains('\u{1}') && count("<b>") == 0);
     }

@@ -5,7 +5,7 @@ use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::fixtures::{self, LOOPS_AND_CALLS};
 use std::collections::BTreeSet;
 
-/// The nodes and the edges of a graph in the language of graphviz, which must be one of its own form.
+/// Parses a graph in the form in which `binframe` writes DOT, and returns its nodes and edges.
 fn parsed(dot: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
     let lines: Vec<_> = dot.lines().collect();
     assert_eq!((lines[0], lines[lines.len() - 1]), ("digraph cfg {", "}"));
@@ -23,11 +23,11 @@ fn parsed(dot: &str) -> (BTreeSet<String>, Vec<(String, String)>) {
         }
     }
     let ends = edges.iter().flat_map(|(source, target)| [source, target]);
-    ends.for_each(|end| assert!(nodes.contains(end), "{end} is no node of {dot}"));
+    ends.for_each(|end| assert!(nodes.contains(end), "{end} is not a node of {dot}"));
     (nodes, edges)
 }
 
-/// What of attributes is no text.
+/// The attributes without the text between quotation marks.
 fn outside_of_quotes(attributes: &str) -> String {
     let (mut outside, mut is_inside) = (String::new(), false);
     let mut letters = attributes.chars();
@@ -89,9 +89,9 @@ fn a_loop_is_drawn() {
     insta::assert_snapshot!("svg", std::fs::read_to_string(folder.path().join("sum.svg")).expect("written"));
 }
 
-/// Names are of the file, and may be anything but zero bytes.
+/// A name in a file can contain any byte but zero.
 #[test]
-fn odd_names_break_nothing() {
+fn odd_names_are_escaped() {
     let mut bytes = fixtures::loops_and_calls().bytes;
     let name = b"sum_of_odd\0";
     let starts: Vec<_> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
@@ -106,7 +106,7 @@ fn odd_names_break_nothing() {
 }
 
 #[test]
-fn without_instructions_blocks_are_counted() {
+fn without_the_table_instructions_a_block_shows_their_number() {
     let (folder, _) = loops();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "cfg"]);
     let text = folder.text(&["dump", "cfg", "some", "--function", "clamp"]);
@@ -115,7 +115,7 @@ fn without_instructions_blocks_are_counted() {
 }
 
 #[test]
-fn one_function_is_chosen() {
+fn exactly_one_function_must_match() {
     let folder = both();
     let of = |arguments: &[&str]| folder.failure(1, &[&["dump", "cfg"], arguments].concat());
     let several = of(&["both", "--function", "_start"]);
@@ -140,7 +140,7 @@ fn one_function_is_chosen() {
 }
 
 #[test]
-fn rows_of_one_input_are_chosen() {
+fn rows_are_filtered_by_input() {
     let folder = both();
     let of = |table, source, rest: &[&str]| {
         folder.text(&[&["dump", table, source, "--format", "json"], rest].concat())
@@ -153,7 +153,7 @@ fn rows_of_one_input_are_chosen() {
 }
 
 #[test]
-fn what_does_not_go_with_a_graph_is_refused() {
+fn arguments_that_contradict_a_graph_are_rejected() {
     let folder = Folder::with(&[("app", &from_clif_with(LOOPS_AND_CALLS, &Options::default()).bytes)]);
     for (arguments, expected) in [
         (&["cfg", "app"] as &[_], "add --function NAME or --function ADDRESS"),
@@ -161,7 +161,7 @@ fn what_does_not_go_with_a_graph_is_refused() {
             &["cfg", "app", "--function", "clamp", "--format", "csv"],
             "its tables are basic_blocks and cfg_edges",
         ),
-        (&["cfg", "app", "--function", "clamp", "--limit", "3"], "go with tables, not with cfg"),
+        (&["cfg", "app", "--function", "clamp", "--limit", "3"], "work with tables, not with cfg"),
         (
             &["functions", "app", "--format", "dot"],
             "functions is a table, not a graph; `binframe dump cfg` draws",

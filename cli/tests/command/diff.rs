@@ -4,7 +4,7 @@ use crate::{Folder, both};
 use binframe_testsuite::executable::{Contents, Options, from_clif, from_clif_with};
 use binframe_testsuite::fixtures::{self, LOOPS_AND_CALLS, STACK_AND_GLOBALS};
 
-/// A folder with the files `old`, which is the fixture, and `new`, in whose text `before` was replaced by `after`.
+/// A folder with the files `old`, the fixture, and `new`, compiled from the same source with `before` replaced by `after`.
 fn edited(before: &str, after: &str) -> Folder {
     assert_eq!(LOOPS_AND_CALLS.matches(before).count(), 1, "{before}");
     let new = from_clif(&LOOPS_AND_CALLS.replace(before, after));
@@ -12,7 +12,7 @@ fn edited(before: &str, after: &str) -> Folder {
 }
 
 #[test]
-fn nothing_differs_from_itself() {
+fn a_source_does_not_differ_from_itself() {
     let folder = both();
     for source in ["loops", "stack", "both"] {
         let text = folder.text(&["diff", source, source, "--exit-code"]);
@@ -23,24 +23,24 @@ fn nothing_differs_from_itself() {
 }
 
 #[test]
-fn a_changed_constant_changes_its_function_alone() {
+fn a_changed_constant_changes_only_its_function() {
     let folder = edited("iconst.i64 14", "iconst.i64 15");
     insta::assert_snapshot!(folder.text(&["diff", "old", "new"]));
     let status = folder.command(&["diff", "old", "new", "--exit-code"]).output().expect("it starts").status;
     assert_eq!(status.code(), Some(1));
 }
 
-/// A longer function moves those behind it; calls to and from them are encoded otherwise, and mean the same.
+/// A longer function moves all functions at higher addresses. Calls to and from them have other bytes but equal meaning.
 #[test]
-fn what_moved_is_not_changed() {
+fn moved_functions_are_unchanged() {
     let folder =
         edited("v9 = iadd v2, v8", "v10 = iconst.i64 1234567\n v11 = imul v2, v10\n v9 = iadd v11, v8");
     insta::assert_snapshot!(folder.text(&["diff", "old", "new", "--limit", "3"]));
 }
 
-/// Instructions say how far away a variable is; functions are compared by which one it is.
+/// Instructions contain the distance of a variable. Functions are compared by the identity of the variable.
 #[test]
-fn a_variable_is_itself_wherever_it_lies() {
+fn a_moved_variable_does_not_change_a_function() {
     let mut options = Options { data: fixtures::stack_and_globals_data(), ..Options::default() };
     let counts = |clif: &str, options: &Options| {
         let (old, new) = (fixtures::stack_and_globals(), from_clif_with(clif, options));
@@ -62,7 +62,7 @@ fn a_variable_is_itself_wherever_it_lies() {
 }
 
 #[test]
-fn functions_come_and_go() {
+fn added_and_removed_functions_are_listed() {
     let folder = edited(
         "; A leaf: one block, no branch, no call.",
         "function %unused(i64) -> i64 {\nblock0(v0: i64):\n v1 = iadd v0, v0\n return v1\n}\n",
@@ -79,7 +79,7 @@ fn functions_come_and_go() {
     insta::assert_snapshot!("function_removed", functions("new", "old"));
 }
 
-/// Without names, functions are matched by what they do.
+/// Functions without names are matched by content.
 #[test]
 fn unnamed_functions_are_matched_by_content() {
     let options = Options { symbols: false, ..Options::default() };
@@ -113,7 +113,7 @@ fn inputs_of_datasets_are_matched_by_name() {
 }
 
 #[test]
-fn tables_that_one_side_lacks_are_named() {
+fn tables_missing_on_one_side_are_listed() {
     let folder = both();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections,cfg"]);
     let text = folder.text(&["diff", "loops", "some"]);

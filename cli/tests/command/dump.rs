@@ -6,7 +6,7 @@ use binframe::ir::{TABLES, table_named};
 use binframe_testsuite::hostile_code;
 use serde_json::Value;
 
-/// The rows that `dump` prints as JSON.
+/// The rows that `dump` prints as JSON lines.
 fn json(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<_> = ["dump"].iter().chain(arguments).chain(&["--format", "json"]).copied().collect();
     let text = folder.text(&arguments);
@@ -18,7 +18,7 @@ fn number(row: &Value, column: &str) -> u64 {
 }
 
 #[test]
-fn functions_are_those_of_the_compiler() {
+fn functions_match_the_compiler() {
     let (folder, executable) = loops();
     let rows = json(&folder, &["functions", "loops"]);
     let found =
@@ -40,7 +40,7 @@ fn tables_are_aligned() {
 }
 
 #[test]
-fn every_table_has_as_many_rows_in_every_format() {
+fn the_number_of_rows_is_the_same_in_every_format() {
     let folder = both();
     folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
     for table in TABLES {
@@ -60,7 +60,7 @@ fn every_table_has_as_many_rows_in_every_format() {
 }
 
 #[test]
-fn parquet_holds_what_json_says() {
+fn parquet_and_json_have_equal_values() {
     let (folder, _) = loops();
     folder.text(&["dump", "functions", "loops", "--format", "parquet", "--output", "functions.parquet"]);
     let file = std::fs::read(folder.path().join("functions.parquet")).expect("it was written");
@@ -74,9 +74,9 @@ fn parquet_holds_what_json_says() {
     assert_eq!(addresses, rows.iter().map(|row| number(row, "address")).collect::<Vec<_>>());
 }
 
-/// Even the executable that is read.
+/// The output can even be the executable that is read.
 #[test]
-fn a_file_is_replaced_at_the_end() {
+fn the_output_file_is_replaced_when_it_is_complete() {
     let (folder, _) = loops();
     let expected = folder.text(&["dump", "instructions", "loops", "--format", "csv"]);
     folder.text(&["dump", "instructions", "loops", "--format", "csv", "--output", "loops"]);
@@ -88,14 +88,14 @@ fn a_file_is_replaced_at_the_end() {
 }
 
 #[test]
-fn a_device_is_written_to() {
+fn a_device_is_written_directly() {
     let (folder, _) = loops();
     let text = folder.text(&["dump", "functions", "loops", "--output", "/dev/stdout"]);
     assert_eq!(text, folder.text(&["dump", "functions", "loops"]));
 }
 
 #[test]
-fn a_row_of_a_dataset_is_the_row_of_its_file_and_its_name() {
+fn a_row_of_a_dataset_is_the_row_of_the_executable_and_its_name() {
     let folder = both();
     folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
     for table in TABLES {
@@ -111,7 +111,7 @@ fn a_row_of_a_dataset_is_the_row_of_its_file_and_its_name() {
 }
 
 #[test]
-fn rows_that_cover_an_address_are_chosen() {
+fn rows_are_filtered_by_the_addresses_that_they_cover() {
     let (folder, executable) = loops();
     let sum =
         executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
@@ -122,22 +122,22 @@ fn rows_that_cover_an_address_are_chosen() {
             .map(|row| number(row, if table == "cfg_edges" { "source_address" } else { "address" }))
             .collect()
     };
-    // An address alone, the last byte of a block, in hexadecimal and in decimal.
+    // A single address, the last byte of a block, in hexadecimal and in decimal.
     assert_eq!(starts("basic_blocks", format!("{:#x}", second - 1)), [first]);
     assert_eq!(starts("basic_blocks", (second - 1).to_string()), [first]);
-    // The end of a range is not in it.
+    // The end of a range is excluded.
     assert_eq!(starts("basic_blocks", format!("{first:#x}..{third:#x}")), [first, second]);
     assert_eq!(starts("basic_blocks", format!("{}..{}", second - 1, second + 1)), [first, second]);
-    // A function that begins before the range reaches into it.
+    // A function that starts before the range overlaps it.
     assert_eq!(starts("functions", format!("{second:#x}..{third:#x}")), [sum.address]);
-    // Rows that cover nothing lie where their first address does.
+    // Rows that cover no addresses are selected by their first address.
     let edges = starts("cfg_edges", format!("{second:#x}..{third:#x}"));
     assert_eq!(edges.len(), sum.edges.iter().filter(|edge| edge.0 == second).count());
     assert!(edges.iter().all(|source| *source == second));
 }
 
 #[test]
-fn what_is_not_loaded_lies_at_no_address() {
+fn sections_that_are_not_loaded_have_no_address() {
     let (folder, _) = loops();
     let sections = json(&folder, &["binary_sections", "loops"]);
     assert!(sections.iter().any(|row| row["section_name"] == ".symtab" && row["address"] == 0));
@@ -161,8 +161,8 @@ fn instructions_of_a_function_cover_it() {
 }
 
 #[test]
-fn a_function_has_the_rows_of_its_parts() {
-    // A function that a symbol states: `je` to where nothing else leads; `ret`. There: `ret`.
+fn the_rows_of_a_function_include_its_fragments() {
+    // A function declared by a symbol: `je` to code that is not reached otherwise; `ret`. That code: `ret`.
     let mut bytes = vec![0x0f, 0x84, 10, 0, 0, 0, 0xc3];
     bytes.resize(16, 0xcc);
     bytes.push(0xc3);
@@ -177,7 +177,7 @@ fn a_function_has_the_rows_of_its_parts() {
 }
 
 #[test]
-fn a_function_of_one_input_chooses_no_row_of_another() {
+fn a_function_of_one_input_selects_no_row_of_another() {
     let folder = both();
     for table in ["functions", "instructions", "basic_blocks", "stack_frames", "memory_accesses"] {
         let rows = json(&folder, &[table, "both", "--function", "multiply"]);
@@ -185,7 +185,7 @@ fn a_function_of_one_input_chooses_no_row_of_another() {
         assert_eq!(rows.len(), alone.len(), "{table}");
         assert!(rows.iter().all(|row| row["binary"] == "stack"), "{table}");
     }
-    // Both have a function of this name; inputs keep their order.
+    // Both inputs have a function of this name; inputs keep their order.
     folder.text(&["lower", "stack", "loops", "-o", "reversed"]);
     for (dataset, binaries) in [("both", ["loops", "stack"]), ("reversed", ["stack", "loops"])] {
         let rows = json(&folder, &["functions", dataset, "--function", "_start"]);
@@ -195,7 +195,7 @@ fn a_function_of_one_input_chooses_no_row_of_another() {
 }
 
 #[test]
-fn function_and_addresses_must_both_hold() {
+fn a_function_and_an_address_range_are_intersected() {
     let (folder, executable) = loops();
     let clamp = executable.functions.iter().find(|function| function.name == "clamp").expect("it is there");
     let chosen = |addresses: &str| {
@@ -219,7 +219,7 @@ fn a_limit_keeps_the_first_rows() {
 }
 
 #[test]
-fn derived_columns_are_computed_when_named() {
+fn derived_columns_are_printed_if_named() {
     let (folder, _) = loops();
     let rows = json(&folder, &["functions", "loops", "--columns", "address,size,end_address"]);
     assert!(
@@ -229,7 +229,7 @@ fn derived_columns_are_computed_when_named() {
 }
 
 #[test]
-fn without_rows_the_heading_remains() {
+fn without_rows_the_header_is_printed() {
     let (folder, _) = loops();
     let dump = |format| {
         let arguments = ["dump", "unwind_entries", "loops", "--where-address", "1", "--format", format];

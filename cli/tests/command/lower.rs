@@ -4,7 +4,7 @@ use crate::{EVERY_STAGE, Folder, both, loops};
 use binframe::ir::{Stage, TABLES};
 use binframe_testsuite::fixtures;
 
-/// The tables that a dataset of these stages has, sorted.
+/// The folders of a dataset of these stages, sorted.
 fn tables_of(stages: &[Stage]) -> Vec<String> {
     let is_wanted = |stage| stages.contains(&stage) || stage == Stage::Run;
     let tables = TABLES.iter().filter(|table| is_wanted(table.stage));
@@ -33,7 +33,7 @@ fn a_dataset_has_a_folder_for_each_table_of_its_stages() {
 }
 
 #[test]
-fn a_dataset_replaces_one_that_is_there() {
+fn a_dataset_replaces_an_existing_one() {
     let folder = both();
     folder.text(&["lower", "loops", "-o", "both"]);
     let binaries = folder.text(&["dump", "binaries", "both", "--format", "csv", "--columns", "path"]);
@@ -42,7 +42,7 @@ fn a_dataset_replaces_one_that_is_there() {
 }
 
 #[test]
-fn inputs_of_one_name_are_told_apart() {
+fn inputs_with_equal_names_get_distinct_names() {
     let (folder, _) = loops();
     std::fs::create_dir(folder.path().join("old")).expect("made");
     std::fs::copy(folder.path().join("loops"), folder.path().join("old/loops")).expect("copied");
@@ -60,7 +60,7 @@ fn timings_name_every_pass_and_table() {
         .expect("it starts");
     assert!(output.status.success());
     let text = String::from_utf8(output.stderr).expect("text is UTF-8");
-    // Effects and data flow are made while they are written.
+    // Effects and data flow have no pass: they are computed while they are written.
     let is_pass = |stage: &Stage| !matches!(stage, Stage::Effects | Stage::DataFlow);
     let passes = Stage::ALL.into_iter().filter(is_pass);
     let passes = passes.map(|stage| stage.name().to_owned());
@@ -71,7 +71,7 @@ fn timings_name_every_pass_and_table() {
 }
 
 #[test]
-fn one_bad_input_leaves_no_dataset() {
+fn a_single_bad_input_leaves_no_dataset() {
     let folder = Folder::with(&[("loops", &fixtures::loops_and_calls().bytes), ("notes.txt", b"some notes")]);
     let stderr = folder.failure(1, &["lower", "notes.txt", "-o", "all"]);
     assert!(stderr.starts_with("binframe: notes.txt: "), "{stderr}");
@@ -83,7 +83,7 @@ fn one_bad_input_leaves_no_dataset() {
 }
 
 #[test]
-fn of_many_inputs_the_bad_ones_are_skipped_and_named() {
+fn bad_inputs_among_many_are_skipped_and_listed() {
     let loops = &fixtures::loops_and_calls().bytes;
     let notes: Vec<_> = (10..25).map(|number| format!("note{number}")).collect();
     let mut files: Vec<(&str, &[u8])> = notes.iter().map(|name| (name.as_str(), &b"note"[..])).collect();
@@ -106,7 +106,7 @@ fn of_many_inputs_the_bad_ones_are_skipped_and_named() {
 }
 
 #[test]
-fn directories_are_walked_and_datasets_are_refused() {
+fn directories_are_searched_and_datasets_are_rejected() {
     let (folder, _) = loops();
     std::fs::create_dir(folder.path().join("bin")).expect("made");
     std::fs::rename(folder.path().join("loops"), folder.path().join("bin/loops")).expect("moved");
@@ -121,7 +121,7 @@ fn directories_are_walked_and_datasets_are_refused() {
 }
 
 #[test]
-fn what_is_no_dataset_is_not_replaced() {
+fn a_directory_that_is_not_a_dataset_is_not_replaced() {
     let (folder, _) = loops();
     std::fs::create_dir(folder.path().join("photos")).expect("made");
     std::fs::write(folder.path().join("photos/cat.jpg"), "a cat").expect("written");

@@ -1,4 +1,4 @@
-//! The built command, run on the small fixtures.
+//! Runs the built command on small fixtures.
 
 mod cfg;
 mod diff;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A folder in which the command runs; it is gone at the end.
+/// A temporary working directory of the command.
 struct Folder(TempDir);
 
 impl Folder {
@@ -42,7 +42,7 @@ impl Folder {
         command
     }
 
-    /// Runs the command, which must succeed without a word on stderr, and returns what it printed.
+    /// Runs the command, which must succeed with an empty stderr, and returns its stdout.
     fn bytes(&self, arguments: &[&str]) -> Vec<u8> {
         let Output { status, stdout, stderr } = self.command(arguments).output().expect("it starts");
         let stderr = String::from_utf8_lossy(&stderr);
@@ -50,12 +50,12 @@ impl Folder {
         stdout
     }
 
-    /// The same, as text.
+    /// Like [`bytes`](Self::bytes), as text.
     fn text(&self, arguments: &[&str]) -> String {
         String::from_utf8(self.bytes(arguments)).expect("text is UTF-8")
     }
 
-    /// Runs the command, which must fail with an exit code and print nothing on stdout, and returns its stderr.
+    /// Runs the command, which must fail with this exit code and an empty stdout, and returns its stderr.
     fn failure(&self, code: i32, arguments: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.command(arguments).output().expect("it starts");
         let stderr = String::from_utf8(stderr).expect("text is UTF-8");
@@ -64,11 +64,11 @@ impl Folder {
         stderr
     }
 
-    /// The names of the files and folders in it, sorted.
+    /// The names of its files and folders, sorted.
     fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path()).expect("it is there");
+        let entries = std::fs::read_dir(self.path()).expect("the folder exists");
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
-            entry.expect("it is there").file_name().into_string().expect("names are UTF-8")
+            entry.expect("the folder exists").file_name().into_string().expect("names are UTF-8")
         };
         let mut names: Vec<_> = entries.map(name).collect();
         names.sort();
@@ -76,13 +76,13 @@ impl Folder {
     }
 }
 
-/// A folder with the file `loops`, and what its compiler knew.
+/// A folder with the file `loops`, and the facts that its compiler recorded.
 fn loops() -> (Folder, Executable) {
     let executable = fixtures::loops_and_calls();
     (Folder::with(&[("loops", &executable.bytes)]), executable)
 }
 
-/// What `--emit` takes to make every table.
+/// The value of `--emit` for all tables.
 const EVERY_STAGE: &str = "sections,debug,instructions,effects,cfg,memory,data_flow";
 
 /// A folder with the files `loops` and `stack`, and the dataset `both` of the two.

@@ -1,9 +1,9 @@
-//! `binframe sql` on programs of the system, beside what readelf, nm and objdump say of them.
+//! `binframe sql` on programs of the system, compared with readelf, nm and objdump.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Programs, of which those that the system has are asked.
+/// Programs to query, if the system has them.
 const PROGRAMS: [&str; 3] = ["/usr/bin/ls", "/usr/bin/env", "/usr/bin/objdump"];
 
 fn output(program: &str, arguments: &[&str], file: &str) -> String {
@@ -12,7 +12,7 @@ fn output(program: &str, arguments: &[&str], file: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What another tool prints of a file.
+/// A file, as other tools describe it.
 struct Tools<'a> {
     file: &'a str,
 }
@@ -22,12 +22,12 @@ impl Tools<'_> {
         output("readelf", &[&["-W"], arguments].concat(), self.file)
     }
 
-    /// Lines of readelf that hold a text.
+    /// The number of lines of readelf with a text.
     fn lines(&self, argument: &str, text: &str) -> u64 {
         self.readelf(&[argument]).lines().filter(|line| line.contains(text)).count() as u64
     }
 
-    /// Sections, each as the words behind its number.
+    /// The sections: the words after each section number.
     fn sections(&self) -> Vec<Vec<String>> {
         let text = self.readelf(&["-S"]);
         let rows = text.lines().filter_map(|line| line.trim().strip_prefix('[')?.split_once(']'));
@@ -43,7 +43,7 @@ impl Tools<'_> {
         u64::from_str_radix(&row[4], 16).expect("hexadecimal")
     }
 
-    /// Dynamic symbols that `is_counted` says so of, by their type, binding and section.
+    /// The number of dynamic symbols that satisfy a predicate of type, binding and section.
     fn symbols(&self, is_counted: impl Fn(&str, &str, &str) -> bool) -> u64 {
         let text = self.readelf(&["--dyn-syms"]);
         let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -55,7 +55,7 @@ impl Tools<'_> {
         rows.filter(|row| is_counted(row[3], row[4], row[6])).count() as u64
     }
 
-    /// Instructions of a mnemonic in `.text`.
+    /// The number of instructions with a mnemonic in `.text`.
     fn instructions(&self, mnemonic: &str) -> u64 {
         let text = output("objdump", &["-d", "-M", "intel", "--no-show-raw-insn", "-j", ".text"], self.file);
         let own = |line: &&str| {
@@ -65,13 +65,13 @@ impl Tools<'_> {
     }
 }
 
-type Truth = fn(&Tools<'_>) -> u64;
+type Expected = fn(&Tools<'_>) -> u64;
 
 /// Mnemonics that are counted in `.text`.
 const MNEMONICS: [&str; 6] = ["call", "ret", "lea", "endbr64", "cpuid", "syscall"];
 
-/// Queries, and what another tool counts.
-const QUERIES: &[(&str, Truth)] = &[
+/// Queries for one number, and that number by another tool.
+const QUERIES: &[(&str, Expected)] = &[
     ("SELECT count(*) FROM binary_sections", |tools| tools.sections().len() as u64),
     ("SELECT count(*) FROM binary_sections WHERE is_executable", |tools| {
         tools.sections().iter().filter(|row| row.len() > 9 && row[6].contains('X')).count() as u64
@@ -122,7 +122,7 @@ const QUERIES: &[(&str, Truth)] = &[
     ),
 ];
 
-/// What the command answers to a query for one number.
+/// The answer to a query for one number.
 fn number(query: &str, file: &str) -> u64 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_binframe"));
     let output = command.args(["sql", query, file, "--format", "csv"]).output().expect("it starts");
@@ -132,11 +132,11 @@ fn number(query: &str, file: &str) -> u64 {
 }
 
 #[test]
-fn queries_count_what_other_tools_count() {
+fn counts_match_other_tools() {
     for file in PROGRAMS.into_iter().filter(|file| Path::new(file).exists()) {
         let tools = Tools { file };
-        for (query, truth) in QUERIES {
-            assert_eq!(number(query, file), truth(&tools), "{query} of {file}");
+        for (query, expected) in QUERIES {
+            assert_eq!(number(query, file), expected(&tools), "{query} of {file}");
         }
         for mnemonic in MNEMONICS {
             let query = format!(

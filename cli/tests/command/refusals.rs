@@ -1,10 +1,10 @@
-//! What every command refuses, and how it says so.
+//! Errors that all commands report in the same way.
 
 use crate::{Folder, both, loops};
 use binframe_testsuite::fixtures;
 use std::process::Stdio;
 
-/// Files that cannot be lowered, and what is said of each.
+/// Files that cannot be lowered, each with the expected reason.
 fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let good = fixtures::loops_and_calls().bytes;
     let mut odd = good.clone();
@@ -20,7 +20,7 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn a_bad_file_is_named_in_one_line_and_nothing_is_left() {
+fn a_bad_file_is_reported_in_one_line_and_nothing_is_written() {
     for (name, bytes, reason) in bad_files() {
         let folder = Folder::with(&[(name, &bytes)]);
         let address = "0x1000";
@@ -41,7 +41,7 @@ fn a_bad_file_is_named_in_one_line_and_nothing_is_left() {
 }
 
 #[test]
-fn what_is_no_file_is_named_in_one_line_and_nothing_is_left() {
+fn a_missing_file_is_reported_in_one_line_and_nothing_is_written() {
     let folder = Folder::with(&[]);
     std::fs::create_dir(folder.path().join("folder")).expect("made");
     for (arguments, expected) in [
@@ -60,7 +60,7 @@ fn what_is_no_file_is_named_in_one_line_and_nothing_is_left() {
 }
 
 #[test]
-fn wrong_usage_is_told_before_any_file_is_read() {
+fn wrong_usage_is_reported_before_files_are_read() {
     let folder = Folder::with(&[]);
     for (arguments, expected) in [
         (&[] as &[_], "Usage: binframe <COMMAND>"),
@@ -77,7 +77,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
         ),
         (
             &["dump", "functions", "absent", "--columns", "size", "--format", "parquet"],
-            "--columns goes with table, csv and json",
+            "--columns works with the formats table, csv and json",
         ),
         (&["lower", "absent"], "--output <DIR>"),
         (
@@ -92,7 +92,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
 }
 
 #[test]
-fn an_unknown_function_is_answered_with_similar_names() {
+fn an_unknown_function_is_reported_with_similar_names() {
     let (folder, _) = loops();
     let of = |name| folder.failure(1, &["dump", "functions", "loops", "--function", name]);
     assert_eq!(of("odd"), "binframe: no function is named `odd`; similar names: is_odd, sum_of_odd\n");
@@ -104,7 +104,7 @@ fn an_unknown_function_is_answered_with_similar_names() {
 }
 
 #[test]
-fn a_table_that_was_not_lowered_is_named() {
+fn a_table_of_a_missing_stage_is_reported() {
     let (folder, _) = loops();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
     let stderr = folder.failure(1, &["dump", "functions", "some"]);
@@ -114,9 +114,9 @@ fn a_table_that_was_not_lowered_is_named() {
     assert_eq!(stderr, expected);
 }
 
-/// As `head` does when it has seen enough.
+/// `head` closes the pipe before it has read all output.
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let folder = both();
     for arguments in [
         &["dump", "instructions", "both"] as &[_],

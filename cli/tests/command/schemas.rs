@@ -4,7 +4,7 @@ use crate::Folder;
 use binframe::ir::{TABLES, schemas_markdown, table_named};
 
 #[test]
-fn markdown_is_the_page_of_the_declarations() {
+fn markdown_is_generated_from_the_declarations() {
     let folder = Folder::with(&[]);
     assert_eq!(folder.text(&["schemas", "--markdown"]), schemas_markdown(None));
     let functions = table_named("functions");
@@ -26,7 +26,7 @@ fn text_describes_every_column_of_every_table() {
 }
 
 #[test]
-fn one_table_is_described_alone() {
+fn one_table_is_described() {
     let text = Folder::with(&[]).text(&["schemas", "call_edges"]);
     insta::assert_snapshot!(text);
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Each statement of a text, with what the command answers.
+/// Runs each statement of a text, and returns the statements with the output of the command.
 fn transcript(folder: &Folder, queries: &str, inputs: &[&str]) -> String {
     let mut text = String::new();
     let mut lines = Vec::new();
@@ -56,21 +56,21 @@ fn views_answer() {
 }
 
 #[test]
-fn mistakes_are_explained() {
+fn errors_name_the_position_and_the_next_step() {
     let folder = both();
     fs::write(folder.path().join("garbage"), b"this is no executable").expect("written");
     insta::assert_snapshot!(transcript(&folder, include_str!("queries/mistakes.sql"), &["loops", "stack"]));
 }
 
 #[test]
-fn answers_are_the_same_of_executables_and_of_a_dataset_with_any_number_of_threads() {
+fn answers_do_not_depend_on_threads_or_on_lowering() {
     let folder = both();
     let queries = [
         include_str!("queries/tables.sql"),
         include_str!("queries/functions.sql"),
         include_str!("queries/views.sql"),
     ];
-    // The plans of queries tell them apart; a dataset holds the paths of its inputs as they were.
+    // Plans depend on the kind of the input.
     let queries = queries.join("\n");
     let queries: Vec<_> = queries.lines().filter(|line| !line.starts_with("EXPLAIN")).collect();
     let queries = queries.join("\n");
@@ -129,12 +129,12 @@ fn queries_come_from_arguments_files_and_the_standard_input() {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     child.stdin.take().expect("a pipe").write_all(b"SELECT 1 AS one;\nSELECT ';' AS two").expect("it reads");
     assert_eq!(child.wait_with_output().expect("it ends").stdout, expected.as_bytes());
-    // What comes after a mistake is not asked any more.
+    // A failed query ends the command.
     let output = folder.command(&["sql", "-c", "SELECT x; SELECT 1"]).output().expect("it starts");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
 }
 
-/// The passes that a query had to run.
+/// The passes that ran for a query.
 fn passes(folder: &Folder, query: &str) -> Vec<String> {
     let plan = folder.text(&["sql", &format!("EXPLAIN ANALYZE {query}"), "loops", "--format", "csv"]);
     let mut passes: Vec<_> =
@@ -145,7 +145,7 @@ fn passes(folder: &Folder, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn only_the_passes_that_a_query_needs_are_run() {
+fn only_required_passes_run() {
     let (folder, _) = crate::loops();
     assert_eq!(passes(&folder, "SELECT count(*) FROM binary_sections"), ["sections"]);
     assert_eq!(passes(&folder, "SELECT count(*) FROM instructions"), ["code", "instructions", "sections"]);
@@ -156,7 +156,7 @@ fn only_the_passes_that_a_query_needs_are_run() {
     assert_eq!(passes(&folder, "SELECT name FROM functions WHERE binary = 'another'"), [] as [&str; 0]);
 }
 
-/// The rows that had to be made or read of a table, for a condition.
+/// The number of rows of a table that were computed or read for a condition.
 fn rows_read(folder: &Folder, input: &str, condition: &str) -> usize {
     let query = format!("EXPLAIN ANALYZE SELECT count(*) FROM {condition}");
     let plan = folder.text(&["sql", &query, input, "--format", "csv"]);
@@ -166,7 +166,7 @@ fn rows_read(folder: &Folder, input: &str, condition: &str) -> usize {
 }
 
 #[test]
-fn only_the_rows_that_a_query_needs_are_made() {
+fn conditions_select_the_rows_that_are_computed() {
     let folder = both();
     let all = rows_read(&folder, "stack", "instructions");
     for input in ["stack", "both"] {
@@ -181,7 +181,7 @@ fn only_the_rows_that_a_query_needs_are_made() {
 }
 
 #[test]
-fn what_cannot_be_lowered_is_left_out_and_named() {
+fn inputs_that_cannot_be_lowered_are_left_out_and_listed() {
     let folder = both();
     fs::write(folder.path().join("garbage"), b"this is no executable").expect("written");
     let arguments =
@@ -193,7 +193,7 @@ fn what_cannot_be_lowered_is_left_out_and_named() {
 }
 
 #[test]
-fn directories_and_patterns_stand_for_executables() {
+fn directories_and_patterns_name_executables() {
     let (folder, _) = crate::loops();
     fs::create_dir(folder.path().join("more")).expect("made");
     fs::copy(folder.path().join("loops"), folder.path().join("more/loops")).expect("copied");
@@ -208,7 +208,7 @@ fn directories_and_patterns_stand_for_executables() {
 }
 
 #[test]
-fn datasets_that_share_names_are_told_apart() {
+fn datasets_with_equal_binary_names_get_distinct_names() {
     let folder = both();
     fs::create_dir(folder.path().join("copy")).expect("made");
     folder.text(&["lower", "loops", "-o", "copy/other"]);
@@ -222,7 +222,7 @@ fn datasets_that_share_names_are_told_apart() {
 }
 
 #[test]
-fn damaged_datasets_are_named() {
+fn damaged_files_of_a_dataset_are_named() {
     let folder = both();
     let part = folder.path().join("both/functions/part-00000.parquet");
     let whole = fs::read(&part).expect("it is there");
@@ -254,7 +254,7 @@ fn an_interrupted_query_ends_the_command() {
     let folder = both();
     let mut command = folder.command(&["sql", "-c", "SELECT 1 AS one", "-c", LONG, "both"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    // The first answer says that the second query is next.
+    // After the first answer, the second query runs.
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     stdout.read_line(&mut line).expect("it answers");
@@ -265,7 +265,7 @@ fn an_interrupted_query_ends_the_command() {
 }
 
 #[test]
-fn whoever_has_seen_enough_may_close_the_pipe() {
+fn a_closed_pipe_ends_the_query() {
     let folder = both();
     let query = "SELECT a.address FROM instructions a, instructions b, instructions c";
     let mut command = folder.command(&["sql", query, "both", "--format", "csv"]);
@@ -277,10 +277,10 @@ fn whoever_has_seen_enough_may_close_the_pipe() {
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
-/// What Ctrl-C types.
+/// The character of Ctrl-C.
 const INTERRUPT: &str = "\x03";
 
-/// What the shell says on a terminal of its own to someone who types `lines`, each after the text before it has appeared.
+/// Runs the shell in a terminal and returns the screen. Each line is typed after the expected text has appeared.
 fn typed(folder: &Folder, terminal: &str, lines: &[(&str, &str)]) -> String {
     let shell = format!("exec '{}' sql both", env!("CARGO_BIN_EXE_binframe"));
     let mut command = Command::new("script");
@@ -307,7 +307,7 @@ fn typed(folder: &Folder, terminal: &str, lines: &[(&str, &str)]) -> String {
         }
         from = seen.len();
         if *line == INTERRUPT {
-            // What was typed before has to become a query that runs.
+            // Wait until the query runs.
             thread::sleep(Duration::from_secs(1));
         }
         keys.write_all(line.as_bytes()).expect("it reads");
@@ -320,7 +320,7 @@ fn typed(folder: &Folder, terminal: &str, lines: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn the_shell_goes_on_after_mistakes_and_interrupts() {
+fn the_shell_survives_errors_and_interrupts() {
     let folder = both();
     let view = format!("CREATE VIEW long AS {LONG};\n");
     let screen = typed(
@@ -351,7 +351,7 @@ fn the_shell_goes_on_after_mistakes_and_interrupts() {
 }
 
 #[test]
-fn the_shell_describes_what_there_is() {
+fn the_shell_lists_commands_tables_functions_and_inputs() {
     let folder = both();
     let commands = [".help", ".tables", ".functions", ".schema loops", ".schema largest_frames", ".inputs"];
     let mut lines: Vec<_> = commands.iter().map(|command| format!("{command}\n")).collect();

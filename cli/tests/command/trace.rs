@@ -3,7 +3,7 @@
 use crate::{both, loops};
 
 #[test]
-fn every_stage_speaks_of_an_address() {
+fn rows_about_an_address_come_stage_by_stage() {
     let (folder, executable) = loops();
     let clamp = executable.functions.iter().find(|function| function.name == "clamp").expect("it is there");
     let text = folder.text(&["trace", &format!("{:#x}", clamp.address), "loops"]);
@@ -11,7 +11,7 @@ fn every_stage_speaks_of_an_address() {
 }
 
 #[test]
-fn a_variable_is_traced_to_the_instructions_that_touch_it() {
+fn a_variable_is_traced_to_the_instructions_that_access_it() {
     let folder = both();
     let symbols = folder.text(&[
         "dump",
@@ -27,16 +27,16 @@ fn a_variable_is_traced_to_the_instructions_that_touch_it() {
 }
 
 #[test]
-fn a_dataset_is_traced_input_by_input() {
+fn the_trace_of_a_dataset_is_that_of_its_inputs() {
     let folder = both();
     let of = |source| folder.text(&["trace", "0x401004", source]);
     assert_eq!(of("both"), format!("{}\n{}", of("loops"), of("stack")));
 }
 
 #[test]
-fn more_rows_than_asked_for_are_counted() {
+fn rows_beyond_the_limit_are_counted() {
     let (folder, executable) = loops();
-    // The loop's head, which is entered from before the loop and from its end.
+    // The loop header: it has two incoming edges, one from before the loop and one back edge.
     let sum =
         executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
     let entries = |block: &u64| sum.edges.iter().filter(|edge| edge.1 == *block).count();
@@ -52,16 +52,16 @@ fn more_rows_than_asked_for_are_counted() {
 }
 
 #[test]
-fn an_address_of_which_nothing_is_known_is_a_failure() {
+fn an_address_without_rows_is_a_failure() {
     let (folder, _) = loops();
     let stderr = folder.failure(1, &["trace", "0x10", "loops"]);
     assert_eq!(
         stderr,
-        "binframe: loops: no row speaks of 0x10; `binframe dump binary_sections loops` lists what is there\n"
+        "binframe: loops: no row contains or covers 0x10; `binframe dump binary_sections loops` lists the addresses\n"
     );
 }
 
-/// The paragraph that stands before the rows.
+/// The paragraph before the rows.
 fn explained(folder: &crate::Folder, address: u64, source: &str) -> String {
     let text = folder.text(&["trace", &address.to_string(), source]);
     let lines = text.lines().skip(2).take_while(|line| !line.is_empty());
@@ -74,7 +74,7 @@ fn addresses_are_explained() {
     let mut text = String::new();
     let sum =
         executable.functions.iter().find(|function| function.name == "sum_of_odd").expect("it is there");
-    // Starts of blocks, the inside of an instruction, and the ends of functions, behind which there is padding.
+    // Block starts, an address inside an instruction, and the ends of functions, which padding follows.
     let ends = executable.functions.iter().map(|function| function.address + function.size);
     let calls = 0x40_1000 + 9;
     for address in sum.block_starts.iter().copied().chain([calls, calls + 1]).chain(ends.take(2)) {
@@ -85,7 +85,7 @@ fn addresses_are_explained() {
 }
 
 #[test]
-fn what_was_not_lowered_is_not_explained() {
+fn missing_stages_are_not_explained() {
     let (folder, _) = loops();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
     assert!(

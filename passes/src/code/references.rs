@@ -278,7 +278,8 @@ impl References {
     /// The target of the pointer at an address, if it is constant once the file is loaded; `None` otherwise.
     pub(crate) fn constant_pointer_at(&self, address: u64) -> Option<u64> {
         let is_constant = || {
-            self.relro.iter().any(|range| range.contains(&address)) || !self.constants_from(address).is_empty()
+            self.relro.iter().any(|range| range.contains(&address))
+                || !self.constants_from(address).is_empty()
         };
         self.pointer_at(address).filter(|_| is_constant())
     }

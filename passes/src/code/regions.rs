@@ -313,7 +313,8 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
                 let before = next.checked_sub(1).map(|index| &known[index]);
                 let is_outside = before.is_none_or(|start| address - start.address >= start.size);
                 is_outside.then(|| {
-                    let (evidence, is_fragment) = (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
+                    let (evidence, is_fragment) =
+                        (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
                     starts.push(FunctionStart { address, size, evidence, is_fragment, name: None });
                     starts.len() - 1
                 })

@@ -57,11 +57,7 @@ pub(crate) enum Expression {
     /// A number whose low bits are those of an expression, and whose other bits are unknown.
     LowBits(ExprId, u8),
     /// A load of `size` bytes, zero-extended. Loads of the same address, size and epoch are equal.
-    Load {
-        address: ExprId,
-        size: u8,
-        epoch: u64,
-    },
+    Load { address: ExprId, size: u8, epoch: u64 },
 }
 
 use Expression::{Constant, Load, LowBits, Masked, Offset, Scaled, SignExtended, Sum, Unknown, ZeroExtended};
@@ -262,7 +258,11 @@ pub(crate) fn upper_bound(arena: &ExprArena, bounds: &[Bound], value: ExprId) ->
                 ZeroExtended(compared, width) => compared == inner && width == bits,
                 _ => bound.value == inner,
             };
-            bounds.iter().find(is_same).map(|bound| bound.maximum).filter(|maximum| *maximum < 1 << (bits - 1))
+            bounds
+                .iter()
+                .find(is_same)
+                .map(|bound| bound.maximum)
+                .filter(|maximum| *maximum < 1 << (bits - 1))
         }
         Offset(inner, added) => {
             let maximum = upper_bound(arena, bounds, inner);

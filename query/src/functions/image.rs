@@ -1,8 +1,9 @@
-//! What lies where in the memory of a binary, as its file says.
+//! The loaded contents of a binary: which section, symbol and bytes are at an address, as the file states.
 
 use crate::error::external;
-use crate::inputs::{Inputs, lock};
-use crate::table_functions::{FunctionNames, Program};
+use crate::input::lock;
+use crate::inputs::Inputs;
+use crate::program::{FunctionNames, Program};
 use binframe::ir::tables::{
     BinaryHeaders, BinarySection, BinarySections, BinarySymbols, Endianness, SymbolType,
 };
@@ -13,44 +14,45 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-/// The images of the inputs, each made when it is first asked for.
+/// The images and the functions of binaries, each read when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Images {
     inputs: Arc<Inputs>,
-    by_binary: Known<Image>,
-    functions: Known<FunctionNames>,
+    images: BinaryCache<Image>,
+    functions: BinaryCache<FunctionNames>,
 }
 
-/// What was made for some binaries.
+/// Values by the name of a binary in SQL.
 #[derive(Debug)]
-struct Known<T>(Mutex<HashMap<String, Arc<T>>>);
+struct BinaryCache<T>(Mutex<HashMap<String, Arc<T>>>);
 
-impl<T> Known<T> {
-    fn get(&self, binary: &str, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
-        let mut known = lock(&self.0);
-        if let Some(found) = known.get(binary) {
-            return Ok(Arc::clone(found));
+/// Values in a cache. A full cache is emptied.
+const CACHED_MAX: usize = 256;
+
+impl<T> BinaryCache<T> {
+    /// The value of a binary, which is computed if it is not cached.
+    fn get(&self, binary: &str, compute: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let mut cached = lock(&self.0);
+        if let Some(value) = cached.get(binary) {
+            return Ok(Arc::clone(value));
         }
-        if known.len() == KNOWN_MAX {
-            known.clear();
+        if cached.len() == CACHED_MAX {
+            cached.clear();
         }
-        let made = Arc::new(make()?);
-        known.insert(binary.to_owned(), Arc::clone(&made));
-        Ok(made)
+        let value = Arc::new(compute()?);
+        cached.insert(binary.to_owned(), Arc::clone(&value));
+        Ok(value)
     }
 }
 
-/// Binaries of which something is kept at a time.
-const KNOWN_MAX: usize = 256;
-
-/// What is loaded of one binary.
+/// The loaded contents of one binary.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// Hold the sections' content, which lies in the mapped file.
+    /// The rows of `binary_sections`, whose contents are in the mapped file.
     rows: Vec<Rows<BinarySections>>,
-    /// In the order of their addresses.
+    /// Loaded sections, sorted by address.
     sections: Vec<Section>,
-    /// In the order of their addresses; of those at one address, the one that is preferred.
+    /// One symbol per address, sorted by address.
     symbols: Vec<Symbol>,
     isa: Isa,
     is_big_endian: bool,
@@ -59,7 +61,7 @@ pub(crate) struct Image {
 #[derive(Debug)]
 struct Section {
     addresses: Range<u64>,
-    /// The position of its rows and of its row in them.
+    /// Index in [`Image::rows`], and of the row there.
     row: (usize, usize),
 }
 
@@ -74,20 +76,20 @@ impl Images {
     pub(crate) fn new(inputs: &Arc<Inputs>) -> Self {
         Self {
             inputs: Arc::clone(inputs),
-            by_binary: Known(Mutex::default()),
-            functions: Known(Mutex::default()),
+            images: BinaryCache(Mutex::default()),
+            functions: BinaryCache(Mutex::default()),
         }
     }
 
-    /// The image of a binary, as SQL names it.
+    /// The image of a binary, by its name in SQL.
     pub(crate) fn of_binary(&self, binary: &str) -> Result<Arc<Image>> {
-        self.by_binary.get(binary, || {
+        self.images.get(binary, || {
             let (input, own) = self.inputs.find(binary)?;
             Image::read(&self.inputs, input, &own).map_err(external)
         })
     }
 
-    /// The functions of a binary, as SQL names it.
+    /// The functions of a binary, by its name in SQL.
     pub(crate) fn functions(&self, binary: &str) -> Result<Arc<FunctionNames>> {
         self.functions.get(binary, || {
             let (input, own) = self.inputs.find(binary)?;
@@ -95,12 +97,12 @@ impl Images {
         })
     }
 
-    /// The only binary; none where there are none or several.
+    /// The name in SQL of the only binary; `None` if there are none or several.
     pub(crate) fn only(&self) -> Result<Option<String>> {
         self.inputs.only_binary().map_err(external)
     }
 
-    /// The instruction set of a binary, or of all where none is named: x86 in 64-bit mode, unless the only one has another.
+    /// The instruction set of a binary, or of the only binary if none is named; x86-64 if there are several.
     pub(crate) fn isa(&self, binary: Option<&str>) -> Result<Isa> {
         let binary = binary.map_or_else(|| self.only(), |binary| Ok(Some(binary.to_owned())))?;
         binary.map_or(Ok(Isa::X86_64), |binary| Ok(self.of_binary(&binary)?.isa))
@@ -109,15 +111,16 @@ impl Images {
 
 impl Image {
     fn read(inputs: &Inputs, input: usize, binary: &str) -> std::result::Result<Self, binframe::Error> {
-        let headers = inputs.all::<BinaryHeaders>(input, binary)?;
+        let headers = inputs.rows::<BinaryHeaders>(input, binary)?;
         let header = headers.iter().find_map(|rows| rows.columns().iter().next());
         let isa = header.and_then(|header| header.architecture).and_then(Isa::of).unwrap_or(Isa::X86_64);
         let is_big_endian = header.is_some_and(|header| header.endianness == Some(Endianness::Big.name()));
-        let rows = inputs.all::<BinarySections>(input, binary)?;
-        let symbols = symbols(&inputs.all::<BinarySymbols>(input, binary)?);
+        let rows = inputs.rows::<BinarySections>(input, binary)?;
+        let symbols = symbols(&inputs.rows::<BinarySymbols>(input, binary)?);
         Ok(Self { sections: sections(&rows), rows, symbols, isa, is_big_endian })
     }
 
+    /// The loaded section that contains an address.
     fn section(&self, address: u64) -> Option<&Section> {
         let next = self.sections.partition_point(|section| section.addresses.start <= address);
         self.sections[..next].iter().rev().find(|section| section.addresses.contains(&address))
@@ -127,10 +130,12 @@ impl Image {
         self.rows[section.row.0].columns().row(section.row.1)
     }
 
+    /// The name of the section that contains an address.
     pub(crate) fn section_at(&self, address: u64) -> Option<String> {
         Some(self.row(self.section(address)?).section_name.to_owned())
     }
 
+    /// The symbol that covers an address, and the offset in it: `main+0x12`.
     pub(crate) fn symbol_at(&self, address: u64) -> Option<String> {
         let next = self.symbols.partition_point(|symbol| symbol.address <= address);
         let symbol = self.symbols[..next].last()?;
@@ -138,7 +143,7 @@ impl Image {
         let section = self.section(address)?;
         match offset {
             0 => Some(symbol.name.clone()),
-            // A symbol without a size reaches as far as the next, in its section.
+            // A symbol without a size extends to the next symbol, within its section.
             _ if offset < symbol.size
                 || (symbol.size == 0 && section.addresses.contains(&symbol.address)) =>
             {
@@ -148,19 +153,21 @@ impl Image {
         }
     }
 
-    /// The bytes from an address to the end of its section; none where the file has none.
+    /// The bytes from an address to the end of its section. `None` if the file has none, as in `.bss`.
     pub(crate) fn bytes_from(&self, address: u64) -> Option<&[u8]> {
         let section = self.section(address)?;
         let offset = (address - section.addresses.start) as usize;
         self.row(section).content.get(offset..)
     }
 
+    /// The text from an address up to the next zero byte.
     pub(crate) fn string_at(&self, address: u64) -> Option<String> {
         let bytes = self.bytes_from(address)?;
         let end = bytes.iter().position(|byte| *byte == 0)?;
         Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
     }
 
+    /// The number of `size` bytes at an address, in the binary's byte order.
     pub(crate) fn number_at(&self, address: u64, size: usize) -> Option<u64> {
         let bytes = self.bytes_from(address)?;
         let bytes = bytes.get(..size)?;
@@ -183,13 +190,12 @@ fn sections(rows: &[Rows<BinarySections>]) -> Vec<Section> {
 }
 
 fn symbols(rows: &[Rows<BinarySymbols>]) -> Vec<Symbol> {
-    let is_place = |kind: &str| {
-        [SymbolType::Function, SymbolType::Variable, SymbolType::Unknown]
-            .iter()
-            .any(|place| place.name() == kind)
+    let is_location = |symbol_type: &str| {
+        let types = [SymbolType::Function, SymbolType::Variable, SymbolType::Unknown];
+        types.iter().any(|location| location.name() == symbol_type)
     };
     let defined = rows.iter().flat_map(|rows| rows.columns().iter()).filter(|symbol| {
-        symbol.section_index.is_some() && is_place(symbol.symbol_type) && !symbol.symbol_name.is_empty()
+        symbol.section_index.is_some() && is_location(symbol.symbol_type) && !symbol.symbol_name.is_empty()
     });
     let mut symbols: Vec<_> = defined
         .map(|symbol| Symbol {
@@ -198,7 +204,7 @@ fn symbols(rows: &[Rows<BinarySymbols>]) -> Vec<Symbol> {
             name: symbol.demangled_name.unwrap_or(symbol.symbol_name).to_owned(),
         })
         .collect();
-    // The largest of those at one address first, then in the order of names.
+    // Of several symbols at one address, the largest is kept, then the first by name.
     symbols.sort_by(|one, other| {
         (one.address, other.size, &one.name).cmp(&(other.address, one.size, &other.name))
     });

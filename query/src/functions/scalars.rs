@@ -1,7 +1,7 @@
-//! The functions.
+//! All scalar functions.
 
-use super::{Call, Function, Parameter, Returned};
-use crate::table_functions::{FunctionNames, source_name};
+use super::definition::{Call, Function, Parameter, ReturnType};
+use crate::program::{FunctionNames, source_name};
 use arrow_array::{ArrayRef, BinaryViewArray, StringViewArray, UInt64Array};
 use binframe::passes::isa::Isa;
 use datafusion::common::Result;
@@ -14,7 +14,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Address],
         reads_binary: false,
         doc: "The number in hexadecimal, as in `0x401000`.",
-        returns: Returned::Text,
+        returns: ReturnType::Text,
         evaluate: |call| Ok(hex(call)),
     },
     Function {
@@ -22,7 +22,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Bytes],
         reads_binary: false,
         doc: "The number of bytes.",
-        returns: Returned::Number,
+        returns: ReturnType::Number,
         evaluate: |call| {
             let lengths = call.bytes(0).iter().map(|bytes| Some(bytes?.len() as u64));
             Ok(Arc::new(lengths.collect::<UInt64Array>()))
@@ -32,40 +32,40 @@ pub const FUNCTIONS: &[Function] = &[
         name: "demangle",
         parameters: &[Parameter::Name],
         reads_binary: false,
-        doc: "A symbol's name as it was in Rust or C++ source; a name that was not mangled, as it is.",
-        returns: Returned::Text,
+        doc: "The demangled name of a Rust or C++ symbol; a name that is not mangled is returned unchanged.",
+        returns: ReturnType::Text,
         evaluate: |call| Ok(demangle(call)),
     },
     Function {
         name: "disasm",
         parameters: &[Parameter::Bytes, Parameter::Address],
         reads_binary: true,
-        doc: "The instruction that the bytes begin with, at the address, in Intel's syntax.",
-        returns: Returned::Text,
+        doc: "The first instruction of the bytes, at the address, in Intel syntax.",
+        returns: ReturnType::Text,
         evaluate: |call| disassemble(call, Isa::disassemble),
     },
     Function {
         name: "disasm_att",
         parameters: &[Parameter::Bytes, Parameter::Address],
         reads_binary: true,
-        doc: "The instruction that the bytes begin with, at the address, in AT&T's syntax.",
-        returns: Returned::Text,
+        doc: "The first instruction of the bytes, at the address, in AT&T syntax.",
+        returns: ReturnType::Text,
         evaluate: |call| disassemble(call, Isa::disassemble_att),
     },
     Function {
         name: "symbolize",
         parameters: &[Parameter::Address],
         reads_binary: true,
-        doc: "The symbol that the address lies in and how far behind its start, as in `main+0x12`; null where there is none.",
-        returns: Returned::Text,
+        doc: "The symbol that covers the address, and the offset in it, as in `main+0x12`; null if there is none.",
+        returns: ReturnType::Text,
         evaluate: |call| Ok(text(call.with_images(|image, _, address| image.symbol_at(address))?)),
     },
     Function {
         name: "function_of",
         parameters: &[Parameter::Address],
         reads_binary: true,
-        doc: "Where the function begins that the address lies in; null where there is none.",
-        returns: Returned::Address,
+        doc: "The entry address of the function that contains the address; null if there is none.",
+        returns: ReturnType::Address,
         evaluate: |call| {
             let starts = call.with_functions(FunctionNames::at)?;
             Ok(Arc::new(UInt64Array::from(starts)))
@@ -75,8 +75,8 @@ pub const FUNCTIONS: &[Function] = &[
         name: "function_name",
         parameters: &[Parameter::Address],
         reads_binary: true,
-        doc: "The name, as it was in source code, of the function that the address lies in; null where there is none.",
-        returns: Returned::Text,
+        doc: "The demangled name of the function that contains the address; null if there is none.",
+        returns: ReturnType::Text,
         evaluate: |call| {
             Ok(text(call.with_functions(|functions, address| functions.name(functions.at(address)?))?))
         },
@@ -85,24 +85,24 @@ pub const FUNCTIONS: &[Function] = &[
         name: "section_of",
         parameters: &[Parameter::Address],
         reads_binary: true,
-        doc: "The name of the section that the address lies in; null where there is none.",
-        returns: Returned::Text,
+        doc: "The name of the section that contains the address; null if there is none.",
+        returns: ReturnType::Text,
         evaluate: |call| Ok(text(call.with_images(|image, _, address| image.section_at(address))?)),
     },
     Function {
         name: "bytes_at",
         parameters: &[Parameter::Address, Parameter::Count],
         reads_binary: true,
-        doc: "That many bytes from the address on, or as many as the section has left; null outside of sections.",
-        returns: Returned::Bytes,
+        doc: "`count` bytes from the address on, or the rest of the section if it is shorter; null outside of sections.",
+        returns: ReturnType::Bytes,
         evaluate: bytes_at,
     },
     Function {
         name: "string_at",
         parameters: &[Parameter::Address],
         reads_binary: true,
-        doc: "The text from the address on, up to the zero byte that ends it; null where there is none.",
-        returns: Returned::Text,
+        doc: "The text from the address up to the next zero byte; null if there is none.",
+        returns: ReturnType::Text,
         evaluate: |call| Ok(text(call.with_images(|image, _, address| image.string_at(address))?)),
     },
     Function {
@@ -110,7 +110,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Address],
         reads_binary: true,
         doc: "The byte at the address.",
-        returns: Returned::Number,
+        returns: ReturnType::Number,
         evaluate: |call| read(call, 1),
     },
     Function {
@@ -118,7 +118,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Address],
         reads_binary: true,
         doc: "The 16-bit number at the address, in the byte order of the binary.",
-        returns: Returned::Number,
+        returns: ReturnType::Number,
         evaluate: |call| read(call, 2),
     },
     Function {
@@ -126,7 +126,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Address],
         reads_binary: true,
         doc: "The 32-bit number at the address, in the byte order of the binary.",
-        returns: Returned::Number,
+        returns: ReturnType::Number,
         evaluate: |call| read(call, 4),
     },
     Function {
@@ -134,7 +134,7 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::Address],
         reads_binary: true,
         doc: "The 64-bit number at the address, in the byte order of the binary.",
-        returns: Returned::Number,
+        returns: ReturnType::Number,
         evaluate: |call| read(call, 8),
     },
 ];

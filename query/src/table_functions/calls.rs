@@ -1,7 +1,7 @@
-//! Who calls whom.
+//! Table functions of the call graph: direct callers and callees, reachability, shortest paths, `PageRank`.
 
-use super::program::{FunctionNames, Program, names, numbers};
-use super::{Answer, Argument, Column, TableFunction};
+use super::definition::{Answer, Argument, Column, TableFunction, numbers, texts};
+use crate::program::{FunctionNames, Program};
 use arrow_array::{ArrayRef, Float64Array};
 use binframe::graph::{Graph, NONE, Vertices, breadth_first, page_rank};
 use binframe::ir::tables::{CallEdge, CallEdges, CfgEdges};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 pub(super) const CALLERS: TableFunction = TableFunction {
     name: "callers",
     parameters: &["function"],
-    doc: "The calls of a function or an import, given by its name or an address in it.",
+    doc: "The calls of a function or an import, given by its name or by an address in it.",
     columns: &[
         Column::Address("caller_address"),
-        Column::Name("caller_name"),
+        Column::Text("caller_name"),
         Column::Address("call_address"),
-        Column::Name("kind"),
-        Column::Name("confidence"),
+        Column::Text("kind"),
+        Column::Text("confidence"),
     ],
     compute: callers,
 };
@@ -26,13 +26,13 @@ pub(super) const CALLERS: TableFunction = TableFunction {
 pub(super) const CALLEES: TableFunction = TableFunction {
     name: "callees",
     parameters: &["function"],
-    doc: "The calls that a function makes, and what they call; null where that is not known.",
+    doc: "The calls in a function, and their callees; null if the callee is unknown.",
     columns: &[
         Column::Address("callee_address"),
-        Column::Name("callee_name"),
+        Column::Text("callee_name"),
         Column::Address("call_address"),
-        Column::Name("kind"),
-        Column::Name("confidence"),
+        Column::Text("kind"),
+        Column::Text("confidence"),
     ],
     compute: callees,
 };
@@ -40,76 +40,76 @@ pub(super) const CALLEES: TableFunction = TableFunction {
 pub(super) const REACHABLE: TableFunction = TableFunction {
     name: "reachable",
     parameters: &["function"],
-    doc: "The functions and imports that known calls lead to from a function, nearest first, and over how many calls.",
-    columns: &[Column::Count("calls"), Column::Address("function_address"), Column::Name("function_name")],
+    doc: "The functions and imports that a function reaches by known calls, nearest first, with the number of calls.",
+    columns: &[Column::Count("calls"), Column::Address("function_address"), Column::Text("function_name")],
     compute: reachable,
 };
 
 pub(super) const PATH: TableFunction = TableFunction {
     name: "path",
     parameters: &["from", "to"],
-    doc: "A shortest chain of known calls from one function to another or to an import; no rows where there is none.",
-    columns: &[Column::Count("step"), Column::Address("function_address"), Column::Name("function_name")],
+    doc: "A shortest path of known calls from one function to another or to an import; no rows if there is none.",
+    columns: &[Column::Count("step"), Column::Address("function_address"), Column::Text("function_name")],
     compute: path,
 };
 
 pub(super) const PAGERANK: TableFunction = TableFunction {
     name: "pagerank",
     parameters: &["edges"],
-    doc: "How often a random walk along 'call_edges' or 'cfg_edges' comes by a function or block, most often first.",
-    columns: &[Column::Share("rank"), Column::Address("address"), Column::Name("name")],
+    doc: "The PageRank of functions by 'call_edges', or of basic blocks by 'cfg_edges', highest first.",
+    columns: &[Column::Fraction("rank"), Column::Address("address"), Column::Text("name")],
     compute: pagerank,
 };
 
 fn callers(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
     let functions = program.functions()?;
-    let asked = functions.asked_for(&arguments[0]);
+    let named = arguments[0].functions(&functions);
     let rows = program.rows::<CallEdges>()?;
-    let is_asked = |call: &CallEdge<'_>| {
-        let is_function = call.callee_address.is_some_and(|callee| asked.contains(&callee));
+    let is_named = |call: &CallEdge<'_>| {
+        let is_function = call.callee_address.is_some_and(|callee| named.contains(&callee));
         is_function || matches!(&arguments[0], Argument::Text(name) if call.import_name == Some(name))
     };
-    let calls: Vec<_> = rows.iter().flat_map(|rows| rows.columns().iter()).filter(is_asked).collect();
-    if asked.is_empty() && calls.is_empty() {
+    let calls: Vec<_> = rows.iter().flat_map(|rows| rows.columns().iter()).filter(is_named).collect();
+    if named.is_empty() && calls.is_empty() {
         return Ok(None);
     }
     let mut columns = vec![
         numbers(calls.iter().map(|call| Some(call.caller_address))),
-        names(calls.iter().map(|call| functions.name(call.caller_address))),
+        texts(calls.iter().map(|call| functions.name(call.caller_address))),
     ];
-    columns.extend(places(&calls));
+    columns.extend(call_columns(&calls));
     Ok(Some(columns))
 }
 
 fn callees(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
     let functions = program.functions()?;
-    let asked = functions.asked_for(&arguments[0]);
-    if asked.is_empty() {
+    let named = arguments[0].functions(&functions);
+    if named.is_empty() {
         return Ok(None);
     }
     let rows = program.rows::<CallEdges>()?;
     let all = rows.iter().flat_map(|rows| rows.columns().iter());
-    let calls: Vec<_> = all.filter(|call| asked.contains(&call.caller_address)).collect();
+    let calls: Vec<_> = all.filter(|call| named.contains(&call.caller_address)).collect();
     let callee_name = |call: &CallEdge<'_>| {
         let own = call.callee_address.and_then(|callee| functions.name(callee));
         own.or_else(|| call.import_name.map(str::to_owned))
     };
     let mut columns =
-        vec![numbers(calls.iter().map(|call| call.callee_address)), names(calls.iter().map(callee_name))];
-    columns.extend(places(&calls));
+        vec![numbers(calls.iter().map(|call| call.callee_address)), texts(calls.iter().map(callee_name))];
+    columns.extend(call_columns(&calls));
     Ok(Some(columns))
 }
 
-/// Where calls are, and how they are known.
-fn places(calls: &[CallEdge<'_>]) -> [ArrayRef; 3] {
+/// The address, the kind and the confidence of calls.
+fn call_columns(calls: &[CallEdge<'_>]) -> [ArrayRef; 3] {
     [
         numbers(calls.iter().map(|call| Some(call.call_address))),
-        names(calls.iter().map(|call| Some(call.kind.name()))),
-        names(calls.iter().map(|call| Some(call.confidence.name()))),
+        texts(calls.iter().map(|call| Some(call.kind.name()))),
+        texts(calls.iter().map(|call| Some(call.confidence.name()))),
     ]
 }
 
-/// The known calls of a binary as a graph: its functions, then the imports that they call.
+/// The call graph of a binary, restricted to known callees. Vertices are its functions, then the imports that it calls.
 struct CallGraph {
     functions: FunctionNames,
     addresses: Vec<u64>,
@@ -122,7 +122,7 @@ impl CallGraph {
         let (functions, rows) = (program.functions()?, program.rows::<CallEdges>()?);
         let addresses: Vec<_> = functions.iter().map(|function| function.address).collect();
         let calls = || rows.iter().flat_map(|rows: &Rows<CallEdges>| rows.columns().iter());
-        // An import that is called through a stub of its own is the function that the stub is.
+        // A call through a stub has the stub, which is a function of the binary, as its callee.
         let import = |call: &CallEdge<'_>| {
             call.import_name.filter(|_| call.callee_address.is_none()).map(str::to_owned)
         };
@@ -142,12 +142,12 @@ impl CallGraph {
         Ok(Self { functions, addresses, imports, graph })
     }
 
+    /// The functions and the import that an argument names.
     fn vertices(&self, argument: &Argument) -> Vec<u32> {
         let address = |address: u64| self.addresses.binary_search(&address).ok();
-        let functions = self.functions.asked_for(argument).into_iter().filter_map(address);
-        let is_asked = |name: &&String| matches!(argument, Argument::Text(asked) if asked == *name);
-        let import =
-            self.imports.iter().position(|name| is_asked(&name)).map(|import| self.addresses.len() + import);
+        let functions = argument.functions(&self.functions).into_iter().filter_map(address);
+        let is_named = |import: &String| matches!(argument, Argument::Text(name) if name == import);
+        let import = self.imports.iter().position(is_named).map(|import| self.addresses.len() + import);
         functions.chain(import).map(|vertex| vertex as u32).collect()
     }
 
@@ -162,11 +162,11 @@ impl CallGraph {
         }
     }
 
-    /// The columns of addresses and names of vertices.
+    /// The addresses and the names of vertices, as columns.
     fn columns(&self, vertices: &[u32]) -> [ArrayRef; 2] {
         [
             numbers(vertices.iter().map(|vertex| self.address(*vertex))),
-            names(vertices.iter().map(|vertex| self.name(*vertex))),
+            texts(vertices.iter().map(|vertex| self.name(*vertex))),
         ]
     }
 }
@@ -177,9 +177,9 @@ fn reachable(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
     if roots.is_empty() {
         return Ok(None);
     }
-    let walk = breadth_first(&calls.graph, &roots);
-    let levels = numbers(walk.order.iter().map(|vertex| Some(walk.levels[*vertex as usize].into())));
-    let [addresses, names] = calls.columns(&walk.order);
+    let search = breadth_first(&calls.graph, &roots);
+    let levels = numbers(search.order.iter().map(|vertex| Some(search.levels[*vertex as usize].into())));
+    let [addresses, names] = calls.columns(&search.order);
     Ok(Some(vec![levels, addresses, names]))
 }
 
@@ -189,24 +189,25 @@ fn path(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
     if from.is_empty() || to.is_empty() {
         return Ok(None);
     }
-    let walk = breadth_first(&calls.graph, &from);
-    let nearest = to.into_iter().min_by_key(|vertex| walk.levels[*vertex as usize]);
-    let mut chain = Vec::new();
-    let mut next = nearest.filter(|vertex| walk.levels[*vertex as usize] != NONE);
+    let search = breadth_first(&calls.graph, &from);
+    let nearest = to.into_iter().min_by_key(|vertex| search.levels[*vertex as usize]);
+    let mut path = Vec::new();
+    let mut next = nearest.filter(|vertex| search.levels[*vertex as usize] != NONE);
     while let Some(vertex) = next {
-        chain.push(vertex);
-        next = Some(walk.parents[vertex as usize]).filter(|parent| *parent != NONE);
+        path.push(vertex);
+        next = Some(search.parents[vertex as usize]).filter(|parent| *parent != NONE);
     }
-    chain.reverse();
-    let steps = numbers((0..chain.len() as u64).map(Some));
-    let [addresses, names] = calls.columns(&chain);
+    path.reverse();
+    let steps = numbers((0..path.len() as u64).map(Some));
+    let [addresses, names] = calls.columns(&path);
     Ok(Some(vec![steps, addresses, names]))
 }
 
-/// Of what a walk does, this part follows edges.
+/// Probability that the random surfer of PageRank follows an edge.
 const DAMPING: f64 = 0.85;
-/// Ranks that change by less in all are done.
+/// Total change of ranks below which the iteration ends.
 const TOLERANCE: f64 = 1e-9;
+/// Iterations after which it ends in any case.
 const ROUNDS_MAX: usize = 200;
 
 fn pagerank(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
@@ -234,7 +235,7 @@ fn pagerank(program: &Program<'_>, arguments: &[Argument]) -> Result<Answer> {
             let name =
                 |vertex: &u32| functions.at(blocks.key(*vertex)).and_then(|start| functions.name(start));
             let own = numbers(order.iter().map(|vertex| Some(blocks.key(*vertex))));
-            Ok(Some(vec![ranks, own, names(order.iter().map(name))]))
+            Ok(Some(vec![ranks, own, texts(order.iter().map(name))]))
         }
         other => plan_err!("pagerank takes 'call_edges' or 'cfg_edges', not `{other}`"),
     }

@@ -1,94 +1,45 @@
-//! Functions that give tables: `SELECT * FROM callers('malloc')`.
+//! Functions that return tables: `SELECT * FROM callers('malloc')`.
+//!
+//! A function is computed once per binary, when its rows are read: for the binary that its last argument names, or for all
+//! binaries. Arguments are literals: names or addresses.
 
 mod calls;
 mod code;
-mod program;
+mod definition;
+
+pub use definition::TableFunction;
 
 use crate::error::external;
 use crate::inputs::Inputs;
+use crate::program::Program;
 use crate::schema::TEXT;
-use arrow_array::{ArrayRef, RecordBatch, StringViewArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{RecordBatch, StringViewArray};
+use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use binframe::ir::parquet::BINARY_COLUMN;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionContext;
-pub(crate) use program::{FunctionNames, Program, source_name};
-use std::fmt;
+use definition::{Argument, Column};
 use std::sync::Arc;
 
-/// A function of SQL that gives a table.
-#[derive(Debug)]
-pub struct TableFunction {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is given; the name of a binary may follow.
-    pub parameters: &'static [&'static str],
-    /// What its rows are.
-    pub doc: &'static str,
-    /// Its columns, before the column `binary`.
-    columns: &'static [Column],
-    /// The rows of one binary; none where it has nothing of what was asked for.
-    compute: fn(&Program<'_>, &[Argument]) -> Result<Answer>,
-}
-
-/// All functions that give tables.
+/// All functions that return tables, other than the tables themselves.
 pub const TABLE_FUNCTIONS: &[TableFunction] =
     &[code::XREFS, calls::CALLERS, calls::CALLEES, code::CFG, calls::REACHABLE, calls::PATH, calls::PAGERANK];
 
-/// The columns of one binary's rows, before the column `binary`; none where it has nothing of what was asked for.
-type Answer = Option<Vec<ArrayRef>>;
-
-/// A column of a table that a function gives.
-#[derive(Debug)]
-enum Column {
-    Address(&'static str),
-    Name(&'static str),
-    Count(&'static str),
-    Share(&'static str),
-}
-
-impl Column {
-    fn field(&self) -> Field {
-        let unit = [("unit".to_owned(), "address".to_owned())];
-        match self {
-            Self::Address(name) => Field::new(*name, DataType::UInt64, true).with_metadata(unit.into()),
-            Self::Name(name) => Field::new(*name, TEXT, true),
-            Self::Count(name) => Field::new(*name, DataType::UInt64, true),
-            Self::Share(name) => Field::new(*name, DataType::Float64, true),
-        }
-    }
-}
-
-/// What a function is given.
-#[derive(Debug, Clone, PartialEq)]
-enum Argument {
-    Number(u64),
-    Text(String),
-}
-
-impl fmt::Display for Argument {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => write!(formatter, "{number:#x}"),
-            Self::Text(text) => write!(formatter, "{text}"),
-        }
-    }
-}
-
-/// Makes all of them known.
+/// Registers all functions.
 pub(crate) fn register(context: &SessionContext, inputs: &Arc<Inputs>) {
     for function in TABLE_FUNCTIONS {
         context.register_udtf(function.name, Arc::new(Registered { function, inputs: Arc::clone(inputs) }));
     }
 }
 
+/// A function and the inputs that it reads.
 #[derive(Debug)]
 struct Registered {
     function: &'static TableFunction,
@@ -98,8 +49,11 @@ struct Registered {
 impl TableFunctionImpl for Registered {
     fn call_with_args(&self, arguments: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let TableFunction { name, parameters, columns, .. } = self.function;
-        let mut arguments =
-            arguments.exprs().iter().map(|argument| literal(name, argument)).collect::<Result<Vec<_>>>()?;
+        let mut arguments = arguments
+            .exprs()
+            .iter()
+            .map(|argument| Argument::of(name, argument))
+            .collect::<Result<Vec<_>>>()?;
         let binary = match arguments.len().checked_sub(parameters.len()) {
             Some(0) => None,
             Some(1) => arguments.pop().map(|binary| binary.to_string()),
@@ -112,38 +66,26 @@ impl TableFunctionImpl for Registered {
         let fields: Vec<_> = columns.iter().map(Column::field).chain([binary_column]).collect();
         let (function, inputs, schema) =
             (self.function, Arc::clone(&self.inputs), Arc::new(Schema::new(fields)));
-        Ok(Arc::new(CalledTable(Arc::new(Called { function, arguments, binary, inputs, schema }))))
+        Ok(Arc::new(CallTable(Arc::new(Call { function, arguments, binary, inputs, schema }))))
     }
 }
 
-fn literal(function: &str, argument: &Expr) -> Result<Argument> {
-    match argument {
-        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
-            Ok(Argument::Text(text.clone()))
-        }
-        Expr::Literal(ScalarValue::UInt64(Some(number)), _) => Ok(Argument::Number(*number)),
-        Expr::Literal(ScalarValue::Int64(Some(number)), _) if *number >= 0 => {
-            Ok(Argument::Number(*number as u64))
-        }
-        other => plan_err!("{function} takes names in quotes and addresses, not `{other}`"),
-    }
-}
-
-/// A function with its arguments: computed when its rows are asked for.
+/// A call of a function.
 #[derive(Debug)]
-struct Called {
+struct Call {
     function: &'static TableFunction,
     arguments: Vec<Argument>,
+    /// The binary, by its name in SQL; `None` for all.
     binary: Option<String>,
     inputs: Arc<Inputs>,
     schema: SchemaRef,
 }
 
 #[derive(Debug)]
-struct CalledTable(Arc<Called>);
+struct CallTable(Arc<Call>);
 
 #[async_trait]
-impl TableProvider for CalledTable {
+impl TableProvider for CallTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.0.schema)
     }
@@ -159,40 +101,39 @@ impl TableProvider for CalledTable {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let partitions = vec![Arc::new(CalledStream(Arc::clone(&self.0))) as Arc<dyn PartitionStream>];
+        let partitions = vec![Arc::new(CallStream(Arc::clone(&self.0))) as Arc<dyn PartitionStream>];
         let plan = StreamingTableExec::try_new(self.schema(), partitions, projection, [], false, limit)?;
         Ok(Arc::new(plan))
     }
 }
 
 #[derive(Debug)]
-struct CalledStream(Arc<Called>);
+struct CallStream(Arc<Call>);
 
-impl PartitionStream for CalledStream {
+impl PartitionStream for CallStream {
     fn schema(&self) -> &SchemaRef {
         &self.0.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let called = Arc::clone(&self.0);
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&called.schema), 1);
+        let call = Arc::clone(&self.0);
+        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&call.schema), 1);
         let sender = builder.tx();
-        builder.spawn_blocking(move || called.run(&mut |batch| sender.blocking_send(Ok(batch)).is_ok()));
+        builder.spawn_blocking(move || call.run(&mut |batch| sender.blocking_send(Ok(batch)).is_ok()));
         builder.build()
     }
 }
 
-impl Called {
-    /// Gives the rows of each binary to `take`, until it wants no more.
+impl Call {
+    /// Computes the rows of each binary, until `take` returns false.
     fn run(&self, take: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
         let mut is_found = false;
         for (input, own) in self.binaries()? {
             let program = Program::new(&self.inputs, input, &own);
             let Some(mut columns) = (self.function.compute)(&program, &self.arguments)? else { continue };
             is_found = true;
-            let shown = self.inputs.shown_name(input, &own);
-            let rows = columns[0].len();
-            columns.push(Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(shown, rows))));
+            let (name, rows) = (self.inputs.sql_name(input, &own), columns[0].len());
+            columns.push(Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(name, rows))));
             if !take(RecordBatch::try_new(Arc::clone(&self.schema), columns)?) {
                 return Ok(());
             }
@@ -200,17 +141,17 @@ impl Called {
         if is_found {
             return Ok(());
         }
-        let asked: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
+        let arguments: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
         exec_err!(
-            "no binary has what {}({}) asks for; SELECT name, address FROM functions lists what there is",
+            "no binary has the function or import that {}({}) names; SELECT name, address FROM functions lists functions",
             self.function.name,
-            asked.join(", ")
+            arguments.join(", ")
         )
     }
 
-    /// The inputs that are asked, each with a binary of it.
+    /// The binaries that are read, each with the index of its input.
     fn binaries(&self) -> Result<Vec<(usize, String)>> {
-        let Some(shown) = &self.binary else { return self.inputs.all_binaries().map_err(external) };
-        Ok(vec![self.inputs.find(shown)?])
+        let Some(name) = &self.binary else { return self.inputs.all_binaries().map_err(external) };
+        Ok(vec![self.inputs.find(name)?])
     }
 }

@@ -31,7 +31,13 @@ impl Block {
     fn cut(self, leader: usize, branches_end: u32, returning_call: Option<(u32, u32)>) -> Self {
         let call = returning_call.filter(|(_, end)| *end as usize == leader).map(|(row, _)| row);
         let terminator = if call.is_some() { Terminator::Call } else { Terminator::Fallthrough };
-        Self { end: leader as u32, branches: self.branches.start..branches_end, last: call, terminator, ..self }
+        Self {
+            end: leader as u32,
+            branches: self.branches.start..branches_end,
+            last: call,
+            terminator,
+            ..self
+        }
     }
 }
 

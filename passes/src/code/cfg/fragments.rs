@@ -44,7 +44,8 @@ pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> b
         region.isa.saves_register(&region.bytes[range.positions()])
     };
     let is_fragment = |range: &RangeId| {
-        let IncomingJumps { from, is_from_many, is_at_start, is_inside, jumps_back } = incoming[range.index()];
+        let IncomingJumps { from, is_from_many, is_at_start, is_inside, jumps_back } =
+            incoming[range.index()];
         let is_jumped_to = !is_from_many && is_at_start && (is_inside || jumps_back);
         let has_owner = from.is_none() || (is_jumped_to && (jumps_back || !saves_register(*range)));
         is_candidate(*range) && has_owner && !is_referenced(ranges.start_address(*range))

@@ -142,7 +142,8 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let facts = &self.program.facts;
         let mut found = Vec::new();
         for (range, flow) in self.ranges.iter().zip(&self.program.functions) {
-            if range.is_sized() || range.start.is_fragment || self.ranges.code.regions[range.region()].is_plt {
+            if range.is_sized() || range.start.is_fragment || self.ranges.code.regions[range.region()].is_plt
+            {
                 continue;
             }
             // For each target of an edge whether all edges to it are tail calls.
@@ -163,7 +164,8 @@ impl<'f, 'a> StartFinder<'f, 'a> {
             let targets = is_tail_called.into_iter().filter(|(_, is_tail_called)| *is_tail_called);
             let targets = targets.map(|(target, _)| target).filter(|target| follows_gap.contains(target));
             let targets = targets.filter(|target| *target > range.start.location && self.can_start(*target));
-            found.extend(targets.map(|target| StartCandidate::function(target, FunctionEvidence::JumpTarget)));
+            found
+                .extend(targets.map(|target| StartCandidate::function(target, FunctionEvidence::JumpTarget)));
         }
         found
     }

@@ -83,8 +83,7 @@ impl<'a> FunctionRanges<'a> {
         let ranges = starts.iter().enumerate().map(|(index, start)| {
             let region = start.location.region as usize;
             let next = starts.get(index + 1).filter(|next| next.location.region == start.location.region);
-            let limit =
-                next.map_or(code.regions[region].bytes.len() as u32, |next| next.location.position);
+            let limit = next.map_or(code.regions[region].bytes.len() as u32, |next| next.location.position);
             let end = match start.declared_size {
                 None => limit,
                 Some(size) => {
@@ -188,7 +187,8 @@ impl<'a> FunctionRanges<'a> {
     pub(super) fn function_at(&self, address: u64, owners: &[Option<FunctionId>]) -> Option<FunctionId> {
         let location = self.location_of(address)?;
         let range = self.range_at(location)?;
-        let is_entry = self[range].start.location == location && owners[range.index()] == Some(FunctionId(range));
+        let is_entry =
+            self[range].start.location == location && owners[range.index()] == Some(FunctionId(range));
         is_entry.then_some(FunctionId(range))
     }
 

@@ -333,7 +333,11 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
 
 /// Drops the address-taken targets of a function's unresolved jumps if there is only one, which may be anything, or if
 /// they would make more edges than the limit of targets.
-pub(super) fn limit_address_taken_targets(flow: &mut FunctionCfg, facts: &CfgFacts<'_>, function: FunctionId) {
+pub(super) fn limit_address_taken_targets(
+    flow: &mut FunctionCfg,
+    facts: &CfgFacts<'_>,
+    function: FunctionId,
+) {
     let edge_count = flow.address_taken_targets.len() * flow.unresolved_jumps.len();
     let exceeds_limit = || {
         let counts = flow.ranges(function, facts.ranges).map(|range| facts.count_blocks(range));

@@ -32,7 +32,13 @@ pub(super) fn merge(starts: &mut Vec<RangeStart>, mut candidates: Vec<StartCandi
     let known = starts.len();
     for StartCandidate { location, evidence, is_fragment } in candidates {
         if starts[..known].binary_search_by_key(&location, |start| start.location).is_err() {
-            starts.push(RangeStart { location, declared_size: None, evidence, declaration: None, is_fragment });
+            starts.push(RangeStart {
+                location,
+                declared_size: None,
+                evidence,
+                declaration: None,
+                is_fragment,
+            });
         }
     }
     starts.sort_by_key(|start| start.location);
@@ -78,7 +84,9 @@ pub(super) fn initial_starts(
     let called = call_targets.iter().map(|target| (*target, FunctionEvidence::CallTarget));
     let candidates: Vec<_> = linked
         .chain(called)
-        .filter_map(|(target, evidence)| Some(StartCandidate::function(ranges.location_of(target)?, evidence)))
+        .filter_map(|(target, evidence)| {
+            Some(StartCandidate::function(ranges.location_of(target)?, evidence))
+        })
         .filter(|candidate| is_undeclared(&ranges, candidate.location))
         .collect();
     for fragment in fragments {

@@ -1,7 +1,8 @@
 //! The result of the pass: the tables of the `cfg` stage.
 
 use binframe_ir::tables::{
-    BasicBlocks, CallEdges, CfgEdges, Diagnostics, FunctionParts, Functions, JumpTableEntries, JumpTables, Loops,
+    BasicBlocks, CallEdges, CfgEdges, Diagnostics, FunctionParts, Functions, JumpTableEntries, JumpTables,
+    Loops,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use rayon::prelude::*;

@@ -79,7 +79,8 @@ pub(super) fn may_read_table(facts: &CfgFacts<'_>, jump: BranchId, scratch: &mut
     arena.clear();
     let BranchId { region, row } = jump;
     let position = facts.ranges.branches(region as usize).positions[row as usize];
-    let range = facts.ranges.range_at(CodeLocation { region, position }).expect("visited jumps are in ranges");
+    let range =
+        facts.ranges.range_at(CodeLocation { region, position }).expect("visited jumps are in ranges");
     let range = &facts.ranges[range];
     let before = range.start.location.position as usize..position as usize + 1;
     let Some(leader) = facts.leaders[region as usize].last_in(before) else { return false };
@@ -187,9 +188,9 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     fn is_index_from_entry(&self, target: ExprId) -> bool {
         let Some(pattern) = self.pattern(target) else { return false };
         self.is_entry_symbol(match self.evaluator.arena.get(pattern.index) {
-            Expression::ZeroExtended(index, _) | Expression::SignExtended(index, _) | Expression::Offset(index, _) => {
-                index
-            }
+            Expression::ZeroExtended(index, _)
+            | Expression::SignExtended(index, _)
+            | Expression::Offset(index, _) => index,
             _ => pattern.index,
         })
     }
@@ -209,7 +210,8 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             if address >= stop {
                 break;
             }
-            let target = self.entry(&pattern, address).and_then(|target| self.facts.ranges.location_of(target));
+            let target =
+                self.entry(&pattern, address).and_then(|target| self.facts.ranges.location_of(target));
             match target {
                 Some(target) if self.may_be_own(target) => targets.push(Some(target)),
                 Some(target) if self.is_function_end(target) => targets.push(None),

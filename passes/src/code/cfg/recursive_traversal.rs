@@ -86,7 +86,8 @@ impl<'a> RecursiveTraversal<'a> {
 
     fn new(facts: CfgFacts<'a>) -> Self {
         let ranges = facts.ranges;
-        let owner = |(id, range): (RangeId, &FunctionRange)| (!range.start.is_fragment).then_some(FunctionId(id));
+        let owner =
+            |(id, range): (RangeId, &FunctionRange)| (!range.start.is_fragment).then_some(FunctionId(id));
         Self {
             visited: no_branches(ranges),
             may_return: vec![false; ranges.len()],
@@ -124,7 +125,8 @@ impl<'a> RecursiveTraversal<'a> {
         for ((flow, dependents), id) in functions.into_iter().zip(self.dependents).zip(range_ids()) {
             let new = new_id(id).index();
             let dependents = dependents.into_iter().filter(|(function, _)| retained(*function));
-            next.dependents[new] = dependents.map(|(function, call)| (new_function(function), call)).collect();
+            next.dependents[new] =
+                dependents.map(|(function, call)| (new_function(function), call)).collect();
             if retained(FunctionId(id)) {
                 next.may_return[new] = self.may_return[id.index()];
                 next.program.functions[new] = flow;
@@ -204,7 +206,8 @@ impl<'a> RecursiveTraversal<'a> {
             items.dedup();
             let groups: Vec<_> = items.chunk_by(|one, next| one.0 == next.0).collect();
             let functions: Vec<_> = groups.iter().map(|group| group[0].0).collect();
-            let flow_of = |function: &FunctionId| std::mem::take(&mut self.program.functions[function.index()]);
+            let flow_of =
+                |function: &FunctionId| std::mem::take(&mut self.program.functions[function.index()]);
             let mut flows: Vec<_> = functions.iter().map(flow_of).collect();
             let round = RoundInputs {
                 facts: &self.program.facts,
@@ -333,7 +336,8 @@ impl<'a> RecursiveTraversal<'a> {
             }
             flow.address_taken_targets = targets;
             limit_address_taken_targets(flow, facts, function);
-            items.extend(flow.address_taken_targets.iter().map(|target| (function, WorkItem::Block(*target))));
+            items
+                .extend(flow.address_taken_targets.iter().map(|target| (function, WorkItem::Block(*target))));
         }
         items
     }

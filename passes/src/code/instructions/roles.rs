@@ -63,7 +63,8 @@ impl<'a> RoleClassifier<'a> {
     /// Whether these bytes have no effect, and no instruction falls through into them, no direct branch targets them,
     /// and no function is declared at them.
     fn is_padding(&self, positions: Range<usize>) -> bool {
-        let is_unreached = self.padding_from.is_some_and(|from| positions.start.saturating_sub(from) <= PADDING_MAX);
+        let is_unreached =
+            self.padding_from.is_some_and(|from| positions.start.saturating_sub(from) <= PADDING_MAX);
         let address = self.region.address + positions.start as u64;
         is_unreached
             && self.region.isa.is_padding(&self.region.bytes[positions.clone()])

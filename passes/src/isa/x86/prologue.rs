@@ -79,7 +79,9 @@ pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
         };
         for used in registers.clone().filter(|used| reads(used.access())) {
             let Some(number) = number(used.register()) else { continue };
-            if NOT_PASSED >> number & 1 == 1 && written >> number & 1 == 0 && !saves(&instruction, used.register())
+            if NOT_PASSED >> number & 1 == 1
+                && written >> number & 1 == 0
+                && !saves(&instruction, used.register())
             {
                 return false;
             }

@@ -228,7 +228,8 @@ impl SymbolicState {
     fn call(&mut self, instruction: &Instruction) {
         let address = instruction.ip();
         // rax, rcx, rdx, rsi, rdi, r8 to r11 in the System V ABI; Windows and 32-bit conventions preserve rsi and rdi.
-        let clobbered: &[usize] = if is_32(instruction) { &[0, 1, 2] } else { &[0, 1, 2, 6, 7, 8, 9, 10, 11] };
+        let clobbered: &[usize] =
+            if is_32(instruction) { &[0, 1, 2] } else { &[0, 1, 2, 6, 7, 8, 9, 10, 11] };
         for register in clobbered.iter().copied() {
             self.registers[register] = ExprId::unknown(symbol_number(address, register));
         }

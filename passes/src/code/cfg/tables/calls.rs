@@ -54,7 +54,12 @@ impl<'f> CfgWriter<'f, '_> {
 
     /// The callee of a branch of a function, with the flow of the branch; `None` if it is not a call. `own` are the
     /// addresses of the range that the branch is in.
-    fn callee(&mut self, branch: BranchId, own: &Range<u64>, caller: FunctionId) -> Option<(Flow, Callee<'f>)> {
+    fn callee(
+        &mut self,
+        branch: BranchId,
+        own: &Range<u64>,
+        caller: FunctionId,
+    ) -> Option<(Flow, Callee<'f>)> {
         let (region, row) = (branch.region as usize, branch.row as usize);
         let branches = self.ranges.branches(region);
         let (flow, target) = (branches.flows[row], branches.targets[row]);

@@ -47,8 +47,10 @@ pub(super) fn of(program: &ProgramCfg<'_>, mut diagnostics: Collector) -> CfgIr 
     let edges = take_all(&mut parts, |part| &mut part.cfg_edges);
     let call_edges = concatenated(take_all(&mut parts, |part| &mut part.call_edges));
     let functions = concatenated(take_all(&mut parts, |part| &mut part.functions));
-    let ((basic_blocks, functions), cfg_edges) =
-        rayon::join(|| (concatenated(blocks), with_recursion(&functions, &call_edges)), || concatenated(edges));
+    let ((basic_blocks, functions), cfg_edges) = rayon::join(
+        || (concatenated(blocks), with_recursion(&functions, &call_edges)),
+        || concatenated(edges),
+    );
     assert!(are_disjoint(&basic_blocks), "no instruction is in two blocks");
     CfgIr {
         functions,

@@ -1,12 +1,10 @@
-//! Asks for queries one by one, and answers them.
+//! The shell: reads queries and dot commands line by line, and answers them.
 
-mod completion;
-pub(crate) mod dot_commands;
-
-use crate::commands::sql::{Printer, run_all};
+use super::completion::Names;
+use super::dot_commands;
+use super::printer::Printer;
 use crate::failure::Failure;
-use binframe_query::{Session, is_unfinished};
-use completion::Names;
+use binframe_query::{Session, is_unfinished, split};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -19,12 +17,12 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-const GREETING: &str = "Queries end with a semicolon. `.help` says what else there is; Ctrl-D leaves.";
+const GREETING: &str = "Queries end with a semicolon. `.help` lists the commands; Ctrl-D leaves.";
 
-/// Queries that are kept from one session to the next.
+/// Queries that are remembered from one session to the next.
 const HISTORY_MAX: usize = 1000;
 
-/// What the editor needs to know of what it edits.
+/// The line editor's completion, and its test whether a query is complete.
 #[derive(Helper, Completer)]
 struct Assistant {
     #[rustyline(Completer)]
@@ -40,13 +38,26 @@ impl Hinter for Assistant {
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let is_command = context.input().trim_start().starts_with('.');
-        let has_more = !is_command && is_unfinished(context.input());
-        Ok(if has_more { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
+        let is_incomplete = !is_command && is_unfinished(context.input());
+        Ok(if is_incomplete { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
-/// Reads and answers until there is no more.
-pub(crate) fn run(session: &Session, printer: &mut Printer) -> Result<(), Failure> {
+/// Answers the statements of a text, or runs it as a dot command. `Break` ends the shell.
+pub(super) fn execute(
+    session: &Session,
+    text: &str,
+    printer: &mut Printer,
+) -> Result<ControlFlow<()>, Failure> {
+    if let Some(command) = text.trim().strip_prefix('.') {
+        return dot_commands::run(session, printer, command);
+    }
+    split(text)?.into_iter().try_for_each(|statement| printer.print(session, statement))?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Reads and executes lines until `.quit`, Ctrl-D, or a closed output.
+pub(super) fn run(session: &Session, printer: &mut Printer) -> Result<(), Failure> {
     let broken = |error: ReadlineError| Failure::Failed(format!("cannot read from the terminal: {error}"));
     let config =
         Config::builder().max_history_size(HISTORY_MAX).map_err(broken)?.auto_add_history(true).build();
@@ -54,38 +65,36 @@ pub(crate) fn run(session: &Session, printer: &mut Printer) -> Result<(), Failur
     editor.set_helper(Some(Assistant { names: Names::of(session) }));
     let history = history_path();
     if let Some(path) = &history {
-        // There is none at first.
+        // The first session has no history.
         _ = editor.load_history(path);
     }
     writeln!(io::stdout(), "{GREETING}")?;
     loop {
         match editor.readline("binframe> ") {
-            Ok(line) => match answer(session, &line, printer) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => break,
-                Err(Failure::OutputClosed) => return Err(Failure::OutputClosed),
-                // What failed is said, and the next query is asked for.
-                Err(failure) => _ = failure.report(),
-            },
+            Ok(line) => {
+                session.forget_interrupts();
+                match execute(session, &line, printer) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(Failure::OutputClosed) => return Err(Failure::OutputClosed),
+                    // The shell survives the failure of a query.
+                    Err(failure) => _ = failure.report(),
+                }
+            }
             Err(ReadlineError::Interrupted) => {}
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(broken(error)),
         }
     }
     if let Some(path) = &history {
-        // A history that cannot be kept is no reason to fail.
+        // A history that cannot be saved is not a failure.
         _ = path.parent().map(fs::create_dir_all);
         _ = editor.save_history(path);
     }
     Ok(())
 }
 
-fn answer(session: &Session, line: &str, printer: &mut Printer) -> Result<ControlFlow<()>, Failure> {
-    session.forget_interrupts();
-    run_all(session, line, printer)
-}
-
-/// Where queries are kept: in the directory for the state of programs.
+/// The history file, in the XDG state directory. `None` if no home directory is known.
 fn history_path() -> Option<PathBuf> {
     let own = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let state = own.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local/state")))?;

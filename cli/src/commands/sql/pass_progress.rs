@@ -1,4 +1,4 @@
-//! A line on a terminal that says what is being lowered.
+//! A progress line that names the pass that runs.
 
 use crate::progress_bar::progress_bar;
 use binframe_query::OnPass;
@@ -6,19 +6,19 @@ use indicatif::ProgressBar;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Passes that take less time than this are over before anybody wonders.
+/// Time before the line appears: most queries are answered earlier.
 const SHOWN_AFTER: Duration = Duration::from_millis(300);
 
-/// Shows the passes that run while a query is answered; nothing where stderr is no terminal.
-pub(crate) struct PassProgress(ProgressBar);
+/// Shows the pass that runs for a query; hidden if stderr is not a terminal.
+pub(super) struct PassProgress(ProgressBar);
 
 impl PassProgress {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(progress_bar())
     }
 
-    /// What is to be called when a pass begins.
-    pub(crate) fn observer(&self) -> OnPass {
+    /// The function to call when a pass starts.
+    pub(super) fn observer(&self) -> OnPass {
         let bar = self.0.clone();
         Arc::new(move |binary, pass| {
             if bar.elapsed() > SHOWN_AFTER {
@@ -28,8 +28,8 @@ impl PassProgress {
         })
     }
 
-    /// Takes the line away, until the next pass.
-    pub(crate) fn clear(&self) {
+    /// Removes the line until the next pass starts.
+    pub(super) fn clear(&self) {
         self.0.finish_and_clear();
         self.0.reset();
     }

@@ -1,8 +1,8 @@
-//! Commands of the shell, which begin with a dot.
+//! Commands of the shell that begin with a dot.
 
-use crate::commands::sql::Printer;
+use super::printer::Printer;
 use crate::failure::Failure;
-use crate::sql_arguments::AnswerFormat;
+use crate::output::row_writer::RowFormat;
 use arrow_schema::DataType;
 use binframe::ir::table_named;
 use binframe_query::{FUNCTIONS, Session, TABLE_FUNCTIONS, VIEWS};
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// A command.
+/// A dot command.
 pub(super) struct DotCommand {
     pub(super) name: &'static str,
     parameters: &'static str,
@@ -21,15 +21,10 @@ pub(super) struct DotCommand {
     run: fn(&Session, &mut Printer, &[&str]) -> Result<String, Failure>,
 }
 
-/// The commands, but for those that end the shell.
+/// All dot commands.
 pub(super) const COMMANDS: &[DotCommand] = &[
     DotCommand { name: "tables", parameters: "", help: "List tables and views", run: |_, _, _| Ok(tables()) },
-    DotCommand {
-        name: "schema",
-        parameters: "[TABLE]",
-        help: "Show columns and what they mean",
-        run: schema,
-    },
+    DotCommand { name: "schema", parameters: "[TABLE]", help: "Describe columns", run: schema },
     DotCommand {
         name: "functions",
         parameters: "",
@@ -39,23 +34,23 @@ pub(super) const COMMANDS: &[DotCommand] = &[
     DotCommand {
         name: "inputs",
         parameters: "",
-        help: "List what is asked",
+        help: "List the inputs of the queries",
         run: |session, _, _| Ok(inputs(session)),
     },
     DotCommand { name: "mode", parameters: "[FORMAT]", help: "Show or set the format of answers", run: mode },
     DotCommand {
         name: "output",
         parameters: "[FILE]",
-        help: "Write answers to a file; without one, here",
+        help: "Write answers to a file, or to the terminal",
         run: output,
     },
-    DotCommand { name: "timer", parameters: "on|off", help: "Say how long each query took", run: timer },
-    DotCommand { name: "help", parameters: "", help: "Show this", run: |_, _, _| Ok(help()) },
-    DotCommand { name: "quit", parameters: "", help: "Leave", run: |_, _, _| Ok(String::new()) },
+    DotCommand { name: "timer", parameters: "on|off", help: "Print the time of each query", run: timer },
+    DotCommand { name: "help", parameters: "", help: "List these commands", run: |_, _, _| Ok(help()) },
+    DotCommand { name: "quit", parameters: "", help: "Leave the shell", run: |_, _, _| Ok(String::new()) },
 ];
 
-/// Runs a command, given without its dot. Whether more may follow.
-pub(crate) fn run(session: &Session, printer: &mut Printer, text: &str) -> Result<ControlFlow<()>, Failure> {
+/// Runs a command, given without its dot. `Break` ends the shell.
+pub(super) fn run(session: &Session, printer: &mut Printer, text: &str) -> Result<ControlFlow<()>, Failure> {
     let mut words = text.split_whitespace();
     let name = words.next().unwrap_or_default();
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
@@ -73,22 +68,22 @@ fn help() -> String {
         let usage = format!(".{name} {parameters}");
         _ = writeln!(text, "{usage:<20} {help}");
     }
-    text + "Anything else is SQL and ends with a semicolon. EXPLAIN ANALYZE shows what ran; Ctrl-C stops a query.\n"
+    text + "Anything else is SQL and ends with a semicolon. EXPLAIN ANALYZE shows the plan and the passes that ran; Ctrl-C stops a query.\n"
 }
 
-/// The first sentence of what is said of something.
-fn sentence(doc: &str) -> &str {
+/// The first sentence of a documentation text.
+fn first_sentence(doc: &str) -> &str {
     doc.split_once(". ").map_or(doc, |(first, _)| first).trim_end_matches('.')
 }
 
 fn tables() -> String {
     let mut text = String::new();
     for table in binframe::ir::TABLES {
-        _ = writeln!(text, "{:<24} {}", table.name, sentence(table.doc));
+        _ = writeln!(text, "{:<24} {}", table.name, first_sentence(table.doc));
     }
     text += "\nViews:\n";
     for view in VIEWS {
-        _ = writeln!(text, "{:<24} {}", view.name, sentence(view.doc));
+        _ = writeln!(text, "{:<24} {}", view.name, first_sentence(view.doc));
     }
     text
 }
@@ -101,7 +96,7 @@ fn functions() -> String {
         let usage = format!("{}({})", function.name, parameters.join(", "));
         _ = writeln!(text, "{usage:<36} {}", function.doc);
     }
-    text += "\nThese give tables, as in SELECT * FROM callers('main'):\n";
+    text += "\nFunctions that return tables, as in SELECT * FROM callers('main'):\n";
     for function in TABLE_FUNCTIONS {
         let usage = format!("{}({}, [binary])", function.name, function.parameters.join(", "));
         _ = writeln!(text, "{usage:<36} {}", function.doc);
@@ -149,21 +144,21 @@ fn type_name(data_type: &DataType) -> String {
 }
 
 fn mode(_: &Session, printer: &mut Printer, arguments: &[&str]) -> Result<String, Failure> {
-    let names: Vec<_> =
-        AnswerFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
-    let known = || names.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join(", ");
+    let names: Vec<_> = RowFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+    let formats = || names.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join(", ");
     match arguments {
         [] => {
             let name = printer.format.to_possible_value();
             Ok(format!("{}\n", name.as_ref().map_or("", |name| name.get_name())))
         }
         [name] => {
-            let format = AnswerFormat::from_str(name, true);
-            printer.format = format
-                .map_err(|_| Failure::Usage(format!("there is no format `{name}`; there are {}", known())))?;
+            let format = RowFormat::from_str(name, true);
+            printer.format = format.map_err(|_| {
+                Failure::Usage(format!("there is no format `{name}`; the formats are {}", formats()))
+            })?;
             Ok(String::new())
         }
-        _ => Err(Failure::Usage(format!("`.mode` takes one format: {}", known()))),
+        _ => Err(Failure::Usage(format!("`.mode` takes one format: {}", formats()))),
     }
 }
 

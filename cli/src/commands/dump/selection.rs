@@ -1,0 +1,53 @@
+//! The source, the input and the functions that the arguments of `binframe dump` select.
+
+use super::arguments::DumpArguments;
+use crate::failure::Failure;
+use crate::value_parsers::parse_address;
+use binframe::ir::TableInfo;
+use binframe::{Error, Source};
+use std::ops::Range;
+
+/// Opens the source and checks that it has `tables` and the input that `--binary` names.
+pub(super) fn open_source(
+    arguments: &DumpArguments,
+    tables: impl IntoIterator<Item = &'static TableInfo>,
+) -> Result<Source, Failure> {
+    let source = Source::open(&arguments.source)?;
+    for table in tables {
+        if !source.has_table(table) {
+            let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());
+            let message = format!("{path}: has no table {name}; it was lowered without --emit {stage}");
+            return Err(Failure::Failed(message));
+        }
+    }
+    let available = source.binaries();
+    match &arguments.binary {
+        Some(name) if !available.contains(name) => {
+            let (path, requested) = (arguments.source.clone(), Some(name.clone()));
+            Err(Error::NoSuchBinary { path, requested, available }.into())
+        }
+        _ => Ok(source),
+    }
+}
+
+/// The functions of a name, or the function at an address: for each, its input and its range. Only functions of the
+/// input that `--binary` names, if it names one.
+pub(super) fn functions(
+    arguments: &DumpArguments,
+    source: &Source,
+    name_or_address: &str,
+) -> Result<Vec<(String, Range<u64>)>, Failure> {
+    let mut found = match parse_address(name_or_address) {
+        Ok(address) => source.functions_at(address)?,
+        Err(_) => source.functions_named(name_or_address)?,
+    };
+    if let Some(binary) = &arguments.binary {
+        found.retain(|function| function.0 == *binary);
+        if found.is_empty() {
+            return Err(Failure::Failed(format!(
+                "{binary}: has no function `{name_or_address}`, but other inputs have; omit --binary to include them"
+            )));
+        }
+    }
+    Ok(found)
+}
