@@ -77,7 +77,7 @@ pub fn link_with_bundle(folder: &Path, object: &[u8], flags: &[&str]) -> Option<
 }
 
 /// `rust-lld`, which stands in the folder of the compiler's target.
-fn linker() -> Option<PathBuf> {
+pub(crate) fn linker() -> Option<PathBuf> {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
     let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).expect("UTF-8").trim());
     let targets = fs::read_dir(sysroot.join("lib/rustlib")).ok()?;

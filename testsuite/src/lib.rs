@@ -11,10 +11,11 @@
 //! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random, [`hostile_code`] has what
 //! no compiler makes;
 //! [`promises`] and [`control_flow`] say what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
-//! other programs say of them.
+//! other programs say of them. [`dataset_comparison`] shows that two versions of binframe write the same tables.
 
 pub mod apple;
 pub mod control_flow;
+pub mod dataset_comparison;
 pub mod executable;
 pub mod fixtures;
 pub mod hostile_code;
@@ -27,6 +28,7 @@ pub mod programs;
 pub mod promises;
 pub mod random;
 pub mod tools;
+pub mod windows;
 
 mod compile;
 mod elf;

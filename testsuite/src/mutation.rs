@@ -6,7 +6,7 @@
 use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
 use crate::random::Random;
-use crate::{fixtures, programs};
+use crate::{fixtures, programs, windows};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
 use binframe::passes::file::{extents, linkage, sections};
@@ -73,6 +73,8 @@ pub fn originals() -> Vec<Original> {
         originals
             .extend(executable.map(|bytes| Original::new(&format!("Mach-O executable with {name}"), bytes)));
     }
+    let windows = windows::executable(Architecture::X86_64);
+    originals.extend(windows.map(|bytes| Original::new("PE executable", bytes)));
     let linked = linked().into_iter();
     let linked = linked.map(|(name, path)| (name, fs::read(path).expect("a compiled program can be read")));
     for (name, bytes) in linked {

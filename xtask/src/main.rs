@@ -18,6 +18,7 @@ mod manifest;
 mod roundtrip;
 mod snapshots;
 mod tools;
+mod unchanged;
 mod workspace;
 
 use std::ffi::OsString;
@@ -118,6 +119,17 @@ const TASKS: &[Task] = &[
         summary: "build the release command and run `binframe diff`",
         details: "All arguments go to `binframe diff`; `target/release/binframe diff --help` lists them.",
         run: develop::diff,
+    },
+    Task {
+        name: "unchanged",
+        arguments: "OLD [--new NEW] [FILE...]",
+        summary: "check that an older `binframe` and the current one write the same tables",
+        details: "OLD is a `binframe` that was built from an earlier commit. It and the current one (the release command, which is\n\
+                  built first, or NEW) lower each FILE through every stage, and the Parquet files are compared byte for byte:\n\
+                  pages, encodings, statistics, row groups, names and types of columns; all but documentation. Without FILE:\n\
+                  bash, git, cargo, an archive of the toolchain, and small files of every format. Prints each column that\n\
+                  differs and fails, or the numbers of tables, files and bytes that agree.",
+        run: unchanged::run,
     },
     Task {
         name: "snapshots",

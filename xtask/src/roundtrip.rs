@@ -1,5 +1,5 @@
-//! `cargo xtask roundtrip`: every executable, library, object and archive of a machine is lowered and rebuilt, and must be the
-//! same in every byte.
+//! `cargo xtask roundtrip`: lowers and rebuilds every executable, library, object and archive of the machine, and compares
+//! the rebuilt file with the original.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,23 +14,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::command;
 use crate::datasets;
 use crate::failure::Failure;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
-/// Where systems keep programs and libraries.
+/// Folders of programs and libraries.
 const FOLDERS: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local"];
 
-/// Files between two lines of progress.
+/// Number of files between two lines of progress.
 const PROGRESS: usize = 500;
 
-/// Lowers and rebuilds every binary below the folders that are given, or those of the system and the toolchain.
+/// Lowers and rebuilds all binaries in the given folders, by default those of the system and of the toolchain.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let folders: Vec<PathBuf> = match arguments {
-        [] => FOLDERS.iter().map(PathBuf::from).chain(toolchain()).collect(),
+        [] => FOLDERS.iter().map(PathBuf::from).chain(workspace::toolchain()).collect(),
         folders => folders.iter().map(PathBuf::from).collect(),
     };
     command::run(&mut workspace.build_without_sql())?;
     let files = binaries(&folders);
-    eprintln!("{} files below {} folders", files.len(), folders.len());
+    eprintln!("{} files in {} folders", files.len(), folders.len());
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::<&str, Vec<String>>::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -59,24 +59,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     let mut failed = outcomes.remove("different or refused").unwrap_or_default();
     failed.sort();
     for (kind, same) in &outcomes {
-        println!("{:>7} {kind} files are the same in every byte", same.len());
+        println!("{:>7} {kind} files are rebuilt byte for byte", same.len());
     }
     for message in &failed {
         println!("{message}");
     }
     match failed.len() {
         0 => Ok(()),
-        count => Err(Failure::Failed(format!("{count} files were refused or are different"))),
+        count => Err(Failure::Failed(format!("{count} files were refused or differ"))),
     }
 }
 
-/// The folder of the toolchain that runs this program.
-fn toolchain() -> Option<PathBuf> {
-    let cargo = std::env::var_os("CARGO").map(PathBuf::from)?;
-    cargo.ancestors().nth(2).map(Path::to_path_buf)
-}
-
-/// Every file below the folders that begins as a binary does, once, in the order of their paths, and its kind.
+/// All binaries in the folders with their kinds, sorted by path; of hard links only one.
 fn binaries(folders: &[PathBuf]) -> Vec<(PathBuf, &'static str)> {
     let mut found = BTreeMap::new();
     let mut folders = folders.to_vec();
@@ -98,7 +92,7 @@ fn binaries(folders: &[PathBuf]) -> Vec<(PathBuf, &'static str)> {
     files
 }
 
-/// What a file is, by its first bytes; COFF objects, which begin like many things, by their names.
+/// Kind of a file by its first bytes. COFF objects have no distinctive magic number, so their names must end in `.o` or `.obj`.
 fn kind(path: &Path) -> Option<&'static str> {
     let mut start = [0; 64];
     let length = File::open(path).ok()?.read(&mut start).ok()?;
@@ -113,7 +107,7 @@ fn kind(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Lowers a file, rebuilds it and compares; says what went wrong.
+/// Lowers a file, rebuilds it and compares; an error is a message for the report.
 fn round_trip(workspace: &Workspace, file: &Path, folder: &Path) -> Result<(), String> {
     let binframe = workspace.root.join(workspace.binframe());
     let (dataset, rebuilt) = (folder.join("dataset"), folder.join("rebuilt"));

@@ -1,17 +1,17 @@
-//! Where things are: the root of the workspace, the target directory, the built command.
+//! Paths of the workspace: its root, the target directory, the built command, the toolchain.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The checkout that `cargo xtask` was called in.
+/// The checkout in which `cargo xtask` was called.
 pub(crate) struct Workspace {
-    /// The directory of the workspace's `Cargo.toml`.
+    /// Directory of the workspace's `Cargo.toml`.
     pub(crate) root: PathBuf,
     target: PathBuf,
 }
 
 impl Workspace {
-    /// Cargo sets `CARGO_MANIFEST_DIR` when it runs this program; the path of the build serves when it is called bare.
+    /// Finds the root by `CARGO_MANIFEST_DIR`, which cargo sets when it runs this program, or else by the path of the build.
     pub(crate) fn find() -> Self {
         let here = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -21,27 +21,33 @@ impl Workspace {
         Self { root, target }
     }
 
-    /// A `cargo` command that runs at the root, with the toolchain that built this program.
+    /// A `cargo` command in the root, of the toolchain that runs this program.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
         command
     }
 
-    /// What builds the release of the `binframe` command that has all but SQL, which takes longer than the rest together.
+    /// The command that builds `binframe` in release mode without SQL. SQL takes longer to build than everything else.
     pub(crate) fn build_without_sql(&self) -> Command {
         let mut command = self.cargo();
         command.args(["build", "--release", "-p", "binframe-cli", "--no-default-features"]);
         command
     }
 
-    /// A path below the target directory, relative to the root: short enough to print and to type.
+    /// A path in the target directory, relative to the root, which is shorter to print.
     pub(crate) fn below_target(&self, path: &str) -> PathBuf {
         self.target.join(path)
     }
 
-    /// The release build of the `binframe` command, relative to the root.
+    /// Path of the release build of `binframe`, relative to the root.
     pub(crate) fn binframe(&self) -> PathBuf {
         self.below_target(if cfg!(windows) { "release/binframe.exe" } else { "release/binframe" })
     }
+}
+
+/// The folder of the Rust toolchain that runs this program; `None` if this program was not started by cargo.
+pub(crate) fn toolchain() -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").map(PathBuf::from)?;
+    cargo.ancestors().nth(2).map(Path::to_path_buf)
 }
