@@ -1,8 +1,8 @@
-//! `cargo xtask bootstrap`: the proof that tables depend on the executable alone, and hold all of it.
+//! `cargo xtask bootstrap`: shows that the tables depend only on the executable, and contain all of it.
 //!
-//! Stage 0: binframe lowers an executable, by default its own, with one thread and with many; the datasets must be the same
-//! in every byte. Stage 1: the executable is rebuilt from the dataset, and must be the same in every byte. Stage 2: the
-//! rebuilt executable (or binframe, where it is another's) lowers the rebuilt executable, to the same dataset again.
+//! Stage 0: binframe lowers an executable, by default its own, with one thread and with several; both datasets must be
+//! byte-identical. Stage 1: the executable is rebuilt from the dataset and must be byte-identical. Stage 2: the rebuilt file
+//! is lowered again, by itself if it is binframe, and the dataset must be byte-identical to the first.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,15 +17,15 @@ use crate::failure::Failure;
 use crate::manifest::{self, Step};
 use crate::workspace::Workspace;
 
-/// Where an ELF file of 64 bits keeps the address at which it is entered.
+/// File offset of the entry address in a 64-bit ELF file.
 const ELF64_ENTRY_OFFSET: usize = 24;
 
-/// Builds the release command, goes through the stages, and says what came of it.
+/// Builds the release command, runs the stages and prints a summary.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let file = match arguments {
         [] => workspace.binframe(),
         [file] => from_root(workspace, Path::new(file))?,
-        _ => return Err(Failure::Usage("bootstrap takes one file at most".to_owned())),
+        _ => return Err(Failure::Usage("bootstrap takes at most one file".to_owned())),
     };
     eprintln!("Building binframe …");
     command::run(&mut workspace.build_without_sql())?;
@@ -60,7 +60,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     print_summary(workspace, &proof)
 }
 
-/// What a successful run found out.
+/// Results of a successful run.
 struct Proof {
     file: PathBuf,
     rebuilt: PathBuf,
@@ -71,7 +71,7 @@ struct Proof {
     agreement: Agreement,
 }
 
-/// One lowering.
+/// One run of `binframe lower`.
 struct Run {
     dataset: PathBuf,
     steps: Vec<Step>,
@@ -79,7 +79,7 @@ struct Run {
 }
 
 impl Run {
-    /// Lowers a file into a fresh dataset. The path that is recorded is the file's name alone: stages differ in the folder.
+    /// Lowers a file into a new dataset. The recorded path is only the file name, because the stages use different folders.
     fn new(binframe: &Path, file: &Path, dataset: PathBuf, jobs: usize) -> Result<Self, Failure> {
         let mut lower = Command::new(binframe);
         lower.current_dir(file.parent().unwrap_or(Path::new("/")));
@@ -90,7 +90,7 @@ impl Run {
     }
 }
 
-/// Two tables: the passes, which make rows in memory, and the tables of the dataset, with both runs' times.
+/// Two lists with the times of both runs: the passes, which compute rows in memory, and the tables of the dataset.
 fn steps_text(proof: &Proof) -> String {
     let (passes, tables) = (&["passes", "rows", ""], &["tables", "rows", "on disk"]);
     let times = ["1 thread".to_owned(), counted(proof.cores, "thread")];
@@ -135,7 +135,7 @@ fn print_summary(workspace: &Workspace, proof: &Proof) -> Result<(), Failure> {
         counted(proof.cores, "thread")
     );
     println!(
-        "Agrees    with 1 thread and with {} in every byte of {}, {} together",
+        "Agrees    with 1 thread and with {} in every byte of {}, {} in total",
         proof.cores,
         counted(proof.agreement.files, "file"),
         megabytes(proof.agreement.bytes)
@@ -145,27 +145,27 @@ fn print_summary(workspace: &Workspace, proof: &Proof) -> Result<(), Failure> {
     let who = if is_own { "the rebuilt executable" } else { "binframe" };
     println!("Stage 0   {:016x}  the tables", datasets::fingerprint(&proof.one.dataset)?);
     println!(
-        "Stage 1   {:016x}  the executable, rebuilt from them: every byte is the same",
+        "Stage 1   {:016x}  the executable, rebuilt from the tables, byte-identical",
         datasets::file_fingerprint(&proof.rebuilt)?
     );
     println!(
-        "Stage 2   {:016x}  the tables that {who} made of it",
+        "Stage 2   {:016x}  the tables that {who} wrote for it",
         datasets::fingerprint(&proof.second.dataset)?
     );
     println!();
     println!("Three commands to try next:");
-    println!("  # the functions that were found");
+    println!("  # the recovered functions");
     println!("  {binframe} dump functions {dataset} --limit 10");
-    println!("  # all that each stage says of one address, here the first that is executed");
+    println!("  # every row about one address, here the entry point");
     let address = entry_address(&workspace.root.join(&proof.file));
     let address = address.map_or_else(|| "ADDRESS".to_owned(), |address| format!("{address:#x}"));
     println!("  {binframe} trace {address} {dataset}");
-    println!("  # what differs between two datasets or two builds of a program; here, nothing");
+    println!("  # differences between two datasets or two builds of a program; here, none");
     println!("  {binframe} diff {dataset} {other}");
     Ok(())
 }
 
-/// The address at which an executable is entered, as an example to trace; a library has none.
+/// Entry address of a 64-bit ELF executable, as an example for `trace`; `None` for libraries and other files.
 fn entry_address(file: &Path) -> Option<u64> {
     let mut header = [0; ELF64_ENTRY_OFFSET + 8];
     File::open(file).ok()?.read_exact(&mut header).ok()?;
@@ -173,10 +173,10 @@ fn entry_address(file: &Path) -> Option<u64> {
     (header.starts_with(b"\x7fELF\x02\x01") && entry != 0).then_some(entry)
 }
 
-/// The path as seen from the root of the workspace, where the commands run; absolute if it lies outside.
+/// Path relative to the root of the workspace, where the commands run; absolute if it is outside the workspace.
 fn from_root(workspace: &Workspace, file: &Path) -> Result<PathBuf, Failure> {
     let path = std::path::absolute(file).map_err(|error| Failure::io("find", file, &error))?;
-    // Cargo is about to build the command itself, which therefore need not be there yet.
+    // The command itself may be missing: cargo builds it next.
     let relative = path.strip_prefix(&workspace.root).unwrap_or(&path).to_path_buf();
     if path.is_file() || relative == workspace.binframe() {
         Ok(relative)
@@ -185,7 +185,7 @@ fn from_root(workspace: &Workspace, file: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// A path below the root of the workspace, as seen from there.
+/// Path relative to the root of the workspace.
 fn from_here<'p>(workspace: &Workspace, path: &'p Path) -> &'p Path {
     path.strip_prefix(&workspace.root).unwrap_or(path)
 }
@@ -205,12 +205,12 @@ fn megabytes(bytes: u64) -> String {
     format!("{megabytes:.1} MB")
 }
 
-/// A size in thousands of bytes.
+/// A size in kilobytes (1000 bytes), rounded up.
 fn kilobytes(bytes: u64) -> String {
     format!("{} kB", thousands(bytes.div_ceil(1000)))
 }
 
-/// A number with a space between thousands.
+/// A number with a space between groups of three digits.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_counts_read_well() {
+    fn sizes_and_counts_are_formatted_for_people() {
         assert_eq!(megabytes(24_650_000), "24.6 MB");
         assert_eq!(kilobytes(1_234_001), "1 235 kB");
         assert_eq!([0, 999, 1000, 12_345_678].map(thousands), ["0", "999", "1 000", "12 345 678"]);

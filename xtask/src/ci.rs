@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check that a change must pass, in the order of how soon it answers.
+//! `cargo xtask ci`: every check that a change must pass, those that answer soon first.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::develop;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// One check: the arguments and environment of its `cargo` command, and what mends it.
+/// One check: the arguments and environment of its `cargo` command, and how to fix what it finds.
 struct Check {
     name: &'static str,
     cargo: &'static [&'static str],
@@ -66,7 +66,7 @@ fn run_check(check: &Check, cargo: &mut Command) -> Result<(), Failure> {
             Ok(())
         }
         Err(Failure::Exited(_)) => Err(Failure::Failed(format!(
-            "{} failed after {seconds:.1} s\n  to mend it: {}",
+            "{} failed after {seconds:.1} s\n  to fix it: {}",
             check.name, check.fix
         ))),
         Err(failure) => Err(failure),

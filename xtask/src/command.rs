@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::tools;
 
-/// Runs a program to its end with this program's input and output. Its failure is this task's failure.
+/// Runs a program with this program's standard input and output, and waits for it. Fails if the program fails.
 pub(crate) fn run(command: &mut Command) -> Result<Duration, Failure> {
     let started = Instant::now();
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
     if status.success() {
         return Ok(started.elapsed());
     }
-    // A program that a signal ended has no exit code and may have said nothing.
+    // A program that was ended by a signal has no exit code and may have printed no message.
     match status.code() {
         Some(code) => Err(Failure::Exited(u8::try_from(code).unwrap_or(1))),
         None => Err(Failure::Failed(format!("`{}` ended with {status}", text_of(command)))),
     }
 }
 
-/// Runs a program to its end and returns what it printed on its standard output.
+/// Runs a program and returns its standard output.
 pub(crate) fn output_of(command: &mut Command) -> Result<Vec<u8>, Failure> {
     let output = command
         .stderr(std::process::Stdio::inherit())
@@ -34,7 +34,7 @@ pub(crate) fn output_of(command: &mut Command) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// A command as a person would type it, with the variables that it sets.
+/// A command as a person would type it, including the environment variables that it sets.
 pub(crate) fn text_of(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_stem().filter(|name| *name == "cargo").unwrap_or(program.as_os_str());

@@ -1,4 +1,4 @@
-//! Comparing two datasets byte for byte, all but the runs' own records below `_binframe/`.
+//! Compares two datasets byte for byte, except the records of the runs in `_binframe/`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 use crate::manifest;
 
-/// What a dataset keeps for itself: the manifest, with the times of the run that wrote it.
+/// Folder of the manifest, which contains the times of the run that wrote the dataset.
 const RECORDS: &str = "_binframe";
 
-/// Files of a difference that are named before the rest is only counted.
+/// Maximum number of differing files that a message names; the others are counted.
 const NAMED_DIFFERENCES: usize = 8;
 
-/// Two datasets that agree in every byte.
+/// Number and total size of the files of two datasets that are byte-identical.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Agreement {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
 }
 
-/// Compares two datasets. Fails if either is none, if their lists of files differ, or if any file differs.
+/// Compares two datasets. Fails if either is not a dataset, or if their lists of files or any file differ.
 pub(crate) fn compare(left: &Path, right: &Path) -> Result<Agreement, Failure> {
     let left_files = table_files(left)?;
     let right_files = table_files(right)?;
@@ -32,12 +32,12 @@ pub(crate) fn compare(left: &Path, right: &Path) -> Result<Agreement, Failure> {
         only_left.map(|file| format!("only in {}: {}", left.display(), file.display())).collect();
     lone.extend(only_right.map(|file| format!("only in {}: {}", right.display(), file.display())));
     if !lone.is_empty() {
-        return Err(Failure::Failed(format!("the datasets hold different files\n{}", listing(&lone))));
+        return Err(Failure::Failed(format!("the datasets have different files\n{}", listing(&lone))));
     }
     let mut different = Vec::new();
     for file in left_files.keys() {
         if let Some(offset) = first_difference(&left.join(file), &right.join(file))? {
-            different.push(format!("{} differs from byte {offset} on", file.display()));
+            different.push(format!("{} differs at byte {offset}", file.display()));
         }
     }
     if !different.is_empty() {
@@ -53,12 +53,12 @@ pub(crate) fn compare_files(left: &Path, right: &Path) -> Result<(), Failure> {
         None => Ok(()),
         Some(offset) => {
             let names = format!("{} and {}", left.display(), right.display());
-            Err(Failure::Failed(format!("{names} differ from byte {offset} on")))
+            Err(Failure::Failed(format!("{names} differ at byte {offset}")))
         }
     }
 }
 
-/// A number that all bytes of a dataset's tables go into, for people to compare.
+/// Hash of all files of a dataset's tables, for people to compare.
 pub(crate) fn fingerprint(dataset: &Path) -> Result<u64, Failure> {
     let mut hasher = DefaultHasher::new();
     for file in table_files(dataset)?.keys() {
@@ -68,7 +68,7 @@ pub(crate) fn fingerprint(dataset: &Path) -> Result<u64, Failure> {
     Ok(hasher.finish())
 }
 
-/// A number that all bytes of a file go into, for people to compare.
+/// Hash of a file, for people to compare.
 pub(crate) fn file_fingerprint(path: &Path) -> Result<u64, Failure> {
     let mut hasher = DefaultHasher::new();
     let mut reader = open(path)?;
@@ -83,10 +83,13 @@ pub(crate) fn file_fingerprint(path: &Path) -> Result<u64, Failure> {
     }
 }
 
-/// Every file of a dataset's tables with its size, by path below the dataset.
+/// Sizes of the files of a dataset's tables, by path relative to the dataset.
 fn table_files(dataset: &Path) -> Result<BTreeMap<PathBuf, u64>, Failure> {
     if !dataset.join(manifest::PATH).is_file() {
-        return Err(Failure::Failed(format!("{} has no manifest and so is no dataset", dataset.display())));
+        return Err(Failure::Failed(format!(
+            "{} has no manifest, so it is not a dataset",
+            dataset.display()
+        )));
     }
     let mut files = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
@@ -108,12 +111,12 @@ fn table_files(dataset: &Path) -> Result<BTreeMap<PathBuf, u64>, Failure> {
         }
     }
     if files.is_empty() {
-        return Err(Failure::Failed(format!("{} holds no table", dataset.display())));
+        return Err(Failure::Failed(format!("{} has no tables", dataset.display())));
     }
     Ok(files)
 }
 
-/// The offset of the first byte in which two files differ; the end of the shorter one if it begins the longer.
+/// Offset of the first byte that differs; the size of the shorter file if it is a prefix of the longer; `None` if the files are equal.
 fn first_difference(left: &Path, right: &Path) -> Result<Option<u64>, Failure> {
     let mut left_reader = open(left)?;
     let mut right_reader = open(right)?;
@@ -154,7 +157,7 @@ fn listing(lines: &[String]) -> String {
 mod tests {
     use super::*;
 
-    /// Two small datasets in a directory of their own that goes with them.
+    /// Two small datasets in a directory that is removed with them.
     struct Pair(PathBuf);
 
     impl Pair {
@@ -201,14 +204,14 @@ mod tests {
     fn a_changed_byte_is_located() {
         let pair = Pair::new("byte");
         pair.write("right", "functions/part-00000.parquet", "PAR1 funcTions");
-        assert!(pair.message().contains("functions/part-00000.parquet differs from byte 9 on"));
+        assert!(pair.message().contains("functions/part-00000.parquet differs at byte 9"));
     }
 
     #[test]
     fn a_longer_file_differs_at_the_end_of_the_shorter() {
         let pair = Pair::new("longer");
         pair.write("right", "functions/part-00000.parquet", "PAR1 functions, more");
-        assert!(pair.message().contains("differs from byte 14 on"));
+        assert!(pair.message().contains("differs at byte 14"));
     }
 
     #[test]

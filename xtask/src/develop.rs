@@ -1,4 +1,4 @@
-//! The short tasks of everyday work: `test`, `mutate`, `compare`, `score`, `oracle`, `dump`, `diff`, `schemas`, `bench`.
+//! Tasks that run one command each: `test`, `mutate`, `compare`, `score`, `oracle`, `dump`, `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -8,14 +8,14 @@ use crate::failure::Failure;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// The command that runs every test; `cargo xtask ci` runs the same.
+/// Arguments of cargo that run all tests; `cargo xtask ci` uses the same.
 pub(crate) const TEST: &[&str] = &["test", "--workspace"];
 
-/// Runs every test, or those that the extra arguments choose.
+/// Runs all tests, or those that the extra arguments select.
 pub(crate) fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     tools::note_if_missing("cc", "compile the fixtures in C");
-    tools::note_if_missing("objdump", "compare the tables with what others read from the same executable");
-    // Beside `--workspace`, cargo would ignore the package that a person names.
+    tools::note_if_missing("objdump", "compare the tables with its output");
+    // With `--workspace`, cargo would ignore `-p`.
     let base = if names_package(arguments) { &TEST[..1] } else { TEST };
     command::run(workspace.cargo().args(base).args(arguments)).map(drop)
 }
@@ -26,7 +26,7 @@ fn names_package(arguments: &[OsString]) -> bool {
         .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
 }
 
-/// Breaks files at random and lowers them, more of them than the tests do.
+/// Corrupts files at random and lowers them; more files than in the tests.
 pub(crate) fn mutate(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     const COUNT: &str = "1000000";
     let mut cargo = release_test(workspace, "mutants");
@@ -46,23 +46,23 @@ pub(crate) fn mutate(workspace: &Workspace, arguments: &[OsString]) -> Result<()
     command::run(&mut cargo).map(drop)
 }
 
-/// Compares the tables of every file of the system with what others read from it.
+/// Compares the tables of all ELF files of the system with the output of readelf.
 pub(crate) fn compare(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     if !arguments.is_empty() {
         return Err(Failure::Usage("compare takes no argument".to_owned()));
     }
-    tools::require("readelf", "compare the tables with what it reads")?;
+    tools::require("readelf", "compare the tables with its output")?;
     let mut cargo = release_test(workspace, "readelf");
     command::run(cargo.env("BINFRAME_COMPARE", "all")).map(drop)
 }
 
-/// Scores the tables of real programs against what their compilers know.
+/// Measures the accuracy of the tables on real programs.
 pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     for tool in ["gcc", "g++", "as", "strip"] {
-        tools::require(tool, "compile the programs that are scored")?;
+        tools::require(tool, "compile the measured programs")?;
     }
     for tool in ["clang-19", "ld.lld-19"] {
-        tools::note_if_missing(tool, "compile those programs whose blocks LLVM lists");
+        tools::note_if_missing(tool, "compile programs with LLVM's list of basic blocks");
     }
     let mut folder = workspace.root.join(workspace.below_target("score"));
     let mut words: Vec<&str> = Vec::new();
@@ -89,17 +89,17 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
     command::run(cargo.args(["--quiet", "--", test, "--exact", "--nocapture"])).map(drop)
 }
 
-/// Programs that are run step by step where none is named.
+/// Programs that are traced by default, one per line.
 const PROGRAMS: &str = "/usr/bin/sort /etc/services\n/usr/bin/ls -la /usr/lib\n/usr/bin/gzip -c /etc/services\n\
                         /usr/bin/sha256sum /etc/services\n/usr/bin/sed -n s/tcp/&&/p /etc/services\n\
                         /usr/bin/grep -E t.*[0-9]+/udp /etc/services\n/usr/bin/find /etc -name *.conf\n\
                         /usr/bin/diff /etc/services /etc/protocols";
 
-/// Compares what programs touch with the tables of memory.
+/// Compares the memory accesses of running programs with the tables.
 pub(crate) fn oracle(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let mut cargo = release_test(workspace, "oracle");
     let words = arguments.iter().map(|argument| {
-        argument.to_str().ok_or_else(|| Failure::Usage(format!("{} is no text", argument.display())))
+        argument.to_str().ok_or_else(|| Failure::Usage(format!("{} is not UTF-8", argument.display())))
     });
     let words = words.collect::<Result<Vec<_>, _>>()?;
     let program = match words.as_slice() {
@@ -113,24 +113,24 @@ pub(crate) fn oracle(workspace: &Workspace, arguments: &[OsString]) -> Result<()
     command::run(cargo.args(["--quiet", "--", "programs_of_the_machine", "--nocapture"])).map(drop)
 }
 
-/// The command that runs one file of tests, built to be fast.
+/// The command that runs one integration test in a release build.
 fn release_test(workspace: &Workspace, name: &str) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--release", "-p", "binframe-testsuite", "--test", name]);
     cargo
 }
 
-/// `binframe dump …`, freshly built.
+/// Builds `binframe` and runs `binframe dump …`.
 pub(crate) fn dump(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     binframe(workspace, "dump", arguments)
 }
 
-/// `binframe diff …`, freshly built.
+/// Builds `binframe` and runs `binframe diff …`.
 pub(crate) fn diff(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     binframe(workspace, "diff", arguments)
 }
 
-/// Writes docs/SCHEMAS.md from the declarations of the tables.
+/// Generates docs/SCHEMAS.md from the table declarations.
 pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     if !arguments.is_empty() {
         return Err(Failure::Usage("schemas takes no argument".to_owned()));
@@ -145,13 +145,13 @@ pub(crate) fn schemas(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     }
     std::fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
     match current {
-        Some(_) => println!("docs/SCHEMAS.md is rewritten; read `git diff docs/SCHEMAS.md`"),
+        Some(_) => println!("docs/SCHEMAS.md changed; read `git diff docs/SCHEMAS.md`"),
         None => println!("docs/SCHEMAS.md is new; read it and `git add docs/SCHEMAS.md`"),
     }
     Ok(())
 }
 
-/// Runs the criterion benches, or a script that measures binframe beside its peers.
+/// Runs the criterion benches, or a script that compares the speed of binframe with other programs.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let script = match arguments.first().and_then(|first| first.to_str()) {
         Some("peers") => Some("disassemblers.py"),
@@ -159,19 +159,19 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
         _ => None,
     };
     if let Some(script) = script {
-        tools::require("python3", "run the script that measures")?;
+        tools::require("python3", "run the benchmark script")?;
         let script = workspace.root.join("benches/peers").join(script);
         return command::run(Command::new("python3").arg(script).args(&arguments[1..])).map(drop);
     }
     command::run(workspace.cargo().args(["bench", "-p", "binframe-benches"]).args(arguments)).map(drop)
 }
 
-/// Builds the release command and runs it where the person is, so that relative paths mean what they say.
+/// Builds the release command and runs it in the current directory, so that relative paths are valid.
 fn binframe(workspace: &Workspace, subcommand: &str, arguments: &[OsString]) -> Result<(), Failure> {
     let path = workspace.root.join(workspace.binframe());
     let mut build = workspace.cargo();
     build.args(["build", "--release", "-p", "binframe-cli"]);
-    // The first build takes minutes and shows its progress; later ones have nothing to say.
+    // The first build takes minutes and shows its progress; later builds are quiet.
     if path.exists() {
         build.arg("--quiet");
     }

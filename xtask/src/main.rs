@@ -1,12 +1,8 @@
-//! binframe's own chores: `cargo xtask TASK`.
+//! The development tasks of binframe: `cargo xtask TASK`.
 //!
-//! A small program that builds and calls the others, so that one command works on a machine with nothing but Rust
-//! and a C linker. It links no other crate of the workspace and has no dependency: it builds in a second.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "talking to the person at the terminal is its job"
-)]
+//! Each task builds the programs that it needs and runs them, so that one command works on a machine with nothing but
+//! Rust and a C linker. This crate links no other crate of the workspace and builds in seconds.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports to the person at the terminal")]
 
 mod bootstrap;
 mod ci;
@@ -27,13 +23,13 @@ use std::process::ExitCode;
 use failure::Failure;
 use workspace::Workspace;
 
-/// One chore: what `--help` says of it and the function that does it.
+/// One task: its help and the function that runs it.
 struct Task {
     name: &'static str,
     arguments: &'static str,
     /// One line for the list of tasks.
     summary: &'static str,
-    /// What `cargo xtask NAME --help` adds.
+    /// The rest of the page of `cargo xtask NAME --help`.
     details: &'static str,
     run: fn(&Workspace, &[OsString]) -> Result<(), Failure>,
 }
@@ -42,82 +38,81 @@ const TASKS: &[Task] = &[
     Task {
         name: "bootstrap",
         arguments: "[FILE]",
-        summary: "lower FILE, or binframe itself, rebuild it from the tables, and lower that again",
-        details: "Builds the release command. Stage 0: lowers FILE (by default the command's own executable) with one\n\
-                  thread and with all of them into target/bootstrap/. Stage 1: rebuilds it from the tables alone. Stage 2:\n\
-                  lowers what was rebuilt, binframe itself by the rebuilt binframe. Refuses if any byte differs. Prints rows,\n\
-                  sizes and times of every pass and table, the fingerprint of each stage, and commands to go on with.",
+        summary: "lower FILE (or binframe itself), rebuild it from the tables, lower the result again",
+        details: "Builds the release command. Stage 0 lowers FILE (by default the command's own executable) into\n\
+                  target/bootstrap/, with one thread and with all threads. Stage 1 rebuilds FILE from the tables alone.\n\
+                  Stage 2 lowers the rebuilt file; if it is binframe, the rebuilt binframe does so. Fails if any byte\n\
+                  differs. Prints the rows, sizes and times of each pass and table, the fingerprint of each stage, and\n\
+                  commands to try next.",
         run: bootstrap::run,
     },
     Task {
         name: "roundtrip",
         arguments: "[FOLDER...]",
         summary: "lower and rebuild every binary of the machine and compare every byte",
-        details: "Builds the release command, then takes every ELF, PE, Mach-O and COFF file and every archive below the\n\
-                  folders, by default those of the system and of the Rust toolchain. Prints how many are the same, and\n\
-                  which are not. Takes minutes.",
+        details: "Builds the release command. Lowers and rebuilds every ELF, PE, Mach-O and COFF file and every archive in\n\
+                  the folders, by default those of the system and of the Rust toolchain. Prints the number of files that\n\
+                  are equal, and each file that is not. Takes minutes.",
         run: roundtrip::run,
     },
     Task {
         name: "test",
         arguments: "[ARGS...]",
-        summary: "run every test; ARGS go to `cargo test --workspace`",
+        summary: "run all tests; ARGS are passed to `cargo test --workspace`",
         details: "For example `cargo xtask test basic_blocks` or `cargo xtask test -p binframe-ir`.",
         run: develop::test,
     },
     Task {
         name: "mutate",
         arguments: "[--seed NUMBER] [--count NUMBER]",
-        summary: "break files at random and check that each is refused or lowered as promised",
-        details: "Runs the test `mutants` in a release build, with a million broken files if --count says nothing else.\n\
-                  A failure prints the seed of its file, which makes that file alone again with --count 1, and where the\n\
-                  file was left to be looked at.",
+        summary: "corrupt files at random and check that each is refused or lowered to valid tables",
+        details: "Runs the test `mutants` in a release build, by default with a million corrupted files. A failure prints\n\
+                  the seed and the path of its file; `--seed SEED --count 1` makes that file again.",
         run: develop::mutate,
     },
     Task {
         name: "compare",
         arguments: "",
         summary: "compare the tables of every ELF file of this machine with what readelf prints",
-        details: "Runs the test `readelf` in a release build on every ELF file of the system and of the Rust toolchain,\n\
-                  where `cargo xtask test` takes a sample of them. It takes minutes.",
+        details: "Runs the test `readelf` in a release build on every ELF file of the system and of the Rust toolchain;\n\
+                  `cargo xtask test` uses a sample of them. Takes minutes.",
         run: develop::compare,
     },
     Task {
         name: "score",
         arguments: "[--memory] [--examples NUMBER] [--folder FOLDER] [WORD...]",
-        summary: "score the tables of real programs against what their compilers know",
-        details: "Runs the test `score` in a release build. Sources that crates ship are downloaded and compiled with gcc and\n\
-                  clang-19 at several levels of optimization, and kept in target/score/ or FOLDER: the first time takes\n\
-                  some fifteen minutes. The compilers' word on functions, blocks, edges and jump tables is then compared\n\
-                  with the tables of the stripped files. Words choose programs, compilers, levels, kinds and variants, as\n\
-                  in `cargo xtask score sqlite gcc O2 bare`. --examples prints that many places of each kind that are\n\
-                  missing or wrong; the file `full` beside each one has the symbols. --memory compares variables, frames and\n\
-                  globals instead, with the debug information of builds that have some.",
+        summary: "measure the accuracy of the tables on real programs, with their compilers as ground truth",
+        details: "Runs the test `score` in a release build. Downloads C and C++ sources that crates ship, and compiles them\n\
+                  with gcc and clang-19 at several optimization levels into target/score/ or FOLDER. The first run takes\n\
+                  about fifteen minutes. The functions, blocks, edges and jump tables that the compilers report are then\n\
+                  compared with the tables of the stripped files. Each WORD selects programs, compilers, levels, kinds or\n\
+                  variants, for example `cargo xtask score sqlite gcc O2 bare`. --examples prints NUMBER missing or wrong\n\
+                  addresses of each kind; the file `full` next to each stripped file has the symbols. --memory compares\n\
+                  variables, frames and globals with debug information instead.",
         run: develop::score,
     },
     Task {
         name: "oracle",
         arguments: "[--steps NUMBER] [PROGRAM [ARGS...]]",
-        summary: "run programs step by step, and compare what they touch with the tables of memory",
-        details: "Runs the test `oracle` in a release build: a program is traced one instruction at a time while it is in its own\n\
-                  code, NUMBER of them at most (a million if it is not said), and every address that it touches is compared\n\
-                  with what `memory_accesses` says of the instruction, every stack with the bound in `stack_frames`, and who\n\
-                  wrote last what an instruction reads with `data_flow`. Without PROGRAM, some programs of the system are\n\
-                  run. Linux on x86-64 only.",
+        summary: "trace programs and compare their memory accesses with the tables",
+        details: "Runs the test `oracle` in a release build. Single-steps PROGRAM through its own code, for at most NUMBER\n\
+                  instructions (default: one million). Compares each address that it reads or writes with\n\
+                  `memory_accesses`, the depth of the stack with `stack_frames`, and the last writer of each value that is\n\
+                  read with `data_flow`. Without PROGRAM, traces several programs of the system. Linux on x86-64 only.",
         run: develop::oracle,
     },
     Task {
         name: "dump",
         arguments: "TABLE FILE [ARGS...]",
         summary: "build the release command and run `binframe dump`",
-        details: "All arguments go to `binframe dump`; `target/release/binframe dump --help` lists them.",
+        details: "All arguments are passed to `binframe dump`; `target/release/binframe dump --help` lists them.",
         run: develop::dump,
     },
     Task {
         name: "diff",
         arguments: "OLD NEW [ARGS...]",
         summary: "build the release command and run `binframe diff`",
-        details: "All arguments go to `binframe diff`; `target/release/binframe diff --help` lists them.",
+        details: "All arguments are passed to `binframe diff`; `target/release/binframe diff --help` lists them.",
         run: develop::diff,
     },
     Task {
@@ -134,11 +129,10 @@ const TASKS: &[Task] = &[
     Task {
         name: "snapshots",
         arguments: "[review|accept]",
-        summary: "collect changed snapshots; `review` shows them, `accept` takes them",
-        details: "Without an argument, runs every test and writes each snapshot that changed beside the old one, as\n\
-                  .snap.new. `review` prints the differences. Read them first: a snapshot is the specification of a\n\
-                  table, and each changed line must be one that you meant to change. `accept` then replaces the old\n\
-                  snapshots by the new ones; `git diff` shows them once more before you commit.",
+        summary: "collect changed snapshots; `review` prints the differences, `accept` replaces the old ones",
+        details: "Without an argument, runs all tests and writes each changed snapshot next to the old one, with the suffix\n\
+                  .snap.new. `review` prints the differences. A snapshot is the specification of a table: check that you\n\
+                  meant to change each changed line. `accept` then replaces the old snapshots.",
         run: snapshots::run,
     },
     Task {
@@ -151,19 +145,19 @@ const TASKS: &[Task] = &[
     Task {
         name: "bench",
         arguments: "[ARGS...] | peers [OPTIONS] [FILE...] | queries [OPTIONS] [FILE]",
-        summary: "run the criterion benches, or measure binframe beside its peers",
-        details: "ARGS go to `cargo bench -p binframe-benches`; `cargo xtask bench -- --quick` takes seconds. `peers` runs\n\
-                  benches/peers/disassemblers.py: objdump and binframe take turns on the same files (by default the\n\
-                  toolchain's cargo), then they and other disassemblers on a smaller one; it prints the least of their\n\
-                  times, peak memory, ratios and what each found. `queries` runs benches/peers/queries.py: SQL beside\n\
-                  sqlelf, and over 1000 executables of the system. `peers --install` once installs the others.",
+        summary: "run the criterion benches, or compare the speed of binframe with other programs",
+        details: "ARGS are passed to `cargo bench -p binframe-benches`; `cargo xtask bench -- --quick` takes seconds. `peers`\n\
+                  runs benches/peers/disassemblers.py: objdump and binframe alternate on the same files (by default the\n\
+                  toolchain's cargo), then they and other disassemblers on a smaller file. It prints the minimum time, the\n\
+                  peak memory, ratios and counts of each program. `queries` runs benches/peers/queries.py: SQL compared\n\
+                  with sqlelf, and SQL over 1000 executables of the system. `peers --install` installs the other programs.",
         run: develop::bench,
     },
     Task {
         name: "ci",
         arguments: "",
-        summary: "check everything that a change must pass: format, lints, docs, tests",
-        details: "Stops at the first check that fails and prints the command that mends it. `.ci/run` calls this.",
+        summary: "run every check that a change must pass: format, lints, docs, tests",
+        details: "Stops at the first check that fails and prints the command that fixes it. `.ci/run` calls this task.",
         run: ci::run,
     },
 ];
@@ -209,8 +203,8 @@ fn help() -> String {
         .map(|(task, usage)| format!("  {usage:width$}  {}", task.summary))
         .collect();
     format!(
-        "binframe's own chores\n\nUsage: cargo xtask TASK [ARGS...]\n\nTasks:\n{}\n\n\
-         `cargo xtask TASK --help` says more of one task.",
+        "Development tasks of binframe\n\nUsage: cargo xtask TASK [ARGS...]\n\nTasks:\n{}\n\n\
+         `cargo xtask TASK --help` describes one task.",
         lines.join("\n")
     )
 }

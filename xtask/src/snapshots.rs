@@ -1,7 +1,7 @@
-//! `cargo xtask snapshots`: collecting, reading and accepting changed snapshots without any further tool.
+//! `cargo xtask snapshots`: collects, prints and accepts changed snapshots.
 //!
-//! A snapshot is a `.snap` file that `insta` compares with what a test computed. A test that computed something else
-//! leaves it beside the old one as `.snap.new`.
+//! A snapshot is a `.snap` file that `insta` compares with the result of a test. If the result differs, the test writes it
+//! next to the old snapshot as `.snap.new`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use crate::failure::Failure;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// Collects, reviews or accepts, as the argument says.
+/// Runs the action that the argument names.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let action = match arguments {
         [] => collect,
         [word] if word == "review" => review,
         [word] if word == "accept" => accept,
-        _ => return Err(Failure::Usage("snapshots takes nothing, `review` or `accept`".to_owned())),
+        _ => return Err(Failure::Usage("snapshots takes no argument, `review` or `accept`".to_owned())),
     };
     action(workspace)
 }
 
-/// Runs every test with the changed snapshots written rather than failing, so that one run finds all of them.
+/// Runs all tests with insta set to write changed snapshots instead of failing, so that one run finds all of them.
 fn collect(workspace: &Workspace) -> Result<(), Failure> {
     for stale in find_pending(&workspace.root)? {
         std::fs::remove_file(&stale).map_err(|error| Failure::io("remove", &stale, &error))?;
@@ -43,11 +43,11 @@ fn collect(workspace: &Workspace) -> Result<(), Failure> {
     outcome
 }
 
-/// Prints how each changed snapshot differs from the one it would replace.
+/// Prints the difference between each changed snapshot and the accepted one.
 fn review(workspace: &Workspace) -> Result<(), Failure> {
     let changed = pending(&workspace.root)?;
     if changed.is_empty() {
-        println!("no snapshot is waiting; `cargo xtask snapshots` collects those that changed");
+        println!("no snapshot is pending; `cargo xtask snapshots` collects changed ones");
         return Ok(());
     }
     tools::require("git", "print the differences")?;
@@ -58,20 +58,20 @@ fn review(workspace: &Workspace) -> Result<(), Failure> {
         let old = if old.exists() { relative(workspace, &old) } else { Path::new("/dev/null") };
         diff.arg(old).arg(relative(workspace, new));
         match command::run(&mut diff) {
-            // git says with 1 that the two differ, as they should.
+            // Exit code 1 of git means that the files differ, as expected.
             Ok(_) | Err(Failure::Exited(1)) => {}
             Err(failure) => return Err(failure),
         }
     }
     println!();
-    print_names(workspace, "waiting", &changed);
+    print_names(workspace, "pending", &changed);
     println!("Is every line above one that you meant to change?");
     println!("  yes:  cargo xtask snapshots accept");
     println!("  no:   change the code and run `cargo xtask snapshots` again");
     Ok(())
 }
 
-/// Replaces each old snapshot by the changed one.
+/// Replaces each accepted snapshot by the changed one.
 fn accept(workspace: &Workspace) -> Result<(), Failure> {
     let changed = pending(&workspace.root)?;
     for new in &changed {
@@ -88,7 +88,7 @@ fn accept(workspace: &Workspace) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every `.snap.new` of the workspace's crates, in the order of their paths, with the text it will have when accepted.
+/// Paths of all `.snap.new` files of the workspace, sorted. Removes their line numbers, so that a difference shows only content.
 fn pending(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let found = find_pending(root)?;
     for new in &found {
@@ -119,13 +119,13 @@ fn find_pending(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// `a.snap` for `a.snap.new`.
+/// The path `a.snap` for `a.snap.new`.
 fn accepted_path(new: &Path) -> PathBuf {
     new.with_extension("")
 }
 
-/// A snapshot without the source line of its assertion, which insta keeps in waiting snapshots only: in an accepted
-/// one it would change with every line added above the test.
+/// Removes the source line of the assertion from a snapshot's header. insta writes it to pending snapshots only; in an
+/// accepted snapshot it would change with each line that is added above the test.
 fn without_line_number(text: &str) -> String {
     let mut rules = 0;
     let kept = text.split_inclusive('\n').filter(|line| {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_snapshot_lies_beside_the_old() {
+    fn the_new_snapshot_is_next_to_the_old() {
         assert_eq!(
             accepted_path(Path::new("tests/snapshots/cfg.snap.new")),
             Path::new("tests/snapshots/cfg.snap")

@@ -1,11 +1,11 @@
-//! Tools that Rust does not bring along: whether they are there, and the exact command that installs them.
+//! Tools that are not part of Rust: checks whether they are installed, and names the command that installs them.
 
 use std::ffi::OsStr;
 
 use crate::failure::Failure;
 
-/// Package managers in the order they are looked for: program, its install command, and the packages that hold the
-/// C and C++ compilers, the binary utilities and git.
+/// Known package managers, in order of preference, with their names of the packages that contain the compilers and the
+/// binary utilities.
 const PACKAGE_MANAGERS: &[PackageManager] = &[
     PackageManager {
         program: "apt-get",
@@ -54,13 +54,13 @@ struct PackageManager {
     install: &'static str,
     cc: &'static str,
     cpp: &'static str,
-    /// Clang of the version that `score` calls, with its linker.
+    /// Clang 19, which `score` uses, and its linker; `None` if the system does not package that version.
     clang: Option<&'static str>,
     binutils: &'static str,
 }
 
 impl PackageManager {
-    /// The package that holds a tool.
+    /// Name of the package that contains a tool; `None` if it is not known.
     fn package(&self, tool: &str) -> Option<&'static str> {
         match tool {
             "cc" | "gcc" => Some(self.cc),
@@ -74,12 +74,12 @@ impl PackageManager {
     }
 }
 
-/// Fails with the install command if a tool is not there; `purpose` completes "… is needed to".
+/// Fails with the install command if a tool is missing; `purpose` completes "… is needed to".
 pub(crate) fn require(tool: &str, purpose: &str) -> Result<(), Failure> {
     if is_installed(tool) { Ok(()) } else { Err(Failure::Failed(missing(tool, purpose))) }
 }
 
-/// Says that a tool is not there and goes on: only a part of the work needs it.
+/// Prints a note if a tool is missing that only a part of the task needs.
 pub(crate) fn note_if_missing(tool: &str, purpose: &str) {
     if !is_installed(tool) {
         eprintln!("note: {}", missing(tool, purpose));
@@ -92,7 +92,7 @@ fn missing(tool: &str, purpose: &str) -> String {
     format!("`{tool}` is needed to {purpose} and is not installed\n  install it with: {install}")
 }
 
-/// The command that installs a tool here; none if the package manager or the tool's package is not known.
+/// Command that installs a tool on this system; `None` if the package manager or the package is not known.
 pub(crate) fn install_command(tool: &str) -> Option<String> {
     let manager = PACKAGE_MANAGERS.iter().find(|manager| is_installed(manager.program))?;
     let package = manager.package(tool)?;
@@ -100,7 +100,7 @@ pub(crate) fn install_command(tool: &str) -> Option<String> {
     Some(format!("{sudo}{} {package}", manager.install))
 }
 
-/// Whether a program of this name is in one of the directories of `PATH`.
+/// Whether a directory in `PATH` contains a program of this name.
 fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| is_installed_on(&path, program))
 }
