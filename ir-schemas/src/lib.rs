@@ -49,6 +49,7 @@ mod column_types;
 mod docs;
 mod enumeration;
 mod fingerprint;
+mod markdown;
 pub mod parquet;
 mod registry;
 mod table;
@@ -65,7 +66,8 @@ pub use column_types::{
 pub use docs::{schemas_markdown, schemas_text};
 pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
+pub use markdown::{markdown_table, table_lines};
 pub use registry::{TABLES, table_named};
 pub use table::{ColumnInfo, DerivedInfo, Finish, Stage, Table, TableInfo};
-pub use text::{ParseTextError, from_text, to_text};
+pub use text::{ParseTextError, cells, from_text, to_text};
 pub use validate::{Violation, compare_keys, integers, validate};

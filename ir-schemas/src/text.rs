@@ -1,35 +1,35 @@
-//! The text form of rows: one line a row, for snapshots, hand-written tests and bug reports. It parses back.
+//! The text form of rows: a Markdown table, for snapshots, hand-written tests and bug reports. It parses back.
 //!
-//! The first line names the columns. Cells stand between `|`. `-` is null, text is quoted, bytes are `x` and
-//! hexadecimal digits, addresses and file offsets are hexadecimal.
+//! ```text
+//! | address | size | name     |
+//! |--------:|-----:|----------|
+//! |    0x10 |    6 | main     |
+//! |    0x20 |    7 | `a, b`   |
+//! ```
+//!
+//! `-` is null. Addresses and file offsets are hexadecimal, bytes are `x` and hexadecimal digits.
+//! Text is plain if Markdown shows it unchanged; other text is between backticks, with Rust's escapes.
 
+use crate::markdown::{markdown_table, table_lines};
 use crate::validate::integer;
 use crate::{Batch, ColumnInfo, TableInfo};
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, cast::AsArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
-use std::fmt::{self, Write};
+use std::fmt;
+use std::sync::Arc;
 
 /// The rows as text.
 pub fn to_text(batch: &Batch) -> String {
-    let mut cells: Vec<Vec<String>> =
-        vec![batch.info().columns.iter().map(|column| column.name.to_owned()).collect()];
-    for row in 0..batch.rows() {
-        let columns = batch.info().columns.iter().zip(batch.columns());
-        cells.push(columns.map(|(column, array)| cell_to_text(column, array, row)).collect());
-    }
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..batch.info().columns.len()).map(width).collect();
-    let mut text = String::new();
-    for row in &cells {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            _ = write!(line, "{cell:width$} | ");
-        }
-        text += line.trim_end_matches([' ', '|']);
-        text.push('\n');
-    }
-    text
+    let names: Vec<_> = batch.info().columns.iter().map(|column| column.name.to_owned()).collect();
+    markdown_table(&names, &cells(batch))
+}
+
+/// The text of each cell, row by row.
+pub fn cells(batch: &Batch) -> Vec<Vec<String>> {
+    let columns: Vec<_> = batch.info().columns.iter().zip(batch.columns()).collect();
+    let cells = |row| columns.iter().map(|(column, array)| cell_to_text(column, array, row)).collect();
+    (0..batch.rows()).map(cells).collect()
 }
 
 fn cell_to_text(column: &ColumnInfo, array: &ArrayRef, row: usize) -> String {
@@ -42,7 +42,7 @@ fn cell_to_text(column: &ColumnInfo, array: &ArrayRef, row: usize) -> String {
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
             let key = dictionary.normalized_keys()[row];
-            quote(dictionary.values().as_string::<i32>().value(key)).trim_matches('"').to_owned()
+            quote(dictionary.values().as_string::<i32>().value(key))
         }
         DataType::BinaryView => {
             let bytes = array.as_binary_view().value(row).iter();
@@ -57,12 +57,23 @@ fn cell_to_text(column: &ColumnInfo, array: &ArrayRef, row: usize) -> String {
 }
 
 fn quote(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug()).replace('|', "\\u{7c}")
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._/-".contains(letter);
+    let has_word = text.contains(|letter: char| letter.is_ascii_alphanumeric());
+    if has_word && text.chars().all(is_plain) && text.trim_matches('_') == text {
+        return text.to_owned();
+    }
+    let escaped = text.chars().map(|letter| match letter {
+        '`' | '|' => letter.escape_unicode().to_string(),
+        '"' | '\'' => letter.to_string(),
+        _ => letter.escape_debug().to_string(),
+    });
+    format!("`{}`", escaped.collect::<String>())
 }
 
-fn unquote(quoted: &str) -> Option<String> {
+fn unquote(cell: &str) -> Option<String> {
+    let Some(quoted) = cell.strip_prefix('`') else { return Some(cell.to_owned()) };
     let mut text = String::new();
-    let mut letters = quoted.chars();
+    let mut letters = quoted.strip_suffix('`')?.chars();
     while let Some(letter) = letters.next() {
         if letter != '\\' {
             text.push(letter);
@@ -100,63 +111,56 @@ impl fmt::Display for ParseTextError {
 
 impl std::error::Error for ParseTextError {}
 
-/// The rows that text holds. Columns stand in any order; those that are missing are null or, where they may not be, 0,
-/// false, empty, or the first of their names.
+/// The rows that text holds. Columns may be in any order; those that are missing are null or, if not nullable, 0, false, empty,
+/// or the first name of the enumeration.
 pub fn from_text(info: &'static TableInfo, text: &str) -> Result<Batch, ParseTextError> {
-    let lines: Vec<_> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
-    let Some((header, rows)) = lines.split_first() else {
-        return Err(ParseTextError { line: 1, message: "expected the names of columns".to_owned() });
+    let error = |line: usize, message: String| ParseTextError { line, message };
+    let lines = table_lines(text);
+    let Some(((header, names), rows)) = lines.split_first() else {
+        return Err(error(1, "expected the names of columns".to_owned()));
     };
-    let split = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let names = split(header.1);
     if let Some(name) = names.iter().find(|name| info.column_index(name).is_none()) {
-        return Err(ParseTextError {
-            line: header.0 + 1,
-            message: format!("{} has no column `{name}`", info.name),
-        });
+        return Err(error(*header, format!("{} has no column `{name}`", info.name)));
     }
-    let cells: Vec<_> = rows.iter().map(|(number, line)| (number + 1, split(line))).collect();
-    if let Some((line, cells)) = cells.iter().find(|(_, cells)| cells.len() != names.len()) {
-        let message = format!("{} cells where the first line names {}", cells.len(), names.len());
-        return Err(ParseTextError { line: *line, message });
+    if let Some((line, cells)) = rows.iter().find(|(_, cells)| cells.len() != names.len()) {
+        return Err(error(*line, format!("{} cells, but {} names of columns", cells.len(), names.len())));
     }
     let column = |column: &'static ColumnInfo| {
         let position = names.iter().position(|name| name == column.name);
-        let text = |row: &(usize, Vec<String>)| position.map(|position| row.1[position].clone());
-        column_from_text(column, cells.iter().map(text).collect()).map_err(|message| ParseTextError {
-            line: header.0 + 1,
-            message: format!("{}: {message}", column.name),
-        })
+        let cells = rows.iter().map(|(_, cells)| position.map(|position| cells[position].as_str()));
+        column_from_text(column, cells)
+            .map_err(|message| error(*header, format!("{}: {message}", column.name)))
     };
     Ok(Batch::new(info, info.columns.iter().map(column).collect::<Result<_, _>>()?))
 }
 
-fn column_from_text(column: &ColumnInfo, cells: Vec<Option<String>>) -> Result<ArrayRef, String> {
+fn column_from_text<'a>(
+    column: &ColumnInfo,
+    cells: impl Iterator<Item = Option<&'a str>>,
+) -> Result<ArrayRef, String> {
     let declared = (column.data_type)();
     let filler = match (&declared, column.one_of) {
-        (_, Some(names)) => names[0].to_owned(),
-        (DataType::Utf8 | DataType::Binary | DataType::Dictionary(_, _), None) => String::new(),
-        (DataType::Boolean, None) => "false".to_owned(),
-        _ => "0".to_owned(),
+        (_, Some(names)) => names[0],
+        (DataType::Utf8 | DataType::Binary | DataType::Dictionary(_, _), None) => "",
+        (DataType::Boolean, None) => "false",
+        _ => "0",
     };
-    let plain = |cell: Option<String>| match cell {
-        None if !column.nullable => Ok(Some(filler.clone())),
-        None => Ok(None),
-        Some(cell) if cell == "-" => Ok(None),
+    let plain = |cell: Option<&str>| match cell {
+        None => Ok((!column.nullable).then(|| filler.to_owned())),
+        Some("-") => Ok(None),
         Some(cell) => {
-            plain_text(&declared, &cell).map(Some).ok_or_else(|| format!("`{cell}` is no {declared}"))
+            plain_text(&declared, cell).map(Some).ok_or_else(|| format!("`{cell}` is no {declared}"))
         }
     };
-    let plain: Vec<Option<String>> = cells.into_iter().map(plain).collect::<Result<_, _>>()?;
+    let plain: Vec<Option<String>> = cells.map(plain).collect::<Result<_, _>>()?;
     if declared == DataType::Binary {
         let bytes =
             plain.iter().map(|cell| cell.as_ref().map(|digits| bytes_of(digits).ok_or(digits)).transpose());
-        let bytes = bytes
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|digits| format!("`{digits}` is not hexadecimal"))?;
-        return (column.adopt)(&(std::sync::Arc::new(BinaryArray::from_iter(bytes)) as ArrayRef));
+        let bytes: Vec<_> =
+            bytes.collect::<Result<_, _>>().map_err(|text| format!("`{text}` is not hexadecimal"))?;
+        return (column.adopt)(&(Arc::new(BinaryArray::from_iter(bytes)) as ArrayRef));
     }
-    let text: ArrayRef = std::sync::Arc::new(StringArray::from(plain));
+    let text: ArrayRef = Arc::new(StringArray::from(plain));
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let number = matches!(declared, DataType::Timestamp(_, _)).then_some(DataType::Int64);
     let steps = number.into_iter().chain([declared]);
@@ -167,8 +171,7 @@ fn column_from_text(column: &ColumnInfo, cells: Vec<Option<String>>) -> Result<A
 /// The cell as Arrow's casts from text read it.
 fn plain_text(declared: &DataType, cell: &str) -> Option<String> {
     match declared {
-        DataType::Utf8 => unquote(cell.strip_prefix('"')?.strip_suffix('"')?),
-        DataType::Dictionary(_, _) => unquote(cell),
+        DataType::Utf8 | DataType::Dictionary(_, _) => unquote(cell),
         DataType::Binary => cell.strip_prefix('x').map(str::to_owned),
         _ => match cell.strip_prefix("0x") {
             Some(digits) => Some(u64::from_str_radix(digits, 16).ok()?.to_string()),

@@ -95,7 +95,13 @@ fn a_number_out_of_range_is_found() {
 
 #[test]
 fn an_unknown_value_is_found() {
-    let batch = rows(MemoryRegions::INFO, "region_id | type\n0 | \"heap\"\n1 | \"attic\"\n");
+    let batch = rows(
+        MemoryRegions::INFO,
+        "region_id | type
+0 | heap
+1 | attic
+",
+    );
     let message = "`attic` is not one of stack, heap, global, code";
     assert_eq!(alone(&batch, None), [violation("memory_regions", 1, "type", message)]);
 }

@@ -1,10 +1,10 @@
 //! `(objects) -> linked Mach-O files`, by the linker that comes with Rust; and objects of C, by clang.
 
 use crate::objects::{self, Architecture, Format};
+use crate::tools;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// How the loader is told which pointers to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +67,7 @@ fn link_in(
 /// without a tool for it.
 pub fn link_with_bundle(folder: &Path, object: &[u8], flags: &[&str]) -> Option<()> {
     link_in(folder, Architecture::X86_64, Fixups::Operations, &[object], flags)?;
-    let run = |tool: &String| output(Command::new(tool).current_dir(folder).arg("linked"));
-    let Some(output) = tools("dsymutil").iter().find_map(run) else {
-        say_missing("dsymutil");
-        return None;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(())
+    tools::run(Command::new(tools::find("dsymutil")?).current_dir(folder).arg("linked")).map(drop)
 }
 
 /// `rust-lld`, which stands in the folder of the compiler's target.
@@ -84,7 +78,7 @@ pub(crate) fn linker() -> Option<PathBuf> {
     let linkers = targets.flatten().map(|target| target.path().join("bin/rust-lld"));
     let found = linkers.into_iter().find(|path| path.exists());
     if found.is_none() {
-        say_missing("rust-lld");
+        tools::report_missing("rust-lld");
     }
     found
 }
@@ -97,13 +91,7 @@ pub fn compile(architecture: &str, extension: &str, source: &str, flags: &[&str]
     let target = format!("{architecture}-apple-macos11");
     let mut arguments = vec!["-target", &target, "-ffreestanding", "-nostdinc", "-c", &name, "-o", "object"];
     arguments.extend(flags);
-    let run = |tool: &str| output(Command::new(tool).current_dir(folder.path()).args(&arguments));
-    let output = tools("clang").iter().find_map(|tool| run(tool));
-    let Some(output) = output else {
-        say_missing("clang");
-        return None;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    tools::run(Command::new(tools::find("clang")?).current_dir(folder.path()).args(&arguments))?;
     Some(fs::read(folder.path().join("object")).expect("the compiler has written a file"))
 }
 
@@ -112,31 +100,5 @@ pub fn llvm(tool: &str, arguments: &[&str], file: &[u8]) -> Option<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("input");
     fs::write(&path, file).expect("the temporary folder is writable");
-    let run = |tool: &String| output(Command::new(tool).args(arguments).arg(&path));
-    let output = tools(&format!("llvm-{tool}")).iter().find_map(run);
-    let Some(output) = output else {
-        say_missing(tool);
-        return None;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).expect("UTF-8"))
-}
-
-/// The names that Debian gives the versions of a tool.
-fn tools(tool: &str) -> Vec<String> {
-    let versions = (14..30).rev().map(|version| format!("{tool}-{version}"));
-    [tool.to_owned()].into_iter().chain(versions).collect()
-}
-
-fn output(command: &mut Command) -> Option<Output> {
-    match command.output() {
-        Ok(output) => Some(output),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => panic!("a tool cannot be run: {error}"),
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-fn say_missing(tool: &str) {
-    eprintln!("this machine has no {tool}: Mach-O files of it are left out");
+    tools::print(&tools::find(&format!("llvm-{tool}"))?, arguments, &path)
 }

@@ -1,8 +1,10 @@
-//! The small fixed programs that snapshots are made of.
+//! The small fixed programs that snapshots are made of: the same bytes on every machine.
 
 use crate::executable::{Contents, DataObject, Executable, Options, from_clif_with};
+use std::fs;
+use std::path::Path;
 
-/// The exit code of both fixtures.
+/// The exit code of both compiled fixtures.
 pub const EXIT_CODE: i32 = 42;
 
 /// A loop, a conditional, a leaf and direct calls.
@@ -11,6 +13,30 @@ pub const LOOPS_AND_CALLS: &str = include_str!("../fixtures/loops_and_calls.clif
 /// Stack slots, saved registers, an indirect call, and data in `.rodata`, `.data` and `.bss`.
 /// Needs the data of [`stack_and_globals_data`] to link.
 pub const STACK_AND_GLOBALS: &str = include_str!("../fixtures/stack_and_globals.clif");
+
+/// All fixtures: ELF files made here, the same as `strip` leaves one, and the committed files of `testsuite/fixtures/binaries/`.
+pub const NAMES: [&str; 7] = [
+    "loops_and_calls",
+    "stack_and_globals",
+    "stripped",
+    "library.so",
+    "freestanding_x86_32",
+    "windows.dll",
+    "apple",
+];
+
+/// The bytes of the fixture of a name.
+pub fn file(name: &str) -> Option<Vec<u8>> {
+    match name {
+        "loops_and_calls" => Some(loops_and_calls().bytes),
+        "stack_and_globals" => Some(stack_and_globals().bytes),
+        "stripped" => {
+            let options = Options { symbols: false, eh_frame: false, ..Options::default() };
+            Some(from_clif_with(LOOPS_AND_CALLS, &options).bytes)
+        }
+        _ => fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/binaries").join(name)).ok(),
+    }
+}
 
 /// [`LOOPS_AND_CALLS`] as a file.
 pub fn loops_and_calls() -> Executable {

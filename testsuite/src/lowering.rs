@@ -73,13 +73,18 @@ pub struct Written {
 }
 
 impl Written {
-    /// Lowers an executable through all stages. Its path will be recorded as `name`'s in a temporary folder.
+    /// Lowers an executable through the pipeline. Its path will be recorded as `name`'s in a temporary folder.
     pub fn of_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        Self::with_stages(name, bytes, &STAGES)
+    }
+
+    /// Lowers an executable through the given stages, as [`of_bytes`](Self::of_bytes) does.
+    pub fn with_stages(name: &str, bytes: &[u8], stages: &[Stage]) -> Result<Self, Error> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let input = folder.path().join(name);
         fs::write(&input, bytes).expect("the temporary folder is writable");
         let written = Self { folder };
-        lower_into(&input, &written.path(), &STAGES)?;
+        lower_into(&input, &written.path(), stages)?;
         Ok(written)
     }
 

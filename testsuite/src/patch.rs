@@ -7,60 +7,85 @@ const PROGRAM_HEADER_SIZE: usize = 56;
 /// Size of a symbol.
 const SYMBOL_SIZE: usize = 24;
 
-/// Fields of the ELF header: offset, size in bytes.
+/// Declares the fields of a header: constant, name in text, offset and size in bytes.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $constant:ident $name:literal ($offset:literal, $size:literal)),+ $(,)?) => {
+        $($(#[$doc])* pub const $constant: (usize, usize) = ($offset, $size);)+
+
+        /// The field of a name, as its offset and size.
+        pub fn named(name: &str) -> Option<(usize, usize)> {
+            match name {
+                $($name => Some($constant),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+/// Fields of the ELF header.
 pub mod header {
-    /// Where the section headers begin.
-    pub const SECTION_HEADERS: (usize, usize) = (40, 8);
-    /// Number of section headers.
-    pub const SECTION_COUNT: (usize, usize) = (60, 2);
-    /// Index of the section with the names of sections.
-    pub const SECTION_NAMES: (usize, usize) = (62, 2);
+    fields! {
+        /// Architecture.
+        MACHINE "machine" (18, 2),
+        /// File offset of the section headers.
+        SECTION_HEADERS "section_headers" (40, 8),
+        /// Number of section headers.
+        SECTION_COUNT "section_count" (60, 2),
+        /// Index of the section with the names of sections.
+        SECTION_NAMES "section_names" (62, 2),
+    }
 }
 
-/// Fields of a section header: offset, size in bytes.
+/// Fields of a section header.
 pub mod section {
-    /// Offset of the name.
-    pub const NAME: (usize, usize) = (0, 4);
-    /// Type.
-    pub const TYPE: (usize, usize) = (4, 4);
-    /// Flags.
-    pub const FLAGS: (usize, usize) = (8, 8);
-    /// Address.
-    pub const ADDRESS: (usize, usize) = (16, 8);
-    /// Offset in the file.
-    pub const OFFSET: (usize, usize) = (24, 8);
-    /// Size.
-    pub const SIZE: (usize, usize) = (32, 8);
-    /// Another section that this one needs.
-    pub const LINK: (usize, usize) = (40, 4);
-    /// Size of an entry.
-    pub const ENTRY_SIZE: (usize, usize) = (56, 8);
+    fields! {
+        /// Offset of the name.
+        NAME "name" (0, 4),
+        /// Type.
+        TYPE "type" (4, 4),
+        /// Flags.
+        FLAGS "flags" (8, 8),
+        /// Address.
+        ADDRESS "address" (16, 8),
+        /// Offset in the file.
+        OFFSET "offset" (24, 8),
+        /// Size.
+        SIZE "size" (32, 8),
+        /// Index of a related section.
+        LINK "link" (40, 4),
+        /// Size of an entry.
+        ENTRY_SIZE "entry_size" (56, 8),
+    }
 }
 
-/// Fields of a program header: offset, size in bytes.
+/// Fields of a program header.
 pub mod segment {
-    /// Type.
-    pub const TYPE: (usize, usize) = (0, 4);
-    /// Offset in the file.
-    pub const OFFSET: (usize, usize) = (8, 8);
-    /// Address.
-    pub const ADDRESS: (usize, usize) = (16, 8);
-    /// Size in the file.
-    pub const FILE_SIZE: (usize, usize) = (32, 8);
-    /// Size in memory.
-    pub const SIZE: (usize, usize) = (40, 8);
-    /// Alignment.
-    pub const ALIGNMENT: (usize, usize) = (48, 8);
+    fields! {
+        /// Type.
+        TYPE "type" (0, 4),
+        /// Offset in the file.
+        OFFSET "offset" (8, 8),
+        /// Address.
+        ADDRESS "address" (16, 8),
+        /// Size in the file.
+        FILE_SIZE "file_size" (32, 8),
+        /// Size in memory.
+        SIZE "size" (40, 8),
+        /// Alignment.
+        ALIGNMENT "alignment" (48, 8),
+    }
 }
 
-/// Fields of a symbol: offset, size in bytes.
+/// Fields of a symbol.
 pub mod symbol {
-    /// Offset of the name.
-    pub const NAME: (usize, usize) = (0, 4);
-    /// Index of the section.
-    pub const SECTION: (usize, usize) = (6, 2);
-    /// Value.
-    pub const VALUE: (usize, usize) = (8, 8);
+    fields! {
+        /// Offset of the name.
+        NAME "name" (0, 4),
+        /// Index of the section.
+        SECTION "section" (6, 2),
+        /// Value.
+        VALUE "value" (8, 8),
+    }
 }
 
 /// A file that is edited.

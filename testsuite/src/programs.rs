@@ -4,11 +4,11 @@
 //! snapshots. A compiled program is kept under the target directory and made again only when its
 //! source, its flags or the compiler change.
 
+use crate::tools;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// C: a switch with a jump table, function pointers, recursion, variable arguments, `alloca`.
 pub const SWITCH_C: &str = include_str!("../programs/switch.c");
@@ -64,7 +64,7 @@ pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathB
 /// Compiles a C program for Windows with clang and LLVM's linker, without the libraries of Windows: what it imports is left undefined.
 /// None on a machine without that compiler.
 pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    compile("clang-14", &MSVC_FLAGS, "c", name, source, flags)
+    compile("clang", &MSVC_FLAGS, "c", name, source, flags)
 }
 
 /// Compiles a C++ program as [`compile_msvc`] does one in C, with exceptions of both languages.
@@ -72,7 +72,7 @@ pub fn compile_msvc_cpp(name: &str, source: &str, flags: &[&str]) -> Option<Path
     const EXCEPTIONS: [&str; 4] =
         ["--target=x86_64-pc-windows-msvc", "-fexceptions", "-fcxx-exceptions", "-fms-extensions"];
     let linked: &[&str] = if flags.contains(&"-c") { &[] } else { &MSVC_FLAGS };
-    compile("clang-14", linked, "cpp", name, source, &[&EXCEPTIONS, flags].concat())
+    compile("clang", linked, "cpp", name, source, &[&EXCEPTIONS, flags].concat())
 }
 
 const MSVC_FLAGS: [&str; 6] = [
@@ -87,13 +87,13 @@ const MSVC_FLAGS: [&str; 6] = [
 /// Compiles a C program that needs no library for 32-bit x86, with clang and LLVM's linker; none on a machine without them.
 pub fn compile_x86_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let linked = ["-fuse-ld=lld", "-nostdlib", "-ffreestanding", "-Wl,-e,entry"];
-    compile("clang-14", &linked, "c", name, source, &[&["--target=i386-linux-gnu"], flags].concat())
+    compile("clang", &linked, "c", name, source, &[&["--target=i386-linux-gnu"], flags].concat())
 }
 
 /// As [`compile_x86_32`], for Windows.
 pub fn compile_msvc_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let target = ["--target=i686-pc-windows-msvc", "-ffreestanding", "-Wl,-safeseh:no"];
-    compile("clang-14", &MSVC_FLAGS, "c", name, source, &[&target, flags].concat())
+    compile("clang", &MSVC_FLAGS, "c", name, source, &[&target, flags].concat())
 }
 
 /// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
@@ -116,7 +116,8 @@ fn compile(
     source: &str,
     flags: &[&str],
 ) -> Option<PathBuf> {
-    let version = run(Command::new(compiler).arg("--version"), compiler)?;
+    let compiler = tools::find(compiler)?;
+    let version = tools::output(Command::new(&compiler).arg("--version"))?;
     let cache = cache_directory();
     let key = key(&(&version.stdout, source, flags));
     let executable = cache.join(format!("{name}-{key:016x}"));
@@ -131,9 +132,9 @@ fn compile(
     fs::write(&source_path, source).expect("the target directory is writable");
     // Without an extension, MinGW's compiler would add one.
     let output_path = directory.path().join(format!("{name}.out"));
-    let mut command = Command::new(compiler);
+    let mut command = Command::new(&compiler);
     command.args(fixed_flags).args(flags).arg(&source_path).arg("-o").arg(&output_path);
-    let output = run(command.current_dir(directory.path()), compiler)?;
+    let output = tools::output(command.current_dir(directory.path()))?;
     assert!(
         output.status.success(),
         "{compiler} does not compile {name}: {}",
@@ -141,23 +142,6 @@ fn compile(
     );
     fs::rename(&output_path, &executable).expect("both paths are in one directory tree");
     Some(executable)
-}
-
-/// Runs a compiler; `None` if the machine does not have it.
-fn run(command: &mut Command, compiler: &str) -> Option<Output> {
-    match command.output() {
-        Ok(output) => Some(output),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            say_missing(compiler);
-            None
-        }
-        Err(error) => panic!("{compiler} cannot be run: {error}"),
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-fn say_missing(compiler: &str) {
-    eprintln!("this machine has no {compiler}: programs for it are left out");
 }
 
 fn key(parts: &impl Hash) -> u64 {

@@ -1,33 +1,64 @@
-//! What the tools of the machine print, to be compared with.
+//! Runs the tools of the machine: compilers, linkers, and programs whose output is compared with tables.
+//!
+//! On a developer's machine, a missing tool skips the checks that need it, with a message. Where the environment variable `CI` is
+//! set, it fails the test: there, no check may be skipped unseen. `.ci/run` installs all of them.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-/// What a tool prints of a file; none, said aloud, on a machine that does not have it. Panics if it fails.
-pub fn output(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
-    match Command::new(tool).args(arguments).env("LC_ALL", "C").output() {
-        Ok(output) => {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{tool} {}: {errors}", file.display());
-            Some(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
+/// Versions of LLVM's tools that are tried, newest first.
+const LLVM_VERSIONS: std::ops::RangeInclusive<u32> = 14..=22;
+
+/// Reports that a tool is not installed, so that the checks that need it are skipped. Panics if `CI` is set.
+#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+pub fn report_missing(tool: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{tool} is not installed, and CI is set");
+    eprintln!("skipped: {tool} is not installed");
+}
+
+/// The name of an installed tool: `tool` itself, or Debian's name with a version of LLVM (`tool-19`). `None` if there is none.
+pub fn find(tool: &str) -> Option<String> {
+    let versions = LLVM_VERSIONS.rev().map(|version| format!("{tool}-{version}"));
+    let found = [tool.to_owned()].into_iter().chain(versions).find(|name| is_installed(name));
+    if found.is_none() {
+        report_missing(tool);
+    }
+    found
+}
+
+fn is_installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
+/// Runs a command. `None` if its tool is not installed.
+pub fn output(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(output) => Some(output),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            say_missing(tool);
+            report_missing(&command.get_program().display().to_string());
             None
         }
-        Err(error) => panic!("{tool} cannot be run: {error}"),
+        Err(error) => panic!("{command:?} cannot be run: {error}"),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-fn say_missing(tool: &str) {
-    eprintln!("this machine has no {tool}: nothing was compared with it");
+/// Runs a command and returns what it prints. `None` if its tool is not installed. Panics if it fails.
+pub fn run(command: &mut Command) -> Option<String> {
+    let output = output(command.env("LC_ALL", "C"))?;
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Every `step`th of the system's ELF files, in the order of their names.
+/// What a tool prints of a file, as [`run`] does.
+pub fn print(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
+    let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
+    run(Command::new(tool).args(arguments))
+}
+
+/// Every `step`th of the system's ELF files, sorted by name.
 pub fn system_files(step: usize) -> Vec<PathBuf> {
     let folders = ["/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());

@@ -3,7 +3,7 @@
 use binframe::ir::parquet::BINARY_COLUMN;
 use binframe::ir::{Stage, TABLES};
 use binframe::{Request, lower};
-use binframe_testsuite::fixtures;
+use binframe_testsuite::{fixtures, tools};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,21 +52,16 @@ fn packages() -> Option<PathBuf> {
     }
     let mut install = Command::new("python3");
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
-    let output = install.arg(&packages).args(["duckdb", "polars", "pyarrow"]).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            fs::write(packages.join("installed"), "").expect("written");
-            Some(packages)
-        }
-        Ok(output) => skipped(&String::from_utf8_lossy(&output.stderr)),
-        Err(error) => skipped(&error.to_string()),
+    let output = tools::output(install.arg(&packages).args(["duckdb", "polars", "pyarrow"]))?;
+    if !output.status.success() {
+        tools::report_missing(&format!(
+            "duckdb, polars or pyarrow: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+        return None;
     }
-}
-
-#[expect(clippy::print_stderr, reason = "what is not tested is said")]
-fn skipped(reason: &str) -> Option<PathBuf> {
-    eprintln!("skipped: duckdb, polars and pyarrow cannot be installed: {reason}");
-    None
+    fs::write(packages.join("installed"), "").expect("written");
+    Some(packages)
 }
 
 #[test]

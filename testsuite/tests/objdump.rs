@@ -3,8 +3,7 @@
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::patch::Patch;
-use binframe_testsuite::tools::output;
-use binframe_testsuite::{fixtures, programs};
+use binframe_testsuite::{fixtures, programs, tools};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +35,7 @@ type Lengths = BTreeMap<u64, usize>;
 
 /// The instructions as `objdump` prints them: ` 401000:\t55                   \tpush   %rbp`.
 fn objdump(path: &Path) -> Option<Lengths> {
-    let text = output("objdump", &["-d", "-z", "-w"], path)?;
+    let text = tools::print("objdump", &["-d", "-z", "-w"], path)?;
     let instruction = |line: &str| {
         let mut columns = line.split('\t');
         let address = u64::from_str_radix(columns.next()?.trim().strip_suffix(':')?, 16).ok()?;

@@ -2,7 +2,7 @@
 
 use binframe::ir::tables::FunctionEvidence;
 use binframe_testsuite::lowering::tables;
-use binframe_testsuite::programs;
+use binframe_testsuite::{programs, tools};
 use bytes::Bytes;
 use std::fs;
 use std::process::Command;
@@ -15,9 +15,9 @@ fn a_static_program_and_its_stripped_copy() {
     let Some(path) = programs::compile_c("switch", programs::SWITCH_C, &["-O2", "-static"]) else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stripped = folder.path().join("stripped");
-    let strip = Command::new("strip").arg(&path).arg("-o").arg(&stripped).status();
+    let strip = tools::run(Command::new("strip").arg(&path).arg("-o").arg(&stripped));
     let evidence = [(path, FunctionEvidence::Symbol), (stripped, FunctionEvidence::Unwind)];
-    for (path, evidence) in evidence.into_iter().take(if strip.is_ok() { 2 } else { 1 }) {
+    for (path, evidence) in evidence.into_iter().take(if strip.is_some() { 2 } else { 1 }) {
         let bytes = Bytes::from(fs::read(&path).expect("the file can be read"));
         let tables = tables(&bytes);
         let code = &tables.lowered.code;

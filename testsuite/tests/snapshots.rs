@@ -1,88 +1,208 @@
-//! Every table of both fixtures, as read back from the Parquet files, is what it was when someone last read it.
+//! Every table that has rows for one of the fixtures, read back from the written Parquet, is the approved snapshot in
+//! `testsuite/snapshots/<fixture>/<table>.md`. `BLESS=1` writes the snapshots.
+//!
+//! A snapshot is for readers: null and constant columns are one line, long values are cut, wide tables are split, and of large ones
+//! the first rows are shown. The fingerprint covers what is left out.
 
-use binframe::ir::tables::Binaries;
-use binframe::ir::{Batch, Stage, TABLES, Table, TableInfo, to_text};
-use binframe_testsuite::executable::Executable;
+use binframe::ir::tables::{Binaries, BinaryBuilder};
+use binframe::ir::{Batch, Finish, Rows, Stage, TABLES, Table, TableInfo, cells, markdown_table};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::Written;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Largest text of a snapshot: what a person reads.
-const SNAPSHOT_SIZE_MAX: usize = 20 << 10;
+/// Largest snapshot in bytes, and its longest line in characters.
+const SIZE_MAX: usize = 8 << 10;
+const WIDTH_MAX: usize = 160;
 
-#[test]
-fn loops_and_calls() {
-    check("loops_and_calls", &fixtures::loops_and_calls());
+/// Longest cell in characters.
+const CELL_WIDTH_MAX: usize = 44;
+
+/// Fewest rows whose equal values are one line.
+const ROWS_WITH_CONSTANTS_MIN: usize = 3;
+
+const BLESS: &str =
+    "to accept what binframe makes now: BLESS=1 cargo test -p binframe-testsuite --test snapshots";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
 }
 
 #[test]
-fn stack_and_globals() {
-    check("stack_and_globals", &fixtures::stack_and_globals());
-}
-
-/// The tables of the pipeline.
-fn tables() -> impl Iterator<Item = &'static TableInfo> {
-    TABLES.iter().copied().filter(|table| !matches!(table.stage, Stage::Debug | Stage::Effects))
-}
-
-fn check(fixture: &str, executable: &Executable) {
-    let written = Written::of_bytes(fixture, &executable.bytes).expect("a fixture is lowered");
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| {
-        for table in tables() {
-            let mut batch = written.table(table);
-            if table == Binaries::INFO {
-                batch = without_folder(&batch, fixture);
+fn tables_of_fixtures_are_as_approved() {
+    let is_blessed = std::env::var_os("BLESS").is_some();
+    let mut expected_files = BTreeSet::new();
+    let mut shown_tables = BTreeSet::new();
+    let mut differences = String::new();
+    for fixture in fixtures::NAMES {
+        let bytes = fixtures::file(fixture).expect("a fixture");
+        let written = Written::with_stages(fixture, &bytes, &Stage::ALL).expect("a fixture is lowered");
+        for table in TABLES {
+            let batch = written.table(table);
+            let batch = if *table == Binaries::INFO { without_folder(&batch, fixture) } else { batch };
+            if batch.rows() == 0 {
+                continue;
             }
-            let text = shown(&batch);
-            assert!(text.len() <= SNAPSHOT_SIZE_MAX, "{fixture}-{}: {} bytes", table.name, text.len());
-            insta::assert_snapshot!(format!("{fixture}-{}", table.name), text);
+            shown_tables.insert(table.name);
+            let path = root().join(fixture).join(format!("{}.md", table.name));
+            let text = snapshot(table, &batch, fixture);
+            let approved = fs::read_to_string(&path).unwrap_or_default();
+            if approved != text && is_blessed {
+                fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+                fs::write(&path, &text).expect("writable");
+            } else if approved != text {
+                let new = text.lines().find(|line| !approved.lines().any(|other| other == *line));
+                differences +=
+                    &format!("{}: first new line: {}\n", path.display(), new.unwrap_or("lines are missing"));
+            }
+            expected_files.insert(path);
         }
-    });
+    }
+    let all: BTreeSet<_> = TABLES.iter().map(|table| table.name).collect();
+    assert_eq!(shown_tables, all, "every table has a row in some fixture");
+    for unreferenced in files().difference(&expected_files) {
+        if is_blessed {
+            fs::remove_file(unreferenced).expect("writable");
+        } else {
+            differences += &format!("{}: no fixture has rows of this table\n", unreferenced.display());
+        }
+    }
+    assert!(differences.is_empty(), "\n{differences}{BLESS}");
+}
+
+/// All files below the folder of snapshots.
+fn files() -> BTreeSet<PathBuf> {
+    let entries = |folder: &Path| {
+        fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.expect("readable").path())
+            .collect::<Vec<_>>()
+    };
+    entries(&root()).iter().flat_map(|folder| entries(folder)).collect()
+}
+
+#[test]
+fn snapshots_can_be_read() {
+    for path in files() {
+        let text = fs::read_to_string(&path).expect("readable");
+        assert!(text.len() <= SIZE_MAX, "{}: {} bytes", path.display(), text.len());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|width| width <= WIDTH_MAX), "{}: {widest:?} characters", path.display());
+    }
 }
 
 /// `binaries` with the path of the fixture alone: the temporary folder has a new name every time.
 fn without_folder(batch: &Batch, fixture: &str) -> Batch {
-    let rows = binframe::ir::Rows::<Binaries>::from_batch(batch.clone()).expect("the table binaries");
-    let mut renamed = binframe::ir::tables::BinaryBuilder::default();
-    for row in rows.columns().iter() {
-        assert_eq!(Path::new(row.path).file_name().and_then(|name| name.to_str()), Some(fixture));
-        renamed.push(binframe::ir::tables::Binary { path: fixture, ..row });
-    }
+    let rows = Rows::<Binaries>::from_batch(batch.clone()).expect("the table binaries");
+    let mut renamed = BinaryBuilder::default();
+    rows.columns().iter().for_each(|row| renamed.push(binframe::ir::tables::Binary { path: fixture, ..row }));
     renamed.finish().batch().clone()
 }
 
-/// The rows; of a table that is too large, the first rows that fit, and the fingerprint of all.
-fn shown(batch: &Batch) -> String {
-    /// Room for the line that ends what is cut, and for what the snapshot's file begins with.
-    const FRAME_SIZE: usize = 160;
-    let text = to_text(batch);
-    if text.len() <= SNAPSHOT_SIZE_MAX {
-        return text;
-    }
-    let mut heads = (0..batch.rows()).rev().map(|rows| to_text(&batch.slice(0, rows)));
-    let fits = |head: &String| head.len() + FRAME_SIZE <= SNAPSHOT_SIZE_MAX;
-    let mut head = heads.find(fits).expect("the names of columns fit");
-    _ = writeln!(head, "… {} rows in all, fingerprint {}", batch.rows(), batch.fingerprint());
-    head
+/// The text of a snapshot: as many of the first rows as it has room for.
+fn snapshot(table: &TableInfo, batch: &Batch, fixture: &str) -> String {
+    let rows: Vec<Vec<String>> =
+        cells(batch).iter().map(|row| row.iter().map(|cell| shortened(cell)).collect()).collect();
+    let of_rows = |count: usize| {
+        let noun = if batch.rows() == 1 { "row" } else { "rows" };
+        let shown = if count < rows.len() {
+            format!(", of which the first {count} are shown")
+        } else {
+            String::new()
+        };
+        let head = format!(
+            "# {} of {fixture}\n\n{} {noun}{shown}; fingerprint {}.\n",
+            table.name,
+            rows.len(),
+            batch.fingerprint()
+        );
+        head + &body(table, &rows[..count])
+    };
+    let fits = (1..=rows.len()).rev().map(of_rows).find(|text| text.len() <= SIZE_MAX);
+    fits.expect("one row fits")
 }
 
-#[test]
-fn every_snapshot_belongs_to_a_table() {
-    let fixtures = ["loops_and_calls", "stack_and_globals"];
-    let expected = fixtures
-        .iter()
-        .flat_map(|fixture| tables().map(move |table| format!("{fixture}-{}.snap", table.name)));
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    let names = fs::read_dir(folder).expect("the folder of snapshots").map(|entry| {
-        entry.expect("the folder of snapshots").file_name().into_string().expect("names are UTF-8")
-    });
-    let found: BTreeSet<_> =
-        names.filter(|name| Path::new(name).extension() == Some("snap".as_ref())).collect();
-    assert_eq!(found, expected.collect(), "snapshots that no test reads are removed");
+/// A cell without the middle of long bytes and the rest of long text.
+fn shortened(cell: &str) -> String {
+    let length = cell.chars().count();
+    if length <= CELL_WIDTH_MAX {
+        return cell.to_owned();
+    }
+    let head: String = cell.chars().take(CELL_WIDTH_MAX - 12).collect();
+    match cell.strip_prefix('x').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        Some(digits) if digits.as_bytes().chunks(2).all(|byte| byte == &digits.as_bytes()[..2]) => {
+            format!("x{}…×{}", &digits[..2], digits.len() / 2)
+        }
+        Some(digits) => format!("{}… {} bytes", &head[..17], digits.len() / 2),
+        None if cell.starts_with('`') => format!("{head}…` {length}"),
+        None => format!("{head}… {length}"),
+    }
+}
+
+/// Lines for the columns that say nothing row by row, and tables of the others.
+fn body(table: &TableInfo, rows: &[Vec<String>]) -> String {
+    let key = |index: usize| table.key.contains(&table.columns[index].name);
+    let is_constant = |index: usize| rows.iter().all(|row| row[index] == rows[0][index]);
+    let has_constants = rows.len() >= ROWS_WITH_CONSTANTS_MIN;
+    let (constant, varying): (Vec<_>, Vec<_>) = (0..table.columns.len())
+        .partition(|index| is_constant(*index) && (rows[0][*index] == "-" || has_constants && !key(*index)));
+    let (null, constant): (Vec<_>, Vec<_>) = constant.into_iter().partition(|index| rows[0][*index] == "-");
+    let name = |index: &usize| table.columns[*index].name.to_owned();
+    let mut text = listed("Null in each row", null.iter().map(name).collect());
+    text += &listed(
+        "In each row",
+        constant.iter().map(|index| format!("{} = {}", name(index), rows[0][*index])).collect(),
+    );
+    let print = |columns: &[usize]| {
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| columns.iter().map(|index| row[*index].clone()).collect()).collect();
+        format!("\n{}", markdown_table(&columns.iter().map(name).collect::<Vec<_>>(), &rows))
+    };
+    let is_wide = |text: &str| text.lines().any(|line| line.chars().count() > WIDTH_MAX);
+    let whole = print(&varying);
+    if !is_wide(&whole) {
+        return text + &whole;
+    }
+    if rows.len() < ROWS_WITH_CONSTANTS_MIN {
+        let header: Vec<String> = ["column".to_owned()]
+            .into_iter()
+            .chain((1..=rows.len()).map(|row| format!("row {row}")))
+            .collect();
+        let lines = varying.iter().map(|index| {
+            [name(index)].into_iter().chain(rows.iter().map(|row| row[*index].clone())).collect()
+        });
+        return text + "\n" + &markdown_table(&header, &lines.collect::<Vec<_>>());
+    }
+    // Each further table begins with the key.
+    let keys: Vec<usize> = varying.iter().copied().filter(|index| key(*index)).collect();
+    let mut columns = keys.clone();
+    for index in varying.into_iter().filter(|index| !key(*index)) {
+        columns.push(index);
+        if is_wide(&print(&columns)) {
+            columns.pop();
+            text += &print(&columns);
+            columns.clone_from(&keys);
+            columns.push(index);
+        }
+    }
+    text + &print(&columns)
+}
+
+/// `what: a, b.`, in lines of the greatest width.
+fn listed(what: &str, items: Vec<String>) -> String {
+    let mut text = String::new();
+    let mut line = format!("{what}:");
+    let count = items.len();
+    for (index, item) in items.into_iter().enumerate() {
+        let item = format!(" {item}{}", if index + 1 == count { "." } else { "," });
+        if line.chars().count() + item.chars().count() > WIDTH_MAX {
+            text += &format!("{line}\n");
+            line = item.trim_start().to_owned();
+        } else {
+            line += &item;
+        }
+    }
+    if count > 0 { format!("\n{text}{line}\n") } else { text }
 }

@@ -17,7 +17,7 @@ const ROW_SIZE_MAX: u64 = 1 << 16;
 /// What GNU `strings` finds in bytes: `   1234 text`. Rows are cut as the table's are.
 fn gnu(path: &Path, encoding: &str) -> Option<Texts> {
     let arguments = ["-a", "-n", "4", "-t", "d", "-e", encoding];
-    let text = tools::output("strings", &arguments, path)?;
+    let text = tools::print("strings", &arguments, path)?;
     let mut texts = Texts::new();
     for line in text.lines() {
         let (offset, text) = line.trim_start_matches(' ').split_once(' ').expect("an offset and text");

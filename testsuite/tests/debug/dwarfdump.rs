@@ -1,25 +1,8 @@
 //! What `llvm-dwarfdump` prints, parsed.
 
+use binframe_testsuite::tools;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
-
-/// What a tool prints; none, said aloud, on a machine that does not have it.
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-pub(crate) fn run(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
-    match Command::new(tool).args(arguments).arg(file).env("LC_ALL", "C").output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{tool} {}", file.display());
-            Some(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("this machine has no {tool}: nothing was compared with it");
-            None
-        }
-        Err(error) => panic!("{tool} cannot be run: {error}"),
-    }
-}
 
 /// An entry of debug information.
 #[derive(Debug, Default)]
@@ -87,7 +70,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
 
 /// The entries of `.debug_info`, by their offsets.
 pub(crate) fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
-    let text = run("llvm-dwarfdump", &["--debug-info"], file)?;
+    let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-info"], file)?;
     let mut entries = BTreeMap::new();
     let mut current: Option<(u64, Entry)> = None;
     let mut last = String::new();
@@ -150,7 +133,7 @@ pub(crate) struct Line {
 
 /// The rows of every program, by the offset of the program.
 pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
-    let text = run("llvm-dwarfdump", &["--debug-line"], file)?;
+    let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-line"], file)?;
     let mut programs: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
     let (mut offset, mut version) = (0, 0);
     let (mut directories, mut files) = (BTreeMap::new(), BTreeMap::new());

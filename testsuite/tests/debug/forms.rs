@@ -1,11 +1,10 @@
 //! Debug information says the same however it is stored: compressed, split over several files, stripped off.
 
 use crate::debug;
-use crate::dwarfdump::run;
 use binframe::ir::{Batch, Fingerprint, to_text};
-use binframe_testsuite::apple;
 use binframe_testsuite::lowering::tables;
 use binframe_testsuite::programs::SHAPES_C;
+use binframe_testsuite::{apple, tools};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,13 +17,10 @@ fn folder() -> TempDir {
     folder
 }
 
-/// Runs a tool in a folder. Gives whether it is there and knows what it is asked for.
+/// Runs a tool in a folder. Whether it is installed and succeeds.
 fn ran(folder: &Path, tool: &str, arguments: &[&str]) -> bool {
-    Command::new(tool)
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .is_ok_and(|output| output.status.success())
+    let output = tools::output(Command::new(tool).args(arguments).current_dir(folder));
+    output.is_some_and(|output| output.status.success())
 }
 
 fn compiled(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
@@ -73,7 +69,7 @@ fn compression_changes_nothing() {
             compared += 1;
         }
     }
-    assert!(compared >= 1 || run("objcopy", &["--version"], &plain).is_none());
+    assert!(compared >= 1 || tools::find("objcopy").is_none());
 }
 
 #[test]

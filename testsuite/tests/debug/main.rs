@@ -46,7 +46,7 @@ fn rows<T: Table>(source: &Source) -> Rows<T> {
 /// Programs by which compiler wrote what, as far as the machine has them, and one by rustc on every machine.
 fn executables() -> Vec<PathBuf> {
     let mut executables = vec![programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"])];
-    for compiler in ["gcc", "clang-14"] {
+    for compiler in ["gcc", "clang"] {
         for version in ["-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"] {
             for level in ["-O0", "-O2"] {
                 let name = format!("shapes-{compiler}{version}{level}");

@@ -207,7 +207,7 @@ fn scopes_and_states_are_those_of_the_assembly() {
     for level in ["-O0", "-O1", "-O2"] {
         let folder =
             Folder::with(&[("scopes.c", SCOPES_C), ("states.cpp", STATES_CPP), ("called.s", CALLED_S)]);
-        let compile = format!("clang-14 --target=x86_64-pc-windows-msvc {level}");
+        let compile = format!("clang --target=x86_64-pc-windows-msvc {level}");
         let is_there = folder.run(&format!("{compile} -fms-extensions -S scopes.c -o scopes.s")).is_some();
         let exceptions = "-fexceptions -fcxx-exceptions -S states.cpp -o states.s";
         if !is_there || folder.run(&format!("{compile} {exceptions}")).is_none() {
@@ -241,7 +241,7 @@ fn scopes_and_states_are_those_of_the_assembly() {
         }
         folder.run(&format!("{compile} -c called.s -o called.obj"));
         let link =
-            "lld-link-14 /nodefaultlib /entry:guarded /subsystem:console scopes.obj states.obj called.obj";
+            "lld-link /nodefaultlib /entry:guarded /subsystem:console scopes.obj states.obj called.obj";
         folder.run(&format!("{link} /debug:symtab /out:named.exe"));
         folder.run(&format!("{link} /out:nameless.exe"));
         let (named, nameless) = (folder.path("named.exe"), folder.path("nameless.exe"));

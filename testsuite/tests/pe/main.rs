@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tools::{Block, Folder, number, readobj, run};
+use tools::{Block, Folder, number, readobj};
 
 /// Libraries that come with the compiler, and its start files.
 const REAL_FOLDERS: [&str; 3] = [
@@ -132,11 +132,11 @@ fn parts() -> Option<(Folder, PathBuf)> {
         ("soon.def", "LIBRARY soon.dll\nEXPORTS\nnow @9 NONAME\n"),
     ]);
     for library in ["late", "soon"] {
-        folder.run(&format!("llvm-dlltool-14 -m i386:x86-64 -d {library}.def -l {library}.lib"))?;
+        folder.run(&format!("llvm-dlltool -m i386:x86-64 -d {library}.def -l {library}.lib"))?;
     }
-    folder.run("clang-14 --target=x86_64-pc-windows-msvc -c parts.s -o parts.obj")?;
+    folder.run("clang --target=x86_64-pc-windows-msvc -c parts.s -o parts.obj")?;
     folder.run(
-        "lld-link-14 /entry:entry /subsystem:console /nodefaultlib parts.obj late.lib soon.lib \
+        "lld-link /entry:entry /subsystem:console /nodefaultlib parts.obj late.lib soon.lib \
          /delayload:late.dll /debug /pdbaltpath:parts.pdb /cetcompat /guard:cf /out:parts.exe",
     )?;
     let path = folder.path("parts.exe");
@@ -150,7 +150,7 @@ fn compiled_objects() -> Option<(Folder, Vec<PathBuf>)> {
     for target in ["x86_64", "aarch64", "i686"] {
         let flags = "-O1 -fexceptions -fcxx-exceptions -ffunction-sections";
         folder.run(&format!(
-            "clang-14 --target={target}-pc-windows-msvc -c {flags} exceptions.cpp -o {target}.obj"
+            "clang --target={target}-pc-windows-msvc -c {flags} exceptions.cpp -o {target}.obj"
         ))?;
         paths.push(folder.path(&format!("{target}.obj")));
     }
@@ -339,7 +339,7 @@ fn function_tables_are_those_of_readobj() {
 #[test]
 fn functions_of_objects_are_described() {
     let Some((folder, mut paths)) = compiled_objects() else { return };
-    let command = "clang-14 --target=i686-w64-mingw32 -c -O1 -fexceptions exceptions.cpp -o frames.obj";
+    let command = "clang --target=i686-w64-mingw32 -c -O1 -fexceptions exceptions.cpp -o frames.obj";
     let Some(()) = folder.run(command) else { return };
     // Microsoft's 32-bit compilers describe nothing.
     paths.retain(|path| !path.ends_with("i686.obj"));
@@ -388,7 +388,9 @@ fn a_part_in_the_midst_of_a_function_is_none_of_its_own() {
 fn instructions_are_those_of_objdump() {
     for (_folder, path) in [program(), library(), parts()].into_iter().flatten() {
         let mut command = Command::new("x86_64-w64-mingw32-objdump");
-        let Some(text) = run(command.args(["-d", "-z", "-w"]).arg(&path)) else { return };
+        let Some(text) = binframe_testsuite::tools::run(command.args(["-d", "-z", "-w"]).arg(&path)) else {
+            return;
+        };
         let instruction = |line: &str| {
             let mut columns = line.split('\t');
             let address = u64::from_str_radix(columns.next()?.trim().strip_suffix(':')?, 16).ok()?;
@@ -399,7 +401,7 @@ fn instructions_are_those_of_objdump() {
         // GNU's linker puts a table of pointers behind the code, in the same section. Its first symbol is where to stop.
         let end = symbols.iter().find(|symbol| symbol.symbol_name == "__CTOR_LIST__");
         let end = end.map_or(u64::MAX, |symbol| symbol.symbol_address);
-        let expected = text.as_ref().expect("a file").lines().filter_map(instruction);
+        let expected = text.lines().filter_map(instruction);
         let found = tables.instructions.columns();
         let found = found.iter().map(|row| (row.address, usize::from(row.size)));
         let [expected, found]: [BTreeMap<_, _>; 2] =

@@ -1,9 +1,9 @@
 //! Microsoft's own libraries, which their compilers made: from Python's package index, where they can be had.
 
-use super::tools::run;
 use super::{bytes, lowered};
 use binframe::ir::tables::DiagnosticCode;
 use binframe::passes::{demangled, file::exceptions};
+use binframe_testsuite::tools;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -30,27 +30,21 @@ fn download() -> Option<PathBuf> {
     let platform = ["--only-binary=:all:", "--platform", "win_amd64", "--python-version", "3.12"];
     let mut download = Command::new("python3");
     download.args(pip).args(platform).arg("--dest").arg(&folder).arg(PACKAGE);
-    if let Err(error) = run(&mut download)? {
-        return skipped(&error);
+    if !tools::output(&mut download)?.status.success() {
+        tools::report_missing(PACKAGE);
+        return None;
     }
     let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
     let files = fs::read_dir(&folder).expect("it was made").map(|entry| entry.expect("readable").path());
     let wheel = files.into_iter().find(is_wheel).expect("what was downloaded");
     // What is unpacked is there as a whole or not at all.
     let unpacked = tempfile::tempdir_in(&folder).expect("writable");
-    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(unpacked.path()))?
-        .expect("a wheel can be unpacked");
+    tools::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(unpacked.path()))?;
     for entry in fs::read_dir(unpacked.path()).expect("it was made") {
         let path = entry.expect("readable").path();
         _ = fs::rename(&path, folder.join(path.file_name().expect("it has a name")));
     }
     Some(libraries)
-}
-
-#[expect(clippy::print_stderr, reason = "what is not tested is said")]
-fn skipped(reason: &str) -> Option<PathBuf> {
-    eprintln!("skipped: {PACKAGE} cannot be downloaded: {reason}");
-    None
 }
 
 /// The libraries of C++, which have what is compressed.
@@ -95,11 +89,9 @@ fn what_is_thrown_lands_in_functions_that_are_described() {
 
 /// What `llvm-undname` says of names, without what says that a name is a class's; none where it is not there.
 fn undname(names: &[&str]) -> Option<Vec<String>> {
-    let tools = ["llvm-undname", "llvm-undname-19", "llvm-undname-14"].into_iter();
-    let mut tools = tools.map(|tool| {
-        Command::new(tool).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
-    });
-    let mut child = tools.find_map(Result::ok)?;
+    let mut undname = Command::new(tools::find("llvm-undname")?);
+    undname.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = undname.spawn().expect("it is installed");
     let mut stdin = child.stdin.take().expect("a pipe");
     let text = names.join("\n") + "\n";
     let writer = thread::spawn(move || stdin.write_all(text.as_bytes()));

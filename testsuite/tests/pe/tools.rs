@@ -1,7 +1,7 @@
 //! Runs compilers, linkers and readers of the machine, and takes apart what `llvm-readobj` prints.
 
+use binframe_testsuite::tools;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -23,36 +23,17 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs a tool with words divided by blanks; none on a machine that does not have it.
+    /// Runs a tool with words separated by blanks. `None` if it is not installed.
     pub(crate) fn run(&self, command: &str) -> Option<()> {
         let mut words = command.split_whitespace();
-        let tool = words.next().expect("a command has a tool");
-        let output = run(Command::new(tool).args(words).current_dir(self.0.path()))?;
-        assert!(output.is_ok(), "{command}: {}", output.expect_err("it is none"));
-        Some(())
+        let tool = tools::find(words.next().expect("a command has a tool"))?;
+        tools::run(Command::new(tool).args(words).current_dir(self.0.path())).map(drop)
     }
 }
 
-/// What `llvm-readobj` prints of a file; none on a machine that does not have it.
+/// What `llvm-readobj` prints of a file. `None` if it is not installed.
 pub(crate) fn readobj(option: &str, file: &Path) -> Option<String> {
-    let output = run(Command::new("llvm-readobj-14").arg(option).arg(file))?;
-    Some(output.unwrap_or_else(|error| panic!("llvm-readobj {option} {}: {error}", file.display())))
-}
-
-/// What a tool prints, or says of what went wrong.
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
-pub(crate) fn run(command: &mut Command) -> Option<Result<String, String>> {
-    match command.output() {
-        Ok(output) if output.status.success() => {
-            Some(Ok(String::from_utf8_lossy(&output.stdout).into_owned()))
-        }
-        Ok(output) => Some(Err(String::from_utf8_lossy(&output.stderr).into_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("this machine has no {command:?}: less was checked");
-            None
-        }
-        Err(error) => panic!("{command:?} cannot be run: {error}"),
-    }
+    tools::print(&tools::find("llvm-readobj")?, &[option], file)
 }
 
 /// The lines of a block as keys and values, those of blocks in it among them.

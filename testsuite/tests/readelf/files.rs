@@ -1,7 +1,7 @@
 //! The files that are compared.
 
 use binframe_testsuite::objects::{self, Format};
-use binframe_testsuite::{fixtures, programs};
+use binframe_testsuite::{fixtures, programs, tools};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -154,10 +154,11 @@ fn make(folder: &Path) -> Vec<PathBuf> {
 
 /// Whether there is an assembler that knows the target.
 fn assemble(target: &str, path: &Path) -> bool {
-    let mut assembler = Command::new("llvm-mc");
+    let Some(assembler) = tools::find("llvm-mc") else { return false };
+    let mut assembler = Command::new(assembler);
     let target = if target.contains('-') { target.to_owned() } else { format!("{target}-linux-gnu") };
     assembler.arg(format!("-triple={target}")).args(["-filetype=obj", "-o"]).arg(path);
-    let Ok(mut child) = assembler.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn() else { return false };
+    let mut child = assembler.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is installed");
     let mut input = child.stdin.take().expect("it is piped");
     input.write_all(ASSEMBLY.as_bytes()).expect("the assembler reads it");
     drop(input);

@@ -16,6 +16,7 @@ mod symbols;
 use binframe::map_file;
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::SectionsIr;
+use binframe_testsuite::tools;
 use rayon::prelude::*;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,7 @@ fn tables_are_what_readelf_prints() {
         let differences = outcomes.filter_map(Result::err);
         differences.map(|difference: String| format!("{}: {difference}", path.display())).collect()
     };
-    if readelf("--version", Path::new("")).is_err() {
-        eprintln!("this machine has no readelf: nothing was compared with it");
+    if tools::find("readelf").is_none() {
         return;
     }
     let mut differences: Vec<_> = files.paths().par_iter().flat_map_iter(compare_file).collect();
@@ -90,7 +90,7 @@ fn lowered(path: &Path) -> Result<Lowered, String> {
 fn readelf(option: &str, path: &Path) -> Result<String, String> {
     let mut readelf = Command::new("readelf");
     readelf.args([option, "-W"]).arg(path).env("LC_ALL", "C");
-    let output = readelf.output().map_err(|error| format!("readelf cannot be run: {error}"))?;
+    let output = tools::output(&mut readelf).ok_or("readelf is not installed")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
