@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check that a change must pass, those that answer soon first.
+//! `cargo xtask ci`: every check that a change must pass. Checks that answer soon come first.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -7,37 +7,78 @@ use std::time::Instant;
 use crate::command;
 use crate::develop;
 use crate::failure::Failure;
+use crate::tools::{self, DENY, MACHETE, TYPOS};
 use crate::workspace::Workspace;
 
-/// One check: the arguments and environment of its `cargo` command, and how to fix what it finds.
+/// One check: a command, its environment, and how to fix what it finds.
 struct Check {
     name: &'static str,
-    cargo: &'static [&'static str],
+    program: &'static str,
+    arguments: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
     fix: &'static str,
 }
 
+impl Check {
+    const fn new(
+        name: &'static str,
+        program: &'static str,
+        arguments: &'static [&'static str],
+        fix: &'static str,
+    ) -> Self {
+        Self { name, program, arguments, environment: &[], fix }
+    }
+}
+
 const CHECKS: &[Check] = &[
-    Check { name: "format", cargo: &["fmt", "--all", "--check"], environment: &[], fix: "cargo fmt --all" },
+    Check::new("format", "cargo", &["fmt", "--all", "--check"], "cargo fmt --all"),
+    Check::new(
+        "spelling",
+        TYPOS.program,
+        &[],
+        "typos --write-changes; add words that are correct to typos.toml",
+    ),
+    Check::new(
+        "unused dependencies",
+        MACHETE.program,
+        &[],
+        "remove the dependencies named above from their Cargo.toml",
+    ),
+    // Advisories need a database from the network; they are checked before a release.
+    Check::new(
+        "dependencies",
+        DENY.program,
+        &["--locked", "check", "bans", "licenses", "sources"],
+        "replace the dependency named above, or change deny.toml and say why",
+    ),
+    Check::new(
+        "lints",
+        "cargo",
+        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        "cargo clippy --workspace --all-targets --fix --allow-dirty, and the rest by hand",
+    ),
+    Check::new(
+        "build without SQL",
+        "cargo",
+        &["clippy", "-p", "binframe-cli", "--no-default-features", "--", "-D", "warnings"],
+        "put code that only `binframe sql` uses under #[cfg(feature = \"sql\")]",
+    ),
     Check {
-        name: "lints",
-        cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        environment: &[],
-        fix: "cargo clippy --workspace --all-targets --fix --allow-dirty, and by hand what that leaves",
-    },
-    Check {
-        name: "docs",
-        cargo: &["doc", "--workspace", "--no-deps"],
         environment: &[("RUSTDOCFLAGS", "-Dwarnings")],
-        fix: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps, after changing the comments named above",
+        ..Check::new(
+            "docs",
+            "cargo",
+            &["doc", "--workspace", "--no-deps"],
+            "correct the comments named above, and run RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps",
+        )
     },
-    Check {
-        name: "tests",
-        cargo: develop::TEST,
-        environment: &[],
-        fix: "cargo xtask schemas if docs/SCHEMAS.md is stale; cargo xtask snapshots, then cargo xtask snapshots \
-              review, if a snapshot changed; else the test's own message says what it expected",
-    },
+    Check::new(
+        "tests",
+        "cargo",
+        develop::TEST,
+        "cargo xtask schemas if docs/SCHEMAS.md is out of date; cargo xtask snapshots, then cargo xtask snapshots \
+         review, if a snapshot changed; otherwise see the message of the test.",
+    ),
 ];
 
 /// Runs the checks in order and stops at the first that fails.
@@ -45,30 +86,38 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     if !arguments.is_empty() {
         return Err(Failure::Usage("ci takes no argument".to_owned()));
     }
+    // Otherwise a missing tool would be reported only after the checks before it.
+    tools::require_pinned()?;
     let started = Instant::now();
     for check in CHECKS {
-        let mut cargo = workspace.cargo();
-        cargo.args(check.cargo).envs(check.environment.iter().copied());
-        run_check(check, &mut cargo)?;
+        let mut command = match check.program {
+            "cargo" => workspace.cargo(),
+            program => {
+                let mut command = Command::new(program);
+                command.current_dir(&workspace.root);
+                command
+            }
+        };
+        command.args(check.arguments).envs(check.environment.iter().copied());
+        run_check(check.name, check.fix, &mut command)?;
     }
     println!("\nall {} checks passed in {:.1} s", CHECKS.len(), started.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn run_check(check: &Check, cargo: &mut Command) -> Result<(), Failure> {
-    println!("\n{}: {}", check.name, command::text_of(cargo));
+fn run_check(name: &str, fix: &str, command: &mut Command) -> Result<(), Failure> {
+    println!("\n{name}: {}", command::text_of(command));
     let started = Instant::now();
-    let outcome = command::run(cargo);
+    let outcome = command::run(command);
     let seconds = started.elapsed().as_secs_f64();
     match outcome {
         Ok(_) => {
-            println!("{}: passed in {seconds:.1} s", check.name);
+            println!("{name}: passed in {seconds:.1} s");
             Ok(())
         }
-        Err(Failure::Exited(_)) => Err(Failure::Failed(format!(
-            "{} failed after {seconds:.1} s\n  to fix it: {}",
-            check.name, check.fix
-        ))),
+        Err(Failure::Exited(_)) => {
+            Err(Failure::Failed(format!("{name} failed after {seconds:.1} s\n  to fix it: {fix}")))
+        }
         Err(failure) => Err(failure),
     }
 }

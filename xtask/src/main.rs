@@ -154,10 +154,20 @@ const TASKS: &[Task] = &[
         run: develop::bench,
     },
     Task {
+        name: "tools",
+        arguments: "",
+        summary: "install the tools that `cargo xtask ci` needs from crates.io",
+        details: "Installs typos, cargo-machete and cargo-deny in fixed versions, if they are missing. `.ci/run` calls this task\n\
+                  first; the compilers and binary utilities that tests use come from the system.",
+        run: tools::run,
+    },
+    Task {
         name: "ci",
         arguments: "",
-        summary: "run every check that a change must pass: format, lints, docs, tests",
-        details: "Stops at the first check that fails and prints the command that fixes it. `.ci/run` calls this task.",
+        summary: "run every check that a change must pass",
+        details: "Format, spelling, unused dependencies, licences and sources of dependencies, lints, the build without SQL, docs,\n\
+                  tests. Stops at the first check that fails and prints the command that\n\
+                  fixes it. `.ci/run` calls this task.",
         run: ci::run,
     },
 ];
