@@ -96,17 +96,17 @@ mod tests {
     #[test]
     fn rows_without_an_address_are_not_selected() {
         let sections = "section_name | address | size | is_readable | section_index
-                        \".text\"    | 0x10    | 16   | true        | 1
-                        \".symtab\"  | 0x0     | 64   | false       | 2";
+                        .text        | 0x10    | 16   | true        | 1
+                        .symtab      | 0x0     | 64   | false       | 2";
         assert_eq!(selected(BinarySections::INFO, sections, &[(0x0, 0x40)]), [0]);
         let symbols =
             "symbol_name | symbol_type | symbol_address | symbol_size | section_index | symbol_index
-                       \"main\"    | \"function\" | 0x10         | 4           | 1             | 0
-                       \"puts\"    | \"function\" | 0x0          | 0           | -             | 1
-                       \"errno\"   | \"tls\"      | 0x0          | 4           | 3             | 2";
+                       main        | function    | 0x10         | 4           | 1             | 0
+                       puts        | function    | 0x0          | 0           | -             | 1
+                       errno       | tls         | 0x0          | 4           | 3             | 2";
         assert_eq!(selected(BinarySymbols::INFO, symbols, &[(0x0, 0x40)]), [0]);
         let regions =
-            "region_id | type | start_address | size\n0 | \"stack\" | - | 64\n1 | \"code\" | 0x10 | 16";
+            "region_id | type | start_address | size\n0 | stack | - | 64\n1 | code | 0x10 | 16";
         assert_eq!(selected(MemoryRegions::INFO, regions, &[(0x0, 0x40)]), [1]);
     }
 }
