@@ -27,7 +27,7 @@ struct Input {
     references: References,
     /// The part of the code whose instructions are one row group.
     range: CodeRange,
-    image: memory::Image,
+    image: memory::MemoryImage,
     instructions: InstructionsIr,
     cfg: CfgIr,
 }
@@ -50,7 +50,7 @@ impl Input {
         let references = References::of(&sections, &linkage, &exceptions, &code, &file);
         let cfg = cfg::run(&code, &instructions, &references);
         let range = code_ranges(&code, &instructions, None)[0];
-        let image = memory::Image::of(&sections, &linkage);
+        let image = memory::MemoryImage::of(&sections, &linkage);
         Self { code, references, range, image, instructions, cfg }
     }
 

@@ -10,7 +10,7 @@ use crate::file::FileBytes;
 use binframe_ir::{Batch, Fingerprint};
 use binframe_passes::code::cfg::CfgIr;
 use binframe_passes::code::instructions::InstructionsIr;
-use binframe_passes::code::memory::{Image, MemoryIr};
+use binframe_passes::code::memory::{MemoryImage, MemoryIr};
 use binframe_passes::file::debug::DebugIr;
 use binframe_passes::file::exceptions::ExceptionsIr;
 use binframe_passes::file::linkage::LinkageIr;

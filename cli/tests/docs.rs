@@ -67,7 +67,7 @@ fn system_paths(command: &str) -> Vec<PathBuf> {
     paths.map(folder).collect()
 }
 
-/// Whether lines are as shown, where `…` stands for any lines.
+/// Whether lines are as shown, where `…` matches any lines.
 fn are_as_shown(found: &[&str], shown: &[String]) -> bool {
     match shown.split_first() {
         None => found.is_empty(),

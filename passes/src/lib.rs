@@ -3,6 +3,29 @@
 //! [`passes!`] is the whole pipeline, and the only list of passes. [`lower`] runs it in memory; the crate `binframe`
 //! expands the same list into incremental queries. No pass performs I/O, reads a clock or keeps state. Every pass is
 //! total (any bytes give tables), and its output does not depend on how its work was scheduled.
+//!
+//! Not here: what the columns mean (`binframe_ir`), and when a pass runs and where its rows go (`binframe`).
+//!
+//! ```no_run
+//! use binframe_passes::{Inputs, lower};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let file = std::fs::read("/usr/bin/env")?.into();
+//!     let lowered = lower(Inputs::of(&file))?;
+//!     for function in lowered.cfg.functions.columns().iter() {
+//!         println!("{:#x} {}", function.address, function.name.unwrap_or("-"));
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Why it is fast
+//!
+//! - Columns of bytes refer to the file and copy nothing.
+//! - Chunks of code and functions are processed in parallel, with the same result for any number of threads.
+//! - Between passes, code is one bit per byte and a list of branches. A row of `instructions` has some 100 bytes and is
+//!   decoded again when it is needed.
+//! - The work of every search is limited in proportion to the size of the code, whatever the code is.
 
 mod bitmap;
 pub mod code;
@@ -25,17 +48,18 @@ pub use pipeline::{
 
 /// The pipeline: every pass, in execution order.
 ///
-/// A line has the name of the pass, the type of its output, the call with its inputs, its version, and the tables that
-/// the output contains. Inputs are the file, and the outputs of earlier passes. A pass that fills no table is a
-/// projection: its output is the part of its inputs that later passes depend on, so that an edit elsewhere in the file
-/// leaves it equal, and later passes do not run again. Raise the version of a pass when its output changes for the same
-/// inputs.
+/// A pass is declared as `name: Output = module::function(inputs) or Error, version N, fills [tables of the output]`;
+/// `or Error` is for a pass that can fail. Inputs are `file`, `member_index` and `companions` (see [`Inputs`]), and the
+/// outputs of earlier passes. A pass that fills no table is a projection: its output is the part of its inputs that
+/// later passes depend on, so that an edit elsewhere in the file leaves it equal, and later passes do not run again.
+/// Raise the version of a pass when its output changes for the same inputs.
 ///
 /// A computed table is computed on demand, for one of the ranges that the function after `over` returns; the function
 /// after `counted by` returns the number of rows of a range without computing them.
 ///
-/// `passes!(expand)` calls the macro `expand` with the list. [`lower`], the queries and their order, the passes that a
-/// stage needs, the source of each table, and the entries of a dataset's manifest are derived from it.
+/// `passes!(expand)` calls the macro `expand` with the list, and the caller imports the modules and types that it
+/// names. [`lower`], the queries and their order, the passes that a stage needs, the source of each table, and the
+/// entries of a dataset's manifest are derived from it.
 #[macro_export]
 macro_rules! passes {
     ($expand:ident) => {
@@ -79,7 +103,7 @@ macro_rules! passes {
                 references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
 
                 /// The memory image that the loader creates: regions, and the addresses of imports.
-                image: Image = Image::of(sections, linkage), version 6, fills [];
+                image: MemoryImage = MemoryImage::of(sections, linkage), version 6, fills [];
 
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 

@@ -2,7 +2,7 @@
 
 use crate::code::cfg::CfgIr;
 use crate::code::instructions::InstructionsIr;
-use crate::code::memory::{Image, MemoryIr};
+use crate::code::memory::{MemoryImage, MemoryIr};
 use crate::code::{cfg, instructions, memory};
 use crate::file::debug::{CompanionFile, DebugIr};
 use crate::file::exceptions::ExceptionsIr;
@@ -87,7 +87,7 @@ outputs! {
     MemoryIr: ir => ir.tables().to_vec();
     Code: _ir => Vec::new();
     References: _ir => Vec::new();
-    Image: _ir => Vec::new();
+    MemoryImage: _ir => Vec::new();
 }
 
 impl PassOutput for FileExtentRows {

@@ -4,7 +4,7 @@
 //! the division must be made before any executable is analyzed, so before the number of its chunks is known.
 //!
 //! *Notation.* A chunk is a part of a table that is computed or read as a whole. The work of an input is an estimate: the
-//! bytes of the table in a dataset, or the size of an executable. End to end, the inputs form a line as long as all work.
+//! bytes of the table in a dataset, or the size of an executable. Concatenated, the inputs form a line whose length is all work.
 //!
 //! *Algorithm.* The line is cut into `partitions` pieces of equal length. A piece that overlaps an input is a slice of it,
 //! `start..end` on the input's own line. When the input's chunks are known, `count` of them, each end of a slice is scaled

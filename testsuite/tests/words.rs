@@ -7,7 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files that are checked, relative to the workspace. All text belongs here.
-const CHECKED: &[&str] = &["ir-schemas", "docs", "README.md", "CHANGELOG.md"];
+const CHECKED: &[&str] = &[
+    "ir-schemas",
+    "passes",
+    "bootstrap",
+    "inspect",
+    "query",
+    "cli",
+    "xtask",
+    "docs",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+];
 
 /// Phrases that are never needed, and what to write instead. A phrase that starts with a capital letter is only matched
 /// at the start of a sentence; others in any case. Matched are whole words.

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Size in bytes of a file from which on it runs on all threads.
+/// Minimal size in bytes of a large file.
 const LARGE_SIZE_MIN: u64 = 8 << 20;
 
 /// Memory in bytes that lowering needs for each byte of a file, and for any file, encoded rows included. Through all

@@ -144,7 +144,7 @@ fn no_input(path: &Path, found: &str) -> Error {
 /// Assigns unique names.
 #[derive(Debug, Default)]
 pub(crate) struct UniqueNames {
-    /// The last number assigned for each name; 1 stands for the name itself.
+    /// The last number assigned for each name; 1 for the name itself.
     numbers: BTreeMap<String, u32>,
 }
 

@@ -1,9 +1,9 @@
 //! Edit distance of two sequences: `(old, new) -> (elements to remove, elements to add)`.
 //!
-//! *Problem.* Of all ways to turn `old` into `new` by removing and adding elements, find one with the fewest edits.
+//! *Problem.* Turn `old` into `new` by removing and adding as few elements as possible.
 //!
 //! *Notation.* Point (x, y) is reached if the first x elements of `old` are turned into the first y of `new`. Diagonal
-//! k has the points with x - y = k. Equal elements lead along a diagonal at no cost; an edit leads to a neighbouring
+//! k has the points with x - y = k. Equal elements advance along a diagonal at no cost; an edit moves to a neighbouring
 //! diagonal.
 //!
 //! *Algorithm.* (1) Strip the common prefix and suffix. (2) For d = 0, 1, …: compute the furthest point on each

@@ -9,7 +9,7 @@
 //! unsigned.
 //!
 //! *Algorithm.* Expressions are hash-consed: [`ExprArena`] stores each one once, so two are structurally equal if and
-//! only if their ids are equal. Constructors simplify on the way: constants are folded; offsets are moved outwards
+//! only if their ids are equal. Constructors simplify: constants are folded; offsets are moved outwards
 //! through sums, scales and truncations; nested extensions are merged.
 //!
 //! *Cost.* A constructor takes constant time, plus a few steps for each simplification. An arena grows with the

@@ -20,8 +20,8 @@ const MICROSOFT_QUESTION_MARKS_MAX: usize = 64;
 /// Size of the text, in bytes, at which `undname` stops with an error.
 const MICROSOFT_TEXT_SIZE_MAX: usize = 1 << 20;
 
-/// The symbols, with the column `demangled_name` filled.
-pub(crate) fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
+/// The symbols, or some of them, with the column `demangled_name` filled.
+pub fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
     let column = BinarySymbols::INFO.column_index("demangled_name").expect("a column of symbols");
     let names = symbols.columns().symbol_name;
     let mut budget = TextBudget::of_names(names.value_data().len());

@@ -1,7 +1,7 @@
 //! Memory facts: results of the stage, in addition to its tables, from which `memory_accesses` and `data_flow` are
 //! computed on demand.
 
-use super::image::Image;
+use super::memory_image::MemoryImage;
 use super::objects::ObjectTable;
 use crate::code::cfg::BlocksByFunction;
 use crate::domains::{AbstractValue, Base, Summary};
@@ -14,7 +14,7 @@ pub struct MemoryFacts {
     pub(super) blocks_by_function: BlocksByFunction,
     pub(super) summaries: Vec<Summary>,
     pub(super) objects: ObjectTable,
-    pub(super) image: Image,
+    pub(super) image: MemoryImage,
     fingerprint: Fingerprint,
 }
 
@@ -23,7 +23,7 @@ impl MemoryFacts {
         blocks_by_function: BlocksByFunction,
         summaries: Vec<Summary>,
         objects: ObjectTable,
-        image: Image,
+        image: MemoryImage,
     ) -> Self {
         let functions = 0..summaries.len();
         let rows = functions.flat_map(|function| {

@@ -18,7 +18,7 @@
 //! - functions follow their calling convention, and library functions do what `library_models` says;
 //! - code writes the stack of other functions only through addresses that it was passed (`AbstractState`);
 //! - registers and the stack pointer that the analysis lost at a return are restored (`exit_state`);
-//! - a pointer that may be null is not null where it is used (`AbstractValue`).
+//! - a pointer that may be null is valid at each use (`AbstractValue`).
 //!
 //! *Limitations.* An argument in a register that the callee leaves unchanged is not seen by the caller's analysis
 //! (`AbstractState::tracked_arguments`). Writes to the stack by other threads and signal handlers are not modelled.
@@ -39,9 +39,9 @@ mod frame_collector;
 mod function_analysis;
 mod function_code;
 mod globals;
-mod image;
 mod ir;
 mod library_models;
+mod memory_image;
 mod objects;
 mod program;
 mod regions;
@@ -54,8 +54,8 @@ pub use accesses::accesses;
 pub use block_ranges::block_ranges;
 pub use data_flow::data_flow;
 pub use facts::MemoryFacts;
-pub use image::Image;
 pub use ir::MemoryIr;
+pub use memory_image::MemoryImage;
 
 use crate::code::cfg::CfgIr;
 use crate::code::instructions::InstructionsIr;
@@ -65,7 +65,7 @@ use program::Program;
 use std::sync::Arc;
 
 /// Computes the tables of the stage, without those that are computed on demand.
-pub fn run(image: &Image, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
+pub fn run(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
     let blocks_by_function = cfg.blocks_by_function();
     let program = Program::new(code, cfg, image, &blocks_by_function);
     let (functions, summaries) = bottom_up::analyze_functions(&program, cfg);

@@ -1,6 +1,6 @@
 //! The program under analysis: everything that the memory stage reads, as columns.
 
-use super::image::Image;
+use super::memory_image::MemoryImage;
 use crate::code::cfg::{BlocksByFunction, CfgIr};
 use crate::code::regions::Code;
 use crate::isa::{CallingConvention, Isa};
@@ -15,7 +15,7 @@ pub(super) struct Program<'a> {
     pub(super) blocks: BasicBlockColumns<'a>,
     pub(super) edges: CfgEdgeColumns<'a>,
     pub(super) calls: CallEdgeColumns<'a>,
-    pub(super) image: &'a Image,
+    pub(super) image: &'a MemoryImage,
     pub(super) blocks_by_function: &'a BlocksByFunction,
     pub(super) convention: CallingConvention,
 }
@@ -26,7 +26,7 @@ impl<'a> Program<'a> {
     pub(super) fn new(
         code: &'a Code,
         cfg: &'a CfgIr,
-        image: &'a Image,
+        image: &'a MemoryImage,
         blocks_by_function: &'a BlocksByFunction,
     ) -> Self {
         let isa = code.regions.first().map_or(Isa::X86_64, |region| region.isa);

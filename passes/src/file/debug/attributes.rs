@@ -12,7 +12,7 @@ const NAME_SIZE_MAX: usize = 16 << 10;
 
 /// A reference to another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reference {
+pub(super) enum EntryReference {
     /// Offset in the same unit.
     Unit(u32),
     /// Offset in `.debug_info`.
@@ -24,9 +24,9 @@ pub(super) enum Reference {
 /// The start of a zero-terminated string. The terminator is searched only when the text is used, since all entries of a
 /// broken file can have the same long name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a>(&'a [u8]);
+pub(super) struct DwarfString<'a>(&'a [u8]);
 
-impl<'a> Text<'a> {
+impl<'a> DwarfString<'a> {
     /// The text of an attribute.
     pub(super) fn of(
         dwarf: &Dwarf<EndianReader<'a>>,
@@ -60,11 +60,11 @@ impl<'a> Text<'a> {
 /// The attributes of an entry.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attributes<'a> {
-    pub(super) name: Option<Text<'a>>,
-    pub(super) linkage_name: Option<Text<'a>>,
-    pub(super) type_: Option<Reference>,
+    pub(super) name: Option<DwarfString<'a>>,
+    pub(super) linkage_name: Option<DwarfString<'a>>,
+    pub(super) type_: Option<EntryReference>,
     /// The entry that this one completes, or is a copy of.
-    pub(super) origin: Option<Reference>,
+    pub(super) origin: Option<EntryReference>,
     pub(super) low: Option<u64>,
     pub(super) high: Option<u64>,
     pub(super) ranges: Option<RangeListsOffset<usize>>,
@@ -88,7 +88,7 @@ pub(super) struct Attributes<'a> {
     pub(super) lower_bound: Option<i64>,
     pub(super) upper_bound: Option<i64>,
     pub(super) discriminant: Option<i64>,
-    pub(super) discriminant_entry: Option<Reference>,
+    pub(super) discriminant_entry: Option<EntryReference>,
     pub(super) is_declaration: bool,
     pub(super) is_external: bool,
 }
@@ -104,7 +104,7 @@ impl<'a> Attributes<'a> {
         let mut high_is_size = false;
         for attribute in entry.attrs() {
             let value = attribute.value();
-            let text = || Text::of(dwarf, unit, &value);
+            let text = || DwarfString::of(dwarf, unit, &value);
             let address = || dwarf.attr_address(unit, value).ok().flatten();
             match attribute.name() {
                 constants::DW_AT_name => attributes.name = text(),
@@ -177,11 +177,11 @@ pub(super) fn number(value: &AttributeValue<EndianReader<'_>>) -> Option<i64> {
     }
 }
 
-fn reference(value: &AttributeValue<EndianReader<'_>>) -> Option<Reference> {
+fn reference(value: &AttributeValue<EndianReader<'_>>) -> Option<EntryReference> {
     match value {
-        AttributeValue::UnitRef(UnitOffset(offset)) => u32::try_from(*offset).ok().map(Reference::Unit),
-        AttributeValue::DebugInfoRef(offset) => Some(Reference::Section(offset.0 as u64)),
-        AttributeValue::DebugTypesRef(signature) => Some(Reference::Signature(signature.0)),
+        AttributeValue::UnitRef(UnitOffset(offset)) => u32::try_from(*offset).ok().map(EntryReference::Unit),
+        AttributeValue::DebugInfoRef(offset) => Some(EntryReference::Section(offset.0 as u64)),
+        AttributeValue::DebugTypesRef(signature) => Some(EntryReference::Signature(signature.0)),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-/// What a companion file holds.
+/// The content of a companion file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompanionKind {
     /// The split unit of one compilation (`.dwo`).
@@ -16,7 +16,7 @@ pub enum CompanionKind {
 /// A file that may hold debug information.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companion {
-    /// What it would hold.
+    /// Its content.
     pub kind: CompanionKind,
     /// The name by which debug information refers to it.
     pub name: String,
@@ -27,7 +27,7 @@ pub struct Companion {
 /// A companion file that was found.
 #[derive(Debug, Clone)]
 pub struct CompanionFile {
-    /// What it holds.
+    /// Its content.
     pub kind: CompanionKind,
     /// The name by which debug information refers to it.
     pub name: String,

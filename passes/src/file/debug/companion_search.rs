@@ -3,7 +3,7 @@
 //! Sources: DWARF 5, section 7.3; for DWARF 4, "Debug fission" of the GCC wiki; GDB manual, "Separate Debug Files"; for
 //! bundles, the manual of `dsymutil`.
 
-use super::attributes::Text;
+use super::attributes::DwarfString;
 use super::companion_files::{Companion, CompanionFile, CompanionKind};
 use super::reports::Reports;
 use super::sections::{self, DebugSections};
@@ -35,7 +35,7 @@ pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Ve
     let mut names = BTreeMap::new();
     for unit in read_units(&dwarf, 0, &mut Reports::new(0)) {
         if let Some((name, _)) = unit.split_unit() {
-            let directory = unit.inner.comp_dir.map(|directory| Text::new(directory.slice()));
+            let directory = unit.inner.comp_dir.map(|directory| DwarfString::new(directory.slice()));
             names.entry(lossy(name)).or_insert(directory.map(lossy));
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Ve
     companions
 }
 
-fn lossy(text: Text<'_>) -> String {
+fn lossy(text: DwarfString<'_>) -> String {
     String::from_utf8_lossy(text.bytes()).into_owned()
 }
 

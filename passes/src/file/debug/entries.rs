@@ -1,13 +1,13 @@
 //! The entries of one unit, as data. References to other entries are not resolved.
 
-use super::attributes::{Reference, Text};
+use super::attributes::{DwarfString, EntryReference};
 use super::locations::VariableLocation;
 use binframe_ir::tables::{MemberKind, TypeKind, VariableScope};
 use gimli::Range;
 
 /// The entries of one unit that tables show.
 #[derive(Default)]
-pub(super) struct Entries<'a> {
+pub(super) struct UnitEntries<'a> {
     pub(super) functions: Vec<FunctionEntry<'a>>,
     /// Number of functions and inlined calls with code.
     pub(super) function_count: u32,
@@ -28,17 +28,17 @@ pub(super) struct Entries<'a> {
 /// A function or an inlined call.
 pub(super) struct FunctionEntry<'a> {
     pub(super) offset: u32,
-    pub(super) origin: Option<Reference>,
-    pub(super) name: Option<Text<'a>>,
-    pub(super) linkage_name: Option<Text<'a>>,
-    pub(super) return_type: Option<Reference>,
+    pub(super) origin: Option<EntryReference>,
+    pub(super) name: Option<DwarfString<'a>>,
+    pub(super) linkage_name: Option<DwarfString<'a>>,
+    pub(super) return_type: Option<EntryReference>,
     /// Position among the functions of the unit with code; `None` without code.
     pub(super) number: Option<u32>,
     /// Number of the enclosing function.
     pub(super) parent: Option<u32>,
     pub(super) depth: u16,
     pub(super) is_inlined: bool,
-    /// Positions in `Entries::ranges`.
+    /// Positions in `UnitEntries::ranges`.
     pub(super) ranges: std::ops::Range<usize>,
     pub(super) call_file: Option<u64>,
     pub(super) call_line: Option<u64>,
@@ -50,9 +50,9 @@ pub(super) struct FunctionEntry<'a> {
 /// A variable or a parameter.
 pub(super) struct VariableEntry<'a> {
     pub(super) offset: u32,
-    pub(super) origin: Option<Reference>,
-    pub(super) name: Option<Text<'a>>,
-    pub(super) type_: Option<Reference>,
+    pub(super) origin: Option<EntryReference>,
+    pub(super) name: Option<DwarfString<'a>>,
+    pub(super) type_: Option<EntryReference>,
     /// Number of the enclosing function; `None` if that has no code.
     pub(super) function: Option<u32>,
     pub(super) is_parameter: bool,
@@ -61,19 +61,19 @@ pub(super) struct VariableEntry<'a> {
     pub(super) code: Option<(u64, u64)>,
     /// Whether it is a row; other variables are origins of rows.
     pub(super) is_row: bool,
-    /// Positions in `Entries::locations`.
+    /// Positions in `UnitEntries::locations`.
     pub(super) locations: std::ops::Range<usize>,
 }
 
 /// A type.
 pub(super) struct TypeEntry<'a> {
     pub(super) offset: u32,
-    pub(super) origin: Option<Reference>,
-    pub(super) name: Option<Text<'a>>,
+    pub(super) origin: Option<EntryReference>,
+    pub(super) name: Option<DwarfString<'a>>,
     pub(super) kind: TypeKind,
     pub(super) size: Option<u64>,
     pub(super) alignment: Option<u64>,
-    pub(super) target: Option<Reference>,
+    pub(super) target: Option<EntryReference>,
     pub(super) encoding: Option<u64>,
     /// Number of elements of an array in all dimensions; `None` if one is unknown.
     pub(super) elements: Option<u64>,
@@ -83,11 +83,11 @@ pub(super) struct TypeEntry<'a> {
 
 /// A member of a type.
 pub(super) struct MemberEntry<'a> {
-    /// Position of the type in `Entries::types`.
+    /// Position of the type in `UnitEntries::types`.
     pub(super) owner: u32,
-    pub(super) name: Option<Text<'a>>,
+    pub(super) name: Option<DwarfString<'a>>,
     pub(super) kind: MemberKind,
-    pub(super) type_: Option<Reference>,
+    pub(super) type_: Option<EntryReference>,
     pub(super) offset: Option<u64>,
     pub(super) bit_offset: Option<u64>,
     pub(super) bit_size: Option<u64>,

@@ -3,7 +3,7 @@
 //! Source: DWARF 5, chapters 2 to 5.
 
 use super::attributes::{Attributes, number};
-use super::entries::{Entries, FunctionEntry, MemberEntry, TypeEntry, VariableEntry};
+use super::entries::{FunctionEntry, MemberEntry, TypeEntry, UnitEntries, VariableEntry};
 use super::lists::{self, ListEntryBudget};
 use super::locations::{ExpressionContext, FrameBase, VariableLocation};
 use super::tags::{Variant, is_read, is_variable, member_kind, type_kind};
@@ -12,7 +12,7 @@ use crate::file::formats::EndianReader;
 use binframe_ir::tables::{MemberKind, TypeKind, VariableScope};
 use gimli::{DebuggingInformationEntry, Dwarf, Range, constants};
 
-/// What encloses an entry.
+/// The enclosing scope of an entry.
 #[derive(Clone, Copy)]
 struct Scope {
     /// Depth of the entry that opens the scope.
@@ -47,8 +47,8 @@ pub(super) fn read<'a>(
     dwarf: &Dwarf<EndianReader<'a>>,
     unit: &Unit<'a>,
     list_budget: ListEntryBudget,
-) -> Entries<'a> {
-    let mut reader = EntryReader { dwarf, unit, list_budget, entries: Entries::default() };
+) -> UnitEntries<'a> {
+    let mut reader = EntryReader { dwarf, unit, list_budget, entries: UnitEntries::default() };
     if let Err((offset, error)) = reader.run() {
         reader.entries.broken = Some((offset, error));
     }
@@ -61,7 +61,7 @@ struct EntryReader<'w, 'a> {
     dwarf: &'w Dwarf<EndianReader<'a>>,
     unit: &'w Unit<'a>,
     list_budget: ListEntryBudget,
-    entries: Entries<'a>,
+    entries: UnitEntries<'a>,
 }
 
 impl<'w, 'a> EntryReader<'w, 'a> {

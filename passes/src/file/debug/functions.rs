@@ -1,7 +1,7 @@
 //! `debug_functions`: functions and inlined calls with code.
 
 use super::entries::FunctionEntry;
-use super::index::Index;
+use super::index::EntryIndex;
 use super::lines::{LinePrograms, SourceFiles};
 use super::names::take_text;
 use crate::file::text_budget::TextBudget;
@@ -10,7 +10,7 @@ use binframe_ir::tables::{DebugFunctionBuilder, DebugFunctions};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What the entry of a function or its origins state.
+/// The facts about a function that its entry, or one of its origins, states.
 #[derive(Default)]
 struct Declaration<'a> {
     name: Option<Cow<'a, str>>,
@@ -24,7 +24,7 @@ struct Declaration<'a> {
 
 /// The rows of a chunk of units.
 pub(super) fn rows<'a>(
-    index: &Index<'a>,
+    index: &EntryIndex<'a>,
     programs: &LinePrograms<'a>,
     chunk: Range<usize>,
     names: &mut TextBudget,
@@ -77,9 +77,9 @@ pub(super) fn rows<'a>(
     rows.finish()
 }
 
-/// Collects what the entry of a function and its origins state; the entry itself takes precedence.
+/// Collects the declaration of a function; its entry takes precedence over its origins.
 fn declaration<'a>(
-    index: &Index<'a>,
+    index: &EntryIndex<'a>,
     programs: &LinePrograms<'a>,
     unit_index: u32,
     function: &FunctionEntry<'a>,
@@ -106,7 +106,7 @@ fn declaration<'a>(
 
 /// Dictionary code of a source file that an entry of a unit refers to by number.
 fn file_code<'a>(
-    index: &Index<'a>,
+    index: &EntryIndex<'a>,
     programs: &LinePrograms<'a>,
     unit_index: u32,
     file: u64,

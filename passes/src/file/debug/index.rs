@@ -1,8 +1,8 @@
 //! Resolves references between entries, in one unit or across units. Chains of references, which may be cyclic in a
 //! broken file, are followed for a limited number of steps.
 
-use super::attributes::Reference;
-use super::entries::{Entries, FunctionEntry, TypeEntry, VariableEntry};
+use super::attributes::EntryReference;
+use super::entries::{FunctionEntry, TypeEntry, UnitEntries, VariableEntry};
 use super::units::Units;
 use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::TypeKind;
@@ -11,19 +11,19 @@ use binframe_ir::tables::TypeKind;
 const CHAIN_LENGTH_MAX: usize = 32;
 
 /// The entries of all units.
-pub(super) struct Index<'a> {
+pub(super) struct EntryIndex<'a> {
     pub(super) units: &'a Units<'a>,
-    pub(super) entries: Vec<Entries<'a>>,
+    pub(super) entries: Vec<UnitEntries<'a>>,
     /// Row index of the first function, variable and type of each unit.
     pub(super) function_bases: Vec<u32>,
     pub(super) variable_bases: Vec<u32>,
     pub(super) type_bases: Vec<u32>,
 }
 
-impl<'a> Index<'a> {
-    pub(super) fn new(units: &'a Units<'a>, entries: Vec<Entries<'a>>) -> Self {
-        let bases = |count: fn(&Entries<'a>) -> u32| {
-            let add = |base: &mut u32, entries: &Entries<'a>| {
+impl<'a> EntryIndex<'a> {
+    pub(super) fn new(units: &'a Units<'a>, entries: Vec<UnitEntries<'a>>) -> Self {
+        let bases = |count: fn(&UnitEntries<'a>) -> u32| {
+            let add = |base: &mut u32, entries: &UnitEntries<'a>| {
                 let before = *base;
                 *base = base.saturating_add(count(entries));
                 Some(before)
@@ -40,11 +40,13 @@ impl<'a> Index<'a> {
     }
 
     /// Position of the unit and offset in it of the entry that a reference in a unit refers to.
-    fn resolve(&self, unit_index: u32, reference: Reference) -> Option<(u32, u32)> {
+    fn resolve(&self, unit_index: u32, reference: EntryReference) -> Option<(u32, u32)> {
         match reference {
-            Reference::Unit(offset) => Some((unit_index, offset)),
-            Reference::Section(offset) => self.units.at(self.units.all[unit_index as usize].dwarf, offset),
-            Reference::Signature(signature) => self.units.of_signature(signature),
+            EntryReference::Unit(offset) => Some((unit_index, offset)),
+            EntryReference::Section(offset) => {
+                self.units.at(self.units.all[unit_index as usize].dwarf, offset)
+            }
+            EntryReference::Signature(signature) => self.units.of_signature(signature),
         }
     }
 
@@ -54,13 +56,8 @@ impl<'a> Index<'a> {
         unit_index: u32,
         function: &'i FunctionEntry<'a>,
     ) -> impl Iterator<Item = (u32, &'i FunctionEntry<'a>)> {
-        let next = |(unit, function): &(u32, &'i FunctionEntry<'a>)| {
-            let (unit, offset) = self.resolve(*unit, function.origin?)?;
-            let functions = &self.entries[unit as usize].functions;
-            let position = functions.binary_search_by_key(&offset, |function| function.offset).ok()?;
-            Some((unit, &functions[position]))
-        };
-        std::iter::successors(Some((unit_index, function)), next).take(CHAIN_LENGTH_MAX)
+        let key = |function: &FunctionEntry<'a>| (function.offset, function.origin);
+        self.origins(unit_index, function, |entries| &entries.functions, key)
     }
 
     /// The variable, its origin, the origin of that, and so on, each with the position of its unit.
@@ -69,22 +66,34 @@ impl<'a> Index<'a> {
         unit_index: u32,
         variable: &'i VariableEntry<'a>,
     ) -> impl Iterator<Item = (u32, &'i VariableEntry<'a>)> {
-        let next = |(unit, variable): &(u32, &'i VariableEntry<'a>)| {
-            let (unit, offset) = self.resolve(*unit, variable.origin?)?;
-            let variables = &self.entries[unit as usize].variables;
-            let position = variables.binary_search_by_key(&offset, |variable| variable.offset).ok()?;
-            Some((unit, &variables[position]))
+        let key = |variable: &VariableEntry<'a>| (variable.offset, variable.origin);
+        self.origins(unit_index, variable, |entries| &entries.variables, key)
+    }
+
+    /// An entry and its chain of origins; `key` returns offset and origin of an entry, by the first of which `list` is sorted.
+    fn origins<'i, Entry>(
+        &'i self,
+        unit_index: u32,
+        entry: &'i Entry,
+        list: impl Fn(&'i UnitEntries<'a>) -> &'i [Entry],
+        key: impl Fn(&Entry) -> (u32, Option<EntryReference>),
+    ) -> impl Iterator<Item = (u32, &'i Entry)> {
+        let next = move |(unit, entry): &(u32, &'i Entry)| {
+            let (unit, offset) = self.resolve(*unit, key(entry).1?)?;
+            let list = list(&self.entries[unit as usize]);
+            let position = list.binary_search_by_key(&offset, |entry| key(entry).0).ok()?;
+            Some((unit, &list[position]))
         };
-        std::iter::successors(Some((unit_index, variable)), next).take(CHAIN_LENGTH_MAX)
+        std::iter::successors(Some((unit_index, entry)), next).take(CHAIN_LENGTH_MAX)
     }
 
     /// The type that a reference in a unit refers to: position of its unit, the type, position in that unit.
     pub(super) fn find_type(
         &self,
         unit_index: u32,
-        reference: Reference,
+        reference: EntryReference,
     ) -> Option<(u32, &TypeEntry<'a>, u32)> {
-        let find = |unit_index: u32, reference: Reference| {
+        let find = |unit_index: u32, reference: EntryReference| {
             let (unit, offset) = self.resolve(unit_index, reference)?;
             let types = &self.entries[unit as usize].types;
             let position = types.binary_search_by_key(&offset, |known| known.offset).ok()?;
@@ -93,14 +102,14 @@ impl<'a> Index<'a> {
         let found = find(unit_index, reference)?;
         // A declaration with a signature is described by a type unit.
         let described = match found.1.origin {
-            Some(origin @ Reference::Signature(_)) => find(found.0, origin),
+            Some(origin @ EntryReference::Signature(_)) => find(found.0, origin),
             _ => None,
         };
         described.or(Some(found))
     }
 
     /// Row index of the type that a reference in a unit refers to.
-    pub(super) fn type_of(&self, unit_index: u32, reference: Reference) -> Option<u32> {
+    pub(super) fn type_of(&self, unit_index: u32, reference: EntryReference) -> Option<u32> {
         let (unit, _, position) = self.find_type(unit_index, reference)?;
         Some(self.type_bases[unit as usize] + position)
     }
@@ -131,7 +140,7 @@ impl<'a> Index<'a> {
     pub(super) fn type_name(
         &self,
         unit_index: u32,
-        reference: Reference,
+        reference: EntryReference,
         names: &mut TextBudget,
     ) -> Option<String> {
         names.check()?;
@@ -140,7 +149,7 @@ impl<'a> Index<'a> {
 
     /// Name of a type: its own or, if it has none, one composed from the types it is derived from, such as `char const
     /// *[4]`.
-    fn composed_name(&self, unit_index: u32, reference: Reference) -> String {
+    fn composed_name(&self, unit_index: u32, reference: EntryReference) -> String {
         let (mut unit_index, mut reference) = (unit_index, Some(reference));
         // Suffixes of the name, the outermost first.
         let mut suffixes = Vec::new();

@@ -5,7 +5,7 @@
 //!
 //! Source: DWARF 5, chapter 6.2.
 
-use super::attributes::Text;
+use super::attributes::DwarfString;
 use super::chunks::chunks;
 use super::names::{self, NameShare};
 use super::reports::Problem;
@@ -269,7 +269,7 @@ fn path<'a>(
     file: &FileEntry<EndianReader<'a>>,
 ) -> Option<String> {
     let text = |value: &AttributeValue<EndianReader<'a>>| {
-        let text = Text::of(dwarf, &unit.inner, value)?;
+        let text = DwarfString::of(dwarf, &unit.inner, value)?;
         Some(String::from_utf8_lossy(text.bytes()).into_owned())
     };
     let mut path = text(&file.path_name())?;

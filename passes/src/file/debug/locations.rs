@@ -43,7 +43,7 @@ impl VariableLocation {
     }
 }
 
-/// What expressions refer to.
+/// The context of expressions.
 #[derive(Clone, Copy)]
 pub(super) struct ExpressionContext<'c, 'a> {
     pub(super) dwarf: &'c Dwarf<EndianReader<'a>>,

@@ -54,7 +54,7 @@ use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
 use chunks::chunks;
 use gimli::SectionId;
-use index::Index;
+use index::EntryIndex;
 use lines::LinePrograms;
 use lists::ListBudget;
 use names::NameShare;
@@ -180,7 +180,7 @@ fn tables(
             reports.error(DiagnosticCode::BrokenDebugUnit, &message);
         }
     }
-    let index = Index::new(&units, entries);
+    let index = EntryIndex::new(&units, entries);
     // Beyond this point only text and the file lists of line number programs are read.
     let architecture = sections.headers.columns().iter().find_map(|header| header.architecture);
     let share = NameShare::of(units.size());

@@ -3,7 +3,7 @@
 //! Entries of a broken file can all have the same long name. A chunk of units has a share of the text in proportion to
 //! its size, so that the result does not depend on which chunks are processed first.
 
-use super::attributes::Text;
+use super::attributes::DwarfString;
 use super::reports::Problem;
 use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::DiagnosticCode;
@@ -30,7 +30,7 @@ impl NameShare {
 }
 
 /// The text, if there is one and the budget allows it. Nothing is read once the budget is spent.
-pub(super) fn take_text<'a>(names: &mut TextBudget, text: Option<Text<'a>>) -> Option<Cow<'a, str>> {
+pub(super) fn take_text<'a>(names: &mut TextBudget, text: Option<DwarfString<'a>>) -> Option<Cow<'a, str>> {
     let text = text?;
     names.check()?;
     names.take(String::from_utf8_lossy(text.bytes()))

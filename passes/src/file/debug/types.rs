@@ -1,6 +1,6 @@
-//! `debug_types` and `debug_type_members`.
+//! `debug_types` and `debug_type_members`: types, and their members sorted by type.
 
-use super::index::Index;
+use super::index::EntryIndex;
 use super::names::take_text;
 use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::{
@@ -11,7 +11,7 @@ use gimli::constants::DwAte;
 use std::ops::Range;
 
 /// The types of a chunk of units.
-pub(super) fn rows(index: &Index<'_>, chunk: Range<usize>, names: &mut TextBudget) -> Rows<DebugTypes> {
+pub(super) fn rows(index: &EntryIndex<'_>, chunk: Range<usize>, names: &mut TextBudget) -> Rows<DebugTypes> {
     let mut rows = DebugTypeBuilder::default();
     for unit in chunk {
         let unit_index = unit as u32;
@@ -43,7 +43,7 @@ pub(super) fn rows(index: &Index<'_>, chunk: Range<usize>, names: &mut TextBudge
 
 /// The members of the types of a chunk of units.
 pub(super) fn members(
-    index: &Index<'_>,
+    index: &EntryIndex<'_>,
     chunk: Range<usize>,
     names: &mut TextBudget,
 ) -> Rows<DebugTypeMembers> {

@@ -4,7 +4,7 @@
 //! companion files. Units may share a table of abbreviations. It is parsed once, up to the start of the next table, so
 //! that no byte is parsed twice.
 
-use super::attributes::{Attributes, Text};
+use super::attributes::{Attributes, DwarfString};
 use super::lists::{self, ListBudget};
 use super::names::{self, NameShare, take_text};
 use super::reports::Reports;
@@ -45,10 +45,10 @@ pub(super) struct Unit<'a> {
 #[derive(Default)]
 struct RootEntry<'a> {
     attributes: Attributes<'a>,
-    producer: Option<Text<'a>>,
+    producer: Option<DwarfString<'a>>,
     language: Option<constants::DwLang>,
     program: Option<usize>,
-    split_name: Option<Text<'a>>,
+    split_name: Option<DwarfString<'a>>,
     is_partial: bool,
 }
 
@@ -123,7 +123,7 @@ impl<'a> Unit<'a> {
     }
 
     /// File name and identifier of the split unit of a skeleton; `None` for other units.
-    pub(super) fn split_unit(&self) -> Option<(Text<'a>, DwoId)> {
+    pub(super) fn split_unit(&self) -> Option<(DwarfString<'a>, DwoId)> {
         Some((self.root.split_name?, self.inner.dwo_id?))
     }
 
@@ -252,7 +252,7 @@ fn read_unit<'a>(
     let mut directory = None;
     for attribute in entry.attrs() {
         let value = attribute.value();
-        let text = || Text::of(dwarf, &unit, &value);
+        let text = || DwarfString::of(dwarf, &unit, &value);
         match (attribute.name(), value) {
             (constants::DW_AT_comp_dir, _) => directory = text(),
             (constants::DW_AT_producer, _) => root.producer = text(),
@@ -264,7 +264,7 @@ fn read_unit<'a>(
             _ => {}
         }
     }
-    let reader = |text: Text<'a>| EndianSlice::new(text.bytes(), dwarf.debug_info.reader().endian());
+    let reader = |text: DwarfString<'a>| EndianSlice::new(text.bytes(), dwarf.debug_info.reader().endian());
     (unit.comp_dir, unit.name) = (directory.map(reader), root.attributes.name.map(reader));
     unit.low_pc = root.attributes.low.unwrap_or(0);
     let program = root.program.map(|offset| (position, offset));
@@ -295,7 +295,7 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             (_, _, true) => UnitKind::Skeleton,
             _ => UnitKind::Compilation,
         };
-        let directory = unit.inner.comp_dir.map(|directory| Text::new(directory.slice()));
+        let directory = unit.inner.comp_dir.map(|directory| DwarfString::new(directory.slice()));
         rows.push(DebugUnit {
             unit_index,
             kind,

@@ -1,6 +1,6 @@
 //! `debug_variables`: variables and parameters, one row per location.
 
-use super::index::Index;
+use super::index::EntryIndex;
 use super::locations::FrameBase;
 use super::names::take_text;
 use crate::file::text_budget::TextBudget;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// The rows of a chunk of units.
 pub(super) fn rows(
-    index: &Index<'_>,
+    index: &EntryIndex<'_>,
     architecture: Option<Architecture>,
     chunk: Range<usize>,
     names: &mut TextBudget,

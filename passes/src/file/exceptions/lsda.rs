@@ -1,4 +1,4 @@
-//! What all readers of language-specific data (LSDA) share: their input, their output, and errors.
+//! Types that all readers of language-specific data (LSDA) share: input, output, errors.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::sections::SectionsIr;

@@ -9,7 +9,7 @@ pub struct Unsupported {
     pub file_offset: u64,
     /// Description of these bytes.
     pub found: String,
-    /// What was expected instead.
+    /// Description of the bytes that were expected.
     pub expected: &'static str,
 }
 

@@ -32,11 +32,10 @@ pub(crate) mod test_support;
 mod unwind;
 
 use crate::file::formats::{self, Headers, Unsupported};
-use crate::file::names;
-use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySymbols, Format};
+use binframe_ir::tables::Format;
 use bytes::Bytes;
 
+pub use crate::file::names::with_demangled_names;
 pub use container::members;
 pub use ir::SectionsIr;
 
@@ -58,9 +57,4 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
 /// Whether the first bytes of a file are those of a supported format.
 pub fn is_recognised(file: &[u8]) -> bool {
     formats::file_kind(file).is_ok()
-}
-
-/// The symbols, or some of them, with the column `demangled_name` filled.
-pub fn with_demangled_names(symbols: &Rows<BinarySymbols>) -> Rows<BinarySymbols> {
-    names::with_demangled_names(symbols)
 }

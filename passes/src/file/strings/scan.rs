@@ -31,14 +31,14 @@ pub(super) struct CharacterRun {
 
 /// The runs that start in `part`, sorted; they may end after it. `wide` is the encoding of characters of two bytes.
 pub(super) fn runs(bytes: &[u8], part: Range<usize>, wide: StringEncoding) -> Vec<CharacterRun> {
-    let mut scan = Scan { bytes, wide, runs: Vec::new() };
+    let mut scan = RunScanner { bytes, wide, runs: Vec::new() };
     scan.part(part);
     // Narrow and wide runs were found alternately.
     scan.runs.sort_unstable_by_key(|run| run.range.start);
     scan.runs
 }
 
-struct Scan<'a> {
+struct RunScanner<'a> {
     bytes: &'a [u8],
     wide: StringEncoding,
     runs: Vec<CharacterRun>,
@@ -54,7 +54,7 @@ enum RunState {
     In(usize),
 }
 
-impl Scan<'_> {
+impl RunScanner<'_> {
     fn part(&mut self, part: Range<usize>) {
         // Whether a character starts `distance` bytes before the part, as bits that precede those of the first block.
         let precedes = |distance, is_character: &dyn Fn(usize) -> bool| {

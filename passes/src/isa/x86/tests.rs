@@ -89,7 +89,7 @@ fn prefixes_and_implicit_operands() {
         row.prefix == Some(InstructionPrefix::XacquireLock)
     });
     check(Isa::X86_64, &[0xf2, 0xae], |row| row.prefix == Some(InstructionPrefix::Repne));
-    // rep movsb, from fs: what is written lies in no other segment.
+    // rep movsb, from fs: the destination has no segment prefix.
     check(Isa::X86_64, &[0x64, 0xf3, 0xa4], |row| {
         row.prefix == Some(InstructionPrefix::Rep)
             && row.mem_base == Some(Term("rdi"))

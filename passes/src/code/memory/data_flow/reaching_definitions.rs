@@ -1,6 +1,6 @@
 //! Reaching definitions of one resource: the definitions that may hold at the start of each block.
 //!
-//! *Problem.* A definition reaches a point if a path leads from it to there on which no other definition kills it.
+//! *Problem.* A definition reaches a point if there is a path from it to the point on which no other definition kills it.
 //! This is a forward may problem: `in(b)` is the union of `out(p)` over all predecessors `p`, and `out(b) = gen(b) +
 //! (in(b) - kill(b))`. With a single resource, a block kills either everything or nothing.
 //!

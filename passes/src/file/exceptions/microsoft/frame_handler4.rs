@@ -231,7 +231,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
         for _ in 0..count {
             let offset = ip.offset.checked_add(fields.number()?).ok_or(LsdaError::NotSorted)?;
             ip.offset = offset;
-            // Number 0 stands for no state; state 0 has number 1.
+            // Number 0 means no state; state 0 has number 1.
             let state = fields.number()?.checked_sub(1);
             if state.is_some_and(|state| state >= state_count) {
                 return Err(LsdaError::NotSorted);

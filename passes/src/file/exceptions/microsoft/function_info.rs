@@ -1,4 +1,4 @@
-//! What the C++ frame handlers read of a function, in either format.
+//! The exception states of a C++ function, in either format.
 
 use super::super::lsda::LsdaError;
 use crate::file::formats::pe_addresses::SectionOffset;

@@ -14,7 +14,7 @@ use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The pointers that the loader writes, as far as other tables state them.
+/// The pointers written by the loader that other tables refer to.
 #[derive(Default)]
 pub(super) struct LoaderWrites {
     /// Address of the pointer to a symbol of the dynamic table, by symbol index, and whether it is for calls only.

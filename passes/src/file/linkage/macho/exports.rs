@@ -1,8 +1,8 @@
 //! `binary_exports` of a Mach-O file, from the trie of exports or, without one, from the external symbols.
 //!
 //! In the trie, names with a common prefix share the path of that prefix. A node states the export whose name ends
-//! there, if any, and its outgoing edges. The traversal is depth-first with an explicit stack; a node that two edges
-//! lead to is an error, so that it ends.
+//! there, if any, and its outgoing edges. The traversal is depth-first with an explicit stack; a node with two
+//! incoming edges is an error, so that it terminates.
 
 use super::super::ir::LinkageBuilder;
 use super::imports::library;

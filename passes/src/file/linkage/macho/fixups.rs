@@ -12,8 +12,7 @@ use object::{Endianness, Error};
 
 const OUTSIDE: &str = "a place is in no segment";
 
-/// Adds the pointers that the loader changes. Returns those in arrays of functions, as far as chained fixups state
-/// them.
+/// Adds the pointers that the loader changes. Returns those of chained fixups that are in arrays of functions.
 pub(super) fn push<'a, H: Header>(
     writer: &mut RelocationWriter<'a, '_, H>,
     arrays: &AddressRanges,

@@ -35,7 +35,7 @@ struct Library {
     lookup_rva: u32,
     /// RVA of the import address table, which the loader fills.
     slots_rva: u32,
-    /// What to subtract from the entries of the lookup table to get RVAs.
+    /// Value to subtract from the entries of the lookup table to get RVAs.
     base: u64,
 }
 

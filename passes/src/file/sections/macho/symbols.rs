@@ -85,7 +85,7 @@ impl<'a> SymbolReader<'a, '_> {
     {
         let (flags, description) = (symbol.n_type(), symbol.n_desc(macho.endian));
         let value: u64 = symbol.n_value(macho.endian).into();
-        // Sections are counted from 1.
+        // The first section has number 1.
         let row = usize::from(symbol.n_sect()).wrapping_sub(1);
         let row = (names_section(flags) && row < self.sections.len()).then_some(row);
         if names_section(flags) && row.is_none() && !flags.is_stab() {

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 /// The memory image of a binary: its layout in memory, without the bytes of its sections.
 #[derive(Debug, Clone)]
-pub struct Image {
+pub struct MemoryImage {
     /// The regions that the binary implies, without those that code allocates.
     pub memory_regions: Rows<MemoryRegions>,
     /// Loaded sections, sorted by address; not overlapping.
@@ -48,18 +48,18 @@ struct Variable {
     name: Range<u32>,
 }
 
-impl PartialEq for Image {
+impl PartialEq for MemoryImage {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
 
-impl Eq for Image {}
+impl Eq for MemoryImage {}
 
 /// A binary whose first section is below is linked for any address: systems map nothing that low.
 const FIXED_ADDRESS_MIN: u64 = 0x1_0000;
 
-impl Image {
+impl MemoryImage {
     /// The image of a binary.
     pub fn of(sections: &SectionsIr, linkage: &LinkageIr) -> Self {
         let columns = sections.sections.columns();
