@@ -159,7 +159,7 @@ fn arguments_that_contradict_a_graph_are_rejected() {
         (&["cfg", "app"] as &[_], "add --function NAME or --function ADDRESS"),
         (
             &["cfg", "app", "--function", "clamp", "--format", "csv"],
-            "its tables are basic_blocks and cfg_edges",
+            "dump its tables, basic_blocks and cfg_edges",
         ),
         (&["cfg", "app", "--function", "clamp", "--limit", "3"], "work with tables, not with cfg"),
         (
