@@ -1,22 +1,10 @@
 //! Rows of a table in memory.
 
-use crate::{Fingerprint, Table, TableInfo};
+use crate::table::{Batch, Rows, Table, TableInfo};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::ArrowError;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
-
-/// Rows of a table that is known at run time: one Arrow array per stored column, and the derived columns computed so
-/// far.
-///
-/// Cloning is cheap: arrays and derived columns are shared.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    info: &'static TableInfo,
-    columns: Vec<ArrayRef>,
-    rows: usize,
-    derived: Vec<Arc<OnceLock<ArrayRef>>>,
-}
+use std::sync::Arc;
 
 impl Batch {
     /// A batch of the given columns, in declared order.
@@ -120,18 +108,6 @@ impl Batch {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         RecordBatch::try_new_with_options(Arc::new(self.info.schema()), columns, &options)
     }
-
-    /// Fingerprint of the rows.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_batch(self)
-    }
-}
-
-/// Rows of the table `T`: a [`Batch`] whose table is known at compile time.
-#[derive(Debug, Clone)]
-pub struct Rows<T> {
-    batch: Batch,
-    table: PhantomData<T>,
 }
 
 impl<T: Table> Rows<T> {

@@ -45,6 +45,7 @@
 extern crate self as binframe_ir;
 
 mod batch;
+mod batch_fingerprint;
 mod column_types;
 mod docs;
 mod enumeration;
@@ -57,7 +58,6 @@ pub mod tables;
 mod text;
 mod validate;
 
-pub use batch::{Batch, Rows};
 pub use binframe_ir_derive::Table;
 pub use column_types::{
     BoolBuilder, BytesBuilder, ColumnType, NullableBuilder, NullableView, Term, TermBuilder, TermView,
@@ -68,6 +68,6 @@ pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use markdown::{markdown_table, table_lines};
 pub use registry::{TABLES, table_named};
-pub use table::{ColumnInfo, DerivedInfo, Finish, Stage, Table, TableInfo};
+pub use table::{Batch, ColumnInfo, DerivedInfo, Finish, Rows, Stage, Table, TableInfo};
 pub use text::{ParseTextError, cells, from_text, to_text};
 pub use validate::{Violation, compare_keys, integers, validate};

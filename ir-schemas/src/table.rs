@@ -1,9 +1,12 @@
 //! The declaration of a table, as data.
 
-use crate::{Batch, Fingerprint, Rows};
+use crate::fingerprint::Fingerprint;
+use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, Schema};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
 
 /// A table: the types of its rows and columns, and its declaration. Implemented by `#[derive(Table)]`.
 pub trait Table: Copy + std::fmt::Debug + Send + Sync + 'static {
@@ -123,7 +126,7 @@ pub struct ColumnInfo {
     /// Definition of each value in `one_of`; empty if any text is allowed.
     pub value_docs: &'static [&'static str],
     /// Converts an array of the declared type, as read from a file, to the memory type.
-    pub adopt: fn(&arrow_array::ArrayRef) -> Result<arrow_array::ArrayRef, String>,
+    pub adopt: fn(&ArrayRef) -> Result<ArrayRef, String>,
 }
 
 /// The declaration of a derived column.
@@ -138,7 +141,7 @@ pub struct DerivedInfo {
     /// Stored columns that the column is computed from.
     pub dependencies: &'static [&'static str],
     /// Computes the column.
-    pub compute: fn(&Batch) -> arrow_array::ArrayRef,
+    pub compute: fn(&Batch) -> ArrayRef,
 }
 
 /// Compares by name, which is unique.
@@ -149,6 +152,25 @@ impl PartialEq for TableInfo {
 }
 
 impl Eq for TableInfo {}
+
+/// Rows of a table that is known at run time: one Arrow array per stored column, and the derived columns computed so
+/// far.
+///
+/// Cloning is cheap: arrays and derived columns are shared.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub(crate) info: &'static TableInfo,
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+    pub(crate) derived: Vec<Arc<OnceLock<ArrayRef>>>,
+}
+
+/// Rows of the table `T`: a [`Batch`] whose table is known at compile time.
+#[derive(Debug, Clone)]
+pub struct Rows<T> {
+    pub(crate) batch: Batch,
+    pub(crate) table: PhantomData<T>,
+}
 
 impl TableInfo {
     /// Position of a stored column; `None` if there is none with that name.

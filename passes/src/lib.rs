@@ -34,17 +34,12 @@ mod domains;
 pub mod file;
 pub mod graph;
 pub mod isa;
-mod pipeline;
 
 pub use code::references::References;
 pub use code::regions::{Code, CodeRange, CodeRegion, FunctionStart};
 pub use file::formats::Unsupported;
 pub use file::formats::container::Member;
 pub use file::names::demangled;
-pub use pipeline::{
-    COMPUTED_TABLES, ComputedTable, FileExtentRows, Inputs, Lowered, PASSES, PassInfo, PassOutput,
-    is_of_code, lower, passes_for,
-};
 
 /// The pipeline: every pass, in execution order.
 ///
@@ -155,3 +150,11 @@ macro_rules! passes {
         }
     };
 }
+
+// After the list, so that it is in scope there.
+mod pipeline;
+
+pub use pipeline::{
+    COMPUTED_TABLES, ComputedTable, FileExtentRows, Inputs, Lowered, PASSES, PassInfo, PassOutput,
+    is_of_code, lower, passes_for,
+};

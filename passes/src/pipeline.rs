@@ -3,14 +3,16 @@
 use crate::code::cfg::CfgIr;
 use crate::code::instructions::InstructionsIr;
 use crate::code::memory::{MemoryImage, MemoryIr};
+use crate::code::references::References;
+use crate::code::regions::Code;
 use crate::code::{cfg, instructions, memory};
 use crate::file::debug::{CompanionFile, DebugIr};
 use crate::file::exceptions::ExceptionsIr;
+use crate::file::formats::Unsupported;
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use crate::file::strings::StringsIr;
 use crate::file::{debug, exceptions, extents, linkage, sections, strings};
-use crate::{Code, References, Unsupported, passes};
 use binframe_ir::tables::{
     BasicBlocks, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,

@@ -5,7 +5,7 @@
 //! the first rows are shown. The fingerprint covers what is left out.
 
 use binframe::ir::tables::{Binaries, BinaryBuilder};
-use binframe::ir::{Batch, Finish, Rows, Stage, TABLES, Table, TableInfo, cells, markdown_table};
+use binframe::ir::{Batch, Rows, Stage, TABLES, Table, TableInfo, cells, markdown_table};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::Written;
 use std::collections::BTreeSet;

@@ -116,7 +116,7 @@ impl Declaration {
     /// Names of the table type, its builder and its columns.
     pub(crate) fn names(&self) -> (Ident, Ident, Ident) {
         (
-            crate::camel_case(&self.name),
+            crate::names::camel_case(&self.name),
             format_ident!("{}Builder", self.row),
             format_ident!("{}Columns", self.row),
         )

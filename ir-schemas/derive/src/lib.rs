@@ -5,10 +5,11 @@
 //! `BasicBlockColumns`.
 
 mod declaration;
+mod names;
 
 use declaration::{Column, Declaration, Derived};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::ext::IdentExt;
 
 /// Declares a table from the struct of one of its rows.
@@ -244,16 +245,4 @@ fn option(value: Option<TokenStream>) -> TokenStream {
 /// Name of the column of a field: `r#type` is the column `type`.
 fn column_name(field: &proc_macro2::Ident) -> String {
     field.unraw().to_string()
-}
-
-/// `basic_blocks` → `BasicBlocks`.
-fn camel_case(name: &str) -> proc_macro2::Ident {
-    let words = name.split('_').map(|word| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
-            .unwrap_or_default()
-    });
-    format_ident!("{}", words.collect::<String>())
 }

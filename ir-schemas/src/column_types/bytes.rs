@@ -1,6 +1,6 @@
 //! Columns of bytes.
 
-use super::{ColumnType, downcast};
+use super::column_type::{ColumnType, downcast};
 use arrow_array::builder::make_view;
 use arrow_array::{ArrayRef, BinaryViewArray};
 use arrow_buffer::{Buffer, NullBuffer};

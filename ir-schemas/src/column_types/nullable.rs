@@ -1,6 +1,7 @@
 //! Nullable columns.
 
-use super::{ColumnType, Term};
+use super::column_type::ColumnType;
+use super::term::Term;
 use arrow_array::ArrayRef;
 use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use arrow_schema::DataType;

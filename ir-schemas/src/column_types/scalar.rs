@@ -1,6 +1,6 @@
 //! Columns of integers, timestamps and booleans.
 
-use super::{ColumnType, downcast};
+use super::column_type::{ColumnType, downcast};
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};

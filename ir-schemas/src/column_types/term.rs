@@ -1,6 +1,6 @@
 //! Columns of terms: dictionary-encoded text with an open vocabulary.
 
-use super::{ColumnType, dictionary, downcast};
+use super::column_type::{ColumnType, dictionary, downcast};
 use arrow_array::types::UInt16Type;
 use arrow_array::{ArrayRef, DictionaryArray, StringArray};
 use arrow_buffer::NullBuffer;

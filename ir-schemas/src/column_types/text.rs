@@ -1,6 +1,6 @@
 //! Columns of text.
 
-use super::{ColumnType, downcast};
+use super::column_type::{ColumnType, downcast};
 use arrow_array::{ArrayRef, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;

@@ -24,8 +24,8 @@
 //!
 //! **Sources.** Parquet format: "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
-use super::ZSTD_LEVEL;
 use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
+use super::layout::ZSTD_LEVEL;
 use super::pages::Pages;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,

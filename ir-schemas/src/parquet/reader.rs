@@ -1,6 +1,6 @@
 //! Reads Parquet files of tables.
 
-use super::file_schema;
+use super::layout::file_schema;
 use crate::{Batch, TableInfo};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};

@@ -1,7 +1,7 @@
 //! Writes Parquet files of tables.
 
 use super::encode::{ColumnChunk, encode_column};
-use super::{ZSTD_LEVEL, file_schema, writer_properties};
+use super::layout::{ZSTD_LEVEL, file_schema, writer_properties};
 use crate::{Batch, TableInfo};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};

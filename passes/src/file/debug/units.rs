@@ -312,6 +312,8 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             unit_offset: unit.inner.header.offset().0 as u64,
         });
     }
-    names::problem(&names).iter().for_each(|(code, message)| reports.error(*code, message));
+    for (code, message) in names::problem(&names) {
+        reports.error(code, &message);
+    }
     rows.finish()
 }
