@@ -86,7 +86,7 @@ fn passes(criterion: &mut Criterion) {
     group.bench_function("instructions", |bencher| {
         bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
     });
-    // What decoding alone takes, with what the library says of operands, and no table.
+    // Decoding alone, with the library's information about operands, without building rows.
     let bytes = &code.regions[0].bytes[range.start..range.end];
     let address = code.regions[0].address + range.start as u64;
     group.bench_function("bare_decoder_with_info", |bencher| {
