@@ -6,7 +6,7 @@
 //! uses no clock.
 //!
 //! Every table is declared once, in [`tables`], as the documented struct of a row with `#[derive(Table)]`. From that
-//! declaration follow the Arrow schema, the builder, the typed columns, the checks of [`validate`], the Parquet schema,
+//! declaration follow the Arrow schema, the builder, the typed columns, the checks of [`validate()`], the Parquet schema,
 //! the fingerprint and the page in `docs/SCHEMAS.md`. [`TABLES`] lists all tables; code that handles every table
 //! iterates over it.
 //!

@@ -147,7 +147,10 @@ fn paragraphs(path: &Path) -> Vec<(usize, String)> {
             continue;
         };
         match paragraphs.last_mut().filter(|_| is_open) {
-            Some((_, paragraph)) => *paragraph += &format!(" {}", text.trim()),
+            Some((_, paragraph)) => {
+                paragraph.push(' ');
+                paragraph.push_str(text.trim());
+            }
             None => paragraphs.push((number, text.trim().to_owned())),
         }
         is_open = true;
