@@ -1,4 +1,4 @@
-//! PageRank.
+//! The `PageRank` of vertices.
 
 use super::csr::Graph;
 use rayon::prelude::*;

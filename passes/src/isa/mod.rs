@@ -51,7 +51,9 @@ impl Isa {
 
     /// Whether a byte is the last of common padding between functions.
     pub(crate) fn is_padding_byte(self, byte: u8) -> bool {
-        x86::is_padding_byte(byte)
+        match self {
+            Self::X86_64 | Self::X86 => x86::is_padding_byte(byte),
+        }
     }
 
     /// Whether jump tables in code may hold absolute addresses of 32 bits.
