@@ -153,7 +153,10 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
                 .with_batch_size(rows.max(1));
         let mut reader = reader.build()?;
         let batch = reader.next().transpose().map_err(|error| ParquetError::ArrowError(error.to_string()))?;
-        batch.ok_or_else(|| ParquetError::EOF(format!("row group {index} has no rows")).into())
+        match batch {
+            None if rows > 0 => Err(ParquetError::EOF(format!("row group {index} has no rows")).into()),
+            batch => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(reader.schema()))),
+        }
     }
 }
 
