@@ -312,7 +312,7 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             unit_offset: unit.inner.header.offset().0 as u64,
         });
     }
-    for (code, message) in names::problem(&names) {
+    if let Some((code, message)) = names::problem(&names) {
         reports.error(code, &message);
     }
     rows.finish()
