@@ -73,6 +73,7 @@ enum Command {
     #[command(after_help = commands::sql::EXAMPLES)]
     Sql(commands::sql::SqlArguments),
     /// Describe the tables and their columns
+    #[command(after_help = schemas::EXAMPLES)]
     Schemas(schemas::SchemasArguments),
 }
 

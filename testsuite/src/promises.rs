@@ -28,7 +28,7 @@ pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
 
 /// The tables of all passes over one file; each pass that has diagnostics has a table of them.
 pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
-    lowering::try_tables(file).map(|tables| batches(tables))
+    lowering::try_tables(file).map(batches)
 }
 
 fn batches(tables: Tables) -> Vec<Batch> {

@@ -1,7 +1,8 @@
 //! What the tables promise about each other holds for compiled programs, for random modules and for the system's own tools.
 
+use binframe::ir::Batch;
 use binframe::ir::tables::Flow;
-use binframe::passes::CodeRegion;
+use binframe::passes::{CodeRegion, PassOutput};
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, Written, tables, with_threads};
 use binframe_testsuite::random::{self, Shape};
@@ -30,8 +31,8 @@ fn check(name: &str, bytes: &Bytes) {
 
 fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
     let computed = [tables.instructions.batch(), tables.memory_accesses.batch(), tables.data_flow.batch()];
-    let held = tables.lowered.outputs().into_iter().map(|output| output.fingerprint());
-    held.chain(computed.map(|batch| batch.fingerprint())).collect()
+    let held = tables.lowered.outputs().into_iter().map(PassOutput::fingerprint);
+    held.chain(computed.map(Batch::fingerprint)).collect()
 }
 
 /// The instructions of a section cover it, once; they hold its bytes; each is as long as its bytes alone decode to.

@@ -199,7 +199,7 @@ fn listed(what: &str, items: Vec<String>) -> String {
         let item = format!(" {item}{}", if index + 1 == count { "." } else { "," });
         if line.chars().count() + item.chars().count() > WIDTH_MAX {
             text += &format!("{line}\n");
-            line = item.trim_start().to_owned();
+            item.trim_start().clone_into(&mut line);
         } else {
             line += &item;
         }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug)]
 pub(crate) struct Images {
     inputs: Arc<Inputs>,
-    images: BinaryCache<Image>,
+    opened: BinaryCache<Image>,
     functions: BinaryCache<FunctionNames>,
 }
 
@@ -76,14 +76,14 @@ impl Images {
     pub(crate) fn new(inputs: &Arc<Inputs>) -> Self {
         Self {
             inputs: Arc::clone(inputs),
-            images: BinaryCache(Mutex::default()),
+            opened: BinaryCache(Mutex::default()),
             functions: BinaryCache(Mutex::default()),
         }
     }
 
     /// The image of a binary, by its name in SQL.
     pub(crate) fn of_binary(&self, binary: &str) -> Result<Arc<Image>> {
-        self.images.get(binary, || {
+        self.opened.get(binary, || {
             let (input, own) = self.inputs.find(binary)?;
             Image::read(&self.inputs, input, &own).map_err(external)
         })

@@ -123,9 +123,7 @@ impl Sources {
     fn definition(&self, path: &[String], depth: usize) -> Option<(ModulePath, String)> {
         const DEPTH_MAX: usize = 16;
         let file = self.file_of(path);
-        let Some(name) = path.get(file.len()).filter(|_| depth < DEPTH_MAX) else {
-            return None;
-        };
+        let name = path.get(file.len()).filter(|_| depth < DEPTH_MAX)?;
         let source = &self.files[&file];
         if source.definitions.contains(name) || name == GLOB {
             return Some((file, name.clone()));

@@ -55,7 +55,9 @@ impl Names {
         for (column, cell) in table.columns.iter().zip(row) {
             if column.references == Some(("memory_objects", "object_id")) {
                 let object = cell.parse().ok().and_then(|id: usize| self.objects.get(id));
-                object.into_iter().for_each(|name| cell.clone_from(name));
+                if let Some(name) = object {
+                    cell.clone_from(name);
+                }
             } else if column.is_address() || column.one_of.is_none() {
                 *cell = self.with_symbols(cell);
             }
