@@ -11,7 +11,16 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
 use cranelift_reader::ParseOptions;
 
-use crate::executable::OptLevel;
+/// Optimization level of the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptLevel {
+    /// Instruction selection and register allocation only.
+    None,
+    /// Optimization for speed.
+    Speed,
+    /// Optimization for speed and size.
+    SpeedAndSize,
+}
 
 /// A function as it leaves the compiler.
 pub(crate) struct CompiledFunction {

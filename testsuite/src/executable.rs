@@ -12,6 +12,7 @@ use cranelift_codegen::gimli;
 use cranelift_codegen::gimli::write::{Address, EhFrame, EndianVec, FrameTable};
 use cranelift_codegen::isa::OwnedTargetIsa;
 
+pub use crate::compile::OptLevel;
 use crate::compile::{CompiledFunction, Relocation, RelocationKind, Target, backend, compile};
 use crate::elf::{self, Placement, Section, Symbol};
 
@@ -94,17 +95,6 @@ impl Default for Options {
     fn default() -> Self {
         Options { opt_level: OptLevel::Speed, symbols: true, eh_frame: true, data: Vec::new() }
     }
-}
-
-/// How hard the compiler tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OptLevel {
-    /// Instruction selection and register allocation only.
-    None,
-    /// Optimization for speed.
-    Speed,
-    /// Optimization for speed and size.
-    SpeedAndSize,
 }
 
 /// A named object in one of the data sections.

@@ -12,7 +12,7 @@ use cranelift_object::{ObjectBuilder, ObjectModule};
 use cranelift_reader::ParseOptions;
 
 use crate::compile;
-use crate::executable::OptLevel;
+use crate::compile::OptLevel;
 
 /// The formats of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::command;
 use crate::develop;
 use crate::failure::Failure;
-use crate::tools::{self, DENY, MACHETE, TYPOS};
+use crate::pinned_tools::{self, DENY, MACHETE, TYPOS};
 use crate::workspace::Workspace;
 
 /// One check: a command, its environment, and how to fix what it finds.
@@ -87,7 +87,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
         return Err(Failure::Usage("ci takes no argument".to_owned()));
     }
     // Otherwise a missing tool would be reported only after the checks before it.
-    tools::require_pinned()?;
+    pinned_tools::require_pinned()?;
     let started = Instant::now();
     for check in CHECKS {
         let mut command = match check.program {

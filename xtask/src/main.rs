@@ -11,6 +11,7 @@ mod datasets;
 mod develop;
 mod failure;
 mod manifest;
+mod pinned_tools;
 mod roundtrip;
 mod snapshots;
 mod tools;
@@ -159,7 +160,7 @@ const TASKS: &[Task] = &[
         summary: "install the tools that `cargo xtask ci` needs from crates.io",
         details: "Installs typos, cargo-machete and cargo-deny in fixed versions, if they are missing. `.ci/run` calls this task\n\
                   first; the compilers and binary utilities that tests use come from the system.",
-        run: tools::run,
+        run: pinned_tools::run,
     },
     Task {
         name: "ci",
