@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A type that a column can have.
 ///
-/// Implemented by the unsigned and signed integers, `bool`, `&str`, `&[u8]`, [`Term`], [`Timestamp`], every
+/// Implemented by the unsigned and signed integers, `bool`, `&str`, `&[u8]`, [`Term`](super::Term), [`Timestamp`](super::Timestamp), every
 /// enumeration, and `Option` of each.
 pub trait ColumnType: 'static {
     /// One value.
