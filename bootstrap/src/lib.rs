@@ -4,7 +4,7 @@
 //!
 //! - [`Source`] reads tables of an executable, computed on demand, or of a dataset. Both give the same rows.
 //! - [`lower`] writes the tables of many files into a dataset: a directory with a folder of Parquet files per table,
-//!   which is published atomically and resumed after an interruption.
+//!   which is published atomically. A run that was killed is resumed.
 //! - [`rebuild`] restores a file of a dataset byte for byte, and [`verify`] checks a dataset against the declarations
 //!   of its tables.
 //! - [`Database`] and [`queries`] are the passes as incremental queries, for programs whose inputs change.
@@ -32,10 +32,10 @@
 //!
 //! - Only the passes that the requested tables need are run, and a filter skips the parts of a table without requested
 //!   rows.
-//! - The largest tables are never in memory as a whole. A thread computes and encodes one range of rows at a time.
+//! - The rows of the largest tables are computed and encoded one range at a time. Only encoded rows wait in memory.
 //! - Small files run in parallel, each on one thread; large files run one at a time, each on all threads.
 //! - Files are mapped. The bytes of a section are compressed from the mapping into the Parquet file.
-//! - A query whose inputs have the same fingerprints as before does not run again.
+//! - A query runs again only if an input was set, or if an output that it read has another fingerprint.
 
 mod addresses;
 mod companions;

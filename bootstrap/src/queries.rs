@@ -1,7 +1,10 @@
 //! The passes as salsa queries, generated from the list of passes ([`passes!`]).
 //!
-//! A query runs again only if an input or the output of a query that it read has changed. Outputs are compared by
-//! fingerprint: if a query computes an equal output, the queries that read it do not run (early cutoff).
+//! A query runs again only if an input that it read was set, or an output that it read has changed. Outputs are
+//! compared by fingerprint: if a query computes an equal output, the queries that read it do not run (early cutoff).
+//!
+//! Outputs are kept in memory, in one database, and no other process uses them. [`lower`](crate::lower) gives every file
+//! a database of its own, in which a pass runs at most once.
 
 #![expect(missing_docs, reason = "salsa documents neither the constructor nor the setters that it generates")]
 
@@ -53,7 +56,8 @@ pub struct Executable {
     /// Position among the members of the container; 0 for a file that is not a member.
     #[returns(copy)]
     pub member_index: u32,
-    /// Other files with debug information of this file, found when a query reads them.
+    /// Other files with debug information of this file, found when a query reads them. They are not watched: set this
+    /// input again if they may have changed.
     #[returns(clone)]
     pub companions: LazyCompanions,
 }
@@ -162,13 +166,13 @@ macro_rules! queries {
             $(#[$doc])*
             #[salsa::tracked(returns(clone))]
             pub fn $name(db: &dyn salsa::Database, executable: Executable) -> Result<Fingerprinted<$output>, Unsupported> {
-                compute::$name(db, executable)
+                bodies::$name(db, executable)
             }
         )*
 
         /// The bodies of the queries. salsa defines a type of the name of each query, which would hide the imported
         /// module of the same name, so that the calls of passes need a scope without these types.
-        pub(crate) mod compute {
+        pub(crate) mod bodies {
             use super::{Compute, ComputedPart, Executable, Fingerprinted};
             use super::{$($output),*};
             use binframe_ir::tables::{$($computed,)* $($owner),*};
@@ -178,64 +182,65 @@ macro_rules! queries {
             use binframe_passes::{PASSES, PassOutput, Unsupported};
             use std::ops::Range;
 
-        $(
-            pub(super) fn $name(
+            $(
+                pub(super) fn $name(
+                    db: &dyn salsa::Database,
+                    executable: Executable,
+                ) -> Result<Fingerprinted<$output>, Unsupported> {
+                    Ok(Fingerprinted::new(value!($($run)::+($(argument!($read, db, executable)),*) $(, $error)?)))
+                }
+            )*
+
+            /// Runs the pass at a position of [`PASSES`].
+            pub(crate) fn run_pass(
+                position: usize,
                 db: &dyn salsa::Database,
                 executable: Executable,
-            ) -> Result<Fingerprinted<$output>, Unsupported> {
-                Ok(Fingerprinted::new(value!($($run)::+($(argument!($read, db, executable)),*) $(, $error)?)))
+            ) -> Result<Fingerprinted<dyn PassOutput>, Unsupported> {
+                /// A query whose output is a trait object.
+                type Query = fn(&dyn salsa::Database, Executable) -> Result<Fingerprinted<dyn PassOutput>, Unsupported>;
+                const QUERIES: [Query; PASSES.len()] =
+                    [$(|db, executable| super::$name(db, executable).map(Fingerprinted::erase)),*];
+                QUERIES[position](db, executable)
             }
-        )*
 
-        /// Runs the pass at a position of [`PASSES`].
-        pub(crate) fn run_pass(
-            position: usize,
-            db: &dyn salsa::Database,
-            executable: Executable,
-        ) -> Result<Fingerprinted<dyn PassOutput>, Unsupported> {
-            /// A query whose output is a trait object.
-            type Query = fn(&dyn salsa::Database, Executable) -> Result<Fingerprinted<dyn PassOutput>, Unsupported>;
-            const QUERIES: [Query; PASSES.len()] =
-                [$(|db, executable| super::$name(db, executable).map(Fingerprinted::erase)),*];
-            QUERIES[position](db, executable)
-        }
+            /// The parts of a table that is computed on demand, restricted to those that may have rows in `addresses`.
+            /// `None` if the table is in the output of a pass.
+            pub(crate) fn computed_parts(
+                table: &TableInfo,
+                addresses: Option<&Range<u64>>,
+                db: &dyn salsa::Database,
+                executable: Executable,
+            ) -> Result<Option<Vec<ComputedPart>>, Unsupported> {
+                $(if table == $computed::INFO {
+                    $(let $source = super::$source(db, executable)?;)*
+                    let ranges = $($ranges)::+($(&$range_source,)* addresses).into_iter();
+                    let parts = ranges.map(|range| {
+                        $(let $source = $source.clone();)*
+                        // `None`, or the count if the list has `counted by`.
+                        let row_count = None$(.or(Some($($count)::+($(&$count_source,)* range.clone()))))?;
+                        let compute = move || $($compute)::+($(&$source,)* range.clone()).batch().clone();
+                        ComputedPart { compute: Box::new(compute), row_count }
+                    });
+                    return Ok(Some(parts.collect()));
+                })*
+                Ok(None)
+            }
 
-        /// The parts of a table that is computed on demand, restricted to those that may have rows in `addresses`.
-        /// `None` if the table is in the output of a pass.
-        pub(crate) fn computed_parts(
-            table: &TableInfo,
-            addresses: Option<&Range<u64>>,
-            db: &dyn salsa::Database,
-            executable: Executable,
-        ) -> Result<Option<Vec<ComputedPart>>, Unsupported> {
-            $(if table == $computed::INFO {
-                $(let $source = super::$source(db, executable)?;)*
-                let ranges = $($ranges)::+($(&$range_source,)* addresses).into_iter();
-                let parts = ranges.map(|range| {
-                    $(let $source = $source.clone();)*
-                    let row_count = None$(.or(Some($($count)::+($(&$count_source,)* range.clone()))))?;
-                    let compute = move || $($compute)::+($(&$source,)* range.clone()).batch().clone();
-                    ComputedPart { compute: Box::new(compute), row_count }
-                });
-                return Ok(Some(parts.collect()));
-            })*
-            Ok(None)
-        }
-
-        /// The name of the column of a table that is computed on demand, and the function that completes `rows` with
-        /// it. `None` if the table has no such column.
-        pub(crate) fn computed_column(
-            rows: &Batch,
-            db: &dyn salsa::Database,
-            executable: Executable,
-        ) -> Result<Option<(&'static str, Compute)>, Unsupported> {
-            $(if let Some(rows) = Rows::<$owner>::from_batch(rows.clone()) {
-                $(let $column_source = super::$column_source(db, executable)?;)*
-                let complete = move || $($complete)::+($(&$column_source,)* &rows).batch().clone();
-                return Ok(Some((stringify!($column), Box::new(complete))));
-            })*
-            Ok(None)
-        }
+            /// The name of the column of a table that is computed on demand, and the function that completes `rows` with
+            /// it. `None` if the table has no such column.
+            pub(crate) fn computed_column(
+                rows: &Batch,
+                db: &dyn salsa::Database,
+                executable: Executable,
+            ) -> Result<Option<(&'static str, Compute)>, Unsupported> {
+                $(if let Some(rows) = Rows::<$owner>::from_batch(rows.clone()) {
+                    $(let $column_source = super::$column_source(db, executable)?;)*
+                    let complete = move || $($complete)::+($(&$column_source,)* &rows).batch().clone();
+                    return Ok(Some((stringify!($column), Box::new(complete))));
+                })*
+                Ok(None)
+            }
         }
     };
 }

@@ -11,7 +11,7 @@ pub struct Timing {
     pub step: String,
     /// Number of rows computed.
     pub rows: u64,
-    /// Bytes read by a pass; encoded bytes of a table.
+    /// Size of the code for a pass that reads `code`, of the file for another pass; encoded bytes of a table.
     pub bytes: u64,
     /// Elapsed time in seconds, summed over inputs, also over inputs that run in parallel.
     pub wall_seconds: f64,

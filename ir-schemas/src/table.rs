@@ -96,6 +96,8 @@ pub struct TableInfo {
     pub key: &'static [&'static str],
     /// Columns of the first address and of the size in bytes; `None` if rows do not cover addresses.
     pub span: Option<(&'static str, &'static str)>,
+    /// Typical number of bytes of a file for each row: an estimate of the number of rows before they are computed.
+    pub file_bytes_per_row: u64,
     /// Stored columns, in order.
     pub columns: &'static [ColumnInfo],
     /// Columns that are computed on demand and not stored.

@@ -1,8 +1,9 @@
-//! binframe's analysis of executables, as passes: pure functions from tables to tables.
+//! binframe's analysis of executables, as passes: pure functions from the file and the outputs of earlier passes.
 //!
 //! [`passes!`] is the whole pipeline, and the only list of passes. [`lower`] runs it in memory; the crate `binframe`
-//! expands the same list into incremental queries. No pass performs I/O, reads a clock or keeps state. Every pass is
-//! total (any bytes give tables), and its output does not depend on how its work was scheduled.
+//! expands the same list into incremental queries. No pass performs I/O, reads a clock or keeps state. Every pass but
+//! `sections`, which refuses files of unknown formats, is total: any bytes give tables. Outputs do not depend on how the
+//! work was scheduled.
 //!
 //! Not here: what the columns mean (`binframe_ir`), and when a pass runs and where its rows go (`binframe`).
 //!
@@ -47,13 +48,15 @@ pub use file::names::demangled;
 /// `or Error` is for a pass that can fail. Inputs are `file`, `member_index` and `companions` (see [`Inputs`]), and the
 /// outputs of earlier passes. A pass that fills no table is a projection: its output is the part of its inputs that
 /// later passes depend on, so that an edit elsewhere in the file leaves it equal, and later passes do not run again.
-/// Raise the version of a pass when its output changes for the same inputs.
+/// Raise the version of a pass when its output changes for the same inputs: runs of another version are not resumed, and
+/// manifests tell the versions apart.
 ///
 /// A computed table is computed on demand, for one of the ranges that the function after `over` returns; the function
-/// after `counted by` returns the number of rows of a range without computing them.
+/// after `counted by` returns the number of rows of a range without computing them. The inputs of these two functions
+/// must be among those of the table.
 ///
 /// `passes!(expand)` calls the macro `expand` with the list, and the caller imports the modules and types that it
-/// names. [`lower`], the queries and their order, the passes that a stage needs, the source of each table, and the
+/// names. [`lower`], the queries, the passes that a stage needs, the source of each table, and the
 /// entries of a dataset's manifest are derived from it.
 #[macro_export]
 macro_rules! passes {

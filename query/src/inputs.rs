@@ -94,7 +94,7 @@ impl Inputs {
     pub(crate) fn row_count(&self, table: &TableInfo) -> (u64, bool) {
         let rows = self.all.iter().map(|input| match &input.kind {
             InputKind::Dataset(open) => (open.in_manifest(table, |entry| entry.rows), true),
-            InputKind::Executable(file) => (file.size / bytes_per_row(table), false),
+            InputKind::Executable(file) => (file.size / table.file_bytes_per_row, false),
         });
         rows.fold((0, true), |(sum, all_exact), (rows, is_exact)| (sum + rows, all_exact && is_exact))
     }
@@ -236,19 +236,5 @@ impl Inputs {
         while all.len() > 1 && total > self.options.memory / 2 {
             total -= all.pop_front().as_ref().map_or(0, size);
         }
-    }
-}
-
-/// About how many bytes of a file there are for a row of a table: what the planner guesses from which side of a join is small.
-fn bytes_per_row(table: &TableInfo) -> u64 {
-    match table.name {
-        "instructions" => 8,
-        "instruction_effects" => 2,
-        "data_flow" => 3,
-        "memory_accesses" => 20,
-        "basic_blocks" | "cfg_edges" => 40,
-        "line_table" | "debug_variables" | "call_edges" => 100,
-        "functions" | "stack_frames" | "unwind_entries" => 500,
-        _ => 1000,
     }
 }

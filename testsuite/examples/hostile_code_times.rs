@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "what it prints is a table")]
 
 use binframe::passes::{self, Inputs, Lowered, code::memory};
-use binframe_testsuite::hostile_code::SHAPES;
+use binframe_testsuite::hostile_code::PATTERNS;
 use std::time::Instant;
 
 fn main() {
@@ -15,10 +15,10 @@ fn main() {
     }
     let columns: Vec<_> = sizes.iter().map(|size| format!(" {size} MiB |")).collect();
     println!("| code |{}\n|---|{}", columns.concat(), "--:|".repeat(sizes.len()));
-    for (name, shape) in SHAPES {
+    for (name, pattern) in PATTERNS {
         print!("| {name} |");
         for size in &sizes {
-            let file = shape(size << 20).0.into();
+            let file = pattern(size << 20).0.into();
             let start = Instant::now();
             let Lowered { code, cfg, memory, .. } = passes::lower(Inputs::of(&file)).expect("an executable");
             print!(" {:.2}, ", start.elapsed().as_secs_f64());

@@ -1,4 +1,5 @@
-//! `(objects) -> linked Mach-O files`, by the linker that comes with Rust; and objects of C, by clang.
+//! `(objects) -> linked Mach-O files`, linked by the `rust-lld` of the Rust toolchain; C and C++ objects are compiled
+//! by clang.
 
 use crate::objects::{self, Architecture, Format};
 use crate::tools;
@@ -6,22 +7,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How the loader is told which pointers to change.
+/// Encoding of the pointers that the loader has to relocate or bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fixups {
-    /// Operations that set them (`LC_DYLD_INFO_ONLY`).
+    /// Opcode streams (`LC_DYLD_INFO_ONLY`).
     Operations,
-    /// The pointers themselves, each with the distance to the next (`LC_DYLD_CHAINED_FIXUPS`).
+    /// Chained pointers, each with the distance to the next (`LC_DYLD_CHAINED_FIXUPS`).
     Chains,
 }
 
-/// Links `objects::object` into an executable whose entry point is `checked_twice`; none, said aloud, where Rust has no linker.
+/// Links `objects::object` to an executable whose entry point is `checked_twice`. `None`, with a message, if the
+/// toolchain has no `rust-lld`.
 pub fn executable(architecture: Architecture, fixups: Fixups) -> Option<Vec<u8>> {
     let object = objects::object(Format::MachO, architecture);
     link(architecture, fixups, &[&object], &["-execute", "-e", "_checked_twice"])
 }
 
-/// Links objects. Names that none of them defines are left to the loader.
+/// Links objects. Undefined symbols are resolved by the loader.
 pub fn link(
     architecture: Architecture,
     fixups: Fixups,
@@ -63,14 +65,14 @@ fn link_in(
     Some(())
 }
 
-/// Links an object to the file `linked` in a folder, with a bundle of debug information beside it; none, said aloud, on a machine
-/// without a tool for it.
+/// Links an object to the file `linked` in a folder, with a dSYM bundle next to it. `None`, with a message, if a tool
+/// is not installed.
 pub fn link_with_bundle(folder: &Path, object: &[u8], flags: &[&str]) -> Option<()> {
     link_in(folder, Architecture::X86_64, Fixups::Operations, &[object], flags)?;
     tools::run(Command::new(tools::find("dsymutil")?).current_dir(folder).arg("linked")).map(drop)
 }
 
-/// `rust-lld`, which stands in the folder of the compiler's target.
+/// `rust-lld` from the folder of the toolchain's target.
 pub(crate) fn linker() -> Option<PathBuf> {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
     let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).expect("UTF-8").trim());
@@ -83,7 +85,7 @@ pub(crate) fn linker() -> Option<PathBuf> {
     found
 }
 
-/// An object of C or C++, by file extension; none, said aloud, on a machine without clang.
+/// Compiles C or C++, selected by the file extension, to an object. `None`, with a message, if clang is not installed.
 pub fn compile(architecture: &str, extension: &str, source: &str, flags: &[&str]) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let name = format!("source.{extension}");
@@ -95,7 +97,7 @@ pub fn compile(architecture: &str, extension: &str, source: &str, flags: &[&str]
     Some(fs::read(folder.path().join("object")).expect("the compiler has written a file"))
 }
 
-/// What a tool of LLVM prints of a file; none, said aloud, on a machine without it.
+/// Output of an LLVM tool for a file. `None`, with a message, if the tool is not installed.
 pub fn llvm(tool: &str, arguments: &[&str], file: &[u8]) -> Option<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("input");

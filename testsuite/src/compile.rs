@@ -1,6 +1,6 @@
-//! `(CLIF text) -> compiled functions`, position independent but for their relocations.
+//! `(CLIF text) -> compiled functions` with relocations.
 //!
-//! Offsets here count from the start of the function; [`crate::executable`] makes addresses of them.
+//! Offsets are relative to the start of the function; [`crate::executable`] assigns addresses.
 
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
@@ -22,7 +22,7 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
-/// A function as it leaves the compiler.
+/// A compiled function.
 pub(crate) struct CompiledFunction {
     pub(crate) name: String,
     pub(crate) code: Vec<u8>,
@@ -35,7 +35,7 @@ pub(crate) struct CompiledFunction {
     pub(crate) unwind: Option<systemv::UnwindInfo>,
 }
 
-/// A place in a function that needs an address.
+/// An address field in the code of a function.
 pub(crate) struct Relocation {
     pub(crate) offset: u64,
     pub(crate) kind: RelocationKind,
@@ -43,19 +43,19 @@ pub(crate) struct Relocation {
     pub(crate) addend: i64,
 }
 
-/// How the address is written.
+/// Encoding of a relocated field.
 #[derive(Clone, Copy)]
 pub(crate) enum RelocationKind {
     /// Eight bytes, the address itself.
     Absolute8,
-    /// Four bytes, the distance from the place to the address.
+    /// Four bytes, the address relative to the field.
     Relative4,
 }
 
-/// What a relocation points to.
+/// Target of a relocation.
 pub(crate) enum Target {
     Symbol(String),
-    /// An offset in the function that holds the relocation.
+    /// Offset in the function that contains the relocation.
     SameFunction(u64),
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn backend_for(
         .expect("the flags suit the backend")
 }
 
-/// Compiles every function of a CLIF file. A function without a calling convention gets the System V one.
+/// Compiles all functions of a CLIF file. The default calling convention is System V.
 pub(crate) fn compile(clif_text: &str, isa: &OwnedTargetIsa) -> Vec<CompiledFunction> {
     let options = ParseOptions { default_calling_convention: CallConv::SystemV, ..ParseOptions::default() };
     let file = cranelift_reader::parse_test(clif_text, options)
@@ -140,24 +140,23 @@ fn relocations(compiled: &CompiledCode) -> Vec<Relocation> {
                 FinalizedRelocTarget::ExternalName(ExternalName::TestCase(name)) => {
                     Target::Symbol(String::from_utf8(name.raw().to_vec()).expect("names are UTF-8"))
                 }
-                FinalizedRelocTarget::ExternalName(other) => panic!("nothing defines {other:?}"),
+                FinalizedRelocTarget::ExternalName(other) => panic!("undefined symbol {other:?}"),
             },
             addend: relocation.addend,
         })
         .collect()
 }
 
-/// The compiler's blocks and edges, as a reader of the machine code can see them.
+/// Block starts and edges as the machine code shows them.
 ///
-/// Three corrections. The compiler lets the entry block begin after the prologue: here it begins with the function, and when
-/// nothing of it is left, so that a loop begins after the prologue, the prologue is a block. The compiler still lists blocks
-/// of which nothing is left but a jump, if that, because all ways to them were led on to where they go: here they are none.
-/// And it
-/// keeps two blocks apart when the jump between them was left out because one follows the other: where nothing else separates
-/// them, they are one block here.
+/// Three corrections are applied to the compiler's lists. The compiler starts the entry block after the prologue; here
+/// it starts at the function's first byte, and the prologue is a block of its own if a loop starts right after it. The
+/// compiler lists blocks that jump threading made unreachable; here they are left out. The compiler keeps blocks
+/// separate after it has removed the jump between them; here a block and its only successor are merged if they are
+/// adjacent and it has no other predecessor.
 fn blocks(compiled: &CompiledCode) -> (Vec<u64>, Vec<(u64, u64)>) {
     let prologue_end = compiled.bb_starts[0];
-    // No jump of CLIF goes to the entry block.
+    // In CLIF, the entry block has no predecessors.
     let is_loop = compiled.bb_edges.iter().any(|edge| edge.1 == prologue_end) && prologue_end > 0;
     let from_entry = |offset: u32| if offset == prologue_end && !is_loop { 0 } else { offset as u64 };
     let mut starts: Vec<u64> = compiled.bb_starts.iter().copied().map(from_entry).collect();
@@ -171,12 +170,13 @@ fn blocks(compiled: &CompiledCode) -> (Vec<u64>, Vec<(u64, u64)>) {
     }
     edges.sort_unstable();
     edges.dedup();
-    let is_left = |start: &u64| *start != 0 && edges.iter().all(|edge| edge.1 != *start || edge.0 == *start);
-    let left: Vec<u64> = starts.iter().copied().filter(is_left).collect();
-    starts.retain(|start| !left.contains(start));
-    edges.retain(|edge| !left.contains(&edge.0));
+    let is_unreachable =
+        |start: &u64| *start != 0 && edges.iter().all(|edge| edge.1 != *start || edge.0 == *start);
+    let unreachable_blocks: Vec<u64> = starts.iter().copied().filter(is_unreachable).collect();
+    starts.retain(|start| !unreachable_blocks.contains(start));
+    edges.retain(|edge| !unreachable_blocks.contains(&edge.0));
 
-    // From the last block to the first, so that a chain collapses into its head.
+    // In reverse order, so that a chain is merged into its first block.
     for index in (1..starts.len()).rev() {
         let (block, next) = (starts[index - 1], starts[index]);
         let only_successor = edges.iter().filter(|edge| edge.0 == block).all(|edge| edge.1 == next);

@@ -1,4 +1,4 @@
-//! What the tables of the `cfg` stage promise about each other, whatever the file.
+//! Invariants of the `cfg` tables that hold for any input.
 
 use crate::lowering::Tables;
 use binframe::ir::tables::{
@@ -8,8 +8,8 @@ use binframe::ir::tables::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Says where the tables break what they promise.
-pub fn broken(tables: &Tables) -> Vec<String> {
+/// Violations of the invariants, as text.
+pub fn violations(tables: &Tables) -> Vec<String> {
     let mut check = Check::new(tables);
     check.ranges();
     check.blocks();
@@ -20,10 +20,10 @@ pub fn broken(tables: &Tables) -> Vec<String> {
     check.jump_tables();
     check.calls();
     check.landing_pads();
-    check.broken
+    check.violations
 }
 
-/// One range of addresses, and the function that it belongs to.
+/// An address range that belongs to a function.
 struct Owned {
     range: Range<u64>,
     function: u64,
@@ -31,12 +31,12 @@ struct Owned {
 
 struct Check<'a> {
     tables: &'a Tables,
-    /// The ranges of functions and of their parts, in the order of their addresses.
+    /// Ranges of functions and of their fragments, sorted by address.
     owned: Vec<Owned>,
     blocks: BTreeMap<u64, BasicBlock>,
     edges: BTreeMap<u64, Vec<CfgEdge>>,
     loops: BTreeMap<u64, Loop>,
-    broken: Vec<String>,
+    violations: Vec<String>,
 }
 
 impl<'a> Check<'a> {
@@ -60,22 +60,22 @@ impl<'a> Check<'a> {
         }
         let blocks = cfg.basic_blocks.columns().iter().map(|block| (block.address, block)).collect();
         let loops = cfg.loops.columns().iter().map(|row| (row.header_address, row)).collect();
-        Self { tables, owned, blocks, edges, loops, broken: Vec::new() }
+        Self { tables, owned, blocks, edges, loops, violations: Vec::new() }
     }
 
-    fn expect(&mut self, holds: bool, message: impl FnOnce() -> String) {
-        if !holds {
-            self.broken.push(message());
+    fn expect(&mut self, is_satisfied: bool, message: impl FnOnce() -> String) {
+        if !is_satisfied {
+            self.violations.push(message());
         }
     }
 
-    /// The function whose range, or part, holds an address.
+    /// Address of the function whose range or fragment contains an address.
     fn owner(&self, address: u64) -> Option<u64> {
         let index = self.owned.partition_point(|owned| owned.range.start <= address).checked_sub(1)?;
         self.owned[index].range.contains(&address).then_some(self.owned[index].function)
     }
 
-    /// The block that holds an address.
+    /// The block that contains an address.
     fn block_at(&self, address: u64) -> Option<BasicBlock> {
         let (start, block) = self.blocks.range(..=address).next_back()?;
         (address - start < block.size).then_some(*block)
@@ -85,7 +85,7 @@ impl<'a> Check<'a> {
         self.blocks.get(&block?).map(|block| block.function_address)
     }
 
-    /// Functions and parts never overlap, lie in code, and are not empty.
+    /// Functions and fragments do not overlap, are in executable sections, and are not empty.
     fn ranges(&mut self) {
         let mut end = 0;
         for index in 0..self.owned.len() {
@@ -96,12 +96,13 @@ impl<'a> Check<'a> {
             let is_code =
                 regions.any(|region| region.address <= range.start && range.end <= region.end_address());
             self.expect(range.start >= before && range.start < range.end && is_code, || {
-                format!("{range:x?} of {function:#x} follows what ends at {before:#x}, or is not code")
+                format!("{range:x?} of {function:#x} overlaps the range that ends at {before:#x}, is empty, or is outside executable sections")
             });
         }
     }
 
-    /// Blocks lie in what belongs to their function, never overlap, begin and end with instructions and are left at their last.
+    /// Blocks are inside the ranges of their functions, do not overlap, consist of whole instructions, and only their
+    /// last instruction ends a block.
     fn blocks(&mut self) {
         let instructions = self.tables.instructions.columns();
         let mut end = 0;
@@ -109,22 +110,22 @@ impl<'a> Check<'a> {
             let block_end = block.address + block.size;
             let is_own = self.owner(block.address) == Some(block.function_address)
                 && self.owner(block_end - 1) == Some(block.function_address);
-            self.expect(is_own, || format!("{block:x?} lies outside of its function"));
+            self.expect(is_own, || format!("{block:x?} is outside the ranges of its function"));
             let before = std::mem::replace(&mut end, block_end);
             self.expect(block.size > 0 && block.address >= before, || {
-                format!("{block:x?} begins before {before:#x}")
+                format!("{block:x?} overlaps the block that ends at {before:#x}")
             });
             let own = rows_in(instructions.address, block.address..block_end);
             let is_whole = own.len() == block.instruction_count as usize
                 && instructions.address.get(own.start) == Some(&block.address)
                 && instructions.address.get(own.end).is_none_or(|next| *next >= block_end);
-            self.expect(is_whole, || format!("{block:x?} does not begin and end with instructions"));
+            self.expect(is_whole, || format!("{block:x?} does not consist of whole instructions"));
             let Some(last) = own.end.checked_sub(1) else { continue };
             let last_end = instructions.address[last] + u64::from(instructions.size[last]);
-            self.expect(last_end == block_end, || format!("{block:x?} ends inside of an instruction"));
-            let is_left = (own.start..last).find(|row| instructions.row(*row).flow.ends_block());
-            self.expect(is_left.is_none(), || {
-                format!("{block:x?} goes on behind an instruction that does not")
+            self.expect(last_end == block_end, || format!("{block:x?} ends inside an instruction"));
+            let early_end = (own.start..last).find(|row| instructions.row(*row).flow.ends_block());
+            self.expect(early_end.is_none(), || {
+                format!("{block:x?} contains an instruction that ends a block before its last")
             });
             let flow = instructions.row(last).flow;
             self.expect(is_terminated_by(block.terminator, flow), || {
@@ -133,22 +134,24 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Both ends of edges are blocks, and a block has the edges that its end gives it.
+    /// Sources and targets of edges are blocks, and the edges of a block match its terminator.
     fn edges(&mut self) {
         let instructions = self.tables.instructions.columns();
         for (source, edges) in self.edges.clone() {
             self.expect(self.blocks.contains_key(&source), || {
-                format!("an edge leaves {source:#x}, which is no block")
+                format!("the source {source:#x} of an edge is not a block")
             });
             for edge in edges {
                 let target = edge.target_address;
                 let is_block = target.is_none_or(|target| self.blocks.contains_key(&target));
-                self.expect(is_block, || format!("{edge:x?} enters no block"));
+                self.expect(is_block, || format!("{edge:x?} has a target that is not a block"));
                 let is_open = matches!(
                     edge.evidence,
                     EdgeEvidence::Unresolved | EdgeEvidence::Import | EdgeEvidence::Pointer
                 ) || edge.kind == EdgeKind::Return;
-                self.expect(target.is_none() == is_open, || format!("{edge:x?} goes nowhere, or should"));
+                self.expect(target.is_none() == is_open, || {
+                    format!("{edge:x?} has a target although its kind has none, or has none")
+                });
             }
         }
         for block in self.tables.lowered.cfg.basic_blocks.columns().iter() {
@@ -161,32 +164,37 @@ impl<'a> Check<'a> {
             let is_known = |address: &u64| self.blocks.contains_key(address);
             let next = Some(end).filter(is_known);
             let target = target.filter(is_known);
-            let way = |kind: EdgeKind, target: Option<u64>| target.map(|target| (kind, Some(target)));
+            let edge = |kind: EdgeKind, target: Option<u64>| target.map(|target| (kind, Some(target)));
             let expected: Vec<_> = match block.terminator {
-                Terminator::Fallthrough | Terminator::End => vec![way(EdgeKind::Fallthrough, next)],
-                Terminator::Call => vec![way(EdgeKind::CallReturn, next)],
-                Terminator::CondJump => vec![way(EdgeKind::Fallthrough, next), way(EdgeKind::Taken, target)],
-                Terminator::Jump => vec![way(EdgeKind::Jump, target)],
+                Terminator::Fallthrough | Terminator::End => vec![edge(EdgeKind::Fallthrough, next)],
+                Terminator::Call => vec![edge(EdgeKind::CallReturn, next)],
+                Terminator::CondJump => {
+                    vec![edge(EdgeKind::Fallthrough, next), edge(EdgeKind::Taken, target)]
+                }
+                Terminator::Jump => vec![edge(EdgeKind::Jump, target)],
                 Terminator::Ret => vec![Some((EdgeKind::Return, None))],
                 Terminator::CallNoReturn | Terminator::Trap | Terminator::Invalid => Vec::new(),
                 Terminator::IndirectJump => {
                     let is_indirect =
                         !found.is_empty() && found.iter().all(|(kind, _)| *kind == EdgeKind::Indirect);
-                    self.expect(is_indirect, || format!("{block:x?} is left by {found:x?}"));
+                    self.expect(is_indirect, || format!("{block:x?} has the edges {found:x?}"));
                     continue;
                 }
             };
             let expected: BTreeSet<_> = expected.into_iter().flatten().collect();
-            self.expect(found == expected, || format!("{block:x?} is left by {found:x?}, not {expected:x?}"));
+            self.expect(found == expected, || {
+                format!("{block:x?} has the edges {found:x?}, expected {expected:x?}")
+            });
             let ends_well = match block.terminator {
                 Terminator::Fallthrough | Terminator::Call => next.is_some(),
                 _ => true,
             };
-            self.expect(ends_well, || format!("{block:x?} is followed by no block"));
+            self.expect(ends_well, || format!("{block:x?} has no successor block at its end"));
         }
     }
 
-    /// Functions begin with a block, their numbers are sums, and their blocks are those that ways lead to, or say that none does.
+    /// Functions start with a block, their counts are sums over their blocks, and `evidence` states which blocks are
+    /// reached from the entry.
     fn functions(&mut self) {
         let mut sums: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
         for block in self.blocks.values() {
@@ -199,31 +207,33 @@ impl<'a> Check<'a> {
         for function in tables.lowered.cfg.functions.columns().iter() {
             let sum = sums.remove(&function.address).unwrap_or_default();
             let counted = (function.block_count, function.instruction_count);
-            self.expect(sum == counted, || format!("{function:x?} has {sum:?} blocks and instructions"));
+            self.expect(sum == counted, || {
+                format!("{function:x?} has {sum:?} blocks and instructions in `basic_blocks`")
+            });
             let begins = self.function_of(Some(function.address)) == Some(function.address);
-            self.expect(begins, || format!("{function:x?} does not begin with a block"));
+            self.expect(begins, || format!("{function:x?} does not start with a block"));
             reached.extend(self.reached_from(function.address));
         }
-        self.expect(sums.is_empty(), || {
-            format!("there are blocks of functions that are not there: {sums:x?}")
-        });
+        self.expect(sums.is_empty(), || format!("blocks of unknown functions: {sums:x?}"));
         for block in self.blocks.clone().into_values() {
             let is_reached = reached.contains(&block.address);
             let says = block.evidence == BlockEvidence::Flow;
-            self.expect(is_reached == says, || format!("{block:x?} is reached: {is_reached}"));
+            self.expect(is_reached == says, || {
+                format!("{block:x?} has the wrong evidence; reached from the entry: {is_reached}")
+            });
             if says && block.terminator == Terminator::Ret {
                 returning.insert(block.function_address);
             }
         }
         for function in tables.lowered.cfg.functions.columns().iter().filter(|function| !function.may_return)
         {
-            // Names of functions that never return are believed, whatever they hold.
+            // Functions on the noreturn list do not return, whatever their code.
             let is_wrong = function.name.is_none() && returning.contains(&function.address);
-            self.expect(!is_wrong, || format!("{function:x?} has a return"));
+            self.expect(!is_wrong, || format!("{function:x?} is noreturn but has a return"));
         }
     }
 
-    /// The blocks of a function that edges lead to from its start without leaving it.
+    /// Blocks of a function that are reached from its entry along edges inside the function.
     fn reached_from(&self, function: u64) -> BTreeSet<u64> {
         let mut reached = BTreeSet::from([function]);
         let mut work = vec![function];
@@ -238,7 +248,7 @@ impl<'a> Check<'a> {
         reached
     }
 
-    /// What a block says of others is of its function.
+    /// Dominators and loop headers of a block are blocks of its function.
     fn dominators(&mut self) {
         for block in self.blocks.clone().into_values() {
             let BasicBlock {
@@ -251,17 +261,19 @@ impl<'a> Check<'a> {
             for other in [immediate_dominator, immediate_post_dominator, loop_header].into_iter().flatten() {
                 let is_own = self.function_of(Some(other)) == Some(function_address);
                 self.expect(is_own, || {
-                    format!("{block:x?} names {other:#x}, which is no block of its function")
+                    format!("{block:x?} names {other:#x}, which is not a block of its function")
                 });
             }
             let has_dominator = block.evidence == BlockEvidence::Flow && block.address != function_address;
             let is_right =
                 immediate_dominator.is_some() == has_dominator && immediate_dominator != Some(block.address);
-            self.expect(is_right, || format!("{block:x?} is dominated by {immediate_dominator:x?}"));
+            self.expect(is_right, || {
+                format!("{block:x?} has the wrong immediate dominator {immediate_dominator:x?}")
+            });
         }
     }
 
-    /// Loops are in each other as they say, and count their blocks and edges.
+    /// Nesting, depth, block count and back-edge count of loops match the blocks and edges.
     fn loops(&mut self) {
         let nesting = Nesting::new(&self.loops);
         let (mut back_edges, mut headers) = (BTreeMap::new(), BTreeMap::new());
@@ -269,13 +281,15 @@ impl<'a> Check<'a> {
         for block in self.blocks.clone().into_values() {
             let depth =
                 block.loop_header.map_or(Some(0), |header| self.loops.get(&header).map(|row| row.depth));
-            self.expect(depth == Some(block.loop_depth), || format!("{block:x?} is in {depth:?} loops"));
+            self.expect(depth == Some(block.loop_depth), || {
+                format!("{block:x?} has a loop header of depth {depth:?}")
+            });
             let Some(inner) = block.loop_header else { continue };
             *blocks.entry(inner).or_default() += 1;
             let targets =
                 self.edges.get(&block.address).into_iter().flatten().filter_map(|edge| edge.target_address);
             for header in targets.collect::<BTreeSet<_>>() {
-                *back_edges.entry(header).or_insert(0) += u32::from(nesting.holds(header, inner));
+                *back_edges.entry(header).or_insert(0) += u32::from(nesting.contains(header, inner));
             }
         }
         let mut inner_first: Vec<_> = self.loops.values().copied().collect();
@@ -294,7 +308,7 @@ impl<'a> Check<'a> {
                     && header.loop_header == Some(row.header_address)
                     && header.loop_depth == row.depth
             });
-            self.expect(is_header, || format!("{row:x?} begins with {header:x?}"));
+            self.expect(is_header, || format!("{row:x?} has the header {header:x?}"));
             let parent = row.parent_header_address.map(|parent| self.loops.get(&parent).copied());
             let is_in_parent = parent.is_none_or(|parent| {
                 parent.is_some_and(|parent| {
@@ -302,12 +316,12 @@ impl<'a> Check<'a> {
                 })
             });
             self.expect(is_in_parent && (parent.is_some() || row.depth == 1), || {
-                format!("{row:x?} is in {parent:x?}")
+                format!("{row:x?} has the parent {parent:x?}")
             });
             let counted = (blocks.get(&row.header_address), back_edges.get(&row.header_address));
             let says = (Some(&row.block_count), Some(&row.back_edge_count));
             self.expect(counted == says && row.back_edge_count > 0, || {
-                format!("{row:x?}, but counted {counted:?}")
+                format!("{row:x?}, expected the counts {counted:?}")
             });
         }
         for function in self.tables.lowered.cfg.functions.columns().iter() {
@@ -316,7 +330,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Entries of jump tables are edges of the block that ends with the jump, and the other way round.
+    /// The targets of jump tables are exactly the edges with that evidence.
     fn jump_tables(&mut self) {
         let cfg = &self.tables.lowered.cfg;
         let mut targets: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
@@ -334,22 +348,24 @@ impl<'a> Check<'a> {
                 block.terminator == Terminator::IndirectJump
                     && block.function_address == table.function_address
             });
-            self.expect(is_jump, || format!("{table:x?} is read in {block:x?}"));
+            self.expect(is_jump, || {
+                format!("{table:x?} is not used by the indirect jump at the end of {block:x?}")
+            });
             let last = positions.remove(&table.jump_address);
             let is_counted = last.is_some_and(|last| last < table.entry_count);
-            self.expect(is_counted, || format!("{table:x?} has an entry {last:?}"));
+            self.expect(is_counted, || format!("{table:x?} has a last entry index {last:?}"));
             let own = targets.remove(&table.jump_address).unwrap_or_default();
             expected.extend(own.into_iter().filter_map(|target| Some((block?.address, target))));
         }
-        self.expect(targets.is_empty(), || format!("entries of no table: {targets:x?}"));
+        self.expect(targets.is_empty(), || format!("entries without a table: {targets:x?}"));
         let edges = self.edges.values().flatten().filter(|edge| edge.evidence == EdgeEvidence::JumpTable);
         let found: BTreeSet<_> =
             edges.filter_map(|edge| Some((edge.source_address, edge.target_address?))).collect();
         let differing: Vec<_> = found.symmetric_difference(&expected).collect();
-        self.expect(differing.is_empty(), || format!("entries of tables and edges differ: {differing:x?}"));
+        self.expect(differing.is_empty(), || format!("jump-table entries and edges differ: {differing:x?}"));
     }
 
-    /// Callers own their calls, callees are functions, and blocks end behind calls that never come back.
+    /// Callers contain their calls, callees are functions, and a block ends after a call that does not return.
     fn calls(&mut self) {
         let tables = self.tables;
         let functions = tables.lowered.cfg.functions.columns();
@@ -357,11 +373,11 @@ impl<'a> Check<'a> {
         for call in tables.lowered.cfg.call_edges.columns().iter() {
             let block = self.block_at(call.call_address);
             let is_own = block.is_some_and(|block| block.function_address == call.caller_address);
-            self.expect(is_own, || format!("{call:x?} stands in {block:x?}"));
+            self.expect(is_own, || format!("{call:x?} is in {block:x?} of another function"));
             let row = instructions.address.binary_search(&call.call_address).ok();
-            self.expect(row.is_some(), || format!("{call:x?} is no instruction"));
+            self.expect(row.is_some(), || format!("{call:x?} is not at an instruction"));
             let callee = call.callee_address.map(|callee| functions.address.binary_search(&callee).ok());
-            self.expect(callee != Some(None), || format!("{call:x?} calls no function"));
+            self.expect(callee != Some(None), || format!("{call:x?} has a callee that is not a function"));
             let (Some(block), Some(row)) = (block, row) else { continue };
             let end = call.call_address + u64::from(instructions.size[row]);
             let is_last = end == block.address + block.size;
@@ -380,10 +396,10 @@ impl<'a> Check<'a> {
             self.expect(is_same, || format!("{call:x?}, but its callee may return: {returns:?}"));
         }
         let frames = tables.lowered.memory.stack_frames.columns().function_address;
-        self.expect(frames == functions.address, || "frames are not those of the functions".to_owned());
+        self.expect(frames == functions.address, || "stack frames and functions differ".to_owned());
     }
 
-    /// A call that has a landing pad in its function may go there.
+    /// A call with a landing pad in its function has an edge to it.
     fn landing_pads(&mut self) {
         let tables = self.tables;
         let sites = tables.lowered.exceptions.call_sites.columns();
@@ -406,12 +422,12 @@ impl<'a> Check<'a> {
             let edges = self.edges.get(&block.address).into_iter().flatten();
             let mut pads = edges.filter(|edge| edge.kind == EdgeKind::LandingPad);
             let is_edge = pads.any(|edge| edge.target_address == Some(pad));
-            self.expect(is_edge, || format!("{call:x?} has no way to its landing pad {pad:#x}"));
+            self.expect(is_edge, || format!("{call:x?} has no edge to its landing pad {pad:#x}"));
         }
     }
 }
 
-/// Which loops are in which, as ranges of numbers in each other.
+/// Loop nesting as nested ranges of preorder numbers.
 struct Nesting(BTreeMap<u64, Range<u32>>);
 
 impl Nesting {
@@ -437,14 +453,14 @@ impl Nesting {
         Self(ranges.collect())
     }
 
-    /// Whether a loop is another one, or holds it.
-    fn holds(&self, outer: u64, inner: u64) -> bool {
+    /// Whether one loop is or contains another.
+    fn contains(&self, outer: u64, inner: u64) -> bool {
         let (Some(outer), Some(inner)) = (self.0.get(&outer), self.0.get(&inner)) else { return false };
         outer.start <= inner.start && inner.end <= outer.end
     }
 }
 
-/// Whether a block may end so with an instruction that leaves so.
+/// Whether the last instruction of a block with this terminator may have this control flow.
 fn is_terminated_by(terminator: Terminator, flow: Flow) -> bool {
     match terminator {
         Terminator::Fallthrough => !flow.ends_block() && !matches!(flow, Flow::Call | Flow::IndirectCall),

@@ -1,11 +1,9 @@
-//! `(dataset, dataset) -> differences`: compares the Parquet files of two datasets, column by column.
+//! `(dataset, dataset) -> differences`: compares the Parquet files of two datasets column by column.
 //!
-//! Every stored byte counts but the documentation: the pages of each column chunk, its encodings, sizes and statistics,
-//! the number and size of row groups, the names and types of columns, and what the schema says of units, references and
-//! keys. Two datasets of the same inputs that agree here hold the same tables, whatever their footers say in prose.
+//! All stored bytes are compared except documentation: pages, encodings, sizes and statistics of each column chunk,
+//! row groups, names and types of columns, and units, references and keys in the schema.
 //!
-//! Chunks are compared by the offsets in their own footer, so a chunk that grew is one difference and not one for each
-//! chunk after it.
+//! Chunks are located by the offsets in their own footer, so a larger chunk does not make all later chunks differ.
 
 use bytes::Bytes;
 use parquet::arrow::parquet_to_arrow_schema;
@@ -16,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The folder of a dataset that holds the record of the run, with its times.
+/// Folder of a dataset with the manifest of the run, which contains times.
 const RECORDS: &str = "_binframe";
 
 /// Key of the footer whose value depends on the documentation of the columns.
@@ -25,7 +23,7 @@ const FINGERPRINT_KEY: &str = "binframe.schema_fingerprint";
 /// Key of the footer that holds the Arrow schema, which is decoded and compared field by field.
 const ARROW_SCHEMA_KEY: &str = "ARROW:schema";
 
-/// Key under which the schema and its fields keep their documentation.
+/// Metadata key of the documentation of the schema and its fields.
 const DOC_KEY: &str = "doc";
 
 /// Result of a comparison.
@@ -46,14 +44,14 @@ pub fn compare(old: &Path, new: &Path) -> io::Result<Comparison> {
     let mut comparison = Comparison::default();
     let (old_tables, new_tables) = (entries(old)?, entries(new)?);
     for table in old_tables.symmetric_difference(&new_tables) {
-        comparison.differ(table, "is on one side only");
+        comparison.differ(table, "is in one dataset only");
     }
     for table in old_tables.intersection(&new_tables) {
         comparison.tables += 1;
         let (old, new) = (old.join(table), new.join(table));
         let (old_files, new_files) = (entries(&old)?, entries(&new)?);
         for file in old_files.symmetric_difference(&new_files) {
-            comparison.differ(table, &format!("{file} is on one side only"));
+            comparison.differ(table, &format!("{file} is in one dataset only"));
         }
         for file in old_files.intersection(&new_files) {
             comparison.files += 1;
@@ -64,7 +62,7 @@ pub fn compare(old: &Path, new: &Path) -> io::Result<Comparison> {
     Ok(comparison)
 }
 
-/// Names in a folder, but for the dataset's records.
+/// Names in a folder, without the records of the run.
 fn entries(folder: &Path) -> io::Result<BTreeSet<String>> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.filter(|name| name.as_ref().is_ok_and(|name| name != RECORDS) || name.is_err()).collect()
@@ -92,7 +90,7 @@ impl File {
         self.bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
     }
 
-    /// The stored bytes of a column chunk: dictionary and data pages, then its indexes and filter, if it has them.
+    /// Stored bytes of a column chunk: pages, column index, offset index and Bloom filter.
     fn stored(&self, column: &ColumnChunkMetaData) -> [Option<&[u8]>; 4] {
         let (start, size) = column.byte_range();
         let slice = |offset: Option<i64>, size: Option<i32>| {
@@ -118,17 +116,17 @@ impl Comparison {
         }
         let (old_groups, new_groups) = (old.footer.row_groups(), new.footer.row_groups());
         if old_groups.len() != new_groups.len() {
-            let reason = format!("{file} has {} row groups, and now {}", old_groups.len(), new_groups.len());
+            let reason = format!("{file} has {} row groups, expected {}", old_groups.len(), new_groups.len());
             self.differ(table, &reason);
         }
         for (index, (old_group, new_group)) in old_groups.iter().zip(new_groups).enumerate() {
             let place = format!("row group {index} of {file}");
             if old_group.num_rows() != new_group.num_rows() {
                 let (old_rows, new_rows) = (old_group.num_rows(), new_group.num_rows());
-                self.differ(table, &format!("{place} has {old_rows} rows, and now {new_rows}"));
+                self.differ(table, &format!("{place} has {old_rows} rows, expected {new_rows}"));
             }
             if old_group.sorting_columns() != new_group.sorting_columns() {
-                self.differ(table, &format!("{place} declares another order"));
+                self.differ(table, &format!("{place} declares a different sort order"));
             }
             for (old_column, new_column) in old_group.columns().iter().zip(new_group.columns()) {
                 let reason = if old.stored(old_column) != new.stored(new_column) {
@@ -149,7 +147,7 @@ impl Comparison {
     }
 }
 
-/// The footer's entry of a column chunk with all offsets relative to the chunk.
+/// Footer entry of a column chunk, with offsets relative to the chunk.
 fn without_offsets(column: &ColumnChunkMetaData) -> Option<ColumnChunkMetaData> {
     let start = column.byte_range().0 as i64;
     let builder = column
@@ -164,13 +162,13 @@ fn without_offsets(column: &ColumnChunkMetaData) -> Option<ColumnChunkMetaData> 
     builder.build().ok()
 }
 
-/// Differences of the columns' names and types, and of what the footer says of the table; documentation aside.
+/// Differences in names and types of columns and in table metadata, without documentation.
 fn schema_differences(table: &str, old: &ParquetMetaData, new: &ParquetMetaData) -> Vec<(String, String)> {
     let mut differences = Vec::new();
     let [old_file, new_file] = [old.file_metadata(), new.file_metadata()];
     let [old_columns, new_columns] = [old_file, new_file].map(|metadata| metadata.schema_descr().columns());
     if old_columns.len() != new_columns.len() {
-        let reason = format!("has {} columns, and now {}", old_columns.len(), new_columns.len());
+        let reason = format!("has {} columns, expected {}", old_columns.len(), new_columns.len());
         differences.push((table.to_owned(), reason));
     }
     for (old, new) in old_columns.iter().zip(new_columns) {
@@ -181,7 +179,7 @@ fn schema_differences(table: &str, old: &ParquetMetaData, new: &ParquetMetaData)
     }
     let writers = [old_file, new_file].map(|metadata| (metadata.version(), metadata.created_by()));
     if writers[0] != writers[1] || old_file.column_orders() != new_file.column_orders() {
-        differences.push((table.to_owned(), "version, writer or order of values".to_owned()));
+        differences.push((table.to_owned(), "version, writer or sort order of values".to_owned()));
     }
     let [old_entries, new_entries] = [old_file, new_file].map(|metadata| metadata.key_value_metadata());
     if other_entries(old_entries) != other_entries(new_entries) {
@@ -190,7 +188,7 @@ fn schema_differences(table: &str, old: &ParquetMetaData, new: &ParquetMetaData)
     let [old_schema, new_schema] = [old_file, new_file]
         .map(|metadata| parquet_to_arrow_schema(metadata.schema_descr(), metadata.key_value_metadata()));
     let (Ok(old_schema), Ok(new_schema)) = (old_schema, new_schema) else {
-        differences.push((table.to_owned(), "a schema that Arrow cannot read".to_owned()));
+        differences.push((table.to_owned(), "the Arrow schema cannot be read".to_owned()));
         return differences;
     };
     if without_doc(old_schema.metadata()) != without_doc(new_schema.metadata()) {
@@ -207,14 +205,15 @@ fn schema_differences(table: &str, old: &ParquetMetaData, new: &ParquetMetaData)
     differences
 }
 
-/// Entries of a footer that are neither the Arrow schema nor derived from documentation.
+/// Footer entries other than the Arrow schema and the schema fingerprint.
 fn other_entries(entries: Option<&Vec<KeyValue>>) -> BTreeMap<&str, Option<&str>> {
     let entries = entries.into_iter().flatten();
     let entries = entries.map(|entry| (entry.key.as_str(), entry.value.as_deref()));
     entries.filter(|(key, _)| ![FINGERPRINT_KEY, ARROW_SCHEMA_KEY].contains(key)).collect()
 }
 
-/// Metadata of a schema or field without documentation. Arrow's schema also has the entries of the footer.
+/// Metadata of a schema or field without documentation. Arrow adds the entries of the footer to the metadata of the
+/// schema.
 fn without_doc(metadata: &HashMap<String, String>) -> BTreeMap<&str, &str> {
     let entries = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     entries.filter(|(key, _)| ![DOC_KEY, FINGERPRINT_KEY].contains(key)).collect()
@@ -229,7 +228,7 @@ mod tests {
     use std::path::PathBuf;
     use tempfile::TempDir;
 
-    /// Two datasets of one executable, in a folder that is removed with them.
+    /// Two datasets of one executable in a temporary folder.
     struct Pair {
         folder: TempDir,
     }
@@ -241,7 +240,7 @@ mod tests {
             fs::write(&input, fixtures::loops_and_calls().bytes).expect("the temporary folder is writable");
             for side in ["old", "new"] {
                 lowering::lower_into(&input, &pair.folder.path().join(side), &[Stage::Sections, Stage::Cfg])
-                    .expect("the fixture can be lowered");
+                    .expect("the fixture is supported");
             }
             pair
         }
@@ -260,7 +259,7 @@ mod tests {
             self.compare().differences.into_keys().collect()
         }
 
-        /// Replaces the footer of the file by a changed one.
+        /// Rewrites the footer of the file.
         fn change_footer(&self, change: impl FnOnce(ParquetMetaData) -> ParquetMetaData) {
             let File { bytes, footer } = File::open(&self.file()).expect("a Parquet file");
             let size = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk().expect("a size")) as usize;
@@ -270,7 +269,7 @@ mod tests {
             fs::write(self.file(), changed).expect("the dataset is writable");
         }
 
-        /// Replaces the Arrow schema in the footer by the text that `change` makes of it.
+        /// Rewrites the Arrow schema in the footer.
         fn change_schema(&self, change: impl FnOnce(arrow_schema::Schema) -> arrow_schema::Schema) {
             self.change_footer(|footer| {
                 let file = footer.file_metadata();
@@ -325,14 +324,14 @@ mod tests {
     #[test]
     fn a_table_or_file_on_one_side_is_a_difference() {
         let pair = Pair::new();
-        fs::remove_file(pair.file()).expect("it was written");
+        fs::remove_file(pair.file()).expect("the file was written");
         assert_eq!(pair.names(), ["functions"]);
-        fs::remove_dir(pair.file().parent().expect("the table's folder")).expect("it is empty");
+        fs::remove_dir(pair.file().parent().expect("the table's folder")).expect("the folder is empty");
         assert_eq!(pair.names(), ["functions"]);
     }
 
     #[test]
-    fn statistics_and_row_groups_count() {
+    fn changed_statistics_and_missing_row_groups_are_differences() {
         let pair = Pair::new();
         pair.change_footer(|footer| {
             let mut builder = footer.into_builder();
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn documentation_does_not_count_and_other_metadata_does() {
+    fn metadata_is_compared_except_documentation() {
         let with = |key: &'static str| {
             move |schema: arrow_schema::Schema| {
                 let fields = schema.fields().iter().map(|field| {

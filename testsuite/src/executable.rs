@@ -1,10 +1,10 @@
-//! `(CLIF text) -> executable` and what its compiler knew about it.
+//! `(CLIF text) -> executable` with the compiler's ground truth about its code.
 //!
-//! [`from_clif`] compiles the functions with cranelift, lays them and the data out, applies the relocations and writes an `ET_EXEC` ELF file for x86-64 Linux
-//! that the kernel can load and run. The result depends on the text and the [`Options`] alone.
+//! [`from_clif`] compiles the functions with Cranelift, assigns addresses, applies relocations and writes an `ET_EXEC`
+//! ELF file for x86-64 Linux that the kernel can run. The result depends only on the text and the [`Options`].
 //!
-//! A call to `%exit(i32)`, when the text does not define it, is linked to a hand-written function that makes the system call: cranelift cannot say `syscall`.
-//! Like much hand-written assembly, that function has no entry in `.eh_frame`.
+//! If the text calls `%exit(i32)` without defining it, a hand-written function that makes the system call is linked,
+//! because CLIF has no `syscall`. As usual for hand-written assembly, it has no entry in `.eh_frame`.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ pub use crate::compile::OptLevel;
 use crate::compile::{CompiledFunction, Relocation, RelocationKind, Target, backend, compile};
 use crate::elf::{self, Placement, Section, Symbol};
 
-/// The address of the first function: one page of headers after the usual base of fixed-address executables.
+/// Address of the first function: one page after the image base.
 pub const TEXT_ADDRESS: u64 = elf::IMAGE_BASE + elf::PAGE_SIZE;
 
-/// What linkers and assemblers align functions to on x86-64.
+/// Usual function alignment on x86-64.
 const FUNCTION_ALIGNMENT: u64 = 16;
 
-/// Alignment of every data object: enough for the pointers in it.
+/// Alignment of data objects, sufficient for pointers.
 const DATA_ALIGNMENT: u64 = 8;
 
-/// `mov eax, 60; syscall; ud2`: the system call `exit`, which takes its argument where the calling convention already put it.
+/// `mov eax, 60; syscall; ud2`: the system call `exit`, whose argument is already in `edi`.
 const EXIT_CODE: [u8; 9] = [0xb8, 60, 0, 0, 0, 0x0f, 0x05, 0x0f, 0x0b];
 
-/// The instruction that assemblers fill gaps of one to nine bytes with.
+/// Padding instructions of one to nine bytes.
 const NOPS: [&[u8]; 9] = [
     &[0x90],
     &[0x66, 0x90],
@@ -41,70 +41,71 @@ const NOPS: [&[u8]; 9] = [
     &[0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
 ];
 
-/// An ELF file together with the truth about its code.
+/// An ELF file and the ground truth about its code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executable {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// The functions in order of address, the same in every variant of the file.
-    pub functions: Vec<FunctionTruth>,
+    /// Functions sorted by address; the same for every variant of the file.
+    pub functions: Vec<FunctionGroundTruth>,
 }
 
-/// What the compiler knew about one function. All addresses are virtual addresses.
+/// Ground truth from the compiler about a function. All addresses are virtual addresses.
 ///
-/// Blocks end at branches, traps and returns; a call does not end one. The compiler counts a few short sequences as single instructions though they branch
-/// inside: a conditional trap (`trapnz`, a division's check) with its out-of-line `ud2`, the bounds check of a `br_table`, some floating-point conversions.
-/// For code without those, these are exactly the blocks of the machine code.
+/// Branches, traps and returns end a block; calls do not. The compiler treats some sequences with internal branches as
+/// single instructions: a conditional trap (`trapnz`, the check of a division) with its out-of-line `ud2`, the bounds
+/// check of a `br_table`, and some floating-point conversions. Without them, the blocks are exactly those of the
+/// machine code.
 ///
-/// The compiler (cranelift 0.135) moves blocks that end in a `trap` behind all others, but goes by the order before when it
-/// says which block an edge leaves. The blocks and edges of a function that has such a block among others are not its own.
+/// Cranelift 0.135 moves blocks that end with a `trap` to the end of the function, but numbers edge sources by the
+/// original order. Blocks and edges of a function with such a block are therefore wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FunctionTruth {
-    /// The name in the CLIF text, without its `%`.
+pub struct FunctionGroundTruth {
+    /// Name in the CLIF text, without `%`.
     pub name: String,
-    /// The address of the first byte.
+    /// Address of the first byte.
     pub address: u64,
-    /// The number of bytes, jump tables and constants after the code included, padding to the next function excluded.
+    /// Size in bytes, including jump tables and constants after the code, without padding.
     pub size: u64,
-    /// The address of each basic block, sorted; the first is `address`.
+    /// Addresses of the basic blocks, sorted; the first is `address`.
     pub block_starts: Vec<u64>,
-    /// The control-flow edges inside the function, sorted: source block start, target block start.
+    /// Control-flow edges inside the function, sorted: start of the source block, start of the target block.
     pub edges: Vec<(u64, u64)>,
-    /// The calls in order of address: the address after the call, and the address called if the call names it.
+    /// Calls sorted by address: return address, and callee of a direct call.
     pub calls: Vec<(u64, Option<u64>)>,
-    /// The bytes between the stack pointer after the prologue and the saved frame pointer; `None` for hand-written code.
-    /// A function with 0 here may have no frame at all.
+    /// Bytes between the stack pointer after the prologue and the saved frame pointer; `None` for hand-written code. A
+    /// function with 0 may have no frame.
     pub frame_size: Option<u64>,
 }
 
-/// What to make of a CLIF text.
+/// Options for compiling and linking a CLIF text.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How hard the compiler tries.
+    /// Optimization level.
     pub opt_level: OptLevel,
-    /// Whether the file has a symbol table: without it is what `strip` leaves.
+    /// Whether the file has a symbol table.
     pub symbols: bool,
-    /// Whether the file has unwind tables.
+    /// Whether the file has `.eh_frame`.
     pub eh_frame: bool,
-    /// The data that the code reaches through `symbol` global values.
+    /// Data that the code accesses through `symbol` global values.
     pub data: Vec<DataObject>,
 }
 
 impl Default for Options {
-    /// An optimized file with symbols and unwind tables and without data.
+    /// An optimized file with symbols and `.eh_frame`, without data.
     fn default() -> Self {
         Options { opt_level: OptLevel::Speed, symbols: true, eh_frame: true, data: Vec::new() }
     }
 }
 
-/// A named object in one of the data sections.
+/// A named object in a data section.
 #[derive(Clone, Debug)]
 pub struct DataObject {
-    /// The name in the CLIF text, without its `%`.
+    /// Name in the CLIF text, without `%`.
     pub name: &'static str,
-    /// The section and the bytes.
+    /// Section and bytes.
     pub contents: Contents,
-    /// Places in the bytes that hold eight-byte addresses: the offset, and the name of the function or object.
+    /// Addresses in the bytes: offset, and name of the function or object.
     pub addresses: Vec<(usize, &'static str)>,
 }
 
@@ -115,7 +116,7 @@ pub enum Contents {
     ReadOnly(Vec<u8>),
     /// In `.data`.
     Writable(Vec<u8>),
-    /// So many zero bytes in `.bss`.
+    /// Number of zero bytes in `.bss`.
     Zeroed(u64),
 }
 
@@ -131,7 +132,7 @@ pub fn from_clif_with(clif_text: &str, options: &Options) -> Executable {
     assert!(!functions.is_empty(), "an executable needs a function");
     add_exit_if_called(&mut functions);
 
-    // Sizes are known now, so every address is: first the functions, then each section where the previous one ends.
+    // Sizes are known, so addresses can be assigned: first to functions, then to sections in file order.
     let function_addresses = function_addresses(&functions);
     let text_end = TEXT_ADDRESS + text_size(&functions, &function_addresses);
     let mut symbols = function_symbols(&functions, &function_addresses);
@@ -153,7 +154,7 @@ pub fn from_clif_with(clif_text: &str, options: &Options) -> Executable {
     let bss_address = writable.end_address().next_multiple_of(DATA_ALIGNMENT);
     let zeroed = data_section(&options.data, Placement::Zeroed, bss_address, &mut symbols);
 
-    // Beyond this point every symbol has its address.
+    // Postcondition: every symbol has an address.
     let addresses: BTreeMap<&str, u64> =
         symbols.iter().map(|symbol| (symbol.name.as_str(), symbol.address)).collect();
     assert_eq!(addresses.len(), symbols.len(), "two symbols have one name");
@@ -166,10 +167,10 @@ pub fn from_clif_with(clif_text: &str, options: &Options) -> Executable {
         zeroed,
     ];
     write_data_addresses(&mut sections, &options.data, &addresses);
-    let truths = functions
+    let ground_truths = functions
         .iter()
         .zip(&function_addresses)
-        .map(|(function, &address)| truth(function, address, &addresses))
+        .map(|(function, &address)| ground_truth(function, address, &addresses))
         .collect();
 
     sections.retain(|section| section.size > 0);
@@ -177,7 +178,7 @@ pub fn from_clif_with(clif_text: &str, options: &Options) -> Executable {
     if !options.symbols {
         symbols.clear();
     }
-    Executable { bytes: elf::write(entry, &sections, &symbols), functions: truths }
+    Executable { bytes: elf::write(entry, &sections, &symbols), functions: ground_truths }
 }
 
 fn add_exit_if_called(functions: &mut Vec<CompiledFunction>) {
@@ -267,7 +268,7 @@ fn data_section(
     section
 }
 
-/// The unwind tables as a linker leaves them: addresses relative to their own place, four zero bytes at the end.
+/// Linked `.eh_frame`: PC-relative addresses, terminated by four zero bytes.
 fn eh_frame(
     functions: &[CompiledFunction],
     function_addresses: &[u64],
@@ -280,7 +281,7 @@ fn eh_frame(
     let cie = table.add_cie(cie);
     for (function, address) in functions.iter().zip(function_addresses) {
         if let Some(unwind) = &function.unwind {
-            // The writer believes that the section is at address 0.
+            // The writer assumes that the section is at address 0.
             table.add_fde(cie, unwind.to_fde(Address::Constant(address.wrapping_sub(eh_frame_address))));
         }
     }
@@ -291,7 +292,7 @@ fn eh_frame(
     bytes
 }
 
-/// The bytes of `.text`, relocated, with gaps filled by the instructions that do nothing.
+/// Relocated bytes of `.text`, with gaps filled by padding instructions.
 fn text(
     functions: &[CompiledFunction],
     function_addresses: &[u64],
@@ -327,7 +328,7 @@ fn resolve(relocation: &Relocation, function_address: u64, addresses: &BTreeMap<
     match &relocation.target {
         Target::SameFunction(offset) => function_address + offset,
         Target::Symbol(name) => {
-            *addresses.get(name.as_str()).unwrap_or_else(|| panic!("nothing defines %{name}"))
+            *addresses.get(name.as_str()).unwrap_or_else(|| panic!("undefined symbol %{name}"))
         }
     }
 }
@@ -336,19 +337,23 @@ fn write_data_addresses(sections: &mut [Section], data: &[DataObject], addresses
     for object in data {
         let object_address = addresses[object.name];
         for (offset, target) in &object.addresses {
-            let target = addresses.get(target).unwrap_or_else(|| panic!("nothing defines %{target}"));
+            let target = addresses.get(target).unwrap_or_else(|| panic!("undefined symbol %{target}"));
             let place = object_address + *offset as u64;
             let section = sections.iter_mut().find(|section| {
                 section.address <= place && place + 8 <= section.address + section.bytes.len() as u64
             });
-            let section = section.expect("the address lies in bytes of a data object");
+            let section = section.expect("the address is inside a data object");
             let at = (place - section.address) as usize;
             section.bytes[at..at + 8].copy_from_slice(&target.to_le_bytes());
         }
     }
 }
 
-fn truth(function: &CompiledFunction, address: u64, addresses: &BTreeMap<&str, u64>) -> FunctionTruth {
+fn ground_truth(
+    function: &CompiledFunction,
+    address: u64,
+    addresses: &BTreeMap<&str, u64>,
+) -> FunctionGroundTruth {
     // A direct call ends with its relocation; a relocation before an indirect call belongs to another instruction.
     let callee = |return_offset: u64| {
         let relocation = function.relocations.iter().find(|relocation| {
@@ -356,7 +361,7 @@ fn truth(function: &CompiledFunction, address: u64, addresses: &BTreeMap<&str, u
         });
         relocation.map(|relocation| resolve(relocation, address, addresses))
     };
-    FunctionTruth {
+    FunctionGroundTruth {
         name: function.name.clone(),
         address,
         size: function.code.len() as u64,

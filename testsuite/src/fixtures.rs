@@ -1,10 +1,10 @@
-//! The small fixed programs that snapshots are made of: the same bytes on every machine.
+//! Small fixed programs for snapshots, with the same bytes on every machine.
 
 use crate::executable::{Contents, DataObject, Executable, Options, from_clif_with};
 use std::fs;
 use std::path::Path;
 
-/// The exit code of both compiled fixtures.
+/// Exit code of both compiled fixtures.
 pub const EXIT_CODE: i32 = 42;
 
 /// A loop, a conditional, a leaf and direct calls.
@@ -14,7 +14,8 @@ pub const LOOPS_AND_CALLS: &str = include_str!("../fixtures/loops_and_calls.clif
 /// Needs the data of [`stack_and_globals_data`] to link.
 pub const STACK_AND_GLOBALS: &str = include_str!("../fixtures/stack_and_globals.clif");
 
-/// All fixtures: ELF files made here, the same as `strip` leaves one, and the committed files of `testsuite/fixtures/binaries/`.
+/// All fixtures: ELF files generated here, one of them without symbols, and the committed files of
+/// `testsuite/fixtures/binaries/`.
 pub const NAMES: [&str; 7] = [
     "loops_and_calls",
     "stack_and_globals",
@@ -25,7 +26,7 @@ pub const NAMES: [&str; 7] = [
     "apple",
 ];
 
-/// The bytes of the fixture of a name.
+/// Bytes of a fixture by name.
 pub fn file(name: &str) -> Option<Vec<u8>> {
     match name {
         "loops_and_calls" => Some(loops_and_calls().bytes),
@@ -38,18 +39,18 @@ pub fn file(name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// [`LOOPS_AND_CALLS`] as a file.
+/// The executable of [`LOOPS_AND_CALLS`].
 pub fn loops_and_calls() -> Executable {
     from_clif_with(LOOPS_AND_CALLS, &Options::default())
 }
 
-/// [`STACK_AND_GLOBALS`] as a file.
+/// The executable of [`STACK_AND_GLOBALS`].
 pub fn stack_and_globals() -> Executable {
     let options = Options { data: stack_and_globals_data(), ..Options::default() };
     from_clif_with(STACK_AND_GLOBALS, &options)
 }
 
-/// The data that [`STACK_AND_GLOBALS`] describes in its first lines.
+/// The data that the first lines of [`STACK_AND_GLOBALS`] describe.
 pub fn stack_and_globals_data() -> Vec<DataObject> {
     let numbers = [3_u64, 5, 7, 11].iter().flat_map(|number| number.to_le_bytes()).collect();
     vec![

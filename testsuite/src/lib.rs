@@ -1,17 +1,20 @@
-//! Executables with a known answer, for the tests of the whole pipeline.
+//! Test inputs with known contents, and helpers for tests of the whole pipeline.
 //!
-//! Four sources, from the most controlled to the most real:
+//! Sources of inputs, from the most controlled to the most realistic:
 //!
-//! - [`fixtures`]: small commented programs in CLIF, cranelift's text form. [`executable`] compiles and links them into ELF files that really run, with the
-//!   same bytes on every machine, and keeps what the compiler knew: functions, blocks, edges, calls ([`FunctionTruth`](executable::FunctionTruth)).
-//! - [`random`]: CLIF modules drawn from a seed, for property tests over hundreds of shapes.
-//! - [`objects`]: relocatable objects of every format, and containers of them.
-//! - [`programs`]: C and Rust programs, compiled by the compilers of the machine when a test asks for them.
+//! - [`fixtures`]: small commented programs in CLIF, Cranelift's text format. [`executable`] compiles and links them
+//!   to ELF files that run and have the same bytes on every machine. It also records the functions, blocks, edges and
+//!   calls that the compiler knew ([`FunctionGroundTruth`](executable::FunctionGroundTruth)).
+//! - [`random`]: CLIF modules generated from a seed, for property tests.
+//! - [`objects`]: relocatable objects of all formats, archives and universal files.
+//! - [`programs`]: C, C++ and Rust programs, compiled on demand by the compilers of the machine. [`apple`] and
+//!   [`windows`] link Mach-O and PE files.
 //!
-//! [`lowering`] lowers them, in memory or into a dataset; [`patch`] breaks them on purpose, [`mutation`] at random, [`hostile_code`] has what
-//! no compiler makes;
-//! [`promises`] and [`control_flow`] say what tables of any file keep, broken or not; [`memory`] counts what lowering them takes; [`tools`] has what
-//! other programs say of them. [`dataset_comparison`] shows that two versions of binframe write the same tables.
+//! [`lowering`] computes the tables of an input, in memory or as a dataset. [`patch`] edits chosen fields of ELF
+//! files, [`mutation`] corrupts files of all formats at random, and [`hostile_code`] generates code that compilers do
+//! not emit. [`table_invariants`] and [`control_flow`] check invariants that hold for the tables of any input.
+//! [`memory`] measures allocated memory, [`tools`] runs external tools, and [`dataset_comparison`] compares two
+//! datasets.
 
 pub mod apple;
 pub mod control_flow;
@@ -25,8 +28,8 @@ pub mod mutation;
 pub mod objects;
 pub mod patch;
 pub mod programs;
-pub mod promises;
 pub mod random;
+pub mod table_invariants;
 pub mod tools;
 pub mod windows;
 

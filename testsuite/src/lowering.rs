@@ -1,4 +1,4 @@
-//! `(executable) -> tables`, in the two ways in which binframe is used: in memory, and into a dataset on disk.
+//! `(executable) -> tables`, in memory or as a dataset on disk.
 
 use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe::ir::tables::{DataFlow, Diagnostics, Instructions, MemoryAccesses};
@@ -18,30 +18,30 @@ use tempfile::TempDir;
 
 /// All tables of one executable, in memory.
 pub struct Tables {
-    /// The tables that the passes hold.
+    /// Tables that the passes retain.
     pub lowered: Lowered,
-    /// Every instruction.
+    /// Table `instructions`.
     pub instructions: Rows<Instructions>,
-    /// Every memory access.
+    /// Table `memory_accesses`.
     pub memory_accesses: Rows<MemoryAccesses>,
-    /// Every use, and where what is used is defined.
+    /// Table `data_flow`.
     pub data_flow: Rows<DataFlow>,
 }
 
 impl Tables {
-    /// The diagnostics of all stages, in the order of the stages.
+    /// Diagnostics of the stages, in pipeline order.
     pub fn diagnostics(&self) -> [&Rows<Diagnostics>; 4] {
         let Lowered { sections, instructions, cfg, memory, .. } = &self.lowered;
         [&sections.diagnostics, &instructions.diagnostics, &cfg.diagnostics, &memory.diagnostics]
     }
 }
 
-/// Lowers an executable in memory. Panics if it is not supported.
+/// Computes the tables of an executable in memory. Panics if it is not supported.
 pub fn tables(bytes: &Bytes) -> Tables {
     try_tables(bytes).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Lowers a file in memory, if it is an executable that is supported.
+/// Computes the tables of a file in memory. Fails if it is not a supported executable.
 pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
     let lowered = passes::lower(Inputs::of(bytes))?;
     let Lowered { code, instructions, cfg, memory, .. } = &lowered;
@@ -58,27 +58,27 @@ pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
     })
 }
 
-/// Runs `work` with as many threads as given.
+/// Runs `work` with the given number of threads.
 pub fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.expect("the system has threads").install(work)
 }
 
-/// The pipeline, and what is found from its end on.
+/// The stages of the pipeline and `DataFlow`.
 const STAGES: [Stage; 5] = [Stage::Sections, Stage::Instructions, Stage::Cfg, Stage::Memory, Stage::DataFlow];
 
-/// A dataset in a temporary folder, which goes with it.
-pub struct Written {
+/// A dataset in a temporary folder, deleted when dropped.
+pub struct TemporaryDataset {
     folder: TempDir,
 }
 
-impl Written {
-    /// Lowers an executable through the pipeline. Its path will be recorded as `name`'s in a temporary folder.
+impl TemporaryDataset {
+    /// Computes the dataset of an executable, which is stored under the name `name` in a temporary folder.
     pub fn of_bytes(name: &str, bytes: &[u8]) -> Result<Self, Error> {
         Self::with_stages(name, bytes, &STAGES)
     }
 
-    /// Lowers an executable through the given stages, as [`of_bytes`](Self::of_bytes) does.
+    /// Computes the given stages of an executable, as [`of_bytes`](Self::of_bytes) does.
     pub fn with_stages(name: &str, bytes: &[u8], stages: &[Stage]) -> Result<Self, Error> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let input = folder.path().join(name);
@@ -88,19 +88,19 @@ impl Written {
         Ok(written)
     }
 
-    /// Lowers a file through all stages.
+    /// Computes the dataset of a file.
     pub fn of_file(input: &Path) -> Result<Self, Error> {
         let written = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         lower_into(input, &written.path(), &STAGES)?;
         Ok(written)
     }
 
-    /// The dataset's directory.
+    /// Path of the dataset.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("dataset")
     }
 
-    /// Puts other rows in the place of a table's, which are of one input and one file.
+    /// Replaces the rows of a table that is stored in one file.
     pub fn replace(&self, binary: &str, rows: &Batch) {
         let path = self.path().join(rows.info().name).join("part-00000.parquet");
         let file = fs::File::create(&path).expect("the dataset is writable");
@@ -110,14 +110,16 @@ impl Written {
         writer.append(encoded).and_then(|()| writer.finish()).expect("the rows can be written");
     }
 
-    /// Every row of a table, read from its files.
+    /// All rows of a table, read from its files.
     pub fn table(&self, info: &'static TableInfo) -> Batch {
         let dataset = Dataset::open(&self.path()).expect("a dataset was written");
         let mut batches = Vec::new();
-        for path in dataset.parts(info) {
+        for path in dataset.files(info) {
             let bytes = Bytes::from(fs::read(&path).expect("the manifest names files that exist"));
             let reader = TableReader::open(info, bytes).expect("a file of the table");
-            batches.extend((0..reader.row_groups()).map(|index| reader.read(index).expect("it was written")));
+            batches.extend(
+                (0..reader.row_groups()).map(|index| reader.read(index).expect("the file was written")),
+            );
         }
         if batches.is_empty() {
             return binframe::ir::from_text(info, info.columns[0].name).expect("no rows");
@@ -126,7 +128,7 @@ impl Written {
     }
 }
 
-/// Lowers a file into a dataset, and checks that every row is what its table declares.
+/// Computes a dataset of a file, with the verifier on.
 pub fn lower_into(input: &Path, output: &Path, stages: &[Stage]) -> Result<(), Error> {
     let inputs = [input.to_owned()];
     binframe::lower(&Request { verify: true, ..Request::new(&inputs, output, stages) }, &|_| {}).map(drop)

@@ -1,7 +1,7 @@
-//! `(file, seed) -> broken file`: what no compiler writes, and the same from the same seed.
+//! `(file, seed) -> corrupted file`, deterministic in the seed.
 //!
-//! Headers and tables are where a break does most. They are found by what `file_extents` and `binary_sections` say of the file
-//! before it is broken, and each is struck as often as any other, however small it is.
+//! Corruption of headers and tables has the most effect. Their ranges come from `file_extents` and `binary_sections`
+//! of the original file. Each range is chosen with the same probability, whatever its size.
 
 use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
@@ -16,42 +16,42 @@ use std::iter;
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// Ways to break a file that are taken together at most.
+/// Maximum number of mutations of one file.
 const STEPS_MAX: usize = 4;
 
-/// A file that is broken.
+/// A file to corrupt.
 pub struct Original {
-    /// What it is.
+    /// Name for messages.
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Its headers and tables.
+    /// Ranges of its headers and tables.
     structures: Vec<Range<usize>>,
     is_big_endian: bool,
 }
 
-/// A broken file.
+/// A corrupted file.
 pub struct Mutant {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// What it was made of, and how.
+    /// Name of the original, and the mutations that were applied.
     pub recipe: String,
 }
 
-/// The mutant of a seed: one of the originals, broken.
+/// The mutant of a seed.
 pub fn mutant(originals: &[Original], seed: u64) -> Mutant {
     let mut random = Random(seed);
     let original = random.pick(originals);
-    let mut breaker = Breaker { original, bytes: original.bytes.clone(), random };
+    let mut mutator = Mutator { original, bytes: original.bytes.clone(), random };
     let mut recipe = vec![original.name.clone()];
-    for _ in 0..=breaker.random.below(STEPS_MAX) {
-        let step = *breaker.random.pick(STEPS);
-        recipe.push(step(&mut breaker));
+    for _ in 0..=mutator.random.below(STEPS_MAX) {
+        let step = *mutator.random.pick(STEPS);
+        recipe.push(step(&mut mutator));
     }
-    Mutant { recipe: recipe.join("; "), bytes: breaker.bytes }
+    Mutant { recipe: recipe.join("; "), bytes: mutator.bytes }
 }
 
-/// Small files of every format; those that need a compiler which the machine does not have are missing.
+/// Small files of every format. Files whose compiler is not installed are missing.
 pub fn originals() -> Vec<Original> {
     let mut originals = vec![
         Original::new("loops_and_calls", fixtures::loops_and_calls().bytes),
@@ -86,7 +86,7 @@ pub fn originals() -> Vec<Original> {
     originals
 }
 
-/// A 64-bit ELF file without place and number of section headers, and the index of their names.
+/// A 64-bit ELF file whose header states no section headers.
 pub fn without_sections(file: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
     file[40..48].fill(0);
@@ -94,7 +94,7 @@ pub fn without_sections(file: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Programs and libraries of the machine's compilers and linkers, as small as they get.
+/// Small linked files and objects of the installed compilers and linkers.
 fn linked() -> Vec<(&'static str, PathBuf)> {
     const LIBRARY: &[&str] = &[
         "-shared",
@@ -121,8 +121,8 @@ fn linked() -> Vec<(&'static str, PathBuf)> {
             library(&["-gdwarf-4", "-gz", "-fno-asynchronous-unwind-tables", "-c"]),
         ),
         ("ELF object with DWARF 5", library(&["-gdwarf-5", "-c"])),
-        // The other part of it goes with the folder that it is compiled in.
-        ("ELF object with a part of its DWARF", library(&["-gdwarf-5", "-gsplit-dwarf", "-c"])),
+        // The `.dwo` file is deleted together with the temporary folder.
+        ("ELF object with split DWARF", library(&["-gdwarf-5", "-gsplit-dwarf", "-c"])),
         ("PE library", programs::compile_windows("windows", windows, &["-O1", "-s", "-Wl,--build-id"])),
         ("PE32", msvc(&["--target=i686-pc-windows-msvc", "-Wl,-safeseh:no"])),
         ("PE with handlers", programs::compile_msvc_cpp("handlers", programs::HANDLERS_CPP, &["-O1"])),
@@ -136,7 +136,7 @@ fn linked() -> Vec<(&'static str, PathBuf)> {
 }
 
 impl Original {
-    /// Finds what there is to break in a file.
+    /// Finds the headers and tables of a file.
     pub fn new(name: &str, bytes: Vec<u8>) -> Self {
         let file = Bytes::from(bytes.clone());
         let mut structures = structures(&file, 0);
@@ -151,7 +151,7 @@ impl Original {
     }
 }
 
-/// The ranges of headers, and of sections that are more than code and data; `base` is where the file begins.
+/// Ranges of headers, and of sections other than code and data, of a file that starts at `base`.
 fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
     let Ok(sections) = sections::run(file, 0) else { return iter::once(base..base + file.len()).collect() };
     let is_plain = |index: u32| {
@@ -159,7 +159,7 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
         let kind = columns.find(|section| section.section_index == index).map(|section| section.kind);
         matches!(kind, None | Some(SectionKind::Code | SectionKind::Plt | SectionKind::Data))
     };
-    // What the loader reads may stand in the midst of data.
+    // Loader commands may be inside data sections.
     let commands = linkage::run(file, &sections).loader_commands;
     let commands =
         commands.columns().iter().map(|command| (command.file_offset, command.size)).collect::<Vec<_>>();
@@ -178,32 +178,32 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-struct Breaker<'a> {
+struct Mutator<'a> {
     original: &'a Original,
     bytes: Vec<u8>,
     random: Random,
 }
 
-/// Breaks something, and says what.
-type Step = fn(&mut Breaker<'_>) -> String;
+/// Applies one mutation and returns its description.
+type Step = fn(&mut Mutator<'_>) -> String;
 
-/// Most of what goes wrong in real files and in attacks is a number: it comes up more often.
+/// Changed numbers are the most frequent defect in real files and attacks, so they are repeated here.
 const STEPS: &[Step] = &[
-    |breaker| breaker.number(),
-    |breaker| breaker.number(),
-    |breaker| breaker.number(),
-    |breaker| breaker.copy(),
-    |breaker| breaker.copy(),
-    |breaker| breaker.replace(),
-    |breaker| breaker.zero(),
-    |breaker| breaker.join_texts(),
-    |breaker| breaker.remove(),
-    |breaker| breaker.insert(),
-    |breaker| breaker.cut(),
+    |mutator| mutator.number(),
+    |mutator| mutator.number(),
+    |mutator| mutator.number(),
+    |mutator| mutator.copy(),
+    |mutator| mutator.copy(),
+    |mutator| mutator.replace(),
+    |mutator| mutator.zero(),
+    |mutator| mutator.join_texts(),
+    |mutator| mutator.remove(),
+    |mutator| mutator.insert(),
+    |mutator| mutator.cut(),
 ];
 
-impl Breaker<'_> {
-    /// A range that may be struck: a header or a table, and now and then anything.
+impl Mutator<'_> {
+    /// A range to mutate: usually a header or table, sometimes the whole file.
     fn target(&mut self) -> Range<usize> {
         let whole = 0..self.bytes.len();
         let target = match self.random.chance(95) && !self.original.structures.is_empty() {
@@ -213,14 +213,14 @@ impl Breaker<'_> {
         target.start.min(whole.end)..target.end.min(whole.end)
     }
 
-    /// A place in a target, at a multiple of `alignment` from its start.
+    /// An offset in a target, aligned relative to its start.
     fn place(&mut self, alignment: usize) -> usize {
         let target = self.target();
         let steps = target.len() / alignment;
         target.start + alignment * self.random.below(steps.max(1))
     }
 
-    /// Writes as much as fits.
+    /// Overwrites bytes, up to the end of the file.
     fn write(&mut self, at: usize, bytes: &[u8]) -> String {
         for (to, from) in self.bytes.iter_mut().skip(at).zip(bytes) {
             *to = *from;
@@ -228,7 +228,7 @@ impl Breaker<'_> {
         format!("{bytes:02x?} at {at:#x}")
     }
 
-    /// Counts, sizes and offsets that are too large, just too large, or lead back into the headers.
+    /// Overwrites a number with a boundary value, or with one near the file size or the start of a header.
     fn number(&mut self) -> String {
         const EDGES: [u64; 16] = [
             0,
@@ -264,7 +264,7 @@ impl Breaker<'_> {
         }
     }
 
-    /// One header or entry over another, so that tables overlap or lead to themselves.
+    /// Copies a header or entry over another, so that tables overlap or refer to themselves.
     fn copy(&mut self) -> String {
         let size = *self.random.pick(&[4, 8, 12, 16, 24, 28, 40, 56, 64, 128]);
         let alignment = *self.random.pick(&[4, 8, size]);
@@ -273,7 +273,7 @@ impl Breaker<'_> {
         self.write(to, &entry)
     }
 
-    /// Single bytes.
+    /// Overwrites single bytes.
     fn replace(&mut self) -> String {
         let mut replaced = Vec::new();
         for _ in 0..=self.random.below(8) {
@@ -291,18 +291,18 @@ impl Breaker<'_> {
         self.write(at, &vec![0; size])
     }
 
-    /// A target without zeros: texts in it do not end.
+    /// Removes all zeros from a target, so that its strings are not terminated.
     fn join_texts(&mut self) -> String {
         let target = self.target();
-        let what = format!("no zeros in {target:x?}");
+        let description = format!("no zeros in {target:x?}");
         let filler = *self.random.pick(b"A_\xff");
         for byte in self.bytes[target].iter_mut().filter(|byte| **byte == 0) {
             *byte = filler;
         }
-        what
+        description
     }
 
-    /// A few bytes less: what stands behind them is not where offsets say.
+    /// Removes bytes, so that later offsets are wrong.
     fn remove(&mut self) -> String {
         let at = self.place(1);
         let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
@@ -310,7 +310,7 @@ impl Breaker<'_> {
         format!("without {at:#x}..{end:#x}")
     }
 
-    /// A few bytes more, which stood there already.
+    /// Duplicates bytes, so that later offsets are wrong.
     fn insert(&mut self) -> String {
         let at = self.place(1);
         let end = (at + 1 + self.random.below(64)).min(self.bytes.len());
@@ -319,7 +319,7 @@ impl Breaker<'_> {
         format!("{at:#x}..{end:#x} twice")
     }
 
-    /// The file ends at the edge of a header or table, beside it, or inside.
+    /// Truncates the file at or near a boundary of a header or table, or inside it.
     fn cut(&mut self) -> String {
         let target = self.target();
         let inside = target.start + self.random.below(target.len().max(1));

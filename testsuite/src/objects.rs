@@ -1,8 +1,8 @@
-//! `(format, architecture) -> relocatable object`, as a compiler leaves it for the linker, and containers of such files.
+//! `(format, architecture) -> relocatable object`, and containers of such files.
 //!
-//! The code is cranelift's, the file `cranelift-object`'s. Every object says the same: a local function `twice`; a global
-//! one, `checked_twice`, that calls it and the undefined function `report`; a local string `message`; and global, writable
-//! `operations` with the addresses of all three functions and of the string.
+//! Cranelift generates the code, `cranelift-object` the file. All objects have the same content: a local function
+//! `twice`; a global function `checked_twice` that calls `twice` and the undefined function `report`; a local string
+//! `message`; and a global writable array `operations` with the addresses of the functions and the string.
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, Signature, types};
@@ -14,27 +14,27 @@ use cranelift_reader::ParseOptions;
 use crate::compile;
 use crate::compile::OptLevel;
 
-/// The formats of objects.
+/// Object file formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Linux's.
+    /// ELF (Linux).
     Elf,
-    /// Apple's.
+    /// Mach-O (macOS).
     MachO,
-    /// Windows's.
+    /// COFF (Windows).
     Coff,
 }
 
-/// The architectures of objects.
+/// Architectures of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// x86 in 64-bit mode.
+    /// x86-64.
     X86_64,
-    /// Arm in 64-bit mode.
+    /// AArch64.
     Aarch64,
 }
 
-/// Every format with every architecture.
+/// All combinations of format and architecture.
 pub const ALL: [(Format, Architecture); 6] = [
     (Format::Elf, Architecture::X86_64),
     (Format::Elf, Architecture::Aarch64),
@@ -44,10 +44,10 @@ pub const ALL: [(Format, Architecture); 6] = [
     (Format::Coff, Architecture::Aarch64),
 ];
 
-/// The characters of `message`, without the zero behind them.
+/// The characters of `message`, without the terminating zero.
 pub const MESSAGE: &str = "a negative number was doubled";
 
-/// `u0:N` is function `N` in the order of declaration, `u1:N` data.
+/// `u0:N` is the function with index `N` in declaration order, `u1:N` a data object.
 const CLIF: &str = "
     function u0:1(i64) -> i64 {
     block0(v0: i64):
@@ -77,7 +77,7 @@ const CLIF: &str = "
     }
 ";
 
-/// A relocatable object, the same on every machine.
+/// A relocatable object with the same bytes on every machine.
 pub fn object(format: Format, architecture: Architecture) -> Vec<u8> {
     let architecture_name = match architecture {
         Architecture::X86_64 => "x86_64",
@@ -88,7 +88,7 @@ pub fn object(format: Format, architecture: Architecture) -> Vec<u8> {
         Format::MachO => "apple-darwin",
         Format::Coff => "pc-windows-msvc",
     };
-    // COFF has no table of addresses that the linker makes, which position independent code would go through.
+    // COFF has no GOT, which position-independent code requires.
     let is_position_independent = format != Format::Coff;
     let target = format!("{architecture_name}-{system}");
     let isa = compile::backend_for(&target, OptLevel::Speed, is_position_independent);
@@ -107,12 +107,12 @@ pub fn object(format: Format, architecture: Architecture) -> Vec<u8> {
 fn builder(isa: OwnedTargetIsa, format: Format) -> ObjectBuilder {
     let mut builder =
         ObjectBuilder::new(isa, "object.clif", default_libcall_names()).expect("the target has objects");
-    // It writes `.eh_frame` of ELF alone.
+    // `cranelift-object` writes `.eh_frame` only for ELF.
     builder.unwind_info(format == Format::Elf);
     builder
 }
 
-/// `report`, `twice`, `checked_twice`.
+/// Declares `report`, `twice` and `checked_twice`.
 fn declare_functions(module: &mut ObjectModule, call_conv: CallConv) -> [FuncId; 3] {
     let mut signature = Signature::new(call_conv);
     signature.params.push(AbiParam::new(types::I64));
@@ -124,7 +124,7 @@ fn declare_functions(module: &mut ObjectModule, call_conv: CallConv) -> [FuncId;
     })
 }
 
-/// `message` and `operations`.
+/// Defines `message` and `operations`.
 fn define_data(module: &mut ObjectModule, functions: &[FuncId]) {
     const ADDRESS_SIZE: usize = 8;
     let mut data = |name, linkage, is_writable| {
@@ -134,7 +134,7 @@ fn define_data(module: &mut ObjectModule, functions: &[FuncId]) {
         (data("message", Linkage::Local, false), data("operations", Linkage::Export, true));
     let mut description = DataDescription::new();
     description.define(format!("{MESSAGE}\0").into_bytes().into());
-    module.define_data(message, &description).expect("it is defined once");
+    module.define_data(message, &description).expect("the data is defined once");
 
     description.clear();
     description.define(vec![0; ADDRESS_SIZE * (functions.len() + 1)].into());
@@ -147,17 +147,17 @@ fn define_data(module: &mut ObjectModule, functions: &[FuncId]) {
     }
     let message = module.declare_data_in_data(message, &mut description);
     description.write_data_addr(offset, message, 0);
-    module.define_data(operations, &description).expect("it is defined once");
+    module.define_data(operations, &description).expect("the data is defined once");
 }
 
-/// A Unix archive of files with names, in GNU's variant: long names stand in a member of their own.
+/// A Unix archive in the GNU variant, which stores long names in a separate member.
 pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
-    /// Longest name that stands in the member's header, before the `/` that ends it.
+    /// Maximum length of a name in the member header, without the terminating `/`.
     const SHORT_NAME_SIZE_MAX: usize = 15;
     let mut bytes = b"!<arch>\n".to_vec();
     let mut push = |name: &str, content: &[u8]| {
         let size = content.len();
-        // Name, time, user, group, mode, size, and what ends the header.
+        // Name, time, user, group, mode, size, end of the header.
         bytes.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, "100644").bytes());
         bytes.extend_from_slice(content);
         bytes.extend((!size.is_multiple_of(2)).then_some(b'\n'));
@@ -181,7 +181,7 @@ pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A universal file of Mach-O files, which have to be of little endian.
+/// A universal file of little-endian Mach-O files.
 pub fn universal(members: &[&[u8]]) -> Vec<u8> {
     const ALIGNMENT_LOG2: u32 = 12;
     const MAGIC: u32 = 0xcafe_babe;
@@ -192,7 +192,7 @@ pub fn universal(members: &[&[u8]]) -> Vec<u8> {
     let mut offset = 0_usize;
     for member in members {
         offset = (offset + 1).next_multiple_of(1 << ALIGNMENT_LOG2);
-        // The types of processor stand behind the magic of the member.
+        // The CPU type and subtype follow the magic number of the member.
         let word = |at: usize| u32::from_le_bytes(member[at..at + 4].try_into().expect("four bytes"));
         for word in [word(4), word(8), offset as u32, member.len() as u32, ALIGNMENT_LOG2] {
             bytes.extend(word.to_be_bytes());

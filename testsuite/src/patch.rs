@@ -1,4 +1,4 @@
-//! Breaks ELF files on purpose: edits of headers, sections, symbols and code, in place or by growing the file.
+//! Edits ELF files: headers, sections, symbols and code, in place or by growing the file.
 
 /// Size of a section header.
 const SECTION_HEADER_SIZE: usize = 64;
@@ -7,12 +7,12 @@ const PROGRAM_HEADER_SIZE: usize = 56;
 /// Size of a symbol.
 const SYMBOL_SIZE: usize = 24;
 
-/// Declares the fields of a header: constant, name in text, offset and size in bytes.
+/// Declares the fields of a header: constant, name, offset and size in bytes.
 macro_rules! fields {
     ($($(#[$doc:meta])* $constant:ident $name:literal ($offset:literal, $size:literal)),+ $(,)?) => {
         $($(#[$doc])* pub const $constant: (usize, usize) = ($offset, $size);)+
 
-        /// The field of a name, as its offset and size.
+        /// Offset and size of a field by name.
         pub fn named(name: &str) -> Option<(usize, usize)> {
             match name {
                 $($name => Some($constant),)+
@@ -31,7 +31,7 @@ pub mod header {
         SECTION_HEADERS "section_headers" (40, 8),
         /// Number of section headers.
         SECTION_COUNT "section_count" (60, 2),
-        /// Index of the section with the names of sections.
+        /// Index of the section that contains section names.
         SECTION_NAMES "section_names" (62, 2),
     }
 }
@@ -88,7 +88,7 @@ pub mod symbol {
     }
 }
 
-/// A file that is edited.
+/// An ELF file to edit.
 #[derive(Clone)]
 pub struct Patch(pub Vec<u8>);
 
@@ -108,7 +108,7 @@ impl Patch {
         self.put(64 + PROGRAM_HEADER_SIZE * index, field, value)
     }
 
-    /// Sets a field of a symbol of the table in the section at an index.
+    /// Sets a field of a symbol in the symbol table with the given section index.
     pub fn symbol(&mut self, table: usize, index: usize, field: (usize, usize), value: u64) -> &mut Self {
         self.put(self.section_offset(table) + SYMBOL_SIZE * index, field, value)
     }
@@ -120,7 +120,7 @@ impl Patch {
         self
     }
 
-    /// Moves the section headers to the end of the file and adds `count` copies of the last.
+    /// Moves the section headers to the end of the file and appends `count` copies of the last one.
     pub fn add_section_headers(&mut self, count: usize) -> &mut Self {
         let start = self.get(0, header::SECTION_HEADERS) as usize;
         let old = self.get(0, header::SECTION_COUNT) as usize;
@@ -132,7 +132,7 @@ impl Patch {
         self.header(header::SECTION_HEADERS, end).header(header::SECTION_COUNT, (old + count) as u64)
     }
 
-    /// Gives the section at an index other bytes, which stand at the end of the file.
+    /// Replaces the bytes of the section at an index. The new bytes are at the end of the file.
     pub fn replace_section(&mut self, index: usize, bytes: &[u8]) -> &mut Self {
         let offset = self.0.len() as u64;
         self.0.extend_from_slice(bytes);

@@ -1,8 +1,7 @@
-//! Real programs, compiled by the compilers of the machine when a test asks for them.
+//! Programs that the compilers of the machine compile on demand.
 //!
-//! Their bytes differ from machine to machine, so tests state properties of them and take no
-//! snapshots. A compiled program is kept under the target directory and made again only when its
-//! source, its flags or the compiler change.
+//! Their bytes differ between machines, so tests check properties and take no snapshots. Compiled programs are cached
+//! in the target directory, keyed by source, flags and compiler version.
 
 use crate::tools;
 use std::fs;
@@ -10,46 +9,46 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// C: a switch with a jump table, function pointers, recursion, variable arguments, `alloca`.
+/// C: a switch with a jump table, function pointers, recursion, variadic functions, `alloca`.
 pub const SWITCH_C: &str = include_str!("../programs/switch.c");
 
-/// C: `qsort` with callbacks, globals, statics, string operations.
+/// C: `qsort` with callbacks, globals, static variables, string functions.
 pub const SORT_C: &str = include_str!("../programs/sort.c");
 
-/// C: a library without dependencies: addresses in data, constructors, cleanups, thread-local, weak and undefined names.
+/// C: a library without dependencies, with addresses in data, constructors, cleanups, and thread-local, weak and
+/// undefined symbols.
 pub const LIBRARY_C: &str = include_str!("../programs/library.c");
 
-/// C for Windows: imports, exports, data with addresses in it, thread-local storage, resources; but no C library.
+/// C for Windows, without a C library: imports, exports, addresses in data, thread-local storage, resources.
 pub const WINDOWS_C: &str = include_str!("../programs/windows.c");
 
-/// C++ for Windows: scopes and states in which something is thrown.
+/// C++ for Windows: exception scopes and states.
 pub const HANDLERS_CPP: &str = include_str!("../programs/handlers.cpp");
 
-/// C: every kind of type and variable, calls that are inlined.
+/// C: types and variables of all kinds, inlined calls.
 pub const SHAPES_C: &str = include_str!("../programs/shapes.c");
 
-/// C without any library: a jump table, function pointers, recursion, numbers of two registers, callees that pop arguments.
+/// C without a library: a jump table, function pointers, recursion, two-register integers, `ret n`.
 pub const FREESTANDING_C: &str = include_str!("../programs/freestanding.c");
 
-/// Assembly for x86-64, in C: constants, a table of jumps, zeros and padding among code.
+/// x86-64 assembly in C: constants, a jump table, zeros and padding between code.
 pub const DATA_IN_CODE_C: &str = include_str!("../programs/data_in_code.c");
 
-/// Assembly for x86-64, in C: runs of memory that are filled over an address on the stack.
+/// x86-64 assembly in C: memory ranges filled through an address on the stack.
 pub const RUNS_C: &str = include_str!("../programs/runs.c");
 
-/// Rust: enums, vectors, closures, trait objects, a caught panic.
+/// Rust: enumerations, vectors, closures, trait objects, a caught panic.
 pub const TOKENS_RS: &str = include_str!("../programs/tokens.rs");
 
 /// Compiles a C program with `cc` and returns the path of the executable.
 ///
-/// Gives `None`, and says so, only on a machine without `cc`. Panics if the program does not
-/// compile.
+/// `None`, with a message, if `cc` is not installed. Panics if the program does not compile.
 pub fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile("cc", &[], "c", name, source, flags)
 }
 
-/// Compiles a C library for 64-bit Windows with MinGW's compiler, and without start files, and returns its path; none on a machine
-/// without that compiler.
+/// Compiles a C library for 64-bit Windows with MinGW and without start files. `None`, with a message, if MinGW is not
+/// installed.
 pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile(
         "x86_64-w64-mingw32-gcc",
@@ -61,13 +60,13 @@ pub fn compile_windows(name: &str, source: &str, flags: &[&str]) -> Option<PathB
     )
 }
 
-/// Compiles a C program for Windows with clang and LLVM's linker, without the libraries of Windows: what it imports is left undefined.
-/// None on a machine without that compiler.
+/// Compiles a C program for Windows with clang and lld, without libraries; imports stay unresolved. `None`, with a
+/// message, if clang is not installed.
 pub fn compile_msvc(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile("clang", &MSVC_FLAGS, "c", name, source, flags)
 }
 
-/// Compiles a C++ program as [`compile_msvc`] does one in C, with exceptions of both languages.
+/// Compiles a C++ program as [`compile_msvc`] does a C program, with SEH and C++ exceptions.
 pub fn compile_msvc_cpp(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     const EXCEPTIONS: [&str; 4] =
         ["--target=x86_64-pc-windows-msvc", "-fexceptions", "-fcxx-exceptions", "-fms-extensions"];
@@ -84,25 +83,25 @@ const MSVC_FLAGS: [&str; 6] = [
     "-Wl,-brepro",
 ];
 
-/// Compiles a C program that needs no library for 32-bit x86, with clang and LLVM's linker; none on a machine without them.
+/// Compiles a freestanding C program for 32-bit x86 with clang and lld. `None`, with a message, if clang is not
+/// installed.
 pub fn compile_x86_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let linked = ["-fuse-ld=lld", "-nostdlib", "-ffreestanding", "-Wl,-e,entry"];
     compile("clang", &linked, "c", name, source, &[&["--target=i386-linux-gnu"], flags].concat())
 }
 
-/// As [`compile_x86_32`], for Windows.
+/// Compiles a freestanding C program for 32-bit Windows, as [`compile_msvc`] does for 64-bit Windows.
 pub fn compile_msvc_32(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     let target = ["--target=i686-pc-windows-msvc", "-ffreestanding", "-Wl,-safeseh:no"];
     compile("clang", &MSVC_FLAGS, "c", name, source, &[&target, flags].concat())
 }
 
-/// Compiles a C program with a compiler of that name, as [`compile_c`] does with `cc`.
+/// Compiles a C program with the compiler of the given name, as [`compile_c`] does with `cc`.
 pub fn compile_c_with(compiler: &str, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     compile(compiler, &[], "c", name, source, flags)
 }
 
-/// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if the
-/// program does not compile.
+/// Compiles a Rust program with `rustc` and returns the path of the executable. Panics if it does not compile.
 pub fn compile_rust(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     compile("rustc", &["--edition=2024"], "rs", name, source, flags)
         .expect("a machine that runs Rust tests has rustc")
@@ -125,12 +124,12 @@ fn compile(
         return Some(executable);
     }
 
-    // Tests run side by side and may want the same program: each builds its own, and the renaming
-    // at the end is atomic, so that nobody sees half a file.
+    // Tests in parallel may compile the same program. Each uses its own temporary directory, and the final rename is
+    // atomic.
     let directory = tempfile::tempdir_in(&cache).expect("the target directory is writable");
     let source_path = directory.path().join(format!("{name}.{extension}"));
     fs::write(&source_path, source).expect("the target directory is writable");
-    // Without an extension, MinGW's compiler would add one.
+    // Without an extension, MinGW would add one.
     let output_path = directory.path().join(format!("{name}.out"));
     let mut command = Command::new(&compiler);
     command.args(fixed_flags).args(flags).arg(&source_path).arg("-o").arg(&output_path);
@@ -150,7 +149,7 @@ fn key(parts: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A folder in the target directory that the running test was built into.
+/// The program cache in the target directory of the running test.
 fn cache_directory() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
     // Cargo marks its target directory with this file.

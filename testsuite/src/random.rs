@@ -1,47 +1,45 @@
-//! `seed -> CLIF text`: modules of random shape that always verify and compile.
+//! `seed -> CLIF text`: pseudo-random modules that always verify and compile.
 //!
-//! A module has up to six functions that call each other. A function has up to a dozen blocks that
-//! branch to one another without any plan, so that loops nest, share headers, have two entries or
-//! never end, and some blocks are unreachable. The programs are for reading, not for running: they
-//! may recurse or loop forever.
+//! A module has up to six functions that call each other. A function has up to a dozen blocks with random branches:
+//! loops are nested, share headers, are irreducible or infinite, and some blocks are unreachable. The programs are
+//! analyzed but never run, since they may not terminate.
 //!
-//! Values follow one rule that keeps every use dominated by its definition: a block uses its own
-//! values, its parameters and those of the entry block.
+//! To satisfy dominance, a block uses only its own values, its parameters and values of the entry block.
 
-/// What a random module may contain beyond arithmetic, stack slots, calls and plain branches.
+/// Optional features of a random module, which always has arithmetic, stack slots, calls and branches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct Features {
     /// Whether blocks may end in a `br_table` of four or more entries, which becomes a jump table.
     pub jump_tables: bool,
-    /// Whether blocks may contain divisions and `trapnz`, which branch to a trap without being a
-    /// branch to the compiler: see [`FunctionTruth`](crate::executable::FunctionTruth).
+    /// Whether blocks may contain divisions and `trapnz`, which the compiler treats as single instructions: see
+    /// [`FunctionGroundTruth`](crate::executable::FunctionGroundTruth).
     pub conditional_traps: bool,
-    /// Whether blocks may end in a `trap`. The compiler moves such blocks to the end of the function, and reports the edges
-    /// of such a function wrongly: see [`FunctionTruth`](crate::executable::FunctionTruth).
+    /// Whether blocks may end with a `trap`. The compiler reports wrong edges for such functions: see
+    /// [`FunctionGroundTruth`](crate::executable::FunctionGroundTruth).
     pub traps: bool,
 }
 
-/// A module for the seed, without jump tables and traps.
+/// The module of a seed, without jump tables and traps.
 pub fn clif(seed: u64) -> String {
-    clif_of_shape(seed, Shape::default())
+    clif_with_features(seed, Features::default())
 }
 
-/// A module for the seed and the shape. The same arguments give the same text everywhere.
-pub fn clif_of_shape(seed: u64, shape: Shape) -> String {
+/// The module of a seed with the given features. The text is the same on every machine.
+pub fn clif_with_features(seed: u64, features: Features) -> String {
     let mut random = Random(seed);
     let count = 1 + random.below(6);
     let signatures: Vec<Signature> =
         (0..count).map(|_| Signature { parameters: random.below(8), returns: random.chance(70) }).collect();
     let mut text = String::new();
     for (index, signature) in signatures.iter().enumerate() {
-        let function = Function::new(*signature, &signatures, shape, &mut random);
+        let function = Function::new(*signature, &signatures, features, &mut random);
         let name = format!("f{index}");
         text.push_str(&function.write(&name, &mut random));
     }
     text
 }
 
-/// The splitmix64 generator: a whole sequence from one number, in five lines.
+/// The splitmix64 generator.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -53,7 +51,7 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// A number from 0 to `bound - 1`. The tiny bias of the remainder does not matter here.
+    /// A number below `bound`. The bias of the remainder is negligible here.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
@@ -81,27 +79,32 @@ impl Signature {
     }
 }
 
-/// A function being written.
+/// A function under construction.
 struct Function<'a> {
     signature: Signature,
-    /// Every function of the module, in order.
+    /// Signatures of all functions of the module, in order.
     signatures: &'a [Signature],
-    shape: Shape,
-    /// The number of parameters of each block but the entry, which has those of the function.
+    features: Features,
+    /// Number of parameters of each block except the entry block, which has the function's parameters.
     block_parameters: Vec<usize>,
-    /// The size of each stack slot in eight-byte words.
+    /// Size of each stack slot in 8-byte words.
     slot_words: Vec<usize>,
     next_value: usize,
-    /// The lines of the blocks.
+    /// Text lines of the blocks.
     body: Vec<String>,
 }
 
 impl<'a> Function<'a> {
-    fn new(signature: Signature, signatures: &'a [Signature], shape: Shape, random: &mut Random) -> Self {
+    fn new(
+        signature: Signature,
+        signatures: &'a [Signature],
+        features: Features,
+        random: &mut Random,
+    ) -> Self {
         Function {
             signature,
             signatures,
-            shape,
+            features,
             block_parameters: (0..random.below(12)).map(|_| random.below(4)).collect(),
             slot_words: (0..random.below(3)).map(|_| 1 + random.below(8)).collect(),
             next_value: 0,
@@ -150,7 +153,7 @@ impl<'a> Function<'a> {
         self.body.push(format!("    {line}"));
     }
 
-    /// Defines a value by an expression of type `i64`.
+    /// Defines an `i64` value by an expression and returns its number.
     fn define(&mut self, expression: &str) -> usize {
         let value = self.new_value();
         self.line(&format!("v{value} = {expression}"));
@@ -158,7 +161,7 @@ impl<'a> Function<'a> {
     }
 
     fn constant(&mut self, random: &mut Random) -> usize {
-        // Small, medium and full-width constants are encoded differently.
+        // Small, medium and 64-bit constants have different encodings.
         let bits = *random.pick(&[3, 7, 15, 31, 63]);
         let constant = random.next() & ((1 << bits) - 1);
         self.define(&format!("iconst.i64 {constant}"))
@@ -175,7 +178,7 @@ impl<'a> Function<'a> {
                 1 => self.stack_access(a, values, random),
                 2 => self.call(values, random),
                 3 => self.select(a, b, values, random),
-                4 if self.shape.conditional_traps => self.conditional_trap(a, b, values, random),
+                4 if self.features.conditional_traps => self.conditional_trap(a, b, values, random),
                 _ => values.push(self.arithmetic(a, b, random)),
             }
         }
@@ -206,7 +209,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// A direct call, or sometimes a call through the function's address.
+    /// A direct call, or sometimes an indirect call through the function's address.
     fn call(&mut self, values: &mut Vec<usize>, random: &mut Random) {
         let callee = random.below(self.signatures.len());
         let Signature { parameters, returns } = self.signatures[callee];
@@ -234,7 +237,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// An `i8`: kept out of the values to choose from, which are all `i64`.
+    /// A comparison. Its `i8` result is not added to the values to choose from, which are `i64`.
     fn condition(&mut self, a: usize, b: usize, random: &mut Random) -> usize {
         let codes = ["eq", "ne", "slt", "sge", "ugt", "ule"];
         let code = random.pick(&codes);
@@ -245,7 +248,7 @@ impl<'a> Function<'a> {
         let block_count = self.block_parameters.len();
         match random.below(100) {
             0..35 if block_count >= 2 => self.conditional_branch(values, random),
-            35..45 if self.shape.jump_tables && block_count >= 2 => {
+            35..45 if self.features.jump_tables && block_count >= 2 => {
                 self.jump_table(values, random);
             }
             35..75 if block_count >= 1 => {
@@ -253,7 +256,7 @@ impl<'a> Function<'a> {
                 let destination = self.destination(target, values, random);
                 self.line(&format!("jump {destination}"));
             }
-            75..80 if self.shape.traps => self.line("trap user1"),
+            75..80 if self.features.traps => self.line("trap user1"),
             _ if self.signature.returns => {
                 let value = random.pick(values);
                 self.line(&format!("return v{value}"));
@@ -262,7 +265,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Two different blocks, so that the branch stays one.
+    /// Two distinct blocks, so that the branch is not simplified.
     fn two_targets(&self, random: &mut Random) -> (usize, usize) {
         let block_count = self.block_parameters.len();
         let first = random.below(block_count);
@@ -272,7 +275,7 @@ impl<'a> Function<'a> {
 
     fn conditional_branch(&mut self, values: &[usize], random: &mut Random) {
         let (a, b) = (*random.pick(values), *random.pick(values));
-        // Either a comparison that the branch can use directly, or a test of a value against zero.
+        // A comparison that can be fused with the branch, or a test of a value against zero.
         let condition = if random.chance(75) { self.condition(a, b, random) } else { a };
         let (then, otherwise) = self.two_targets(random);
         let then = self.destination(then, values, random);
@@ -295,7 +298,7 @@ impl<'a> Function<'a> {
         self.line(&format!("br_table v{index}, {default}, [{}]", table.join(", ")));
     }
 
-    /// A block with the arguments it wants.
+    /// A branch destination with arguments.
     fn destination(&self, target: usize, values: &[usize], random: &mut Random) -> String {
         match self.block_parameters[target - 1] {
             0 => format!("block{target}"),

@@ -1,28 +1,29 @@
-//! Runs the tools of the machine: compilers, linkers, and programs whose output is compared with tables.
+//! Runs external tools: compilers, linkers, and programs whose output is compared with tables.
 //!
-//! On a developer's machine, a missing tool skips the checks that need it, with a message. Where the environment variable `CI` is
-//! set, it fails the test: there, no check may be skipped unseen. `.ci/run` installs all of them.
+//! If a tool is missing, the checks that need it are skipped with a message. If the environment variable `CI` is set,
+//! a missing tool fails the test instead, so that CI cannot skip checks. `.ci/run` installs the tools.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Versions of LLVM's tools that are tried: tests compare with what version 14 prints.
-const LLVM_VERSIONS: std::ops::RangeInclusive<u32> = 14..=14;
+/// Versions of the LLVM tools to try: tests expect the output of version 14.
+const LLVM_VERSIONS: std::ops::RangeInclusive<u32> = 14..=19;
 
-/// Beginnings of the names of tools that CI may lack: `.ci/run` does not install LLVM and MinGW yet.
+/// Prefixes of tools that may be missing in CI, since `.ci/run` does not install LLVM and MinGW.
 const OPTIONAL: [&str; 6] = ["clang", "lld", "ld64", "llvm-", "dsymutil", "x86_64-w64-mingw32"];
 
-/// Reports that a tool is not installed, so that the checks that need it are skipped. Panics if `CI` is set.
-#[expect(clippy::print_stderr, reason = "a test that checks less than usual has to say so")]
+/// Reports a missing tool. Panics if `CI` is set and the tool is required.
+#[expect(clippy::print_stderr, reason = "a test must report skipped checks")]
 pub fn report_missing(tool: &str) {
     let is_optional = OPTIONAL.iter().any(|name| tool.starts_with(name));
     assert!(is_optional || std::env::var_os("CI").is_none(), "{tool} is not installed, and CI is set");
     eprintln!("skipped: {tool} is not installed");
 }
 
-/// The name of an installed tool: `tool` itself, or Debian's name with a version of LLVM (`tool-19`). `None` if there is none.
+/// Name of an installed tool: `tool` or Debian's versioned LLVM name (`tool-14`). `None`, with a message, if it is not
+/// installed.
 pub fn find(tool: &str) -> Option<String> {
     let versions = LLVM_VERSIONS.rev().map(|version| format!("{tool}-{version}"));
     let found = [tool.to_owned()].into_iter().chain(versions).find(|name| is_installed(name));
@@ -37,7 +38,7 @@ fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Runs a command. `None` if its tool is not installed.
+/// Runs a command. `None`, with a message, if its tool is not installed.
 pub fn output(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
@@ -49,20 +50,21 @@ pub fn output(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// Runs a command and returns what it prints. `None` if its tool is not installed. Panics if it fails.
+/// Runs a command and returns its standard output. `None`, with a message, if its tool is not installed. Panics if it
+/// fails.
 pub fn run(command: &mut Command) -> Option<String> {
     let output = output(command.env("LC_ALL", "C"))?;
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What a tool prints of a file, as [`run`] does.
+/// Standard output of a tool for a file, as returned by [`run`].
 pub fn print(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
     let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
     run(Command::new(tool).args(arguments))
 }
 
-/// Every `step`th of the system's ELF files, sorted by name.
+/// Every `step`th ELF file of the system, sorted by path.
 pub fn system_files(step: usize) -> Vec<PathBuf> {
     let folders = ["/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"];
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());

@@ -1,5 +1,5 @@
-//! Many inputs make the same files as one after another, whatever the threads, the memory, and the bad ones among them.
-//! (Killed runs: `cli/tests/atomicity.rs`.)
+//! A dataset of many inputs does not depend on the number of threads, the memory limit, and unsupported inputs. Killed
+//! runs are tested in `cli/tests/atomicity.rs`.
 
 use binframe::ir::Stage;
 use binframe::{Dataset, Error, Manifest, Request, verify};
@@ -11,12 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The large file is a unit of its own, and the small ones are several.
+/// The large file is a checkpoint group of its own; the small ones form several groups.
 const UNIT_SIZE: u64 = 1 << 20;
 
-/// A folder with a file that is worth all threads, among small ones and one that is none.
+/// A folder with small files, one file that is large enough for all threads, and one that is not an executable.
 fn corpus() -> TempDir {
-    /// Copies of the fixture's code: more than eight megabytes.
+    /// Copies of the fixture's code: more than 8 MB.
     const COPIES: usize = 40_000;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, bytes: &[u8]| {
@@ -33,7 +33,7 @@ fn corpus() -> TempDir {
     write("c", b"\x7fELF\x02\x01\x01, or so it says");
     write("d", &fixtures::stack_and_globals().bytes);
     let program = programs::compile_rust("tokens", programs::TOKENS_RS, &["-O", "-Cstrip=symbols"]);
-    write("e", &fs::read(program).expect("it was compiled"));
+    write("e", &fs::read(program).expect("the program was compiled"));
     write("f", &loops);
     folder
 }
@@ -50,14 +50,14 @@ fn lower(
     binframe::lower(&request, &|_| {})
 }
 
-/// Every file of a dataset but the manifest, which holds times, by its place in it.
+/// Bytes of the files of a dataset by relative path, without the manifest, which contains times.
 fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for table in fs::read_dir(dataset).expect("a dataset") {
         for part in fs::read_dir(table.expect("a dataset").path()).expect("tables are folders") {
             let path = part.expect("a table is a folder").path();
             if !path.ends_with("_binframe/manifest.json") {
-                let place = path.strip_prefix(dataset).expect("it lies in the dataset").to_owned();
+                let place = path.strip_prefix(dataset).expect("the file is in the dataset").to_owned();
                 files.insert(place, fs::read(path).expect("a part can be read"));
             }
         }
@@ -66,7 +66,7 @@ fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn a_corpus_makes_the_same_files_at_any_number_of_threads_and_in_any_memory() {
+fn the_dataset_does_not_depend_on_threads_and_memory() {
     let (corpus, outputs) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
     let lower = |name: &str, threads: usize, memory: u64| {
         let output = outputs.path().join(name);
@@ -79,7 +79,7 @@ fn a_corpus_makes_the_same_files_at_any_number_of_threads_and_in_any_memory() {
     let (binaries, first) = lower("one", 1, u64::MAX);
     assert_eq!(binaries, ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "b", "d", "e", "f"]);
     let parts = first.keys().filter(|place| place.starts_with("binary_headers")).count();
-    assert!(parts > 2, "{parts} units");
+    assert!(parts > 2, "{parts} checkpoint groups");
     assert!(!first.contains_key(Path::new("_binframe/journal.jsonl")));
     for (name, threads, memory) in [("two", 2, u64::MAX), ("four", 4, 100 << 20), ("small", 2, 1)] {
         let (same_binaries, other) = lower(name, threads, memory);
@@ -91,7 +91,7 @@ fn a_corpus_makes_the_same_files_at_any_number_of_threads_and_in_any_memory() {
 }
 
 #[test]
-fn within_a_unit_large_and_small_files_keep_their_order() {
+fn inputs_of_a_checkpoint_group_keep_their_order() {
     let (corpus, outputs) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
     let lower = |name: &str, threads: usize, memory: u64| {
         let output = outputs.path().join(name);
@@ -106,10 +106,10 @@ fn within_a_unit_large_and_small_files_keep_their_order() {
 }
 
 #[test]
-fn what_cannot_be_lowered_is_left_out_and_named() {
+fn unsupported_inputs_are_skipped_and_recorded() {
     let (corpus, output) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
     let output = output.path().join("out");
-    fs::remove_file(corpus.path().join("b")).expect("it was there");
+    fs::remove_file(corpus.path().join("b")).expect("the file exists");
     let manifest = lower(corpus.path(), &output, &[Stage::Sections], UNIT_SIZE, u64::MAX);
     let manifest = manifest.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((manifest.lowered_files(), manifest.resumed_files), (11, 0));
@@ -121,7 +121,7 @@ fn what_cannot_be_lowered_is_left_out_and_named() {
 }
 
 #[test]
-fn where_nothing_can_be_lowered_nothing_is_left() {
+fn a_run_without_supported_inputs_leaves_no_output() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for name in ["in/a", "in/b"] {
         fs::create_dir_all(folder.path().join("in")).expect("the temporary folder is writable");
@@ -131,7 +131,7 @@ fn where_nothing_can_be_lowered_nothing_is_left() {
     for group_size_max in [0, u64::MAX] {
         let output = folder.path().join("out");
         let request = Request { group_size_max, ..Request::new(&inputs, &output, &[Stage::Sections]) };
-        let error = binframe::lower(&request, &|_| {}).expect_err("neither can be lowered");
+        let error = binframe::lower(&request, &|_| {}).expect_err("neither is supported");
         assert!(matches!(&error, Error::NothingLowered { skipped } if skipped.len() == 2), "{error}");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
     }

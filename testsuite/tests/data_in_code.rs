@@ -1,4 +1,5 @@
-//! Rows of instructions say which bytes among code are data, and which are padding.
+//! The column `role` of `instructions` identifies data and padding in executable sections. The ground truth is the
+//! assembly source.
 
 use binframe::ir::tables::Role::{self, Code, Data, Padding};
 use binframe_testsuite::lowering::tables;
@@ -6,7 +7,7 @@ use binframe_testsuite::programs::{DATA_IN_CODE_C, compile_c};
 use bytes::Bytes;
 use std::fs;
 
-/// Runs of rows with the same role: how many bytes each has.
+/// Sizes in bytes of contiguous rows with equal role.
 fn runs(bytes: Vec<u8>) -> Vec<(Role, u64)> {
     let tables = tables(&Bytes::from(bytes));
     let mut runs: Vec<(Role, u64)> = Vec::new();
@@ -23,12 +24,12 @@ fn runs(bytes: Vec<u8>) -> Vec<(Role, u64)> {
 }
 
 #[test]
-fn tables_constants_and_zeros_are_data_and_what_stands_behind_is_code() {
+fn tables_constants_and_zeros_are_data_and_the_bytes_after_them_are_code() {
     for flags in [["-nostdlib", "-static", "-g0"], ["-nostdlib", "-static", "-s"]] {
         let flags = [&flags[..], &["-no-pie", "-Wl,--build-id=none"]].concat();
         let Some(path) = compile_c("data_in_code", DATA_IN_CODE_C, &flags) else { return };
         let found = runs(fs::read(path).expect("the file can be read"));
-        // The table and the constants behind it are one run, in which there is some padding.
+        // The table and the constants after it are one range, which contains some padding.
         let expected = [
             (Code, 52),
             (Data, 36),

@@ -1,4 +1,4 @@
-//! The same input makes the same files, byte for byte, on any number of threads and in any directory.
+//! Datasets are byte for byte equal for any number of threads and any directory.
 
 use binframe::ir::{Stage, TABLES};
 use binframe_testsuite::lowering::{lower_into, with_threads};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every file of a dataset but the manifest, which holds times and paths, by its place in it.
+/// Bytes of the files of a dataset by relative path, without the manifest, which contains times and paths.
 fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for table in fs::read_dir(dataset).expect("a dataset") {
@@ -18,7 +18,7 @@ fn files(dataset: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         }
         for part in fs::read_dir(&folder).expect("a table is a folder") {
             let path = part.expect("a table is a folder").path();
-            let place = path.strip_prefix(dataset).expect("it lies in the dataset").to_owned();
+            let place = path.strip_prefix(dataset).expect("the file is in the dataset").to_owned();
             files.insert(place, fs::read(path).expect("a part can be read"));
         }
     }
@@ -45,23 +45,23 @@ fn assert_same_files(input: &Path) {
 }
 
 #[test]
-fn a_compiled_program() {
+fn the_dataset_of_a_compiled_program_is_deterministic() {
     assert_same_files(&programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]));
     assert_same_files(&programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"]));
 }
 
 #[test]
-fn a_tool_of_the_system() {
+fn the_dataset_of_a_system_tool_is_deterministic() {
     let shell = Path::new("/usr/bin/bash");
     if shell.exists() {
         assert_same_files(shell);
     }
 }
 
-/// Code that is decoded in many pieces, and instructions that fill several row groups.
+/// The code is decoded in several chunks, and its instructions fill several row groups.
 #[test]
-fn a_large_file() {
-    /// Copies of the fixture's code: two megabytes.
+fn the_dataset_of_a_large_file_is_deterministic() {
+    /// Copies of the fixture's code: 2 MB.
     const COPIES: usize = 10_000;
     let mut file = Patch(fixtures::loops_and_calls().bytes);
     let text = file.0[0x1000..0x10d9].repeat(COPIES);

@@ -1,4 +1,4 @@
-//! Call sites of exception tables are those that the compiler wrote.
+//! Exception call sites are equal to those in the compiler's assembly.
 
 use binframe::ir::tables::ExceptionCallSite;
 use binframe::passes::file::{exceptions, sections};
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Addresses by the names of labels.
+/// Addresses by label.
 type Labels = BTreeMap<String, u64>;
 
 /// Start, size, landing pad, action.
@@ -41,7 +41,7 @@ const SOURCE: &str = r#"
 "#;
 
 #[test]
-fn call_sites_are_those_of_the_assembly() {
+fn call_sites_match_the_assembly() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);
     fs::write(path("program.cpp"), SOURCE).expect("the temporary folder is writable");
@@ -52,7 +52,7 @@ fn call_sites_are_those_of_the_assembly() {
     };
     for compiler in ["g++", "clang++"] {
         for level in ["-O0", "-O2", "-Os"] {
-            // Local labels are kept, so that `nm` tells where they are once they are linked.
+            // Local labels are retained, so that `nm` prints their addresses after linking.
             let is_built =
                 run(compiler, &[level, "-fno-integrated-as", "-S", "program.cpp", "-o", "program.s"])
                     || run(compiler, &[level, "-S", "program.cpp", "-o", "program.s"]);
@@ -62,7 +62,7 @@ fn call_sites_are_those_of_the_assembly() {
             if !is_built {
                 continue;
             }
-            // In the object, addresses count from the starts of sections.
+            // In the object, addresses are relative to the sections.
             for file in ["program.o", "program"] {
                 let Some(labels) = tools::print("nm", &[], &path(file)) else { continue };
                 let labels = labels.lines().filter_map(label).collect();
@@ -95,12 +95,12 @@ fn label(line: &str) -> Option<(String, u64)> {
     Some((rest.split_once(' ')?.1.to_owned(), u64::from_str_radix(address, 16).ok()?))
 }
 
-/// What stands in the tables: after a size, numbers and differences of labels, four for each call site.
+/// Call sites in the LSDAs of the assembly: after the size, four operands for each call site.
 fn call_sites_of_assembly(assembly: &str, labels: &Labels) -> BTreeSet<CallSite> {
     let mut call_sites = BTreeSet::new();
     let mut lines = assembly.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     while let Some(line) = lines.next() {
-        // GCC's label at the first call site, and LLVM's.
+        // Labels of GCC and LLVM at the first call site.
         if !line.starts_with(".LLSDACSB") && !line.starts_with(".Lcst_begin") {
             continue;
         }
@@ -131,14 +131,14 @@ fn call_sites_of_assembly(assembly: &str, labels: &Labels) -> BTreeSet<CallSite>
 }
 
 #[test]
-fn landing_pads_are_instructions_of_their_functions() {
+fn landing_pads_are_at_instructions_of_their_functions() {
     let path = programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]);
     let tables = tables(&Bytes::from(fs::read(&path).expect("the file can be read")));
     let entries = tables.lowered.sections.unwind_entries.columns();
     let sizes: BTreeMap<u64, u64> = entries.iter().map(|entry| (entry.address, entry.size)).collect();
     let instructions = tables.instructions.columns();
     let call_sites = own(&path);
-    // The standard library is part of the program.
+    // The standard library is statically linked.
     assert!(call_sites.len() > 300, "{}", call_sites.len());
     for row in call_sites {
         let end_address = row.function_address + sizes[&row.function_address];

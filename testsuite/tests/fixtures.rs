@@ -1,4 +1,4 @@
-//! The executables that the other tests rely on are what they claim to be.
+//! The fixtures run, are valid for other readers, and match their ground truth.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use binframe_testsuite::executable::{Executable, OptLevel, Options, from_clif, f
 use binframe_testsuite::{fixtures, programs, random, tools};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-/// Every variant of both fixtures, with a name for messages.
+/// All variants of both fixtures, with a name for messages.
 fn variants() -> Vec<(String, Executable)> {
     let sources = [
         ("loops_and_calls", fixtures::LOOPS_AND_CALLS, Vec::new()),
@@ -29,23 +29,23 @@ fn variants() -> Vec<(String, Executable)> {
     variants
 }
 
-/// Runs an executable file; `temporary` is the folder to put it in.
+/// Runs an executable from a file in the folder `temporary`.
 fn run(executable: &Executable, temporary: &Path) -> ExitStatus {
     use std::os::unix::fs::PermissionsExt;
     let path = temporary.join("program");
-    fs::write(&path, &executable.bytes).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("made executable");
+    fs::write(&path, &executable.bytes).expect("the folder is writable");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions can be set");
     loop {
         match Command::new(&path).status() {
-            // A process that another test is starting still holds the file that was open for writing.
+            // `ETXTBSY`: a process forked by another test still has the file open for writing.
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
-            status => return status.expect("the kernel loads it"),
+            status => return status.expect("the kernel loads the file"),
         }
     }
 }
 
 #[test]
-fn the_files_parse_and_agree_with_the_truth() {
+fn the_files_match_the_ground_truth() {
     for (name, executable) in variants() {
         let file = object::File::parse(&*executable.bytes).expect("an ELF file");
         assert_eq!(file.entry(), executable.functions[0].address, "{name}");
@@ -77,14 +77,14 @@ fn data_objects_are_in_their_sections() {
         ("scratch", ".bss", 64),
     ] {
         let symbol = file.symbol_by_name(symbol).expect("the object has a symbol");
-        let index = symbol.section_index().expect("it is in a section");
+        let index = symbol.section_index().expect("the symbol is in a section");
         let holder = file.section_by_index(index).expect("the section exists");
         assert_eq!((holder.name(), symbol.size()), (Ok(section), size));
     }
 }
 
 #[test]
-fn the_fixtures_run() {
+fn the_fixtures_exit_with_their_exit_code() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
     for (name, executable) in variants() {
         let status = run(&executable, temporary.path());
@@ -93,11 +93,11 @@ fn the_fixtures_run() {
 }
 
 #[test]
-fn readelf_has_no_complaints() {
+fn readelf_prints_no_warnings() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let path = temporary.path().join("program");
     for (name, executable) in variants() {
-        fs::write(&path, &executable.bytes).expect("written");
+        fs::write(&path, &executable.bytes).expect("the folder is writable");
         let mut readelf = Command::new("readelf");
         let readelf = readelf.arg("-Wa").arg("--debug-dump=frames").arg(&path);
         let Some(output) = tools::output(readelf) else { return };
@@ -109,7 +109,7 @@ fn readelf_has_no_complaints() {
 }
 
 #[test]
-fn the_truth_of_a_fixture() {
+fn the_ground_truth_of_fixtures_matches_their_text() {
     let executable = fixtures::loops_and_calls();
     let names: Vec<&str> = executable.functions.iter().map(|function| &*function.name).collect();
     assert_eq!(names, ["_start", "sum_of_odd", "is_odd", "clamp", "exit"]);
@@ -130,22 +130,22 @@ fn the_truth_of_a_fixture() {
 }
 
 #[test]
-fn random_modules_compile_to_the_same_bytes_twice() {
-    let every_shape = random::Shape { jump_tables: true, conditional_traps: true, traps: true };
+fn random_modules_compile_deterministically() {
+    let all_features = random::Features { jump_tables: true, conditional_traps: true, traps: true };
     for seed in 0..50 {
-        for shape in [random::Shape::default(), every_shape] {
-            let clif = random::clif_of_shape(seed, shape);
-            assert_eq!(clif, random::clif_of_shape(seed, shape));
+        for features in [random::Features::default(), all_features] {
+            let clif = random::clif_with_features(seed, features);
+            assert_eq!(clif, random::clif_with_features(seed, features));
             let executable = from_clif(&clif);
             assert_eq!(executable, from_clif(&clif), "seed {seed}");
             object::File::parse(&*executable.bytes).expect("an ELF file");
-            check_truth(&executable, seed);
+            check_ground_truth(&executable, seed);
         }
     }
 }
 
-/// Functions do not overlap, blocks lie in their function, edges join blocks.
-fn check_truth(executable: &Executable, seed: u64) {
+/// Functions do not overlap, blocks are inside their function, and edges connect blocks.
+fn check_ground_truth(executable: &Executable, seed: u64) {
     let mut end = 0;
     for function in &executable.functions {
         assert!(function.address >= end, "seed {seed}: {function:?}");
@@ -166,17 +166,17 @@ fn check_truth(executable: &Executable, seed: u64) {
 }
 
 #[test]
-fn a_seed_means_the_same_module_for_ever() {
-    // The fixed beginning of a sequence that every machine must agree on.
+fn modules_of_fixed_seeds_never_change() {
+    // Expected values that are equal on all machines.
     let modules: Vec<String> = (0..4).map(random::clif).collect();
     let functions = modules.iter().map(|clif| clif.matches("function %").count());
     assert_eq!(functions.collect::<Vec<_>>(), [2, 6, 5, 4]);
 }
 
 #[test]
-fn the_programs_run() {
+fn the_programs_print_their_expected_output() {
     let run = |path: &Path| {
-        let output = Command::new(path).output().expect("it starts");
+        let output = Command::new(path).output().expect("the program starts");
         assert!(output.status.success(), "{}: {}", path.display(), output.status);
         String::from_utf8(output.stdout).expect("UTF-8")
     };

@@ -1,10 +1,11 @@
-//! Code that no compiler makes is lowered in time near its size, without a panic, and the tables keep what they promise.
+//! Code that compilers do not emit is analyzed without a panic, in time roughly linear in its size, and its tables
+//! have no violations.
 
 use binframe::ir::tables::FunctionEvidence;
 use binframe_testsuite::control_flow;
 use binframe_testsuite::fixtures;
 use binframe_testsuite::hostile_code::{
-    BRANCH_SIZE, CALL_SIZE, EH_FRAME, SHAPES, SYMTAB, TEXT, TEXT_ADDRESS, branches, calls, code,
+    BRANCH_SIZE, CALL_SIZE, EH_FRAME, PATTERNS, SYMTAB, TEXT, TEXT_ADDRESS, branches, calls, code,
     nested_loops, random_bytes, random_number, symbols,
 };
 use binframe_testsuite::lowering::{Tables, tables};
@@ -12,47 +13,47 @@ use binframe_testsuite::patch::Patch;
 
 fn check(name: &str, file: &Patch) -> Tables {
     let tables = tables(&file.0.clone().into());
-    let broken = control_flow::broken(&tables);
-    assert!(broken.is_empty(), "{name}: {:#?}", &broken[..broken.len().min(5)]);
+    let violations = control_flow::violations(&tables);
+    assert!(violations.is_empty(), "{name}: {:#?}", &violations[..violations.len().min(5)]);
     tables
 }
 
-/// A hang, which quadratic time on as much comes near to, is a test that does not end.
+/// Size of the code in bytes. Quadratic time on this size would be noticed as a hang.
 const SIZE: usize = 1 << 19;
 
 #[test]
-fn every_shape_is_lowered() {
-    for (name, shape) in SHAPES {
-        check(name, &shape(SIZE));
+fn code_patterns_have_no_violations() {
+    for (name, pattern) in PATTERNS {
+        check(name, &pattern(SIZE));
     }
 }
 
 #[test]
-fn bytes_that_are_no_code() {
+fn random_and_repeated_bytes_have_no_violations() {
     for seed in 0..8 {
         check(&format!("random bytes {seed}"), &code(&random_bytes(seed, 1 << 16)));
     }
-    // What the fixture's symbols and unwinding information say is still there.
+    // The symbols and unwind tables of the fixture remain.
     let mut stated = Patch(fixtures::loops_and_calls().bytes);
-    check("stated random bytes", stated.replace_section(TEXT, &random_bytes(99, 1 << 16)));
+    check("random bytes with symbols", stated.replace_section(TEXT, &random_bytes(99, 1 << 16)));
     for byte in [0, 0x90, 0xcc, 0xc3, 0xff, 0xe8, 0x75, 0xeb] {
-        check(&format!("{byte:#x} again and again"), &code(&vec![byte; 1 << 16]));
+        check(&format!("{byte:#x} repeated"), &code(&vec![byte; 1 << 16]));
     }
 }
 
 #[test]
-fn one_function_of_very_many_blocks() {
+fn a_function_of_many_blocks_has_no_violations() {
     const COUNT: usize = SIZE / BRANCH_SIZE;
-    let tables = check("each to the next", &code(&branches(COUNT, |index| index + 1)));
+    let tables = check("each branch to the next", &code(&branches(COUNT, |index| index + 1)));
     assert_eq!(tables.lowered.cfg.basic_blocks.columns().len(), COUNT + 1);
-    let tables = check("loops in each other", &code(&nested_loops(COUNT)));
+    let tables = check("nested loops", &code(&nested_loops(COUNT)));
     assert!(tables.lowered.cfg.loops.columns().len() > COUNT / 3);
 }
 
 #[test]
-fn very_many_functions_that_call_each_other() {
+fn many_functions_that_call_each_other_have_no_violations() {
     const COUNT: usize = SIZE / CALL_SIZE;
-    let tables = check("each calls the next", &code(&calls(0xe8, COUNT, 1)));
+    let tables = check("each function calls the next", &code(&calls(0xe8, COUNT, 1)));
     let functions = tables.lowered.cfg.functions.columns();
     assert!(
         functions
@@ -63,25 +64,25 @@ fn very_many_functions_that_call_each_other() {
     let mut circle = calls(0xe8, COUNT, 1);
     let end = circle.len();
     circle[end - 5..end - 1].copy_from_slice(&(1 - end as i32).to_le_bytes());
-    let tables = check("the last calls the first", &code(&circle));
+    let tables = check("the last function calls the first", &code(&circle));
     let functions = tables.lowered.cfg.functions.columns();
     let called = functions.iter().filter(|function| function.evidence <= FunctionEvidence::CallTarget);
     let called: Vec<_> = called.map(|function| (function.may_return, function.recursion_address)).collect();
     assert_eq!(called, vec![(false, Some(TEXT_ADDRESS)); COUNT]);
 }
 
-/// The size of a symbol, by its index.
+/// Size of a symbol by index.
 type Size = fn(u64) -> u64;
 
 #[test]
-fn symbols_that_overlap() {
+fn overlapping_symbols_have_no_violations() {
     const COUNT: u64 = 20_000;
     let bytes = vec![0x90; COUNT as usize + 1];
     let sizes: [(&str, Size); 4] = [
-        ("as large as can be", |_| u64::MAX),
+        ("maximum size", |_| u64::MAX),
         ("up to the end of the address space", |index| (TEXT_ADDRESS + index).wrapping_neg()),
-        ("all to one end", |index| COUNT - index),
-        ("at random", |index| random_number(index) >> (index % 64)),
+        ("common end", |index| COUNT - index),
+        ("random sizes", |index| random_number(index) >> (index % 64)),
     ];
     for (name, size) in sizes {
         let symbols = symbols((0..COUNT).map(|index| (TEXT_ADDRESS + index, size(index))));
@@ -92,7 +93,7 @@ fn symbols_that_overlap() {
 }
 
 #[test]
-fn unwinding_information_of_code_that_is_not_there() {
+fn corrupted_unwind_entries_have_no_violations() {
     let original = Patch(fixtures::loops_and_calls().bytes);
     let place =
         u64::from_le_bytes(original.0[40..48].try_into().expect("eight bytes")) as usize + EH_FRAME * 64;

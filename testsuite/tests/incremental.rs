@@ -1,4 +1,5 @@
-//! After an edit, exactly the queries run that read what changed; where a result is what it was before, the wave stops.
+//! After an edit of a file, only queries run whose inputs changed. If a query returns an equal result, its dependents
+//! do not run.
 
 use binframe::ir::Fingerprint;
 use binframe::{Database, Executable, LazyCompanions, queries};
@@ -8,26 +9,26 @@ use bytes::Bytes;
 use salsa::Setter;
 use std::sync::{Arc, Mutex};
 
-/// Sections of the fixture `stack_and_globals`, by index.
+/// Indexes of sections of the fixture `stack_and_globals`.
 const TEXT: usize = 1;
 const RODATA: usize = 2;
 const EH_FRAME: usize = 3;
 const DATA: usize = 4;
 const SYMTAB: usize = 6;
 
-/// The queries that read the file's bytes; they run after every edit.
+/// Queries that read the bytes of the file. They run after every edit.
 const READ_BYTES: [&str; 5] = ["code", "exceptions", "linkage", "references", "sections"];
 
 /// All queries.
 const ALL: [&str; 9] =
     ["cfg", "code", "exceptions", "image", "instructions", "linkage", "memory", "references", "sections"];
 
-/// All queries but some.
+/// All queries except `left_out`.
 fn without(left_out: &[&str]) -> Vec<&'static str> {
     ALL.into_iter().filter(|query| !left_out.contains(query)).collect()
 }
 
-/// A database with one file, and the names of the queries that ran.
+/// A database with one file, and a log of the queries that ran.
 struct Workbench {
     database: Database,
     file: Executable,
@@ -36,7 +37,7 @@ struct Workbench {
 }
 
 impl Workbench {
-    /// Everything was asked for once.
+    /// All queries have run once.
     fn new() -> Self {
         let log = Arc::<Mutex<Vec<String>>>::default();
         let sink = Arc::clone(&log);
@@ -46,13 +47,13 @@ impl Workbench {
         let file =
             Executable::new(&database, Bytes::from(bytes.0.clone()).into(), 0, LazyCompanions::default());
         let workbench = Self { database, file, bytes, log };
-        workbench.ask();
+        workbench.request();
         assert_eq!(workbench.ran(), ALL);
         workbench
     }
 
-    /// Asks for what comes last in the pipeline.
-    fn ask(&self) -> Fingerprint {
+    /// Requests the last result of the pipeline.
+    fn request(&self) -> Fingerprint {
         queries::memory(&self.database, self.file).expect("the fixture is supported").fingerprint()
     }
 
@@ -60,37 +61,37 @@ impl Workbench {
         queries::cfg(&self.database, self.file).expect("the fixture is supported").fingerprint()
     }
 
-    /// The queries that ran since they were asked about, in the order of the alphabet.
+    /// Names of the queries that ran since the last call, sorted.
     fn ran(&self) -> Vec<String> {
         let mut ran = std::mem::take(&mut *self.log.lock().expect("no test panics in it"));
         ran.sort();
         ran
     }
 
-    /// The queries that run when the file is edited and everything is asked for again.
+    /// Edits the file, requests everything again, and returns the names of the queries that ran.
     fn ran_after(&mut self, edit: impl FnOnce(&mut Patch) -> &mut Patch) -> Vec<String> {
         edit(&mut self.bytes);
         self.file.set_bytes(&mut self.database).to(Bytes::from(self.bytes.0.clone()).into());
-        self.ask();
+        self.request();
         self.ran()
     }
 }
 
 #[test]
-fn nothing_runs_twice() {
+fn repeated_requests_run_no_query() {
     let workbench = Workbench::new();
-    workbench.ask();
+    workbench.request();
     assert!(workbench.ran().is_empty());
 }
 
 #[test]
-fn the_same_bytes_again_stop_at_the_first_queries() {
+fn rewriting_equal_bytes_runs_only_queries_that_read_bytes() {
     assert_eq!(Workbench::new().ran_after(|file| file), READ_BYTES);
 }
 
-/// Jump tables stand among constants: control flow is looked for again. It is the same, and so nothing asks how the stack is used.
+/// Jump tables are in constant data, so `cfg` runs. Its result is equal, so `memory` does not run.
 #[test]
-fn a_byte_of_constants_stops_before_memory() {
+fn a_changed_byte_of_constant_data_does_not_run_memory() {
     let mut workbench = Workbench::new();
     let before = workbench.cfg();
     let ran = workbench.ran_after(|file| file.content(RODATA, 3, &[1]));
@@ -98,23 +99,23 @@ fn a_byte_of_constants_stops_before_memory() {
     assert_eq!(workbench.cfg(), before);
 }
 
-/// What stands in writable data is no constant, and the number there is no address of code.
+/// Writable data has no constants, and the changed number is not a code address.
 #[test]
-fn a_byte_of_variables_stops_before_control_flow() {
+fn a_changed_byte_of_writable_data_does_not_run_cfg() {
     let ran = Workbench::new().ran_after(|file| file.content(DATA, 16, &[1]));
     assert_eq!(ran, without(&["cfg", "instructions", "memory"]));
 }
 
-/// A pointer to code says that a function begins there; here all are known.
+/// A pointer to code is evidence of a function start; here all starts are already known.
 #[test]
-fn a_pointer_in_data_runs_control_flow() {
+fn a_changed_code_pointer_in_data_runs_cfg() {
     let ran = Workbench::new().ran_after(|file| file.content(DATA, 16, &0x40_1000_u64.to_le_bytes()));
     assert_eq!(ran, without(&["instructions", "memory"]));
 }
 
 #[test]
-fn a_byte_outside_all_sections_stops_there_too() {
-    // Between the headers and the first section stand zeros. The file's checksum is another.
+fn a_changed_byte_outside_all_sections_does_not_run_cfg() {
+    // The bytes between the headers and the first section are zero. Only the checksum of the file changes.
     let ran = Workbench::new().ran_after(|file| {
         file.0[0x800] = 1;
         file
@@ -122,47 +123,48 @@ fn a_byte_outside_all_sections_stops_there_too() {
     assert_eq!(ran, without(&["cfg", "instructions", "memory"]));
 }
 
-/// Regions name their section. Without the name `.eh_frame`, nothing is read as unwind entries, but symbols state the same.
+/// Regions contain section names. Without the name `.eh_frame`, no unwind entries are read, but symbols declare the
+/// same functions.
 #[test]
-fn a_changed_name_of_a_section_leaves_code_alone() {
+fn a_changed_section_name_does_not_run_cfg_and_instructions() {
     let ran = Workbench::new().ran_after(|file| file.section(EH_FRAME, section::NAME, 2));
     assert_eq!(ran, without(&["cfg", "instructions"]));
 }
 
-/// What reads code runs. `instructions` is what it was, as no instruction begins elsewhere, but `cfg` reads code too.
+/// The result of `instructions` is equal, since no instruction starts elsewhere. `cfg` also reads code, so it runs.
 #[test]
-fn a_changed_constant_in_an_instruction_runs_what_reads_code() {
+fn a_changed_immediate_runs_queries_that_read_code() {
     let mut workbench = Workbench::new();
     let before = workbench.cfg();
-    // mov edx, 6 becomes mov edx, 7.
+    // `mov edx, 6` becomes `mov edx, 7`.
     let ran = workbench.ran_after(|file| file.content(TEXT, 0x0d, &[7]));
     assert_eq!(ran, ALL);
     assert_eq!(workbench.cfg(), before);
 }
 
 #[test]
-fn a_changed_branch_runs_everything() {
+fn a_changed_branch_target_runs_all_queries() {
     let mut workbench = Workbench::new();
     let before = workbench.cfg();
-    // The loop begins an instruction later.
+    // The loop starts one instruction later.
     let ran = workbench.ran_after(|file| file.content(TEXT, 0xc0, &(-0x15_i32).to_le_bytes()));
     assert_eq!(ran, ALL);
     assert_ne!(workbench.cfg(), before);
 }
 
 #[test]
-fn a_moved_function_runs_everything() {
+fn a_moved_function_runs_all_queries() {
     let ran = Workbench::new().ran_after(|file| file.symbol(SYMTAB, 3, symbol::VALUE, 0x40_1091));
     assert_eq!(ran, ALL);
 }
 
 #[test]
-fn an_edit_and_its_undoing_give_the_first_result() {
+fn reverting_an_edit_gives_the_original_result() {
     let mut workbench = Workbench::new();
-    let before = workbench.ask();
-    // sub rsp, 0x10 becomes sub rsp, rax.
+    let before = workbench.request();
+    // `sub rsp, 0x10` becomes `sub rsp, rax`.
     workbench.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x29, 0xc4, 0x90]));
-    assert_ne!(workbench.ask(), before);
+    assert_ne!(workbench.request(), before);
     workbench.ran_after(|file| file.content(TEXT, 0x34, &[0x48, 0x83, 0xec, 0x10]));
-    assert_eq!(workbench.ask(), before);
+    assert_eq!(workbench.request(), before);
 }

@@ -1,4 +1,4 @@
-//! Datasets as DuckDB, Polars and PyArrow read them: the same rows, and types that mean the same.
+//! DuckDB, Polars and PyArrow read the same rows and equivalent types from a dataset.
 
 use binframe::ir::parquet::BINARY_COLUMN;
 use binframe::ir::{Stage, TABLES};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// What a reader calls a type that the declarations call `declared`.
+/// The reader's name of the declared type `declared`.
 fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
     let text = declared == "Utf8" || declared.starts_with("Dictionary");
     match (reader, declared) {
@@ -40,11 +40,11 @@ fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
         ("pyarrow", "Dictionary(UInt16, Utf8)") => "dictionary<values=string, indices=uint16, ordered=0>",
         ("pyarrow", "Dictionary(Int32, Utf8)") => "dictionary<values=string, indices=int32, ordered=0>",
         ("pyarrow", "Dictionary(UInt32, Utf8)") => "dictionary<values=string, indices=uint32, ordered=0>",
-        _ => panic!("{reader} has no name yet for {declared}"),
+        _ => panic!("no {reader} type is listed for {declared}"),
     }
 }
 
-/// A directory with the three readers, from Python's package index; none where they cannot be installed, after saying so.
+/// A directory with the three Python packages. `None`, with a message, if they cannot be installed.
 fn packages() -> Option<PathBuf> {
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-packages");
     if packages.join("installed").exists() {
@@ -60,30 +60,35 @@ fn packages() -> Option<PathBuf> {
         ));
         return None;
     }
-    fs::write(packages.join("installed"), "").expect("written");
+    fs::write(packages.join("installed"), "").expect("the folder is writable");
     Some(packages)
 }
 
 #[test]
-fn other_readers_find_the_same_rows_and_types() {
+fn other_readers_read_the_same_rows_and_types() {
     let Some(packages) = packages() else { return };
     let folder = TempDir::new().expect("a temporary folder");
     let files = [("loops", fixtures::loops_and_calls()), ("stack", fixtures::stack_and_globals())];
     let inputs = files.map(|(name, file)| {
         let path = folder.path().join(name);
-        fs::write(&path, file.bytes).expect("written");
+        fs::write(&path, file.bytes).expect("the folder is writable");
         path
     });
     let dataset = folder.path().join("dataset");
-    let manifest = lower(&Request::new(&inputs, &dataset, &Stage::ALL), &|_| {}).expect("lowered");
+    let manifest =
+        lower(&Request::new(&inputs, &dataset, &Stage::ALL), &|_| {}).expect("the inputs are supported");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interoperability.py");
     let mut python = Command::new("python3");
-    let output = python.env("PYTHONPATH", packages).arg(script).arg(&dataset).output().expect("it starts");
+    let output =
+        python.env("PYTHONPATH", packages).arg(script).arg(&dataset).output().expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     for table in TABLES {
-        let entry =
-            manifest.tables.iter().find(|entry| entry.table == table.name).expect("every table is there");
+        let entry = manifest
+            .tables
+            .iter()
+            .find(|entry| entry.table == table.name)
+            .expect("the manifest lists every table");
         for reader in ["duckdb", "polars", "pyarrow"] {
             let (rows, types) = (&found[table.name][reader][0], &found[table.name][reader][1]);
             assert_eq!(rows.as_u64(), Some(entry.rows), "rows of {} in {reader}", table.name);

@@ -1,4 +1,4 @@
-//! Instructions are those that `objdump` disassembles, in 64-bit and 32-bit code.
+//! Instruction addresses and sizes are equal to those of `objdump`, in 64-bit and 32-bit code.
 
 use binframe_testsuite::executable::{Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Real executables; those that are there are compared, and a compiled program on every machine.
+/// Installed executables; missing ones are skipped.
 const EXECUTABLES: [&str; 4] = ["/usr/bin/env", "/usr/bin/ls", "/usr/bin/bash", "/usr/bin/dash"];
 
 fn executables() -> Vec<PathBuf> {
@@ -30,10 +30,10 @@ fn lowered(path: &Path) -> Tables {
     tables(&Bytes::from(fs::read(path).expect("the file can be read")))
 }
 
-/// Address, size.
+/// Size by address.
 type Lengths = BTreeMap<u64, usize>;
 
-/// The instructions as `objdump` prints them: ` 401000:\t55                   \tpush   %rbp`.
+/// Instructions as printed by `objdump`: ` 401000:\t55                   \tpush   %rbp`.
 fn objdump(path: &Path) -> Option<Lengths> {
     let text = tools::print("objdump", &["-d", "-z", "-w"], path)?;
     let instruction = |line: &str| {
@@ -44,7 +44,7 @@ fn objdump(path: &Path) -> Option<Lengths> {
     Some(text.lines().filter_map(instruction).collect())
 }
 
-/// Code that `objdump` reads otherwise, and why.
+/// Code that `objdump` decodes differently, with the reason.
 struct Difference {
     reason: &'static str,
     code: &'static [u8],
@@ -54,25 +54,25 @@ struct Difference {
 
 const DIFFERENCES: [Difference; 4] = [
     Difference {
-        reason: "`wait` is an instruction of its own, though assemblers have names for it and the x87 instruction behind",
+        reason: "`wait` is a separate instruction; objdump joins it with the x87 instruction after it",
         code: &[0x9b, 0xd9, 0x3c, 0x24],
         objdump: &[4],
         own: &[1, 3],
     },
     Difference {
-        reason: "a REX prefix before another is part of the instruction, and ignored; objdump prints it alone",
+        reason: "a REX prefix before another prefix is an ignored part of the instruction; objdump prints it separately",
         code: &[0x47, 0x47, 0xc9],
         objdump: &[1, 2],
         own: &[3],
     },
     Difference {
-        reason: "there is no such segment register: the first byte begins no instruction, and the next may",
+        reason: "the segment register does not exist: the first byte is invalid, the next may start an instruction",
         code: &[0x8c, 0xf1],
         objdump: &[2],
         own: &[1, 1],
     },
     Difference {
-        reason: "`lock` before an instruction that cannot be locked raises an exception: it begins no instruction",
+        reason: "`lock` before an instruction that cannot be locked raises an exception: the byte is invalid",
         code: &[0xf0, 0x48, 0x89, 0xc7],
         objdump: &[4],
         own: &[1, 3],
@@ -80,7 +80,7 @@ const DIFFERENCES: [Difference; 4] = [
 ];
 
 #[test]
-fn instructions_are_those_of_objdump() {
+fn instructions_match_objdump() {
     for path in executables() {
         let Some(expected) = objdump(&path) else { return };
         assert_same(&path, &expected, &lengths(&lowered(&path)));
@@ -88,7 +88,7 @@ fn instructions_are_those_of_objdump() {
 }
 
 #[test]
-fn what_objdump_reads_otherwise_is_known() {
+fn known_differences_to_objdump_exist() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("odd");
     let options = Options { symbols: false, eh_frame: false, ..Options::default() };
@@ -116,6 +116,6 @@ fn lengths(tables: &Tables) -> Lengths {
 fn assert_same(path: &Path, expected: &Lengths, found: &Lengths) {
     let missing: Vec<_> =
         expected.iter().filter(|(address, size)| found.get(address) != Some(size)).take(5).collect();
-    assert!(missing.is_empty(), "{}: not as in objdump: {missing:x?}", path.display());
-    assert_eq!(expected.len(), found.len(), "{}: objdump has fewer", path.display());
+    assert!(missing.is_empty(), "{}: only in objdump: {missing:x?}", path.display());
+    assert_eq!(expected.len(), found.len(), "{}: rows that objdump does not have", path.display());
 }

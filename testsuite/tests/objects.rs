@@ -1,4 +1,4 @@
-//! Objects and containers of the test suite are what they claim to be, to a reader that is not binframe's.
+//! Checks the generated objects and containers of the test suite with the crate `object`.
 
 use binframe_testsuite::objects::{ALL, Architecture, Format, MESSAGE, archive, object, universal};
 use object::read::archive::ArchiveFile;
@@ -6,11 +6,11 @@ use object::read::macho::MachOFatFile32;
 use object::{BinaryFormat, Object, ObjectSection, ObjectSymbol};
 
 #[test]
-fn objects_have_what_they_are_said_to_have() {
+fn generated_objects_have_the_documented_content() {
     for (format, architecture) in ALL {
         let bytes = object(format, architecture);
         assert!(bytes.len() < 4096, "{format:?} {architecture:?}: {} bytes", bytes.len());
-        assert_eq!(bytes, object(format, architecture), "the same every time");
+        assert_eq!(bytes, object(format, architecture), "the bytes are deterministic");
         let file = object::File::parse(bytes.as_slice()).expect("an object");
         let expected = match format {
             Format::Elf => BinaryFormat::Elf,
@@ -40,7 +40,7 @@ fn objects_have_what_they_are_said_to_have() {
 }
 
 #[test]
-fn containers_have_their_members() {
+fn generated_containers_have_their_members() {
     let member = object(Format::Elf, Architecture::X86_64);
     let names = ["short.o", "fifteen_bytes.o", "a_name_longer_than_a_header_holds.o"];
     let members = names.map(|name| (name, if name == names[1] { &member[1..] } else { &member[..] }));

@@ -1,4 +1,5 @@
-//! A file is rebuilt from its tables byte for byte, and tables that contradict each other are refused with the row that does.
+//! `rebuild` reproduces a file from its tables byte for byte. Inconsistent tables are rejected with an error that
+//! names the row.
 
 use binframe::ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinarySection, BinarySectionBuilder, BinarySections,
@@ -7,26 +8,26 @@ use binframe::ir::tables::{
 use binframe::ir::{Rows, Stage, Table};
 use binframe::{Dataset, Error, Request, lower, rebuild};
 use binframe_testsuite::fixtures;
-use binframe_testsuite::lowering::Written;
+use binframe_testsuite::lowering::TemporaryDataset;
 use binframe_testsuite::patch::{Patch, header};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rebuilds an input, and returns the bytes of the file.
+/// Rebuilds an input and returns the bytes of the file.
 fn rebuilt(dataset: &Path, binary: Option<&str>) -> Result<Vec<u8>, Error> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("rebuilt");
     let rebuilt = rebuild(&Dataset::open(dataset)?, binary, &output);
     let files = fs::read_dir(folder.path()).expect("the temporary folder").count();
-    assert_eq!(files, usize::from(rebuilt.is_ok()), "the file is there whole or not at all");
-    rebuilt.map(|_| fs::read(output).expect("it was written"))
+    assert_eq!(files, usize::from(rebuilt.is_ok()), "the file is written atomically");
+    rebuilt.map(|_| fs::read(output).expect("the file was written"))
 }
 
-/// Real files of the machine that runs the tests: programs, libraries, objects, archives.
+/// ELF files and archives of the machine that runs the test.
 fn real_files() -> Vec<PathBuf> {
-    /// Files that are taken of each folder.
+    /// Number of files per folder.
     const FILES: usize = 5;
-    /// Larger ones take too long.
+    /// Maximum file size, to limit the run time.
     const SIZE_MAX: u64 = 3_000_000;
     let folders = ["/usr/bin", "/usr/sbin", "/usr/lib/x86_64-linux-gnu", "/usr/lib/gcc/x86_64-linux-gnu/12"];
     let mut files = vec![std::env::current_exe().expect("a running test has a file")];
@@ -48,8 +49,8 @@ fn real_files() -> Vec<PathBuf> {
 #[test]
 fn fixtures_are_rebuilt() {
     for executable in [fixtures::loops_and_calls(), fixtures::stack_and_globals()] {
-        let written = Written::of_bytes("app", &executable.bytes).expect("a fixture is lowered");
-        assert!(rebuilt(&written.path(), None).expect("tables agree") == executable.bytes);
+        let written = TemporaryDataset::of_bytes("app", &executable.bytes).expect("the fixture is supported");
+        assert!(rebuilt(&written.path(), None).expect("tables are consistent") == executable.bytes);
     }
 }
 
@@ -59,17 +60,17 @@ fn real_files_are_rebuilt_from_one_dataset() {
     let output = folder.path().join("dataset");
     let inputs = real_files();
     let request = Request { verify: true, ..Request::new(&inputs, &output, &[Stage::Sections]) };
-    let manifest = lower(&request, &|_| {}).expect("real files are lowered");
+    let manifest = lower(&request, &|_| {}).expect("the files are supported");
     let binaries = manifest.binaries.iter().filter(|entry| !entry.binary.ends_with(')'));
     for (entry, path) in binaries.zip(&inputs) {
         assert_eq!(Path::new(&entry.path), path);
         let bytes = rebuilt(&output, Some(&entry.binary)).unwrap_or_else(|error| panic!("{error}"));
-        assert!(bytes == fs::read(path).expect("it was read before"), "{}", path.display());
+        assert!(bytes == fs::read(path).expect("the file can be read"), "{}", path.display());
     }
 }
 
 #[test]
-fn one_of_several_inputs_must_be_chosen() {
+fn an_input_must_be_selected_if_there_are_several() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("dataset");
     let inputs = ["old", "new"].map(|build| folder.path().join(build).join("app"));
@@ -78,22 +79,22 @@ fn one_of_several_inputs_must_be_chosen() {
         fs::write(input, fixtures::loops_and_calls().bytes).expect("the temporary folder is writable");
     }
     let request = Request::new(&inputs, &output, &[Stage::Sections]);
-    lower(&request, &|_| {}).expect("fixtures are lowered");
-    let message = rebuilt(&output, None).expect_err("there are two").to_string();
+    lower(&request, &|_| {}).expect("fixtures are supported");
+    let message = rebuilt(&output, None).expect_err("two inputs are ambiguous").to_string();
     assert!(message.ends_with("has 2 inputs; choose one with --binary: app, app-2"), "{message}");
-    let message = rebuilt(&output, Some("other")).expect_err("there is none").to_string();
+    let message = rebuilt(&output, Some("other")).expect_err("the input does not exist").to_string();
     assert!(message.ends_with("has no input `other`; it has app, app-2"), "{message}");
-    rebuilt(&output, Some("app-2")).expect("tables agree");
+    rebuilt(&output, Some("app-2")).expect("tables are consistent");
 }
 
 #[test]
-fn other_stages_do_not_hold_the_file() {
+fn a_dataset_without_the_sections_stage_is_rejected() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let output = folder.path().join("dataset");
     let inputs = [std::env::current_exe().expect("a running test has a file")];
     let request = Request::new(&inputs, &output, &[Stage::Cfg]);
-    lower(&request, &|_| {}).expect("an executable is lowered");
-    let message = rebuilt(&output, None).expect_err("there is no content").to_string();
+    lower(&request, &|_| {}).expect("the executable is supported");
+    let message = rebuilt(&output, None).expect_err("section bytes are missing").to_string();
     assert!(
         message.ends_with("has no table binary_headers; lower the file again with --emit sections"),
         "{message}"
@@ -101,24 +102,24 @@ fn other_stages_do_not_hold_the_file() {
 }
 
 /// The dataset of a fixture.
-fn dataset() -> Written {
-    Written::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("a fixture is lowered")
+fn dataset() -> TemporaryDataset {
+    TemporaryDataset::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("the fixture is supported")
 }
 
-/// What is said of a dataset whose tables disagree: table, row, message.
-fn refusal(written: &Written) -> (&'static str, usize, String) {
+/// The error for inconsistent tables: table, row, message.
+fn rejection(written: &TemporaryDataset) -> (&'static str, usize, String) {
     match rebuilt(&written.path(), None) {
         Err(Error::Disagreement { table, row, message, binary, .. }) => {
             assert_eq!(binary, "app");
             (table, row, message)
         }
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("tables that disagree were accepted"),
+        Ok(_) => panic!("inconsistent tables were accepted"),
     }
 }
 
-/// Changes the extents of a dataset.
-fn with_extents(change: impl Fn(usize, FileExtent<'_>) -> Option<FileExtent<'_>>) -> Written {
+/// A dataset with modified extents.
+fn with_extents(change: impl Fn(usize, FileExtent<'_>) -> Option<FileExtent<'_>>) -> TemporaryDataset {
     let written = dataset();
     let table = written.table(FileExtents::INFO);
     let rows = Rows::<FileExtents>::from_batch(table).expect("the table");
@@ -128,8 +129,10 @@ fn with_extents(change: impl Fn(usize, FileExtent<'_>) -> Option<FileExtent<'_>>
     written
 }
 
-/// Changes the sections of a dataset.
-fn with_sections(change: impl for<'a> Fn(BinarySection<'a>, &'a [u8]) -> BinarySection<'a>) -> Written {
+/// A dataset with modified sections.
+fn with_sections(
+    change: impl for<'a> Fn(BinarySection<'a>, &'a [u8]) -> BinarySection<'a>,
+) -> TemporaryDataset {
     let written = dataset();
     let rows = Rows::<BinarySections>::from_batch(written.table(BinarySections::INFO)).expect("the table");
     let mut changed = BinarySectionBuilder::default();
@@ -142,30 +145,30 @@ fn with_sections(change: impl for<'a> Fn(BinarySection<'a>, &'a [u8]) -> BinaryS
 }
 
 #[test]
-fn extents_with_a_gap_are_refused() {
+fn extents_with_a_gap_are_rejected() {
     let written = with_extents(|row, extent| (row != 2).then_some(extent));
-    let (table, row, message) = refusal(&written);
+    let (table, row, message) = rejection(&written);
     assert_eq!((table, row), ("file_extents", 2));
     assert!(message.starts_with("it begins at "), "{message}");
 }
 
 #[test]
-fn extents_that_end_early_are_refused() {
+fn extents_that_end_before_the_file_are_rejected() {
     let last =
         Rows::<FileExtents>::from_batch(dataset().table(FileExtents::INFO)).expect("the table").len() - 1;
     let written = with_extents(|row, extent| (row != last).then_some(extent));
-    let (table, row, message) = refusal(&written);
+    let (table, row, message) = rejection(&written);
     assert_eq!((table, row), ("binary_headers", 0));
     assert!(message.contains("its extents "), "{message}");
 }
 
 #[test]
-fn an_extent_of_a_section_that_is_not_there_is_refused() {
+fn an_extent_of_a_nonexistent_section_is_rejected() {
     let written = with_extents(|_, extent| {
         let section_index = extent.section_index.map(|index| if index == 3 { 99 } else { index });
         Some(FileExtent { section_index, ..extent })
     });
-    let (table, _, message) = refusal(&written);
+    let (table, _, message) = rejection(&written);
     assert_eq!(
         (table, message.as_str()),
         ("file_extents", "it belongs to section 99, which is not in binary_sections")
@@ -173,15 +176,15 @@ fn an_extent_of_a_section_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn an_extent_without_bytes_is_refused() {
+fn an_extent_without_bytes_is_rejected() {
     let written = with_extents(|row, extent| {
         Some(FileExtent { content: extent.content.filter(|_| row != 0), ..extent })
     });
-    assert_eq!(refusal(&written), ("file_extents", 0, "nothing has its bytes".to_owned()));
+    assert_eq!(rejection(&written), ("file_extents", 0, "nothing has its bytes".to_owned()));
 }
 
 #[test]
-fn a_section_cut_short_is_refused() {
+fn a_truncated_section_is_rejected() {
     let written = with_sections(|section, _| {
         let length = section.content.len();
         BinarySection {
@@ -189,23 +192,23 @@ fn a_section_cut_short_is_refused() {
             ..section
         }
     });
-    let (table, _, message) = refusal(&written);
+    let (table, _, message) = rejection(&written);
     assert_eq!((table, message.as_str()), ("file_extents", "section 1 does not have its bytes"));
 }
 
 #[test]
-fn changed_bytes_are_refused() {
+fn changed_bytes_are_rejected() {
     let written = with_sections(|section, flipped| match section.section_index {
         1 => BinarySection { content: flipped, ..section },
         _ => section,
     });
-    let (table, row, message) = refusal(&written);
+    let (table, row, message) = rejection(&written);
     assert_eq!((table, row), ("binary_headers", 0));
     assert!(message.contains("that of the bytes in the tables"), "{message}");
 }
 
 #[test]
-fn a_header_of_another_file_is_refused() {
+fn a_header_of_another_file_is_rejected() {
     let written = dataset();
     let rows = Rows::<BinaryHeaders>::from_batch(written.table(BinaryHeaders::INFO)).expect("the table");
     let mut changed = BinaryHeaderBuilder::default();
@@ -213,18 +216,19 @@ fn a_header_of_another_file_is_refused() {
         rows.columns().iter().map(|header| BinaryHeader { file_size: header.file_size - 1, ..header }),
     );
     written.replace("app", changed.finish().batch());
-    let (table, _, message) = refusal(&written);
+    let (table, _, message) = rejection(&written);
     assert_eq!(table, "file_extents");
     assert!(message.contains("the rest of the file"), "{message}");
 }
 
 #[test]
-fn bytes_that_two_rows_hold_must_be_the_same() {
+fn overlapping_sections_with_different_bytes_are_rejected() {
     let mut file = Patch(fixtures::loops_and_calls().bytes);
-    // Loadable segments stand for sections, and the first begins with the headers.
+    // Without section headers, loadable segments become sections. The first segment contains the file header.
     file.header(header::SECTION_HEADERS, 0).header(header::SECTION_COUNT, 0);
-    let written = Written::of_bytes("app", &file.0).expect("a file without section headers is lowered");
-    assert!(rebuilt(&written.path(), None).expect("tables agree") == file.0);
+    let written =
+        TemporaryDataset::of_bytes("app", &file.0).expect("files without section headers are supported");
+    assert!(rebuilt(&written.path(), None).expect("tables are consistent") == file.0);
     let rows = Rows::<BinarySections>::from_batch(written.table(BinarySections::INFO)).expect("the table");
     let mut changed = BinarySectionBuilder::default();
     for section in rows.columns().iter() {
@@ -234,5 +238,5 @@ fn bytes_that_two_rows_hold_must_be_the_same() {
     }
     written.replace("app", changed.finish().batch());
     let expected = "its content is not what the file has from 0x0 on".to_owned();
-    assert_eq!(refusal(&written), ("binary_sections", 0, expected));
+    assert_eq!(rejection(&written), ("binary_sections", 0, expected));
 }

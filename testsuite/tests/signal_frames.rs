@@ -1,4 +1,4 @@
-//! The code that returns from a signal handler begins where it does, though its unwind entry begins a byte before.
+//! The signal return trampoline starts at its first instruction, although its unwind entry starts one byte earlier.
 
 use binframe::ir::tables::FunctionEvidence;
 use binframe_testsuite::lowering::tables;
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use std::fs;
 use std::process::Command;
 
-/// `mov rax, 15; syscall`: the system call `rt_sigreturn`, as the C library makes it.
+/// `mov rax, 15; syscall`: `rt_sigreturn` in the C library.
 const RESTORE_RT: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
 
 #[test]
-fn a_static_program_and_its_stripped_copy() {
+fn the_signal_return_function_starts_after_its_unwind_entry() {
     let Some(path) = programs::compile_c("switch", programs::SWITCH_C, &["-O2", "-static"]) else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stripped = folder.path().join("stripped");
@@ -28,13 +28,13 @@ fn a_static_program_and_its_stripped_copy() {
                 let address = region.address + position as u64;
                 let functions = tables.lowered.cfg.functions.columns();
                 let row = functions.address.binary_search(&address);
-                let row = row.unwrap_or_else(|_| panic!("no function begins at {address:#x}"));
+                let row = row.unwrap_or_else(|_| panic!("no function starts at {address:#x}"));
                 assert_eq!(functions.evidence.get(row), evidence, "{address:#x}");
                 assert_eq!(functions.address.binary_search(&(address - 1)).ok(), None, "{address:#x}");
                 found += 1;
             }
         }
-        // Only the GNU C library is known to have it once.
+        // Only glibc is known to contain it once.
         assert!(found <= 1, "{found}");
     }
 }

@@ -7,7 +7,7 @@
 use binframe::ir::tables::{Binaries, BinaryBuilder};
 use binframe::ir::{Batch, Rows, Stage, TABLES, Table, TableInfo, cells, markdown_table};
 use binframe_testsuite::fixtures;
-use binframe_testsuite::lowering::Written;
+use binframe_testsuite::lowering::TemporaryDataset;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,7 @@ const CELL_WIDTH_MAX: usize = 44;
 /// Fewest rows whose equal values are one line.
 const ROWS_WITH_CONSTANTS_MIN: usize = 3;
 
-const BLESS: &str =
-    "to accept what binframe makes now: BLESS=1 cargo test -p binframe-testsuite --test snapshots";
+const BLESS: &str = "to accept these tables: cargo xtask bless --test snapshots";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots")
@@ -37,7 +36,8 @@ fn tables_of_fixtures_are_as_approved() {
     let mut differences = String::new();
     for fixture in fixtures::NAMES {
         let bytes = fixtures::file(fixture).expect("a fixture");
-        let written = Written::with_stages(fixture, &bytes, &Stage::ALL).expect("a fixture is lowered");
+        let written =
+            TemporaryDataset::with_stages(fixture, &bytes, &Stage::ALL).expect("a fixture is lowered");
         for table in TABLES {
             let batch = written.table(table);
             let batch = if *table == Binaries::INFO { without_folder(&batch, fixture) } else { batch };

@@ -1,4 +1,4 @@
-//! Strings are those that GNU `strings` finds.
+//! The table of strings is equal to the output of GNU `strings`.
 
 use binframe::ir::tables::{BinarySection, StringEncoding};
 use binframe::passes::file::{sections, strings};
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Text by its place in the section.
+/// Strings by offset in the section.
 type Texts = BTreeMap<u64, String>;
 
-/// Where text is cut into rows.
+/// Maximum size of a row; longer strings are split.
 const ROW_SIZE_MAX: u64 = 1 << 16;
 
-/// What GNU `strings` finds in bytes: `   1234 text`. Rows are cut as the table's are.
+/// Strings that GNU `strings` prints, in lines such as `   1234 text`, split like the rows of the table.
 fn gnu(path: &Path, encoding: &str) -> Option<Texts> {
     let arguments = ["-a", "-n", "4", "-t", "d", "-e", encoding];
     let text = tools::print("strings", &arguments, path)?;
@@ -32,7 +32,7 @@ fn gnu(path: &Path, encoding: &str) -> Option<Texts> {
 }
 
 #[test]
-fn of_the_systems_files() {
+fn strings_of_system_files_match_gnu_strings() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let content_path = folder.path().join("content");
     for path in tools::system_files(61) {
@@ -58,14 +58,14 @@ fn of_the_systems_files() {
                 let missing: Vec<_> =
                     expected.iter().filter(|(at, text)| found.get(at) != Some(text)).take(5).collect();
                 assert!(missing.is_empty(), "{place}: {missing:x?}");
-                assert_eq!(expected.len(), found.len(), "{place}: strings has fewer");
+                assert_eq!(expected.len(), found.len(), "{place}: rows that GNU strings does not have");
             }
         }
         assert!(texts.is_empty(), "{}: {:?}", path.display(), texts.keys());
     }
 }
 
-/// Sections that text is looked for in, by their names and types in ELF files that compilers make.
+/// Whether a section is searched for strings, by name and type of sections in compiled ELF files.
 fn is_searched(section: &BinarySection<'_>) -> bool {
     let is_data = [Some("SHT_PROGBITS"), Some("SHT_NOTE"), Some("SHT_INIT_ARRAY"), Some("SHT_FINI_ARRAY")]
         .contains(&section.section_type);

@@ -1,4 +1,5 @@
-//! Unwind entries are those that `readelf` reads: of the system's files, and of objects of several architectures.
+//! `unwind_entries` is equal to the output of `readelf`, for files of the system and for objects of several
+//! architectures.
 
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Architecture, SymbolType, UnwindEntry, UnwindSource};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Source, place in the section, address, address behind, whether it begins in a frame.
+/// Source, offset in the section, start address, end address, whether the first row has a frame set up.
 type Frame = (UnwindSource, u64, u64, u64, Option<bool>);
 
 fn sections(path: &Path) -> SectionsIr {
@@ -23,8 +24,8 @@ fn sections(path: &Path) -> SectionsIr {
 
 fn own(path: &Path) -> BTreeSet<Frame> {
     let sections = sections(path);
-    let broken = sections.diagnostics.columns();
-    assert!(broken.iter().all(|row| row.code.name() != "broken_unwind"), "{}", path.display());
+    let diagnostics = sections.diagnostics.columns();
+    assert!(diagnostics.iter().all(|row| row.code.name() != "broken_unwind"), "{}", path.display());
     let frame = |row: UnwindEntry| {
         let end_address = row.address.wrapping_add(row.size);
         (row.source, row.entry_offset, row.address, end_address, row.begins_in_frame)
@@ -32,7 +33,7 @@ fn own(path: &Path) -> BTreeSet<Frame> {
     sections.unwind_entries.columns().iter().map(frame).collect()
 }
 
-/// Where `readelf` says that a frame is found behind a call.
+/// The CFA that `readelf` prints for the state right after a call.
 fn frame_at_entry(architecture: Architecture) -> Option<&'static [&'static str]> {
     match architecture {
         Architecture::X86_64 => Some(&["rsp+8"]),
@@ -44,8 +45,9 @@ fn frame_at_entry(architecture: Architecture) -> Option<&'static [&'static str]>
     }
 }
 
-/// `000000d0 0000000000000034 000000a8 FDE cie=0000002c pc=0000000000001050..00000000000011c0`, below the section's name. A table
-/// follows, whose first row says where the frame is; common information has such a table too, which holds if there is none.
+/// Parses lines such as `000000d0 0000000000000034 000000a8 FDE cie=0000002c pc=0000000000001050..00000000000011c0`,
+/// which follow the name of the section. The first row of the table after an FDE is its initial CFA; without a table,
+/// that of its CIE applies.
 fn readelf(path: &Path, architecture: Architecture) -> Option<BTreeSet<Frame>> {
     let options = ["-W", "--debug-dump=frames-interp,no-follow-links"];
     let text = tools::print("readelf", &options, path)?;
@@ -85,18 +87,18 @@ fn assert_same(path: &Path) -> usize {
     let Some(expected) = readelf(path, architecture) else { return 0 };
     let found = own(path);
     let missing: Vec<_> = expected.difference(&found).take(5).collect();
-    assert!(missing.is_empty(), "{}: not as in readelf: {missing:x?}", path.display());
-    assert_eq!(expected.len(), found.len(), "{}: readelf has fewer", path.display());
+    assert!(missing.is_empty(), "{}: only in readelf: {missing:x?}", path.display());
+    assert_eq!(expected.len(), found.len(), "{}: rows that readelf does not have", path.display());
     found.len()
 }
 
 #[test]
-fn of_the_systems_files() {
+fn entries_of_system_files_match_readelf() {
     let count: usize = tools::system_files(23).iter().map(|path| assert_same(path)).sum();
     assert!(count > 0 || tools::system_files(1).is_empty());
 }
 
-/// Compiles or assembles a source. `None` if the tool is not installed, or does not have the target.
+/// Compiles or assembles a source. `None` if the tool or its target is not installed.
 fn build(folder: &TempDir, compiler: &str, flags: &[&str], extension: &str, source: &str) -> Option<PathBuf> {
     let number = fs::read_dir(folder.path()).expect("the temporary folder is readable").count();
     let path = folder.path().join(format!("{number}.{extension}"));
@@ -122,7 +124,7 @@ const SOURCE: &str = "
 ";
 
 #[test]
-fn of_objects_that_compilers_make() {
+fn entries_of_compiled_objects_match_readelf() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compilers = ["gcc", "clang"];
     let variants: [&[&str]; 8] = [
@@ -145,7 +147,7 @@ fn of_objects_that_compilers_make() {
     }
 }
 
-/// Entries stand in the sections that their functions' symbols are in, and have their sizes, where these have one.
+/// Entries are in the sections of their functions' symbols and have the symbols' sizes.
 fn assert_sections(path: &Path) {
     let sections = sections(path);
     let entries = sections.unwind_entries.columns();
@@ -181,7 +183,7 @@ second:
 "#;
 
 #[test]
-fn of_objects_of_every_byte_order_and_width() {
+fn entries_of_all_byte_orders_and_address_sizes_match_readelf() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let targets = [
         "aarch64-linux",
@@ -220,7 +222,7 @@ fn of_objects_of_every_byte_order_and_width() {
     }
 }
 
-/// Unwind entries and call sites, without where they stand.
+/// Unwind entries and call sites, without their offsets.
 type Described = (BTreeSet<(UnwindSource, u64, u64, Option<u64>)>, Vec<(u64, u64, Option<u64>, u64)>);
 
 fn described(path: &Path) -> Described {
@@ -237,9 +239,9 @@ fn described(path: &Path) -> Described {
     (entries.collect(), call_sites)
 }
 
-/// Frames are found where the loader finds them if there are no section headers.
+/// Without section headers, unwind tables are located by segments, as by the loader.
 #[test]
-fn of_files_without_section_headers() {
+fn entries_are_found_without_section_headers() {
     let path = programs::compile_rust("tokens", programs::TOKENS_RS, &["-O"]);
     let expected = described(&path);
     assert!(expected.1.len() > 300);
@@ -248,7 +250,7 @@ fn of_files_without_section_headers() {
     let stripped = folder.path().join("stripped");
     fs::write(&stripped, file).expect("the temporary folder is writable");
     let mut found = described(&stripped);
-    // What is not loaded is not found.
+    // `.debug_frame` is not loaded, so it is not found.
     let mut expected = expected;
     for entries in [&mut expected.0, &mut found.0] {
         entries.retain(|entry| entry.0 == UnwindSource::EhFrame);
@@ -256,9 +258,9 @@ fn of_files_without_section_headers() {
     assert!(!found.0.is_empty() && found == expected);
 }
 
-/// Compressed frames are those that are not.
+/// Entries of compressed and uncompressed `.debug_frame` sections are equal.
 #[test]
-fn of_compressed_sections() {
+fn entries_of_compressed_sections_are_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let flags = ["-O1", "-g", "-fno-asynchronous-unwind-tables"];
     for link in [&["-c"] as &[&str], &["-shared", "-fPIC"]] {

@@ -15,6 +15,8 @@ const CHECKED: &[&str] = &[
     "query",
     "cli",
     "benches",
+    "fuzz",
+    "testsuite",
     "xtask",
     "docs",
     "README.md",

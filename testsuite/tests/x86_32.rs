@@ -1,4 +1,4 @@
-//! 32-bit x86: what the source says of jump tables, calls and frames stands in the tables.
+//! 32-bit x86: jump tables, calls and frames match the source.
 
 use binframe::ir::tables::{DataUse, Format, FrameStatus, Terminator};
 use binframe_testsuite::lowering::{Tables, tables};
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// The program, for both systems and at levels of optimisation; none on a machine without the compiler.
+/// The program for Linux and Windows at several optimization levels; empty if clang is not installed.
 fn executables() -> Vec<PathBuf> {
     let elf = ["-O0", "-O2", "-Os"].into_iter().flat_map(|level| {
         [
@@ -27,7 +27,7 @@ fn lowered(path: &PathBuf) -> Tables {
 }
 
 #[test]
-fn all_is_decoded_and_every_jump_and_frame_is_known() {
+fn code_is_decoded_and_jumps_and_frames_are_resolved() {
     for path in executables() {
         let tables = lowered(&path);
         let name = path.display();
@@ -37,7 +37,7 @@ fn all_is_decoded_and_every_jump_and_frame_is_known() {
         assert_eq!(jumps, [8], "{name}");
         let blocks = cfg.basic_blocks.columns();
         assert!(blocks.iter().all(|block| block.terminator != Terminator::Invalid), "{name}");
-        // Windows aligns the stack for numbers of eight bytes, and has functions that multiply them.
+        // Windows aligns the stack for 8-byte integers and calls functions to multiply them.
         let is_windows =
             tables.lowered.sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let frames = tables.lowered.memory.stack_frames.columns();
@@ -47,7 +47,7 @@ fn all_is_decoded_and_every_jump_and_frame_is_known() {
 }
 
 #[test]
-fn constant_addresses_lie_in_the_file() {
+fn constant_addresses_are_in_sections() {
     for path in executables() {
         let tables = lowered(&path);
         let sections = tables.lowered.sections.sections.columns();
@@ -66,7 +66,7 @@ fn constant_addresses_lie_in_the_file() {
 }
 
 #[test]
-fn arguments_on_the_stack_come_from_what_puts_them_there() {
+fn stack_arguments_are_defined_by_pushes_and_stores() {
     for path in executables() {
         let tables = lowered(&path);
         let mnemonics: HashMap<u64, String> = tables

@@ -76,8 +76,8 @@ const CHECKS: &[Check] = &[
         "tests",
         "cargo",
         develop::TEST,
-        "cargo xtask schemas if docs/SCHEMAS.md is out of date; cargo xtask snapshots, then cargo xtask snapshots \
-         review, if a snapshot changed; otherwise see the message of the test.",
+        "cargo xtask schemas if docs/SCHEMAS.md is out of date; cargo xtask bless if an expected result changed; \
+         otherwise see the message of the test",
     ),
 ];
 

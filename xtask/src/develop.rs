@@ -20,6 +20,16 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[OsString]) -> Result<(), 
     command::run(workspace.cargo().args(base).args(arguments)).map(drop)
 }
 
+/// Runs tests, and replaces each expected result that differs by the actual one.
+pub(crate) fn bless(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let mut tests = workspace.cargo();
+    tests.args(TEST).arg("--no-fail-fast").args(arguments);
+    tests.env("BLESS", "1").env("INSTA_UPDATE", "always").env("INSTA_FORCE_PASS", "1");
+    command::run(&mut tests)?;
+    println!("Expected results specify the tables: read `git diff`, and check that each change is right.");
+    Ok(())
+}
+
 fn names_package(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--");
     own.filter_map(|argument| argument.to_str())

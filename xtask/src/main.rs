@@ -13,7 +13,6 @@ mod failure;
 mod manifest;
 mod pinned_tools;
 mod roundtrip;
-mod snapshots;
 mod tools;
 mod unchanged;
 mod workspace;
@@ -128,13 +127,13 @@ const TASKS: &[Task] = &[
         run: unchanged::run,
     },
     Task {
-        name: "snapshots",
-        arguments: "[review|accept]",
-        summary: "collect changed snapshots; `review` prints the differences, `accept` replaces the old ones",
-        details: "Without an argument, runs all tests and writes each changed snapshot next to the old one, with the suffix\n\
-                  .snap.new. `review` prints the differences. A snapshot is the specification of a table: check that you\n\
-                  meant to change each changed line. `accept` then replaces the old snapshots.",
-        run: snapshots::run,
+        name: "bless",
+        arguments: "[ARGS...]",
+        summary: "run tests and replace expected results by actual ones; ARGS are passed to `cargo test`",
+        details: "For example `cargo xtask bless --test passes memory`. Replaces the tables in testsuite/passes/ and\n\
+                  testsuite/snapshots/ and the snapshots of insta. An expected result specifies a table: check in `git diff`\n\
+                  that each change is right.",
+        run: develop::bless,
     },
     Task {
         name: "schemas",

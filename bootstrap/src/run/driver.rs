@@ -1,15 +1,18 @@
 //! The driver: lowers input files into a dataset.
 //!
 //! *Algorithm.* (1) Find the input files, and divide them into checkpoint groups. (2) Open the target for writing; if
-//! an interrupted run with the same identity left a journal, take over the groups that it finished. (3) For each
+//! a killed run with the same identity left a journal, take over the groups that it finished. (3) For each
 //! remaining group, lower its files, close the Parquet files, and record the group. (4) Write the manifest, verify the
 //! dataset if requested, and publish it.
 //!
-//! *Invariants.* Bytes depend only on the identity of the run, not on threads, memory or interruptions. The dataset
-//! appears at its target path complete or not at all. A run of one group has no journal: it has nothing to resume from.
+//! *Invariants.* The Parquet files depend only on the inputs, their companion files and the identity of the run, not on
+//! threads, memory or resumption. The manifest also records times and the number of resumed files. The dataset appears
+//! at its target path complete or not at all. A run of one group has no journal: it has nothing to resume from.
 //!
 //! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest; a single file that
-//! cannot be lowered is an error, as is a run without any binary.
+//! cannot be lowered is an error, as is a run without any binary. Any other error, and a panic, ends the run and removes
+//! the staging directory with the finished groups. Only a killed process leaves groups for the next run. Inputs are
+//! mapped: a file that is truncated while it is read ends the process (see [`map_file`](crate::map_file)).
 
 use super::job::{Outcome, Run};
 use super::request::{Progress, Request};
@@ -29,7 +32,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Lowers files into a dataset, on the threads of the current rayon pool. Calls `observe` after each part of a step.
+/// Lowers files into a dataset, on the threads of the current rayon pool and, for small files, on as many pools of one
+/// thread. Calls `observe` after each unit of progress.
 pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Manifest, Error> {
     let files = find_files(request.inputs)?;
     let is_written = |stage: Stage| request.stages.contains(&stage) || stage == Stage::Run;

@@ -1,21 +1,23 @@
 //! The work on one input: `(file) -> encoded rows, manifest entries`.
 //!
 //! *Problem.* Several inputs are processed at the same time, each by one or by all threads, but the rows must reach the
-//! Parquet files in the order of inputs, tables and keys. Memory must not grow with the size of a table.
+//! Parquet files in the order of inputs, tables and keys. Decoded rows must not take memory in proportion to a table.
 //!
 //! *Notation.* An input is a file, or a container with its members; each of these is a binary. A part is a range of
-//! rows of a table that is computed, encoded and written together, as one row group.
+//! rows of a table that is computed, encoded and written together, as one row group. A thread claims a part when it
+//! takes the next number from a shared counter.
 //!
 //! *Algorithm.* For each binary: (1) Run the passes that the requested stages need, in pipeline order, and record time
-//! and input and output fingerprints. `binary_sections` is written right after the pass that computes it, and the pages
-//! of the mapped file are released: later passes read few of them again. (2) For every other table, threads claim parts
-//! from a shared counter, compute and encode them; an [`InOrderAppender`] under a mutex writes the parts in order.
+//! and input and output fingerprints. If `binary_sections` is written, it is written right after the pass that computes
+//! it, and the pages of the mapped file are released: later passes read few of them again. (2) For every other table,
+//! threads claim parts, compute and encode them; an [`InOrderAppender`] under a mutex writes the parts in order.
 //!
-//! *Invariants.* Bytes do not depend on the number of threads. An input is skipped before its first row or not at all:
-//! only opening the file and the first pass can refuse it, and any other error ends the run. When a thread fails, no
-//! thread claims another part.
+//! *Invariants.* Bytes do not depend on the number of threads. An input is skipped if it cannot be opened or if the
+//! first pass refuses it, both before its first row; any other error ends the run. After an error, no thread claims
+//! another part.
 //!
-//! *Cost.* Memory for the outputs of passes, one part per thread, and the parts that were finished early.
+//! *Cost.* Memory for the outputs of passes, one part per thread, and encoded parts that wait for an earlier part or
+//! for an earlier input.
 
 use super::request::Progress;
 use super::row_output::{InOrderAppender, RowOutput};
@@ -57,14 +59,16 @@ pub(super) enum Outcome {
 
 impl Run<'_> {
     /// Lowers the input at a position of `files`, on the threads of the current rayon pool. An error ends the run.
-    pub(super) fn lower(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
+    pub(super) fn lower_input(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
         let outcome = match BinaryFile::open(&self.files[input], Database::default()) {
             Err(error) => Outcome::Skipped(error),
-            Ok(files) => match (FileJob { run: self, input, output, timings: Vec::new() }).lower(files) {
-                // Only the first pass refuses a file, and it accepts every member of a container.
-                Err(error @ Error::Unsupported { .. }) => Outcome::Skipped(error),
-                lowered => lowered?,
-            },
+            Ok(binaries) => {
+                match (InputJob { run: self, input, output, timings: Vec::new() }).lower(binaries) {
+                    // Only the first pass refuses a file, and it accepts every member of a container.
+                    Err(error @ Error::Unsupported { .. }) => Outcome::Skipped(error),
+                    lowered => lowered?,
+                }
+            }
         };
         self.files_done.fetch_add(1, Ordering::Relaxed);
         self.bytes_done.fetch_add(self.files[input].size, Ordering::Relaxed);
@@ -85,7 +89,7 @@ impl Run<'_> {
 }
 
 /// The work on one input.
-struct FileJob<'a> {
+struct InputJob<'a> {
     run: &'a Run<'a>,
     /// Position of the input.
     input: usize,
@@ -93,18 +97,18 @@ struct FileJob<'a> {
     timings: Vec<Timing>,
 }
 
-impl FileJob<'_> {
+impl InputJob<'_> {
     /// Lowers a file, or a container and its members.
-    fn lower(mut self, files: Vec<BinaryFile>) -> Result<Outcome, Error> {
-        let mut binaries = Vec::new();
-        for file in files {
-            binaries.push(self.run_passes(&file)?);
-            let written = self.run.sections_table();
-            for table in (0..self.run.tables.len()).filter(|table| Some(*table) != written) {
-                self.write_table(&file, table)?;
+    fn lower(mut self, binaries: Vec<BinaryFile>) -> Result<Outcome, Error> {
+        let mut entries = Vec::new();
+        for binary in binaries {
+            entries.push(self.run_passes(&binary)?);
+            let sections = self.run.sections_table();
+            for table in (0..self.run.tables.len()).filter(|table| Some(*table) != sections) {
+                self.write_table(&binary, table)?;
             }
         }
-        Ok(Outcome::Lowered(binaries, self.timings))
+        Ok(Outcome::Lowered(entries, self.timings))
     }
 
     /// Runs the passes that the stages need, and writes `binary_sections`.

@@ -17,10 +17,11 @@ pub struct Request<'a> {
     pub stages: &'a [Stage],
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
-    /// Memory limit in bytes for files that are processed at the same time. A file that needs more is processed alone.
+    /// Limit in bytes for the estimated memory of files that are lowered at the same time, encoded rows included. A file
+    /// whose estimate is larger runs while no other file runs.
     pub memory: u64,
-    /// Maximal size in bytes of the files of a checkpoint group: at most this much work is repeated after an
-    /// interrupted run. The division of rows into Parquet files depends on it.
+    /// Maximal size in bytes of a checkpoint group. A larger file is a group of its own. After a killed run, the work of
+    /// at most one group is repeated. The division of rows into Parquet files depends on this size.
     pub group_size_max: u64,
 }
 
@@ -38,14 +39,14 @@ pub fn default_memory() -> u64 {
     u64::from(system.mem_unit).saturating_mul(system.totalram) / 2
 }
 
-/// Progress of a run, reported after each part of a step. Several inputs may be in progress.
+/// Progress of a run. Several inputs may be in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     /// Number of input files.
     pub files: usize,
     /// Size of all input files in bytes.
     pub bytes: u64,
-    /// Number of finished input files, including those of an interrupted run that is resumed.
+    /// Number of finished input files, including those of a killed run that is resumed.
     pub files_done: usize,
     /// Size of the finished input files in bytes.
     pub bytes_done: u64,
@@ -55,8 +56,8 @@ pub struct Progress<'a> {
     pub binary: &'a str,
     /// Name of the pass that runs, or of the table that is written.
     pub step: &'a str,
-    /// Number of finished parts of the step.
+    /// Number of finished units of the step: 0 or 1 of a pass, ranges of rows of a table.
     pub done: usize,
-    /// Number of parts of the step.
+    /// Number of units of the step.
     pub parts: usize,
 }

@@ -9,19 +9,19 @@ use std::collections::BTreeMap;
 /// A destination of encoded rows. The rows of each table must come in order.
 pub(super) trait RowOutput: Send {
     /// Prepares a table for the rows of the next binary.
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error>;
+    fn begin_binary(&mut self, table_index: usize) -> Result<(), Error>;
 
     /// Appends rows to the table.
-    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error>;
+    fn append(&mut self, table_index: usize, rows: EncodedRows) -> Result<(), Error>;
 }
 
 impl RowOutput for DatasetWriter {
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
-        self.begin_binary(table)
+    fn begin_binary(&mut self, table_index: usize) -> Result<(), Error> {
+        self.begin_binary(table_index)
     }
 
-    fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error> {
-        self.append(table, rows)
+    fn append(&mut self, table_index: usize, rows: EncodedRows) -> Result<(), Error> {
+        self.append(table_index, rows)
     }
 }
 
@@ -50,8 +50,8 @@ impl BufferedRows {
 }
 
 impl RowOutput for BufferedRows {
-    fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
-        self.tables.push((table, Vec::new()));
+    fn begin_binary(&mut self, table_index: usize) -> Result<(), Error> {
+        self.tables.push((table_index, Vec::new()));
         Ok(())
     }
 
@@ -65,20 +65,20 @@ impl RowOutput for BufferedRows {
 /// Appends the parts of a table in order, although threads finish them in any order.
 pub(super) struct InOrderAppender<'a> {
     output: &'a mut dyn RowOutput,
-    table: usize,
+    table_index: usize,
     /// Number of appended parts.
     pub(super) parts: usize,
     /// Rows of the appended parts.
     pub(super) rows: u64,
     /// Encoded bytes of the appended parts.
     pub(super) bytes: u64,
-    /// Parts that were finished before an earlier part: about as many as there are threads.
+    /// Parts that were finished before an earlier part: usually about as many as there are threads.
     early: BTreeMap<usize, EncodedRows>,
 }
 
 impl<'a> InOrderAppender<'a> {
-    pub(super) fn new(output: &'a mut dyn RowOutput, table: usize) -> Self {
-        Self { output, table, parts: 0, rows: 0, bytes: 0, early: BTreeMap::new() }
+    pub(super) fn new(output: &'a mut dyn RowOutput, table_index: usize) -> Self {
+        Self { output, table_index, parts: 0, rows: 0, bytes: 0, early: BTreeMap::new() }
     }
 
     /// Takes the part at a position, and appends all parts whose predecessors are appended.
@@ -88,7 +88,7 @@ impl<'a> InOrderAppender<'a> {
             self.rows += rows.rows();
             self.bytes += rows.bytes();
             self.parts += 1;
-            self.output.append(self.table, rows)?;
+            self.output.append(self.table_index, rows)?;
         }
         Ok(())
     }

@@ -9,14 +9,17 @@
 //!
 //! *Algorithm.* (1) Large files run one at a time, each on all threads. (2) Small files run in parallel, each on a
 //! worker of one thread. In both steps the largest task that fits into the free memory is started first, so that no
-//! long task is left for the end. (3) When an input finishes, the buffered rows are written of all inputs whose
-//! predecessors are written. Step 2 ends if no task fits and none runs; then step 1 starts again.
+//! long task is left for the end. (3) When an input finishes, its rows are buffered; then all buffered inputs whose
+//! predecessors are written are written in order. Step 2 ends when no small task is left, or when none fits and none
+//! runs; then step 1 starts again.
 //!
 //! *Invariants.* Rows are written in the order of inputs, so bytes do not depend on the order of execution. Used memory
-//! exceeds the limit only by one task: if nothing runs and nothing fits, the next input in order is admitted.
+//! exceeds the limit only by one task: if nothing runs and no task of the step fits, the next input in order is admitted.
+//! The estimate does not count companion files.
 //!
-//! *Termination.* While nothing runs, the next input in order is not started and is admitted at the latest then, so
-//! every input is started. A worker that fails stops the others, which would wait for it.
+//! *Termination.* When nothing runs, the next input in order has not been started: otherwise its rows would be written.
+//! If no task fits, it is admitted, so some task always starts. A worker that fails stops the others, which would wait
+//! for it.
 
 use super::job::{Outcome, Run};
 use super::row_output::BufferedRows;
@@ -72,8 +75,8 @@ pub(super) fn lower_group(
         while let Some(task) = scheduler.start_large() {
             let mut rows = BufferedRows::default();
             let outcome = match task.input == scheduler.next {
-                true => run.lower(task.input, scheduler.writer)?,
-                false => run.lower(task.input, &mut rows)?,
+                true => run.lower_input(task.input, scheduler.writer)?,
+                false => run.lower_input(task.input, &mut rows)?,
             };
             scheduler.finish(task, outcome, rows)?;
         }
@@ -153,15 +156,19 @@ impl<'a> Scheduler<'a> {
     }
 
     fn start_large(&mut self) -> Option<Task> {
-        let index = admitted(&self.large, self.next, self.used, self.running, self.memory)?;
+        let index = self.admitted(&self.large)?;
         let task = self.large.remove(index);
         Some(self.start(task))
     }
 
     fn start_small(&mut self) -> Option<Task> {
-        let index = admitted(&self.small, self.next, self.used, self.running, self.memory)?;
+        let index = self.admitted(&self.small)?;
         let task = self.small.remove(index);
         Some(self.start(task))
+    }
+
+    fn admitted(&self, tasks: &[Task]) -> Option<usize> {
+        admitted(tasks, self.next, self.used, self.running, self.memory)
     }
 
     fn start(&mut self, task: Task) -> Task {
@@ -198,7 +205,7 @@ impl<'a, 's> SmallFileQueue<'a, 's> {
         while let Some(task) = self.start() {
             let guard = FailureGuard(self);
             let mut rows = BufferedRows::default();
-            let outcome = run.lower(task.input, &mut rows)?;
+            let outcome = run.lower_input(task.input, &mut rows)?;
             self.lock().finish(task, outcome, rows)?;
             std::mem::forget(guard);
             self.changed.notify_all();

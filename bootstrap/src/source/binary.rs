@@ -6,7 +6,7 @@ use super::corpus::{CorpusFile, UniqueNames};
 use crate::companions::LazyCompanions;
 use crate::error::Error;
 use crate::file::{FileBytes, map_file, retried};
-use crate::queries::compute;
+use crate::queries::bodies;
 use crate::queries::{self, Compute, ComputedPart, Database, Executable, Fingerprinted};
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
@@ -147,7 +147,7 @@ impl BinaryFile {
 
     /// Output of the pass at a position of [`PASSES`].
     pub(crate) fn run_pass(&self, position: usize) -> Result<Fingerprinted<dyn PassOutput>, Error> {
-        self.checked(compute::run_pass(position, &self.database, self.executable))
+        self.checked(bodies::run_pass(position, &self.database, self.executable))
     }
 
     fn checked<T>(&self, result: Result<T, Unsupported>) -> Result<T, Error> {
@@ -162,7 +162,7 @@ impl BinaryFile {
         stages: &[Stage],
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<BinaryPart>, Error> {
-        let computed = compute::computed_parts(table, addresses, &self.database, self.executable);
+        let computed = bodies::computed_parts(table, addresses, &self.database, self.executable);
         if let Some(parts) = self.checked(computed)? {
             return Ok(parts.into_iter().map(BinaryPart::Computed).collect());
         }
@@ -171,7 +171,7 @@ impl BinaryFile {
     }
 
     fn part_of(&self, held: Batch) -> Result<BinaryPart, Error> {
-        let column = compute::computed_column(&held, &self.database, self.executable);
+        let column = bodies::computed_column(&held, &self.database, self.executable);
         Ok(match self.checked(column)? {
             Some((column, complete)) => BinaryPart::Incomplete { held, column, complete },
             None => BinaryPart::Held(held),

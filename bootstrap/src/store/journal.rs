@@ -4,8 +4,8 @@
 //! *Problem.* A run over many files may be killed at any time, in the middle of any write. What it had finished must be
 //! reusable, and nothing incomplete may become part of a dataset.
 //!
-//! *Notation.* A checkpoint group is a range of inputs that are committed together. The identity of a run is everything
-//! that its output bytes depend on.
+//! *Notation.* A checkpoint group is a range of inputs that are committed together. The identity of a run stands for
+//! everything that its rows depend on.
 //!
 //! *Algorithm.* `_binframe/journal.jsonl` in the staging directory has the identity as its first line, and then one
 //! line per finished group. A line is appended and synced only after the group's files are on disk. To resume: (1) read
@@ -16,9 +16,10 @@
 //! *Invariants.* A group writes only to files that no earlier group wrote to, so its files never change after its line
 //! is written.
 //!
-//! *Approximation.* An input is identified by path, size and modification time, not by its bytes.
+//! *Approximation.* An input is identified by path, size and modification time, not by its bytes. Companion files are
+//! not part of the identity.
 
-use super::manifest::{ManifestBinary, ManifestTable, manifest_path, part_path};
+use super::manifest::{ManifestBinary, ManifestTable, file_path, manifest_path, metadata_directory};
 use super::staging::sync_directory;
 use crate::error::{Error, SkippedFile};
 use crate::timing::Timing;
@@ -28,7 +29,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Everything that determines the output bytes of a run.
+/// Stands for everything that determines the rows of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunIdentity {
     pub(crate) layout: u32,
@@ -94,7 +95,7 @@ impl Journal {
         fs::remove_file(&self.path).map_err(Error::io(&self.path, "remove"))
     }
 
-    /// Reopens the journal that an interrupted run of this identity left, and returns its finished groups. Removes the
+    /// Reopens the journal that a killed run of this identity left, and returns its finished groups. Removes the
     /// files of unfinished groups. `None` if there is nothing to resume from.
     pub(super) fn resume(staging: &Path, identity: &RunIdentity) -> Option<(Self, Vec<GroupRecord>)> {
         let path = journal_path(staging);
@@ -112,7 +113,7 @@ impl Journal {
             trusted_size += line.len();
         }
         let tables = &groups.last()?.tables;
-        if !tables.iter().all(|table| size_of_parts(staging, table) == Some(table.bytes)) {
+        if !tables.iter().all(|table| size_of_files(staging, table) == Some(table.bytes)) {
             return None;
         }
         remove_unrecorded(staging, tables).ok()?;
@@ -123,12 +124,12 @@ impl Journal {
 }
 
 fn journal_path(staging: &Path) -> PathBuf {
-    staging.join("_binframe").join("journal.jsonl")
+    metadata_directory(staging).join("journal.jsonl")
 }
 
 /// Total size of a table's files; `None` if one is missing.
-fn size_of_parts(staging: &Path, table: &ManifestTable) -> Option<u64> {
-    let size = |part| fs::metadata(part_path(staging, &table.table, part)).ok().map(|found| found.len());
+fn size_of_files(staging: &Path, table: &ManifestTable) -> Option<u64> {
+    let size = |part| fs::metadata(file_path(staging, &table.table, part)).ok().map(|found| found.len());
     (0..table.parts).map(size).sum()
 }
 
@@ -136,7 +137,7 @@ fn size_of_parts(staging: &Path, table: &ManifestTable) -> Option<u64> {
 fn remove_unrecorded(staging: &Path, tables: &[ManifestTable]) -> io::Result<()> {
     for table in tables {
         let recorded: BTreeSet<_> =
-            (0..table.parts).map(|part| part_path(staging, &table.table, part)).collect();
+            (0..table.parts).map(|part| file_path(staging, &table.table, part)).collect();
         for entry in fs::read_dir(staging.join(&table.table))? {
             let path = entry?.path();
             if !recorded.contains(&path) {
@@ -152,7 +153,7 @@ fn remove_unrecorded(staging: &Path, tables: &[ManifestTable]) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, journal_path, part_path};
+    use super::{GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, file_path, journal_path};
     use std::fs;
     use tempfile::TempDir;
 
@@ -175,7 +176,7 @@ mod tests {
         let mut journal = Journal::create(folder.path(), &identity()).unwrap();
         fs::create_dir(folder.path().join("functions")).unwrap();
         for part in 0..3 {
-            fs::write(part_path(folder.path(), "functions", part), [0; 10]).unwrap();
+            fs::write(file_path(folder.path(), "functions", part), [0; 10]).unwrap();
             let (parts, bytes) = (part + 1, 10 * u64::from(part + 1));
             let (table, schema) = ("functions".to_owned(), String::new());
             let tables = vec![ManifestTable { table, schema, rows: 5, bytes, parts }];
@@ -204,7 +205,7 @@ mod tests {
         fs::write(folder.path().join("_binframe/manifest.json"), "{}").unwrap();
         let (mut journal, groups) = Journal::resume(folder.path(), &identity()).unwrap();
         assert_eq!(groups.len(), 2);
-        let has = |part| part_path(folder.path(), "functions", part).exists();
+        let has = |part| file_path(folder.path(), "functions", part).exists();
         assert!(has(0) && has(1) && !has(2));
         assert!(!folder.path().join("_binframe/manifest.json").exists());
         journal.append(&groups[1]).unwrap();
@@ -239,9 +240,9 @@ mod tests {
     #[test]
     fn a_run_whose_files_do_not_match_the_journal_is_not_resumed() {
         let folder = killed_run();
-        fs::write(part_path(folder.path(), "functions", 1), [0; 9]).unwrap();
+        fs::write(file_path(folder.path(), "functions", 1), [0; 9]).unwrap();
         assert_eq!(resumed(&folder, &identity()), None);
-        fs::remove_file(part_path(folder.path(), "functions", 1)).unwrap();
+        fs::remove_file(file_path(folder.path(), "functions", 1)).unwrap();
         assert_eq!(resumed(&folder, &identity()), None);
         assert_eq!(resumed(&tempfile::tempdir().unwrap(), &identity()), None);
     }

@@ -12,12 +12,17 @@ use std::path::{Path, PathBuf};
 /// Version of the layout; raised when the layout changes.
 pub(crate) const LAYOUT_VERSION: u32 = 1;
 
-pub(super) fn manifest_path(dataset: &Path) -> PathBuf {
-    dataset.join("_binframe").join("manifest.json")
+/// The directory of files that are not tables.
+pub(super) fn metadata_directory(dataset: &Path) -> PathBuf {
+    dataset.join("_binframe")
 }
 
-pub(super) fn part_path(dataset: &Path, table: &str, part: u32) -> PathBuf {
-    dataset.join(table).join(format!("part-{part:05}.parquet"))
+pub(super) fn manifest_path(dataset: &Path) -> PathBuf {
+    metadata_directory(dataset).join("manifest.json")
+}
+
+pub(super) fn file_path(dataset: &Path, table: &str, position: u32) -> PathBuf {
+    dataset.join(table).join(format!("part-{position:05}.parquet"))
 }
 
 /// Contents of a dataset, and how they were computed.
@@ -34,7 +39,7 @@ pub struct Manifest {
     /// Input files that could not be lowered.
     #[serde(default)]
     pub skipped: Vec<SkippedFile>,
-    /// Number of input files that an interrupted run had finished, and that this run took over.
+    /// Number of input files that a killed run had finished, and that this run took over.
     #[serde(default)]
     pub resumed_files: usize,
     /// Tables.
@@ -63,14 +68,14 @@ pub struct ManifestBinary {
     pub passes: Vec<ManifestPass>,
 }
 
-/// One execution of a pass.
+/// One execution of a pass, recorded for the comparison of datasets. No run reads it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestPass {
     /// Name of the pass.
     pub pass: String,
     /// Version of the pass.
     pub version: u32,
-    /// Fingerprint of everything that the pass read.
+    /// Fingerprint of all declared inputs of the pass; for `file`, of the whole file.
     pub input: String,
     /// Fingerprint of the output.
     pub output: String,

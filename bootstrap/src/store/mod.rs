@@ -1,4 +1,7 @@
 //! Datasets on disk: one folder of Parquet files per table, and a manifest.
+//!
+//! In reading order: `manifest` (what a dataset contains), `writer`, `staging` (atomic publication), `journal` (killed
+//! runs), `reader`.
 
 pub(crate) mod journal;
 pub(crate) mod manifest;

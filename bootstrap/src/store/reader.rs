@@ -10,7 +10,7 @@
 //! *Approximation.* Over-approximation: a row group without statistics is read, and rows outside the range are
 //! returned.
 
-use super::manifest::{LAYOUT_VERSION, Manifest, ManifestTable, manifest_path, part_path};
+use super::manifest::{LAYOUT_VERSION, Manifest, ManifestTable, file_path, manifest_path};
 use crate::addresses::address_column;
 use crate::error::Error;
 use crate::file::map_file;
@@ -30,11 +30,11 @@ pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
     /// Files that were opened: a caller that iterates over many binaries reads each file many times.
-    files: Mutex<BTreeMap<PathBuf, Arc<PartFile>>>,
+    files: Mutex<BTreeMap<PathBuf, Arc<TableFile>>>,
 }
 
 /// An open file of a table.
-struct PartFile {
+struct TableFile {
     reader: TableReader<Bytes>,
     /// Binary of each row group.
     binaries: Vec<String>,
@@ -42,7 +42,7 @@ struct PartFile {
     row_groups: HashMap<String, Vec<usize>>,
 }
 
-impl PartFile {
+impl TableFile {
     fn open(table: &'static TableInfo, path: &Path) -> Result<Self, Error> {
         let reader = TableReader::open(table, map_file(path)?.0).map_err(Error::read(path))?;
         let binary = |index| reader.row_group_binary(index).unwrap_or_default();
@@ -64,7 +64,7 @@ impl fmt::Debug for Dataset {
 /// A row group of a dataset.
 pub(crate) struct StoredRowGroup {
     path: PathBuf,
-    file: Arc<PartFile>,
+    file: Arc<TableFile>,
     index: usize,
 }
 
@@ -147,18 +147,18 @@ impl Dataset {
     }
 
     /// Paths of the files of a table.
-    pub fn parts(&self, table: &TableInfo) -> Vec<PathBuf> {
+    pub fn files(&self, table: &TableInfo) -> Vec<PathBuf> {
         (0..self.table(table).map_or(0, |entry| entry.parts))
-            .map(|part| part_path(&self.path, table.name, part))
+            .map(|part| file_path(&self.path, table.name, part))
             .collect()
     }
 
-    fn part_file(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<PartFile>, Error> {
+    fn table_file(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<TableFile>, Error> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = files.get(path) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(PartFile::open(table, path)?);
+        let file = Arc::new(TableFile::open(table, path)?);
         files.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }
@@ -172,8 +172,8 @@ impl Dataset {
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<(String, StoredRowGroup)>, Error> {
         let mut found = Vec::new();
-        for path in self.parts(table) {
-            let file = self.part_file(table, &path)?;
+        for path in self.files(table) {
+            let file = self.table_file(table, &path)?;
             let of_binary = match binary {
                 Some(binary) => file.row_groups.get(binary).cloned().unwrap_or_default(),
                 None => (0..file.binaries.len()).collect(),

@@ -5,7 +5,7 @@
 //!
 //! *Algorithm.* (1) Create `.NAME.partial` in the target's directory, or reuse one that a killed process left, and lock
 //! it. (2) The caller writes and syncs its files. (3) Publish: rename the staging directory to the target; if a dataset
-//! is there, exchange the two names in one system call, and remove the old dataset. (4) Sync the parent directory.
+//! is there, exchange the two names in one system call. (4) Sync the parent directory. (5) Remove the old dataset.
 //!
 //! *Invariants.* Only a dataset or an empty directory is replaced. The system releases the lock when the process ends,
 //! so that an unlocked staging directory has no owner. A run that fails removes the staging directory, and the parent

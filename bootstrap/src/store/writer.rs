@@ -1,18 +1,19 @@
 //! Dataset writer: appends encoded rows to Parquet files, and publishes the dataset atomically.
 //!
-//! *Parts.* Each table has a sequence of files. The rows of one binary start a new file if the open one is larger than
-//! `PART_SIZE_MAX`, and the end of a checkpoint group closes all files.
+//! *Files.* Each table has a sequence of files. The rows of one binary start a new file if the open one is larger than
+//! `FILE_SIZE_MAX`, and the end of a checkpoint group closes all files.
 //!
-//! *Protocol.* (1) [`DatasetWriter::create`] locks a staging directory, and returns the groups that an interrupted run
+//! *Protocol.* (1) [`DatasetWriter::create`] locks a staging directory, and returns the groups that a killed run
 //! of the same identity had finished. (2) For each further group: `begin_binary` and `append` per table and binary;
 //! `finish_tables` closes and syncs the files; `record_group` syncs the directories, then adds the group to the
 //! journal. (3) `write_manifest`. (4) `publish` syncs the directories, removes the journal and moves the staging
 //! directory to the target. Dropping the writer before (4) removes everything.
 //!
-//! *Invariants.* What is recorded in the journal or the manifest is on disk before the record is.
+//! *Invariants.* What the journal records is on disk before the record. Everything is on disk before the dataset is
+//! published.
 
 use super::journal::{GroupRecord, Journal, RunIdentity};
-use super::manifest::{Manifest, ManifestTable, manifest_path, part_path};
+use super::manifest::{Manifest, ManifestTable, file_path, manifest_path};
 use super::staging::{Staging, sync_directory};
 use crate::error::Error;
 use binframe_ir::TableInfo;
@@ -23,7 +24,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Size in bytes of a file beyond which the rows of the next binary go to a new file.
-const PART_SIZE_MAX: usize = 1 << 29;
+const FILE_SIZE_MAX: usize = 1 << 29;
 
 /// An unpublished dataset. Dropping it removes its files.
 pub(crate) struct DatasetWriter {
@@ -43,7 +44,7 @@ struct TableFiles {
 }
 
 impl DatasetWriter {
-    /// Starts a dataset with the given tables that will be published at `target`. Resumes an interrupted run of this
+    /// Starts a dataset with the given tables that will be published at `target`. Resumes a killed run of this
     /// identity, and returns the groups that it had finished. Without an identity, there is no journal.
     pub(crate) fn create(
         target: &Path,
@@ -80,28 +81,28 @@ impl DatasetWriter {
     }
 
     /// Prepares a table for the rows of the next binary.
-    pub(crate) fn begin_binary(&mut self, table: usize) -> Result<(), Error> {
-        let table = &mut self.tables[table];
-        match table.open.as_ref().is_some_and(|(writer, _)| writer.bytes() > PART_SIZE_MAX) {
-            true => table.finish_part(),
+    pub(crate) fn begin_binary(&mut self, table_index: usize) -> Result<(), Error> {
+        let table = &mut self.tables[table_index];
+        match table.open.as_ref().is_some_and(|(writer, _)| writer.bytes() > FILE_SIZE_MAX) {
+            true => table.finish_file(),
             false => Ok(()),
         }
     }
 
     /// Appends rows that the table's encoder encoded, as one row group.
-    pub(crate) fn append(&mut self, table: usize, rows: EncodedRows) -> Result<(), Error> {
-        let table = &mut self.tables[table];
+    pub(crate) fn append(&mut self, table_index: usize, rows: EncodedRows) -> Result<(), Error> {
+        let table = &mut self.tables[table_index];
         if table.open.is_none() {
-            table.open_part()?;
+            table.open_file()?;
         }
-        let (writer, path) = table.open.as_mut().expect("a part is open");
+        let (writer, path) = table.open.as_mut().expect("a file is open");
         writer.append(rows).map_err(Error::write(path))
     }
 
     /// Closes all files, and returns the rows, bytes and files of each table.
     pub(crate) fn finish_tables(&mut self) -> Result<Vec<ManifestTable>, Error> {
         let finish = |table: &mut TableFiles| {
-            table.finish_part()?;
+            table.finish_file()?;
             Ok(table.written.clone())
         };
         // In parallel, because each waits for the disk.
@@ -147,7 +148,7 @@ impl DatasetWriter {
 }
 
 impl TableFiles {
-    /// Creates a table's folder and first file; or, with the `written` files of an interrupted run, continues after
+    /// Creates a table's folder and first file; or, with the `written` files of a killed run, continues after
     /// them.
     fn create(
         info: &'static TableInfo,
@@ -164,13 +165,13 @@ impl TableFiles {
         let written = ManifestTable { table, schema, rows: 0, bytes: 0, parts: 0 };
         let mut files = Self { info, directory, written, compressors, open: None };
         // A table without rows has a file too: query engines read the columns from it.
-        files.open_part()?;
+        files.open_file()?;
         Ok(files)
     }
 
-    fn open_part(&mut self) -> Result<(), Error> {
+    fn open_file(&mut self) -> Result<(), Error> {
         let dataset = self.directory.parent().expect("a table's folder is in a dataset");
-        let path = part_path(dataset, self.info.name, self.written.parts);
+        let path = file_path(dataset, self.info.name, self.written.parts);
         let file = File::create(&path).map_err(Error::io(&path, "create"))?;
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)
             .map_err(Error::write(&path))?;
@@ -179,7 +180,7 @@ impl TableFiles {
         Ok(())
     }
 
-    fn finish_part(&mut self) -> Result<(), Error> {
+    fn finish_file(&mut self) -> Result<(), Error> {
         let Some((writer, path)) = self.open.take() else { return Ok(()) };
         self.written.rows += writer.rows();
         let buffer = writer.finish().map_err(Error::write(&path))?;

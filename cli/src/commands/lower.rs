@@ -28,8 +28,8 @@ provided that no input has changed.
 EXAMPLES:
   binframe lower app -o app.tables                        all tables of one executable
   binframe lower bin/* -o all.tables --jobs 4             one dataset of many executables
-  binframe lower /usr/bin '/opt/**/*.so' -o all.tables    all files in a directory, and all that match a pattern
-  binframe lower /usr -o all.tables --memory 2G           several small files at a time, within 2 GiB of memory
+  binframe lower /usr/bin '/opt/**/*.so' -o all.tables    a directory, and a pattern
+  binframe lower /usr -o all.tables --memory 2G           within 2 GiB of memory
   binframe lower app -o app.tables --emit sections,cfg    only the tables of two stages
   duckdb -c \"SELECT * FROM 'app.tables/functions/*.parquet' ORDER BY size DESC LIMIT 10\"";
 
@@ -42,14 +42,15 @@ pub(crate) struct LowerArguments {
     /// Directory of the dataset; an existing dataset is replaced when the new one is complete
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Stages whose tables are written
     #[arg(
         long,
         value_delimiter = ',',
         value_name = "STAGE,…",
         value_parser = stage_parser(),
         default_values = Stage::PIPELINE.map(Stage::name),
-        long_help = emit_help()
+        hide_default_value = true,
+        help = emit_help(),
+        long_help = emit_long_help()
     )]
     emit: Vec<Stage>,
     /// Number of threads [default: one per processor]
@@ -76,12 +77,16 @@ fn stage_parser() -> impl TypedValueParser<Value = Stage> {
     })
 }
 
-/// The help of `--emit`: the tables of each stage.
 fn emit_help() -> String {
-    let mut help = "Stages whose tables are written:\n".to_owned();
+    format!("Stages whose tables are written [default: {}]", Stage::PIPELINE.map(Stage::name).join(","))
+}
+
+/// The help of `--emit`, with the tables of each stage.
+fn emit_long_help() -> String {
+    let mut help = emit_help() + "\n";
     for stage in Stage::ALL {
         let tables = TABLES.iter().filter(|table| table.stage == stage).map(|table| table.name);
-        _ = writeln!(help, "- {}: {}", stage.name(), tables.collect::<Vec<_>>().join(", "));
+        _ = write!(help, "\n- {}: {}", stage.name(), tables.collect::<Vec<_>>().join(", "));
     }
     help
 }

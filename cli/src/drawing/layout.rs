@@ -14,7 +14,7 @@
 //! *Cost.* Steps 1 to 3 and 5 are linear, up to sorting. Step 4 dominates and limits the size of a graph: see the limits
 //! below. The result does not depend on threads or hash order.
 //!
-//! *Source.* K. Sugiyama, S. Tagawa, M. Toda (1981), Methods for visual understanding of hierarchical system structures.
+//! *Reference.* K. Sugiyama, S. Tagawa, M. Toda (1981), Methods for visual understanding of hierarchical system structures.
 
 use binframe::graph::{Graph, depth_first};
 use rust_sugiyama::configure::{Config, RankingType};

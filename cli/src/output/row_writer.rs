@@ -21,7 +21,6 @@ const TEXT_ROWS: usize = 4096;
 
 /// Format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "some formats are of `binframe sql` alone"))]
 pub(crate) enum RowFormat {
     /// Aligned columns, for people
     Table,

@@ -359,3 +359,22 @@ fn the_shell_lists_commands_tables_functions_and_inputs() {
     let typed_lines: Vec<_> = lines.iter().map(|line| ("binframe> ", line.as_str())).collect();
     insta::assert_snapshot!(typed(&folder, "dumb", &typed_lines));
 }
+
+#[test]
+fn the_page_on_sql_describes_every_view_function_and_command() {
+    let page = include_str!("../../../docs/SQL.md");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let folder = Folder::with(&[]);
+    let of = |command| folder.text(&["sql", "-c", command]);
+    let lines = of(".functions") + &of(".help");
+    for line in lines.lines().filter(|line| line.contains("  ")) {
+        assert!(page.contains(&format!("\n    {line}\n")), "docs/SQL.md has no line `    {line}`");
+    }
+    let page = words(page);
+    let tables = of(".tables");
+    let (_, views) = tables.split_once("Views:\n").expect("views follow the tables");
+    for (name, doc) in views.lines().filter_map(|line| line.split_once(' ')) {
+        let text = format!("**{name}**: {}", words(doc));
+        assert!(page.contains(&text), "docs/SQL.md does not contain `{text}`");
+    }
+}

@@ -11,7 +11,7 @@
 //!
 //! *Cost.* O((n + m) d). After `EDITS_MAX` edits, the whole rest counts as removed and added: an upper bound.
 //!
-//! *Source.* E. W. Myers (1986), An O(ND) difference algorithm and its variations.
+//! *Reference.* E. W. Myers (1986), An O(ND) difference algorithm and its variations.
 
 /// The numbers of elements to remove from `old`, and to add, to get `new`.
 pub(super) fn edits(old: &[u64], new: &[u64]) -> (usize, usize) {

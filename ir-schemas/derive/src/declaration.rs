@@ -4,7 +4,7 @@ use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprClosure, Fields, LitStr, Path, Result, Token, Type,
+    Attribute, Data, DeriveInput, Error, Expr, ExprClosure, Fields, LitInt, LitStr, Path, Result, Token, Type,
 };
 
 pub(crate) struct Declaration {
@@ -15,6 +15,7 @@ pub(crate) struct Declaration {
     pub(crate) doc: String,
     pub(crate) key: Vec<String>,
     pub(crate) span: Option<(String, String)>,
+    pub(crate) file_bytes_per_row: u64,
     pub(crate) columns: Vec<Column>,
     pub(crate) derived: Vec<Derived>,
 }
@@ -38,6 +39,9 @@ pub(crate) struct Derived {
     pub(crate) body: Expr,
 }
 
+/// Bytes of a file per row in tables that do not declare it: tables with few rows.
+const FILE_BYTES_PER_ROW: u64 = 1000;
+
 impl Declaration {
     pub(crate) fn parse(input: &DeriveInput) -> Result<Self> {
         let Data::Struct(syn::DataStruct { fields: Fields::Named(fields), .. }) = &input.data else {
@@ -51,6 +55,7 @@ impl Declaration {
             doc: doc(&input.attrs, &input.ident)?,
             key: Vec::new(),
             span: None,
+            file_bytes_per_row: FILE_BYTES_PER_ROW,
             columns: fields.named.iter().map(Column::parse).collect::<Result<_>>()?,
             derived: Vec::new(),
         };
@@ -99,8 +104,10 @@ impl Declaration {
                 let [address, size] = <[String; 2]>::try_from(names)
                     .map_err(|_| meta.error("expected span(address column, size column)"))?;
                 self.span = Some((address, size));
+            } else if meta.path.is_ident("file_bytes_per_row") {
+                self.file_bytes_per_row = meta.value()?.parse::<LitInt>()?.base10_parse()?;
             } else {
-                return Err(meta.error("expected name, stage, key or span"));
+                return Err(meta.error("expected name, stage, key, span or file_bytes_per_row"));
             }
             Ok(())
         })

@@ -16,7 +16,7 @@ use syn::ext::IdentExt;
 ///
 /// `#[table(name = "…", stage = …, key(a, b), span(address, size))]` states the name of the table, the variant of
 /// `binframe_ir::Stage` that computes it, the columns of the key and, if rows cover addresses, the columns of the first
-/// address and of the size.
+/// address and of the size. `file_bytes_per_row = …` states how many bytes of a file there typically are for a row.
 ///
 /// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration)]` states the unit of a
 /// column, the column that it refers to, and the values that it may have.
@@ -39,7 +39,7 @@ fn expand(declaration: &Declaration) -> TokenStream {
 }
 
 fn expand_table(declaration: &Declaration) -> TokenStream {
-    let Declaration { row, name, stage, doc, key, span, .. } = declaration;
+    let Declaration { row, name, stage, doc, key, span, file_bytes_per_row, .. } = declaration;
     let (table, builder, columns) = declaration.names();
     let lifetime = declaration.lifetime();
     let column_infos = declaration.columns.iter().map(expand_column_info);
@@ -64,6 +64,7 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
                 doc: #doc,
                 key: &[#(#key),*],
                 span: #span,
+                file_bytes_per_row: #file_bytes_per_row,
                 columns: &[#(#column_infos),*],
                 derived: &[#(#derived_infos),*],
             };

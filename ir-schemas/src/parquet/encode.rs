@@ -22,7 +22,7 @@
 //!
 //! **Cost.** Linear in the rows. Memory: the compressed size, plus two bytes per row of a dictionary column.
 //!
-//! **Sources.** Parquet format: "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
+//! **References.** Parquet format: "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
 use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
 use super::layout::ZSTD_LEVEL;

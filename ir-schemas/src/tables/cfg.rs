@@ -48,7 +48,7 @@ enumeration! {
 /// A function: code with one entry that is called, identified by its `evidence`. Function ranges do not overlap; the blocks
 /// of a function are in its range or in its fragments (`function_parts`).
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "functions", stage = Cfg, key(address), span(address, size))]
+#[table(name = "functions", stage = Cfg, key(address), span(address, size), file_bytes_per_row = 500)]
 #[derived(
     /// Address after the last byte of the range.
     end_address: u64 = |address, size| address + size
@@ -96,9 +96,9 @@ enumeration! {
     PartEvidence {
         /// Its symbol name is that of a fragment, such as `main.cold`.
         Symbol = "symbol",
-        /// Its unwind information starts with a frame that is already set up.
+        /// An unwind entry describes it.
         Unwind = "unwind",
-        /// Only the function jumps there, with its stack frame set up.
+        /// A jump leaves the function to it: a conditional one, or to code that cannot start a function.
         JumpTarget = "jump_target",
     }
 }
@@ -164,7 +164,7 @@ enumeration! {
 /// A basic block: a contiguous sequence of instructions that is entered at the first and left at the last one. A call
 /// that returns does not end a block.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "basic_blocks", stage = Cfg, key(address), span(address, size))]
+#[table(name = "basic_blocks", stage = Cfg, key(address), span(address, size), file_bytes_per_row = 40)]
 #[derived(
     /// Address after the last byte.
     end_address: u64 = |address, size| address + size
@@ -262,7 +262,7 @@ enumeration! {
 
 /// A control-flow edge: a possible transfer of control from a basic block to another block, or out of the function.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "cfg_edges", stage = Cfg, key(source_address, kind, target_address))]
+#[table(name = "cfg_edges", stage = Cfg, key(source_address, kind, target_address), file_bytes_per_row = 40)]
 pub struct CfgEdge {
     /// Block that the edge leaves.
     #[column(unit = "address", references = "basic_blocks.address")]
@@ -298,7 +298,7 @@ enumeration! {
 
 /// A call site: an instruction by which a function calls another.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "call_edges", stage = Cfg, key(call_address))]
+#[table(name = "call_edges", stage = Cfg, key(call_address), file_bytes_per_row = 100)]
 pub struct CallEdge<'a> {
     /// Address of the calling instruction.
     #[column(unit = "address", references = "instructions.address")]

@@ -35,7 +35,7 @@ enumeration! {
 /// A def-use edge: a definition of a register, flag or stack slot that may reach a use. The stack pointer and the x87
 /// register stack are not covered.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "data_flow", stage = DataFlow, key(use_address, resource, object_id, definition_address))]
+#[table(name = "data_flow", stage = DataFlow, key(use_address, resource, object_id, definition_address), file_bytes_per_row = 3)]
 pub struct DataFlowEdge<'a> {
     /// Address of the instruction that uses the value.
     #[column(unit = "address", references = "instructions.address")]

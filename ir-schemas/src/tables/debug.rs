@@ -55,7 +55,7 @@ pub struct DebugUnit<'a> {
 
 /// A row of a line number program: a range of code and the source location it was compiled from.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "line_table", stage = Debug, key(unit_index, row_index), span(address, size))]
+#[table(name = "line_table", stage = Debug, key(unit_index, row_index), span(address, size), file_bytes_per_row = 100)]
 pub struct LineRow<'a> {
     /// Unit that refers to the line number program; the first of several.
     #[column(references = "debug_units.unit_index")]
@@ -168,7 +168,7 @@ enumeration! {
 /// A location of a variable or parameter. Most have one; others have one for each range of code in which they are
 /// stored elsewhere.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "debug_variables", stage = Debug, key(variable_index, location_index))]
+#[table(name = "debug_variables", stage = Debug, key(variable_index, location_index), file_bytes_per_row = 100)]
 pub struct DebugVariable<'a> {
     /// Position of the variable among all variables.
     pub variable_index: u32,

@@ -25,7 +25,7 @@ enumeration! {
 
 /// A register or flag that an instruction reads or writes.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "instruction_effects", stage = Effects, key(instruction_address, resource, access))]
+#[table(name = "instruction_effects", stage = Effects, key(instruction_address, resource, access), file_bytes_per_row = 2)]
 pub struct InstructionEffect<'a> {
     /// Address of the instruction.
     #[column(unit = "address", references = "instructions.address")]

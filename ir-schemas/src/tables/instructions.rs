@@ -122,7 +122,7 @@ enumeration! {
 /// A decoded machine instruction, or bytes that are invalid or data. Rows do not overlap, and those of a section cover
 /// it.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "instructions", stage = Instructions, key(address), span(address, size))]
+#[table(name = "instructions", stage = Instructions, key(address), span(address, size), file_bytes_per_row = 8)]
 #[derived(
     /// Address after the last byte.
     end_address: u64 = |address, size| address + u64::from(size)

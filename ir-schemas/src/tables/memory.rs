@@ -81,7 +81,7 @@ enumeration! {
 /// How a function uses the stack. Offsets are relative to the stack pointer at function entry, which points to the
 /// return address.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "stack_frames", stage = Memory, key(function_address))]
+#[table(name = "stack_frames", stage = Memory, key(function_address), file_bytes_per_row = 500)]
 pub struct StackFrame<'a> {
     /// Function that uses the stack.
     #[column(unit = "address", references = "functions.address")]
@@ -291,7 +291,7 @@ enumeration! {
 
 /// A memory reference of an instruction: bytes that it reads or writes, or an address that it computes.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit))]
+#[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit), file_bytes_per_row = 20)]
 pub struct MemoryAccess<'a> {
     /// Address of the instruction.
     #[column(unit = "address", references = "instructions.address")]

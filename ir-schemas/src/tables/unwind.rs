@@ -19,7 +19,7 @@ enumeration! {
 
 /// A range of code with unwind information: usually a function, or a fragment of a function.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_section_index, entry_offset), span(address, size))]
+#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_section_index, entry_offset), span(address, size), file_bytes_per_row = 500)]
 pub struct UnwindEntry {
     /// Address of the first byte of code; in an object file, its offset in the section.
     #[column(unit = "address")]

@@ -3,8 +3,9 @@
 //! *Elements.* A state maps each register to a value, and some stack bytes to values: a [`StackCell`] holds up to 8
 //! bytes at a frame offset (`frame_offset`). Stack bytes without a cell are unknown, except in the caller's frame
 //! (frame offset 0 and above): while [`StackArguments`] is not unknown, they have the content that the caller stored,
-//! a value with base [`Base::Argument`]. A state also has the operands of the last comparison, and the effects of the
-//! function on paths to this point: the parameters that it captured or wrote through.
+//! a value with base [`Base::Argument`]. Other memory has no contents: a load from it is unknown. A state also has the
+//! operands of the last comparison, and the effects of the function on paths to this point: the parameters that it
+//! captured or wrote through.
 //!
 //! *Escape.* A value escapes when it is stored or passed where it is no longer tracked. If it points into the frame,
 //! unknown code may from then on modify the stack from that frame offset (`escaped_from`) upwards, and finds the
@@ -14,11 +15,12 @@
 //!
 //! *Assumptions.* The following may be wrong for a program; a value that relies on the first has `assumes_in_bounds`.
 //! - A store whose address has no useful bound changes only the function's own frame, at or above the byte at index 0
-//!   ([`AbstractState::store`]).
-//! - Unknown code changes the stack only at or above addresses that escaped. It changes neither the slots in which the
-//!   function saved registers for its caller, nor the caller's arguments unless an address of an argument escaped.
-//! - Pointers from parameters, allocations, thread-local storage and the binary's data do not point into the
-//!   function's own frame.
+//!   ([`AbstractState::store`]). Index 0 is the offset `index_zero` of the address, presumably the start of the array.
+//! - Unknown code changes the stack only at or above addresses that escaped. It does not change the slots in which the
+//!   function saved registers for its caller. It does not change the caller's arguments either, unless an address of
+//!   an argument escaped ([`AbstractState::forget_from`]).
+//! - Pointers from parameters, allocations, thread-local storage and the binary's data, constant addresses, and the
+//!   part of the stack allocated by an unknown amount ([`Base::Dynamic`]) do not overlap the tracked frame.
 
 use super::abstract_value::{AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use super::frame_offset;
@@ -29,8 +31,32 @@ use std::rc::Rc;
 /// Number of general registers.
 pub(super) const REGISTERS: usize = 16;
 
-/// Stack cells that one state holds at most. Further values that are stored on the stack escape.
+/// Stack cells that one state holds at most. Further values that are stored on the stack escape, and their bytes
+/// become unknown (in the caller's frame: all stack arguments).
 const CELLS_MAX: usize = 96;
+
+/// The contents of registers and of the stack, and the part of the stack that has escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AbstractState {
+    pub(super) registers: [AbstractValue; REGISTERS],
+    /// Sorted by frame offset; not overlapping.
+    pub(super) cells: Rc<Vec<StackCell>>,
+    /// Unknown code may modify the stack from this frame offset on.
+    pub(super) escaped_from: i64,
+    pub(super) stack_arguments: StackArguments,
+    /// The callee-saved registers of the calling convention; none in the unknown state.
+    pub(super) preserved: u16,
+    /// The last comparison; `None` if the flags do not come from one.
+    pub(crate) comparison: Option<Comparison>,
+    /// Whether the function has aligned the stack pointer on some path; false in the unknown state.
+    pub(crate) is_aligned: bool,
+    /// Parameters that may have been captured.
+    pub(crate) captured: ParameterSet,
+    /// Parameters through which memory may have been written.
+    pub(crate) written: ParameterSet,
+    /// Whether memory may have been written through an address of unknown origin.
+    pub(crate) writes_unknown_memory: bool,
+}
 
 /// A value on the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,29 +105,6 @@ pub(super) enum StackArguments {
     Unknown,
 }
 
-/// The contents of registers and of the stack, and the part of the stack that has escaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AbstractState {
-    pub(super) registers: [AbstractValue; REGISTERS],
-    /// Sorted by frame offset; not overlapping.
-    pub(super) cells: Rc<Vec<StackCell>>,
-    /// Unknown code may modify the stack from this frame offset on.
-    pub(super) escaped_from: i64,
-    pub(super) stack_arguments: StackArguments,
-    /// The callee-saved registers of the calling convention.
-    pub(super) preserved: u16,
-    /// The last comparison; `None` if the flags do not come from one.
-    pub(crate) comparison: Option<Comparison>,
-    /// Whether the function has aligned the stack pointer.
-    pub(crate) is_aligned: bool,
-    /// Parameters that may have been captured.
-    pub(crate) captured: ParameterSet,
-    /// Parameters through which memory may have been written.
-    pub(crate) written: ParameterSet,
-    /// Whether memory may have been written through an address of unknown origin.
-    pub(crate) writes_unknown_memory: bool,
-}
-
 impl AbstractState {
     /// The state at function entry, given the stack pointer and the callee-saved registers.
     pub(crate) fn entry(stack_pointer: u8, preserved: u16) -> Self {
@@ -122,7 +125,8 @@ impl AbstractState {
         }
     }
 
-    /// The state in which nothing is known (top), for a reason.
+    /// The state in which nothing is known, for a reason. It is the top element except that `is_aligned` is false.
+    /// `preserved` is 0.
     pub(crate) fn unknown(reason: UnknownReason) -> Self {
         Self {
             registers: [AbstractValue::unknown(reason); REGISTERS],
@@ -158,8 +162,8 @@ impl AbstractState {
         }
     }
 
-    /// Value of the `size` bytes at an address, zero-extended. Unknown unless one cell covers them, or the caller set
-    /// them.
+    /// Value of the `size` bytes at an address, zero-extended. Unknown unless a cell that starts there covers them, or
+    /// the caller set them.
     pub(crate) fn load(&self, address: AbstractValue, size: u8) -> AbstractValue {
         let unknown = AbstractValue::unknown(UnknownReason::Loaded);
         let Some(start) = frame_offset::of_address(address) else { return unknown };
@@ -278,8 +282,9 @@ impl AbstractState {
         }
     }
 
-    /// Makes unknown the stack from a frame offset on, since unknown code may have written it. Saved registers are
-    /// assumed to be intact.
+    /// Drops the cells from a frame offset on, since unknown code may have written there. Saved registers are assumed
+    /// to be intact. The forgotten values escape, since they may still be there. Stack arguments without a cell become
+    /// unknown only if the frame offset is above 0.
     pub(super) fn forget_from(&mut self, from: i64) {
         if self.cells.last().is_some_and(|cell| cell.end() > from) {
             let preserved = self.preserved;
@@ -291,7 +296,8 @@ impl AbstractState {
                 self.escape(value);
             }
         }
-        // A frame offset above 0 is inside the arguments. From one in the frame, they are assumed to be out of reach.
+        // A frame offset above 0 is inside the arguments. From a lower one, arguments without a cell are assumed to be
+        // out of reach.
         if from < i64::MAX && from > 0 {
             self.stack_arguments = StackArguments::Unknown;
         }
@@ -311,7 +317,7 @@ impl AbstractState {
 
     /// Marks a value as escaped: it is stored or used where it is not tracked.
     pub(crate) fn escape(&mut self, value: AbstractValue) {
-        if !value.base.is_tracked() {
+        if !value.base.escape_matters() {
             return;
         }
         self.captured.add(ParameterSet::of_base(value.base));
@@ -330,7 +336,7 @@ impl AbstractState {
                 .cells
                 .iter()
                 .filter(|cell| {
-                    cell.frame_offset >= start && cell.frame_offset < end && cell.value.base.is_tracked()
+                    cell.frame_offset >= start && cell.frame_offset < end && cell.value.base.escape_matters()
                 })
                 .map(|cell| cell.value)
                 .collect();

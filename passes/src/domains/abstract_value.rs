@@ -9,8 +9,8 @@
 //! *Order.* `a <= b` if `b` is unknown, or if both have the same base and `b` contains every offset of `a`.
 //!
 //! *Join.* With equal bases: the smallest interval that contains both; the stride is the greatest common divisor of
-//! both strides and of the distance between both `index_zero`. With different bases: unknown. The join deviates from a
-//! least upper bound twice:
+//! both strides and of the distance between both `index_zero` (1 if the distance exceeds 32 bits). With different
+//! bases: unknown. The join deviates from a least upper bound twice:
 //! - A pointer joined with the number 0 stays that pointer, so the result does not contain 0. That is right for memory
 //!   accesses, since access through a null pointer faults. It is an assumption for [`Base::Returned`], which may also
 //!   be a number.
@@ -18,8 +18,8 @@
 //!   residue class would do; the first one is most often the start of an array or the first value of a loop counter,
 //!   and is reported as such. It need not lie between the bounds.
 //!
-//! *Widening.* A bound that moved since the previous visit becomes the nearest threshold beyond it, or infinite
-//! ([`AbstractValue::widened`]).
+//! *Widening.* A bound that moved since the previous visit becomes the nearest threshold with the same base, at or
+//! beyond it, or infinite ([`AbstractValue::widened`]).
 //!
 //! *Height.* A bound can move 2^64 times, so the solver widens (`memory/fixpoint`): to thresholds at first, then to
 //! infinity, after which the bound is stable. The stride only changes to a proper divisor: at most 32 times.
@@ -27,7 +27,7 @@
 //! *Assumptions.* 64-bit arithmetic does not wrap around: a bound that overflows becomes infinite. A value with
 //! `assumes_in_bounds` contains the real number only if the program keeps its accesses within its variables.
 //!
-//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation (intervals); P. Granger (1989), Static analysis of
+//! *References.* P. Cousot, R. Cousot (1977), Abstract interpretation (intervals); P. Granger (1989), Static analysis of
 //! arithmetical congruences; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86 executables (value
 //! sets; here with one base each).
 
@@ -77,10 +77,10 @@ impl Base {
         )
     }
 
-    /// Whether escapes of values relative to the base are tracked: such a value may point into the frame, or derive
+    /// Whether it matters that values relative to the base escape: such a value may point into the frame, or derive
     /// from a parameter.
     #[inline]
-    pub(crate) fn is_tracked(self) -> bool {
+    pub(crate) fn escape_matters(self) -> bool {
         matches!(self, Self::Stack | Self::Aligned | Self::Register(_) | Self::Argument(_))
     }
 }
@@ -182,10 +182,15 @@ impl AbstractValue {
         }
     }
 
-    /// Whether the bounds are less than 2^31 apart. A wider range is implied by the width of an index, and does not
-    /// count as a bound.
+    /// Whether neither bound is infinite.
+    pub(crate) fn is_finite(self) -> bool {
+        self.low != UNBOUNDED_LOW && self.high != UNBOUNDED_HIGH
+    }
+
+    /// Whether the value is finite, with bounds less than 2^31 apart. A wider range is implied by the width of an
+    /// index, and does not count as bounded.
     pub(crate) fn is_bounded(self) -> bool {
-        self.low != UNBOUNDED_LOW && self.high != UNBOUNDED_HIGH && self.high.abs_diff(self.low) < 1 << 31
+        self.is_finite() && self.high.abs_diff(self.low) < 1 << 31
     }
 
     /// The value, which also assumes accesses in bounds if the argument is true.
@@ -196,7 +201,7 @@ impl AbstractValue {
         }
     }
 
-    /// The numbers of the value from `low` to `high`. Unchanged if it has another base, or if there are no such
+    /// The numbers of the value from `low` to `high`. Unchanged if it has a symbolic base, or if there are no such
     /// numbers.
     pub(crate) fn clamped(self, low: i64, high: i64) -> Self {
         if self.base != Base::Number && !self.is_unknown() {
@@ -276,9 +281,10 @@ impl AbstractValue {
         }
     }
 
-    /// The value with each bound that has moved since `earlier` set to the nearest threshold beyond it, or to
-    /// infinity. The number one step before a threshold is one too, the step being the distance that the bound moved:
-    /// a loop that compares its counter with `n` after the increment starts its last iteration one step before `n`.
+    /// The value with each bound that has moved since `earlier` set to the nearest threshold with the same base, at or
+    /// beyond it, or to infinity. The number one step before a threshold is one too, the step being the distance that
+    /// the bound moved: a loop that compares its counter with `n` after the increment starts its last iteration one
+    /// step before `n`. Bounds are compared as offsets even if the base changed, as when a null became a pointer.
     pub(crate) fn widened(self, earlier: Self, thresholds: &[Threshold]) -> Self {
         let candidates = |step: i64| {
             let own = thresholds.iter().filter(|(base, _)| *base == self.base).map(|(_, offset)| *offset);

@@ -45,9 +45,9 @@ impl AbstractState {
         self.set_register(stack_pointer, popped.unwrap_or(AbstractValue::unknown(UnknownReason::Clobbered)));
     }
 
-    /// The tracked values that a callee receives, each with its parameter: in registers, and on the stack. Of the
-    /// registers, only those that the callee may clobber are considered; an argument in a register that it leaves
-    /// unchanged is missed.
+    /// The values that a callee receives and whose escape matters, each with its parameter: in registers, and on the
+    /// stack. Of the registers, only those that the callee may clobber are considered; an argument in a register that
+    /// it leaves unchanged is missed.
     pub(crate) fn tracked_arguments(
         &self,
         callee: &Summary,
@@ -64,7 +64,7 @@ impl AbstractState {
         let cells = self.cells[first..].iter().take_while(move |cell| cell.frame_offset < end);
         let cells = cells.filter(|cell| !is_saved_register(self.preserved, cell.value));
         let stack = cells.map(|cell| (ParameterSet::STACK, cell.value));
-        registers.chain(stack).filter(|(_, value)| value.base.is_tracked())
+        registers.chain(stack).filter(|(_, value)| value.base.escape_matters())
     }
 
     /// Passes a value to a callee. Lowers `written_from` to the frame offset from which the callee may write through

@@ -1,9 +1,10 @@
 //! Frame offsets: one number for each byte of a function's stack.
 //!
 //! Bytes at a known distance from the stack pointer at function entry have that distance as their frame offset:
-//! negative in the frame, 0 at the return address, positive in the caller's frame. A function that aligns its stack
-//! pointer moves it by an unknown amount. Bytes at a known distance from the aligned stack pointer have frame offsets
-//! around [`ALIGNED_ORIGIN`], below all others, so that both kinds can be sorted together and never overlap.
+//! negative in the function's own frame, 0 and above in the caller's part, which starts with the return address. A
+//! function that aligns its stack pointer moves it by an unknown amount. Bytes at a known distance from the aligned
+//! stack pointer have frame offsets around [`ALIGNED_ORIGIN`], below all others, so that both kinds can be sorted
+//! together and never overlap.
 
 use super::abstract_value::{AbstractValue, Base, UNBOUNDED_LOW};
 

@@ -1,13 +1,15 @@
 //! Order and join of abstract states.
 //!
 //! *Order.* `a <= b` if every concrete state that `a` describes is described by `b`: pointwise for registers and stack
-//! bytes; `b` has at most the cells of `a`, escapes from the same or a lower frame offset, and includes the captured
-//! and written parameters of `a`.
+//! bytes. In the function's own frame, `b` has at most the cells of `a`. `b` escapes from the same or a lower frame
+//! offset, includes the captured and written parameters of `a`, and is at least as high in `stack_arguments`,
+//! `is_aligned` and `writes_unknown_memory`. Its comparison is that of `a`, or none.
 //!
-//! *Join.* Pointwise. A cell that only one state has becomes unknown: in the function's own frame it is dropped, in
-//! the caller's frame it stays as a cell of unknown value, or `stack_arguments` becomes unknown. A value whose base
-//! the join forgets escapes, since it may still be used through the unknown value. The comparison is kept if both
-//! states have the same.
+//! *Join.* Pointwise. A cell that only one state has becomes unknown. In the function's own frame it is dropped. In the
+//! caller's frame, a cell of the left state alone stays with unknown value; one of the right state alone makes
+//! `stack_arguments` unknown. Cells of different sizes at the same frame offset count as a cell of the left state
+//! alone. A value whose base the join forgets escapes, since it may still be used through the unknown value. The
+//! comparison is kept if both states have the same.
 //!
 //! *Widening.* Registers and cells are widened value by value; everything else needs no widening.
 //!
@@ -113,8 +115,8 @@ fn forget_argument(stack_arguments: &mut StackArguments, cell: &StackCell) -> bo
     is_changed
 }
 
-/// Joins a value into another, and widens it. Adds tracked values whose base the result does not have to `forgotten`.
-/// Returns whether the value changed.
+/// Joins a value into another, and widens it. Adds values to `forgotten` whose escape matters and whose base the result
+/// does not have. Returns whether the value changed.
 fn join_value(
     own: &mut AbstractValue,
     other: AbstractValue,
@@ -125,7 +127,7 @@ fn join_value(
     let joined = before.join(other);
     if joined.base != before.base || joined.base != other.base {
         let operands = [before, other].into_iter();
-        forgotten.extend(operands.filter(|value| value.base.is_tracked() && value.base != joined.base));
+        forgotten.extend(operands.filter(|value| value.base.escape_matters() && value.base != joined.base));
     }
     *own = widening.map_or(joined, |thresholds| joined.widened(before, thresholds));
     *own != before

@@ -1,4 +1,5 @@
-//! Functions have one hash where their instructions are the same, wherever they and what they refer to lie.
+//! `content_hash` is equal for functions with the same instructions, whatever their addresses and the addresses they
+//! refer to.
 
 use crate::assembly;
 use binframe::passes::code::cfg::with_content_hashes;
@@ -63,7 +64,7 @@ const FUNCTIONS: &str = "
     there: .quad 2";
 
 #[test]
-fn equal_functions_have_equal_hashes_and_others_have_not() {
+fn content_hash_is_equal_only_for_equal_functions() {
     for program in assembly("content", FUNCTIONS) {
         let lowered = &program.tables.lowered;
         let hashed = with_content_hashes(&lowered.code, &lowered.cfg, &lowered.cfg.functions);

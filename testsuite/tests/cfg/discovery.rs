@@ -1,4 +1,4 @@
-//! Functions that no symbol and no unwinding information states.
+//! Discovery of functions that neither a symbol nor an unwind entry declares.
 
 use crate::assembly;
 use binframe::ir::tables::{BlockEvidence, FunctionEvidence};
@@ -56,7 +56,7 @@ const SOURCE: &str = "
     .att_syntax";
 
 #[test]
-fn functions_are_where_something_leads_or_code_is_left() {
+fn undeclared_functions_are_found_by_references_and_gaps() {
     let expected = [
         ("_start", FunctionEvidence::Entry),
         ("called", FunctionEvidence::CallTarget),
@@ -71,7 +71,7 @@ fn functions_are_where_something_leads_or_code_is_left() {
         assert_eq!(found, expected.map(|(name, evidence)| (name.to_owned(), evidence)), "{}", program.name);
         let blocks = program.tables.lowered.cfg.basic_blocks.columns();
         assert!(blocks.iter().all(|block| block.evidence == BlockEvidence::Flow), "{}", program.name);
-        // Padding between functions is no part of them.
+        // Padding between functions does not belong to them.
         for pair in functions.iter().collect::<Vec<_>>().windows(2) {
             assert!(pair[0].address + pair[0].size <= pair[1].address, "{}: {pair:x?}", program.name);
             assert!(!pair[0].size.is_multiple_of(16), "{}: {pair:x?}", program.name);

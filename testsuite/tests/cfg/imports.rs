@@ -1,6 +1,6 @@
-//! Functions of other files are known by name, through stubs and through the pointers that the loader sets.
+//! Imported functions are known by name, whether they are called through stubs or through import slots.
 
-use crate::{Program, both, compile_c};
+use crate::{Program, compile_c, compile_variants};
 use binframe::ir::tables::{CallKind, EdgeEvidence, EdgeKind, Terminator};
 
 const SOURCE: &str = "
@@ -26,11 +26,11 @@ const FLAGS: [&[&str]; 5] = [
 ];
 
 fn programs() -> Vec<Program> {
-    FLAGS.into_iter().flat_map(|flags| both(compile_c, "imports", SOURCE, flags)).collect()
+    FLAGS.into_iter().flat_map(|flags| compile_variants(compile_c, "imports", SOURCE, flags)).collect()
 }
 
 #[test]
-fn calls_have_the_name_of_what_is_called_in_the_end() {
+fn calls_through_stubs_and_slots_have_the_name_of_the_import() {
     for program in programs() {
         let calls = program.calls_of("called");
         let found: Vec<_> = calls.iter().map(|call| (call.kind, call.import_name, call.may_return)).collect();
@@ -42,7 +42,7 @@ fn calls_have_the_name_of_what_is_called_in_the_end() {
 }
 
 #[test]
-fn what_calls_exit_never_returns() {
+fn a_call_of_exit_does_not_return() {
     for program in programs() {
         let calls = program.calls_of("ended");
         let [call] = calls.as_slice() else { panic!("{}: {calls:?}", program.name) };
@@ -55,7 +55,7 @@ fn what_calls_exit_never_returns() {
 }
 
 #[test]
-fn stubs_leave_for_other_files() {
+fn stubs_end_with_an_indirect_jump_to_the_import() {
     for program in programs() {
         let calls = program.calls_of("called");
         let Some(stub) = calls.first().and_then(|call| call.callee_address) else { continue };

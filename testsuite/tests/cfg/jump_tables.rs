@@ -1,4 +1,4 @@
-//! Jump tables of every kind, written by hand.
+//! Jump tables of several encodings, in hand-written assembly.
 
 use crate::assembly;
 use binframe::ir::tables::{BoundEvidence, Confidence, JumpTableKind};
@@ -70,7 +70,7 @@ const TABLES: &str = "
     steps: .byte 0, d1 - bytes_base, d2 - bytes_base
     .att_syntax";
 
-/// What is expected of a table: its jump, where it stands, what it is, and where its entries lead.
+/// Expected jump table: jump, table address, encoding and targets.
 struct Expected {
     jump: &'static str,
     table: &'static str,
@@ -126,7 +126,7 @@ const EXPECTED: [Expected; 4] = [
 ];
 
 #[test]
-fn tables_written_by_hand_are_read() {
+fn hand_written_jump_tables_are_recovered() {
     for program in assembly("tables", TABLES) {
         let cfg = &program.tables.lowered.cfg;
         let (tables, rows) = (cfg.jump_tables.columns(), cfg.jump_table_entries.columns());

@@ -1,6 +1,6 @@
-//! Jumps to labels whose addresses are taken.
+//! Computed gotos: jumps to labels whose addresses are taken.
 
-use crate::{ALONE, assembly, both, compile_c};
+use crate::{FREESTANDING, assembly, compile_c, compile_variants};
 use binframe::ir::tables::{BlockEvidence, EdgeEvidence, EdgeKind, Terminator};
 use std::collections::BTreeSet;
 
@@ -22,16 +22,18 @@ const INTERPRETER: &str = "
 ";
 
 #[test]
-fn jumps_through_an_array_of_labels_go_to_all_of_them() {
+fn computed_gotos_have_edges_to_all_labels_of_the_array() {
     for level in ["-O0", "-O1", "-O2"] {
-        for program in both(compile_c, "labels", INTERPRETER, &[&ALONE[..], &[level]].concat()) {
+        for program in
+            compile_variants(compile_c, "labels", INTERPRETER, &[&FREESTANDING[..], &[level]].concat())
+        {
             let labels =
                 program.symbols.iter().find(|(name, _)| name.starts_with("labels")).expect("the array").1;
             let sections = program.tables.lowered.sections.sections.columns();
             let section = sections
                 .iter()
                 .find(|row| (row.address..row.address + row.size).contains(labels) && row.address > 0);
-            let section = section.expect("the array lies in a section");
+            let section = section.expect("the array is in a section");
             let bytes = &section.content[(labels - section.address) as usize..][..32];
             let expected: BTreeSet<u64> = bytes
                 .chunks(8)
@@ -78,7 +80,7 @@ const CHOSEN: &str = "
     .att_syntax";
 
 #[test]
-fn a_jump_that_is_not_understood_goes_where_addresses_are_taken() {
+fn unresolved_jumps_have_edges_to_address_taken_labels() {
     for program in assembly("chosen", CHOSEN) {
         let edges = program.edges_of(program.address("chosen"));
         let targets: BTreeSet<_> = edges.iter().filter_map(|edge| edge.target_address).collect();

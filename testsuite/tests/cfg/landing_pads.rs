@@ -1,6 +1,6 @@
-//! Where control goes when a call throws.
+//! Landing pads and calls that throw.
 
-use crate::{Program, both};
+use crate::{Program, compile_variants};
 use binframe::ir::tables::{BlockEvidence, CallKind, EdgeEvidence, EdgeKind, Terminator};
 use binframe_testsuite::programs;
 use std::collections::BTreeSet;
@@ -33,11 +33,11 @@ fn compile_cpp(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
 fn programs() -> Vec<Program> {
     ["-O0", "-O1", "-O2"]
         .into_iter()
-        .flat_map(|level| both(compile_cpp, "throws", SOURCE, &[level]))
+        .flat_map(|level| compile_variants(compile_cpp, "throws", SOURCE, &[level]))
         .collect()
 }
 
-/// The functions that call another one, in blocks that known ways lead to.
+/// Functions with a call of `callee` in a reached block.
 fn callers(program: &Program, callee: &str) -> BTreeSet<String> {
     let calls = program.tables.lowered.cfg.call_edges.columns();
     let callee = program.address(callee);
@@ -49,7 +49,7 @@ fn callers(program: &Program, callee: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn handlers_and_cleanups_belong_to_the_function_that_has_them() {
+fn handlers_and_cleanups_are_blocks_of_their_function() {
     for program in programs() {
         let expected: BTreeSet<_> = ["risky", "doomed"].map(str::to_owned).into();
         assert_eq!(callers(&program, "handled"), expected, "{}", program.name);
@@ -61,7 +61,7 @@ fn handlers_and_cleanups_belong_to_the_function_that_has_them() {
 }
 
 #[test]
-fn a_call_that_only_throws_leads_to_its_landing_pad_alone() {
+fn a_call_that_always_throws_has_only_the_edge_to_its_landing_pad() {
     for program in programs() {
         let calls = program.calls_of("doomed");
         let always = program.address("always");
@@ -77,7 +77,7 @@ fn a_call_that_only_throws_leads_to_its_landing_pad_alone() {
 }
 
 #[test]
-fn every_call_site_with_a_landing_pad_has_its_edge() {
+fn calls_in_call_sites_have_edges_to_their_landing_pads() {
     for program in programs() {
         let lowered = &program.tables.lowered;
         let calls = lowered.cfg.call_edges.columns();
@@ -89,10 +89,10 @@ fn every_call_site_with_a_landing_pad_has_its_edge() {
                 calls.iter().filter(|call| range.contains(&call.call_address) && call.kind != CallKind::Tail)
             {
                 let edges = program.edges_of(call.call_address);
-                let leads = edges
+                let has_edge = edges
                     .iter()
                     .any(|edge| edge.kind == EdgeKind::LandingPad && edge.target_address == Some(pad));
-                assert!(leads, "{}: {call:x?} to {pad:x}", program.name);
+                assert!(has_edge, "{}: {call:x?} to {pad:x}", program.name);
                 count += 1;
             }
         }

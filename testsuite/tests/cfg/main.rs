@@ -1,13 +1,13 @@
-//! Functions, blocks and edges of small programs whose source says what they are, with symbols and without.
+//! Functions, blocks and edges of small programs match their source, with and without symbols.
 
 mod content;
 mod discovery;
+mod fragments;
 mod imports;
 mod jump_tables;
 mod labels;
 mod landing_pads;
 mod noreturn;
-mod parts;
 
 use binframe::ir::tables::{BasicBlock, CallEdge, CfgEdge, Function};
 use binframe_testsuite::lowering::{Tables, tables};
@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// A program that is no library's, at one address, so that all its code is its source's.
-const ALONE: [&str; 4] = ["-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none"];
+/// Flags for a freestanding program at a fixed address, whose code is only that of the source.
+const FREESTANDING: [&str; 4] = ["-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none"];
 
-/// The tables of a program, and where its symbols stand, which it may not have itself.
+/// Tables of a program, and its symbols, which may be stripped from the file itself.
 struct Program {
     name: String,
     tables: Tables,
@@ -30,8 +30,8 @@ struct Program {
 
 type Compile = fn(&str, &str, &[&str]) -> Option<PathBuf>;
 
-/// A program with symbols, and without; none on a machine without the compiler.
-fn both(compile: Compile, name: &str, source: &str, flags: &[&str]) -> Vec<Program> {
+/// A program with and without symbols; empty if the compiler is not installed.
+fn compile_variants(compile: Compile, name: &str, source: &str, flags: &[&str]) -> Vec<Program> {
     let stripped = [flags, &["-s"]].concat();
     let paths = [compile(name, source, flags), compile(&format!("{name}-stripped"), source, &stripped)];
     let [Some(full), Some(bare)] = paths else { return Vec::new() };
@@ -46,7 +46,7 @@ fn both(compile: Compile, name: &str, source: &str, flags: &[&str]) -> Vec<Progr
     let program = |path: &PathBuf| {
         let tables = tables(&read(path));
         let name = path.display().to_string();
-        assert_eq!(control_flow::broken(&tables), Vec::<String>::new(), "{name}");
+        assert_eq!(control_flow::violations(&tables), Vec::<String>::new(), "{name}");
         Program { name, tables, symbols: symbols.clone() }
     };
     vec![program(&full), program(&bare)]
@@ -56,10 +56,10 @@ fn compile_c(name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
     programs::compile_c(name, source, flags)
 }
 
-/// Assembly, which stands in a C program so that the C compiler takes it.
+/// A program of assembly, wrapped in a C source for the C compiler.
 fn assembly(name: &str, source: &str) -> Vec<Program> {
     let lines: Vec<_> = source.lines().map(|line| format!("\"{}\\n\"", line.trim())).collect();
-    both(compile_c, name, &format!("asm({});\n", lines.join("\n")), &ALONE)
+    compile_variants(compile_c, name, &format!("asm({});\n", lines.join("\n")), &FREESTANDING)
 }
 
 impl Program {
@@ -70,7 +70,7 @@ impl Program {
             .unwrap_or_else(|| panic!("{} has no {symbol}: {:?}", self.name, self.symbols))
     }
 
-    /// The symbol that stands at an address.
+    /// Name of the symbol at an address.
     fn symbol(&self, address: u64) -> String {
         let symbol = self.symbols.iter().find(|(_, other)| **other == address);
         symbol.map_or_else(|| format!("{address:#x}"), |(name, _)| name.clone())
@@ -81,17 +81,17 @@ impl Program {
         functions.address.binary_search(&self.address(symbol)).ok().map(|row| functions.row(row))
     }
 
-    /// The block that holds an address.
+    /// The block that contains an address.
     fn block(&self, address: u64) -> Option<BasicBlock> {
         let blocks = self.tables.lowered.cfg.basic_blocks.columns();
         let row = blocks.address.partition_point(|start| *start <= address).checked_sub(1)?;
         Some(blocks.row(row)).filter(|block| address - block.address < block.size)
     }
 
-    /// The edges that leave the block that holds an address.
+    /// Outgoing edges of the block that contains an address.
     fn edges_of(&self, address: u64) -> Vec<CfgEdge> {
         let block =
-            self.block(address).unwrap_or_else(|| panic!("{}: no block holds {address:#x}", self.name));
+            self.block(address).unwrap_or_else(|| panic!("{}: no block contains {address:#x}", self.name));
         let edges = self.tables.lowered.cfg.cfg_edges.columns();
         edges.iter().filter(|edge| edge.source_address == block.address).collect()
     }

@@ -1,9 +1,9 @@
-//! Calls that never come back end blocks, however long the chain to where the program ends.
+//! Calls of functions that do not return end blocks, also over chains of calls.
 
 use crate::{Program, assembly};
 use binframe::ir::tables::{BlockEvidence, CallKind, Terminator};
 
-/// Each function ends where the next begins, so that whoever goes on behind its last call is in the next.
+/// Functions are adjacent, so that falling through after the last call would reach the next function.
 const CHAIN: &str = "
     .intel_syntax noprefix
     .text
@@ -48,7 +48,7 @@ const NEVER: [&str; 8] = ["_start", "first", "second", "third", "endless", "ping
 const RETURNING: [&str; 2] = ["even", "odd"];
 
 #[test]
-fn a_function_returns_if_some_way_leads_to_a_return() {
+fn a_function_returns_if_a_path_reaches_a_return() {
     for program in assembly("chain", CHAIN) {
         for (names, returns) in [(&NEVER[..], false), (&RETURNING, true)] {
             for symbol in names {
@@ -61,7 +61,7 @@ fn a_function_returns_if_some_way_leads_to_a_return() {
 }
 
 #[test]
-fn no_block_goes_on_behind_a_call_that_never_comes_back() {
+fn blocks_end_at_calls_that_do_not_return() {
     for program in assembly("chain", CHAIN) {
         for (caller, callee) in
             [("first", "second"), ("second", "third"), ("endless", "endless"), ("ping", "pong")]
@@ -85,7 +85,7 @@ fn no_block_goes_on_behind_a_call_that_never_comes_back() {
 }
 
 #[test]
-fn circles_of_calls_have_their_first_function() {
+fn mutually_recursive_functions_have_the_lowest_address_of_their_cycle() {
     let first = |program: &Program, symbol: &str| {
         program
             .function(symbol)

@@ -1,33 +1,33 @@
-//! Flow graphs of functions: what the compiler knew, what the tables have, and how the two are made alike where they count
-//! differently.
+//! Control-flow graphs of functions, from the compiler and from the tables, and normalization of known differences in
+//! how blocks are counted.
 
 use binframe::ir::tables::{BlockEvidence, Flow, Terminator};
-use binframe_testsuite::executable::FunctionTruth;
+use binframe_testsuite::executable::FunctionGroundTruth;
 use binframe_testsuite::lowering::Tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Blocks of one function, and the edges between them.
+/// Blocks of a function and the edges between them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Graph {
     pub(crate) blocks: BTreeSet<u64>,
     pub(crate) edges: BTreeSet<(u64, u64)>,
 }
 
-/// What the compiler knew of a function, as far as it is executed when some functions never return.
+/// The part of a function's ground truth that is reachable if calls of noreturn functions do not return.
 #[derive(Debug, Default)]
 pub(crate) struct Executed {
     pub(crate) graph: Graph,
-    /// The calls: the address behind each, and what it calls.
+    /// Calls: return address and callee.
     pub(crate) calls: Vec<(u64, Option<u64>)>,
     pub(crate) may_return: bool,
-    /// The code of its blocks. Where the last of a function ends is not known, as constants stand behind it.
+    /// Ranges of the blocks. The end of the last block is unknown, since constants may follow it.
     pub(crate) code: Vec<Range<u64>>,
 }
 
-/// Follows the compiler's edges from a function's start, but not behind calls of functions that do not return. A block without
-/// edges is taken for one that returns.
-pub(crate) fn executed(truth: &FunctionTruth, returns: &BTreeSet<u64>) -> Executed {
+/// Follows the compiler's edges from the entry, but not after calls of functions that do not return. A block without
+/// edges is assumed to return.
+pub(crate) fn executed(truth: &FunctionGroundTruth, returns: &BTreeSet<u64>) -> Executed {
     let mut executed = Executed::default();
     let mut work = vec![truth.address];
     while let Some(block) = work.pop() {
@@ -60,8 +60,8 @@ pub(crate) fn executed(truth: &FunctionTruth, returns: &BTreeSet<u64>) -> Execut
     executed
 }
 
-/// The functions that some way leads through to a return.
-pub(crate) fn returning(functions: &[FunctionTruth]) -> BTreeSet<u64> {
+/// Functions with a path from the entry to a return.
+pub(crate) fn returning(functions: &[FunctionGroundTruth]) -> BTreeSet<u64> {
     let mut returns = BTreeSet::new();
     loop {
         let more = functions.iter().filter(|truth| executed(truth, &returns).may_return);
@@ -73,7 +73,7 @@ pub(crate) fn returning(functions: &[FunctionTruth]) -> BTreeSet<u64> {
     }
 }
 
-/// The blocks of a function that known ways lead to, and those ways.
+/// Blocks of a function that are reached in the tables, and the edges between them.
 pub(crate) fn found(function_address: u64, tables: &Tables) -> Graph {
     let blocks = tables.lowered.cfg.basic_blocks.columns();
     let own = blocks.iter().filter(|block| block.function_address == function_address);
@@ -86,29 +86,30 @@ pub(crate) fn found(function_address: u64, tables: &Tables) -> Graph {
 }
 
 impl Graph {
-    /// Joins each block with the next where nothing else enters or leaves between them. The compiler counts them as one; here
-    /// code to which nothing leads may jump between them.
+    /// Merges each block with the next if no other edge enters or leaves between them. The compiler counts them as one
+    /// block; the tables split them if unreached code jumps between them.
     pub(crate) fn join(&mut self) {
         let starts: Vec<u64> = self.blocks.iter().copied().collect();
         for pair in starts.windows(2).rev() {
             let (block, next) = (pair[0], pair[1]);
-            let leaving = self.edges.iter().filter(|edge| edge.0 == block);
-            let entering = self.edges.iter().filter(|edge| edge.1 == next);
-            if leaving.chain(entering).all(|edge| *edge == (block, next)) && self.edges.remove(&(block, next))
+            let outgoing = self.edges.iter().filter(|edge| edge.0 == block);
+            let incoming = self.edges.iter().filter(|edge| edge.1 == next);
+            if outgoing.chain(incoming).all(|edge| *edge == (block, next))
+                && self.edges.remove(&(block, next))
             {
                 self.absorb(block, next);
             }
         }
     }
 
-    /// Makes a block part of another.
+    /// Merges a block into another.
     fn absorb(&mut self, block: u64, part: u64) {
         self.blocks.remove(&part);
         let own = |(from, to): (u64, u64)| (if from == part { block } else { from }, to);
         self.edges = std::mem::take(&mut self.edges).into_iter().map(own).collect();
     }
 
-    /// Takes out a block that only goes on to another.
+    /// Removes a block that only continues to another.
     fn skip(&mut self, block: u64, next: u64) {
         self.blocks.remove(&block);
         self.edges.remove(&(block, next));
@@ -116,13 +117,13 @@ impl Graph {
         self.edges = std::mem::take(&mut self.edges).into_iter().map(through).collect();
     }
 
-    /// Takes out the jumps behind conditional jumps. Where neither way goes to what follows, the compiler's block ends with
-    /// both; here the jump is a block. Returns how many there were.
+    /// Removes jumps after conditional jumps, and returns their number. If neither target is adjacent, the compiler's
+    /// block ends with both instructions; in the tables the jump is a separate block.
     pub(crate) fn skip_jumps(&mut self, tables: &Tables) -> u32 {
         let mut count = 0;
         for block in self.blocks.clone() {
             let instructions = tables.instructions.columns();
-            let row = instructions.address.binary_search(&block).expect("a block begins with an instruction");
+            let row = instructions.address.binary_search(&block).expect("a block starts with an instruction");
             let Some(before) = row.checked_sub(1) else { continue };
             let flows = [instructions.row(before).flow, instructions.row(row).flow];
             if let Some(target) =
@@ -135,7 +136,8 @@ impl Graph {
         count
     }
 
-    /// Joins all that stands in one block of the compiler's, and leaves out the traps that its instructions jump to.
+    /// Merges blocks inside one block of the compiler, and removes the out-of-line traps that its instructions jump
+    /// to.
     pub(crate) fn join_within(&mut self, expected: &Self, tables: &Tables) {
         let rows = tables.lowered.cfg.basic_blocks.columns();
         let traps: BTreeSet<u64> =
@@ -149,8 +151,8 @@ impl Graph {
     }
 }
 
-/// For each function of a module's text, by name, whether some way leads to a return; the compiler must not have made the code
-/// simpler than the text.
+/// For each function of a CLIF module by name, whether a path reaches a return. Only valid if the compiler does not
+/// simplify the code.
 pub(crate) fn returning_in_text(clif: &str) -> BTreeMap<String, bool> {
     let functions: Vec<(String, Vec<TextBlock>)> = clif.split("function %").skip(1).map(parse).collect();
     let mut returns: BTreeMap<String, bool> =
@@ -165,7 +167,7 @@ pub(crate) fn returning_in_text(clif: &str) -> BTreeMap<String, bool> {
     }
 }
 
-/// What a block calls, where it goes, and whether it returns.
+/// Callees, successors and return of a block.
 #[derive(Default)]
 struct TextBlock {
     calls: Vec<String>,

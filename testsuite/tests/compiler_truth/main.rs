@@ -1,5 +1,5 @@
-//! Functions, blocks, edges, jump tables, calls and frames are those that the compiler knew about when it made the code; dominators,
-//! loops and circles of calls are those that its edges have.
+//! Functions, blocks, edges, jump tables, calls and frames are equal to the compiler's ground truth. Dominators, loops
+//! and recursion are equal to those computed from the compiler's edges.
 
 mod graph;
 mod structure;
@@ -7,45 +7,45 @@ mod structure;
 use binframe::ir::tables::{
     BlockEvidence, BoundEvidence, CallKind, EdgeKind, FrameStatus, Function, FunctionEvidence,
 };
-use binframe_testsuite::executable::{Executable, FunctionTruth, OptLevel, Options, from_clif_with};
+use binframe_testsuite::executable::{Executable, FunctionGroundTruth, OptLevel, Options, from_clif_with};
 use binframe_testsuite::lowering::{Tables, tables};
-use binframe_testsuite::random::Shape;
+use binframe_testsuite::random::Features;
 use binframe_testsuite::{fixtures, random};
 use graph::{Executed, executed, found, returning, returning_in_text};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Random modules of each shape that are compiled, each in several ways.
+/// Number of random modules per set of features, each compiled at several levels.
 const MODULES: u64 = 100;
 
-/// Code whose blocks the compiler counts as they are.
-const PLAIN: Shape = Shape { jump_tables: false, conditional_traps: false, traps: false };
+/// Code for which the compiler's blocks are exactly those of the machine code.
+const PLAIN: Features = Features { jump_tables: false, conditional_traps: false, traps: false };
 
-const WITH_TABLES: Shape = Shape { jump_tables: true, ..PLAIN };
+const WITH_TABLES: Features = Features { jump_tables: true, ..PLAIN };
 
-/// Divisions and traps on a condition, which the compiler counts as single instructions.
-const WITH_CONDITIONAL_TRAPS: Shape = Shape { conditional_traps: true, ..WITH_TABLES };
+/// Divisions and conditional traps, which the compiler treats as single instructions.
+const WITH_CONDITIONAL_TRAPS: Features = Features { conditional_traps: true, ..WITH_TABLES };
 
-/// Blocks that end with a trap. The compiler says wrongly which blocks the edges leave.
-const WITH_TRAPS: Shape = Shape { traps: true, ..WITH_TABLES };
+/// Blocks that end with a trap. The compiler reports wrong edges for such functions.
+const WITH_TRAPS: Features = Features { traps: true, ..WITH_TABLES };
 
-/// What a file says of its functions.
+/// What a file declares about its functions.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stated {
+enum Declared {
     /// Symbols and unwind entries.
     Symbols,
-    /// Unwind entries alone.
+    /// Only unwind entries.
     Unwind,
-    /// Nothing but the entry point.
+    /// Only the entry point.
     Nothing,
 }
 
-/// A module and how it was compiled.
+/// A module and its compilation options.
 struct Module {
     name: String,
     clif: String,
     options: Options,
-    shape: Shape,
+    features: Features,
 }
 
 fn every_module() -> Vec<Module> {
@@ -58,25 +58,25 @@ fn every_module() -> Vec<Module> {
             name: format!("{name} {opt_level:?}"),
             clif: clif.to_owned(),
             options,
-            shape: PLAIN,
+            features: PLAIN,
         };
         modules.push(fixture("loops_and_calls", fixtures::LOOPS_AND_CALLS, options.clone()));
         modules.push(fixture("stack_and_globals", fixtures::STACK_AND_GLOBALS, with_data));
-        for shape in [PLAIN, WITH_TABLES, WITH_CONDITIONAL_TRAPS, WITH_TRAPS] {
+        for features in [PLAIN, WITH_TABLES, WITH_CONDITIONAL_TRAPS, WITH_TRAPS] {
             modules.extend((0..MODULES).map(|seed| Module {
-                name: format!("module {seed} {opt_level:?} {shape:?}"),
-                clif: random::clif_of_shape(seed, shape),
+                name: format!("module {seed} {opt_level:?} {features:?}"),
+                clif: random::clif_with_features(seed, features),
                 options: options.clone(),
-                shape,
+                features,
             }));
         }
     }
     modules
 }
 
-fn each_executable(stated: Stated, check: impl Fn(&Module, &Executable, &Tables)) {
+fn each_executable(declared: Declared, check: impl Fn(&Module, &Executable, &Tables)) {
     for module in every_module() {
-        let (symbols, eh_frame) = (stated == Stated::Symbols, stated != Stated::Nothing);
+        let (symbols, eh_frame) = (declared == Declared::Symbols, declared != Declared::Nothing);
         let executable =
             from_clif_with(&module.clif, &Options { symbols, eh_frame, ..module.options.clone() });
         let tables = tables(&executable.bytes.clone().into());
@@ -84,41 +84,44 @@ fn each_executable(stated: Stated, check: impl Fn(&Module, &Executable, &Tables)
     }
 }
 
-/// How often there was what the tests are for, and how often the tables differ from the truth, for the reasons that are known.
+/// Counts of the tested constructs and of the known differences between tables and ground truth.
 #[derive(Debug, Default)]
 struct Counted {
     functions: Cell<u32>,
-    /// Functions whose blocks are the compiler's, one by one.
+    /// Functions whose blocks are exactly those of the compiler.
     same: Cell<u32>,
     never_returning: Cell<u32>,
     recursive: Cell<u32>,
     loops: Cell<u32>,
     tables: Cell<u32>,
-    /// Where a two-way branch is followed by neither of its targets, its block ends with a conditional jump and a jump. The
-    /// conditional jump ends a block here, and the jump is a block of its own.
-    jumps_behind_conditional_jumps: Cell<u32>,
-    /// Tables stand between the code that reads them and more code. What they seem to be as instructions may pass the start of
-    /// a block; then nothing is said here of the functions of the module.
+    /// Conditional branches of which neither target is adjacent. The compiler's block ends with a conditional jump and
+    /// a jump; in the tables the jump is a separate block.
+    jumps_after_conditional_jumps: Cell<u32>,
+    /// Modules in which a jump table, decoded as instructions, extends past the start of a block. Their functions are
+    /// not checked.
     blocks_in_tables: Cell<u32>,
 }
 
 #[test]
-fn with_symbols_the_tables_are_the_compilers() {
-    check_all(Stated::Symbols, |truth| (Some(truth.name.as_str()), FunctionEvidence::Symbol));
+fn tables_match_the_compiler_with_symbols() {
+    check_all(Declared::Symbols, |truth| (Some(truth.name.as_str()), FunctionEvidence::Symbol));
 }
 
 #[test]
-fn without_symbols_unwind_entries_tell_the_same() {
-    check_all(Stated::Unwind, |truth| match truth.frame_size {
+fn tables_match_the_compiler_with_unwind_entries_only() {
+    check_all(Declared::Unwind, |truth| match truth.frame_size {
         Some(_) => (None, FunctionEvidence::Unwind),
-        // `exit` is written by hand and has no unwind entry; it is found because it is called.
+        // `exit` is hand-written and has no unwind entry; it is found as a call target.
         None => (None, FunctionEvidence::CallTarget),
     });
 }
 
-fn check_all(stated: Stated, expected: impl Fn(&FunctionTruth) -> (Option<&str>, FunctionEvidence)) {
+fn check_all(
+    declared: Declared,
+    expected: impl Fn(&FunctionGroundTruth) -> (Option<&str>, FunctionEvidence),
+) {
     let counted = Counted::default();
-    each_executable(stated, |module, executable, tables| {
+    each_executable(declared, |module, executable, tables| {
         let functions = tables.lowered.cfg.functions.columns();
         let found = functions.iter().map(|row| (row.address, (row.name, row.evidence)));
         let truths = executable.functions.iter().map(|truth| (truth.address, expected(truth)));
@@ -128,25 +131,25 @@ fn check_all(stated: Stated, expected: impl Fn(&FunctionTruth) -> (Option<&str>,
         let returns = returning_in(module, executable);
         check_recursion(&module.name, tables, &counted);
         if starts.any(|start| !begins_instruction(*start, tables)) {
-            assert!(module.shape.jump_tables, "{}", module.name);
+            assert!(module.features.jump_tables, "{}", module.name);
             return add(&counted.blocks_in_tables, 1);
         }
         for (truth, function) in executable.functions.iter().zip(functions.iter()) {
             let name = format!("{} %{}", module.name, truth.name);
-            // Constants stand behind code; what they seem to be as an instruction may reach into the padding behind them.
+            // Constants after the code, decoded as an instruction, may extend into the padding after them.
             let beyond = function.size - truth.size;
             let is_cut = beyond > 0 && beyond < 15 && !begins_instruction(truth.address + truth.size, tables);
             assert!(beyond == 0 || is_cut, "{name}: {function:?}, {truth:x?}");
             if let Some(returns) = &returns {
                 assert_eq!(function.may_return, returns.contains(&truth.address), "{name}: {function:x?}");
                 let executed = executed(truth, returns);
-                let is_trapping = module.shape.traps && text_of(module, &truth.name).contains("trap user");
+                let is_trapping = module.features.traps && text_of(module, &truth.name).contains("trap user");
                 if !is_trapping {
-                    check_graph(&name, module.shape, truth, executed, tables, &counted);
+                    check_graph(&name, module.features, truth, executed, tables, &counted);
                 }
             }
             check_structure(&name, &function, tables, &counted);
-            if !module.shape.traps {
+            if !module.features.traps {
                 check_jump_tables(&name, truth, tables, &counted);
             }
             check_frame(&name, truth, tables);
@@ -160,8 +163,8 @@ fn check_all(stated: Stated, expected: impl Fn(&FunctionTruth) -> (Option<&str>,
     );
     let others = [&counted.never_returning, &counted.recursive, &counted.loops, &counted.tables];
     assert!(others.iter().all(|count| count.get() > 100), "{counted:?}");
-    // A difference that is gone is no longer explained either.
-    let differences = [&counted.jumps_behind_conditional_jumps, &counted.blocks_in_tables];
+    // A known difference that no longer occurs must be removed.
+    let differences = [&counted.jumps_after_conditional_jumps, &counted.blocks_in_tables];
     assert!(differences.iter().all(|count| count.get() > 0), "{counted:?}");
 }
 
@@ -174,26 +177,26 @@ fn text_of<'a>(module: &'a Module, function: &str) -> &'a str {
     module.clif.split_once(&start).map_or("", |(_, rest)| rest.split("function %").next().unwrap_or(rest))
 }
 
-/// The functions that may return, where it is known: blocks with a trap have no edges either, and the text is not what code was made
-/// of by an optimizer.
+/// Functions that may return, if this is known: blocks with a trap have no edges, and an optimizer changes the code of
+/// the text.
 fn returning_in(module: &Module, executable: &Executable) -> Option<BTreeSet<u64>> {
-    let by_edges = (!module.shape.traps).then(|| returning(&executable.functions));
+    let by_edges = (!module.features.traps).then(|| returning(&executable.functions));
     if module.options.opt_level != OptLevel::None
-        || module.shape == PLAIN && !module.name.starts_with("module")
+        || module.features == PLAIN && !module.name.starts_with("module")
     {
         return by_edges;
     }
     let by_text = returning_in_text(&module.clif);
     let returning = executable.functions.iter().filter(|truth| by_text[&truth.name]);
     let returning: BTreeSet<u64> = returning.map(|truth| truth.address).collect();
-    assert!(by_edges.is_none_or(|by_edges| by_edges == returning), "{}: both ways say the same", module.name);
+    assert!(by_edges.is_none_or(|by_edges| by_edges == returning), "{}: text and edges agree", module.name);
     Some(returning)
 }
 
 fn check_graph(
     name: &str,
-    shape: Shape,
-    truth: &FunctionTruth,
+    features: Features,
+    truth: &FunctionGroundTruth,
     executed: Executed,
     tables: &Tables,
     counted: &Counted,
@@ -202,10 +205,10 @@ fn check_graph(
     let mut found = found(truth.address, tables);
     add(&counted.same, u32::from(found == expected));
     let blocks = (found.clone(), expected.clone());
-    if shape.conditional_traps {
+    if features.conditional_traps {
         found.join_within(&expected, tables);
     }
-    add(&counted.jumps_behind_conditional_jumps, found.skip_jumps(tables));
+    add(&counted.jumps_after_conditional_jumps, found.skip_jumps(tables));
     expected.skip_jumps(tables);
     found.join();
     expected.join();
@@ -218,8 +221,8 @@ fn check_structure(name: &str, function: &Function<'_>, tables: &Tables, counted
     add(&counted.loops, structure::check(name, function.address, &graph, tables));
 }
 
-/// Every jump through a table is known, and its entries are all that stand between the jump and what comes behind the table.
-fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted: &Counted) {
+/// All jumps through tables are resolved, and the entries fill the range between the jump and the next block.
+fn check_jump_tables(name: &str, truth: &FunctionGroundTruth, tables: &Tables, counted: &Counted) {
     let cfg = &tables.lowered.cfg;
     let range = truth.address..truth.address + truth.size;
     let blocks = found(truth.address, tables).blocks;
@@ -230,7 +233,7 @@ fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted
     let rows = cfg.jump_table_entries.columns();
     for table in cfg.jump_tables.columns().iter().filter(|table| table.function_address == truth.address) {
         add(&counted.tables, 1);
-        // The compiler makes an index that is too large the last one, without a jump.
+        // The compiler clamps the index without a branch.
         assert_eq!(table.bound_evidence, BoundEvidence::Content, "{name}: {table:x?}");
         let entries: Vec<_> = rows.iter().filter(|row| row.jump_address == table.jump_address).collect();
         assert_eq!(entries.len(), table.entry_count as usize, "{name}: {table:x?}");
@@ -238,7 +241,7 @@ fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted
         assert!(entries.iter().all(|row| is_block(&row.target_address)), "{name}: {entries:x?}");
         let end = table.table_address + u64::from(table.entry_count) * u64::from(table.entry_size);
         if let Some(next) = truth.block_starts.iter().find(|start| **start > table.table_address) {
-            // Blocks that are jumps alone, which all ways to them were led past, are none to the compiler.
+            // The compiler does not count blocks that consist only of a jump and that jump threading made unreachable.
             const JUMP: u8 = 0xe9;
             let region = &tables.lowered.code.regions[0];
             let between = &region.bytes[(end - region.address) as usize..(*next - region.address) as usize];
@@ -249,11 +252,11 @@ fn check_jump_tables(name: &str, truth: &FunctionTruth, tables: &Tables, counted
 }
 
 #[test]
-fn with_nothing_stated_functions_are_where_code_leads() {
-    each_executable(Stated::Nothing, |module, executable, tables| {
+fn functions_are_found_by_calls_without_declarations() {
+    each_executable(Declared::Nothing, |module, executable, tables| {
         let name = &module.name;
-        if module.shape.jump_tables {
-            // Tables stand in the code here, and look like code to which nothing leads.
+        if module.features.jump_tables {
+            // Jump tables are in the code section and may be decoded as unreached code.
             return;
         }
         let returns = returning(&executable.functions);
@@ -261,10 +264,13 @@ fn with_nothing_stated_functions_are_where_code_leads() {
             executable.functions.iter().map(|truth| (truth.address, truth)).collect();
         let functions = tables.lowered.cfg.functions.columns();
         for function in functions.iter() {
-            let before =
-                truths.range(..=function.address).next_back().expect("the first function begins the code").1;
+            let before = truths
+                .range(..=function.address)
+                .next_back()
+                .expect("the first function is at the start of the code")
+                .1;
             let Some(truth) = truths.get(&function.address) else {
-                // Constants behind code may look like a function, and so may code behind a call that never returns.
+                // Constants after code, and code after a noreturn call, may look like functions.
                 assert_eq!(function.evidence, FunctionEvidence::Gap, "{name}: {function:x?}");
                 let code = executed(before, &returns).code;
                 assert!(code.iter().all(|code| !code.contains(&function.address)), "{name}: {function:x?}");
@@ -272,16 +278,16 @@ fn with_nothing_stated_functions_are_where_code_leads() {
             };
             assert_ne!(function.evidence, FunctionEvidence::Symbol, "{name}: {truth:?}");
             assert_ne!(function.evidence, FunctionEvidence::Unwind, "{name}: {truth:?}");
-            // What leads from one function to the next is a call, or nothing.
+            // Edges between functions are calls only.
             let blocks = found(function.address, tables).blocks;
             let range = truth.address..truth.address + truth.size;
             assert!(blocks.iter().all(|block| range.contains(block)), "{name}: {blocks:x?} for {truth:x?}");
         }
-        // Constants behind code may look like an instruction that passes the start of the function behind them.
+        // Constants after code may be decoded as an instruction that extends past the start of the next function.
         let missing = truths.keys().find(|address| {
             functions.address.binary_search(address).is_err() && begins_instruction(**address, tables)
         });
-        assert_eq!(missing, None, "{name}: a function that is not found");
+        assert_eq!(missing, None, "{name}: missing function");
     });
 }
 
@@ -289,7 +295,7 @@ fn begins_instruction(address: u64, tables: &Tables) -> bool {
     tables.instructions.columns().address.binary_search(&address).is_ok()
 }
 
-fn check_calls(name: &str, truth: &FunctionTruth, executed: &[(u64, Option<u64>)], tables: &Tables) {
+fn check_calls(name: &str, truth: &FunctionGroundTruth, executed: &[(u64, Option<u64>)], tables: &Tables) {
     let instructions = tables.instructions.columns();
     let blocks = tables.lowered.cfg.basic_blocks.columns();
     let mut found = Vec::new();
@@ -299,15 +305,17 @@ fn check_calls(name: &str, truth: &FunctionTruth, executed: &[(u64, Option<u64>)
         if blocks.row(block).evidence == BlockEvidence::Gap {
             continue;
         }
-        assert_ne!(call.kind, CallKind::Tail, "{name}: the compiler makes no tail calls here");
+        assert_ne!(call.kind, CallKind::Tail, "{name}: the compiler emits no tail calls here");
         assert_eq!(call.kind == CallKind::Direct, call.callee_address.is_some(), "{name}: {call:?}");
-        let row = instructions.address.binary_search(&call.call_address).expect("calls are instructions");
+        let row =
+            instructions.address.binary_search(&call.call_address).expect("a call is at an instruction");
         found.push((call.call_address + u64::from(instructions.size[row]), call.callee_address));
     }
     assert_eq!(found, executed, "{name}: calls");
 }
 
-/// Functions that call each other in a circle are those that reach themselves, and have the first of them in common.
+/// Mutually recursive functions are those that reach themselves in the call graph; they share the lowest address of
+/// their cycle.
 fn check_recursion(name: &str, tables: &Tables, counted: &Counted) {
     let calls = tables.lowered.cfg.call_edges.columns();
     let calls: BTreeSet<(u64, u64)> =
@@ -328,8 +336,8 @@ fn check_recursion(name: &str, tables: &Tables, counted: &Counted) {
     }
 }
 
-fn check_frame(name: &str, truth: &FunctionTruth, tables: &Tables) {
-    /// The frame pointer's slot, which the compiler does not count.
+fn check_frame(name: &str, truth: &FunctionGroundTruth, tables: &Tables) {
+    /// Size of the saved frame pointer, which the compiler does not count.
     const SAVED_FRAME_POINTER: u64 = 8;
     let frames = tables.lowered.memory.stack_frames.columns();
     let row = frames.function_address.binary_search(&truth.address).expect("every function has a frame");

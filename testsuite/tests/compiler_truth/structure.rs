@@ -1,27 +1,31 @@
-//! Dominators and loops by their definitions, without an algorithm that could be wrong: what is reached when a block is left
-//! out.
+//! Reference implementation of dominators and loops directly from their definitions: a block dominates another if the
+//! other is unreachable without it.
 
 use crate::graph::Graph;
 use binframe::ir::tables::{BlockEvidence, EdgeKind};
 use binframe_testsuite::lowering::Tables;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks what the tables say of the structure of a function's graph; returns how many loops it has.
+/// Checks dominators, loops and reducibility of a function; returns the number of loops.
 pub(crate) fn check(name: &str, function_address: u64, graph: &Graph, tables: &Tables) -> u32 {
     let cfg = &tables.lowered.cfg;
     let rows = cfg.basic_blocks.columns();
     let own = rows.iter().filter(|row| graph.blocks.contains(&row.address));
     let before = dominators(graph, &[function_address], |edge| edge);
-    let leaving = leaving(graph, tables);
-    let behind = dominators(graph, &leaving, |(from, to)| (to, from));
+    let exits = exits(graph, tables);
+    let post_dominators = dominators(graph, &exits, |(from, to)| (to, from));
     let loops = loops(graph, &before);
     for row in own {
         assert_eq!(row.evidence, BlockEvidence::Flow);
         let dominator = immediate(row.address, &before);
         assert_eq!(row.immediate_dominator, dominator, "{name}: {row:x?}");
-        // Where blocks are never left, from which of them the function is taken to be left is a choice.
-        if behind.len() == graph.blocks.len() {
-            assert_eq!(row.immediate_post_dominator, immediate(row.address, &behind), "{name}: {row:x?}");
+        // In an infinite loop, the choice of the block that is connected to the exit is arbitrary.
+        if post_dominators.len() == graph.blocks.len() {
+            assert_eq!(
+                row.immediate_post_dominator,
+                immediate(row.address, &post_dominators),
+                "{name}: {row:x?}"
+            );
         }
         let around: Vec<_> = loops.iter().filter(|(_, members)| members.contains(&row.address)).collect();
         let innermost = around.iter().min_by_key(|(_, members)| members.len()).map(|(header, _)| **header);
@@ -34,19 +38,19 @@ pub(crate) fn check(name: &str, function_address: u64, graph: &Graph, tables: &T
     let expected: BTreeMap<u64, usize> =
         loops.iter().map(|(header, members)| (*header, members.len())).collect();
     assert_eq!(found, expected, "{name}: loops");
-    let row = cfg.functions.columns().address.binary_search(&function_address).expect("it is a function");
+    let row = cfg.functions.columns().address.binary_search(&function_address).expect("the function exists");
     let is_reducible = is_reducible(graph, function_address, &before);
     assert_eq!(cfg.functions.columns().row(row).is_reducible, is_reducible, "{name}");
     loops.len() as u32
 }
 
-/// Blocks behind which the function is left.
-fn leaving(graph: &Graph, tables: &Tables) -> Vec<u64> {
+/// Blocks with an edge out of the function, or without edges.
+fn exits(graph: &Graph, tables: &Tables) -> Vec<u64> {
     let edges = tables.lowered.cfg.cfg_edges.columns();
     let open = edges.iter().filter(|edge| edge.target_address.is_none() || edge.kind == EdgeKind::Return);
-    let mut leaving: BTreeSet<u64> = open.map(|edge| edge.source_address).collect();
-    leaving.extend(graph.blocks.iter().filter(|block| graph.edges.iter().all(|edge| edge.0 != **block)));
-    leaving.into_iter().filter(|block| graph.blocks.contains(block)).collect()
+    let mut exits: BTreeSet<u64> = open.map(|edge| edge.source_address).collect();
+    exits.extend(graph.blocks.iter().filter(|block| graph.edges.iter().all(|edge| edge.0 != **block)));
+    exits.into_iter().filter(|block| graph.blocks.contains(block)).collect()
 }
 
 fn reached(
@@ -66,7 +70,7 @@ fn reached(
     reached
 }
 
-/// For each block that is reached from the starts, those without which it is not, itself included.
+/// For each block reached from the starts, the blocks without which it is not reached, including itself.
 fn dominators(
     graph: &Graph,
     starts: &[u64],
@@ -78,13 +82,13 @@ fn dominators(
     for dominator in &all {
         let rest = reached(graph, starts, Some(*dominator), turn);
         for block in all.difference(&rest) {
-            dominators.get_mut(block).expect("it is reached").insert(*dominator);
+            dominators.get_mut(block).expect("the block is reached").insert(*dominator);
         }
     }
     dominators
 }
 
-/// Of the other dominators of a block, the one that all others dominate.
+/// The immediate dominator: the other dominator of a block that all its other dominators dominate.
 fn immediate(block: u64, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> Option<u64> {
     let own = &dominators[&block];
     let is_last =
@@ -92,7 +96,7 @@ fn immediate(block: u64, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> Option<u6
     own.iter().copied().find(|other| *other != block && is_last(other))
 }
 
-/// The blocks of natural loops, by header: those that reach an edge back to it without passing it.
+/// Blocks of natural loops by header: blocks that reach a back edge without passing the header.
 fn loops(graph: &Graph, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut loops: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for (source, header) in graph.edges.iter().filter(|(source, header)| dominators[source].contains(header))
@@ -104,7 +108,7 @@ fn loops(graph: &Graph, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> BTreeMap<u
     loops
 }
 
-/// Whether nothing is left that goes in a circle once edges to dominators are taken out.
+/// Whether the graph is acyclic without edges to dominators.
 fn is_reducible(graph: &Graph, entry: u64, dominators: &BTreeMap<u64, BTreeSet<u64>>) -> bool {
     let mut forward = graph.clone();
     forward.edges.retain(|(source, target)| !dominators[source].contains(target));

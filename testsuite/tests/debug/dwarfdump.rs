@@ -1,42 +1,42 @@
-//! What `llvm-dwarfdump` prints, parsed.
+//! Parser for the output of `llvm-dwarfdump`.
 
 use binframe_testsuite::tools;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// An entry of debug information.
+/// A debugging information entry (DIE).
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    /// Its kind, such as `variable`.
+    /// Tag without prefix, such as `variable`.
     pub(crate) tag: String,
-    /// Where the entry that it is in begins.
+    /// Offset of the parent entry.
     pub(crate) parent: Option<u64>,
-    /// Names and values of attributes, the values without parentheses and with their lines joined.
+    /// Attributes: name, and value without parentheses and line breaks.
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Entry {
-    /// The value of an attribute.
+    /// Value of an attribute.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(String::as_str)
     }
 
-    /// The text of an attribute.
+    /// String value of an attribute.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.strip_prefix('"')?.strip_suffix('"')
     }
 
-    /// A number, in decimal or in hexadecimal with `0x`.
+    /// Numeric value of an attribute, decimal or hexadecimal with `0x`.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         number(self.get(name)?)
     }
 
-    /// The entry that an attribute refers to: `0x00000054 "int"`.
+    /// Entry that an attribute refers to: `0x00000054 "int"`.
     pub(crate) fn reference(&self, name: &str) -> Option<u64> {
         number(self.get(name)?.split(' ').next()?)
     }
 
-    /// The ranges of code, without those that are empty or begin at 0: what a linker has discarded.
+    /// Code ranges, without ranges that are empty or start at 0, which the linker discarded.
     pub(crate) fn ranges(&self) -> Vec<(u64, u64)> {
         if let Some(list) = self.get("ranges") {
             return ranges(list)
@@ -50,7 +50,7 @@ impl Entry {
     }
 }
 
-/// `0x0000000c [0x119d, 0x11a0): DW_OP_reg5 RDI [0x…` as ranges and what stands behind them.
+/// Parses `0x0000000c [0x119d, 0x11a0): DW_OP_reg5 RDI [0x…` to ranges, each with the text after it.
 pub(crate) fn ranges(list: &str) -> Vec<((u64, u64), &str)> {
     list.split('[').filter_map(range).collect()
 }
@@ -68,7 +68,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// The entries of `.debug_info`, by their offsets.
+/// Entries of `.debug_info` by offset.
 pub(crate) fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
     let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-info"], file)?;
     let mut entries = BTreeMap::new();
@@ -131,7 +131,7 @@ pub(crate) struct Line {
     pub(crate) flags: [bool; 3],
 }
 
-/// The rows of every program, by the offset of the program.
+/// Rows of the line number programs, by offset of the program.
 pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
     let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-line"], file)?;
     let mut programs: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
@@ -164,7 +164,7 @@ pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
             if let Some(last) = program.last_mut().filter(|_| is_open) {
                 last.size = row.address - last.address;
             }
-            // What a linker has discarded stands at 0.
+            // Sequences at address 0 were discarded by the linker.
             is_discarded = !is_end && (is_discarded || !is_open && row.address == 0);
             is_open = !is_end && !is_discarded;
             program.extend(is_open.then_some(row));
@@ -190,7 +190,7 @@ fn row(text: &str, path: &dyn Fn(u64) -> String) -> (Line, bool) {
     (row, has("end_sequence"))
 }
 
-/// A file with its directory, as far as the program itself says it.
+/// Path of a file, joined with its directory if the program states one.
 fn path<'a>(
     version: u64,
     directories: &'a BTreeMap<u64, String>,

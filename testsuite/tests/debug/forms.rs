@@ -1,4 +1,4 @@
-//! Debug information says the same however it is stored: compressed, split over several files, stripped off.
+//! The debug tables do not depend on how debug information is stored: compressed, split, or in a separate file.
 
 use crate::debug;
 use binframe::ir::{Batch, Fingerprint, to_text};
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A folder with the program in it.
+/// A folder with the source of the program.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("shapes.c"), SHAPES_C).expect("the temporary folder is writable");
     folder
 }
 
-/// Runs a tool in a folder. Whether it is installed and succeeds.
+/// Runs a tool in a folder and returns whether it succeeded.
 fn ran(folder: &Path, tool: &str, arguments: &[&str]) -> bool {
     let output = tools::output(Command::new(tool).args(arguments).current_dir(folder));
     output.is_some_and(|output| output.status.success())
@@ -28,7 +28,8 @@ fn compiled(folder: &Path, name: &str, flags: &[&str]) -> Option<PathBuf> {
     ran(folder, "gcc", &[flags, &fixed].concat()).then(|| folder.join(name))
 }
 
-/// Rows that say the same wherever they are stored: offsets of units and names of files and compilers are not among them.
+/// Fingerprint and number of rows that do not depend on storage: offsets of units and names of files and compilers are
+/// left out.
 fn fingerprint(path: &Path, of_variables: &[&str]) -> (Fingerprint, usize) {
     let debug = debug(path);
     let without = |batch: &Batch, left_out: &[&str]| {
@@ -54,7 +55,7 @@ fn fingerprint(path: &Path, of_variables: &[&str]) -> (Fingerprint, usize) {
 }
 
 #[test]
-fn compression_changes_nothing() {
+fn compressed_debug_sections_give_the_same_tables() {
     let folder = folder();
     let folder = folder.path();
     let Some(plain) = compiled(folder, "plain", &["-g", "-O2"]) else { return };
@@ -73,14 +74,14 @@ fn compression_changes_nothing() {
 }
 
 #[test]
-fn what_stands_in_other_files_is_found() {
+fn split_packaged_and_separate_debug_files_give_the_same_tables() {
     for version in ["-gdwarf-4", "-gdwarf-5"] {
         let folder = folder();
         let folder = folder.path();
-        // What gcc 12 writes to split parts of DWARF 4 of variables that every thread has is no offset.
+        // In split DWARF 4, GCC 12 writes a wrong offset for thread-local variables.
         let flags = ["-g", "-O2", version, "-D__thread="];
         let Some(plain) = compiled(folder, "plain", &flags) else { return };
-        // Nor does it write the same end of the last range in which a variable is.
+        // It also writes a different end of the last location range of a variable.
         let fingerprint = |path: &Path| fingerprint(path, &["entry_offset", "valid_size"]);
         let expected = fingerprint(&plain);
         let split =
@@ -94,7 +95,7 @@ fn what_stands_in_other_files_is_found() {
                     fs::remove_file(entry.path()).expect("the folder is writable");
                 }
             }
-            assert_eq!(fingerprint(&split), expected, "{version}, in a package");
+            assert_eq!(fingerprint(&split), expected, "{version}, in a DWARF package");
         }
         assert!(ran(folder, "objcopy", &["--only-keep-debug", "plain", "plain.debug"]));
         assert!(ran(
@@ -102,12 +103,12 @@ fn what_stands_in_other_files_is_found() {
             "objcopy",
             &["--strip-debug", "--add-gnu-debuglink=plain.debug", "plain", "stripped"]
         ));
-        assert_eq!(fingerprint(&folder.join("stripped")), expected, "{version}, stripped off");
+        assert_eq!(fingerprint(&folder.join("stripped")), expected, "{version}, in a separate debug file");
     }
 }
 
 #[test]
-fn types_with_units_of_their_own_are_found() {
+fn types_in_type_units_are_found() {
     for flags in [
         ["-gdwarf-4", "-g"],
         ["-gdwarf-5", "-g"],
@@ -136,7 +137,7 @@ fn types_with_units_of_their_own_are_found() {
 }
 
 #[test]
-fn an_object_is_read_as_if_it_were_linked() {
+fn an_object_gives_the_same_tables_as_the_linked_file() {
     let folder = folder();
     let Some(linked) = compiled(folder.path(), "linked", &["-g", "-O2"]) else { return };
     let object = compiled(folder.path(), "object", &["-g", "-O2", "-c"]).expect("gcc is there");
@@ -157,7 +158,7 @@ fn an_object_is_read_as_if_it_were_linked() {
 }
 
 #[test]
-fn bundles_beside_mach_o_files_are_found() {
+fn dsym_bundles_of_mach_o_files_are_found() {
     const SOURCE: &str = "
 struct point { int x, y; };
 int scale(struct point p, int factor) { int scaled = p.x * factor; return scaled + p.y; }
@@ -170,7 +171,7 @@ int main(int argc, char **argv) { struct point p = {argc, 2}; return scale(p, 3)
     let flags = ["-execute", "-e", "_main"];
     let Some(()) = apple::link_with_bundle(folder.path(), &object, &flags) else { return };
     let found = debug(&linked);
-    let symbols = tables(&fs::read(&linked).expect("it was linked").into()).lowered.sections.symbols;
+    let symbols = tables(&fs::read(&linked).expect("the file was linked").into()).lowered.sections.symbols;
     for name in ["scale", "main"] {
         let function =
             found.functions.columns().iter().find(|row| row.name == Some(name)).expect("a function");
@@ -181,10 +182,10 @@ int main(int argc, char **argv) { struct point p = {argc, 2}; return scale(p, 3)
     let variables = found.variables.columns();
     assert!(variables.iter().any(|row| row.name == Some("scaled") && row.type_name == Some("int")));
     assert!(found.lines.len() > 4);
-    // One that was made for another build says nothing of this one.
+    // A bundle of another build is ignored.
     let other = tempfile::tempdir().expect("a temporary folder");
-    let object = compile("int main(void) { return 0; }").expect("it compiles");
-    apple::link_with_bundle(other.path(), &object, &flags).expect("it links");
+    let object = compile("int main(void) { return 0; }").expect("the source compiles");
+    apple::link_with_bundle(other.path(), &object, &flags).expect("the object links");
     fs::copy(other.path().join("linked"), &linked).expect("writable");
     assert_eq!(debug(&linked).functions.len(), 0);
 }

@@ -1,6 +1,6 @@
-//! What debug information says is what `llvm-dwarfdump` prints of it, in whatever form a compiler writes it.
+//! Debug tables are equal to the output of `llvm-dwarfdump`, for several compilers and DWARF versions.
 
-mod broken;
+mod corrupted;
 mod dwarfdump;
 mod forms;
 
@@ -15,7 +15,7 @@ use dwarfdump::{Entry, Line, number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// All tables of the debug information of one file.
+/// The debug tables of a file.
 pub(crate) struct Debug {
     pub(crate) units: Rows<DebugUnits>,
     pub(crate) lines: Rows<LineTable>,
@@ -25,7 +25,7 @@ pub(crate) struct Debug {
     pub(crate) members: Rows<DebugTypeMembers>,
 }
 
-/// Reads the debug information of a file.
+/// Computes the debug tables of a file.
 pub(crate) fn debug(path: &Path) -> Debug {
     let source = Source::open(path).expect("a file that is supported");
     Debug {
@@ -43,7 +43,7 @@ fn rows<T: Table>(source: &Source) -> Rows<T> {
     Rows::concat(parts.iter().map(|part| &part.1))
 }
 
-/// Programs by which compiler wrote what, as far as the machine has them, and one by rustc on every machine.
+/// Programs of the installed compilers, and one of rustc.
 fn executables() -> Vec<PathBuf> {
     let mut executables = vec![programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"])];
     for compiler in ["gcc", "clang"] {
@@ -62,7 +62,7 @@ fn executables() -> Vec<PathBuf> {
 }
 
 #[test]
-fn datasets_hold_what_is_declared() {
+fn datasets_pass_the_verifier() {
     for path in executables() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = folder.path().join("dataset");
@@ -71,9 +71,9 @@ fn datasets_hold_what_is_declared() {
     }
 }
 
-/// The symbols of a file are another witness, which needs no tool.
+/// Compares with symbols, which requires no tool.
 #[test]
-fn functions_are_those_of_the_symbols() {
+fn functions_match_symbols() {
     let path = programs::compile_rust("tokens-debug", programs::TOKENS_RS, &["-g"]);
     let functions = debug(&path).functions;
     let described: BTreeSet<_> = functions
@@ -98,10 +98,10 @@ fn functions_are_those_of_the_symbols() {
 }
 
 #[test]
-fn lines_are_those_of_dwarfdump() {
+fn lines_match_dwarfdump() {
     for path in executables() {
         let Some(expected) = dwarfdump::lines(&path) else { return };
-        let entries = dwarfdump::entries(&path).expect("it ran before");
+        let entries = dwarfdump::entries(&path).expect("the tool is installed");
         let debug = debug(&path);
         let mut found: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
         let units = debug.units.columns();
@@ -109,7 +109,7 @@ fn lines_are_those_of_dwarfdump() {
             let unit = units.row(row.unit_index as usize);
             let root = entries.range(unit.unit_offset..).next().expect("a first entry").1;
             let program = root.number("stmt_list").expect("a line number program");
-            // dwarfdump does not print the directory in which the compiler ran, which older versions leave out.
+            // dwarfdump does not print the compilation directory, which DWARF 4 and older do not list.
             let file = row.file.map_or("", |file| file.0);
             let directory = format!("{}/", unit.compilation_directory.unwrap_or_default());
             let file = if unit.version < 5 { file.strip_prefix(&directory).unwrap_or(file) } else { file };
@@ -147,7 +147,7 @@ fn lines_are_those_of_dwarfdump() {
     }
 }
 
-/// The nearest function or inlined call with code that an entry is or stands in.
+/// The innermost function or inlined call with code that is or contains an entry.
 fn function_at(entries: &BTreeMap<u64, Entry>, offset: u64) -> Option<u64> {
     let (mut offset, mut entry) = (offset, &entries[&offset]);
     loop {
@@ -164,8 +164,8 @@ fn function_at(entries: &BTreeMap<u64, Entry>, offset: u64) -> Option<u64> {
     }
 }
 
-/// The value of an attribute of an entry, or of those that it is a copy or the completion of.
-fn said<'e, T>(
+/// Value of an attribute of an entry, or of the entry it refers to by `abstract_origin` or `specification`.
+fn inherited<'e, T>(
     entries: &'e BTreeMap<u64, Entry>,
     offset: u64,
     get: impl Fn(&'e Entry) -> Option<T>,
@@ -181,7 +181,7 @@ fn said<'e, T>(
 }
 
 #[test]
-fn functions_are_those_of_dwarfdump() {
+fn functions_match_dwarfdump() {
     for path in executables() {
         let Some(entries) = dwarfdump::entries(&path) else { return };
         let debug = debug(&path);
@@ -200,20 +200,20 @@ fn functions_are_those_of_dwarfdump() {
             let entry = &entries[&offset];
             let place = format!("{}, entry {offset:#x}", path.display());
             assert_eq!(row.is_inlined, entry.tag == "inlined_subroutine", "{place}");
-            assert_eq!(row.name, said(&entries, offset, |entry| entry.text("name")), "{place}");
-            let linkage_name = said(&entries, offset, |entry| {
+            assert_eq!(row.name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
+            let linkage_name = inherited(&entries, offset, |entry| {
                 entry.text("linkage_name").or(entry.text("MIPS_linkage_name"))
             });
             assert_eq!(row.linkage_name, linkage_name, "{place}");
             assert_eq!(row.call_file.map(|file| file.0), entry.text("call_file"), "{place}");
-            // Compilers write 0 for none.
+            // Compilers write 0 if there is no line.
             let line = entry.number("call_line").filter(|line| *line > 0);
             assert_eq!(row.call_line.map(u64::from), line, "{place}");
             let column = entry.number("call_column").filter(|column| *column > 0);
             assert_eq!(row.call_column.map(u64::from), column, "{place}");
-            let file = said(&entries, offset, |entry| entry.text("decl_file"));
+            let file = inherited(&entries, offset, |entry| entry.text("decl_file"));
             assert_eq!(row.declaration_file.map(|file| file.0), file, "{place}");
-            let line = said(&entries, offset, |entry| entry.number("decl_line"));
+            let line = inherited(&entries, offset, |entry| entry.number("decl_line"));
             assert_eq!(row.declaration_line.map(u64::from), line, "{place}");
             let parent = entries[&offset].parent.and_then(|parent| function_at(&entries, parent));
             assert_eq!(row.parent_function_index.map(|parent| offsets[&parent]), parent, "{place}");
@@ -229,7 +229,7 @@ fn functions_are_those_of_dwarfdump() {
     }
 }
 
-/// Where a variable is, as `DW_OP_fbreg -20` says it: the class, and the offset, address or register.
+/// Parses a location such as `DW_OP_fbreg -20`: class, and offset, address or register.
 fn location(text: &str) -> (LocationClass, Option<u64>) {
     let operations: Vec<_> = text.split(", ").collect();
     let words: Vec<_> = operations[0].split_whitespace().collect();
@@ -238,7 +238,7 @@ fn location(text: &str) -> (LocationClass, Option<u64>) {
     match (operation, operations.get(1), operations.len()) {
         ("fbreg", None, _) => (LocationClass::FrameOffset, value),
         ("addr", None, _) => (LocationClass::Global, value),
-        // The address itself is not printed.
+        // dwarfdump does not print the address.
         ("addrx", None, _) => (LocationClass::Global, None),
         ("addr", Some(plus), 2) if plus.starts_with("DW_OP_plus_uconst") => {
             let plus = number(plus.split(' ').next_back().expect("a word")).expect("a number");
@@ -265,25 +265,25 @@ fn location(text: &str) -> (LocationClass, Option<u64>) {
     }
 }
 
-/// The code where a variable is in a place, and the place.
-type Place = (Option<(u64, u64)>, (LocationClass, Option<u64>));
+/// A code range, and the location of a variable in it.
+type RangedLocation = (Option<(u64, u64)>, (LocationClass, Option<u64>));
 
 #[test]
-fn variables_are_those_of_dwarfdump() {
+fn variables_match_dwarfdump() {
     for path in executables() {
         let Some(entries) = dwarfdump::entries(&path) else { return };
         let debug = debug(&path);
         let (units, types) = (debug.units.columns(), debug.types.columns());
         let at = |unit: u32, offset: u32| units.row(unit as usize).unit_offset + u64::from(offset);
-        let mut found: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
+        let mut found: BTreeMap<u64, Vec<RangedLocation>> = BTreeMap::new();
         for row in debug.variables.columns().iter() {
             let offset = at(row.unit_index, row.entry_offset);
             let place = format!("{}, entry {offset:#x}", path.display());
-            assert_eq!(row.name, said(&entries, offset, |entry| entry.text("name")), "{place}");
+            assert_eq!(row.name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
             assert_eq!(row.is_parameter, entries[&offset].tag == "formal_parameter", "{place}");
             let of = row.type_index.map(|index| types.row(index as usize));
             let of = of.map(|of| at(of.unit_index, of.entry_offset));
-            assert_eq!(of, said(&entries, offset, |entry| entry.reference("type")), "{place}");
+            assert_eq!(of, inherited(&entries, offset, |entry| entry.reference("type")), "{place}");
             let range = row.valid_address.zip(row.valid_size).map(|(start, size)| (start, start + size));
             let value = match row.location {
                 LocationClass::Register => row.register_number.map(u64::from),
@@ -295,7 +295,7 @@ fn variables_are_those_of_dwarfdump() {
         let mut checked = 0;
         for (offset, found) in &found {
             let entry = &entries[offset];
-            let expected: Vec<Place> = match (entry.get("location"), entry.get("const_value")) {
+            let expected: Vec<RangedLocation> = match (entry.get("location"), entry.get("const_value")) {
                 (Some(list), _) if list.starts_with("0x") || list.starts_with("indexed") => {
                     let listed = dwarfdump::ranges(list).into_iter();
                     let listed = listed.filter(|((start, end), _)| start < end);
@@ -307,10 +307,10 @@ fn variables_are_those_of_dwarfdump() {
             };
             let nowhere = vec![(None, (LocationClass::OptimizedOut, None))];
             let expected = if expected.is_empty() { nowhere } else { expected };
-            let known: Vec<Place> = expected
+            let known: Vec<RangedLocation> = expected
                 .into_iter()
                 .zip(found)
-                // Bytes of a value are printed in several ways, addresses that stand elsewhere in none.
+                // dwarfdump prints values in several formats and omits indexed addresses.
                 .map(|(expected, found)| (expected.0, (expected.1.0, expected.1.1.or(found.1.1))))
                 .collect();
             assert_eq!(&known, found, "{}, entry {offset:#x}: {:?}", path.display(), entry.get("location"));
@@ -327,7 +327,7 @@ fn variables_are_those_of_dwarfdump() {
 }
 
 #[test]
-fn types_and_their_members_are_those_of_dwarfdump() {
+fn types_and_members_match_dwarfdump() {
     for path in executables() {
         let Some(entries) = dwarfdump::entries(&path) else { return };
         let debug = debug(&path);
@@ -348,20 +348,15 @@ fn types_and_their_members_are_those_of_dwarfdump() {
             assert_eq!(row.encoding.map(|encoding| encoding.0), entry.get("encoding"), "{place_text}");
         }
         let is_type = |entry: &&Entry| entry.tag.ends_with("_type") || entry.tag == "typedef";
-        // The range of an array's indexes is part of the array.
+        // The index range of an array is part of the array.
         let expected =
             entries.values().filter(is_type).filter(|entry| !entry.tag.contains("subrange")).count();
         assert_eq!(types.len(), expected, "{}", path.display());
-        members_are_those_of(&path, &entries, &debug, &place);
+        check_members(&path, &entries, &debug, &place);
     }
 }
 
-fn members_are_those_of(
-    path: &Path,
-    entries: &BTreeMap<u64, Entry>,
-    debug: &Debug,
-    place: &dyn Fn(u32) -> u64,
-) {
+fn check_members(path: &Path, entries: &BTreeMap<u64, Entry>, debug: &Debug, place: &dyn Fn(u32) -> u64) {
     let mut found: BTreeMap<u64, Vec<_>> = BTreeMap::new();
     for row in debug.members.columns().iter().filter(|row| row.kind != MemberKind::Parameter) {
         let value = row.value.filter(|_| row.kind == MemberKind::Enumerator).map(i64::cast_unsigned);
@@ -380,7 +375,7 @@ fn members_are_those_of(
         let location = location.and_then(|text| number(text.split(' ').next_back()?));
         let bit_offset = entry.number("data_bit_offset").map(|bits| bits / 8);
         let place = match entry.tag.as_str() {
-            // What is said of bits before DWARF 4 is the storage unit, in which they are anywhere.
+            // Before DWARF 4, bit offsets are relative to the storage unit.
             "member" if entry.number("bit_offset").is_some() => {
                 let bits = entry.number("byte_size").unwrap_or(0) * 8;
                 let bits =
@@ -391,9 +386,9 @@ fn members_are_those_of(
             "enumerator" => None,
             _ => continue,
         };
-        let mut owner = entry.parent.expect("members are in types");
+        let mut owner = entry.parent.expect("members have a parent type");
         while !entries[&owner].tag.ends_with("_type") {
-            owner = entries[&owner].parent.expect("variants are in types");
+            owner = entries[&owner].parent.expect("variants have a parent type");
         }
         expected.entry(owner).or_default().push((
             entry.text("name").map(str::to_owned),

@@ -1,4 +1,4 @@
-//! What LLVM's tools read in the same files.
+//! Tables of Mach-O files are equal to the output of LLVM's tools.
 
 use super::{APPLE_C, ARCHITECTURES, THROWS_CPP, THROWS_FLAGS, read};
 use binframe::ir::tables::{SymbolBinding, SymbolDefinition, SymbolVisibility, UnwindSource};
@@ -31,7 +31,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The blocks of a kind that `llvm-readobj` prints, each with its keys and values; flags have no value.
+/// Blocks of a kind in the output of `llvm-readobj`, as keys and values; flags have no value.
 fn blocks(text: &str, kind: &str) -> Vec<BTreeMap<String, String>> {
     let start = format!("  {kind} {{");
     let mut blocks = Vec::new();
@@ -54,12 +54,10 @@ fn blocks(text: &str, kind: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 fn hexadecimal(text: &str) -> u64 {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_else(|_| panic!("no number: {text}"))
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_else(|_| panic!("not a number: {text}"))
 }
 
-/// What stands before a number in parentheses, and the number.
-///
-/// What has no name to the tool is a number alone.
+/// Splits `Name (0x1)` to the name and the number. The name is missing if it is unknown to the tool.
 fn with_code(text: &str) -> (&str, u64) {
     let (name, code) = text.rsplit_once('(').unwrap_or(("", text));
     (
@@ -69,7 +67,7 @@ fn with_code(text: &str) -> (&str, u64) {
 }
 
 #[test]
-fn sections_are_those_of_readobj() {
+fn sections_match_readobj() {
     for (file_name, file) in files() {
         let Some(text) = apple::llvm("readobj", &["--sections"], &file) else { return };
         let (sections, _) = read(&file);
@@ -94,7 +92,7 @@ fn sections_are_those_of_readobj() {
 }
 
 #[test]
-fn symbols_are_those_of_readobj() {
+fn symbols_match_readobj() {
     for (file_name, file) in files() {
         let Some(text) = apple::llvm("readobj", &["--symbols"], &file) else { return };
         let (sections, _) = read(&file);
@@ -102,7 +100,7 @@ fn symbols_are_those_of_readobj() {
         let expected = blocks(&text, "Symbol");
         assert_eq!(columns.len(), expected.len(), "{file_name}");
         for (row, block) in columns.iter().zip(expected) {
-            let name = block["Name"].rsplit_once(" (").expect("a name and its place").0;
+            let name = block["Name"].rsplit_once(" (").expect("a name and its offset").0;
             assert_eq!(row.symbol_name, name, "{file_name}");
             assert_eq!(row.symbol_address, hexadecimal(&block["Value"]), "{file_name} {name}");
             let (_, kind) = with_code(&block["Type"]);
@@ -123,7 +121,7 @@ fn symbols_are_those_of_readobj() {
 }
 
 #[test]
-fn relocations_of_objects_are_those_of_readobj() {
+fn relocations_of_objects_match_readobj() {
     for (file_name, file) in files() {
         let Some(text) = apple::llvm("readobj", &["--relocations"], &file) else { return };
         let (sections, linkage) = read(&file);
@@ -142,7 +140,7 @@ fn relocations_of_objects_are_those_of_readobj() {
             let words: Vec<_> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["Section", name, "{"] => section = (*name).to_owned(),
-                // Whether it refers to a symbol stands in the fourth column.
+                // The fourth column states whether the entry refers to a symbol.
                 [offset, _, _, is_external, kind, _, symbol] if offset.starts_with("0x") => {
                     let symbol = (*is_external == "1").then(|| (*symbol).to_owned());
                     expected.push((section.clone(), hexadecimal(offset), (*kind).to_owned(), symbol));
@@ -151,7 +149,7 @@ fn relocations_of_objects_are_those_of_readobj() {
             }
         }
         expected.retain(|row| row.2 != "GENERIC_RELOC_PAIR");
-        // An entry of this type is the number for the next.
+        // An `ARM64_RELOC_ADDEND` is the addend of the next entry.
         let (added, expected): (Vec<_>, Vec<_>) =
             expected.into_iter().partition(|row| row.2 == "ARM64_RELOC_ADDEND");
         assert_eq!(found, expected, "{file_name}");
@@ -161,11 +159,11 @@ fn relocations_of_objects_are_those_of_readobj() {
     }
 }
 
-/// Address, type and symbol of what an operation changes.
+/// Addresses that operations relocate or bind, with the symbol.
 type Changed = BTreeSet<(u64, Option<String>)>;
 
 #[test]
-fn operations_of_the_loader_are_those_of_objdump() {
+fn rebase_and_bind_operations_match_objdump() {
     const ARGUMENTS: [&str; 5] = ["--macho", "--rebase", "--bind", "--lazy-bind", "--weak-bind"];
     for (file_name, file) in files().into_iter().filter(|(name, _)| name.contains("Operations")) {
         let Some(text) = apple::llvm("objdump", &ARGUMENTS, &file) else { return };
@@ -192,7 +190,7 @@ fn operations_of_the_loader_are_those_of_objdump() {
         assert_eq!(found, expected, "{file_name}");
         let imports = linkage.imports.columns();
         let imports = imports.iter().map(|row| (row.import_name.expect("a name").to_owned(), row.is_weak));
-        // The lazy table does not say that a symbol may be missing; the other does.
+        // Only the non-lazy table states that an import is weak.
         assert_eq!(
             imports.map(|row| row.0).collect::<BTreeSet<_>>(),
             libraries.into_keys().collect(),
@@ -202,7 +200,7 @@ fn operations_of_the_loader_are_those_of_objdump() {
 }
 
 #[test]
-fn exports_are_those_of_objdump() {
+fn exports_match_objdump() {
     for (file_name, file) in files() {
         let Some(text) = apple::llvm("objdump", &["--macho", "--exports-trie"], &file) else { return };
         let (_, linkage) = read(&file);
@@ -217,7 +215,7 @@ fn exports_are_those_of_objdump() {
             Some((hexadecimal(address), words.next()?.to_owned()))
         };
         let expected: Vec<_> = text.lines().filter_map(export).collect();
-        // Older versions know the trie in one of its two places alone.
+        // Older versions read the export trie only from `LC_DYLD_INFO_ONLY`.
         if expected.is_empty() && file_name.contains("Chains") {
             continue;
         }
@@ -227,14 +225,14 @@ fn exports_are_those_of_objdump() {
 }
 
 #[test]
-fn compact_unwind_entries_are_those_of_objdump() {
+fn compact_unwind_entries_match_objdump() {
     for (file_name, file) in files().into_iter().filter(|(name, _)| name.contains("with")) {
         let Some(text) = apple::llvm("objdump", &["--macho", "--unwind-info"], &file) else { return };
         let (sections, _) = read(&file);
         let image = sections.headers.columns().iter().next().and_then(|header| header.image_address);
         let image = image.expect("an address");
         let entries = sections.unwind_entries.columns();
-        // The linker's entries, of which some are for several functions here.
+        // Entries of the linker, some of which cover several functions in the tables.
         let mut found: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.source == UnwindSource::CompactUnwind) {
             let end = entry.address + entry.size - image;
@@ -266,7 +264,7 @@ fn compact_unwind_entries_are_those_of_objdump() {
 }
 
 #[test]
-fn load_commands_are_those_of_objdump() {
+fn load_commands_match_objdump() {
     for (file_name, file) in files() {
         let Some(text) = apple::llvm("objdump", &["--macho", "--private-headers"], &file) else { return };
         let (_, linkage) = read(&file);
@@ -285,7 +283,7 @@ fn load_commands_are_those_of_objdump() {
                 _ => {}
             }
         }
-        // Older versions do not know the newest commands' names.
+        // Older versions do not know the names of new commands.
         for (found, expected) in found.iter().zip(&mut expected) {
             if expected.0.starts_with('?') {
                 expected.0.clone_from(&found.0);

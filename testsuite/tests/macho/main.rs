@@ -1,4 +1,4 @@
-//! Mach-O files say what their sources say, and what LLVM's tools read in them.
+//! Tables of Mach-O files match the sources and the output of LLVM's tools.
 
 mod llvm;
 
@@ -8,9 +8,9 @@ use binframe::passes::file::extents;
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::apple::{self, Fixups};
-use binframe_testsuite::lowering::Written;
+use binframe_testsuite::lowering::TemporaryDataset;
 use binframe_testsuite::objects::{self, Architecture, MESSAGE};
-use binframe_testsuite::promises;
+use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use object::write;
 use std::collections::BTreeMap;
@@ -23,10 +23,10 @@ const THROWS_FLAGS: &[&str] = &["-O1", "-fexceptions", "-fcxx-exceptions", "-fas
 const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
 const FIXUPS: [Fixups; 2] = [Fixups::Operations, Fixups::Chains];
 
-/// Tables of a file, which keep what they promise.
+/// Section and linkage tables of a file, which must have no violations.
 fn read(bytes: &[u8]) -> (SectionsIr, LinkageIr) {
     let file = Bytes::from(bytes.to_vec());
-    assert_eq!(promises::broken(&file).expect("a file that is supported"), Vec::<String>::new());
+    assert_eq!(table_invariants::violations(&file).expect("a file that is supported"), Vec::<String>::new());
     let sections = sections::run(&file, 0).expect("a file that is supported");
     let linkage = linkage::run(&file, &sections);
     for diagnostics in [&sections.diagnostics, &linkage.diagnostics] {
@@ -39,14 +39,14 @@ fn read(bytes: &[u8]) -> (SectionsIr, LinkageIr) {
     (sections, linkage)
 }
 
-/// Addresses of the symbols that are in sections.
+/// Addresses of symbols that are defined in sections.
 fn addresses(sections: &SectionsIr) -> BTreeMap<&str, u64> {
     let symbols = sections.symbols.columns();
     let defined = symbols.iter().filter(|symbol| symbol.definition == SymbolDefinition::Section);
     defined.map(|symbol| (symbol.symbol_name, symbol.symbol_address)).collect()
 }
 
-/// The number that stands at an address.
+/// The 64-bit word at an address.
 fn word(sections: &SectionsIr, address: u64) -> u64 {
     let columns = sections.sections.columns();
     let mut holders = columns.iter().filter(|section| section.address <= address);
@@ -56,7 +56,7 @@ fn word(sections: &SectionsIr, address: u64) -> u64 {
 }
 
 #[test]
-fn linked_files_say_what_their_source_says() {
+fn linked_files_match_their_source() {
     for (architecture, fixups) in ARCHITECTURES.into_iter().flat_map(|one| FIXUPS.map(|other| (one, other))) {
         let Some(bytes) = apple::executable(architecture, fixups) else { return };
         let (sections, linkage) = read(&bytes);
@@ -73,7 +73,7 @@ fn linked_files_say_what_their_source_says() {
 
         let imports = linkage.imports.columns();
         let report = imports.iter().find(|row| row.import_name == Some("_report")).expect("an import");
-        // A pointer in data is set at once.
+        // A pointer in data is bound at load time.
         assert!(!report.is_delayed && !report.is_weak);
         let others = imports.iter().filter_map(|row| row.import_name).filter(|name| *name != "_report");
         assert!(others.into_iter().all(|name| name == "dyld_stub_binder"));
@@ -88,7 +88,7 @@ fn linked_files_say_what_their_source_says() {
 
         let relocations = linkage.relocations.columns();
         let places: BTreeMap<_, _> = relocations.iter().map(|row| (row.address, row)).collect();
-        assert!(places.contains_key(&report.slot_address.expect("a pointer that calls go through")));
+        assert!(places.contains_key(&report.slot_address.expect("an import slot")));
         let operations = at["_operations"];
         assert_eq!(places[&operations].symbol_name, Some("_report"));
         for (offset, name) in [(8, "_twice"), (16, "_checked_twice"), (24, "_message")] {
@@ -104,7 +104,7 @@ fn linked_files_say_what_their_source_says() {
 }
 
 #[test]
-fn initialisers_are_those_of_the_source() {
+fn initializers_match_the_source() {
     for fixups in FIXUPS {
         for flags in [&["-dylib"][..], &["-dylib", "-init_offsets"]] {
             let Some(object) = apple::compile("x86_64", "c", APPLE_C, &["-O1"]) else { return };
@@ -113,16 +113,16 @@ fn initialisers_are_those_of_the_source() {
             let at = addresses(&sections);
             let rows = linkage.initializers.columns();
             let functions: Vec<_> = rows.iter().map(|row| (row.kind.name(), row.function_address)).collect();
-            // The compiler makes the destructor a function that the initialiser registers.
+            // The compiler registers the destructor in an initializer function.
             let init = at.iter().find(|(name, _)| name.contains("GLOBAL_init") || name.contains("begin"));
-            let (_, address) = init.expect("an initialiser");
+            let (_, address) = init.expect("an initializer");
             assert!(functions.contains(&("init", Some(*address))), "{functions:x?}, {at:x?}");
         }
     }
 }
 
 #[test]
-fn executables_lower_through_all_stages() {
+fn executables_are_analyzed_by_all_stages() {
     let Some(object) = apple::compile("x86_64", "c", APPLE_C, &["-O1", "-fasynchronous-unwind-tables"])
     else {
         return;
@@ -139,7 +139,7 @@ fn executables_lower_through_all_stages() {
         let imports: BTreeMap<_, _> = imports.collect();
         assert_eq!(imports["_printf"].is_delayed, fixups == Fixups::Operations);
         assert!(imports["_perhaps"].is_weak && !imports["_printf"].is_weak);
-        let written = Written::of_bytes("apple", &bytes).expect("it is lowered, and rows are verified");
+        let written = TemporaryDataset::of_bytes("apple", &bytes).expect("the file is supported");
         let functions = written.table(tables::Functions::INFO);
         let functions = Rows::<tables::Functions>::from_batch(functions).expect("its table");
         let functions: BTreeMap<_, _> =
@@ -153,7 +153,7 @@ fn executables_lower_through_all_stages() {
 }
 
 #[test]
-fn every_function_is_unwound_by_itself() {
+fn every_function_has_its_unwind_entry() {
     for architecture in ARCHITECTURES {
         let name = if architecture == Architecture::X86_64 { "x86_64" } else { "arm64" };
         let c = apple::compile(name, "c", APPLE_C, &["-O1", "-fasynchronous-unwind-tables"]);
@@ -170,7 +170,8 @@ fn every_function_is_unwound_by_itself() {
         starts.sort_unstable();
         starts.dedup_by_key(|start| start.0);
         for (index, (address, name)) in starts.iter().enumerate() {
-            // The compact entry of a function that needs DWARF says only so: clang 19 makes those for arm64.
+            // The compact entry of a function with DWARF unwind information refers to DWARF only; clang 19 emits these
+            // for arm64.
             let own = entries.iter().filter(|entry| entry.address == *address);
             let entry = own.max_by_key(|entry| entry.lsda_address.is_some());
             let entry = entry.unwrap_or_else(|| panic!("{name} has no entry"));
@@ -180,13 +181,13 @@ fn every_function_is_unwound_by_itself() {
             assert_eq!(entry.lsda_address.is_some(), has_landing_pads, "{name}");
             let relocations = linkage.relocations.columns();
             let personality = entry.personality_address.map(|slot| {
-                let row = relocations.iter().find(|row| row.address == slot).expect("the loader sets it");
+                let row = relocations.iter().find(|row| row.address == slot).expect("the slot is relocated");
                 row.symbol_name.map(str::to_owned)
             });
             let expected = has_landing_pads.then(|| Some("___gxx_personality_v0".to_owned()));
             assert_eq!(personality, expected, "{name}");
         }
-        // Of an object: the same functions, by their offsets in their section.
+        // In an object, the functions have the same entries, at offsets in their section.
         let (sections, _) = read(&cpp);
         let described = sections.unwind_entries.columns();
         let symbols = sections.symbols.columns();
@@ -200,7 +201,7 @@ fn every_function_is_unwound_by_itself() {
 }
 
 #[test]
-fn files_of_other_architectures_are_read() {
+fn files_of_32_bit_architectures_are_read() {
     let Some(object) = apple::compile("i386", "c", APPLE_C, &["-O1"]) else { return };
     let (sections, linkage) = read(&object);
     let header = sections.headers.columns().iter().next().expect("a header");
@@ -212,7 +213,7 @@ fn files_of_other_architectures_are_read() {
 }
 
 #[test]
-fn files_of_big_endian_are_read() {
+fn big_endian_files_are_read() {
     for (architecture, bits) in [(object::Architecture::PowerPc, 32), (object::Architecture::PowerPc64, 64)] {
         let format = object::BinaryFormat::MachO;
         let mut object = write::Object::new(format, architecture, object::Endianness::Big);
@@ -240,7 +241,7 @@ fn files_of_big_endian_are_read() {
 }
 
 #[test]
-fn members_of_universal_files_have_the_names_of_architectures() {
+fn members_of_universal_files_are_named_by_architecture() {
     let names = ["x86_64", "arm64", "i386", "armv7"];
     let object = |name: &&str| apple::compile(name, "c", "int one = 1;", &[]);
     let Some(members) = names.iter().map(object).collect::<Option<Vec<_>>>() else { return };

@@ -1,14 +1,14 @@
-//! Thousands of broken files, each of which is refused or lowered to tables that keep what they promise, in bounded time and
-//! memory.
+//! Thousands of mutants of files of all formats. Each is rejected, or its tables have no violations, in bounded time
+//! and memory.
 //!
-//! `BINFRAME_MUTANTS` says how many, `BINFRAME_MUTANTS_SEED` with which seed they begin: a seed that is printed makes its
-//! mutant again, alone.
+//! `BINFRAME_MUTANTS` sets the number of mutants, `BINFRAME_MUTANTS_SEED` the first seed. A printed seed reproduces
+//! its mutant.
 
-mod multiplied;
+mod shared_bytes;
 
-use binframe_testsuite::memory::{self, Counting};
+use binframe_testsuite::memory::{self, CountingAllocator};
 use binframe_testsuite::mutation::{Original, mutant, originals};
-use binframe_testsuite::promises;
+use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::io::Write;
 use std::ops::Range;
@@ -19,27 +19,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// Mutants of a run that says nothing else.
+/// Default number of mutants.
 const MUTANTS: u64 = 10_000;
 
-/// Mutants of one thread, which is named after them: what the system says when a stack overflows.
+/// Number of mutants per thread. The thread's name contains their seeds, since a stack overflow prints only that name.
 const MUTANTS_PER_THREAD: u64 = 100;
 
-/// Time after which a file of a few hundred kilobytes counts as hanging.
+/// Time limit for a file of a few hundred kilobytes.
 const HANG: Duration = Duration::from_secs(5);
 
-/// Memory that a file may take with all of its tables: this many times its size, and a little more.
+/// Memory limit per file: a multiple of its size plus a constant.
 const MEMORY_PER_FILE_SIZE_MAX: usize = 300;
 const MEMORY_BASE: usize = 4 << 20;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Failures after which the run ends.
+/// Number of failures after which the run stops.
 const FAILURES_MAX: usize = 10;
 
 #[test]
-fn mutants_are_lowered_or_refused() {
+fn mutants_have_no_violations_or_are_rejected() {
     let first = variable("BINFRAME_MUTANTS_SEED").unwrap_or(0);
     let seeds = first..first.saturating_add(variable("BINFRAME_MUTANTS").unwrap_or(MUTANTS));
     let originals = originals();
@@ -61,11 +61,11 @@ fn mutants_are_lowered_or_refused() {
     let failures = run.failures.into_inner().expect("no thread panicked");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let (lowered, all) = (run.lowered.into_inner(), seeds.end - seeds.start);
-    assert!(all < 1000 || (all / 5..all - all / 20).contains(&lowered), "{lowered} of {all} were lowered");
+    assert!(all < 1000 || (all / 5..all - all / 20).contains(&lowered), "{lowered} of {all} were accepted");
 }
 
 fn variable(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 struct Run<'a> {
@@ -90,7 +90,7 @@ impl Run<'_> {
         self.failures.lock().expect("no thread panicked").push(failure);
     }
 
-    /// Checks mutants in a thread of their own, while this one looks at the clock.
+    /// Checks mutants in a new thread, while the current thread watches for hangs.
     fn check_all(&self, seeds: Range<u64>) {
         let running = Mutex::new((seeds.start, Instant::now()));
         let is_over = AtomicBool::new(false);
@@ -103,7 +103,7 @@ impl Run<'_> {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let name = format!("mutants {}..{}", seeds.start, seeds.end);
-                let outcome = memory::alone(name, work);
+                let outcome = memory::on_own_thread(name, work);
                 is_over.store(true, Ordering::Relaxed);
                 outcome.expect("panics of passes are caught");
             });
@@ -126,30 +126,32 @@ impl Run<'_> {
     }
 }
 
-/// Whether a file is lowered, or else refused; or what went wrong.
+/// Whether a file is accepted, or the reason of a failure.
 fn outcome(file: &Bytes) -> Result<bool, String> {
-    let (outcome, memory) = memory::most_held(|| catch_unwind(AssertUnwindSafe(|| promises::broken(file))));
+    let (outcome, memory) =
+        memory::peak_memory(|| catch_unwind(AssertUnwindSafe(|| table_invariants::violations(file))));
     let limit = MEMORY_BASE + MEMORY_PER_FILE_SIZE_MAX * file.len();
     match outcome {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(format!("a panic: {}", text.unwrap_or("of no text")))
+            Err(format!("a panic: {}", text.unwrap_or("without a message")))
         }
-        Ok(Ok(broken)) if !broken.is_empty() => Err(broken[..broken.len().min(5)].join("; ")),
+        Ok(Ok(violations)) if !violations.is_empty() => Err(violations[..violations.len().min(5)].join("; ")),
         Ok(_) if memory > limit => Err(format!("{memory} bytes of memory for a file of {}", file.len())),
         Ok(outcome) => Ok(outcome.is_ok()),
     }
 }
 
-/// Keeps a mutant, so that it can be looked at.
+/// Writes a mutant to a file for inspection.
 fn save(seed: u64, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutant-{seed}"));
     fs::write(&path, bytes).expect("the target directory is writable");
     path
 }
 
-/// Ends the process, since a thread that hangs cannot be ended alone. What tests print is kept until they end: this is not.
+/// Exits the process, since a hanging thread cannot be stopped. Writes to stderr directly, since the output of tests
+/// is captured.
 fn abort(reason: &str) -> ! {
     _ = writeln!(std::io::stderr(), "{reason}");
     std::process::abort()

@@ -1,4 +1,5 @@
-//! `(tables) -> claims`: what the tables say of each instruction's memory, at hand for every step of a run.
+//! `(tables) -> claims`: statements of the tables, indexed by instruction address, to be checked at each step of a
+//! run.
 
 use crate::flow::{AllSources, sources};
 use binframe::ir::tables::{Access, AccessRegion, Confidence, MemoryAccess};
@@ -6,7 +7,7 @@ use binframe_testsuite::lowering::Tables;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use std::collections::{BTreeSet, HashMap};
 
-/// What is said of memory that an instruction touches.
+/// A row of `memory_accesses`.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub(crate) is_implicit: bool,
@@ -23,7 +24,7 @@ pub(crate) struct Claim {
     pub(crate) confidence: Confidence,
 }
 
-/// Where an object lies.
+/// Location of a memory object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Object {
     pub(crate) address: Option<u64>,
@@ -32,36 +33,37 @@ pub(crate) struct Object {
     pub(crate) size: u64,
 }
 
-/// What is known of an instruction.
+/// An instruction and its claims.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct InstructionClaims {
     pub(crate) instruction: Instruction,
     pub(crate) function: u64,
     pub(crate) claims: Vec<Claim>,
 }
 
-/// What is known of a program.
+/// All claims about a program.
 pub(crate) struct Program {
-    pub(crate) instructions: HashMap<u64, Known>,
+    pub(crate) instructions: HashMap<u64, InstructionClaims>,
     pub(crate) functions: BTreeSet<u64>,
-    /// How deep the stack gets at most in functions where that is bounded.
+    /// Maximum stack depth by function, if it is bounded.
     pub(crate) depths: HashMap<u64, u64>,
-    /// Functions that are said to use what the stack held at their entry, and where.
+    /// Offsets of stack arguments that accesses are relative to, by function.
     pub(crate) arguments: HashMap<u64, BTreeSet<u64>>,
-    /// Where what instructions use is said to come from.
+    /// Definitions of uses.
     pub(crate) sources: AllSources,
 }
 
 impl Program {
     pub(crate) fn of(tables: &Tables) -> Self {
         let objects = tables.lowered.memory.memory_objects.columns();
-        let mut instructions: HashMap<u64, Known> = HashMap::new();
+        let mut instructions: HashMap<u64, InstructionClaims> = HashMap::new();
         let blocks = tables.lowered.cfg.basic_blocks.columns();
         for block in blocks.iter() {
             let bytes = tables.lowered.code.bytes(block.address, block.size);
             let decoder = Decoder::with_ip(64, bytes, block.address, DecoderOptions::NONE);
             for instruction in decoder {
-                let known = Known { instruction, function: block.function_address, claims: Vec::new() };
+                let known =
+                    InstructionClaims { instruction, function: block.function_address, claims: Vec::new() };
                 instructions.insert(instruction.ip(), known);
             }
         }

@@ -1,24 +1,24 @@
-//! Who wrote last what an instruction finds, as a run shows it; compared with what `data_flow` says.
+//! Tracks the last writer of each register, flag and memory byte in a run, and compares it with `data_flow`.
 
-use crate::claims::Known;
+use crate::claims::InstructionClaims;
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Confidence, DataUse, Definition};
 use binframe_testsuite::lowering::Tables;
 use iced_x86::{Instruction, InstructionInfoFactory, OpAccess, Register, RflagsBits};
 use std::collections::{BTreeMap, HashMap};
 
-/// What is said of one thing that an instruction uses.
+/// Rows of `data_flow` for one use.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sources {
     definitions: Vec<(Option<u64>, Definition)>,
-    /// The least sure of the rows.
+    /// The lowest confidence of the rows.
     confidence: Option<Confidence>,
 }
 
-/// What is said of all that instructions use, by the instruction and the register, the flag or `stack`.
+/// Rows of `data_flow` by instruction and resource: a register, a flag or `stack`.
 pub(crate) type AllSources = HashMap<(u64, &'static str), Sources>;
 
-/// All that `data_flow` says of values and addresses.
+/// Rows of `data_flow` for uses of values and addresses.
 pub(crate) fn sources(tables: &Tables) -> AllSources {
     let names: HashMap<String, &'static str> = all_names().map(|name| (name.to_owned(), name)).collect();
     let mut all = AllSources::new();
@@ -28,13 +28,13 @@ pub(crate) fn sources(tables: &Tables) -> AllSources {
         }
         let sources = all.entry((row.use_address, names[row.resource.0])).or_default();
         sources.definitions.push((row.definition_address, row.definition));
-        let is_surer = |known: Confidence| known.code() >= row.confidence.code();
-        sources.confidence = sources.confidence.filter(|known| is_surer(*known)).or(Some(row.confidence));
+        let is_higher = |known: Confidence| known.code() >= row.confidence.code();
+        sources.confidence = sources.confidence.filter(|known| is_higher(*known)).or(Some(row.confidence));
     }
     all
 }
 
-/// The flags that are followed.
+/// Tracked flags.
 const FLAGS: [(u32, &str); 7] = [
     (RflagsBits::AF, "af"),
     (RflagsBits::CF, "cf"),
@@ -45,7 +45,7 @@ const FLAGS: [(u32, &str); 7] = [
     (RflagsBits::ZF, "zf"),
 ];
 
-/// Registers that functions leave as they were.
+/// Callee-saved registers.
 const PRESERVED: [&str; 6] = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
 
 fn all_names() -> impl Iterator<Item = &'static str> {
@@ -53,7 +53,7 @@ fn all_names() -> impl Iterator<Item = &'static str> {
     registers.chain(FLAGS.map(|(_, name)| name)).chain(["stack"])
 }
 
-/// The name of a register that is followed, as a whole.
+/// Name of the full register; `None` if it is not tracked.
 fn name_of(register: Register) -> Option<&'static str> {
     let full = register.full_register();
     let is_followed =
@@ -66,20 +66,20 @@ thread_local! {
         Register::values().map(|register| (register, &*format!("{register:?}").to_lowercase().leak())).collect();
 }
 
-/// Who wrote something: a call of a function, and the instruction.
+/// Last writer: a function activation and the address of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Writer {
     activation: u64,
     address: u64,
 }
 
-/// It is not known whether an instruction wrote.
-const NOBODY_KNOWS: Writer = Writer { activation: u64::MAX, address: 0 };
+/// It is unknown whether a conditional write happened.
+const UNKNOWN_WRITER: Writer = Writer { activation: u64::MAX, address: 0 };
 
-/// A byte of a register, or a flag.
+/// A part of a register that is written separately, or a flag.
 type Part = (&'static str, u8);
 
-/// Bytes of registers that are written apart from others: the two lowest, the others up to 16, and what is beyond.
+/// Parts of registers: the lowest two bytes, the other bytes up to 16, and the rest.
 fn parts(register: Register) -> impl Iterator<Item = Part> {
     let is_high = matches!(register, Register::AH | Register::BH | Register::CH | Register::DH);
     let range = match (register.full_register().is_gpr64(), register.size()) {
@@ -92,19 +92,19 @@ fn parts(register: Register) -> impl Iterator<Item = Part> {
     range.filter_map(move |part| Some((name?, part)))
 }
 
-/// Who wrote what last, in a run.
+/// Last writers in a run.
 pub(crate) struct Flow {
     registers: BTreeMap<Part, Writer>,
     memory: HashMap<u64, Writer>,
-    /// What is expected to hold the same behind calls that are not over, by the function that calls.
+    /// Callee-saved registers at pending calls, by calling activation.
     saved: HashMap<u64, (u64, Vec<(Part, Writer)>)>,
-    /// Uses by kind and confidence: as was said, and not.
+    /// Number of uses by kind and confidence: with and without a row for their definition.
     pub(crate) uses: BTreeMap<(&'static str, &'static str), [u64; 2]>,
     pub(crate) violations: Vec<String>,
 }
 
-/// Memory that an instruction touches.
-pub(crate) struct Touched {
+/// Memory that an instruction accesses.
+pub(crate) struct AccessedRange {
     pub(crate) address: u64,
     pub(crate) size: u64,
     pub(crate) is_read: bool,
@@ -113,10 +113,14 @@ pub(crate) struct Touched {
 
 impl Flow {
     pub(crate) fn new() -> Self {
-        let nobody = Writer { activation: 0, address: 0 };
-        let flags = FLAGS.map(|(_, flag)| ((flag, 0), nobody));
+        let no_writer = Writer { activation: 0, address: 0 };
+        let flags = FLAGS.map(|(_, flag)| ((flag, 0), no_writer));
         Self {
-            registers: Register::values().flat_map(parts).map(|part| (part, nobody)).chain(flags).collect(),
+            registers: Register::values()
+                .flat_map(parts)
+                .map(|part| (part, no_writer))
+                .chain(flags)
+                .collect(),
             memory: HashMap::new(),
             saved: HashMap::new(),
             uses: BTreeMap::new(),
@@ -124,15 +128,15 @@ impl Flow {
         }
     }
 
-    /// Compares what an instruction uses with what is said, and notes what it writes. `is_whole` says whether all of the call of the
-    /// function was seen.
+    /// Compares the uses of an instruction with the rows, and records its writes. `is_whole` states whether the
+    /// activation was observed from its entry.
     pub(crate) fn step(
         &mut self,
         sources: &AllSources,
-        known: &Known,
+        known: &InstructionClaims,
         activation: u64,
         is_whole: bool,
-        touched: &[Touched],
+        accessed: &[AccessedRange],
     ) {
         let instruction = &known.instruction;
         let used = InstructionInfoFactory::new().info(instruction).used_registers().to_vec();
@@ -145,10 +149,10 @@ impl Flow {
             for (_, flag) in FLAGS.iter().filter(|(bit, _)| instruction.rflags_read() & bit != 0) {
                 self.check(sources, instruction, activation, flag, self.registers.get(&(*flag, 0)).copied());
             }
-            for touch in touched.iter().filter(|touch| touch.is_read) {
+            for range in accessed.iter().filter(|range| range.is_read) {
                 if sources.contains_key(&(instruction.ip(), "stack")) {
-                    for byte in 0..touch.size {
-                        let writer = self.memory.get(&touch.address.wrapping_add(byte)).copied();
+                    for byte in 0..range.size {
+                        let writer = self.memory.get(&range.address.wrapping_add(byte)).copied();
                         self.check(sources, instruction, activation, "stack", writer);
                     }
                 }
@@ -158,29 +162,29 @@ impl Flow {
         for register in used {
             let writer = match register.access() {
                 OpAccess::Write | OpAccess::ReadWrite => writer,
-                OpAccess::CondWrite | OpAccess::ReadCondWrite => NOBODY_KNOWS,
+                OpAccess::CondWrite | OpAccess::ReadCondWrite => UNKNOWN_WRITER,
                 _ => continue,
             };
             self.registers.extend(parts(register.register()).map(|part| (part, writer)));
         }
         let flags = FLAGS.iter().filter(|(bit, _)| instruction.rflags_modified() & bit != 0);
         self.registers.extend(flags.map(|(_, flag)| ((*flag, 0), writer)));
-        for touch in touched.iter().filter(|touch| touch.is_written) {
-            self.memory.extend((0..touch.size).map(|byte| (touch.address.wrapping_add(byte), writer)));
+        for range in accessed.iter().filter(|range| range.is_written) {
+            self.memory.extend((0..range.size).map(|byte| (range.address.wrapping_add(byte), writer)));
         }
     }
 
-    /// Notes that a function calls another, after so many gaps in what is seen.
+    /// Records a call. `gaps` is the number of unobserved intervals so far.
     pub(crate) fn call(&mut self, activation: u64, gaps: u64) {
         let preserved = self.registers.iter().filter(|((name, _), _)| PRESERVED.contains(name));
         self.saved.insert(activation, (gaps, preserved.map(|(part, writer)| (*part, *writer)).collect()));
     }
 
-    /// Notes that a call is over, after so many gaps.
-    pub(crate) fn come_back(&mut self, activation: u64, address: u64, gaps: u64) {
+    /// Records the return of a call. `gaps` is the number of unobserved intervals so far.
+    pub(crate) fn return_from_call(&mut self, activation: u64, address: u64, gaps: u64) {
         let Some((before, preserved)) = self.saved.remove(&activation) else { return };
         let writer = Writer { activation, address };
-        // Of libraries it is not seen what they write.
+        // Writes of libraries are not observed.
         let is_library = gaps != before;
         for (part, known) in &mut self.registers {
             let is_changed = is_library || known.activation > activation;
@@ -199,7 +203,7 @@ impl Flow {
         name: &'static str,
         writer: Option<Writer>,
     ) {
-        if writer == Some(NOBODY_KNOWS)
+        if writer == Some(UNKNOWN_WRITER)
             || (name == "stack" && writer.is_some_and(|by| by.activation > activation))
         {
             return;
@@ -219,7 +223,7 @@ impl Flow {
         if !is_said && confidence != "likely" && self.violations.len() < 20 {
             let address = instruction.ip();
             self.violations
-                .push(format!("{address:#x} {instruction}: {name} is of {own:x?}, not {claimed:x?}"));
+                .push(format!("{address:#x} {instruction}: {name} is defined at {own:x?}, not {claimed:x?}"));
         }
     }
 }

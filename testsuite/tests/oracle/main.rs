@@ -1,9 +1,10 @@
-//! Runs real programs one instruction at a time, and compares every address that they touch with what `memory_accesses` says.
+//! Runs real programs one instruction at a time. Compares each accessed address with `memory_accesses`, stack depths
+//! with `stack_frames`, and the last writer of each used value with `data_flow`.
 //!
-//! `cargo xtask oracle` runs it on programs of the machine; `cargo test` on three small ones.
+//! `cargo xtask oracle` runs it on programs of the machine, `cargo test` on three small ones.
 //!
-//! - `BINFRAME_ORACLE`: programs with their arguments, one in each line.
-//! - `BINFRAME_ORACLE_STEPS`: instructions that are followed of each at most.
+//! - `BINFRAME_ORACLE`: programs with their arguments, one per line.
+//! - `BINFRAME_ORACLE_STEPS`: maximum number of instructions per program.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::{env, fs};
 use tracer::Tracer;
 
-/// Instructions that are followed of each program in `cargo test`.
+/// Maximum number of instructions per program in `cargo test`.
 const STEPS: u64 = 60_000;
 
 fn observed(path: &Path, arguments: &[&str], steps: u64) -> Result<Seen, String> {
@@ -31,19 +32,19 @@ fn observed(path: &Path, arguments: &[&str], steps: u64) -> Result<Seen, String>
     let code: Vec<_> = regions.iter().map(|region| region.address..region.end_address()).collect();
     let entry = tables.lowered.sections.headers.columns().iter().find_map(|header| header.entry_address);
     let program = Program::of(&tables);
-    let mut tracer = Tracer::start(path, arguments, &code, entry.ok_or("it begins nowhere")?)?;
+    let mut tracer = Tracer::start(path, arguments, &code, entry.ok_or("the file has no entry point")?)?;
     Ok(observe(&mut tracer, &program, steps))
 }
 
-#[expect(clippy::print_stdout, reason = "a person asked")]
+#[expect(clippy::print_stdout, reason = "printing the result is its purpose")]
 fn print(name: &str, seen: &Seen) {
     println!("{name}: {} accesses, {} not checked", seen.total(), seen.unchecked);
     for ((region, confidence), [right, wrong]) in &seen.accesses {
-        println!("  {region:12} {confidence:8} {right:10} as said {wrong:8} not");
+        println!("  {region:12} {confidence:8} {right:10} right {wrong:8} wrong");
     }
-    println!("  {} calls with a bound of the stack, {} went deeper", seen.depths[0], seen.depths[1]);
+    println!("  {} calls with a bounded stack depth, {} exceeded it", seen.depths[0], seen.depths[1]);
     for ((kind, confidence), [right, wrong]) in &seen.uses {
-        println!("  {kind:12} {confidence:8} {right:10} uses of what is said {wrong:8} of others");
+        println!("  {kind:12} {confidence:8} {right:10} uses right {wrong:8} wrong");
     }
     for violation in seen.violations.iter().take(8) {
         println!("  {violation}");
@@ -51,7 +52,7 @@ fn print(name: &str, seen: &Seen) {
 }
 
 #[test]
-fn programs_of_the_machine_touch_what_is_said() {
+fn programs_of_the_machine_match_the_tables() {
     let Ok(lines) = env::var("BINFRAME_ORACLE") else { return };
     let steps =
         env::var("BINFRAME_ORACLE_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
@@ -67,18 +68,18 @@ fn programs_of_the_machine_touch_what_is_said() {
         }
     }
     print("all", &all);
-    assert_eq!((all.wrong(), all.depths[1], all.wrong_uses()), (0, 0, 0), "what is certain was not so");
+    assert_eq!((all.wrong(), all.depths[1], all.wrong_uses()), (0, 0, 0), "a certain row is wrong");
 }
 
 #[test]
-fn small_programs_touch_what_is_said() {
+fn small_programs_match_the_tables() {
     for (name, source) in [("switch", SWITCH_C), ("sort", SORT_C), ("runs", RUNS_C)] {
         for flags in [["-O0"], ["-O2"]] {
             let Some(path) = compile_c(name, source, &flags) else { return };
             let seen = match observed(&path, &[], STEPS) {
                 Ok(seen) => seen,
                 Err(error) => {
-                    println!("not followed: {error}");
+                    println!("not traced: {error}");
                     return;
                 }
             };

@@ -1,41 +1,41 @@
-//! `(program, steps) -> observations`: whether every address that a run touches is where the tables say.
+//! `(program, steps) -> observations`: compares a run with the claims of the tables.
 
-use crate::claims::{Claim, Known, Program};
-use crate::flow::{Flow, Touched};
+use crate::claims::{Claim, InstructionClaims, Program};
+use crate::flow::{AccessedRange, Flow};
 use crate::tracer::{Registers, Tracer};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::{Access, AccessRegion, Confidence};
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A call of a function that is not over.
+/// A function activation that has not returned.
 struct Activation {
-    /// The number of the call, from 1 on.
+    /// Sequence number, starting at 1.
     id: u64,
     function: u64,
     entry: Registers,
-    /// What the stack held at the entry, by offset.
+    /// Stack arguments at the entry, by offset.
     arguments: HashMap<u64, u64>,
-    /// Where the stack pointer was aligned.
+    /// Stack pointer after it was aligned.
     aligned: Option<u64>,
-    /// What calls returned.
+    /// Return values by call.
     results: HashMap<u64, BTreeSet<u64>>,
-    /// The last call that was made, and where it comes back to.
+    /// Address and return address of the pending call.
     calling: Option<(u64, u64)>,
 }
 
-/// What was seen in a run.
+/// Observations of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Accesses, by region and confidence: as was said, and not.
+    /// Accesses by region and confidence: right, wrong.
     pub(crate) accesses: BTreeMap<(&'static str, &'static str), [u64; 2]>,
-    /// Accesses of which nothing could be checked, because what they count from was not seen.
+    /// Accesses that cannot be checked, because their base was not observed.
     pub(crate) unchecked: u64,
-    /// The first of those that are not as was said.
+    /// The first wrong accesses.
     pub(crate) violations: Vec<String>,
-    /// Calls of functions whose depth is bounded, and how many went deeper.
+    /// Calls of functions with bounded stack depth, and those that exceeded it.
     pub(crate) depths: [u64; 2],
-    /// Uses of registers and of bytes of the stack, by confidence: of what is said to have defined them, and not.
+    /// Uses of registers and stack bytes by confidence: right, wrong.
     pub(crate) uses: BTreeMap<(&'static str, &'static str), [u64; 2]>,
 }
 
@@ -61,13 +61,13 @@ impl Seen {
         self.accesses.values().map(|[right, wrong]| right + wrong).sum()
     }
 
-    /// How many uses are not of what is said, but for those that are likely.
+    /// Number of wrong uses, except those of confidence `likely`.
     pub(crate) fn wrong_uses(&self) -> u64 {
         let sure = self.uses.iter().filter(|((_, confidence), _)| *confidence != Confidence::Likely.name());
         sure.map(|(_, [_, wrong])| wrong).sum()
     }
 
-    /// How many accesses are not as was said, of those that were said to be certain.
+    /// Number of wrong accesses of confidence `certain`.
     pub(crate) fn wrong(&self) -> u64 {
         let certain =
             self.accesses.iter().filter(|((_, confidence), _)| *confidence == Confidence::Certain.name());
@@ -75,7 +75,7 @@ impl Seen {
     }
 }
 
-/// Runs a program for so many instructions of its own at most.
+/// Runs at most `steps` instructions of the program's own code.
 pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> Seen {
     let mut run = Run {
         program,
@@ -86,7 +86,7 @@ pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> See
         gaps: 0,
         flow: Flow::new(),
     };
-    let mut before: Option<&Known> = None;
+    let mut before: Option<&InstructionClaims> = None;
     let Some(mut registers) = tracer.registers() else { return run.seen };
     for _ in 0..steps {
         let address = registers.rip.wrapping_sub(run.bias);
@@ -94,8 +94,8 @@ pub(crate) fn observe(tracer: &mut Tracer, program: &Program, steps: u64) -> See
         run.arrive(tracer, address, before, &registers);
         if let Some(known) = known {
             run.check(known, &registers);
-            run.note(known, &registers);
-            run.leave(known);
+            run.check_data_flow(known, &registers);
+            run.record_call(known);
         }
         before = known;
         let returns = run.returns();
@@ -116,16 +116,22 @@ struct Run<'p> {
     seen: Seen,
     stack: Vec<(Activation, u64)>,
     bias: u64,
-    /// Calls of functions so far.
+    /// Number of activations so far.
     activations: u64,
-    /// How often something ran that was not followed.
+    /// Number of unobserved intervals so far.
     gaps: u64,
     flow: Flow,
 }
 
 impl Run<'_> {
-    /// Notes that an instruction is reached: perhaps a function is entered, or others are over.
-    fn arrive(&mut self, tracer: &Tracer, address: u64, before: Option<&Known>, registers: &Registers) {
+    /// Handles the arrival at an instruction: function entries and returns.
+    fn arrive(
+        &mut self,
+        tracer: &Tracer,
+        address: u64,
+        before: Option<&InstructionClaims>,
+        registers: &Registers,
+    ) {
         while self.stack.last().is_some_and(|(top, _)| registers.rsp > top.entry.rsp) {
             if let Some(activation) = self.stack.pop() {
                 self.close(&activation);
@@ -135,28 +141,28 @@ impl Run<'_> {
             *lowest = registers.rsp.min(*lowest);
         }
         if let Some((top, _)) = self.stack.last_mut()
-            && let Some((call, back)) = top.calling
-            && back == address
+            && let Some((call, return_address)) = top.calling
+            && return_address == address
         {
             top.results.entry(call).or_default().insert(registers.rax);
             top.calling = None;
             let returns = before.is_some_and(|known| known.instruction.flow_control() == FlowControl::Return);
             self.gaps += u64::from(!returns);
-            self.flow.come_back(top.id, call, self.gaps);
+            self.flow.return_from_call(top.id, call, self.gaps);
         }
         if !self.program.functions.contains(&address) {
             return;
         }
-        let leads_here = before.is_some_and(|known| leads_to(&known.instruction, address));
-        // A loop may lead back to where its function begins.
+        let is_target = before.is_some_and(|known| targets(&known.instruction, address));
+        // A loop may branch back to the first instruction of its function.
         let is_call = before.is_some_and(|known| known.instruction.flow_control() == FlowControl::Call);
-        if leads_here && !is_call && before.is_some_and(|known| known.function == address) {
+        if is_target && !is_call && before.is_some_and(|known| known.function == address) {
             return;
         }
-        self.gaps += u64::from(!leads_here);
+        self.gaps += u64::from(!is_target);
         self.activations += 1;
         if self.stack.last().is_some_and(|(top, _)| top.entry.rsp == registers.rsp) {
-            // A function that ends with a jump gives its frame to another.
+            // A tail call replaces the activation.
             if let Some(activation) = self.stack.pop() {
                 self.close(&activation);
             }
@@ -176,8 +182,8 @@ impl Run<'_> {
         self.stack.push((activation, registers.rsp));
     }
 
-    /// Notes what an instruction is about to do.
-    fn leave(&mut self, known: &Known) {
+    /// Records a call before it is executed.
+    fn record_call(&mut self, known: &InstructionClaims) {
         let instruction = &known.instruction;
         if matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
             && let Some((top, _)) = self.stack.last_mut()
@@ -187,32 +193,32 @@ impl Run<'_> {
         }
     }
 
-    /// Compares what an instruction finds with who is said to have left it there.
-    fn note(&mut self, known: &Known, registers: &Registers) {
+    /// Compares the uses of an instruction with `data_flow`, and records its writes.
+    fn check_data_flow(&mut self, known: &InstructionClaims, registers: &Registers) {
         let Some((top, _)) = self.stack.last() else { return };
-        let touched = known.claims.iter().filter_map(|claim| {
+        let accessed = known.claims.iter().filter_map(|claim| {
             let address = address(known, claim, registers, self.bias)?;
             let is_repeated = known.instruction.has_rep_prefix() || known.instruction.has_repne_prefix();
-            Some(Touched {
+            Some(AccessedRange {
                 address,
                 size: if is_repeated { claim.size * registers.rcx } else { claim.size },
                 is_read: matches!(claim.access, Access::Read | Access::ReadWrite) && !is_repeated,
                 is_written: matches!(claim.access, Access::Write | Access::ReadWrite),
             })
         });
-        let touched: Vec<_> = touched.collect();
+        let accessed: Vec<_> = accessed.collect();
         let is_whole = top.function == known.function;
-        self.flow.step(&self.program.sources, known, top.id, is_whole, &touched);
+        self.flow.step(&self.program.sources, known, top.id, is_whole, &accessed);
     }
 
-    /// Where a library may come back to: behind the last calls, of which stubs are some.
+    /// Return addresses of the last calls, some of which are calls of stubs.
     fn returns(&self) -> Vec<u64> {
-        let behind = self.stack.iter().rev().take(4).filter_map(|(activation, _)| activation.calling);
-        behind.map(|(_, back)| back.wrapping_add(self.bias)).collect()
+        let pending = self.stack.iter().rev().take(4).filter_map(|(activation, _)| activation.calling);
+        pending.map(|(_, return_address)| return_address.wrapping_add(self.bias)).collect()
     }
 
-    /// Notes what an instruction did.
-    fn after(&mut self, before: Option<&Known>, registers: &Registers) {
+    /// Records the effect of an instruction on the stack alignment.
+    fn after(&mut self, before: Option<&InstructionClaims>, registers: &Registers) {
         let Some(known) = before else { return };
         let instruction = &known.instruction;
         let is_alignment =
@@ -230,15 +236,15 @@ impl Run<'_> {
             self.seen.depths[1] += 1;
             self.seen
                 .violations
-                .push(format!("{:#x} uses {used} bytes of stack, not {depth}", activation.function));
+                .push(format!("{:#x} uses {used} bytes of stack, more than {depth}", activation.function));
         }
     }
 
-    fn check(&mut self, known: &Known, registers: &Registers) {
+    fn check(&mut self, known: &InstructionClaims, registers: &Registers) {
         for claim in &known.claims {
             let Some(address) = address(known, claim, registers, self.bias) else { continue };
             let key = (claim.region.name(), claim.confidence.name());
-            // An address that is only computed may lie anywhere, unless it is said where.
+            // Computed addresses that are not accessed are only checked if an object is claimed.
             if claim.access == Access::Address && claim.extent != Some(0) {
                 continue;
             }
@@ -259,7 +265,7 @@ impl Run<'_> {
             if !agrees && claim.confidence == Confidence::Certain && self.seen.violations.len() < 20 {
                 let entry = self.stack.last().map_or(0, |(top, _)| top.entry.rsp);
                 self.seen.violations.push(format!(
-                    "{:#x} {} of {:#x} touches {:#x} (stack {}): {claim:x?}",
+                    "{:#x} {} of {:#x} accesses {:#x} (stack {}): {claim:x?}",
                     known.instruction.ip(),
                     known.instruction,
                     known.function,
@@ -276,14 +282,15 @@ impl Run<'_> {
             AccessRegion::Global => {
                 let in_file = address.wrapping_sub(self.bias);
                 let object = claim.object.and_then(|object| Some((object.address?, object.size)));
-                let is_inside = object.is_none_or(|(start, size)| lies_in(in_file, claim.size, start, size));
+                let is_inside =
+                    object.is_none_or(|(start, size)| is_contained(in_file, claim.size, start, size));
                 Some(is_inside && is_within(claim, in_file, claim.global_address?))
             }
             _ => None,
         }
     }
 
-    /// Whether an address is where a claim says; none where that cannot be told.
+    /// Whether an address is as claimed; `None` if this is unknown.
     fn agrees(&self, top: &Activation, claim: &Claim, address: u64, registers: &Registers) -> Option<bool> {
         let from = |base: u64| is_within(claim, address, base.wrapping_add_signed(claim.offset.unwrap_or(0)));
         match claim.region {
@@ -292,7 +299,7 @@ impl Run<'_> {
                 let object = claim.object?;
                 let base = if object.is_aligned { top.aligned? } else { top.entry.rsp };
                 let start = base.wrapping_add_signed(object.stack_offset?);
-                Some(lies_in(address, claim.size, start, object.size) && from(base))
+                Some(is_contained(address, claim.size, start, object.size) && from(base))
             }
             AccessRegion::Parameter => {
                 let name = claim.parameter.as_deref()?;
@@ -306,7 +313,7 @@ impl Run<'_> {
                 let results = top.results.get(&claim.call_address?)?;
                 let size = claim.object.map(|object| object.size).filter(|size| *size > 0);
                 Some(results.iter().any(|result| {
-                    from(*result) && size.is_none_or(|size| lies_in(address, claim.size, *result, size))
+                    from(*result) && size.is_none_or(|size| is_contained(address, claim.size, *result, size))
                 }))
             }
             AccessRegion::ThreadLocal => Some(from(registers.fs_base)),
@@ -314,8 +321,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether an instruction is known to lead to an address.
-fn leads_to(instruction: &Instruction, address: u64) -> bool {
+/// Whether an instruction transfers control directly to an address.
+fn targets(instruction: &Instruction, address: u64) -> bool {
     match instruction.flow_control() {
         FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::Call => {
             instruction.near_branch_target() == address || instruction.next_ip() == address
@@ -325,23 +332,23 @@ fn leads_to(instruction: &Instruction, address: u64) -> bool {
     }
 }
 
-/// Whether bytes lie in others.
-fn lies_in(address: u64, size: u64, start: u64, room: u64) -> bool {
-    address >= start && address - start <= room && size <= room - (address - start)
+/// Whether one address range contains another.
+fn is_contained(address: u64, size: u64, start: u64, outer_size: u64) -> bool {
+    address >= start && address - start <= outer_size && size <= outer_size - (address - start)
 }
 
-/// Whether an address is one of those that a claim allows, given the first.
+/// Whether an address is in the claimed extent and stride, given the first address.
 fn is_within(claim: &Claim, address: u64, first: u64) -> bool {
     let distance = address.wrapping_sub(first);
     let is_in_extent = claim.extent.is_none_or(|extent| distance.wrapping_add(claim.size) <= extent);
     let is_in_step =
         claim.stride.is_none_or(|stride| (distance as i64).rem_euclid(i64::from(stride.max(1))) == 0);
-    // Of steps from where indices are 0, the first place that is named need not be one where no bound is known.
+    // The distance may be negative: if the bounds are unknown, the first address need not be the lowest.
     is_in_extent && is_in_step
 }
 
-/// The address that a claim is about.
-fn address(known: &Known, claim: &Claim, registers: &Registers, bias: u64) -> Option<u64> {
+/// The address of a claim in the current state.
+fn address(known: &InstructionClaims, claim: &Claim, registers: &Registers, bias: u64) -> Option<u64> {
     let instruction = &known.instruction;
     let operands = (0..instruction.op_count()).filter(|operand| is_memory(instruction.op_kind(*operand)));
     let operand = if claim.is_implicit { operands.clone().nth(1) } else { operands.clone().next() };
@@ -372,7 +379,7 @@ fn register_named(name: &str) -> Option<Register> {
         .find(|register| register.is_gpr64() && format!("{register:?}").eq_ignore_ascii_case(name))
 }
 
-/// What a register holds.
+/// Value of a register.
 fn value_of(register: Register, registers: &Registers) -> Option<u64> {
     let whole = match register.full_register() {
         Register::RAX => registers.rax,

@@ -1,7 +1,8 @@
-//! `(program, arguments) -> states`: runs a program one instruction at a time, as long as it is in its own code.
+//! `(program, arguments) -> states`: traces a program with `ptrace`, one instruction at a time while it executes its
+//! own code.
 //!
-//! Where it calls into a library, it runs freely until it comes back; functions of the program that the library may call are those
-//! whose addresses it was given in registers.
+//! A call into a library runs without tracing until it returns or calls back. Callbacks are functions of the program
+//! whose addresses were passed in registers.
 
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
@@ -15,28 +16,28 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 pub(crate) type Registers = nix::libc::user_regs_struct;
 
-/// A program that is run step by step.
+/// A traced program.
 pub(crate) struct Tracer {
     child: Child,
     pid: Pid,
-    /// Added to addresses of the file.
+    /// Load bias of the file.
     pub(crate) bias: u64,
-    /// Addresses in memory of the program's own code.
+    /// Mapped address ranges of the program's own code.
     code: Vec<std::ops::Range<u64>>,
-    /// Places where a library is left, and what stands there.
+    /// Addresses of breakpoints, and the original words there.
     breakpoints: BTreeMap<u64, i64>,
 }
 
 impl Tracer {
-    /// Starts a program and stops it at its first instruction. `code` are the ranges of its code, as they are in the file, and `entry`
-    /// is where it begins. None, with the reason, where the system does not allow it.
+    /// Starts a program and stops it at its first instruction. `code` are its code ranges and `entry` its entry point,
+    /// as addresses of the file. Fails, with the reason, if the system does not allow tracing.
     pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
         code: &[std::ops::Range<u64>],
         entry: u64,
     ) -> Result<Self, String> {
-        // The shell waits to be traced before it becomes the program.
+        // The shell waits until it is traced before it executes the program.
         let mut child = Command::new("/bin/sh")
             .args(["-c", "read _; exec \"$0\" \"$@\""])
             .arg(program)
@@ -58,7 +59,7 @@ impl Tracer {
         Ok(tracer)
     }
 
-    /// Goes to where the program begins, and returns what is added to its addresses.
+    /// Runs to the entry point and returns the load bias.
     fn attach(
         &self,
         input: Option<ChildStdin>,
@@ -72,7 +73,7 @@ impl Tracer {
         }
         loop {
             match waitpid(self.pid, None).map_err(explain)? {
-                // It may be the shell that begins.
+                // The stop may be the start of the shell.
                 WaitStatus::PtraceEvent(_, _, nix::libc::PTRACE_EVENT_EXEC) => {
                     match self.loaded_at(program, code) {
                         Ok(bias) => return Ok(bias),
@@ -87,7 +88,7 @@ impl Tracer {
         }
     }
 
-    /// What is added to the addresses of a file.
+    /// Load bias of a file.
     fn loaded_at(&self, program: &Path, code: &[std::ops::Range<u64>]) -> Result<u64, String> {
         let path = fs::canonicalize(program).map_err(|error| error.to_string())?;
         let maps =
@@ -95,7 +96,7 @@ impl Tracer {
         let own = maps.lines().filter(|line| line.ends_with(&*path.to_string_lossy()));
         let starts = own.filter_map(|line| u64::from_str_radix(line.split('-').next()?, 16).ok());
         let lowest = starts.min().ok_or("the program is not mapped")?;
-        // Files that are loaded where they say have code there already.
+        // Files that are not position-independent have a load bias of 0.
         let is_fixed = code.iter().any(|range| range.start >= lowest);
         Ok(if is_fixed { 0 } else { lowest })
     }
@@ -112,8 +113,8 @@ impl Tracer {
         self.code.iter().any(|range| range.contains(&address))
     }
 
-    /// Runs one instruction; and if it leads into a library, all up to where the program's own code goes on: at one of `returns`, or in
-    /// one of the functions that the library may call. None when the program ends.
+    /// Executes one instruction. If it enters a library, continues until the program's own code is reached: at one of
+    /// `returns`, or in a function that the library may call. `None` if the program ends.
     pub(crate) fn step(&mut self, returns: &[u64], is_function: impl Fn(u64) -> bool) -> Option<Registers> {
         ptrace::step(self.pid, None).ok()?;
         if !self.wait() {
@@ -134,7 +135,7 @@ impl Tracer {
         self.registers()
     }
 
-    /// Runs freely until one of some places is reached, or one that was given before.
+    /// Continues until one of `stops` or of the previous stops is reached.
     fn run_to(&mut self, stops: &[u64]) -> Result<(), String> {
         let explain = |error: nix::Error| error.to_string();
         for stop in stops {
@@ -150,7 +151,7 @@ impl Tracer {
         if !self.wait() {
             return Err("the program ended".to_owned());
         }
-        // From above: words of places that lie close together overlap.
+        // In descending order, since words at nearby addresses overlap.
         for (place, word) in self.breakpoints.iter().rev() {
             ptrace::write(self.pid, *place as ptrace::AddressType, *word).map_err(explain)?;
         }
@@ -159,12 +160,12 @@ impl Tracer {
         ptrace::setregs(self.pid, registers).map_err(explain)
     }
 
-    /// Waits for the program to stop, and says whether it did.
+    /// Waits until the program stops; false if it ended.
     fn wait(&self) -> bool {
         loop {
             match waitpid(self.pid, None) {
                 Ok(WaitStatus::Stopped(_, Signal::SIGTRAP)) => return true,
-                // Signals are passed on; what they lead to is not followed.
+                // Signals are delivered, but handlers are not traced.
                 Ok(WaitStatus::Stopped(_, signal)) => {
                     if ptrace::step(self.pid, signal).is_err() {
                         return false;

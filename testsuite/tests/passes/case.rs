@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::names::Names;
 use binframe::ir::{Stage, TableInfo, cells, markdown_table, table_lines, table_named};
-use binframe_testsuite::lowering::Written;
+use binframe_testsuite::lowering::TemporaryDataset;
 use std::ops::Range;
 
 /// A case, parsed.
@@ -63,7 +63,7 @@ impl Case {
     pub(crate) fn run(&self) -> Result<Option<Found>, String> {
         let Some((bytes, named)) = self.input.build()? else { return Ok(None) };
         let written =
-            Written::with_stages("input", &bytes, &Stage::ALL).map_err(|error| error.to_string())?;
+            TemporaryDataset::with_stages("input", &bytes, &Stage::ALL).map_err(|error| error.to_string())?;
         let names = Names::new(&named, &written);
         Ok(Some(self.expected.iter().map(|expected| expected.find(&written, &names)).collect()))
     }
@@ -146,7 +146,7 @@ impl Expected {
     }
 
     /// The rows of a dataset that pass the filters, as far as columns are selected.
-    fn find(&self, written: &Written, names: &Names) -> Vec<Vec<String>> {
+    fn find(&self, written: &TemporaryDataset, names: &Names) -> Vec<Vec<String>> {
         let batch = written.table(self.table);
         let index = |column: &String| self.table.column_index(column).expect("columns were checked");
         let mut rows = cells(&batch);

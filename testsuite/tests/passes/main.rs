@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The command that accepts the rows of the cases whose names contain what is appended.
-const BLESS: &str = "BLESS=1 cargo test -p binframe-testsuite --test passes --";
+const BLESS: &str = "cargo xtask bless --test passes --";
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("passes");

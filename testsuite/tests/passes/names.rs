@@ -2,7 +2,7 @@
 
 use binframe::ir::tables::MemoryObjects;
 use binframe::ir::{Table, TableInfo, cells};
-use binframe_testsuite::lowering::Written;
+use binframe_testsuite::lowering::TemporaryDataset;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// The names of a linked file with symbols, and of the objects of its dataset.
-    pub(crate) fn new(named: &[u8], written: &Written) -> Self {
+    pub(crate) fn new(named: &[u8], written: &TemporaryDataset) -> Self {
         let mut names = Self { symbols: Vec::new(), sections: Vec::new(), objects: Vec::new() };
         if let Ok(file) = object::File::parse(named) {
             let sections = file.sections().filter(|section| section.address() > 0 && section.size() > 0);

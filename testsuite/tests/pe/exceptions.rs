@@ -1,4 +1,5 @@
-//! Call sites of Microsoft's and MinGW's tables are those of the assembly, before and after it is linked, and with names or without.
+//! Exception call sites of PE files and COFF objects are equal to those in the compiler's assembly, for the table
+//! formats of Microsoft and MinGW, in objects and linked files, with and without symbols.
 
 use super::tools::Folder;
 use super::{bytes, lowered};
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Addresses by the names of labels.
+/// Addresses by label.
 type Labels = BTreeMap<String, u64>;
 
 /// Start, size, landing pad, action.
@@ -38,7 +39,7 @@ int g(int a) {
 int h(int a) { S s; return f(a); }
 ";
 
-/// What the others call, and their handlers.
+/// Functions called by the others, and their handlers.
 const CALLED_S: &str = r#"
 	.globl __C_specific_handler, __CxxFrameHandler3, filter, work, done, "?f@@YAHH@Z", "??1S@@QEAA@XZ", "??_7type_info@@6B@"
 	.def __C_specific_handler; .scl 2; .type 32; .endef
@@ -96,7 +97,7 @@ fn labels(path: &Path) -> Labels {
     symbols.iter().map(|symbol| (symbol.symbol_name.to_owned(), symbol.symbol_address)).collect()
 }
 
-/// The values of the directives behind a line, up to the first line that is none.
+/// Operands of the `.long` directives right after each matching line.
 fn values(assembly: &str, is_line: impl Fn(&str) -> bool) -> Vec<Vec<&str>> {
     let mut lines = assembly.lines().peekable();
     let mut found = Vec::new();
@@ -113,12 +114,12 @@ fn values(assembly: &str, is_line: impl Fn(&str) -> bool) -> Vec<Vec<&str>> {
     found
 }
 
-/// The values behind a label.
+/// Operands right after a label.
 fn table<'a>(assembly: &'a str, label: &str) -> Vec<&'a str> {
     values(assembly, |line| line.split("# ").next() == Some(&format!("\"{label}\":"))).remove(0)
 }
 
-/// `.Ltmp0@IMGREL+1`, `("$tryMap$x")@IMGREL`, `16`.
+/// Evaluates `.Ltmp0@IMGREL+1`, `("$tryMap$x")@IMGREL` or `16`.
 fn value(text: &str, labels: &Labels) -> u64 {
     match text.split_once("@IMGREL") {
         Some((label, added)) => {
@@ -129,7 +130,7 @@ fn value(text: &str, labels: &Labels) -> u64 {
     }
 }
 
-/// What stands behind the labels of LLVM's tables of scopes.
+/// Call sites in LLVM's scope tables (`__C_specific_handler`).
 fn scopes(assembly: &str, labels: &Labels) -> Vec<CallSite> {
     let mut scopes = Vec::new();
     for values in values(assembly, |line| line.starts_with("scopes_lsda_begin")) {
@@ -143,7 +144,7 @@ fn scopes(assembly: &str, labels: &Labels) -> Vec<CallSite> {
     scopes
 }
 
-/// What the maps of a C++ function say of ranges of code with an entry of their own.
+/// Call sites in the state tables of a C++ function, for code ranges with unwind entries.
 fn states(assembly: &str, function: &str, labels: &Labels, ranges: &[(u64, u64)]) -> Vec<CallSite> {
     let map = |kind: &str| table(assembly, &format!("${kind}${function}"));
     let number = |text: &str| value(text, labels).cast_signed();
@@ -190,7 +191,7 @@ fn states(assembly: &str, function: &str, labels: &Labels, ranges: &[(u64, u64)]
     call_sites
 }
 
-/// The ranges of code of a function and of what its `catch` blocks are made to.
+/// Code ranges of a function and of its `catch` funclets.
 fn ranges(path: &Path, names: &Labels, function: &str) -> Vec<(u64, u64)> {
     let tables = lowered(path);
     let is_part = |address: u64| {
@@ -203,7 +204,7 @@ fn ranges(path: &Path, names: &Labels, function: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn scopes_and_states_are_those_of_the_assembly() {
+fn scopes_and_states_match_the_assembly() {
     for level in ["-O0", "-O1", "-O2"] {
         let folder =
             Folder::with(&[("scopes.c", SCOPES_C), ("states.cpp", STATES_CPP), ("called.s", CALLED_S)]);
@@ -213,7 +214,7 @@ fn scopes_and_states_are_those_of_the_assembly() {
         if !is_there || folder.run(&format!("{compile} {exceptions}")).is_none() {
             return;
         }
-        // Labels of the compiler are kept under other names, so that symbols tell where they are.
+        // Local labels are renamed, so that the symbol table contains their addresses.
         let mut assembly = BTreeMap::new();
         for name in ["scopes", "states"] {
             let path = folder.path(&format!("{name}.s"));
@@ -251,14 +252,14 @@ fn scopes_and_states_are_those_of_the_assembly() {
         expected.sort_unstable();
         assert_eq!(call_sites(&named), expected, "named {level}");
         assert_eq!(call_sites(&nameless), expected, "nameless {level}");
-        // One handler is of a kind that is not known. Without its name, its number is taken for one that looks after the stack.
+        // One handler has an unknown kind. Without its name, its data is read as that of a stack-cookie check.
         let codes = |path| own(path).diagnostics.columns().iter().map(|row| row.code).collect::<Vec<_>>();
         assert_eq!(codes(&named), [DiagnosticCode::UnreadExceptionTable]);
         assert_eq!(codes(&nameless), []);
     }
 }
 
-/// What the assembler put into tables of landing pads: after a size, four distances of labels for each call site.
+/// Call sites in LSDAs of the assembly: after the size, four operands for each call site.
 fn landing_pads(assembly: &str, labels: &Labels) -> Vec<CallSite> {
     let mut call_sites = Vec::new();
     let mut lines = assembly.lines().map(str::trim);
@@ -285,7 +286,7 @@ fn landing_pads(assembly: &str, labels: &Labels) -> Vec<CallSite> {
 }
 
 #[test]
-fn landing_pads_of_mingw_are_those_of_the_assembly() {
+fn landing_pads_of_mingw_match_the_assembly() {
     for level in ["-O0", "-O1", "-O2"] {
         let folder = Folder::with(&[("cleanup.c", CLEANUP_C), ("main.c", CLEANUP_MAIN_C)]);
         let gcc = format!("x86_64-w64-mingw32-gcc {level} -fexceptions");
@@ -304,7 +305,7 @@ fn landing_pads_of_mingw_are_those_of_the_assembly() {
         let found = call_sites(&folder.path("named.exe"));
         let missing: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
         assert!(missing.is_empty(), "{level}: {missing:x?}");
-        // What is more is that of the start files, whose filter is one function.
+        // Other rows are from the start files, which have one filter function.
         assert!(found.iter().filter(|row| !expected.contains(row)).all(|row| row.3 > 1), "{level}");
         assert_eq!(call_sites(&folder.path("nameless.exe")), found, "{level}");
     }

@@ -1,4 +1,4 @@
-//! What linker and loader are told is what `llvm-readobj` reads, and what was written in the sources.
+//! The linkage tables of PE files are equal to the output of `llvm-readobj` and to the sources.
 
 use crate::tools::{Block, number, readobj};
 use crate::{bytes, library, lowered, parts, program, read_files, real_files};
@@ -32,11 +32,11 @@ fn programs() -> (Vec<crate::Folder>, Vec<std::path::PathBuf>) {
     (folders, paths)
 }
 
-/// A library, the name of what is imported, its number, the place of its pointer, and whether it is searched later.
+/// Library, name, ordinal, address of the import slot, whether it is delay-loaded.
 type Import = (String, Option<String>, u32, u64, bool);
 
 #[test]
-fn imports_are_those_of_readobj() {
+fn imports_match_readobj() {
     let (_folders, paths) = programs();
     for path in paths {
         let Some(text) = readobj("--coff-imports", &path) else { return };
@@ -74,11 +74,11 @@ fn imports_are_those_of_readobj() {
 }
 
 #[test]
-fn exports_are_those_of_readobj() {
+fn exports_match_readobj() {
     let (_folders, paths) = programs();
     for path in paths {
         let Some(text) = readobj("--coff-exports", &path) else { return };
-        // The reader gives a place to what lies elsewhere, too, and but one name to each number.
+        // readobj prints an address for forwarded exports, too, and only one name per ordinal.
         let expected = Block::all(&text, "Export {").into_iter().map(|block| {
             let name = block.value("Name").filter(|name| !name.is_empty()).map(str::to_owned);
             (block.number("Ordinal").expect("a number") as u32, name, block.number("RVA").expect("a place"))
@@ -101,12 +101,13 @@ fn exports_are_those_of_readobj() {
 }
 
 #[test]
-fn a_library_exports_what_it_was_told_to() {
+fn exports_match_the_definition_file() {
     let Some((_folder, path)) = library() else { return };
     let tables = linked(&path);
     let exports = tables.exports.columns();
-    let named =
-        |name| exports.iter().find(|export| export.export_name == Some(name)).expect("it is exported");
+    let named = |name| {
+        exports.iter().find(|export| export.export_name == Some(name)).expect("the function is exported")
+    };
     assert_eq!(named("heap").forwarded_to, Some("NTDLL.RtlAllocateHeap"));
     assert_eq!(named("heap").address, None);
     assert_eq!(named("add").address, named("plus").address);
@@ -122,7 +123,7 @@ fn a_library_exports_what_it_was_told_to() {
 }
 
 #[test]
-fn relocations_are_those_of_readobj() {
+fn relocations_match_readobj() {
     let (_folders, paths) = read_files();
     for path in paths {
         let tables = linked(&path);
@@ -135,7 +136,7 @@ fn relocations_are_those_of_readobj() {
                 let kind = format!("IMAGE_REL_BASED_{}", block.value("Type").expect("a type"));
                 (kind, block.number("Address").expect("a place"))
             });
-            // What fills a block up changes nothing.
+            // Entries of type `ABSOLUTE` are padding.
             let expected: Vec<_> = expected.filter(|(kind, _)| !kind.ends_with("ABSOLUTE")).collect();
             let base = header.image_address.expect("a base");
             let found = relocations.iter().map(|row| (row.relocation_type.0.to_owned(), row.address - base));
@@ -174,14 +175,14 @@ fn readobj_relocations(text: &str) -> Vec<(u32, u64, String, String, u32)> {
 }
 
 #[test]
-fn resources_are_those_of_the_source() {
+fn resources_match_the_source() {
     let Some((_folder, path)) = program() else { return };
     let (file, tables) = (bytes(&path), linked(&path));
     let resources = tables.resources.columns();
     let found: Vec<_> = resources
         .iter()
         .map(|resource| {
-            let start = resource.file_offset.expect("it is in the file") as usize;
+            let start = resource.file_offset.expect("the resource is in the file") as usize;
             let content = &file[start..start + resource.size as usize];
             let text: String =
                 content.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| *byte as char).collect();
@@ -195,7 +196,7 @@ fn resources_are_those_of_the_source() {
 }
 
 #[test]
-fn callbacks_of_threads_are_found() {
+fn tls_callbacks_are_found() {
     let Some((_folder, path)) = program() else { return };
     let tables = linked(&path);
     let lowered = lowered(&path);
@@ -208,11 +209,11 @@ fn callbacks_of_threads_are_found() {
 }
 
 #[test]
-fn the_debug_directory_names_the_build() {
+fn the_debug_directory_has_the_build_id() {
     let Some((_folder, path)) = parts() else { return };
     let Some(text) = readobj("--coff-debug-directory", &path) else { return };
     let guid = text.lines().find_map(|line| line.trim().strip_prefix("PDBGUID: ("));
-    let guid = guid.and_then(|guid| guid.strip_suffix(')')).expect("it was linked with /debug");
+    let guid = guid.and_then(|guid| guid.strip_suffix(')')).expect("the file was linked with /debug");
     let lowered = lowered(&path);
     let header = lowered.lowered.sections.headers.columns().iter().next().expect("one header");
     // The age is 1.
@@ -229,11 +230,12 @@ fn the_debug_directory_names_the_build() {
 }
 
 #[test]
-fn directories_lie_where_the_loader_looks() {
+fn data_directories_match_readobj() {
     let (_folders, paths) = programs();
     for path in paths {
         let Some(text) = readobj("--file-headers", &path) else { return };
-        let block = Block::all(&text, "  DataDirectory {").into_iter().next().expect("there are directories");
+        let block =
+            Block::all(&text, "  DataDirectory {").into_iter().next().expect("the file has data directories");
         let names = ["Export", "Import", "Resource", "Exception", "Certificate", "BaseRelocation", "Debug"];
         let expected = names.iter().filter_map(|name| {
             let directory = |field| block.number(&format!("{name}Table{field}"));
@@ -244,8 +246,10 @@ fn directories_lie_where_the_loader_looks() {
         let base = image_base(&path);
         let tables = linked(&path);
         let commands = tables.loader_commands.columns();
-        let found: Vec<_> =
-            commands.iter().map(|row| (row.value.expect("nothing is signed") - base, row.size)).collect();
+        let found: Vec<_> = commands
+            .iter()
+            .map(|row| (row.value.expect("the file has no signature") - base, row.size))
+            .collect();
         let expected: Vec<_> = expected.collect();
         assert!(
             expected.len() > 2 && found.starts_with(&expected),

@@ -1,4 +1,5 @@
-//! PE files and COFF objects are what `llvm-readobj` and `objdump` read in them, and what their linkers were told.
+//! Tables of PE files and COFF objects are equal to the output of `llvm-readobj` and `objdump` and to the linker
+//! options.
 
 mod exceptions;
 mod linkage;
@@ -7,7 +8,7 @@ mod tools;
 
 use binframe::ir::tables::{BinaryKind, Format, FunctionEvidence, SymbolDefinition, UnwindSource};
 use binframe_testsuite::lowering::{Tables, tables};
-use binframe_testsuite::{objects, promises};
+use binframe_testsuite::{objects, table_invariants};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tools::{Block, Folder, number, readobj};
 
-/// Libraries that come with the compiler, and its start files.
+/// Folders of MinGW's libraries and start files.
 const REAL_FOLDERS: [&str; 3] = [
     "/usr/x86_64-w64-mingw32/lib",
     "/usr/lib/gcc/x86_64-w64-mingw32/12-win32",
     "/usr/lib/gcc/x86_64-w64-mingw32/12-posix",
 ];
 
-/// Files that are larger take too long.
+/// Maximum file size, to limit the run time.
 const REAL_SIZE_MAX: u64 = 150_000;
 
 const PROGRAM_C: &str = r#"
@@ -56,8 +57,8 @@ EXPORTS
  heap = NTDLL.RtlAllocateHeap
 ";
 
-/// `entry` has a part in its midst that is described apart, and a handler. It calls `later`, whose library is loaded then, and
-/// `now`, by number.
+/// `entry` has a handler and an inner range with a chained unwind entry. It calls `later` from a delay-loaded library,
+/// and `now` by ordinal.
 const PARTS_S: &str = "
 	.globl	entry
 	.def	entry; .scl 2; .type 32; .endef
@@ -107,7 +108,7 @@ int f(int);
 int g(int a) { S s; return f(a) + f(a + 1); }
 ";
 
-/// A program with symbols, imports, resources and thread-local storage, in a folder that keeps it.
+/// A program with symbols, imports, resources and thread-local storage, and its folder.
 fn program() -> Option<(Folder, PathBuf)> {
     let folder = Folder::with(&[("program.c", PROGRAM_C), ("resources.rc", RESOURCES_RC)]);
     folder.run("x86_64-w64-mingw32-windres resources.rc -O coff -o resources.o")?;
@@ -124,7 +125,7 @@ fn library() -> Option<(Folder, PathBuf)> {
     Some((folder, path))
 }
 
-/// A program without symbols, of LLVM's linker.
+/// A program without symbols, linked by lld.
 fn parts() -> Option<(Folder, PathBuf)> {
     let folder = Folder::with(&[
         ("parts.s", PARTS_S),
@@ -143,7 +144,7 @@ fn parts() -> Option<(Folder, PathBuf)> {
     Some((folder, path))
 }
 
-/// Objects of several architectures, and one with the header of large objects.
+/// Objects of several architectures, and a large object (`bigobj`).
 fn compiled_objects() -> Option<(Folder, Vec<PathBuf>)> {
     let folder = Folder::with(&[("exceptions.cpp", EXCEPTIONS_CPP), ("library.c", LIBRARY_C)]);
     let mut paths = Vec::new();
@@ -159,7 +160,7 @@ fn compiled_objects() -> Option<(Folder, Vec<PathBuf>)> {
     Some((folder, paths))
 }
 
-/// Files that the compiler's package brings, as far as they are small.
+/// Small files of the MinGW packages.
 fn real_files(extensions: &[&str]) -> Vec<PathBuf> {
     let folders = REAL_FOLDERS.iter().filter_map(|folder| fs::read_dir(folder).ok());
     let entries = folders.flatten().map(|entry| entry.expect("the folder can be read"));
@@ -182,31 +183,31 @@ fn lowered(path: &Path) -> Tables {
 }
 
 #[test]
-fn real_files_keep_every_promise() {
+fn real_files_have_no_violations() {
     for path in real_files(&["dll", "exe", "o"]) {
-        assert_eq!(promises::broken(&bytes(&path)), Ok(Vec::new()), "{}", path.display());
+        assert_eq!(table_invariants::violations(&bytes(&path)), Ok(Vec::new()), "{}", path.display());
     }
-    // Members of import libraries are objects of a kind that only linkers read, or usual ones.
+    // Members of import libraries are short import objects, which only linkers read, or regular objects.
     for path in
         real_files(&["a"]).iter().filter(|path| fs::metadata(path).is_ok_and(|file| file.len() < 8000))
     {
-        assert_eq!(promises::broken(&bytes(path)), Ok(Vec::new()), "{}", path.display());
+        assert_eq!(table_invariants::violations(&bytes(path)), Ok(Vec::new()), "{}", path.display());
     }
 }
 
 #[test]
-fn programs_keep_every_promise() {
+fn generated_files_have_no_violations() {
     let made = [program(), library(), parts()];
     for (_, path) in made.iter().flatten() {
-        assert_eq!(promises::broken(&bytes(path)), Ok(Vec::new()), "{}", path.display());
+        assert_eq!(table_invariants::violations(&bytes(path)), Ok(Vec::new()), "{}", path.display());
     }
     let objects = compiled_objects();
     for path in objects.iter().flat_map(|(_, paths)| paths) {
-        assert_eq!(promises::broken(&bytes(path)), Ok(Vec::new()), "{}", path.display());
+        assert_eq!(table_invariants::violations(&bytes(path)), Ok(Vec::new()), "{}", path.display());
     }
 }
 
-/// The files that readers are asked about: made ones and real ones, and the folders that keep the former.
+/// The files to compare: generated files and MinGW's files, and the folders of the former.
 fn read_files() -> (Vec<Folder>, Vec<PathBuf>) {
     let (mut folders, mut paths): (Vec<_>, Vec<_>) =
         [program(), library(), parts()].into_iter().flatten().unzip();
@@ -219,7 +220,7 @@ fn read_files() -> (Vec<Folder>, Vec<PathBuf>) {
 }
 
 #[test]
-fn sections_are_those_of_readobj() {
+fn sections_match_readobj() {
     let (_folders, paths) = read_files();
     for path in paths {
         let Some(text) = readobj("--sections", &path) else { return };
@@ -232,7 +233,7 @@ fn sections_are_those_of_readobj() {
             (section.section_index, name, range, section.flags)
         });
         let expected = Block::all(&text, "  Section {").into_iter().map(|block| {
-            let number = |key| block.number(key).expect("every section has it");
+            let number = |key| block.number(key).expect("every section has the key");
             let name = block.value("Name").expect("a name").split_once(" (").expect("its bytes").0.to_owned();
             let (flags, raw_offset) =
                 (block.list_number("Characteristics").expect("flags"), number("PointerToRawData"));
@@ -249,14 +250,14 @@ fn sections_are_those_of_readobj() {
     }
 }
 
-/// 0 for an object.
+/// Image base; 0 for an object.
 fn image_base(tables: &Tables) -> u64 {
     let header = tables.lowered.sections.headers.columns();
     header.iter().next().expect("one header").image_address.unwrap_or(0)
 }
 
 #[test]
-fn symbols_are_those_of_readobj() {
+fn symbols_match_readobj() {
     let (_folders, paths) = read_files();
     let has_files = !paths.is_empty();
     let mut count = 0;
@@ -296,7 +297,7 @@ fn symbols_are_those_of_readobj() {
 }
 
 #[test]
-fn function_tables_are_those_of_readobj() {
+fn function_tables_match_readobj() {
     let (_folders, paths) = read_files();
     for path in paths {
         let tables = lowered(&path);
@@ -324,7 +325,7 @@ fn function_tables_are_those_of_readobj() {
         expected.sort_unstable();
         let entries = tables.lowered.sections.unwind_entries.columns();
         let found = entries.iter().filter(|entry| entry.source == UnwindSource::FunctionTable).map(|entry| {
-            // The reader prints a handler with the entry that names it.
+            // readobj prints the handler only for the entry that contains it.
             let handler = entry.personality_address.filter(|_| !entry.is_continuation);
             let end_address = entry.address + entry.size;
             (entry.address, end_address, handler, entry.is_continuation, entry.begins_in_frame)
@@ -334,14 +335,14 @@ fn function_tables_are_those_of_readobj() {
     }
 }
 
-/// The section and offset of every function that symbols name is that of an entry: of function tables, and for 32-bit x86 of
-/// GNU's kind of frames.
+/// Each function symbol has an unwind entry at its section and offset: in function tables, or in `.eh_frame` for
+/// 32-bit MinGW.
 #[test]
-fn functions_of_objects_are_described() {
+fn functions_of_objects_have_unwind_entries() {
     let Some((folder, mut paths)) = compiled_objects() else { return };
     let command = "clang --target=i686-w64-mingw32 -c -O1 -fexceptions exceptions.cpp -o frames.obj";
     let Some(()) = folder.run(command) else { return };
-    // Microsoft's 32-bit compilers describe nothing.
+    // 32-bit MSVC targets have no unwind tables.
     paths.retain(|path| !path.ends_with("i686.obj"));
     paths.push(folder.path("frames.obj"));
     for path in paths {
@@ -361,7 +362,7 @@ fn functions_of_objects_are_described() {
 }
 
 #[test]
-fn a_part_in_the_midst_of_a_function_is_none_of_its_own() {
+fn a_chained_unwind_entry_starts_no_function() {
     let Some((_folder, path)) = parts() else { return };
     let tables = lowered(&path);
     let header = tables.lowered.sections.headers.columns().iter().next().expect("one header");
@@ -371,21 +372,21 @@ fn a_part_in_the_midst_of_a_function_is_none_of_its_own() {
     assert_eq!((function.address, function.is_continuation, part.is_continuation), (entry, false, true));
     let begins_in_frame = entries.iter().map(|entry| entry.begins_in_frame).collect::<Vec<_>>();
     assert_eq!(begins_in_frame, [Some(false), Some(true), Some(true)]);
-    assert!(!cold.is_continuation, "nothing says whose part it is");
+    assert!(!cold.is_continuation, "its parent is unknown");
     assert_eq!(function.personality_address, part.personality_address);
-    assert_eq!(function.personality_address, Some(entry + function.size), "the handler stands behind");
+    assert_eq!(function.personality_address, Some(entry + function.size), "the handler follows the function");
     let unwound = tables.lowered.cfg.functions.columns();
     let unwound = unwound.iter().filter(|function| function.evidence == FunctionEvidence::Unwind);
     assert_eq!(unwound.map(|function| function.address).collect::<Vec<_>>(), [entry, cold.address]);
     assert_eq!(header.has_branch_protection, Some(true), "/guard:cf");
     assert_eq!(header.has_return_protection, Some(true), "/cetcompat");
     assert_eq!(header.has_stack_protector, Some(false), "no load configuration");
-    assert_eq!(header.is_position_independent, Some(true), "/dynamicbase is what the linker does");
+    assert_eq!(header.is_position_independent, Some(true), "/dynamicbase is the default");
     assert_eq!((header.kind, header.has_signature), (BinaryKind::Dynamic, Some(false)));
 }
 
 #[test]
-fn instructions_are_those_of_objdump() {
+fn instructions_match_objdump() {
     for (_folder, path) in [program(), library(), parts()].into_iter().flatten() {
         let mut command = Command::new("x86_64-w64-mingw32-objdump");
         let Some(text) = binframe_testsuite::tools::run(command.args(["-d", "-z", "-w"]).arg(&path)) else {
@@ -398,7 +399,8 @@ fn instructions_are_those_of_objdump() {
         };
         let tables = lowered(&path);
         let symbols = tables.lowered.sections.symbols.columns();
-        // GNU's linker puts a table of pointers behind the code, in the same section. Its first symbol is where to stop.
+        // The GNU linker puts a table of pointers after the code in the same section, from `__CTOR_LIST__` on. It is
+        // not compared.
         let end = symbols.iter().find(|symbol| symbol.symbol_name == "__CTOR_LIST__");
         let end = end.map_or(u64::MAX, |symbol| symbol.symbol_address);
         let expected = text.lines().filter_map(instruction);
@@ -414,14 +416,14 @@ fn instructions_are_those_of_objdump() {
 }
 
 #[test]
-fn objects_have_their_functions() {
+fn objects_have_the_symbols_of_the_source() {
     for (format, architecture) in
         objects::ALL.into_iter().filter(|(format, _)| *format == objects::Format::Coff)
     {
         let tables = tables(&objects::object(format, architecture).into());
         let symbols = tables.lowered.sections.symbols.columns();
         let named =
-            |name: &str| symbols.iter().find(|symbol| symbol.symbol_name == name).expect("it is there");
+            |name: &str| symbols.iter().find(|symbol| symbol.symbol_name == name).expect("the symbol exists");
         assert_eq!(named("report").definition, SymbolDefinition::Undefined);
         assert_eq!(named("checked_twice").definition, SymbolDefinition::Section);
         assert_eq!(named("checked_twice").section_name, Some(".text"));

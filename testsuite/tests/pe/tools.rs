@@ -1,4 +1,4 @@
-//! Runs compilers, linkers and readers of the machine, and takes apart what `llvm-readobj` prints.
+//! Runs compilers, linkers and readers, and parses the output of `llvm-readobj`.
 
 use binframe_testsuite::tools;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A folder that tools work in, which goes with it.
+/// A temporary working folder, deleted when dropped.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -23,7 +23,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs a tool with words separated by blanks. `None` if it is not installed.
+    /// Runs a command line, split at blanks. `None`, with a message, if the tool is not installed.
     pub(crate) fn run(&self, command: &str) -> Option<()> {
         let mut words = command.split_whitespace();
         let tool = tools::find(words.next().expect("a command has a tool"))?;
@@ -31,16 +31,16 @@ impl Folder {
     }
 }
 
-/// What `llvm-readobj` prints of a file. `None` if it is not installed.
+/// Output of `llvm-readobj` for a file. `None`, with a message, if it is not installed.
 pub(crate) fn readobj(option: &str, file: &Path) -> Option<String> {
     tools::print(&tools::find("llvm-readobj")?, &[option], file)
 }
 
-/// The lines of a block as keys and values, those of blocks in it among them.
+/// Keys and values of a block and of its nested blocks.
 pub(crate) struct Block<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Block<'a> {
-    /// The blocks whose first line is `head`, indented as it is.
+    /// Blocks that start with the line `head`, with the same indentation.
     pub(crate) fn all(text: &'a str, head: &str) -> Vec<Self> {
         let indent = &head[..head.len() - head.trim_start().len()];
         let end = format!("{indent}}}");
@@ -57,33 +57,33 @@ impl<'a> Block<'a> {
         blocks
     }
 
-    /// The values of a key.
+    /// Values of a key.
     pub(crate) fn values(&self, key: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(of, _)| *of == key).map(|(_, value)| *value)
     }
 
-    /// The first value of a key.
+    /// First value of a key.
     pub(crate) fn value(&self, key: &str) -> Option<&'a str> {
         self.values(key).next()
     }
 
-    /// The number behind the head of a list: `Characteristics [ (0x60000020)`.
+    /// Number in the head of a list: `Characteristics [ (0x60000020)`.
     pub(crate) fn list_number(&self, key: &str) -> Option<u64> {
         self.0.iter().find(|(of, _)| of.strip_suffix(" [") == Some(key)).map(|(_, value)| number(value))
     }
 
-    /// The first number of a key: what stands in parentheses where there is a name, too.
+    /// Number of the first value of a key; in parentheses if there is also a name.
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
         self.value(key).map(number)
     }
 }
 
-/// `7`, `0x7`, `name (7)`, `(0x7)`.
+/// Parses `7`, `0x7`, `name (7)` or `(0x7)`.
 pub(crate) fn number(text: &str) -> u64 {
     let text = text.rsplit_once('(').map_or(text, |(_, number)| number).trim_end_matches(')');
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    parsed.unwrap_or_else(|_| panic!("{text} is no number"))
+    parsed.unwrap_or_else(|_| panic!("{text} is not a number"))
 }

@@ -1,11 +1,11 @@
-//! `loader_commands` and `readelf -d`.
+//! Compares `loader_commands` with `readelf -d`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 
 /// Name, value, text.
 type Command = (String, Option<u64>, Option<String>);
 
-/// Flags are printed as words, and what a tag says in a word of its own (`PLTREL RELA`): those values are not compared.
+/// `readelf` prints flags and some values as words (`PLTREL RELA`); these values are not compared.
 pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     let expected: Vec<Command> =
         text.lines().filter_map(parse).take_while(|command| command.0 != "NULL").collect();

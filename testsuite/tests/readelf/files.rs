@@ -1,4 +1,4 @@
-//! The files that are compared.
+//! The files to compare.
 
 use binframe_testsuite::objects::{self, Format};
 use binframe_testsuite::{fixtures, programs, tools};
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// Where systems keep their executables and libraries.
+/// Folders with executables and libraries of the system.
 const FOLDERS: [&str; 6] =
     ["/usr/bin", "/usr/sbin", "/usr/lib", "/lib", "/usr/lib64", "/usr/aarch64-linux-gnu"];
 
-/// Files of a sample, and how large they may be.
+/// Number of files of a sample, and their maximum size.
 const SAMPLE_FILES: usize = 30;
 const SAMPLE_SIZE_MAX: u64 = 1 << 20;
 
-/// Architectures that LLVM's assembler knows, of 32 and 64 bits and of both byte orders.
+/// Targets of LLVM's assembler: 32-bit and 64-bit, little-endian and big-endian.
 const TARGETS: [&str; 16] = [
     "i386",
     "x86_64",
@@ -37,7 +37,7 @@ const TARGETS: [&str; 16] = [
     "sparcv9",
 ];
 
-/// Sections of several types, symbols of every kind and relocations of data, for any architecture.
+/// Sections of several types, symbols of all kinds, and data relocations, for any architecture.
 const ASSEMBLY: &str = "
     .file \"every_kind.s\"
     .data
@@ -74,7 +74,7 @@ per_thread: .long 1
     .long local
 ";
 
-/// Files, some of them in a folder that goes with this.
+/// Paths of files; generated files are in a temporary folder that is deleted when dropped.
 pub(super) struct Files {
     paths: Vec<PathBuf>,
     _made: TempDir,
@@ -86,7 +86,7 @@ impl Files {
     }
 }
 
-/// Files that are made, and a sample of those that are there, or all of them.
+/// Generated files, and a sample of the installed files or all of them.
 pub(super) fn files() -> Files {
     let made = tempfile::tempdir().expect("a temporary folder");
     let mut paths = make(made.path());
@@ -94,7 +94,7 @@ pub(super) fn files() -> Files {
     let toolchains = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
     let toolchains = toolchains.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".rustup")));
     for folder in FOLDERS.iter().map(PathBuf::from).chain(toolchains) {
-        // Some of the folders are links to others.
+        // Some folders are symbolic links to others.
         collect(&fs::canonicalize(&folder).unwrap_or(folder), &mut present);
     }
     if std::env::var_os("BINFRAME_COMPARE").is_none_or(|asked| asked != "all") {
@@ -107,7 +107,7 @@ pub(super) fn files() -> Files {
     Files { paths, _made: made }
 }
 
-/// Every file below a folder, links left out.
+/// Collects files below a folder without following symbolic links.
 fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -124,7 +124,7 @@ fn is_elf(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
 }
 
-/// The hash of Fowler, Noll and Vo: any would do that is the same everywhere.
+/// FNV-1a. Any hash that is the same on every machine would do.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -152,17 +152,18 @@ fn make(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Whether there is an assembler that knows the target.
+/// Assembles for a target; returns whether the assembler supports it.
 fn assemble(target: &str, path: &Path) -> bool {
     let Some(assembler) = tools::find("llvm-mc") else { return false };
     let mut assembler = Command::new(assembler);
     let target = if target.contains('-') { target.to_owned() } else { format!("{target}-linux-gnu") };
     assembler.arg(format!("-triple={target}")).args(["-filetype=obj", "-o"]).arg(path);
-    let mut child = assembler.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it is installed");
-    let mut input = child.stdin.take().expect("it is piped");
-    input.write_all(ASSEMBLY.as_bytes()).expect("the assembler reads it");
+    let mut child =
+        assembler.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the tool is installed");
+    let mut input = child.stdin.take().expect("stdin is piped");
+    input.write_all(ASSEMBLY.as_bytes()).expect("the assembler reads its input");
     drop(input);
-    let output = child.wait_with_output().expect("the assembler ends");
+    let output = child.wait_with_output().expect("the assembler exits");
     assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
     true
 }

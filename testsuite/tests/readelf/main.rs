@@ -1,9 +1,9 @@
-//! Tables of ELF files are what `readelf` prints of the same files.
+//! Tables of ELF files are equal to the output of `readelf`.
 //!
-//! The test takes a sample of the machine's files, the same every time, and objects of many architectures. With
-//! `BINFRAME_COMPARE=all`, it takes every ELF file of the system and of the Rust toolchain.
+//! The test takes a fixed sample of the installed files, and objects of many architectures. With
+//! `BINFRAME_COMPARE=all`, it takes all ELF files of the system and of the Rust toolchain.
 //!
-//! Each file beside this one compares one thing. What is known to differ is left out there, with the reason.
+//! Each module compares one table. Known differences are normalized there, with the reason.
 
 mod dynamic;
 mod files;
@@ -23,22 +23,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Differences that are shown.
+/// Maximum number of printed differences.
 const DIFFERENCES_SHOWN_MAX: usize = 200;
 
-/// What binframe reads from a file.
+/// The tables of a file.
 struct Lowered {
     sections: SectionsIr,
     linkage: LinkageIr,
 }
 
-/// How many things were compared, or the first difference.
+/// Number of equal rows, or the first difference.
 type Outcome = Result<usize, String>;
 
-/// Compares tables with what `readelf` printed.
+/// Compares tables with output of `readelf`.
 type Compare = fn(&Lowered, &str) -> Outcome;
 
-/// What is compared: the option that makes `readelf` print it, and who reads that.
+/// `readelf` options, each with the function that parses and compares its output.
 const SUBJECTS: [(&str, Compare); 6] = [
     ("-S", sections::compare),
     ("-l", segments::compare),
@@ -49,7 +49,7 @@ const SUBJECTS: [(&str, Compare); 6] = [
 ];
 
 #[test]
-fn tables_are_what_readelf_prints() {
+fn tables_match_readelf() {
     let files = files::files();
     let compared: [AtomicUsize; SUBJECTS.len()] = Default::default();
     let compare_file = |path: &PathBuf| -> Vec<String> {
@@ -72,7 +72,7 @@ fn tables_are_what_readelf_prints() {
     for ((option, _), compared) in SUBJECTS.iter().zip(compared) {
         let compared = compared.into_inner();
         eprintln!("readelf {option}: {compared} rows of {} files are the same", files.paths().len());
-        assert!(compared > 50, "next to nothing was compared with readelf {option}");
+        assert!(compared > 50, "too few rows were compared with readelf {option}");
     }
     let count = differences.len();
     differences.truncate(DIFFERENCES_SHOWN_MAX);
@@ -86,7 +86,7 @@ fn lowered(path: &Path) -> Result<Lowered, String> {
     Ok(Lowered { sections, linkage })
 }
 
-/// What `readelf` prints. Bytes that are no UTF-8 are replaced, as they are in tables.
+/// Output of `readelf`. Invalid UTF-8 is replaced, as in the tables.
 fn readelf(option: &str, path: &Path) -> Result<String, String> {
     let mut readelf = Command::new("readelf");
     readelf.args([option, "-W"]).arg(path).env("LC_ALL", "C");
@@ -94,14 +94,14 @@ fn readelf(option: &str, path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// How many rows there are, if they are the same.
+/// Number of rows if they are equal, otherwise the first difference.
 fn same<T: PartialEq + Debug>(found: &[T], expected: &[T]) -> Outcome {
     let difference = found.iter().zip(expected).find(|(found, expected)| found != expected);
     match difference {
         Some((found, expected)) => Err(format!("\n    found    {found:x?}\n    expected {expected:x?}")),
         None if found.len() != expected.len() => {
             let more = found.get(expected.len()).or(expected.get(found.len()));
-            Err(format!("{} rows, expected {}; the first more: {more:x?}", found.len(), expected.len()))
+            Err(format!("{} rows, expected {}; first additional row: {more:x?}", found.len(), expected.len()))
         }
         None => Ok(found.len()),
     }

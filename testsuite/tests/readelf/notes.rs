@@ -1,4 +1,4 @@
-//! `binary_notes` and `readelf -n`.
+//! Compares `binary_notes` with `readelf -n`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 
@@ -9,7 +9,7 @@ struct Note {
     owner: String,
     size: u64,
     kind: String,
-    /// The digits of a build id.
+    /// Build id in hexadecimal.
     build_id: Option<String>,
 }
 
@@ -17,16 +17,16 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     let expected = parse(text);
     let mut found = notes(lowered);
     for (found, expected) in found.iter_mut().zip(&expected) {
-        overlook(found, expected);
+        normalize(found, expected);
     }
     same(&found, &expected)
 }
 
-/// What is known to differ.
-fn overlook(found: &mut Note, expected: &Note) {
+/// Normalizes known differences.
+fn normalize(found: &mut Note, expected: &Note) {
     let Note { owner, kind, .. } = found;
-    // What types mean is their owner's to say: `readelf` has names for some numbers of owners that it does not know, shorter
-    // names for others, and for one a name of two words, of which this is the first.
+    // The owner defines the meaning of note types. `readelf` uses names for numbers of unknown owners, shorter names
+    // for others, and one name of two words, whose first is listed here.
     let names = [("0x1", "NT_VERSION"), ("0x2", "NT_ARCH"), ("NT_GO_BUILD_ID", "GO")];
     let prefixes = ["NT_", "NT_GNU_BUILD_ATTRIBUTE_"];
     let is_shorter = |prefix: &&str| {
@@ -35,7 +35,7 @@ fn overlook(found: &mut Note, expected: &Note) {
     if names.contains(&(kind.as_str(), expected.kind.as_str())) || prefixes.iter().any(is_shorter) {
         kind.clone_from(&expected.kind);
     }
-    // It reads what the owner of a build attribute says between the letters.
+    // `readelf` decodes the owner of build attributes.
     if owner.starts_with("GA") && expected.owner.starts_with("GA") {
         owner.clone_from(&expected.owner);
     }

@@ -1,4 +1,4 @@
-//! `binary_relocations` and `readelf -r`.
+//! Compares `binary_relocations` with `readelf -r`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 
@@ -24,7 +24,7 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     same(&found, &expected)
 }
 
-/// Types that have two names, and the one that `readelf` has.
+/// Types with two names: ours and that of `readelf`.
 const RENAMED: [(&str, &str); 4] = [
     ("R_386_JMP_SLOT", "R_386_JUMP_SLOT"),
     ("R_AARCH64_TLS_DTPMOD", "R_AARCH64_TLS_DTPMOD64"),
@@ -63,8 +63,8 @@ fn parse(text: &str, is_64: bool) -> Vec<Relocation> {
     relocations
 }
 
-/// `0000000000003fd8  0000000200000006 R_X86_64_GLOB_DAT      0000000000000000 exit@GLIBC_2.2.5 + 0`; without a symbol, the addend
-/// stands alone; a place of a RELR table stands alone, too.
+/// `0000000000003fd8  0000000200000006 R_X86_64_GLOB_DAT      0000000000000000 exit@GLIBC_2.2.5 + 0`. Without a
+/// symbol, only the addend is printed; a RELR table has only addresses.
 fn parse_line(line: &str, table: &str, is_64: bool, has_addend: bool) -> Option<Relocation> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let width = if is_64 { 16 } else { 8 };

@@ -1,4 +1,4 @@
-//! `binary_sections` and `readelf -S`.
+//! Compares `binary_sections` with `readelf -S`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 use binframe::ir::tables::BinarySection;
@@ -34,16 +34,16 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     }
     let mut found: Vec<_> = columns.iter().map(|row| section(&row)).collect();
     for ((found, row), expected) in found.iter_mut().zip(columns.iter()).zip(&expected) {
-        overlook(found, &row, expected);
+        normalize(found, &row, expected);
     }
     same(&found, &expected)
 }
 
-/// The row, in `readelf`'s words.
+/// A row in the notation of `readelf`.
 fn section(row: &BinarySection<'_>) -> Section {
     let name = row.section_type.unwrap_or_default();
     let name = name.strip_prefix("SHT_").unwrap_or(name);
-    // The versions' types are the only ones of GNU's that are printed without it.
+    // Of the GNU types, `readelf` prints only those of symbol versions without `GNU_`.
     let name = name.strip_prefix("GNU_").filter(|name| name.starts_with("VER")).unwrap_or(name);
     Section {
         index: row.section_index,
@@ -60,9 +60,9 @@ fn section(row: &BinarySection<'_>) -> Section {
     }
 }
 
-/// What is known to differ.
-fn overlook(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
-    // Types that one of the two has no name for.
+/// Normalizes known differences.
+fn normalize(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
+    // Types that only one of both has a name for.
     const BASES: [(&str, u64); 3] = [("LOOS", 0x6000_0000), ("LOPROC", 0x7000_0000), ("LOUSER", 0x8000_0000)];
     const UNNAMED: [(&str, &str); 1] = [("0x7000002a", "MIPS_ABIFLAGS")];
     let number = expected.kind.split_once('+').and_then(|(base, rest)| {
@@ -74,15 +74,15 @@ fn overlook(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
     {
         found.kind.clone_from(&expected.kind);
     }
-    // A section that is not loaded has no address, whatever its header says.
+    // `readelf` prints the address in the header even if the section is not loaded; the table has none.
     if !row.is_readable {
         found.address = expected.address;
     }
     found.flags = flags(row.flags, &expected.flags);
 }
 
-/// The letters of flags, in the order in which `readelf` prints them; those that it calls specific (`o`, `p`, `x`) and those of
-/// one system or processor are not compared, as what they are called depends on it.
+/// Letters of flags in the order of `readelf`. Letters for OS- and processor-specific flags (`o`, `p`, `x`) are not
+/// compared, since they depend on the target.
 fn flags(flags: u64, expected: &str) -> String {
     const LETTERS: [(u64, char); 11] = [
         (1, 'W'),
@@ -102,13 +102,13 @@ fn flags(flags: u64, expected: &str) -> String {
     known.chain(others).collect()
 }
 
-/// `  [ 1] .text PROGBITS 0000000000401000 001000 0000d9 00  AX  0   0 16`; many have no name, and many no flags.
+/// `  [ 1] .text PROGBITS 0000000000401000 001000 0000d9 00  AX  0   0 16`; name and flags may be empty.
 fn parse(line: &str) -> Option<Section> {
     let (index, rest) = line.trim_start().strip_prefix('[')?.split_once("] ")?;
     let index = index.trim().parse().ok()?;
     let words: Vec<&str> = rest.split_whitespace().collect();
     let is_address = |word: &str| matches!(word.len(), 8 | 16) && hexadecimal(word).is_some();
-    // From behind: alignment, info, link, maybe flags, size of entries, size, offset, address; before it the type.
+    // From the end: alignment, info, link, flags (optional), entry size, size, offset, address, type.
     let address = [8, 7].iter().filter_map(|distance| words.len().checked_sub(*distance));
     let address = address.into_iter().find(|at| *at > 0 && is_address(words[*at]))?;
     let flags = if words.len() - address == 8 { words[address + 4] } else { "" };

@@ -1,4 +1,4 @@
-//! `binary_segments` and `readelf -l`.
+//! Compares `binary_segments` with `readelf -l`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 
@@ -21,7 +21,8 @@ fn segments(lowered: &Lowered) -> Vec<Segment> {
     segment.collect()
 }
 
-/// `  LOAD 0x001000 0x0000000000401000 0x0000000000401000 0x0000d9 0x0000d9 R E 0x1000`; addresses are virtual and physical.
+/// `  LOAD 0x001000 0x0000000000401000 0x0000000000401000 0x0000d9 0x0000d9 R E 0x1000`, with virtual and physical
+/// address.
 fn parse(line: &str) -> Option<Segment> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [name, offset, address, physical, file_size, size, .., alignment] = words[..] else { return None };

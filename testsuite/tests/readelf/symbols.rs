@@ -1,4 +1,4 @@
-//! `binary_symbols` and `readelf -s`.
+//! Compares `binary_symbols` with `readelf -s`.
 
 use crate::{Lowered, Outcome, same};
 use binframe::ir::Enumeration;
@@ -16,7 +16,7 @@ struct Symbol {
     size: u64,
     /// Type, binding, visibility.
     kinds: [String; 3],
-    /// `UND`, `ABS`, or the number of a section.
+    /// `UND`, `ABS`, or a section index.
     section: String,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
     let expected = parse(text);
     let mut found = symbols(lowered);
     for (found, expected) in found.iter_mut().zip(&expected) {
-        overlook(found, expected);
+        normalize(found, expected);
     }
     same(&found, &expected)
 }
@@ -51,19 +51,19 @@ fn symbols(lowered: &Lowered) -> Vec<Symbol> {
     symbol.collect()
 }
 
-/// What is known to differ.
-fn overlook(found: &mut Symbol, expected: &Symbol) {
-    // `readelf` gives symbols of sections the names of the sections.
+/// Normalizes known differences.
+fn normalize(found: &mut Symbol, expected: &Symbol) {
+    // `readelf` prints the section name for section symbols.
     if found.kinds[0] == SymbolType::Section.name() && found.name.is_empty() {
         found.name.clone_from(&expected.name);
     }
-    // It leaves out the version of the symbol that names the version.
+    // `readelf` omits the version of the symbol that defines a version.
     if found.version.as_ref() == Some(&found.name) && expected.version.is_none() {
         (found.version, found.is_default_version) = (None, None);
     }
 }
 
-/// The symbols but the first of each table, those of the dynamic table last.
+/// All symbols except the null symbol of each table, those of the dynamic table last.
 fn parse(text: &str) -> Vec<Symbol> {
     let mut is_dynamic = false;
     let mut symbols = Vec::new();
@@ -71,7 +71,7 @@ fn parse(text: &str) -> Vec<Symbol> {
         if let Some(table) = line.strip_prefix("Symbol table ") {
             is_dynamic = table.starts_with("'.dynsym'");
         }
-        // Of a file that does not say that it is for Linux, `readelf` does not believe GNU's own binding.
+        // `readelf` does not decode `STB_GNU_UNIQUE` if the file does not declare Linux or GNU.
         symbols.extend(parse_line(&line.replacen("<OS specific>: 10", "UNIQUE", 1), is_dynamic));
     }
     symbols.sort_by_key(|symbol| (symbol.is_dynamic, symbol.index));
@@ -87,14 +87,14 @@ fn parse_line(line: &str, is_dynamic: bool) -> Option<Symbol> {
     let (symbol_type, rest) = word(rest)?;
     let (binding, rest) = word(rest)?;
     let (visibility, rest) = word(rest)?;
-    // What processors add to visibility stands in brackets: `[VARIANT_PCS]`, `[<localentry>: 8]`.
+    // Processor-specific flags are in brackets: `[VARIANT_PCS]`, `[<localentry>: 8]`.
     let rest = rest.trim_start();
     let rest = match rest.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?.1,
         None => rest,
     };
     let (section, name) = match rest.trim_start().strip_prefix("bad section index[") {
-        // The section is not there: it was stripped.
+        // The section was stripped.
         Some(rest) => ("other", rest.split_once("] ")?.1),
         None => word(rest)?,
     };
@@ -122,7 +122,7 @@ fn parse_line(line: &str, is_dynamic: bool) -> Option<Symbol> {
     })
 }
 
-/// The first word, and what stands behind the space after it.
+/// The first word, and the text after the next space.
 fn word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     let end = text.find(' ').unwrap_or(text.len());

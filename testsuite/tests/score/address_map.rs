@@ -1,23 +1,24 @@
-//! `(section .llvm_bb_addr_map) -> functions, blocks, successors`, as LLVM's `Extensions.rst` describes its version 2.
+//! `(section .llvm_bb_addr_map) -> functions, blocks, successors`, for version 2 of the format as described in LLVM's
+//! `Extensions.rst`.
 //!
-//! LLVM writes it with `-fbasic-block-address-map`, and the successors of each block with `-pgo-analysis-map=br-prob`.
+//! Clang writes the section with `-fbasic-block-address-map`, and successors with `-pgo-analysis-map=br-prob`.
 
 use std::collections::BTreeMap;
 
-/// Bits of the byte that says what is there beside the blocks.
+/// Bits of the feature byte: which optional fields are present.
 const ENTRY_COUNT: u8 = 1;
 const FREQUENCIES: u8 = 2;
 const PROBABILITIES: u8 = 4;
 const SEVERAL_RANGES: u8 = 8;
 
-/// Bits of the field that says what a block is like.
+/// Bits of the block metadata.
 const RETURNS: u64 = 1;
 const TAIL_CALLS: u64 = 2;
 const IS_PAD: u64 = 4;
 const FALLS_THROUGH: u64 = 8;
 const JUMPS_INDIRECTLY: u64 = 16;
 
-/// A block of LLVM's.
+/// A machine basic block of LLVM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Block {
     /// Address of the first byte.
@@ -25,33 +26,33 @@ pub(crate) struct Block {
     /// Address after the last byte.
     pub(crate) end: u64,
     flags: u64,
-    /// Starts of the blocks that control may go to, but for those that only the unwinder enters.
+    /// Start addresses of successors, except landing pads.
     pub(crate) successors: Vec<u64>,
 }
 
 impl Block {
-    /// Whether the unwinder enters it.
+    /// Whether it is a landing pad.
     pub(crate) fn is_pad(&self) -> bool {
         self.flags & IS_PAD != 0
     }
 
-    /// Whether control may go on to the block behind it.
+    /// Whether it may fall through to the next block.
     pub(crate) fn falls_through(&self) -> bool {
         self.flags & FALLS_THROUGH != 0
     }
 
-    /// Whether it ends in a return or a jump to another function.
-    pub(crate) fn leaves(&self) -> bool {
+    /// Whether it ends with a return or a tail call.
+    pub(crate) fn exits(&self) -> bool {
         self.flags & (RETURNS | TAIL_CALLS) != 0
     }
 
-    /// Whether it ends in an indirect jump to other blocks.
+    /// Whether it ends with an indirect jump to other blocks.
     pub(crate) fn jumps_indirectly(&self) -> bool {
         self.flags & JUMPS_INDIRECTLY != 0 && self.flags & TAIL_CALLS == 0
     }
 }
 
-/// The blocks of each function; none if the bytes are no map with successors.
+/// Blocks of each function; `None` if the section is invalid or has no successors.
 pub(crate) fn read(section: &[u8]) -> Option<Vec<Vec<Block>>> {
     let mut bytes = Bytes(section);
     let mut functions = Vec::new();
@@ -111,7 +112,7 @@ impl Bytes<'_> {
         Some(u64::from_le_bytes(*address))
     }
 
-    /// A number in LEB128.
+    /// A LEB128 number.
     fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {

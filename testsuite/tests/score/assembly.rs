@@ -1,51 +1,52 @@
-//! `(assembly as GCC prints it with -dP) -> (assembly with labels for what it says, what it says in terms of labels)`.
+//! `(assembly of gcc -dP) -> (assembly with added labels, statements in terms of labels)`.
 //!
-//! With `-dP`, GCC prints its own form of each instruction as a comment before it: there stand the calls that do not return
-//! (`REG_NORETURN`), and whether an indirect jump is a jump (`jump_insn`) or a call (`call_insn`). The table of a jump follows it at
-//! once. A jump without a table is a computed goto, and goes to any label of its function whose address is taken, as GCC
-//! itself has it. Labels change no byte of the code; the linked file's symbol table has their addresses.
+//! With `-dP`, GCC prints the RTL of each instruction as a comment before it. It contains noreturn calls
+//! (`REG_NORETURN`) and distinguishes indirect jumps (`jump_insn`) from calls (`call_insn`). A jump table immediately
+//! follows its jump. An indirect jump without a table is a computed goto to any address-taken label of its function,
+//! as in GCC itself. Added labels change no code bytes; the symbol table of the linked file contains their addresses.
 
 use std::collections::BTreeSet;
 
-/// What is said of one object's code. Labels are those of the assembly that is returned beside.
+/// Statements about the code of one object, in terms of labels of the returned assembly.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
-    /// Names of functions and of parts of functions.
+pub(crate) struct ObjectFacts {
+    /// Names of functions and fragments.
     pub(crate) functions: BTreeSet<String>,
-    /// An indirect jump and its targets.
+    /// Indirect jumps through tables, and their targets.
     pub(crate) tables: Vec<(String, Vec<String>)>,
     /// Computed gotos.
     pub(crate) gotos: Vec<String>,
-    /// Labels whose addresses are taken.
-    pub(crate) taken: Vec<String>,
-    /// Behind calls that do not return.
-    pub(crate) away: Vec<String>,
-    /// Where the unwinder enters.
-    pub(crate) pads: Vec<String>,
+    /// Address-taken labels.
+    pub(crate) address_taken: Vec<String>,
+    /// Labels after noreturn calls.
+    pub(crate) noreturn_ends: Vec<String>,
+    /// Labels of landing pads.
+    pub(crate) landing_pads: Vec<String>,
 }
 
-/// Reads the assembly of one object; its labels get a number, so that those of all objects of a program differ.
-pub(crate) fn read(assembly: &str, object: usize) -> (String, Said) {
+/// Reads the assembly of one object. Labels are prefixed with the object's number, so that they are unique in a
+/// program.
+pub(crate) fn read(assembly: &str, object: usize) -> (String, ObjectFacts) {
     let mut reader = Reader { prefix: format!(".Lo{object}."), ..Reader::default() };
     for line in assembly.lines() {
         reader.line(line);
     }
     reader.end_table();
-    (reader.text, reader.said)
+    (reader.text, reader.facts)
 }
 
 #[derive(Default)]
 struct Reader {
     prefix: String,
     text: String,
-    said: Said,
+    facts: ObjectFacts,
     labels: usize,
-    /// What the comment before the instruction says.
+    /// Facts from the comment before the instruction.
     is_jump: bool,
-    is_away: bool,
-    /// The indirect jump whose table may follow, and the table's targets.
+    is_noreturn: bool,
+    /// The last indirect jump whose table may follow, and the targets of the table.
     jump: Option<(String, Vec<String>)>,
-    /// Number of the field of the unwinder's table that is next; none outside of one.
+    /// Index of the next field in an LSDA call-site table; `None` outside one.
     call_site_field: Option<usize>,
 }
 
@@ -82,9 +83,9 @@ impl Reader {
     fn comment(&mut self, comment: &str) {
         if comment.starts_with('(') || comment.starts_with("APP") || comment.starts_with("NO_APP") {
             self.is_jump = comment.starts_with("(jump_insn");
-            self.is_away = false;
+            self.is_noreturn = false;
         }
-        self.is_away |= comment.contains("(expr_list:REG_NORETURN");
+        self.is_noreturn |= comment.contains("(expr_list:REG_NORETURN");
     }
 
     fn label(&mut self, label: &str) {
@@ -102,12 +103,12 @@ impl Reader {
         let (name, operands) = code.split_once(char::is_whitespace).unwrap_or((code, ""));
         let is_table = matches!(name, ".long" | ".quad" | ".byte" | ".value");
         if let (".type", Some((function, "@function"))) = (name, operands.split_once(", ")) {
-            self.said.functions.insert(function.to_owned());
+            self.facts.functions.insert(function.to_owned());
         }
         if let (".uleb128", Some(field)) = (name, self.call_site_field) {
             // Start, length, landing pad, action.
             if let Some((pad, _)) = operands.split_once('-').filter(|_| field % 4 == 2) {
-                self.said.pads.push(pad.to_owned());
+                self.facts.landing_pads.push(pad.to_owned());
             }
             self.call_site_field = Some(field + 1);
         }
@@ -115,7 +116,7 @@ impl Reader {
         if is_table && is_code_label(target, &self.prefix) {
             match &mut self.jump {
                 Some((_, targets)) => targets.push(target.to_owned()),
-                None => self.said.taken.push(target.to_owned()),
+                None => self.facts.address_taken.push(target.to_owned()),
             }
         } else if self.jump.as_ref().is_some_and(|(_, targets)| !targets.is_empty()) {
             self.end_table();
@@ -134,14 +135,14 @@ impl Reader {
         } else if name.starts_with("lea") || name.starts_with("mov") {
             let operand = operands.split([',', '(']).next().unwrap_or_default().trim_start_matches('$');
             if is_code_label(operand, &self.prefix) {
-                self.said.taken.push(operand.to_owned());
+                self.facts.address_taken.push(operand.to_owned());
             }
         }
         self.put(code);
-        if name == "call" && self.is_away {
+        if name == "call" && self.is_noreturn {
             let label = self.new_label();
             self.put(&format!("{label}:"));
-            self.said.away.push(label);
+            self.facts.noreturn_ends.push(label);
         }
     }
 
@@ -153,21 +154,21 @@ impl Reader {
     fn end_table(&mut self) {
         if let Some((jump, targets)) = self.jump.take() {
             if targets.is_empty() {
-                self.said.gotos.push(jump);
+                self.facts.gotos.push(jump);
             } else {
-                self.said.tables.push((jump, targets));
+                self.facts.tables.push((jump, targets));
             }
         }
     }
 }
 
-/// Whether a label is of the kind that GCC gives to code: a number alone.
+/// Whether a label is one of GCC's code labels: a plain number.
 fn is_code_label(label: &str, prefix: &str) -> bool {
     let number = label.strip_prefix(prefix).unwrap_or_default();
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The line with another prefix for local labels.
+/// The line with a different prefix of local labels.
 fn renamed(line: &str, prefix: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
@@ -182,15 +183,18 @@ fn renamed(line: &str, prefix: &str) -> String {
 }
 
 #[test]
-fn tables_gotos_and_calls_that_do_not_return_are_read() {
+fn tables_gotos_and_noreturn_calls_are_read() {
     let assembly = "\t.type\tf, @function\nf:\n.LFB0:\n#(jump_insn 1\n\tjmp\t*%rax\t# 17\n\t.section\t.rodata\n\
                     .L4:\n\t.long\t.L6-.L4\n\t.long\t.L5-.L4\n\t.text\n.L6:\n#(call_insn 2\n# (expr_list:REG_NORETURN\n\
                     \tcall\tabort@PLT\n.L5:\n#(call_insn/j 3\n\tjmp\t*%rdx\n#(jump_insn 4\n\tjmp\t*%rcx\n\tret\n\
                     \t.section .data\n\t.quad\t.L5\n\t.string \".L5\"\n";
-    let (text, said) = read(assembly, 7);
-    assert_eq!(said.functions, ["f".to_owned()].into());
-    assert_eq!(said.tables, [(".Lo7.at1".to_owned(), vec![".Lo7.6".to_owned(), ".Lo7.5".to_owned()])]);
-    assert_eq!(said.gotos, [".Lo7.at3"]);
-    assert_eq!((said.away, said.taken), (vec![".Lo7.at2".to_owned()], vec![".Lo7.5".to_owned()]));
+    let (text, facts) = read(assembly, 7);
+    assert_eq!(facts.functions, ["f".to_owned()].into());
+    assert_eq!(facts.tables, [(".Lo7.at1".to_owned(), vec![".Lo7.6".to_owned(), ".Lo7.5".to_owned()])]);
+    assert_eq!(facts.gotos, [".Lo7.at3"]);
+    assert_eq!(
+        (facts.noreturn_ends, facts.address_taken),
+        (vec![".Lo7.at2".to_owned()], vec![".Lo7.5".to_owned()])
+    );
     assert!(text.contains("\n.Lo7.6:\ncall\tabort@PLT\n.Lo7.at2:\n") && text.contains("\".L5\""), "{text}");
 }

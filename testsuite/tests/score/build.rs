@@ -1,16 +1,16 @@
-//! `(program, compiler, flags) -> executable with its truth, the same stripped, the same without unwinding information`.
+//! `(program, compiler, flags) -> executable with its ground truth, and stripped variants`.
 //!
-//! Everything is kept in a folder of its own and made again only when what it is made of changes:
+//! Each build has a folder and is built again only if its recipe changes:
 //!
 //! ```text
-//! full           as it was linked, with every label: for objdump
+//! full           the linked file with all labels
 //! stripped       without symbols
-//! bare           without symbols and unwinding information
-//! truth.txt      what the compiler stated
-//! recipe.txt     what it was made of
+//! bare           without symbols and unwind tables
+//! truth.txt      the statements of the compiler
+//! recipe.txt     compiler, flags and sources
 //! ```
 
-use crate::assembly::{self, Said};
+use crate::assembly::{self, ObjectFacts};
 use crate::programs::{Kind, Language, Program};
 use crate::statements::Statements;
 use crate::{truth, variants};
@@ -18,29 +18,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Changes when truth is made otherwise.
+/// Version of the ground truth; a change invalidates all builds.
 const VERSION: u32 = 1;
 
-/// Words in names of sources that are no part of a program.
+/// Words in names of source files that do not belong to a program.
 const LEFT_OUT: [&str; 5] = ["test", "bench", "windows", "leveldbutil", "lua.c"];
 
-/// One program compiled in one way.
+/// A program with one compiler and one set of flags.
 #[derive(Clone)]
 pub(crate) struct Build {
     /// The program.
     pub(crate) program: &'static Program,
     /// `gcc` or `clang`.
     pub(crate) compiler: &'static str,
-    /// The level of optimization.
+    /// Optimization level.
     pub(crate) level: &'static str,
-    /// What is linked.
+    /// Kind of the linked file.
     pub(crate) kind: Kind,
-    /// The folder that it is kept in.
+    /// Folder of the build.
     pub(crate) folder: PathBuf,
 }
 
 impl Build {
-    /// A build in its folder below another.
+    /// A build whose folder is in `below`.
     pub(crate) fn new(
         program: &'static Program,
         (compiler, level, kind): (&'static str, &'static str, Kind),
@@ -55,12 +55,12 @@ impl Build {
         Self { program, compiler, level, kind, folder }
     }
 
-    /// Its name: that of its folder.
+    /// Name of the build and of its folder.
     pub(crate) fn name(&self) -> String {
         self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The compiler's command.
+    /// Command of the compiler.
     fn command(&self) -> String {
         let name = match (self.compiler, self.program.language) {
             ("gcc", Language::C) => "gcc",
@@ -71,12 +71,12 @@ impl Build {
         if self.compiler == "clang" { format!("{name}-19") } else { name.to_owned() }
     }
 
-    /// Whether the machine has the compiler.
+    /// Whether the compiler is installed.
     pub(crate) fn can_be_made(&self) -> bool {
         run(Command::new(self.command()).arg("--version")).is_ok()
     }
 
-    /// Flags for every source.
+    /// Compiler flags for a source.
     fn flags(&self, source: &Path) -> Vec<String> {
         let mut flags = vec![format!("-{}", self.level), "-w".to_owned()];
         let (place, separate) = match self.kind {
@@ -97,7 +97,7 @@ impl Build {
         flags
     }
 
-    /// Flags for the linker.
+    /// Linker flags.
     fn link_flags(&self) -> Vec<&'static str> {
         let mut flags = match self.kind {
             Kind::Pie => vec!["-pie", "-Wl,--gc-sections"],
@@ -108,13 +108,13 @@ impl Build {
         flags
     }
 
-    /// Makes the same with debug information, and with the relocations of code kept, if it is not there.
+    /// Builds the program with debug information and relocations, unless it exists.
     pub(crate) fn make_with_debug_information(&self, source: &Path) -> Result<(), String> {
         let full = self.folder.join("debug");
         if full.exists() {
             return Ok(());
         }
-        say(&format!("building {} with debug information", self.name()));
+        print_progress(&format!("building {} with debug information", self.name()));
         let work = self.folder.join("debug-work");
         let sources = self.sources(source, &work)?;
         for (index, path) in sources.iter().enumerate() {
@@ -128,7 +128,7 @@ impl Build {
         fs::remove_dir_all(&work).map_err(|error| error.to_string())
     }
 
-    /// Makes it if it is not there. `source` is the folder of its crate.
+    /// Builds the program, unless it exists. `source` is the folder of its crate.
     pub(crate) fn make(&self, source: &Path) -> Result<(), String> {
         let command = self.command();
         let version = run(Command::new(&command).arg("--version"))?;
@@ -144,21 +144,21 @@ impl Build {
         if fs::read_to_string(&recipe_path).is_ok_and(|old| old == recipe) {
             return Ok(());
         }
-        say(&format!("building {}", self.name()));
+        print_progress(&format!("building {}", self.name()));
         let work = self.folder.join("work");
         drop(fs::remove_dir_all(&self.folder));
         let sources = self.sources(source, &work)?;
-        let said = self.compile(&sources, source, &work)?;
+        let facts = self.compile(&sources, source, &work)?;
         let full = self.folder.join("full");
         self.link(&work, sources.len(), &[], &full)?;
-        let statements = self.truth(&full, &said)?;
+        let statements = self.truth(&full, &facts)?;
         variants::write(&full, &self.folder)?;
         fs::write(self.folder.join("truth.txt"), statements.to_text()).map_err(|error| error.to_string())?;
         drop(fs::remove_dir_all(&work));
         fs::write(recipe_path, recipe).map_err(|error| error.to_string())
     }
 
-    /// The sources of the program, and what they need, in a folder that is made.
+    /// Copies generated sources to the working folder, and returns all sources of the program.
     fn sources(&self, source: &Path, work: &Path) -> Result<Vec<PathBuf>, String> {
         fs::create_dir_all(work).map_err(|error| error.to_string())?;
         let mut sources = sources(source, self.program.sources)?;
@@ -171,7 +171,7 @@ impl Build {
         Ok(sources)
     }
 
-    fn compile(&self, sources: &[PathBuf], source: &Path, work: &Path) -> Result<Vec<Said>, String> {
+    fn compile(&self, sources: &[PathBuf], source: &Path, work: &Path) -> Result<Vec<ObjectFacts>, String> {
         let mut all = Vec::new();
         for (index, path) in sources.iter().enumerate() {
             let object = work.join(format!("{index}.o"));
@@ -184,10 +184,10 @@ impl Build {
             let printed = work.join("printed.s");
             run(compiler.arg(&printed).args(["-S", "-dP"]))?;
             let text = fs::read(&printed).map_err(|error| error.to_string())?;
-            let (text, said) = assembly::read(&String::from_utf8_lossy(&text), index);
+            let (text, facts) = assembly::read(&String::from_utf8_lossy(&text), index);
             fs::write(&printed, text).map_err(|error| error.to_string())?;
             run(Command::new("as").args(["--64", "-L"]).arg(&printed).arg("-o").arg(&object))?;
-            all.push(said);
+            all.push(facts);
         }
         Ok(all)
     }
@@ -201,18 +201,18 @@ impl Build {
         run(linker.args(self.program.libraries).arg("-o").arg(full)).map(drop)
     }
 
-    fn truth(&self, full: &Path, said: &[Said]) -> Result<Statements, String> {
+    fn truth(&self, full: &Path, facts: &[ObjectFacts]) -> Result<Statements, String> {
         let bytes = fs::read(full).map_err(|error| error.to_string())?;
         let file = object::File::parse(&*bytes).map_err(|error| error.to_string())?;
         if self.compiler == "gcc" {
-            return Ok(truth::of_gcc(&file, said));
+            return Ok(truth::of_gcc(&file, facts));
         }
-        let (statements, _) = truth::of_clang(&file).ok_or("the map of blocks cannot be read")?;
+        let (statements, _) = truth::of_clang(&file).ok_or("the basic block address map cannot be read")?;
         Ok(statements)
     }
 }
 
-/// The files that patterns name in a folder, sorted.
+/// Sorted source files of a folder that match the patterns.
 fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for pattern in patterns {
@@ -231,20 +231,20 @@ fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// Says what takes a while.
-#[expect(clippy::print_stdout, reason = "a person waits")]
-pub(crate) fn say(what: &str) {
-    println!("{what}");
+/// Prints the progress of long operations.
+#[expect(clippy::print_stdout, reason = "printing progress is its purpose")]
+pub(crate) fn print_progress(message: &str) {
+    println!("{message}");
 }
 
-/// Runs a tool and returns what it prints.
+/// Runs a tool and returns its standard output.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.env("LC_ALL", "C").output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    // The last argument is what is made or read.
+    // The last argument is the output or input file.
     let last = command.get_args().last().unwrap_or_default().to_string_lossy().into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     let first: Vec<&str> = errors.lines().take(5).collect();

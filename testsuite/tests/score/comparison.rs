@@ -1,7 +1,7 @@
-//! `(statements, tables) -> what is right, missing and wrong`.
+//! `(statements, tables) -> counts of right, missing and wrong rows`.
 //!
-//! Only addresses in functions with truth count, but for functions that are found in the padding between them. For
-//! instructions, functions, blocks and edges two sets are compared; of jump tables, whether the set of targets is the same.
+//! Only addresses in functions with ground truth are compared, and functions found in the padding between them.
+//! Instructions, functions, blocks and edges are compared as sets; jump tables by their sets of targets.
 
 use crate::graph::{Code, Graph, is_padding};
 use crate::statements::Statements;
@@ -11,65 +11,65 @@ use iced_x86::Mnemonic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
-/// What is compared as sets.
+/// Sets that are compared.
 pub(crate) const MEASURES: [&str; 5] = ["instructions", "functions", "block starts", "block ends", "edges"];
 
-/// Something that is right, missing or wrong: an address, and for an edge where it goes.
-pub(crate) type Place = (u64, Option<u64>);
+/// An element of a set: an address, and for an edge its target.
+pub(crate) type Element = (u64, Option<u64>);
 
-/// How two sets compare.
+/// Comparison of two sets.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Count {
     /// In both.
     pub(crate) right: usize,
-    /// In the truth alone.
+    /// Only in the ground truth.
     pub(crate) missing: usize,
-    /// In the tables alone.
+    /// Only in the tables.
     pub(crate) wrong: usize,
 }
 
 impl Count {
-    /// Share of what is found that is right.
+    /// Share of the found elements that are right.
     pub(crate) fn precision(self) -> f64 {
         share(self.right, self.right + self.wrong)
     }
 
-    /// Share of the truth that is found.
+    /// Share of the ground truth that is found.
     pub(crate) fn recall(self) -> f64 {
         share(self.right, self.right + self.missing)
     }
 
-    /// The harmonic mean of both.
+    /// Harmonic mean of precision and recall.
     pub(crate) fn f1(self) -> f64 {
         share(2 * self.right, 2 * self.right + self.missing + self.wrong)
     }
 }
 
-/// A share in percent; all of nothing is all.
-#[expect(clippy::cast_precision_loss, reason = "no program has so many instructions")]
+/// A share in percent; 100 if `whole` is 0.
+#[expect(clippy::cast_precision_loss, reason = "counts are below 2^52")]
 pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
 }
 
-/// How jump tables compare.
+/// Comparison of jump tables.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct JumpTables {
-    /// The targets are those of the truth.
+    /// Number with exactly the true targets.
     pub(crate) exact: usize,
-    /// There are targets, but others.
+    /// Number with other targets.
     pub(crate) different: usize,
-    /// There are no targets.
+    /// Number without targets.
     pub(crate) missing: usize,
-    /// There are targets where the truth knows of none: a call that does not come back.
+    /// Number of jumps with targets in the tables but not in the ground truth.
     pub(crate) none: usize,
 }
 
-/// All counts of one file, or of several.
+/// Counts for one or several files.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Counts {
-    /// Of each of [`MEASURES`].
+    /// One for each of [`MEASURES`].
     pub(crate) sets: [Count; 5],
-    /// Of jump tables.
+    /// Jump tables.
     pub(crate) tables: JumpTables,
 }
 
@@ -87,18 +87,18 @@ impl AddAssign for Counts {
     }
 }
 
-/// What is to be looked at.
+/// Counts and examples for one file.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// The counts.
     pub(crate) counts: Counts,
-    /// For each of [`MEASURES`], what is missing and what is wrong.
-    pub(crate) examples: [(Vec<Place>, Vec<Place>); 5],
-    /// Jumps whose targets differ: where, the targets that are right, those that were found.
+    /// For each of [`MEASURES`], missing and wrong elements.
+    pub(crate) examples: [(Vec<Element>, Vec<Element>); 5],
+    /// Jumps with wrong targets: address, true targets, found targets.
     pub(crate) tables: Vec<(u64, BTreeSet<u64>, BTreeSet<u64>)>,
 }
 
-/// Compares the tables of a file with the truth.
+/// Compares the tables of a file with its ground truth.
 pub(crate) fn compare(
     statements: &Statements,
     graph: &Graph,
@@ -125,11 +125,11 @@ pub(crate) fn compare(
         let ends = rows.iter().map(|row| row.address.wrapping_add(row.size));
         comparison.set(2, graph.blocks.keys().copied().map(one), rows.iter().map(|row| one(row.address)));
         comparison.set(3, graph.blocks.values().copied().map(one), ends.map(one));
-        // What leaves a function by a jump is a call.
+        // Jumps to other functions are tail calls.
         let functions: BTreeMap<u64, u64> =
             rows.iter().map(|row| (row.address, row.function_address)).collect();
         let edges = cfg.cfg_edges.columns();
-        // The truth has the blocks that the unwinder enters, but not from where.
+        // The ground truth contains landing pads, but no edges to them.
         let edges = edges.iter().filter(|row| !matches!(row.kind, EdgeKind::Return | EdgeKind::LandingPad));
         let edges = edges.filter_map(|row| Some((row.source_address, row.target_address?)));
         let is_own = |(from, to): &(u64, u64)| {
@@ -142,11 +142,11 @@ pub(crate) fn compare(
     comparison
 }
 
-fn one(address: u64) -> Place {
+fn one(address: u64) -> Element {
     (address, None)
 }
 
-/// Ranges between functions that hold nothing but padding: start, end.
+/// Ranges between functions that contain only padding, from start to end.
 fn padding(statements: &Statements, code: &Code<'_>) -> BTreeMap<u64, u64> {
     let gaps = statements.parts.array_windows().map(|[left, right]| (left.end, right.start));
     let is_empty = |(start, end): &(u64, u64)| {
@@ -163,12 +163,12 @@ impl Comparison {
     fn set(
         &mut self,
         measure: usize,
-        truth: impl Iterator<Item = Place>,
-        found: impl Iterator<Item = Place>,
+        truth: impl Iterator<Item = Element>,
+        found: impl Iterator<Item = Element>,
     ) {
-        let (truth, found): (BTreeSet<Place>, BTreeSet<Place>) = (truth.collect(), found.collect());
-        let missing: Vec<Place> = truth.difference(&found).copied().collect();
-        let wrong: Vec<Place> = found.difference(&truth).copied().collect();
+        let (truth, found): (BTreeSet<Element>, BTreeSet<Element>) = (truth.collect(), found.collect());
+        let missing: Vec<Element> = truth.difference(&found).copied().collect();
+        let wrong: Vec<Element> = found.difference(&truth).copied().collect();
         self.counts.sets[measure] =
             Count { right: truth.len() - missing.len(), missing: missing.len(), wrong: wrong.len() };
         self.examples[measure] = (missing, wrong);
@@ -190,7 +190,7 @@ impl Comparison {
                 blocks.range(..=*jump).next_back().filter(|(_, end)| jump < *end).map(|(start, _)| *start);
             known.extend(block);
             let mut found = block.and_then(|block| targets.get(&block)).cloned().unwrap_or_default();
-            // Where no case leads, tables have the address of an empty block, which may be the end of the function.
+            // Impossible cases have the address of an empty block, which may be the end of the function.
             let function = |address| statements.part_at(address).map(|part| part.function);
             let is_own = |target: &u64| function(*target) == function(*jump);
             found.retain(|target| is_own(target) || !expected.contains(target));

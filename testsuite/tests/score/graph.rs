@@ -1,50 +1,48 @@
-//! `(statements, code) -> instructions, blocks, edges`: the graph that the compiler's statements and the encoding of direct
-//! jumps make.
+//! `(statements, code) -> instructions, blocks, edges`: builds control-flow graphs from statements of the compiler and
+//! the decoded direct jumps.
 //!
-//! Compilers have blocks of their own; those of LLVM, for one, end where a loop's preheader ends though nothing jumps there.
-//! A block here is what it is in the tables: a run of instructions that is entered at its first and left at its last, and
-//! that a call does not end. So a block begins where a function or a part of it begins, where a jump of the function goes,
-//! where the unwinder enters, and behind a jump, a return, a trap and a call that does not return. Where direct jumps go
-//! stands in them; where indirect jumps go, which calls do not return, and where the unwinder enters is the compiler's word.
+//! Blocks are defined as in the tables, not as in the compilers; LLVM, for example, ends a block at a loop preheader
+//! even without a jump target there. A block starts at the start of a function or fragment, at a jump target, at a
+//! landing pad, and after a jump, return, trap or noreturn call. Targets of direct jumps are decoded. Targets of
+//! indirect jumps, noreturn calls and landing pads are stated by the compiler.
 //!
-//! Functions' code is read from its first byte to its last: the compilers here put no data there. Instructions that do
-//! nothing and that nothing reaches are padding and no block; those that control passes on its way to the next block are the
-//! end of the block before.
+//! Code is decoded from the first to the last byte of a function, since these compilers put no data into it. Padding
+//! that is not reached belongs to no block; padding that is executed belongs to the block before it.
 
 use crate::statements::{Part, Statements};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use object::{Object, ObjectSection, SectionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The graph of a program's code.
+/// Control-flow graph of a program.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
-    /// Where instructions begin.
+    /// Addresses of instructions.
     pub(crate) instructions: BTreeSet<u64>,
-    /// Blocks: start, end.
+    /// Blocks by start address, with their end.
     pub(crate) blocks: BTreeMap<u64, u64>,
-    /// From the start of a block to the start of a block of the same function.
+    /// Edges inside functions, from block start to block start.
     pub(crate) edges: BTreeSet<(u64, u64)>,
 }
 
-/// The executable sections of a file.
+/// Executable sections of a file.
 pub(crate) struct Code<'a>(Vec<(u64, &'a [u8])>);
 
 impl<'a> Code<'a> {
-    /// Finds them.
+    /// Collects the executable sections.
     pub(crate) fn of(file: &object::File<'a>) -> Self {
         let sections = file.sections().filter(|section| section.kind() == SectionKind::Text);
         Self(sections.filter_map(|section| Some((section.address(), section.data().ok()?))).collect())
     }
 
-    /// The bytes of a range that lies in one section.
+    /// Bytes of a range that is inside one section.
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Option<&'a [u8]> {
         self.0.iter().find_map(|(address, bytes)| {
             bytes.get(start.checked_sub(*address)? as usize..end.checked_sub(*address)? as usize)
         })
     }
 
-    /// The instructions of a range, one behind the other.
+    /// Instructions of a range, decoded in sequence.
     pub(crate) fn instructions(&self, start: u64, end: u64) -> impl Iterator<Item = Instruction> + use<'a> {
         let bytes = self.bytes(start, end).unwrap_or_default();
         let mut decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
@@ -52,7 +50,7 @@ impl<'a> Code<'a> {
     }
 }
 
-/// Whether an instruction does nothing.
+/// Whether an instruction is padding (`nop`).
 pub(crate) fn is_padding(instruction: &Instruction) -> bool {
     instruction.mnemonic() == Mnemonic::Nop
 }
@@ -65,7 +63,7 @@ fn direct_target(instruction: &Instruction) -> Option<u64> {
     (is_jump && instruction.near_branch_target() != 0).then(|| instruction.near_branch_target())
 }
 
-/// Makes the graph.
+/// Builds the graph.
 pub(crate) fn graph(statements: &Statements, code: &Code<'_>) -> Graph {
     let mut builder = Builder { statements, leaders: BTreeSet::new(), graph: Graph::default() };
     let decoded: Vec<Vec<Instruction>> =
@@ -75,10 +73,10 @@ pub(crate) fn graph(statements: &Statements, code: &Code<'_>) -> Graph {
     }
     if statements.flow {
         for (part, instructions) in statements.parts.iter().zip(&decoded) {
-            builder.lead(part, instructions);
+            builder.add_leaders(part, instructions);
         }
         for (part, instructions) in statements.parts.iter().zip(&decoded) {
-            builder.cut(part, instructions);
+            builder.split_blocks(part, instructions);
         }
     }
     builder.graph
@@ -91,7 +89,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Where an instruction jumps within its function.
+    /// Jump targets of an instruction inside its function.
     fn targets(&self, part: &Part, instruction: &Instruction) -> impl Iterator<Item = u64> {
         let table = self.statements.tables.get(&instruction.ip()).into_iter().flatten().copied();
         let (own, instructions) = (part.function, &self.graph.instructions);
@@ -102,7 +100,7 @@ impl Builder<'_> {
         direct_target(instruction).into_iter().chain(table).filter(is_own)
     }
 
-    fn ends(&self, instruction: &Instruction) -> bool {
+    fn ends_block(&self, instruction: &Instruction) -> bool {
         let ends = matches!(
             instruction.flow_control(),
             FlowControl::ConditionalBranch
@@ -111,18 +109,18 @@ impl Builder<'_> {
                 | FlowControl::Return
                 | FlowControl::Exception
         );
-        ends || self.statements.away.contains(&instruction.next_ip())
+        ends || self.statements.noreturn_ends.contains(&instruction.next_ip())
     }
 
-    fn lead(&mut self, part: &Part, instructions: &[Instruction]) {
+    fn add_leaders(&mut self, part: &Part, instructions: &[Instruction]) {
         self.leaders.insert(part.start);
         let targets: Vec<u64> =
             instructions.iter().flat_map(|instruction| self.targets(part, instruction)).collect();
         self.leaders.extend(targets);
-        self.leaders.extend(self.statements.pads.range(part.start..part.end));
+        self.leaders.extend(self.statements.landing_pads.range(part.start..part.end));
     }
 
-    fn cut(&mut self, part: &Part, instructions: &[Instruction]) {
+    fn split_blocks(&mut self, part: &Part, instructions: &[Instruction]) {
         let mut block = None;
         for instruction in instructions {
             let is_leader = self.leaders.contains(&instruction.ip());
@@ -135,7 +133,7 @@ impl Builder<'_> {
                 continue;
             }
             let start = *block.get_or_insert(instruction.ip());
-            if self.ends(instruction) {
+            if self.ends_block(instruction) {
                 self.graph.blocks.insert(start, instruction.next_ip());
                 let targets: Vec<_> = self.targets(part, instruction).map(|target| (start, target)).collect();
                 self.graph.edges.extend(targets);

@@ -1,11 +1,11 @@
-//! How much of what compilers know of real programs the tables have right, after all that helps was stripped.
+//! Scores the tables of stripped real programs against ground truth from their compilers.
 //!
-//! `cargo xtask score` runs this on a set of programs that it downloads and compiles; `cargo test` on two small ones.
+//! `cargo xtask score` runs this on a set of programs that it downloads and compiles, `cargo test` on two small ones.
 //!
-//! - `BINFRAME_SCORE`: words that choose programs, compilers, levels of optimization, kinds and variants; all if there are none.
-//! - `BINFRAME_SCORE_MEMORY`: the same words, for what is known of memory rather than of control flow.
-//! - `BINFRAME_SCORE_FOLDER`: where the set is kept; `score` in the target directory if it is not said.
-//! - `BINFRAME_SCORE_EXAMPLES`: how many places of each kind are printed that are not right.
+//! - `BINFRAME_SCORE`: words that select programs, compilers, optimization levels, kinds and variants; all if empty.
+//! - `BINFRAME_SCORE_MEMORY`: the same for memory tables instead of control flow.
+//! - `BINFRAME_SCORE_FOLDER`: folder of the programs; by default `score` in the target directory.
+//! - `BINFRAME_SCORE_EXAMPLES`: number of printed examples of each kind of error.
 
 mod address_map;
 mod assembly;
@@ -32,12 +32,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::{env, fs, thread};
-use truth::Doubts;
+use truth::Validation;
 
-/// Programs that are compiled side by side.
+/// Number of programs that are compiled in parallel.
 const JOBS: usize = 2;
 
-/// What is scored of every program: without symbols, and without unwinding information either.
+/// Scored variants of each program: without symbols, and also without unwind tables.
 const VARIANTS: [&str; 2] = ["stripped", "bare"];
 
 #[test]
@@ -55,7 +55,7 @@ fn real_programs_are_scored() {
     builds.retain(Build::can_be_made);
     if builds.len() < all {
         println!(
-            "{} of {all} builds are left out: this machine has no compiler for them",
+            "{} of {all} builds are skipped, because their compiler is not installed",
             all - builds.len()
         );
     }
@@ -100,7 +100,7 @@ fn variables_of_real_programs_are_scored() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Makes what is not there, and returns why some could not be made.
+/// Builds missing programs, and returns the errors.
 fn make_all(builds: &[Build], sources: &BTreeMap<&str, PathBuf>) -> Vec<String> {
     let queue = Mutex::new(builds.iter());
     let failures = Mutex::new(Vec::new());
@@ -127,10 +127,10 @@ fn make_all(builds: &[Build], sources: &BTreeMap<&str, PathBuf>) -> Vec<String> 
 
 fn score_all(files: &[(String, PathBuf, &[&str])], chosen: &Choice, examples: usize) {
     let mut sums: BTreeMap<String, Counts> = BTreeMap::new();
-    let mut all = Doubts::default();
+    let mut all = Validation::default();
     report::header();
     for (name, folder, variants) in files {
-        // What could not be built is said at the end.
+        // Failed builds are reported at the end.
         let Some(truth) = Truth::read(folder) else { continue };
         for variant in variants.iter().filter(|variant| chosen.has_variant(variant)) {
             let path = folder.join(variant);
@@ -145,50 +145,50 @@ fn score_all(files: &[(String, PathBuf, &[&str])], chosen: &Choice, examples: us
             }
         }
         if examples > 0 {
-            report::doubts(&folder.join("full"), &truth.doubts, examples);
+            report::validation(&folder.join("full"), &truth.validation, examples);
         }
-        all.compared += truth.doubts.compared;
-        all.differences.extend(truth.doubts.differences);
-        all.unfinished.extend(truth.doubts.unfinished);
+        all.compared += truth.validation.compared;
+        all.differences.extend(truth.validation.differences);
+        all.open_ends.extend(truth.validation.open_ends);
     }
     report::header();
     for (name, counts) in &sums {
         report::line(name, counts);
     }
-    report::sum_of_doubts(&all);
+    report::validation_total(&all);
 }
 
-/// The truth of one program.
+/// Ground truth of one program.
 struct Truth {
     statements: Statements,
     graph: Graph,
-    /// The linked file, as bytes.
+    /// Bytes of the linked file.
     full: Vec<u8>,
-    doubts: Doubts,
+    validation: Validation,
 }
 
 impl Truth {
-    /// Reads what is kept in a program's folder; none if the program could not be made.
+    /// Reads the files of a build; `None` if the build failed.
     fn read(folder: &Path) -> Option<Self> {
         let text = fs::read_to_string(folder.join("truth.txt")).ok()?;
-        let statements = Statements::from_text(&text).expect("the truth is what was written");
+        let statements = Statements::from_text(&text).expect("truth.txt is valid");
         let full = fs::read(folder.join("full")).ok()?;
-        let file = object::File::parse(&*full).expect("linkers write files that can be read");
+        let file = object::File::parse(&*full).expect("the linker writes a valid file");
         let code = Code::of(&file);
         let graph = graph::graph(&statements, &code);
-        let doubts = truth::doubts(&file, &code, &statements, &graph);
-        Some(Self { statements, graph, full, doubts })
+        let validation = truth::validation(&file, &code, &statements, &graph);
+        Some(Self { statements, graph, full, validation })
     }
 
-    /// Lowers a variant of the file and compares.
+    /// Computes the tables of a variant and compares them.
     fn compare(&self, variant: &Path) -> Comparison {
-        let bytes = Bytes::from(fs::read(variant).expect("it was made"));
-        let file = object::File::parse(&*self.full).expect("it was parsed before");
+        let bytes = Bytes::from(fs::read(variant).expect("the file was built"));
+        let file = object::File::parse(&*self.full).expect("the file is valid");
         comparison::compare(&self.statements, &self.graph, &Code::of(&file), &lowering::tables(&bytes))
     }
 }
 
-/// Words that choose what is scored: of the words of one kind, one must fit.
+/// Words that select files: a file matches if it has one of the words of each category.
 struct Choice(Vec<BTreeSet<String>>);
 
 impl Choice {
@@ -205,7 +205,7 @@ impl Choice {
         let mut chosen = vec![BTreeSet::new(); kinds.len()];
         for word in words.split_whitespace() {
             let kind = kinds.iter().position(|kind| kind.contains(word));
-            let kind = kind.unwrap_or_else(|| panic!("`{word}` is none of {kinds:?}"));
+            let kind = kind.unwrap_or_else(|| panic!("`{word}` is not one of {kinds:?}"));
             chosen[kind].insert(word.to_owned());
         }
         Self(chosen)
@@ -253,24 +253,24 @@ static SAMPLES: [Program; 2] = [
 ];
 
 #[test]
-fn truth_of_small_programs_agrees_with_the_tables_where_it_must() {
+fn tables_of_small_programs_have_all_instructions_and_functions() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
     for program in &SAMPLES {
         for build in program.builds {
             let build = Build::new(program, *build, folder.path());
             if !build.can_be_made() {
-                println!("this machine has no compiler for {}", build.name());
+                println!("skipped: no compiler is installed for {}", build.name());
                 continue;
             }
             build.make(&source).unwrap_or_else(|error| panic!("{error}"));
-            let truth = Truth::read(&build.folder).expect("it was made");
-            assert!(truth.doubts.differences.is_empty(), "{}: {:?}", build.name(), truth.doubts);
+            let truth = Truth::read(&build.folder).expect("the file was built");
+            assert!(truth.validation.differences.is_empty(), "{}: {:?}", build.name(), truth.validation);
             let comparison = truth.compare(&build.folder.join("stripped"));
             assert!(!truth.statements.tables.is_empty() || program.name != "switch", "{}", build.name());
             let [instructions, functions, starts, ..] = comparison.counts.sets;
             assert_eq!((instructions.missing, instructions.wrong), (0, 0), "{}", build.name());
-            // Unwinding information has every function.
+            // Unwind entries declare all functions.
             assert_eq!(functions.missing, 0, "{}: {:x?}", build.name(), comparison.examples[1]);
             assert!(starts.right > 0, "{}: {starts:?}", build.name());
         }

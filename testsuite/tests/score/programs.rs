@@ -1,4 +1,4 @@
-//! The programs that are scored: sources that crates ship, and the ways in which each is compiled.
+//! Programs to score: sources in crates, and their compiler configurations.
 
 /// A crate, its version, and the checksum of its archive.
 pub(crate) struct Crate {
@@ -19,12 +19,12 @@ pub(crate) enum Language {
     Cpp,
 }
 
-/// What is linked.
+/// Kind of the linked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An executable that can be loaded anywhere.
+    /// Position-independent executable.
     Pie,
-    /// An executable that is loaded where it says.
+    /// Executable at a fixed address.
     Fixed,
     /// A shared library.
     Shared,
@@ -34,20 +34,20 @@ pub(crate) enum Kind {
 pub(crate) struct Program {
     /// A short name.
     pub(crate) name: &'static str,
-    /// The crate that ships it; none for a program of our own.
+    /// The crate with the sources; `None` for a program of this repository.
     pub(crate) package: Option<&'static str>,
     /// Its language.
     pub(crate) language: Language,
-    /// Sources, by path within the crate. `*` stands for all that ends as the rest of the last name does, but those whose names
-    /// say that they are tests, tools, or for another system.
+    /// Source paths within the crate. `*` matches any name, except those of tests, tools and other systems (`LEFT_OUT`
+    /// in `build.rs`).
     pub(crate) sources: &'static [&'static str],
-    /// Flags of the compiler. `{}` stands for the crate's folder.
+    /// Compiler flags. `{}` is replaced by the folder of the crate.
     pub(crate) flags: &'static [&'static str],
     /// Libraries to link.
     pub(crate) libraries: &'static [&'static str],
-    /// The source of `main`, for executables.
+    /// Source of `main`, for executables.
     pub(crate) main: &'static str,
-    /// Compiler, level of optimization, and what is linked.
+    /// Compiler, optimization level, kind.
     pub(crate) builds: &'static [(&'static str, &'static str, Kind)],
 }
 
@@ -105,7 +105,7 @@ pub(crate) const CRATES: &[Crate] = &[
     },
 ];
 
-/// Every way to compile a small program.
+/// Configurations for small programs.
 const ALL: &[(&str, &str, Kind)] = &[
     ("gcc", "O0", Kind::Pie),
     ("gcc", "O2", Kind::Shared),
@@ -117,7 +117,7 @@ const ALL: &[(&str, &str, Kind)] = &[
     ("clang", "Os", Kind::Fixed),
 ];
 
-/// The programs in C and C++, the quickest to compile first.
+/// C and C++ programs, sorted by compile time.
 pub(crate) const PROGRAMS: &[Program] = &[
     Program {
         name: "zlib",

@@ -1,14 +1,14 @@
-//! What is printed: a line for each file, sums, and on request the places that are not right.
-#![expect(clippy::print_stdout, reason = "printing is its job")]
+//! Prints scores: a line per file, totals, and examples of errors on request.
+#![expect(clippy::print_stdout, reason = "printing is its purpose")]
 
-use crate::comparison::{Comparison, Counts, JumpTables, MEASURES, Place, share};
+use crate::comparison::{Comparison, Counts, Element, JumpTables, MEASURES, share};
 use crate::statements::Statements;
-use crate::truth::Doubts;
+use crate::truth::Validation;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Prints what the columns are.
+/// Prints the table header.
 pub(crate) fn header() {
     println!(
         "{:<34} {:>13}  {:>20}  {:>20}  {:>20}  {:>20}  {:>26}",
@@ -26,7 +26,7 @@ pub(crate) fn header() {
     );
 }
 
-/// Prints the line of a file or of a sum.
+/// Prints the line of a file or a total.
 pub(crate) fn line(name: &str, counts: &Counts) {
     let [instructions, others @ ..] = counts.sets;
     let mut text =
@@ -34,24 +34,26 @@ pub(crate) fn line(name: &str, counts: &Counts) {
     for count in others {
         let is_known = count.right + count.missing + count.wrong > 0;
         let shares = [count.precision(), count.recall(), count.f1()].map(percent).join(" ");
-        write!(text, "  {:>20}", if is_known { &shares } else { "-" }).expect("text takes all");
+        write!(text, "  {:>20}", if is_known { &shares } else { "-" })
+            .expect("writing to a string does not fail");
     }
     let tables = counts.tables;
     let all = tables.exact + tables.different + tables.missing;
     if all + tables.none > 0 {
         let share = percent(share(tables.exact, all));
         let JumpTables { exact, different, missing, none } = tables;
-        write!(text, "  {share}={exact:<5} {different:>4} {missing:>6} {none:>5}").expect("text takes all");
+        write!(text, "  {share}={exact:<5} {different:>4} {missing:>6} {none:>5}")
+            .expect("writing to a string does not fail");
     }
     println!("{text}");
 }
 
 fn percent(share: f64) -> String {
-    // What is not all is not rounded up to all.
+    // Only exactly 100 percent is printed as 100.
     format!("{:>6.2}", if share < 100.0 { share.min(99.99) } else { share })
 }
 
-/// Prints the first places of each kind that are not right.
+/// Prints examples of missing and wrong elements.
 pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Comparison, count: usize) {
     println!("  {}", file.display());
     let named = |address: u64| match statements.part_at(address) {
@@ -59,7 +61,7 @@ pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Compar
         Some(part) => format!("{}+{:#x}", part.name, address - part.start),
         None => {
             let before = statements.parts.iter().rev().find(|part| part.start <= address);
-            before.map_or_else(String::new, |part| format!("behind {}", part.name))
+            before.map_or_else(String::new, |part| format!("after {}", part.name))
         }
     };
     for (measure, (missing, wrong)) in MEASURES.iter().zip(&comparison.examples) {
@@ -80,24 +82,24 @@ pub(crate) fn examples(file: &Path, statements: &Statements, comparison: &Compar
     }
 }
 
-/// Prints where the truth itself is in doubt.
-pub(crate) fn doubts(file: &Path, doubts: &Doubts, count: usize) {
-    for line in doubts.differences.iter().take(count).chain(doubts.unfinished.iter().take(count)) {
-        println!("    truth        {}: {line}", file.display());
+/// Prints findings about the ground truth itself.
+pub(crate) fn validation(file: &Path, validation: &Validation, count: usize) {
+    for line in validation.differences.iter().take(count).chain(validation.open_ends.iter().take(count)) {
+        println!("    ground truth {}: {line}", file.display());
     }
 }
 
-/// Prints how often the truth is in doubt.
-pub(crate) fn sum_of_doubts(doubts: &Doubts) {
+/// Prints the total number of findings about the ground truth.
+pub(crate) fn validation_total(validation: &Validation) {
     println!(
-        "truth: of {} blocks and edges in what clang compiled, {} differ from LLVM's own; control goes on behind {} functions",
-        doubts.compared,
-        doubts.differences.len(),
-        doubts.unfinished.len()
+        "ground truth: of {} blocks and edges compiled by clang, {} differ from LLVM's; {} functions fall through at their end",
+        validation.compared,
+        validation.differences.len(),
+        validation.open_ends.len()
     );
 }
 
-/// So many places, from all over the file rather than the first.
-fn spread(places: &[Place], count: usize) -> impl Iterator<Item = Place> {
+/// `count` elements, evenly distributed over the file.
+fn spread(places: &[Element], count: usize) -> impl Iterator<Item = Element> {
     places.iter().copied().step_by(places.len().div_ceil(count.max(1)).max(1)).take(count)
 }

@@ -1,16 +1,16 @@
-//! A program of rustc's: it states where functions are, in the symbols of a file that is not stripped, and nothing of blocks.
+//! Builds a Rust program. Its ground truth is the functions in the symbol table; there is none for blocks.
 
-use crate::build::{run, say};
+use crate::build::{print_progress, run};
 use crate::sources::cargo;
 use crate::{truth, variants};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How names of functions begin that rustc compiled; others are from start files and C libraries.
+/// Prefixes of function names that rustc emits; other functions are from start files and C libraries.
 const OWN: [&str; 5] = ["_ZN", "_R", "main", "__rust", "rust_"];
 
-/// Makes a program from the folder of its crate, if it is not there.
+/// Builds a program from the folder of its crate, unless it exists.
 pub(crate) fn make(name: &str, source: &Path, below: &Path) -> Result<PathBuf, String> {
     let folder = below.join(format!("{name}-rustc-O3-pie"));
     let version = run(Command::new("rustc").arg("--version"))?;
@@ -19,7 +19,7 @@ pub(crate) fn make(name: &str, source: &Path, below: &Path) -> Result<PathBuf, S
     if fs::read_to_string(&recipe_path).is_ok_and(|old| old == recipe) {
         return Ok(folder);
     }
-    say(&format!("building {name}-rustc"));
+    print_progress(&format!("building {name}-rustc"));
     let work = folder.join("work");
     let mut build = cargo();
     build.args(["build", "--release", "--locked", "--quiet", "--jobs=2"]).current_dir(source);

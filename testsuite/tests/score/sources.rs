@@ -1,4 +1,5 @@
-//! `(names of crates) -> folders of their sources`, fetched by cargo, whose lock file has the checksums to compare.
+//! `(names of crates) -> folders of their sources`. Cargo downloads the crates and verifies them against its lock
+//! file.
 
 use crate::build::run;
 use crate::programs::CRATES;
@@ -9,12 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Cargo, as it runs this test.
+/// The cargo that runs this test.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The folder of each crate. Downloads what is not there.
+/// Folder of each crate; missing crates are downloaded.
 pub(crate) fn fetch(below: &Path) -> Result<BTreeMap<&'static str, PathBuf>, String> {
     let folder = below.join("sources");
     fs::create_dir_all(folder.join("src")).map_err(|error| error.to_string())?;
@@ -24,7 +25,8 @@ pub(crate) fn fetch(below: &Path) -> Result<BTreeMap<&'static str, PathBuf>, Str
                         [dependencies]\n"
             .to_owned();
     for package in CRATES {
-        writeln!(manifest, "{} = \"={}\"", package.name, package.version).expect("text takes all");
+        writeln!(manifest, "{} = \"={}\"", package.name, package.version)
+            .expect("writing to a string does not fail");
     }
     let path = folder.join("Cargo.toml");
     fs::write(&path, manifest).map_err(|error| error.to_string())?;
@@ -48,7 +50,7 @@ pub(crate) fn fetch(below: &Path) -> Result<BTreeMap<&'static str, PathBuf>, Str
         .collect()
 }
 
-/// Compares the checksums of a lock file with those that are known. Cargo holds what it unpacks against the lock file.
+/// Compares the checksums of the lock file with the expected ones.
 fn check(lock: &str) -> Result<(), String> {
     for package in CRATES {
         let entry = format!("name = \"{}\"\nversion = \"{}\"\n", package.name, package.version);
@@ -56,10 +58,7 @@ fn check(lock: &str) -> Result<(), String> {
         let is_right =
             lock.split("[[package]]").any(|text| text.contains(&entry) && text.contains(&checksum));
         if !is_right {
-            return Err(format!(
-                "{} {} is not what it was: its checksum differs",
-                package.name, package.version
-            ));
+            return Err(format!("{} {} has an unexpected checksum", package.name, package.version));
         }
     }
     Ok(())

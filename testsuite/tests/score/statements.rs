@@ -1,48 +1,48 @@
-//! What a compiler and a linker state of a program's code, and the form in which it is kept beside the program.
+//! Statements of compiler and linker about the code of a program, and their text format.
 //!
-//! One record a line, addresses in hexadecimal:
+//! One record per line, with hexadecimal addresses:
 //!
 //! ```text
-//! part START END FUNCTION NAME     code of the function that begins at FUNCTION
-//! table JUMP TARGET...             the indirect jump at JUMP goes to one of the targets
-//! away END                         control does not go on behind the instruction that ends at END
-//! pad ADDRESS                      the unwinder enters the function there
-//! flow                             the records above but `part` are all there are of their kinds
+//! part START END FUNCTION NAME     range of code of the function at FUNCTION
+//! table JUMP TARGET...             targets of the indirect jump at JUMP
+//! away END                         the instruction that ends at END does not fall through
+//! pad ADDRESS                      landing pad
+//! flow                             `table`, `away` and `pad` records are complete
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// A range of code of one function. Most functions have one; compilers put what is seldom run into another.
+/// A range of code of one function. Most functions have one range; hot/cold splitting adds another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     /// Address of the first byte.
     pub(crate) start: u64,
     /// Address after the last byte.
     pub(crate) end: u64,
-    /// Where its function begins.
+    /// Start address of the function.
     pub(crate) function: u64,
-    /// The name of the symbol.
+    /// Symbol name.
     pub(crate) name: String,
 }
 
-/// What is known of one program's code from those who made it.
+/// Ground truth about the code of one program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Statements {
-    /// The code, in order of address and without overlaps. Code of start files and of libraries is not here.
+    /// Code ranges, sorted by address, without overlaps. Code of start files and libraries is not included.
     pub(crate) parts: Vec<Part>,
-    /// Where each indirect jump that is no call goes, by its address.
+    /// Targets of indirect jumps by address of the jump.
     pub(crate) tables: BTreeMap<u64, BTreeSet<u64>>,
-    /// Ends of instructions behind which control never goes on, though their encoding lets it: calls that do not return.
-    pub(crate) away: BTreeSet<u64>,
-    /// Where the unwinder enters functions.
-    pub(crate) pads: BTreeSet<u64>,
-    /// Whether anything but the parts is stated.
+    /// End addresses of noreturn calls and other instructions that never fall through.
+    pub(crate) noreturn_ends: BTreeSet<u64>,
+    /// Landing pads.
+    pub(crate) landing_pads: BTreeSet<u64>,
+    /// Whether there are statements about control flow, not only `parts`.
     pub(crate) flow: bool,
 }
 
 impl Statements {
-    /// Sorts the parts; of parts that begin at one address, the longest stays under the name that sorts first.
+    /// Sorts the parts. Of parts at the same address, the longest is retained with the name that sorts first.
     pub(crate) fn sort(&mut self) {
         self.parts.retain(|part| part.start < part.end);
         self.parts.sort_by(|left, right| {
@@ -57,7 +57,7 @@ impl Statements {
         });
     }
 
-    /// The part that an address lies in.
+    /// The part that contains an address.
     pub(crate) fn part_at(&self, address: u64) -> Option<&Part> {
         let before = self.parts.partition_point(|part| part.start <= address);
         self.parts[..before].last().filter(|part| address < part.end)
@@ -67,18 +67,19 @@ impl Statements {
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for Part { start, end, function, name } in &self.parts {
-            writeln!(text, "part {start:x} {end:x} {function:x} {name}").expect("text takes all");
+            writeln!(text, "part {start:x} {end:x} {function:x} {name}")
+                .expect("writing to a string does not fail");
         }
         for (jump, targets) in &self.tables {
-            write!(text, "table {jump:x}").expect("text takes all");
+            write!(text, "table {jump:x}").expect("writing to a string does not fail");
             for target in targets {
-                write!(text, " {target:x}").expect("text takes all");
+                write!(text, " {target:x}").expect("writing to a string does not fail");
             }
             text.push('\n');
         }
-        for (word, addresses) in [("away", &self.away), ("pad", &self.pads)] {
+        for (word, addresses) in [("away", &self.noreturn_ends), ("pad", &self.landing_pads)] {
             for address in addresses {
-                writeln!(text, "{word} {address:x}").expect("text takes all");
+                writeln!(text, "{word} {address:x}").expect("writing to a string does not fail");
             }
         }
         text + if self.flow { "flow\n" } else { "" }
@@ -102,8 +103,8 @@ impl Statements {
                     let targets = std::iter::from_fn(address).collect();
                     statements.tables.insert(jump, targets);
                 }
-                "away" => drop(statements.away.insert(address()?)),
-                "pad" => drop(statements.pads.insert(address()?)),
+                "away" => drop(statements.noreturn_ends.insert(address()?)),
+                "pad" => drop(statements.landing_pads.insert(address()?)),
                 "flow" => statements.flow = true,
                 _ => return None,
             }
@@ -118,8 +119,8 @@ fn the_text_form_reads_back() {
     let statements = Statements {
         parts: vec![part(0x10, 0x20, "operator new"), part(0x30, 0x40, "f.cold")],
         tables: [(0x12, [0x13, 0x34].into())].into(),
-        away: [0x20].into(),
-        pads: [0x18].into(),
+        noreturn_ends: [0x20].into(),
+        landing_pads: [0x18].into(),
         flow: true,
     };
     assert_eq!(Statements::from_text(&statements.to_text()), Some(statements));

@@ -1,41 +1,41 @@
-//! `(linked file, what its compiler said) -> statements`: labels and symbols become addresses.
+//! `(linked file, statements of the compiler) -> statements`, with addresses instead of labels and symbols.
 
 use crate::address_map::{self, Block};
-use crate::assembly::Said;
+use crate::assembly::ObjectFacts;
 use crate::graph::{Code, Graph, is_padding};
 use crate::statements::{Part, Statements};
 use iced_x86::FlowControl;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What GCC says of a program.
-pub(crate) fn of_gcc(file: &object::File<'_>, objects: &[Said]) -> Statements {
+/// Ground truth of a program compiled by GCC.
+pub(crate) fn of_gcc(file: &object::File<'_>, objects: &[ObjectFacts]) -> Statements {
     let functions: BTreeSet<&str> =
-        objects.iter().flat_map(|said| said.functions.iter().map(String::as_str)).collect();
+        objects.iter().flat_map(|facts| facts.functions.iter().map(String::as_str)).collect();
     let mut statements = Statements { flow: true, ..of_symbols(file, |name| functions.contains(name)) };
     let labels: BTreeMap<&str, u64> =
         file.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))).collect();
-    // Labels of code that the linker took no second copy of have no address.
+    // Labels in discarded COMDAT copies have no address.
     let address = |label: &String| labels.get(label.as_str()).copied();
-    for said in objects {
-        statements.away.extend(said.away.iter().filter_map(address));
-        statements.pads.extend(said.pads.iter().filter_map(address));
-        for (jump, targets) in &said.tables {
+    for facts in objects {
+        statements.noreturn_ends.extend(facts.noreturn_ends.iter().filter_map(address));
+        statements.landing_pads.extend(facts.landing_pads.iter().filter_map(address));
+        for (jump, targets) in &facts.tables {
             if let Some(jump) = address(jump) {
                 statements.tables.insert(jump, targets.iter().filter_map(address).collect());
             }
         }
-        let taken: BTreeSet<u64> = said.taken.iter().filter_map(address).collect();
-        for jump in said.gotos.iter().filter_map(address) {
+        let address_taken: BTreeSet<u64> = facts.address_taken.iter().filter_map(address).collect();
+        for jump in facts.gotos.iter().filter_map(address) {
             let function = |address| statements.part_at(address).map(|part| part.function);
-            let own = taken.iter().copied().filter(|target| function(*target) == function(jump));
+            let own = address_taken.iter().copied().filter(|target| function(*target) == function(jump));
             statements.tables.insert(jump, own.collect());
         }
     }
     statements
 }
 
-/// What Clang says of a program, and LLVM's own blocks. None if the file has no map of them.
+/// Ground truth of a program compiled by Clang, and LLVM's blocks. `None` if the file has no basic block address map.
 pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<Block>>)> {
     let section = file.section_by_name(".llvm_bb_addr_map")?;
     let functions = address_map::read(section.data().ok()?)?;
@@ -44,8 +44,8 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
     statements.parts.retain(|part| starts.contains(&part.start));
     let code = Code::of(file);
     for function in &functions {
-        let pads = function.iter().filter(|block| block.is_pad());
-        statements.pads.extend(pads.map(|block| block.start));
+        let landing_pads = function.iter().filter(|block| block.is_pad());
+        statements.landing_pads.extend(landing_pads.map(|block| block.start));
         for block in function {
             let last = code.instructions(block.start, block.end).last();
             if let Some(last) = last.filter(|_| block.jumps_indirectly()) {
@@ -54,18 +54,18 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
             let is_call = last.is_some_and(|last| {
                 matches!(last.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
             });
-            if is_call && !block.falls_through() && !block.leaves() {
-                statements.away.insert(block.end);
+            if is_call && !block.falls_through() && !block.exits() {
+                statements.noreturn_ends.insert(block.end);
             }
         }
     }
     Some((statements, functions))
 }
 
-/// The functions that symbols name, of those whose names are of interest.
+/// Functions declared by symbols whose names satisfy `is_own`.
 pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool) -> Statements {
     let mut statements = Statements::default();
-    // Local symbols follow the symbol of the source file that they are from.
+    // Local symbols follow the symbol of their source file.
     let mut source = 0;
     let mut starts: BTreeMap<(usize, &str), u64> = BTreeMap::new();
     let mut cold = Vec::new();
@@ -96,50 +96,51 @@ pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool)
     statements
 }
 
-/// What is doubtful about a graph that truth has made.
+/// Findings about the ground truth itself.
 #[derive(Debug, Default)]
-pub(crate) struct Doubts {
-    /// Blocks and edges that LLVM's own were compared with.
+pub(crate) struct Validation {
+    /// Number of blocks and edges compared with LLVM's.
     pub(crate) compared: usize,
-    /// How they differ from LLVM's, as text.
+    /// Differences to LLVM's blocks, as text.
     pub(crate) differences: Vec<String>,
-    /// Functions that have no end, as text.
-    pub(crate) unfinished: Vec<String>,
+    /// Functions that fall through at their end, as text.
+    pub(crate) open_ends: Vec<String>,
 }
 
-/// Checks the truth, not us: whether the graph is LLVM's own where LLVM has one, and whether functions end.
-pub(crate) fn doubts(
+/// Validates the ground truth: compares the graph with LLVM's blocks, if available, and checks that functions do not
+/// fall through at their end.
+pub(crate) fn validation(
     file: &object::File<'_>,
     code: &Code<'_>,
     statements: &Statements,
     graph: &Graph,
-) -> Doubts {
-    let mut doubts = Doubts { unfinished: unfinished(code, statements, graph), ..Doubts::default() };
+) -> Validation {
+    let mut validation =
+        Validation { open_ends: open_ends(code, statements, graph), ..Validation::default() };
     if let Some((_, blocks)) = of_clang(file) {
-        doubts.compared = graph.blocks.len() + graph.edges.len();
-        doubts.differences = differences(code, &blocks, graph);
+        validation.compared = graph.blocks.len() + graph.edges.len();
+        validation.differences = differences(code, &blocks, graph);
     }
-    doubts
+    validation
 }
 
-/// Blocks at the ends of functions behind which control seems to go on, as text: there are a few, where
-/// the program's author promised that something does not happen.
-fn unfinished(code: &Code<'_>, statements: &Statements, graph: &Graph) -> Vec<String> {
+/// Blocks at the end of functions that fall through, as text. There are a few, due to `__builtin_unreachable`.
+fn open_ends(code: &Code<'_>, statements: &Statements, graph: &Graph) -> Vec<String> {
     let ends: BTreeSet<u64> = statements.parts.iter().map(|part| part.end).collect();
     let last = |(start, end): (&u64, &u64)| code.instructions(*start, *end).last();
     let last = graph.blocks.iter().filter(|(_, end)| ends.contains(*end)).filter_map(last);
-    let goes_on = last.filter(|last| {
+    let fallthroughs = last.filter(|last| {
         let continues = [FlowControl::Next, FlowControl::Call, FlowControl::IndirectCall];
-        continues.contains(&last.flow_control()) && !statements.away.contains(&last.next_ip())
+        continues.contains(&last.flow_control()) && !statements.noreturn_ends.contains(&last.next_ip())
     });
-    goes_on.map(|last| format!("control goes on at {:#x}", last.ip())).collect()
+    fallthroughs.map(|last| format!("the instruction at {:#x} falls through", last.ip())).collect()
 }
 
-/// How a graph differs from LLVM's own blocks, as text; nothing if it does not.
+/// Differences between a graph and LLVM's blocks, as text.
 ///
-/// LLVM's blocks are others in three ways, which are taken into account: blocks between which nothing but falling through
-/// leads are one here; a jump behind a conditional jump is a block of its own here; and what is passed for alignment is the
-/// beginning of a block or a block here, and no part of any block there.
+/// Three known differences are normalized: blocks connected only by falling through are one block here; a jump after a
+/// conditional jump is a separate block here; and executed alignment padding starts a block or is a block here, but
+/// belongs to no block of LLVM's.
 fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<String> {
     let names = Names {
         starts: functions.iter().flatten().map(|block| block.start).collect(),
@@ -149,7 +150,7 @@ fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<
     let mut texts = Vec::new();
     for block in graph.blocks.keys() {
         if names.of(*block).is_none() {
-            texts.push(format!("no block of LLVM's begins at {block:#x}"));
+            texts.push(format!("no LLVM block starts at {block:#x}"));
         }
     }
     let mut expected = BTreeSet::new();
@@ -157,7 +158,7 @@ fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<
         let filled: BTreeSet<u64> =
             function.iter().filter(|block| block.start < block.end).map(|block| block.start).collect();
         for block in function.iter().filter(|block| block.start < block.end) {
-            // Where no case leads, tables have the address of an empty block, which may be the end of the function.
+            // Impossible cases have the address of an empty block, which may be the end of the function.
             let targets = block.successors.iter().filter(|target| filled.contains(target));
             expected.extend(targets.map(|target| (names.of(block.start), names.of(*target))));
         }
@@ -173,7 +174,7 @@ fn differences(code: &Code<'_>, functions: &[Vec<Block>], graph: &Graph) -> Vec<
     texts
 }
 
-/// Names for blocks that a graph and LLVM share: where the first block of LLVM's begins that is part of it.
+/// Maps blocks of a graph to blocks of LLVM: the start of the first LLVM block inside a block.
 struct Names<'a> {
     starts: BTreeSet<u64>,
     blocks: &'a BTreeMap<u64, u64>,
@@ -181,7 +182,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// The name of the block that has an address.
+    /// Start of the LLVM block for the block that contains an address.
     fn of(&self, address: u64) -> Option<u64> {
         let (start, end) = self.blocks.range(..=address).next_back().filter(|(_, end)| address < **end)?;
         if self.starts.contains(start) {
@@ -193,8 +194,8 @@ impl Names<'_> {
         }
         let before = self.blocks.range(..*start).next_back().filter(|(_, before)| *before == start)?;
         let last = self.code.instructions(*before.0, *before.1).last()?;
-        let is_behind = last.flow_control() == FlowControl::ConditionalBranch;
+        let is_after_branch = last.flow_control() == FlowControl::ConditionalBranch;
         let jumps = [FlowControl::ConditionalBranch, FlowControl::UnconditionalBranch];
-        if is_behind && jumps.contains(&first.flow_control()) { self.of(*before.0) } else { None }
+        if is_after_branch && jumps.contains(&first.flow_control()) { self.of(*before.0) } else { None }
     }
 }

@@ -1,5 +1,5 @@
-//! `(executable with debug information) -> counts`: how many of the variables and frames that a compiler tells of are found in the
-//! same file when all that is stripped.
+//! `(executable with debug information) -> counts`: how many variables and stack frames of the debug information are
+//! found in the stripped file.
 
 use crate::build::{Build, run};
 use binframe::ir::tables::{
@@ -15,19 +15,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// Variables of one class: all, those found at their offset, and those found with their size too.
+/// Variables of one class: total, found at their offset, found with offset and size.
 type Found = [usize; 3];
 
-/// What was counted.
+/// Counts for one or several files.
 #[derive(Debug, Default)]
 pub(crate) struct VariableCounts {
-    /// Variables on the stack, by what they are.
+    /// Stack variables by class.
     variables: BTreeMap<&'static str, Found>,
-    /// Slots that are taken for variables, and those that lie in one.
+    /// Stack objects that are assumed to be variables, and those inside a variable.
     slots: [usize; 2],
-    /// Functions whose unwinding information tells the frame's size, and those that agree.
+    /// Functions whose unwind entries determine the frame size, and those with equal frame size.
     frames: [usize; 2],
-    /// Accesses of data at addresses that symbols cover, without and with an index, and those that are found to be of the same symbol.
+    /// Accesses of global variables, without and with an index, and those attributed to the right symbol.
     globals: [[usize; 2]; 2],
 }
 
@@ -43,7 +43,7 @@ impl VariableCounts {
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "a person asked")]
+    #[expect(clippy::print_stdout, reason = "printing is its purpose")]
     pub(crate) fn print(&self, name: &str) {
         let share = |[whole, part]: [usize; 2]| crate::comparison::share(part, whole);
         let variables = self.variables.iter().map(|(class, [all, offset, size])| {
@@ -65,7 +65,7 @@ impl VariableCounts {
     }
 }
 
-/// Compares the tables of a stripped file with what the file said before.
+/// Compares the tables of a stripped file with the debug information of the original.
 pub(crate) fn compare(build: &Build) -> Result<VariableCounts, String> {
     let folder = &build.folder;
     let (full, stripped) = (folder.join("debug"), folder.join("debug-stripped"));
@@ -80,9 +80,9 @@ pub(crate) fn compare(build: &Build) -> Result<VariableCounts, String> {
     Ok(counts)
 }
 
-/// The slots of one function.
+/// Stack objects of one function.
 fn slots(objects: MemoryObjectColumns<'_>, function: u64) -> Vec<(i64, u64, ObjectKind)> {
-    // Variables of the file have no function, and stand first.
+    // Global objects have no function and are sorted first.
     let is_before = |row: usize| objects.function_address.get(row).is_none_or(|other| other < function);
     let (mut first, mut end) = (0, objects.len());
     while first < end {
@@ -100,7 +100,7 @@ fn slots(objects: MemoryObjectColumns<'_>, function: u64) -> Vec<(i64, u64, Obje
         .collect()
 }
 
-/// Where the frame of a function lies.
+/// Size and status of the stack frame of a function.
 fn frame(frames: StackFrameColumns<'_>, function: u64) -> Option<(i64, FrameStatus)> {
     let row = frames.function_address.binary_search(&function).ok()?;
     Some((frames.frame_size[row] as i64, frames.status.get(row)))
@@ -110,7 +110,7 @@ fn table<T: Table>(debug: &debug::DebugIr) -> Rows<T> {
     let parts: Vec<Batch> =
         debug.tables().into_iter().filter(|batch| batch.info() == T::INFO).cloned().collect();
     let parts = if parts.is_empty() { return Rows::default() } else { Batch::concat(&parts) };
-    Rows::from_batch(parts).expect("it is of this table")
+    Rows::from_batch(parts).expect("the batch is of this table")
 }
 
 fn count_variables(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> Result<(), String> {
@@ -124,7 +124,7 @@ fn count_variables(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -
     }
     let address_of = |index: u32| {
         let mut index = index;
-        // Inlined calls lie in the function that they were inlined into.
+        // Inlined calls belong to the function that they were inlined into.
         for _ in 0..64 {
             match outer.get(&index)? {
                 (_, Some(parent)) => index = *parent,
@@ -179,11 +179,11 @@ fn count_variables(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -
     Ok(())
 }
 
-/// Unwinding information that counts from the stack pointer alone tells where it is.
+/// Compares frame sizes. Only unwind entries whose CFA is relative to the stack pointer determine the size.
 fn count_frames(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> Result<(), String> {
     use gimli::{BaseAddresses, CfaRule, EhFrame, LittleEndian, UnwindContext, UnwindSection};
     let file = object::File::parse(&**full).map_err(|error| error.to_string())?;
-    let section = file.section_by_name(".eh_frame").ok_or("no unwinding information")?;
+    let section = file.section_by_name(".eh_frame").ok_or("the file has no `.eh_frame`")?;
     let data = section.data().map_err(|error| error.to_string())?;
     let frames = EhFrame::new(data, LittleEndian);
     let bases = BaseAddresses::default().set_eh_frame(section.address());
@@ -215,7 +215,7 @@ fn count_frames(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> R
     Ok(())
 }
 
-/// The symbol of a variable that was stripped covers what accesses of it are said to begin in.
+/// Compares accesses of global variables with the symbols that relocations refer to.
 fn count_globals(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> Result<(), String> {
     let file = object::File::parse(&**full).map_err(|error| error.to_string())?;
     let symbols = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data && symbol.size() > 0);
@@ -228,7 +228,7 @@ fn count_globals(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> 
     let objects = tables.lowered.memory.memory_objects.columns();
     let instructions = tables.instructions.columns();
     for access in tables.memory_accesses.columns().iter() {
-        // What the instruction names is what the linker was asked for.
+        // The relocation in the instruction refers to the symbol.
         let Ok(row) = instructions.address.binary_search(&access.instruction_address) else { continue };
         let end = access.instruction_address + u64::from(instructions.size[row]);
         let name = named.range(access.instruction_address..end).next().map(|(_, symbol)| *symbol);
@@ -245,14 +245,14 @@ fn count_globals(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> 
     Ok(())
 }
 
-/// The addresses of the symbols that the linker put addresses of into code, by place.
+/// Addresses of symbols that relocations in code refer to, by address of the relocated field.
 fn relocated(file: &object::File<'_>) -> BTreeMap<u64, u64> {
     let mut named = BTreeMap::new();
     for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
         for (place, relocation) in section.relocations() {
             let object::RelocationTarget::Symbol(index) = relocation.target() else { continue };
             let Ok(symbol) = file.symbol_by_index(index) else { continue };
-            // Places that the loader fills are read instead of the variable.
+            // For import slots, the slot is read instead of the variable.
             let is_relative = match relocation.kind() {
                 object::RelocationKind::Relative => true,
                 object::RelocationKind::Absolute => false,

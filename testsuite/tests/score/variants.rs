@@ -1,4 +1,4 @@
-//! `(linked file) -> the same without symbols, and without unwinding information either`.
+//! `(linked file) -> stripped file, and stripped file without unwind tables`.
 
 use crate::build::run;
 use binframe_testsuite::patch::{Patch, section, segment};
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Sections that say what the unwinder needs.
+/// Sections with unwind tables.
 const UNWINDING: [&[u8]; 3] = [b".eh_frame", b".eh_frame_hdr", b".gcc_except_table"];
 
-/// Writes both variants into a folder. What `strip` leaves must not have what the truth is made of.
+/// Writes both variants into a folder. The stripped file must not contain ground truth.
 pub(crate) fn write(full: &Path, folder: &Path) -> Result<(), String> {
     let stripped = folder.join("stripped");
     run(Command::new("strip").args(["-s", "-R", ".llvm_bb_addr_map"]).arg(full).arg("-o").arg(&stripped))?;
@@ -20,7 +20,7 @@ pub(crate) fn write(full: &Path, folder: &Path) -> Result<(), String> {
     fs::write(folder.join("bare"), bare).map_err(|error| error.to_string())
 }
 
-/// Makes the bytes of the sections zero, and their headers and segments headers of nothing.
+/// Zeros the bytes of the unwind sections, and makes their section and program headers null.
 fn without_unwinding(bytes: &[u8]) -> object::read::Result<Vec<u8>> {
     let header = elf::FileHeader64::<object::Endianness>::parse(bytes)?;
     let endian = header.endian()?;
@@ -29,7 +29,7 @@ fn without_unwinding(bytes: &[u8]) -> object::read::Result<Vec<u8>> {
     for (index, entry) in sections.iter().enumerate() {
         let name = sections.section_name(endian, entry)?;
         let is_symbols = entry.sh_type(endian) == elf::SHT_SYMTAB;
-        assert!(!is_symbols && name != b".llvm_bb_addr_map", "strip leaves no truth behind");
+        assert!(!is_symbols && name != b".llvm_bb_addr_map", "the stripped file contains no ground truth");
         if UNWINDING.contains(&name) {
             patch.content(index, 0, &vec![0; entry.data(endian, bytes)?.len()]);
             for field in [section::NAME, section::TYPE, section::FLAGS, section::ADDRESS, section::SIZE] {

@@ -24,29 +24,34 @@ pub(super) struct DotCommand {
 /// All dot commands.
 pub(super) const COMMANDS: &[DotCommand] = &[
     DotCommand { name: "tables", parameters: "", help: "List tables and views", run: |_, _, _| Ok(tables()) },
-    DotCommand { name: "schema", parameters: "[TABLE]", help: "Describe columns", run: schema },
+    DotCommand {
+        name: "schema",
+        parameters: "[TABLE]",
+        help: "Show columns and their meanings",
+        run: schema,
+    },
     DotCommand {
         name: "functions",
         parameters: "",
-        help: "List binframe's own functions",
+        help: "List the functions that binframe adds to SQL",
         run: |_, _, _| Ok(functions()),
     },
     DotCommand {
         name: "inputs",
         parameters: "",
-        help: "List the inputs of the queries",
+        help: "List the inputs",
         run: |session, _, _| Ok(inputs(session)),
     },
-    DotCommand { name: "mode", parameters: "[FORMAT]", help: "Show or set the format of answers", run: mode },
+    DotCommand { name: "mode", parameters: "[FORMAT]", help: "Show or set the output format", run: mode },
     DotCommand {
         name: "output",
         parameters: "[FILE]",
-        help: "Write answers to a file, or to the terminal",
+        help: "Write results to a file; without one, to the terminal",
         run: output,
     },
-    DotCommand { name: "timer", parameters: "on|off", help: "Print the time of each query", run: timer },
-    DotCommand { name: "help", parameters: "", help: "List these commands", run: |_, _, _| Ok(help()) },
-    DotCommand { name: "quit", parameters: "", help: "Leave the shell", run: |_, _, _| Ok(String::new()) },
+    DotCommand { name: "timer", parameters: "on|off", help: "Show the duration of each query", run: timer },
+    DotCommand { name: "help", parameters: "", help: "Show this list", run: |_, _, _| Ok(help()) },
+    DotCommand { name: "quit", parameters: "", help: "Exit", run: |_, _, _| Ok(String::new()) },
 ];
 
 /// Runs a command, given without its dot. `Break` ends the shell.
@@ -68,7 +73,8 @@ fn help() -> String {
         let usage = format!(".{name} {parameters}");
         _ = writeln!(text, "{usage:<20} {help}");
     }
-    text + "Anything else is SQL and ends with a semicolon. EXPLAIN ANALYZE shows the plan and the passes that ran; Ctrl-C stops a query.\n"
+    text + "Other input is SQL and ends with a semicolon. EXPLAIN ANALYZE shows the plan and the passes that ran.\n\
+     Ctrl-C cancels a query; Ctrl-D exits.\n"
 }
 
 /// The first sentence of a documentation text.
@@ -96,7 +102,7 @@ fn functions() -> String {
         let usage = format!("{}({})", function.name, parameters.join(", "));
         _ = writeln!(text, "{usage:<36} {}", function.doc);
     }
-    text += "\nFunctions that return tables, as in SELECT * FROM callers('main'):\n";
+    text += "\nTable functions, used as in SELECT * FROM callers('main'):\n";
     for function in TABLE_FUNCTIONS {
         let usage = format!("{}({}, [binary])", function.name, function.parameters.join(", "));
         _ = writeln!(text, "{usage:<36} {}", function.doc);

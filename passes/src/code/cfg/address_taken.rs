@@ -2,8 +2,8 @@
 //! indirect jumps.
 
 use super::facts::CfgFacts;
-use super::flow::FunctionCfg;
-use super::ids::CodeLocation;
+use super::flow::{FunctionCfg, targets_max};
+use super::ids::{CodeLocation, FunctionId};
 use crate::code::instructions::InstructionsIr;
 use crate::code::references::Pointer;
 use crate::code::regions::Code;
@@ -50,9 +50,22 @@ pub(super) fn taken_locations(facts: &CfgFacts<'_>) -> impl Iterator<Item = Code
     facts.taken_addresses.iter().filter_map(|address| facts.ranges.location_of(*address))
 }
 
+/// Drops the address-taken targets of a function's unresolved jumps if there is only one, which may be anything, or if
+/// they would make more edges than the limit of targets.
+pub(super) fn limit_address_taken_targets(cfg: &mut FunctionCfg, facts: &CfgFacts<'_>, function: FunctionId) {
+    let edge_count = cfg.address_taken_targets.len() * cfg.unresolved_jumps.len();
+    let exceeds_limit = || {
+        let counts = cfg.ranges(function, facts.ranges).map(|range| facts.count_blocks(range));
+        edge_count > targets_max(counts.sum())
+    };
+    if cfg.address_taken_targets.len() < 2 || edge_count > targets_max(0) && exceeds_limit() {
+        cfg.address_taken_targets.clear();
+    }
+}
+
 /// The address ranges of jump tables, sorted.
 fn table_ranges(functions: &[FunctionCfg]) -> Vec<Range<u64>> {
-    let tables = functions.iter().flat_map(|flow| &flow.tables);
+    let tables = functions.iter().flat_map(|cfg| &cfg.tables);
     let range = tables.map(|table| {
         let size = table.targets.len() as u64 * u64::from(table.entry_size);
         table.address..table.address.saturating_add(size)

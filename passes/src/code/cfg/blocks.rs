@@ -93,6 +93,7 @@ impl CfgFacts<'_> {
                 Flow::IndirectJump => Terminator::IndirectJump,
                 Flow::Trap => Terminator::Trap,
                 Flow::Invalid => Terminator::Invalid,
+                // Not among branches.
                 Flow::Next => continue,
             };
             return Block { end: end as u32, branches: first..row + 1, last: Some(row), terminator, ..block };
@@ -117,12 +118,12 @@ impl CfgFacts<'_> {
     }
 
     /// Replaces a list by the blocks of a function and of its fragments, sorted.
-    pub(super) fn blocks_of(&self, function: FunctionId, flow: &FunctionCfg, blocks: &mut Vec<Block>) {
+    pub(super) fn blocks_of(&self, function: FunctionId, cfg: &FunctionCfg, blocks: &mut Vec<Block>) {
         blocks.clear();
-        for range in flow.ranges(function, self.ranges) {
+        for range in cfg.ranges(function, self.ranges) {
             blocks.extend(self.blocks(range));
         }
-        if !flow.fragments.is_empty() {
+        if !cfg.fragments.is_empty() {
             blocks.sort_by_key(|block| block.start);
         }
     }
@@ -145,7 +146,7 @@ impl CfgFacts<'_> {
     pub(super) fn each_edge(
         &self,
         block: &Block,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         mut each: impl FnMut(EdgeKind, CodeLocation),
     ) {
         let region = block.start.region as usize;
@@ -167,10 +168,10 @@ impl CfgFacts<'_> {
                 }
             }
             (Terminator::IndirectJump, Some(jump)) => {
-                if let Some(table) = flow.table_of(jump) {
+                if let Some(table) = cfg.table_of(jump) {
                     table.targets.iter().flatten().for_each(|target| each(EdgeKind::Indirect, *target));
-                } else if flow.unresolved_jumps.binary_search(&jump).is_ok() {
-                    flow.address_taken_targets.iter().for_each(|target| each(EdgeKind::Indirect, *target));
+                } else if cfg.unresolved_jumps.binary_search(&jump).is_ok() {
+                    cfg.address_taken_targets.iter().for_each(|target| each(EdgeKind::Indirect, *target));
                 }
             }
             _ => {}

@@ -1,5 +1,4 @@
-//! Facts about control flow that every step of the pass reads: what the file declares, and what traversal has recovered
-//! so far.
+//! Facts about control flow that the whole pass reads: what the file declares, and what traversal has recovered so far.
 
 use super::function_ranges::FunctionRanges;
 use super::ids::{CodeLocation, FunctionId};
@@ -18,7 +17,7 @@ pub(super) struct CfgFacts<'a> {
     pub(super) references: &'a References,
     /// The positions at which basic blocks start, for each region.
     pub(super) leaders: Vec<Bitmap>,
-    /// The branches that are calls known to return, for each region.
+    /// The branches that are calls which count as returning, for each region: the callee may return, or is unknown.
     pub(super) returning_calls: Vec<Bitmap>,
     /// The branches that are calls with a landing pad, for each region.
     pub(super) landing_pad_calls: Vec<Bitmap>,

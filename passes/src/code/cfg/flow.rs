@@ -25,10 +25,18 @@ pub(super) struct JumpTable {
     pub(super) targets: Vec<Option<CodeLocation>>,
 }
 
+/// Limit of the targets of all indirect jumps of a function after its first table. Compilers emit about as many targets
+/// as jumps, and far more blocks.
+pub(super) fn targets_max(block_count: usize) -> usize {
+    (1 << 12) + block_count * 16
+}
+
 /// The control flow of one function, as far as it is recovered.
 #[derive(Debug, Default)]
 pub(super) struct FunctionCfg {
-    /// Whether a path from the entry reaches a return, a tail call that may return, or an unknown target.
+    /// Whether a path from the entry, or from where another function enters this one, reaches a return, a tail call
+    /// that may return, another edge out of the function, or an unknown target. An unresolved jump counts as an unknown
+    /// target unless it has address-taken targets. False for functions on the noreturn list.
     pub(super) may_return: bool,
     /// The fragments: ranges of the function other than its main range.
     pub(super) fragments: Vec<RangeId>,
@@ -40,19 +48,20 @@ pub(super) struct FunctionCfg {
     pub(super) pending_jumps: Vec<BranchId>,
     /// Address-taken locations in the function, which are taken as the targets of its unresolved jumps.
     pub(super) address_taken_targets: Vec<CodeLocation>,
-    /// Direct jumps out of the function, with their targets: code in no range, or inside a function without a declared
-    /// size.
+    /// The exiting jumps (`recursive_traversal.rs`), with their targets: code in no range, or in a range without a
+    /// declared size.
     pub(super) exiting_jumps: Vec<(BranchId, CodeLocation)>,
     /// Blocks that were evaluated so far to find its jump tables.
     pub(super) evaluated_blocks: usize,
-    /// Whether code was added since its unresolved jumps were last examined.
+    /// Whether traversal started at a location or resumed after a call since its unresolved jumps were last examined.
+    /// Code from gaps, and from targets of tables in the function's own ranges, does not count.
     pub(super) has_grown: bool,
     /// Whether its address-taken locations were collected.
     pub(super) has_address_taken_targets: bool,
 }
 
 impl FunctionCfg {
-    /// The ranges of the function with this flow: the main range, then the fragments.
+    /// The ranges of the function with this control flow: the main range, then the fragments.
     pub(super) fn ranges<'l>(
         &self,
         function: FunctionId,
@@ -72,7 +81,7 @@ impl FunctionCfg {
 /// The control flow of all functions.
 pub(super) struct ProgramCfg<'a> {
     pub(super) facts: CfgFacts<'a>,
-    /// For each range the flow of the function that it is the main range of; empty for fragments.
+    /// The control flow by function; that of a fragment with another owner is empty.
     pub(super) functions: Vec<FunctionCfg>,
     /// For each range the function that it belongs to; `None` for a fragment of which no owner is known yet.
     pub(super) owners: Vec<Option<FunctionId>>,

@@ -1,8 +1,11 @@
 //! Finds function fragments that only unwind entries declare.
 //!
 //! Compilers split seldom executed code off a function (hot/cold splitting) and give it an unwind entry of its own. If
-//! the entry starts with a frame that is set up, it is a fragment, as `Code` says already. The fragment of a function
-//! without a frame has an entry like that of a function; its jumps tell them apart.
+//! the unwind entry starts with a frame that is set up, the code is a fragment, as `Code` says already. The fragment of
+//! a function without a frame has an unwind entry like that of a function; its jumps tell them apart.
+//!
+//! Function discovery finds other fragments: the targets of exiting jumps that are conditional, or that go to code that
+//! cannot start a function.
 
 use super::function_ranges::FunctionRanges;
 use super::ids::RangeId;
@@ -51,7 +54,8 @@ pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> b
         is_candidate(*range) && has_owner && !is_referenced(ranges.start_address(*range))
     };
     let fragments: Vec<_> = ranges.with_ids().map(|(range, _)| range).filter(is_fragment).collect();
-    // Of two ranges that seem to be fragments of each other, the first is the function.
+    // A range that is jumped to only from a later candidate is not a fragment, so that none is a fragment of its own
+    // fragment.
     let has_owner = |range: &RangeId| {
         let from = incoming[range.index()].from;
         from.is_none_or(|from| from < *range || fragments.binary_search(&from).is_err())

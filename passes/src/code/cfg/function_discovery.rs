@@ -4,21 +4,22 @@
 //! or not at all. The evidence for them is weak: the targets of a jump table that was not recovered look like functions
 //! that pointers refer to, and unreached code may be the rest of a function.
 //!
-//! *Notation.* A location is *undeclared* if it is in no range with a declared size, and *reached* if it is in a block.
-//! It *can start a function* if its address is aligned as that of other functions, and the code there reads nothing
-//! that a caller does not pass. Functions are aligned to 16 bytes if 95 % of those with reliable evidence are, and
-//! there are at least 16 of them.
+//! *Notation.* A location is *unsized* if it is in no range with a declared size, and *reached* if it is in a block. It
+//! *can start a function* if its address is aligned as that of other functions, and the code there reads nothing that a
+//! caller does not pass. Functions are aligned to 16 bytes if 95 % of those with reliable evidence (declared, exported,
+//! an initializer, or called) are, and there are at least 16 of them.
 //!
 //! *Algorithm.* The pass alternates traversal and discovery (`mod.rs`). A step of discovery tries these sources in
-//! order, and stops at the first that yields a new start, because traversal from there may reach what a weaker source
-//! would guess:
-//!  1. Targets of exiting jumps that are undeclared and unreached. The target of a conditional jump, or one that cannot
-//!     start a function, starts a fragment of the jumping function; any other is a tail-called function.
-//!  2. Blocks of ranges without a declared size that are a tail-called function: all edges to the block are
-//!     unconditional jumps from blocks that end with the stack frame removed, the bytes before it are in no block, and
-//!     it can start a function.
-//!  3. Pointers in data that are not next to another pointer, and addresses that instructions take, if they are
-//!     undeclared, unreached and can start a function.
+//! order, and stops at the first that yields a new start, because traversal from there may reach code that a later
+//! source would take for a function:
+//!  1. Targets of exiting jumps (`recursive_traversal.rs`) that are unsized and unreached. The target of a conditional
+//!     jump, or one that cannot start a function, starts a fragment of the jumping function; any other is a tail-called
+//!     function.
+//!  2. Blocks of ranges without a declared size, each of which is a tail-called function: all edges to it from its
+//!     range are unconditional jumps from blocks that end with the stack frame removed, the bytes before it are in no
+//!     block, and it can start a function.
+//!  3. Pointers in data that are not next to another pointer and are not entries of recovered jump tables, and
+//!     addresses that instructions take, if they are unsized, unreached and can start a function.
 //!  4. All other pointers in data, with the same conditions: arrays of pointers, which may be jump tables that were not
 //!     recovered.
 //!  5. Gaps: code between ranges, and unreached code in ranges without a declared size. A gap is cut into functions,
@@ -31,25 +32,26 @@
 //!
 //! *Invariants.* Starts are only added, and none is added inside a range with a declared size.
 //!
-//! *Termination, cost.* Each step adds a start, and there are at most 16 (`STEPS_MAX`). A step is linear in blocks,
-//! pointers and bytes of gaps.
+//! *Termination, cost.* There are at most 16 steps (`STEPS_MAX`), each of which, except perhaps the last, adds a start.
+//! A step is about linear in blocks, pointers and bytes of gaps. A gap that runs into invalid bytes without a
+//! terminator is scanned again from every 16th byte.
 //!
 //! *Approximation.* A heuristic: an inferred function may be part of another one, and functions that start without any
-//! of these signs are missed. The column `evidence` of `functions` names the source; `confidence` follows from it.
+//! of these signs are missed. The column `evidence` says what refers to the start; `confidence` follows from it.
 //!
-//! *Source.* Compare X. Meng, B. P. Miller (2016), Binary code is not easy, for tail calls and gaps.
+//! *Reference.* Compare X. Meng, B. P. Miller (2016), Binary code is not easy, for tail calls and gaps.
 
 use super::address_taken::{pointers, taken_locations};
 use super::blocks::Block;
 use super::flow::ProgramCfg;
 use super::function_ranges::{FunctionRanges, RangeStart};
 use super::ids::CodeLocation;
-use super::initial_starts::{StartCandidate, is_undeclared, merge};
+use super::initial_starts::{StartCandidate, is_unsized, merge};
 use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Adds the starts that the most reliable source yields, of those that yield any; returns whether there are any.
+/// Adds the starts of the first source that yields any; returns whether there are any.
 pub(super) fn infer_starts(starts: &mut Vec<RangeStart>, program: &ProgramCfg<'_>) -> bool {
     let finder = StartFinder::new(program);
     let known = starts.len();
@@ -96,13 +98,13 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         Self { program, ranges, alignment: if is_aligned { ALIGNMENT } else { 1 } }
     }
 
-    /// Whether a location is undeclared and unreached, and a function can start there.
+    /// Whether a location is unsized and unreached, and a function can start there.
     fn may_start(&self, location: CodeLocation) -> bool {
         self.is_unreached(location) && self.can_start(location)
     }
 
     fn is_unreached(&self, location: CodeLocation) -> bool {
-        is_undeclared(self.ranges, location) && !self.program.facts.is_reached(location)
+        is_unsized(self.ranges, location) && !self.program.facts.is_reached(location)
     }
 
     fn can_start(&self, location: CodeLocation) -> bool {
@@ -126,7 +128,7 @@ impl<'f, 'a> StartFinder<'f, 'a> {
 
     /// Source 1: targets of exiting jumps.
     fn exiting_jump_targets(&self) -> Vec<StartCandidate> {
-        let exiting = self.program.functions.iter().flat_map(|flow| &flow.exiting_jumps);
+        let exiting = self.program.functions.iter().flat_map(|cfg| &cfg.exiting_jumps);
         let unreached = exiting.filter(|(_, location)| self.is_unreached(*location));
         let found = unreached.map(|(jump, location)| {
             let branches = self.ranges.branches(jump.region as usize);
@@ -141,28 +143,29 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     fn tail_called_blocks(&self) -> Vec<StartCandidate> {
         let facts = &self.program.facts;
         let mut found = Vec::new();
-        for (range, flow) in self.ranges.iter().zip(&self.program.functions) {
+        for (range, cfg) in self.ranges.iter().zip(&self.program.functions) {
             if range.is_sized() || range.start.is_fragment || self.ranges.code.regions[range.region()].is_plt
             {
                 continue;
             }
-            // For each target of an edge whether all edges to it are tail calls.
+            // For each target of an edge whether all edges to it from the range may be tail calls.
             let mut is_tail_called = BTreeMap::new();
             let mut end_before = range.start.location.position;
-            let mut follows_gap = BTreeSet::new();
+            let mut follows_unreached_bytes = BTreeSet::new();
             for block in facts.blocks(range) {
                 if block.start.position > end_before {
-                    follows_gap.insert(block.start);
+                    follows_unreached_bytes.insert(block.start);
                 }
                 let may_tail_call = block.terminator == Terminator::Jump && self.ends_in_epilogue(&block);
-                facts.each_edge(&block, flow, |kind, target| {
+                facts.each_edge(&block, cfg, |kind, target| {
                     let all = is_tail_called.entry(target).or_insert(true);
                     *all &= kind == EdgeKind::Jump && may_tail_call;
                 });
                 end_before = block.end;
             }
             let targets = is_tail_called.into_iter().filter(|(_, is_tail_called)| *is_tail_called);
-            let targets = targets.map(|(target, _)| target).filter(|target| follows_gap.contains(target));
+            let targets =
+                targets.map(|(target, _)| target).filter(|target| follows_unreached_bytes.contains(target));
             let targets = targets.filter(|target| *target > range.start.location && self.can_start(*target));
             found
                 .extend(targets.map(|target| StartCandidate::function(target, FunctionEvidence::JumpTarget)));

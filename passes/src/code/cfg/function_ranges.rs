@@ -3,6 +3,12 @@
 //! A function has a main range, which starts at its entry, and may have fragments, ranges of their own elsewhere. A
 //! range extends to the size that the file declares for it, and at most to the start of the next range; to that start
 //! if no size is declared. The end is rounded up to the start of an instruction.
+//!
+//! If a range starts inside the declared size of another, it ends that one. Code from the end of the inner range to the
+//! next start is then in no range, if the inner range has a declared size, unless later starts cover it.
+//!
+//! In the table `functions`, the row of a function without a declared size ends at the last block of its main range,
+//! not at the end of the range. The row of a fragment always ends with its range.
 
 use super::ids::{CodeLocation, FunctionId, RangeId, range_ids};
 use crate::code::instructions::{Branches, InstructionsIr};
@@ -105,17 +111,7 @@ impl<'a> FunctionRanges<'a> {
             FunctionRange { start: start.clone(), end, branches }
         });
         let ranges: Vec<_> = ranges.collect();
-        let starts_before = code.regions.iter().zip(0..).map(|(region, index)| {
-            let mut before = ranges.partition_point(|range| range.start.location.region < index);
-            let granules = (0..region.bytes.len() as u32).step_by(GRANULE_SIZE as usize);
-            let granules = granules.map(|position| {
-                let location = CodeLocation { region: index, position };
-                before += ranges[before..].iter().take_while(|range| range.start.location < location).count();
-                before as u32
-            });
-            granules.collect()
-        });
-        let starts_before = starts_before.collect();
+        let starts_before = starts_before(code, &ranges);
         Self { code, instructions, ranges, starts_before }
     }
 
@@ -196,6 +192,21 @@ impl<'a> FunctionRanges<'a> {
     pub(super) fn name(&self, range: &FunctionRange) -> Option<&'a str> {
         range.start.declaration.and_then(|row| self.code.name(&self.code.starts[row as usize]))
     }
+}
+
+/// For each region and each of its granules the number of ranges, in all regions, that start before the granule.
+fn starts_before(code: &Code, ranges: &[FunctionRange]) -> Vec<Vec<u32>> {
+    let starts_before = code.regions.iter().zip(0..).map(|(region, index)| {
+        let mut before = ranges.partition_point(|range| range.start.location.region < index);
+        let granules = (0..region.bytes.len() as u32).step_by(GRANULE_SIZE as usize);
+        let granules = granules.map(|position| {
+            let location = CodeLocation { region: index, position };
+            before += ranges[before..].iter().take_while(|range| range.start.location < location).count();
+            before as u32
+        });
+        granules.collect()
+    });
+    starts_before.collect()
 }
 
 /// The location of an address, if an instruction starts there; `None` otherwise.

@@ -1,10 +1,22 @@
 //! Traversal of one function: along straight-line code, into the targets of jumps, after calls that return.
+//!
+//! *Edges.* An edge inside the ranges of the function makes its target a leader. The first rule that applies classifies
+//! any other:
+//!  1. *Tail call.* An edge to the entry of another function is a tail call. The function then returns if the callee
+//!     does.
+//!  2. *Hand-over.* A location inside another range is handed over if the file declares the size of the range, or if
+//!     the range is a fragment without an owner, which the first function that enters it claims. The owner makes the
+//!     location a leader. If the range had an owner, the edge counts as a possible return.
+//!  3. *Exit.* Any other edge leaves the function, which counts as a possible return. If it is a direct jump, it is
+//!     recorded as an exiting jump. Its target is in no range, or in a range without a declared size, which extends to
+//!     the next known start. So the target may be a function that is not discovered yet.
 
+use super::address_taken::limit_address_taken_targets;
 use super::facts::CfgFacts;
 use super::flow::FunctionCfg;
 use super::function_ranges::{FunctionRange, FunctionRanges};
 use super::ids::{BranchId, CodeLocation, FunctionId, RangeId};
-use super::jump_tables::{JumpTableResolver, may_read_table, targets_max};
+use super::jump_tables::{JumpTableResolver, may_read_table};
 use super::symbolic_evaluation::Scratch;
 use crate::bitmap::Bitmap;
 use binframe_ir::tables::Flow;
@@ -14,7 +26,7 @@ use binframe_ir::tables::Flow;
 pub(super) enum WorkItem {
     /// At a location where a block starts.
     Block(CodeLocation),
-    /// After a call that is now known to return.
+    /// After a call whose callee is now found to return.
     AfterCall(BranchId),
     /// At the indirect jumps without known targets.
     IndirectJumps,
@@ -43,7 +55,7 @@ pub(super) struct RoundInputs<'a, 'k> {
 pub(super) struct FunctionTraversal<'a, 'k> {
     round: &'k RoundInputs<'a, 'k>,
     function: FunctionId,
-    flow: &'k mut FunctionCfg,
+    cfg: &'k mut FunctionCfg,
     worklist: Vec<CodeLocation>,
     pub(super) events: Vec<TraversalEvent>,
     scratch: &'k mut Scratch,
@@ -53,10 +65,10 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
     pub(super) fn new(
         round: &'k RoundInputs<'a, 'k>,
         function: FunctionId,
-        flow: &'k mut FunctionCfg,
+        cfg: &'k mut FunctionCfg,
         scratch: &'k mut Scratch,
     ) -> Self {
-        Self { round, function, flow, worklist: Vec::new(), events: Vec::new(), scratch }
+        Self { round, function, cfg, worklist: Vec::new(), events: Vec::new(), scratch }
     }
 
     fn facts(&self) -> &'k CfgFacts<'a> {
@@ -69,7 +81,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
 
     /// Traverses the function from its work items.
     pub(super) fn run(&mut self, items: &[(FunctionId, WorkItem)]) {
-        self.flow.has_grown |=
+        self.cfg.has_grown |=
             items.iter().any(|(_, item)| matches!(item, WorkItem::Block(_) | WorkItem::AfterCall(_)));
         for (_, item) in items {
             match *item {
@@ -117,6 +129,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
             let branch = BranchId { region: region as u32, row: row as u32 };
             let next = CodeLocation { region: region as u32, position: end as u32 };
             match flow {
+                // Not among branches.
                 Flow::Next => {}
                 Flow::Call | Flow::IndirectCall => {
                     if let Some(pad) = self.facts().landing_pad(region, row) {
@@ -142,7 +155,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                 }
                 Flow::Jump => return self.visit_jump(branch, target),
                 Flow::Ret => {
-                    self.flow.may_return = true;
+                    self.cfg.may_return = true;
                     return;
                 }
                 Flow::IndirectJump => return self.visit_indirect_jump(branch, target),
@@ -155,7 +168,8 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         }
     }
 
-    /// Whether a call is known to return. If not, reports that the function depends on the callee.
+    /// Whether a call counts as returning: its callee may return, or is unknown. If not, reports that the function
+    /// depends on the callee, unless that is an import on the noreturn list.
     fn returns(&mut self, flow: Flow, target: u64, end_address: u64, call: BranchId) -> bool {
         let target = if flow == Flow::IndirectCall {
             if self.facts().noreturn_slots.contains(&target) {
@@ -182,17 +196,11 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         match self.ranges().location_of(target) {
             Some(location) => self.add_edge(Some(jump), location),
             // An unknown target may return.
-            None => self.flow.may_return = true,
+            None => self.cfg.may_return = true,
         }
     }
 
-    /// Adds an edge to a location, by a direct jump or otherwise.
-    ///
-    /// In the function itself the location becomes a leader. A jump to the entry of another function is a tail call. A
-    /// location inside another range is handed to its owner, which makes it a leader, if the owner is certain: the file
-    /// declares the size of the range, or the range is a fragment without an owner. The range of a function without a
-    /// declared size extends to the next known start, so that the location may be a function that is not discovered
-    /// yet: the jump is recorded as exiting.
+    /// Adds an edge to a location, by a direct jump or otherwise, and classifies it.
     fn add_edge(&mut self, jump: Option<BranchId>, location: CodeLocation) {
         let Some(range) = self.ranges().range_at(location) else { return self.exit(jump, location) };
         let owner = self.round.owners[range.index()];
@@ -202,7 +210,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         } else if owner == Some(FunctionId(range)) && start.location == location {
             self.add_tail_call(FunctionId(range));
         } else if owner.is_none() || start.declared_size.is_some() {
-            self.flow.may_return |= owner.is_some();
+            self.cfg.may_return |= owner.is_some();
             self.events.push(TraversalEvent::EntersRange { range, location });
         } else {
             self.exit(jump, location);
@@ -211,68 +219,68 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
 
     fn add_tail_call(&mut self, callee: FunctionId) {
         match self.round.may_return[callee.index()] {
-            true => self.flow.may_return = true,
+            true => self.cfg.may_return = true,
             false => self.events.push(TraversalEvent::DependsOnReturn { callee, call: None }),
         }
     }
 
-    /// Records a jump out of the function, which may return.
+    /// Counts an edge out of the function as a possible return, and records a direct jump as an exiting jump.
     fn exit(&mut self, jump: Option<BranchId>, location: CodeLocation) {
-        self.flow.may_return = true;
+        self.cfg.may_return = true;
         if let Some(jump) = jump {
-            self.flow.exiting_jumps.push((jump, location));
+            self.cfg.exiting_jumps.push((jump, location));
         }
     }
 
     fn visit_indirect_jump(&mut self, jump: BranchId, pointer_address: u64) {
         let references = self.facts().references;
         if pointer_address != 0 && references.import_at(pointer_address).is_some() {
-            self.flow.may_return |= !self.facts().noreturn_slots.contains(&pointer_address);
+            self.cfg.may_return |= !self.facts().noreturn_slots.contains(&pointer_address);
         } else if let Some(callee) = self.facts().pointed_function(pointer_address, self.round.owners) {
             self.add_tail_call(callee);
         } else if self.ranges().code.regions[jump.region as usize].is_plt {
-            self.flow.may_return = true;
+            self.cfg.may_return = true;
         } else {
-            self.flow.pending_jumps.push(jump);
+            self.cfg.pending_jumps.push(jump);
         }
     }
 
     /// Looks for the tables of pending jumps, and of unresolved ones if the function has grown, and adds edges to their
     /// targets.
     fn resolve_indirect_jumps(&mut self) {
-        let Self { round: RoundInputs { facts, owners, .. }, function, flow, scratch, .. } = self;
-        let mut jumps = std::mem::take(&mut flow.pending_jumps);
-        if std::mem::take(&mut flow.has_grown) {
-            jumps.append(&mut flow.unresolved_jumps);
+        let Self { round: RoundInputs { facts, owners, .. }, function, cfg, scratch, .. } = self;
+        let mut jumps = std::mem::take(&mut cfg.pending_jumps);
+        if std::mem::take(&mut cfg.has_grown) {
+            jumps.append(&mut cfg.unresolved_jumps);
         }
         jumps.retain(|jump| {
             let is_likely = may_read_table(facts, *jump, scratch);
             if !is_likely {
-                flow.unresolved_jumps.push(*jump);
+                cfg.unresolved_jumps.push(*jump);
             }
             is_likely
         });
         let mut found = Vec::new();
         if !jumps.is_empty() {
             jumps.sort_unstable();
-            let mut resolver = JumpTableResolver::new(facts, owners, *function, flow, scratch);
+            let mut resolver = JumpTableResolver::new(facts, owners, *function, cfg, scratch);
             found = resolver.resolve(&jumps);
-            flow.evaluated_blocks = resolver.evaluated_blocks();
+            cfg.evaluated_blocks = resolver.evaluated_blocks();
         }
         jumps.retain(|jump| !found.iter().any(|table| table.jump == *jump));
-        flow.unresolved_jumps.append(&mut jumps);
-        flow.unresolved_jumps.sort_unstable();
-        limit_address_taken_targets(flow, facts, *function);
+        cfg.unresolved_jumps.append(&mut jumps);
+        cfg.unresolved_jumps.sort_unstable();
+        limit_address_taken_targets(cfg, facts, *function);
         for target in found.iter().flat_map(|table| &table.targets).flatten() {
             self.add_edge(None, *target);
         }
-        self.flow.tables.extend(found);
-        self.flow.tables.sort_by_key(|table| table.jump);
+        self.cfg.tables.extend(found);
+        self.cfg.tables.sort_by_key(|table| table.jump);
     }
 
     /// Traverses the unreached code in the ranges of the function.
     fn traverse_gaps(&mut self) {
-        let ranges: Vec<_> = self.flow.ranges(self.function, self.ranges()).collect();
+        let ranges: Vec<_> = self.cfg.ranges(self.function, self.ranges()).collect();
         for range in ranges {
             let region = range.region();
             if self.ranges().code.regions[region].is_plt {
@@ -328,22 +336,5 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
             return (!is_data).then_some(position as u32);
         }
         None
-    }
-}
-
-/// Drops the address-taken targets of a function's unresolved jumps if there is only one, which may be anything, or if
-/// they would make more edges than the limit of targets.
-pub(super) fn limit_address_taken_targets(
-    flow: &mut FunctionCfg,
-    facts: &CfgFacts<'_>,
-    function: FunctionId,
-) {
-    let edge_count = flow.address_taken_targets.len() * flow.unresolved_jumps.len();
-    let exceeds_limit = || {
-        let counts = flow.ranges(function, facts.ranges).map(|range| facts.count_blocks(range));
-        edge_count > targets_max(counts.sum())
-    };
-    if flow.address_taken_targets.len() < 2 || edge_count > targets_max(0) && exceeds_limit() {
-        flow.address_taken_targets.clear();
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct BranchId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RangeId(pub(super) u32);
 
-/// A function, named by its main range: the one that starts at its entry.
+/// A function, named by its main range: the one that starts at its entry. Lists by function have an entry for each
+/// range, that is, also for fragments. A fragment that no function enters becomes a function itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FunctionId(pub(super) RangeId);
 
@@ -27,7 +28,7 @@ pub(super) fn range_ids() -> impl Iterator<Item = RangeId> {
     (0..).map(RangeId)
 }
 
-/// The ids of all functions and, in between, of fragments, in the order of their ranges, without end.
+/// The ids of all functions, and of fragments in between, in the order of their ranges, without end.
 pub(super) fn function_ids() -> impl Iterator<Item = FunctionId> {
     range_ids().map(FunctionId)
 }
@@ -39,7 +40,7 @@ impl RangeId {
 }
 
 impl FunctionId {
-    /// The index of the function in lists that have an entry for each range.
+    /// The index in lists by function.
     pub(super) fn index(self) -> usize {
         self.0.index()
     }

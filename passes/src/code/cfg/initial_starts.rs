@@ -24,8 +24,8 @@ impl StartCandidate {
     }
 }
 
-/// Adds the candidates that are not among the starts yet; of several at one location, the one with the most reliable
-/// evidence.
+/// Adds the candidates that are not among the starts yet; of several at one location, the one whose evidence
+/// comes first in [`FunctionEvidence`].
 pub(super) fn merge(starts: &mut Vec<RangeStart>, mut candidates: Vec<StartCandidate>) {
     candidates.sort_unstable();
     candidates.dedup_by_key(|candidate| candidate.location);
@@ -45,7 +45,7 @@ pub(super) fn merge(starts: &mut Vec<RangeStart>, mut candidates: Vec<StartCandi
 }
 
 /// Whether a location is in no range with a declared size.
-pub(super) fn is_undeclared(ranges: &FunctionRanges<'_>, location: CodeLocation) -> bool {
+pub(super) fn is_unsized(ranges: &FunctionRanges<'_>, location: CodeLocation) -> bool {
     ranges.range_at(location).is_none_or(|range| !ranges[range].is_sized())
 }
 
@@ -60,19 +60,7 @@ pub(super) fn initial_starts(
     let mut call_targets = call_targets(code, instructions);
     call_targets.retain(|target| location_of(code, instructions, *target).is_some());
     let is_called = |address: u64| call_targets.binary_search(&address).is_ok();
-    let declared = code.starts.iter().zip(0..).map(|(start, declaration)| {
-        let (region, position) = code.locate(start.address).expect("declared starts are in regions");
-        // One unwind entry covers all stubs of a section.
-        let size = if code.regions[region].is_plt { 0 } else { start.size };
-        RangeStart {
-            location: CodeLocation { region: region as u32, position: position as u32 },
-            declared_size: NonZeroU64::new(size),
-            evidence: start.evidence,
-            declaration: Some(declaration),
-            is_fragment: start.is_fragment && !is_called(start.address),
-        }
-    });
-    let mut starts: Vec<_> = declared.collect();
+    let mut starts = declared_starts(code, is_called);
     let ranges = FunctionRanges::new(code, instructions, &starts);
     let is_referenced = |address: u64| {
         let is_taken = || taken_addresses.binary_search(&address).is_ok();
@@ -87,13 +75,30 @@ pub(super) fn initial_starts(
         .filter_map(|(target, evidence)| {
             Some(StartCandidate::function(ranges.location_of(target)?, evidence))
         })
-        .filter(|candidate| is_undeclared(&ranges, candidate.location))
+        .filter(|candidate| is_unsized(&ranges, candidate.location))
         .collect();
     for fragment in fragments {
         starts[fragment.index()].is_fragment = true;
     }
     merge(&mut starts, candidates);
     starts
+}
+
+/// The starts that the file declares. A declared fragment that is called is a function.
+fn declared_starts(code: &Code, is_called: impl Fn(u64) -> bool) -> Vec<RangeStart> {
+    let declared = code.starts.iter().zip(0..).map(|(start, declaration)| {
+        let (region, position) = code.locate(start.address).expect("declared starts are in regions");
+        // One unwind entry covers all stubs of a section.
+        let size = if code.regions[region].is_plt { 0 } else { start.size };
+        RangeStart {
+            location: CodeLocation { region: region as u32, position: position as u32 },
+            declared_size: NonZeroU64::new(size),
+            evidence: start.evidence,
+            declaration: Some(declaration),
+            is_fragment: start.is_fragment && !is_called(start.address),
+        }
+    });
+    declared.collect()
 }
 
 /// The targets of direct calls, sorted and unique.

@@ -17,8 +17,9 @@
 //!  3. Match the target expression with the patterns that compilers emit: `load(table + index * size)`, an absolute
 //!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one. `base` is a
 //!     constant.
-//!  4. Bound the index: by a comparison (`compare`); else by its width, by a mask, or by the greatest byte of the index
-//!     table that it is loaded from (`mask`); else by the contents of the table (`content`).
+//!  4. Bound the index: by a comparison (`compare`); else by a mask, a width below 8 bits, or the greatest byte of the
+//!     index table that it is loaded from, if a comparison bounds the index into that table (`mask`); else by the
+//!     contents of the table (`content`), at most 256 entries if the index is loaded as one byte.
 //!  5. Read entries up to the first that is invalid. A valid entry points to the start of an instruction of the
 //!     function, or of a fragment without an owner. One that points to the end of the function keeps its index and has
 //!     no target: compilers emit such entries for impossible cases. The end is any padding in the last 64 bytes before
@@ -26,7 +27,8 @@
 //!     entries also end at the next address that is a constant in code.
 //!
 //! *Invariants.* A table has at least one target; two entries, if it is bounded by its contents. A bound that allows
-//! more entries than are valid is not that of this index, and is replaced by `content`.
+//! more entries than are valid is not that of this index, and is replaced by `content`. A table that was found is final
+//! for these ranges, though code reached later may bound it differently.
 //!
 //! *Termination, cost.* A register is merged once per block, so states change finitely often. Limits: 12 evaluations
 //! per selected block on average; 64 per block of the function over all of its jumps, in addition to those of one jump;
@@ -37,11 +39,11 @@
 //! index counts for the whole register; a table that is bounded by its contents may be too short or too long.
 //! Confidence: `compare` is certain, `mask` likely, `content` a guess.
 //!
-//! *Source.* Compare C. Cifuentes, M. Van Emmerik (1999), Recovery of jump table case statements from binary code,
+//! *Reference.* Compare C. Cifuentes, M. Van Emmerik (1999), Recovery of jump table case statements from binary code,
 //! which slices backwards.
 
 use super::facts::CfgFacts;
-use super::flow::{FunctionCfg, JumpTable};
+use super::flow::{FunctionCfg, JumpTable, targets_max};
 use super::ids::{BranchId, CodeLocation, FunctionId};
 use super::symbolic_evaluation::{BLOCKS_MAX, Scratch, SymbolicEvaluator, evaluate_block};
 use crate::domains::symbolic::{Bound, ExprId, Expression, upper_bound};
@@ -57,12 +59,6 @@ const ENTRIES_MAX: u64 = 1 << 16;
 
 /// Entries of a table without a bound.
 const UNBOUNDED_ENTRIES_MAX: u64 = 1 << 10;
-
-/// Limit of the targets of all indirect jumps of a function after its first table. Compilers emit about as many targets
-/// as jumps, and far more blocks.
-pub(super) fn targets_max(block_count: usize) -> usize {
-    (1 << 12) + block_count * 16
-}
 
 /// A target expression that reads a table.
 struct TablePattern {
@@ -111,11 +107,11 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         facts: &'k CfgFacts<'a>,
         owners: &'k [Option<FunctionId>],
         function: FunctionId,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         scratch: &'k mut Scratch,
     ) -> Self {
-        let target_count = flow.tables.iter().map(|table| table.targets.len()).sum();
-        let evaluator = SymbolicEvaluator::new(facts, function, flow, scratch);
+        let target_count = cfg.tables.iter().map(|table| table.targets.len()).sum();
+        let evaluator = SymbolicEvaluator::new(facts, function, cfg, scratch);
         Self { facts, owners, function, evaluator, target_count }
     }
 

@@ -4,15 +4,19 @@
 //! Recovers functions, their basic blocks, and the edges between blocks and between functions.
 //!
 //! *Phases.*
-//!  1. Functions start where the file declares them and at the targets of direct calls (`initial_starts.rs`). Some
-//!     declared ranges are fragments, which belong to a function elsewhere (`fragments.rs`).
+//!  1. Functions start where the file declares them, and, outside of ranges with a declared size, at exports,
+//!     initializers and targets of direct calls (`initial_starts.rs`). Some declared ranges are fragments, which belong
+//!     to a function elsewhere (`fragments.rs`).
 //!  2. Recursive traversal from all starts (`recursive_traversal.rs`), through jump tables (`jump_tables.rs`), marks
 //!     leaders, the positions at which blocks start.
-//!  3. Discovery infers further starts from jumps, pointers and unreached code (`function_discovery.rs`). Phases 2 and 3
-//!     alternate until there are no new starts, at most 16 times.
-//!  4. Unreached code in the ranges of functions is traversed too; its blocks have evidence `gap`.
-//!  5. Visited code is split into blocks at leaders and after instructions that do not fall through; a call that
-//!     returns does not end a block. The graph of each function gives dominators and loops (`tables/`).
+//!  3. Discovery infers further starts from jumps, pointers and unreached code (`function_discovery.rs`). The target of
+//!     a jump out of a function is a fragment if the jump is conditional, or if the code cannot start a function.
+//!     Phases 2 and 3 alternate until there are no new starts, at most 16 times.
+//!  4. Unreached code in ranges is traversed too. Blocks that no known path from the function's entry reaches have
+//!     evidence `gap`; most of them are found here.
+//!  5. Reached code is split into blocks at leaders, and after jumps, returns, traps, invalid bytes and calls that do
+//!     not return. A call that returns ends a block only if a leader follows it. The graph of each function gives
+//!     dominators and loops (`tables/`).
 //!
 //! *Files.* Each imports only files before it in this list: `ids`, `function_ranges`, `noreturn`, `facts`, `flow`
 //! (data), `blocks`, `address_taken`, `symbolic_evaluation`, `jump_tables`, `function_traversal`,
@@ -82,7 +86,7 @@ fn discover(
     steps_left: usize,
 ) -> CfgIr {
     if steps_left == 0 || !infer_starts(&mut starts, traversal.program()) {
-        // Postcondition: all functions are known, and the control flow in them.
+        // No start was inferred, or the limit of steps is reached.
         return tables::of(&traversal.with_gaps(), diagnostics);
     }
     let FunctionRanges { code, instructions, .. } = *traversal.program().facts.ranges;

@@ -4,51 +4,62 @@
 //! *Problem.* Code after a call is live only if the callee can return, which depends on the callee's own flow. The
 //! targets of an indirect jump are known only once the code before it is.
 //!
-//! *Notation.* A branch is an instruction that does not only fall through, named by its region and its row among the
-//! region's branches ([`BranchId`]). A range is that of a function or of a fragment; its owner is the function that it
-//! belongs to.
+//! *Notation.* A *branch* is a row whose flow is not `next`: a jump, call, return, trap, invalid bytes or data. It is
+//! named by its region and its row among the region's branches ([`BranchId`]), and is *visited* once it is scanned. A
+//! location is *reached* if it is in a block. A range is that of a function or of a fragment; its owner is the function
+//! that it belongs to. An *exiting jump* is a direct jump out of a function, to a location in no range, or in a range
+//! without a declared size that belongs to another function, except to the entry of a function.
 //!
 //! *Algorithm.*
 //!  1. From each work item, scan the branches of the range in address order (`function_traversal.rs`). Mark as leaders
-//!     the targets of jumps, landing pads, and the instructions after conditional jumps. Stop at a jump, a return, a
-//!     trap or invalid bytes, and at a call whose callee is not yet known to return: the function then depends on the
-//!     callee. Functions are traversed in parallel, in rounds; a round reads `may_return` and `owners` as the previous
-//!     round left them.
-//!  2. Between rounds, in function order: record dependencies; hand edges into other ranges to their owners (a fragment
-//!     without an owner goes to the first function that enters it); mark functions that return, and resume their
-//!     dependents after the calls.
-//!  3. Without work items left, apply the first rule that yields some: look for jump tables, again if their functions
-//!     have grown; take the address-taken locations in a function as the targets of its unresolved jumps; finally, all
-//!     at once: let functions with unresolved jumps return (such a jump may be a tail call), make fragments without an
-//!     owner functions, and start blocks where other functions jump into reached code.
-//!  4. [`RecursiveTraversal::with_gaps`] at last traverses the unreached code in the ranges. Whether functions return
+//!     the targets of jumps, landing pads, and the instructions after conditional jumps. Stop at any other jump, a
+//!     return, a trap or invalid bytes, and at a call whose callee is known and not yet found to return: the function
+//!     then depends on the callee. Functions are traversed in parallel, in rounds.
+//!  2. Classify each edge out of the ranges of the function (`function_traversal.rs` states the rules). An edge to the
+//!     entry of a function is a tail call. An edge into a range with a declared size, or into a fragment without an
+//!     owner, is handed to the owner. Any other edge leaves the function: it counts as a possible return, and if it is
+//!     a direct jump, it is recorded as an exiting jump, because the target may be a function not yet discovered.
+//!  3. Between rounds, in function order: record dependencies; give the locations that are handed over to the owners of
+//!     their ranges (a fragment without an owner goes to the first function that enters it); mark functions that
+//!     return, and resume their dependents after the calls.
+//!  4. Without work items left, apply the first fallback that yields some: look for jump tables, again if their
+//!     functions have grown; take the address-taken locations in a function, if there are at least two and not too
+//!     many, as the targets of its unresolved jumps; finally, all at once: let functions return whose unresolved jumps
+//!     have no such targets (such a jump may be a tail call), make fragments without an owner functions, and start
+//!     blocks where other functions jump into reached code.
+//!  5. [`RecursiveTraversal::with_gaps`] at last traverses the unreached code in the ranges. Whether functions return
 //!     is final there.
 //!
 //! *Example.* `main: call f; call g; ret`, `f: ret`, `g: call abort`. Round 1 scans `main` up to the call of `f`, on
 //! which `main` then depends, and finds that `f` returns; `g` depends on `abort`, which is on the noreturn list. Round
-//! 2 resumes `main` after the call of `f`, up to the call of `g`. No rule makes `g` return, so `main` does not return
-//! either, and its `ret` is unreached.
+//! 2 resumes `main` after the call of `f`, up to the call of `g`. No fallback makes `g` return, so `main` does not
+//! return either, and its `ret` is unreached.
 //!
-//! *Invariants.* Only the owner of a range adds leaders in it. For the same ranges, the sets of leaders and visited
-//! branches only grow, and `may_return` only becomes true; so the result does not depend on the number of threads.
+//! *Invariants.* Only the owner of a range adds leaders in it. A traversal reads leaders and visited branches only in
+//! the ranges of its own function, and `may_return` and `owners` only as the previous round left them. Events are
+//! applied in function order. So the result does not depend on the number of threads.
 //!
-//! *Termination, cost.* A branch is scanned once (again if new starts change its range), a dependency is released once,
-//! and the work on indirect jumps is bounded per block.
+//! *Termination, cost.* For the same ranges, the sets of leaders and visited branches only grow, and `may_return` only
+//! becomes true, so the traversal terminates. For given ranges, a branch is scanned once, and a dependency is released
+//! once. Each step of discovery scans all functions without a declared size again, so that a branch is scanned at most
+//! 17 times in all. Symbolic evaluation is limited per block (`jump_tables.rs`). Each time a function with unresolved
+//! jumps is examined again, `may_read_table` evaluates the block of each jump, and the graph of the function is rebuilt
+//! if one of them may read a table.
 //!
 //! *Approximation.* `may_return` is the least solution: false until a path to a return, or to an unknown target, is
-//! found. Unknown targets count as returning; functions on the noreturn list never return. A return path that is missed
-//! leaves live code unreached (`gap` blocks); it adds no wrong edge.
+//! found. Unknown targets count as returning; functions on the noreturn list never return. Results of functions with a
+//! declared size are not revised when later starts change their callees, so `may_return` may then be true without a
+//! path. A return path that is missed leaves live code unreached. Such code gets `gap` blocks only inside ranges;
+//! elsewhere it is in no block. A missed path adds no wrong edge.
 //!
-//! *Sources.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited; X. Meng, B. P. Miller
-//! (2016), Binary code is not easy.
+//! *References.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited; X. Meng, B. P.
+//! Miller (2016), Binary code is not easy.
 
-use super::address_taken::address_taken_locations;
+use super::address_taken::{address_taken_locations, limit_address_taken_targets};
 use super::facts::{CfgFacts, no_branches};
 use super::flow::{FunctionCfg, ProgramCfg};
 use super::function_ranges::{FunctionRange, FunctionRanges};
-use super::function_traversal::{
-    FunctionTraversal, RoundInputs, TraversalEvent, WorkItem, limit_address_taken_targets,
-};
+use super::function_traversal::{FunctionTraversal, RoundInputs, TraversalEvent, WorkItem};
 use super::ids::{BranchId, CodeLocation, FunctionId, RangeId, function_ids, range_ids};
 use super::symbolic_evaluation::Scratch;
 use crate::bitmap::Bitmap;
@@ -66,8 +77,8 @@ pub(super) struct RecursiveTraversal<'a> {
     /// The branches that were visited, for each region.
     visited: Vec<Bitmap>,
     may_return: Vec<bool>,
-    /// For each function its dependents: functions that resume after a call of it, or without a call return too, once
-    /// it returns.
+    /// For each function its dependents. One with a call resumes after that call once the function returns; one without
+    /// a call tail-calls the function, and then returns too.
     dependents: Vec<Vec<(FunctionId, Option<BranchId>)>>,
     /// Whether `may_return` is final.
     is_return_final: bool,
@@ -102,92 +113,6 @@ impl<'a> RecursiveTraversal<'a> {
         }
     }
 
-    /// Continues with more ranges to the new fixed point. The results of functions with a declared size are retained;
-    /// all others are traversed again, since new starts may have shortened their ranges.
-    pub(super) fn extended<'b>(self, ranges: &'b FunctionRanges<'b>) -> RecursiveTraversal<'b>
-    where
-        'a: 'b,
-    {
-        let ProgramCfg { facts, functions, owners } = self.program;
-        let old = facts.ranges;
-        let mut next = RecursiveTraversal::new(facts.with_ranges(ranges));
-        let is_retained = |range: &FunctionRange| range.is_sized() && !range.start.is_fragment;
-        let retained = |function: FunctionId| is_retained(&old[function.0]);
-        let new_ids = new_ids(old, ranges);
-        let new_id = |range: RangeId| new_ids[range.index()];
-        let new_function = |function: FunctionId| FunctionId(new_id(function.0));
-        next.visited = self.visited;
-        for (range, owner) in old.iter().zip(&owners) {
-            if owner.is_none_or(|owner| !retained(owner)) {
-                next.clear_range(range);
-            }
-        }
-        for ((flow, dependents), id) in functions.into_iter().zip(self.dependents).zip(range_ids()) {
-            let new = new_id(id).index();
-            let dependents = dependents.into_iter().filter(|(function, _)| retained(*function));
-            next.dependents[new] =
-                dependents.map(|(function, call)| (new_function(function), call)).collect();
-            if retained(FunctionId(id)) {
-                next.may_return[new] = self.may_return[id.index()];
-                next.program.functions[new] = flow;
-                let fragments = next.program.functions[new].fragments.iter_mut();
-                fragments.for_each(|fragment| *fragment = new_id(*fragment));
-            }
-        }
-        for (owner, id) in owners.iter().zip(range_ids()) {
-            if let Some(owner) = owner.filter(|owner| retained(*owner)) {
-                next.program.owners[new_id(id).index()] = Some(new_function(owner));
-            }
-        }
-        let again = ranges.with_ids().filter(|(_, range)| !is_retained(range) && !range.start.is_fragment);
-        let mut items: Vec<_> = again.map(entry_item).collect();
-        next.claim_new_fragments(&mut items);
-        next.run_to_fixpoint(items);
-        next
-    }
-
-    /// Removes the leaders, returning calls and visited branches of a range.
-    fn clear_range(&mut self, range: &FunctionRange) {
-        let (region, rows) = (range.region(), range.branches.start as usize..range.branches.end as usize);
-        self.program.facts.leaders[region].clear(range.positions());
-        self.program.facts.returning_calls[region].clear(rows.clone());
-        self.visited[region].clear(rows);
-    }
-
-    /// Gives the fragments that start at targets of exiting jumps to the functions that jump there.
-    fn claim_new_fragments(&mut self, items: &mut Vec<FunctionItem>) {
-        let ProgramCfg { facts, functions, owners } = &mut self.program;
-        for (flow, function) in functions.iter_mut().zip(function_ids()) {
-            for (_, location) in &flow.exiting_jumps {
-                let fragment = facts.ranges.range_at(*location);
-                let Some(fragment) = fragment.filter(|fragment| owners[fragment.index()].is_none()) else {
-                    continue;
-                };
-                owners[fragment.index()] = Some(function);
-                flow.fragments.push(fragment);
-                items.push((function, WorkItem::Block(*location)));
-            }
-        }
-    }
-
-    /// The control flow that is recovered so far.
-    pub(super) fn program(&self) -> &ProgramCfg<'a> {
-        &self.program
-    }
-
-    /// Traverses also the unreached code in the ranges of functions, and returns the final control flow.
-    pub(super) fn with_gaps(mut self) -> ProgramCfg<'a> {
-        self.is_return_final = true;
-        let ranges = range_ids().take(self.program.owners.len());
-        let mut items: Vec<_> = ranges.map(|range| (self.program.owner(range), WorkItem::Gaps)).collect();
-        items.dedup();
-        while !items.is_empty() {
-            self.traverse(items);
-            items = self.indirect_jump_items();
-        }
-        self.program
-    }
-
     /// Traverses from work items, and applies fallbacks, until there is nothing left to do.
     fn run_to_fixpoint(&mut self, mut items: Vec<FunctionItem>) {
         loop {
@@ -206,26 +131,26 @@ impl<'a> RecursiveTraversal<'a> {
             items.dedup();
             let groups: Vec<_> = items.chunk_by(|one, next| one.0 == next.0).collect();
             let functions: Vec<_> = groups.iter().map(|group| group[0].0).collect();
-            let flow_of =
+            let cfg_of =
                 |function: &FunctionId| std::mem::take(&mut self.program.functions[function.index()]);
-            let mut flows: Vec<_> = functions.iter().map(flow_of).collect();
+            let mut cfgs: Vec<_> = functions.iter().map(cfg_of).collect();
             let round = RoundInputs {
                 facts: &self.program.facts,
                 visited: &self.visited,
                 may_return: &self.may_return,
                 owners: &self.program.owners,
             };
-            let traverse = |scratch: &mut Scratch, (group, flow): (&&[FunctionItem], &mut FunctionCfg)| {
-                let mut traversal = FunctionTraversal::new(&round, group[0].0, flow, scratch);
+            let traverse = |scratch: &mut Scratch, (group, cfg): (&&[FunctionItem], &mut FunctionCfg)| {
+                let mut traversal = FunctionTraversal::new(&round, group[0].0, cfg, scratch);
                 traversal.run(group);
                 traversal.events
             };
             let events: Vec<_> = match groups.len() < PARALLEL_MIN {
-                true => groups.iter().zip(&mut flows).map(|task| traverse(&mut self.scratch, task)).collect(),
-                false => groups.par_iter().zip(&mut flows).map_init(Scratch::default, traverse).collect(),
+                true => groups.iter().zip(&mut cfgs).map(|task| traverse(&mut self.scratch, task)).collect(),
+                false => groups.par_iter().zip(&mut cfgs).map_init(Scratch::default, traverse).collect(),
             };
-            for (function, flow) in functions.iter().zip(flows) {
-                self.program.functions[function.index()] = flow;
+            for (function, cfg) in functions.iter().zip(cfgs) {
+                self.program.functions[function.index()] = cfg;
             }
             items = self.apply_events(&functions, events);
         }
@@ -305,19 +230,18 @@ impl<'a> RecursiveTraversal<'a> {
 
     /// Work items at the indirect jumps of functions that have pending ones, or unresolved ones and have grown.
     fn indirect_jump_items(&self) -> Vec<FunctionItem> {
-        let has_work = |flow: &FunctionCfg| {
-            !flow.pending_jumps.is_empty() || flow.has_grown && !flow.unresolved_jumps.is_empty()
+        let has_work = |cfg: &FunctionCfg| {
+            !cfg.pending_jumps.is_empty() || cfg.has_grown && !cfg.unresolved_jumps.is_empty()
         };
         let functions = self.program.functions.iter().zip(function_ids());
-        let functions = functions.filter(|(flow, _)| has_work(flow));
+        let functions = functions.filter(|(cfg, _)| has_work(cfg));
         functions.map(|(_, function)| (function, WorkItem::IndirectJumps)).collect()
     }
 
     /// Takes the address-taken locations in each function as the targets of its unresolved jumps, once for each
     /// function.
     fn add_address_taken_targets(&mut self) -> Vec<FunctionItem> {
-        let is_open =
-            |flow: &FunctionCfg| !flow.unresolved_jumps.is_empty() && !flow.has_address_taken_targets;
+        let is_open = |cfg: &FunctionCfg| !cfg.unresolved_jumps.is_empty() && !cfg.has_address_taken_targets;
         if !self.program.functions.iter().any(is_open) {
             return Vec::new();
         }
@@ -325,19 +249,19 @@ impl<'a> RecursiveTraversal<'a> {
         let taken = address_taken_locations(facts, &self.program.functions);
         let mut items = Vec::new();
         let functions = self.program.functions.iter_mut().zip(function_ids());
-        for (flow, function) in functions.filter(|(flow, _)| is_open(flow)) {
-            flow.has_address_taken_targets = true;
+        for (cfg, function) in functions.filter(|(cfg, _)| is_open(cfg)) {
+            cfg.has_address_taken_targets = true;
             let mut targets = Vec::new();
-            for FunctionRange { start, end, .. } in flow.ranges(function, facts.ranges) {
+            for FunctionRange { start, end, .. } in cfg.ranges(function, facts.ranges) {
                 let end = CodeLocation { position: *end, ..start.location };
+                // Exclusive: the address of an entry is taken to call the function.
                 let first = taken.partition_point(|location| *location <= start.location);
                 let last = taken.partition_point(|location| *location < end);
                 targets.extend(taken.get(first..last).unwrap_or_default());
             }
-            flow.address_taken_targets = targets;
-            limit_address_taken_targets(flow, facts, function);
-            items
-                .extend(flow.address_taken_targets.iter().map(|target| (function, WorkItem::Block(*target))));
+            cfg.address_taken_targets = targets;
+            limit_address_taken_targets(cfg, facts, function);
+            items.extend(cfg.address_taken_targets.iter().map(|target| (function, WorkItem::Block(*target))));
         }
         items
     }
@@ -345,11 +269,11 @@ impl<'a> RecursiveTraversal<'a> {
     /// Lets functions with unresolved jumps return: such a jump may be a tail call.
     fn let_unresolved_functions_return(&mut self, items: &mut Vec<FunctionItem>) {
         let functions = self.program.functions.iter().zip(function_ids());
-        let open = functions.filter(|(flow, function)| {
+        let open = functions.filter(|(cfg, function)| {
             !self.may_return[function.index()]
                 && !self.program.facts.is_noreturn(*function)
-                && !flow.unresolved_jumps.is_empty()
-                && flow.address_taken_targets.is_empty()
+                && !cfg.unresolved_jumps.is_empty()
+                && cfg.address_taken_targets.is_empty()
         });
         let open = open.map(|(_, function)| function).collect();
         self.notify_callers(open, items);
@@ -369,7 +293,7 @@ impl<'a> RecursiveTraversal<'a> {
     /// Starts blocks at the targets of exiting jumps that are inside blocks of other functions.
     fn start_blocks_at_exits(&self, items: &mut Vec<FunctionItem>) {
         let ProgramCfg { facts, functions, owners } = &self.program;
-        for (_, location) in functions.iter().flat_map(|flow| &flow.exiting_jumps) {
+        for (_, location) in functions.iter().flat_map(|cfg| &cfg.exiting_jumps) {
             let is_leader = facts.leaders[location.region as usize].contains(location.position as usize);
             if !is_leader && facts.is_reached(*location) {
                 let range = facts.ranges.range_at(*location).expect("reached code is in a range");
@@ -378,11 +302,117 @@ impl<'a> RecursiveTraversal<'a> {
             }
         }
     }
+
+    /// Traverses also the unreached code in the ranges of functions, and returns the final control flow.
+    pub(super) fn with_gaps(mut self) -> ProgramCfg<'a> {
+        self.is_return_final = true;
+        let ranges = range_ids().take(self.program.owners.len());
+        let mut items: Vec<_> = ranges.map(|range| (self.program.owner(range), WorkItem::Gaps)).collect();
+        items.dedup();
+        while !items.is_empty() {
+            self.traverse(items);
+            items = self.indirect_jump_items();
+        }
+        self.program
+    }
+
+    /// The control flow that is recovered so far.
+    pub(super) fn program(&self) -> &ProgramCfg<'a> {
+        &self.program
+    }
+
+    /// Continues with more ranges to the new fixed point. The results of functions with a declared size are retained;
+    /// all others are traversed again, since new starts may have shortened their ranges.
+    pub(super) fn extended<'b>(self, ranges: &'b FunctionRanges<'b>) -> RecursiveTraversal<'b>
+    where
+        'a: 'b,
+    {
+        let mut next = self.with_retained_results(ranges);
+        let items = next.items_to_traverse_again();
+        next.run_to_fixpoint(items);
+        next
+    }
+
+    /// A traversal of other ranges of the same code, with the results that are retained and no others.
+    fn with_retained_results<'b>(self, ranges: &'b FunctionRanges<'b>) -> RecursiveTraversal<'b>
+    where
+        'a: 'b,
+    {
+        let ProgramCfg { facts, functions, owners } = self.program;
+        let old = facts.ranges;
+        let mut next = RecursiveTraversal::new(facts.with_ranges(ranges));
+        let retained = |function: FunctionId| is_retained(&old[function.0]);
+        let new_ids = new_ids(old, ranges);
+        let new_id = |range: RangeId| new_ids[range.index()];
+        let new_function = |function: FunctionId| FunctionId(new_id(function.0));
+        next.visited = self.visited;
+        for (range, owner) in old.iter().zip(&owners) {
+            if owner.is_none_or(|owner| !retained(owner)) {
+                next.clear_range(range);
+            }
+        }
+        for ((cfg, dependents), id) in functions.into_iter().zip(self.dependents).zip(range_ids()) {
+            let new = new_id(id).index();
+            let dependents = dependents.into_iter().filter(|(function, _)| retained(*function));
+            next.dependents[new] =
+                dependents.map(|(function, call)| (new_function(function), call)).collect();
+            if retained(FunctionId(id)) {
+                next.may_return[new] = self.may_return[id.index()];
+                next.program.functions[new] = cfg;
+                let fragments = next.program.functions[new].fragments.iter_mut();
+                fragments.for_each(|fragment| *fragment = new_id(*fragment));
+            }
+        }
+        for (owner, id) in owners.iter().zip(range_ids()) {
+            if let Some(owner) = owner.filter(|owner| retained(*owner)) {
+                next.program.owners[new_id(id).index()] = Some(new_function(owner));
+            }
+        }
+        next
+    }
+
+    /// Removes the leaders, returning calls and visited branches of a range.
+    fn clear_range(&mut self, range: &FunctionRange) {
+        let (region, rows) = (range.region(), range.branches.start as usize..range.branches.end as usize);
+        self.program.facts.leaders[region].clear(range.positions());
+        self.program.facts.returning_calls[region].clear(rows.clone());
+        self.visited[region].clear(rows);
+    }
+
+    /// Work items at the entries of functions whose results are not retained, and at new fragments.
+    fn items_to_traverse_again(&mut self) -> Vec<FunctionItem> {
+        let ranges = self.program.facts.ranges.with_ids();
+        let again = ranges.filter(|(_, range)| !is_retained(range) && !range.start.is_fragment);
+        let mut items: Vec<_> = again.map(entry_item).collect();
+        self.claim_new_fragments(&mut items);
+        items
+    }
+
+    /// Gives the fragments that start at targets of exiting jumps to the functions that jump there.
+    fn claim_new_fragments(&mut self, items: &mut Vec<FunctionItem>) {
+        let ProgramCfg { facts, functions, owners } = &mut self.program;
+        for (cfg, function) in functions.iter_mut().zip(function_ids()) {
+            for (_, location) in &cfg.exiting_jumps {
+                let fragment = facts.ranges.range_at(*location);
+                let Some(fragment) = fragment.filter(|fragment| owners[fragment.index()].is_none()) else {
+                    continue;
+                };
+                owners[fragment.index()] = Some(function);
+                cfg.fragments.push(fragment);
+                items.push((function, WorkItem::Block(*location)));
+            }
+        }
+    }
 }
 
 /// The work item at the entry of a function.
 fn entry_item((id, range): (RangeId, &FunctionRange)) -> FunctionItem {
     (FunctionId(id), WorkItem::Block(range.start.location))
+}
+
+/// Whether the results of the function with this main range are retained when there are more ranges.
+fn is_retained(range: &FunctionRange) -> bool {
+    range.is_sized() && !range.start.is_fragment
 }
 
 /// The ids that ranges have among more ranges, which include starts at the same locations.

@@ -70,14 +70,14 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
     pub(super) fn new(
         facts: &'k CfgFacts<'a>,
         function: FunctionId,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         scratch: &'k mut Scratch,
     ) -> Self {
         let mut blocks = Vec::new();
-        facts.blocks_of(function, flow, &mut blocks);
+        facts.blocks_of(function, cfg, &mut blocks);
         let (mut sources, mut targets, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         for (source, block) in (0..).zip(&blocks) {
-            facts.each_edge(block, flow, |kind, location| {
+            facts.each_edge(block, cfg, |kind, location| {
                 if let Some(target) = index_of(&blocks, location, source as usize) {
                     sources.push(source);
                     targets.push(target as u32);
@@ -92,7 +92,7 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         let successors = Graph::new(blocks.len(), &sources, &targets);
         let (predecessors, edge_classes) = Graph::weighted(blocks.len(), &targets, &sources, &classes);
         let Scratch { arena, info } = scratch;
-        let evaluated_blocks = flow.evaluated_blocks + blocks.len();
+        let evaluated_blocks = cfg.evaluated_blocks + blocks.len();
         let entry = facts.ranges[function.0].start.location;
         Self { facts, entry, blocks, successors, predecessors, edge_classes, arena, info, evaluated_blocks }
     }

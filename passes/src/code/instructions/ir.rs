@@ -36,7 +36,8 @@ pub(crate) struct RegionInstructions {
     pub(super) data: Vec<Range<u32>>,
 }
 
-/// The rows whose flow is not `next`: branches, returns, traps, invalid bytes and data. Columns, sorted by position.
+/// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data.
+/// Columns, sorted by position.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Branches {
     pub(crate) positions: Vec<u32>,

@@ -29,7 +29,7 @@
 //!
 //! Diagnostics: `undecoded_code`, `overlapping_code`, `invalid_instructions`, `instruction_over_start`.
 //!
-//! *Source.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited.
+//! *Reference.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited.
 
 mod data;
 mod ir;

@@ -2,14 +2,17 @@
 //!
 //! The memory that each instruction reads or writes, or whose address it computes. The table is large and computed on
 //! demand, for any range of blocks. The functions of the blocks are analyzed again with the final summaries
-//! (`fixpoint`); each memory reference is a row.
+//! (`fixpoint`); each memory reference is a row. In a recursive component the final summaries may differ from those
+//! that the first analysis assumed, and are mostly more precise, so values may differ from those that slots were made
+//! of. Unreached blocks are interpreted from the unknown state; frames and slots ignore them.
 //!
 //! *Confidence.* A row states a region, and a range of bytes relative to it.
 //! - `guess`: the address assumes accesses in bounds (`AbstractValue`), or that an unknown number is an index into the
 //!   array at a constant address.
-//! - `likely`: the range has no bound, or exceeds the object at index 0.
-//! - `certain`: any other row. The range is bounded and inside the object at index 0, if there is one; an allocation
-//!   of unknown size is taken to be large enough. Also every row of region `unknown`, which claims nothing.
+//! - `likely`: the range is infinite, or exceeds the object at index 0.
+//! - `certain`: any other row. The range is finite and inside the object at index 0, if there is one; an allocation of
+//!   unknown size is taken to be large enough. If `extent` is null (2 GiB and more), the row states only the region.
+//!   Also every row of region `unknown`, which claims nothing.
 //!
 //! `object_id` is the object at index 0. If the row is not `certain`, the instruction may access the objects beside
 //! it, so that only an object whose size is stated, by a symbol or an allocation, is named.
@@ -21,7 +24,7 @@ use super::objects::{ObjectBounds, ObjectTable};
 use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
-use crate::domains::{AbstractState, AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW, frame_offset};
+use crate::domains::{AbstractState, AbstractValue, Base, frame_offset};
 use crate::isa::{AbstractInterpreter, Instruction, MemoryReference};
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
@@ -196,9 +199,8 @@ fn confidence(address: AbstractValue, size: i64, resolved: &ResolvedAddress) -> 
     if resolved.reason.is_some() {
         return Confidence::Certain;
     }
-    let has_bounds = address.low != UNBOUNDED_LOW && address.high != UNBOUNDED_HIGH;
     let is_inside = match resolved.object {
-        _ if !has_bounds => false,
+        _ if !address.is_finite() => false,
         None => true,
         Some(ObjectBounds { size: 0, .. }) => address.is_bounded(),
         Some(object) => {
@@ -210,47 +212,50 @@ fn confidence(address: AbstractValue, size: i64, resolved: &ResolvedAddress) -> 
     if is_inside { Confidence::Certain } else { Confidence::Likely }
 }
 
-/// Name of the stack argument at an offset from the stack pointer at entry. `stack` if the offset is above 128.
+/// Name of the stack argument at an offset from the stack pointer at entry. `stack` if the offset is negative, above
+/// 128 or no multiple of 4.
 fn argument_name(offset: i32) -> &'static str {
-    const NAMES: [&str; 33] = [
-        "stack",
-        "stack+4",
-        "stack+8",
-        "stack+12",
-        "stack+16",
-        "stack+20",
-        "stack+24",
-        "stack+28",
-        "stack+32",
-        "stack+36",
-        "stack+40",
-        "stack+44",
-        "stack+48",
-        "stack+52",
-        "stack+56",
-        "stack+60",
-        "stack+64",
-        "stack+68",
-        "stack+72",
-        "stack+76",
-        "stack+80",
-        "stack+84",
-        "stack+88",
-        "stack+92",
-        "stack+96",
-        "stack+100",
-        "stack+104",
-        "stack+108",
-        "stack+112",
-        "stack+116",
-        "stack+120",
-        "stack+124",
-        "stack+128",
-    ];
     usize::try_from(offset)
         .ok()
         .filter(|offset| offset % 4 == 0)
-        .and_then(|offset| NAMES.get(offset / 4))
+        .and_then(|offset| ARGUMENT_NAMES.get(offset / 4))
         .copied()
         .unwrap_or("stack")
 }
+
+/// Names of the stack arguments at multiples of 4; the first is that of the return address, which is no argument.
+const ARGUMENT_NAMES: [&str; 33] = [
+    "stack",
+    "stack+4",
+    "stack+8",
+    "stack+12",
+    "stack+16",
+    "stack+20",
+    "stack+24",
+    "stack+28",
+    "stack+32",
+    "stack+36",
+    "stack+40",
+    "stack+44",
+    "stack+48",
+    "stack+52",
+    "stack+56",
+    "stack+60",
+    "stack+64",
+    "stack+68",
+    "stack+72",
+    "stack+76",
+    "stack+80",
+    "stack+84",
+    "stack+88",
+    "stack+92",
+    "stack+96",
+    "stack+100",
+    "stack+104",
+    "stack+108",
+    "stack+112",
+    "stack+116",
+    "stack+120",
+    "stack+124",
+    "stack+128",
+];

@@ -41,7 +41,7 @@ pub(super) trait InstructionVisitor {
     /// Visits the end of the block in a row, with the state after its last instruction.
     fn block_end(
         &mut self,
-        interpreter: &BlockInterpreter<'_, '_>,
+        blocks: &BlockInterpreter<'_, '_>,
         row: usize,
         last: &Instruction,
         after: &AbstractState,

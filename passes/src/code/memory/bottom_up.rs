@@ -10,10 +10,10 @@
 //!
 //! *Cost.* One analysis of each function.
 
+use super::analysis_results::FunctionAnalysis;
 use super::callee_pop::callee_popped_bytes;
 use super::fixpoint::FunctionAnalyzer;
 use super::frame_collector::analyze_function;
-use super::function_analysis::FunctionAnalysis;
 use super::program::Program;
 use super::stack_depth::StackDepth;
 use crate::code::cfg::CfgIr;

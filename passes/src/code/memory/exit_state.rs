@@ -29,14 +29,6 @@ pub(super) struct ExitState {
 }
 
 impl ExitState {
-    fn add_popped_bytes(&mut self, popped: Option<i64>) {
-        self.popped_bytes = match self.returns {
-            true => self.popped_bytes.filter(|before| Some(*before) == popped),
-            false => popped,
-        };
-        self.returns = true;
-    }
-
     /// Adds a return that pops `popped` bytes of arguments, given the state before it.
     pub(super) fn add_return(&mut self, program: &Program<'_>, state: &AbstractState, popped: i64) {
         let pointer = state.register(STACK_POINTER);
@@ -82,5 +74,13 @@ impl ExitState {
         self.clobbered |= assumed.clobbered;
         self.add_popped_bytes(assumed.popped_bytes);
         self.returned = Some(assumed.returned);
+    }
+
+    fn add_popped_bytes(&mut self, popped: Option<i64>) {
+        self.popped_bytes = match self.returns {
+            true => self.popped_bytes.filter(|before| Some(*before) == popped),
+            false => popped,
+        };
+        self.returns = true;
     }
 }

@@ -16,31 +16,40 @@
 //! 2. Take the components in order. If a component has a cycle, iterate: take the block at the lowest position from
 //!    the worklist, interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A
 //!    successor whose state changed is added to the worklist.
-//! 3. Once the component is stable, interpret each of its blocks once more from its final state. Now the visitor gets
-//!    its instructions, `out(b)` is joined into the successors outside the component, and `in(b)` is dropped.
-//! 4. Interpret the blocks that no path reaches from the unknown state, if the visitor needs them.
+//! 3. Once the component is stable (at once, if it has no cycle), interpret each of its reached blocks from its final
+//!    state. This pass alone shows their instructions to the visitor, joins `out(b)` into the successors outside the
+//!    component, and drops `in(b)`.
+//! 4. Blocks that got no state are interpreted from the unknown state, without propagation, if the visitor needs them.
+//!    These are the blocks that the entry does not reach, landing pads of blocks without a call, and what only such
+//!    landing pads reach.
 //!
-//! *Edges.* On an edge of a conditional jump the compared operand is refined by the condition (`refine_by_branch`). A
-//! landing-pad edge carries the join of the states after the calls of the block, any of which may throw, with
-//! caller-saved registers unknown.
+//! The join is in `domains/state_join`, the effect of calls in `domains/call_transfer`, that of other instructions in
+//! `isa/x86/abstract_transfer`.
+//!
+//! *Edges.* On an edge of a conditional jump, the left operand of the comparison, and nothing else, is refined by the
+//! condition (`refine_by_branch`). A landing-pad edge carries the join of the states after the calls of the block, any
+//! of which may throw, with caller-saved registers unknown.
 //!
 //! *Widening.* A state that is joined over a back edge into a block that was interpreted before is widened: a bound
 //! that moved becomes the nearest threshold, after [`VISITS_WITH_THRESHOLDS`] interpretations of the block infinite.
-//! Thresholds are the constants and addresses that branches of the function compare with. There is no narrowing pass:
-//! a bound that was widened too far is bounded again only where a branch refines it.
+//! Thresholds are the exact right operands of comparisons on the conditional edges propagated so far, at most
+//! [`THRESHOLDS_MAX`] per function; each applies to values with its base. There is no narrowing pass: a bound that was
+//! widened too far is bounded again only where a branch refines it.
 //!
-//! *Termination.* If a block was interpreted more than [`VISITS_MAX`] times, the next state that reaches it is
-//! replaced by the unknown state, which cannot change any more, and `is_too_complex` is set. So the number of
-//! interpretations is bounded.
+//! *Termination.* Once a block was interpreted more than [`VISITS_MAX`] times, the next join replaces `in(b)` by the
+//! unknown state, which later joins leave unchanged; so a block is interpreted at most `VISITS_MAX + 3` times.
+//! `is_too_complex` is set: the function gets the summary of the calling convention, frame status `conflicting` and the
+//! diagnostic `function_too_complex`.
 //!
 //! *Cost.* An interpretation of a block costs its length, a join the size of a state: 16 registers and at most 96
-//! stack cells.
+//! stack cells. A store or call may also cost the number of cells. A block outside cycles is interpreted once, one in
+//! a cycle at least twice.
 //!
 //! *Approximation.* The final states cover all paths along the recovered edges, given correct summaries of callees,
 //! and except for the assumptions of `AbstractState` and `AbstractValue`. The result depends on the function and the
 //! summaries of its callees alone.
 //!
-//! *Sources.* P. Cousot, R. Cousot (1977), Abstract interpretation; G. Balakrishnan, T. Reps (2004), Analyzing memory
+//! *References.* P. Cousot, R. Cousot (1977), Abstract interpretation; G. Balakrishnan, T. Reps (2004), Analyzing memory
 //! accesses in x86 executables; B. Blanchet et al. (2003), A static analyzer for large safety-critical software
 //! (thresholds).
 
@@ -62,7 +71,7 @@ const VISITS_WITH_THRESHOLDS: u32 = 5;
 /// Thresholds that are kept for a function.
 const THRESHOLDS_MAX: usize = 64;
 
-/// Interpretations of a block before its state is replaced by the unknown state.
+/// Interpretations of a block, at most, before the next join replaces its state by the unknown state.
 const VISITS_MAX: u32 = 64;
 
 /// Analyzes functions one at a time. Buffers are reused for the next function.
@@ -75,7 +84,7 @@ pub(super) struct FunctionAnalyzer<'f, 'a> {
     /// Number of interpretations of each block.
     visits: Vec<u32>,
     thresholds: Vec<Threshold>,
-    /// Whether a state was replaced by the unknown state after [`VISITS_MAX`] interpretations.
+    /// Whether a state was replaced by the unknown state after more than [`VISITS_MAX`] interpretations.
     pub(super) is_too_complex: bool,
 }
 
@@ -151,7 +160,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
                 let Some(state) = self.states[block].as_deref().cloned() else { continue };
                 self.visits[block] += 1;
                 let after = self.run_block(block, state, None::<&mut V>);
-                self.propagate(position, after, |target| component.contains(&target), Some(worklist));
+                self.propagate(position, after, |position| component.contains(&position), Some(worklist));
             }
         }
         for position in component.clone() {
@@ -159,7 +168,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
             let Some(state) = self.states[block].take() else { continue };
             self.visits[block] += 1;
             let after = self.run_block(block, *state, Some(&mut *visitor));
-            self.propagate(position, after, |target| !component.contains(&target), None);
+            self.propagate(position, after, |position| !component.contains(&position), None);
         }
     }
 
@@ -209,8 +218,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         let block = self.code.order.blocks[position as usize];
         let wanted = |code: &FunctionCode<'_>, edge: usize| {
             let successor = code.successor(edge);
-            let target = code.order.position(successor.target).filter(|target| is_wanted(*target));
-            target.map(|target| (successor, target))
+            let position = code.order.position(successor.target).filter(|position| is_wanted(*position));
+            position.map(|position| (successor, position))
         };
         let edges = self.code.edges_of(block);
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };

@@ -3,14 +3,16 @@
 //! [`FrameCollector`] visits every instruction with its abstract state and records accesses to the stack and to the
 //! binary's data, calls, and the state at exits. [`FrameCollector::finish`] derives the results from them.
 //!
-//! *Approximation.* `frame_size` is the lowest offset of the stack pointer seen; an aligned frame adds the most that
-//! the alignment can take. Parameters in the summary over-approximate what the function reads, captures and writes
+//! *Approximation.* `frame_size` is the larger of two depths: that of the lowest stack pointer seen relative to entry,
+//! and for an aligned frame that of the lowest one relative to the aligned stack pointer, plus the most that the
+//! alignment can take. Parameters in the summary over-approximate what the function reads, captures and writes
 //! through.
 
+use super::analysis_results::{Allocation, FunctionAnalysis, GlobalAccess, StackFrameFacts, ThreadStart};
 use super::block_interpreter::{BlockInterpreter, Callee, InstructionContext, InstructionVisitor};
+use super::call_regions;
 use super::exit_state::ExitState;
 use super::fixpoint::FunctionAnalyzer;
-use super::function_analysis::{Allocation, FunctionAnalysis, GlobalAccess, StackFrameFacts, ThreadStart};
 use super::library_models;
 use super::program::Program;
 use super::slots::{StackAccess, outgoing_size, stack_slots};
@@ -20,9 +22,7 @@ use crate::isa::{
     AbstractInterpreter, FRAME_POINTER, Instruction, MemoryReference, STACK_POINTER, is_whole_move,
     popped_by_callee, stack_alignment, stored_register,
 };
-use binframe_ir::tables::{
-    Access, CallEdge, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator,
-};
+use binframe_ir::tables::{Access, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator};
 
 /// Collects the memory references, calls and exits of a function.
 struct FrameCollector<'f, 'a> {
@@ -88,7 +88,7 @@ impl InstructionVisitor for FrameCollector<'_, '_> {
 
     fn block_end(
         &mut self,
-        interpreter: &BlockInterpreter<'_, '_>,
+        blocks: &BlockInterpreter<'_, '_>,
         row: usize,
         last: &Instruction,
         after: &AbstractState,
@@ -104,8 +104,8 @@ impl InstructionVisitor for FrameCollector<'_, '_> {
                 self.exit.add_return(program, after, popped_by_callee(last).unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
-                if let Some(call) = interpreter.call_at(last.ip()) {
-                    let callee = interpreter.callee(Some(call));
+                if let Some(call) = blocks.call_at(last.ip()) {
+                    let callee = blocks.callee(Some(call));
                     self.add_tail_call(after, &callee);
                     self.exit.add_tail_call(program, after.clone(), last.ip(), &callee);
                 } else if program.blocks.terminator.get(row) == Terminator::IndirectJump
@@ -169,14 +169,14 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
                 let address = start.wrapping_add_signed(value.index_zero);
                 if self.program.image.is_data(address) {
                     let size = reference.size.unwrap_or(0);
-                    self.global_accesses.push(GlobalAccess { address, size, is_indexed: !is_exact });
+                    self.global_accesses.push(GlobalAccess { address, size, is_inexact: !is_exact });
                 }
             }
             Base::Number if is_exact => {
                 let address = value.index_zero as u64;
                 if self.program.image.is_fixed_address(address) && self.program.image.is_data(address) {
                     let size = reference.size.unwrap_or(0);
-                    self.global_accesses.push(GlobalAccess { address, size, is_indexed: false });
+                    self.global_accesses.push(GlobalAccess { address, size, is_inexact: false });
                 }
             }
             _ => {
@@ -188,7 +188,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         }
     }
 
-    /// Records a memory reference to the stack, given the frame offset at index 0.
+    /// Records a memory reference to the stack, given the frame offset at index 0 (`slots`).
     fn add_stack_reference(
         &mut self,
         instruction: &Instruction,
@@ -202,13 +202,6 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let is_written = matches!(reference.access, Access::Write | Access::ReadWrite);
         let stored =
             stored_register(instruction).filter(|_| is_written).map(|register| before.register(register));
-        let saved_register = stored.and_then(|value| match value.base {
-            Base::Register(register) => {
-                let is_preserved = self.program.convention.preserved >> register & 1 == 1;
-                Some(register).filter(|_| is_preserved && value.exact_offset() == Some(0))
-            }
-            _ => None,
-        });
         // An instruction that computes with a stack argument in memory reads that parameter; a load into a register
         // does not yet.
         if is_read && is_exact && !is_whole_move(instruction) {
@@ -219,27 +212,38 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         if is_canary && address.base == Base::Stack && is_exact {
             self.canary_offset = self.canary_offset.or(address.exact_offset());
         }
-        let pointer = before.register(STACK_POINTER);
-        if let (true, false, Some(own), Some(pointer)) = (
-            is_written,
-            reference.is_implicit,
-            address.exact_offset(),
-            pointer.exact_offset().filter(|_| pointer.base == address.base),
-        ) {
-            self.red_zone_size = self.red_zone_size.max(pointer.saturating_sub(own));
+        if is_written && !reference.is_implicit {
+            self.note_red_zone(before, address);
         }
         let size = reference.size.map_or(0, i64::from);
         self.stack_accesses.push(StackAccess {
             frame_offset: start,
             size,
-            extent: contiguous_extent(address, size),
+            contiguous_extent: contiguous_extent(address, size),
             is_read,
             is_written,
-            is_indexed: !is_exact,
+            is_inexact: !is_exact,
             is_whole_move: is_whole_move(instruction) && reference.size.is_some(),
-            saved_register,
+            saved_register: stored.and_then(|value| self.saved_register(value)),
             is_canary,
         });
+    }
+
+    /// The callee-saved register whose content at function entry a stored value is.
+    fn saved_register(&self, stored: AbstractValue) -> Option<u8> {
+        let Base::Register(register) = stored.base else { return None };
+        let is_preserved = self.program.convention.preserved >> register & 1 == 1;
+        (is_preserved && stored.exact_offset() == Some(0)).then_some(register)
+    }
+
+    /// Records how far below the stack pointer an instruction writes, if both addresses are exact.
+    fn note_red_zone(&mut self, before: &AbstractState, address: AbstractValue) {
+        let pointer = before.register(STACK_POINTER);
+        if let (Some(own), Some(pointer)) =
+            (address.exact_offset(), pointer.exact_offset().filter(|_| pointer.base == address.base))
+        {
+            self.red_zone_size = self.red_zone_size.max(pointer.saturating_sub(own));
+        }
     }
 
     /// Records a call.
@@ -250,11 +254,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let pushed = i64::from(self.program.convention.address_size);
         self.add_call_depth(pointer.plus(-pushed), callee);
         self.add_parameters_read(before, callee);
-        if matches!(callee.summary.returned.base, Base::Heap(_)) {
-            let size = self.allocated_size(before, callee);
-            self.allocations.push(Allocation { call_address: instruction.ip(), size });
-        }
-        self.add_thread(before, callee.call);
+        self.allocations.extend(call_regions::allocation(self.program, before, instruction.ip(), callee));
+        self.threads.extend(call_regions::thread_start(self.program, before, callee.call));
     }
 
     fn add_tail_call(&mut self, after: &AbstractState, callee: &Callee<'_>) {
@@ -335,50 +336,6 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let arguments = state.tracked_arguments(&callee.summary, STACK_POINTER);
         for (_, value) in arguments.filter(|(parameter, _)| callee.summary.read.has(*parameter)) {
             self.read.add(ParameterSet::of_base(value.base));
-        }
-    }
-
-    /// Size of the memory that a call allocates; `None` if it is not constant.
-    fn allocated_size(&self, before: &AbstractState, callee: &Callee<'_>) -> Option<u64> {
-        let name = callee.call.and_then(|call| call.import_name);
-        let name = name.or_else(|| callee.function.and_then(|row| self.program.functions.name.get(row)))?;
-        let mut factors = library_models::size_parameters(name).peekable();
-        factors.peek()?;
-        let factor =
-            |parameter| self.argument(before, parameter).constant().and_then(|size| u64::try_from(size).ok());
-        factors.try_fold(1_u64, |size, parameter| size.checked_mul(factor(parameter)?))
-    }
-
-    /// The argument for a parameter of a call.
-    fn argument(&self, before: &AbstractState, parameter: usize) -> AbstractValue {
-        let convention = self.program.convention;
-        match convention.parameters.get(parameter) {
-            Some(register) => before.register(*register),
-            None => {
-                let size = convention.address_size;
-                let above = (parameter - convention.parameters.len()) as i64 * i64::from(size);
-                before.load(before.register(STACK_POINTER).plus(above + convention.home_size), size)
-            }
-        }
-    }
-
-    /// Records a thread that a call starts, if the thread's function is known.
-    fn add_thread(&mut self, before: &AbstractState, call: Option<CallEdge<'_>>) {
-        /// Functions that start a thread, and the index of the parameter with the thread's function.
-        const STARTERS: [(&str, usize); 6] = [
-            ("pthread_create", 2),
-            ("_pthread_create", 2),
-            ("thrd_create", 1),
-            ("CreateThread", 2),
-            ("_beginthreadex", 2),
-            ("_beginthread", 0),
-        ];
-        let Some(call) = call else { return };
-        let Some(name) = call.import_name.and_then(|name| name.split('@').next()) else { return };
-        let Some((_, parameter)) = STARTERS.iter().find(|(starter, _)| *starter == name) else { return };
-        let start = self.argument(before, *parameter).address();
-        if let Some(start) = start.filter(|start| self.program.function_at(*start).is_some()) {
-            self.threads.push(ThreadStart { call_address: call.call_address, function_address: start });
         }
     }
 

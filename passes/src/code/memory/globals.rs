@@ -2,11 +2,11 @@
 //! instructions.
 //!
 //! *Algorithm.*
-//! 1. Collect references: accesses of instructions (`function_analysis`), constant addresses in code that are taken,
+//! 1. Collect references: accesses of instructions (`frame_collector`), constant addresses in code that are taken,
 //!    and addresses that the loader writes into data. Drop those inside of a variable with a symbol, and add the
 //!    variables.
 //! 2. Sort by address. A reference inside the previous object extends that object, unless a symbol states its size;
-//!    any other reference starts an object. An object is open if its address is taken or indexed: its end is then not
+//!    any other reference starts an object. An object is open if its address is taken or inexact: its end is then not
 //!    known.
 //! 3. Clip objects to their sections. Extend open ones, and symbols without a size, to the next object or the end of
 //!    the section.
@@ -15,7 +15,7 @@
 //!
 //! *Approximation.* Heuristic, as for `slots`: an extended object (evidence `address`) may be several variables.
 
-use super::function_analysis::{FunctionAnalysis, GlobalAccess};
+use super::analysis_results::{FunctionAnalysis, GlobalAccess};
 use super::program::Program;
 use crate::code::instructions::InstructionsIr;
 use binframe_ir::tables::ObjectEvidence;
@@ -53,8 +53,8 @@ pub(super) fn global_objects<'a>(
             .binary_search_by_key(&reference.address, |(start, ..)| *start)
             .ok()
             .map(|index| named[index]);
-        let size = if reference.is_indexed { 0 } else { u64::from(reference.size) };
-        let is_open = reference.size == 0 || reference.is_indexed;
+        let size = if reference.is_inexact { 0 } else { u64::from(reference.size) };
+        let is_open = reference.size == 0 || reference.is_inexact;
         if let (Some(last), Some(was_open)) = (globals.last_mut(), open.last_mut())
             && (reference.address == last.address || reference.address - last.address < last.size)
         {

@@ -7,10 +7,12 @@
 //!
 //! *Algorithm.* Abstract interpretation computes the values of registers and stack cells before each instruction
 //! (`fixpoint`), as offsets from a base such as the stack pointer at entry, a parameter or the result of a call
-//! (`domains`). Functions are analyzed after their callees (`bottom_up`), whose summaries give the effects of calls.
-//! The recorded references become the slots of each frame (`slots`) and the global variables (`globals`). The two
-//! large tables are computed on demand, by a second analysis with the final summaries: the object of each memory
-//! reference (`accesses`), and the definitions that reach each use (`data_flow`).
+//! (`domains`). Functions are analyzed after their callees, whose summaries give the effects of calls, except in
+//! recursion, where the calling convention is assumed (`bottom_up`). A visitor (`frame_collector`) records references,
+//! exits (`exit_state`) and uses of parameters. References become slots (`slots`) and global variables (`globals`);
+//! exits and uses of parameters become the summary. The two large tables are computed on demand, by a second analysis
+//! with the final summaries: the object of each memory reference (`accesses`), and the definitions that reach each use
+//! (`data_flow`).
 //!
 //! *Invariants.* Every function has one frame. Slots of a function do not overlap, nor do global variables.
 //!
@@ -26,17 +28,18 @@
 //! *Diagnostics.* `stack_pointer_lost`, `function_too_complex`.
 
 mod accesses;
+mod analysis_results;
 mod block_interpreter;
 mod block_order;
 mod block_ranges;
 mod bottom_up;
+mod call_regions;
 mod callee_pop;
 mod data_flow;
 mod exit_state;
 mod facts;
 mod fixpoint;
 mod frame_collector;
-mod function_analysis;
 mod function_code;
 mod globals;
 mod ir;

@@ -1,9 +1,10 @@
 //! Memory objects: the table of global objects, stack slots and allocations, and the lookup of the object at an
 //! address.
 
-use super::function_analysis::FunctionAnalysis;
-use super::globals::global_objects;
+use super::analysis_results::{Allocation, FunctionAnalysis};
+use super::globals::{GlobalObject, global_objects};
 use super::program::Program;
+use super::slots::StackSlot;
 use crate::code::instructions::InstructionsIr;
 use crate::domains::frame_offset;
 use binframe_ir::Rows;
@@ -40,62 +41,17 @@ impl ObjectTable {
         instructions: &InstructionsIr,
         functions: &[FunctionAnalysis],
     ) -> Self {
-        let mut rows = MemoryObjectBuilder::default();
-        let mut next = 0_u64;
-        let mut push = |object: MemoryObject<'_>| {
-            rows.push(MemoryObject { object_id: next, ..object });
-            next += 1;
-            next as u32
-        };
-        let mut end = 0;
-        for global in global_objects(program, instructions, functions) {
-            let section = program.image.section_at(global.address);
-            end = push(MemoryObject {
-                kind: ObjectKind::Global,
-                name: global.name,
-                address: Some(global.address),
-                size: global.size,
-                section_index: section.map(|section| section.section_index),
-                evidence: global.evidence,
-                confidence: match global.evidence {
-                    ObjectEvidence::Address => Confidence::Likely,
-                    _ => Confidence::Certain,
-                },
-                ..NOTHING
-            });
-        }
+        let mut rows = ObjectRows::default();
+        rows.push_globals(program, &global_objects(program, instructions, functions));
         let mut first_rows = Vec::with_capacity(functions.len() + 1);
         for (row, function) in functions.iter().enumerate() {
-            first_rows.push(end);
-            let function_address = Some(program.functions.address[row]);
-            for slot in &function.slots {
-                let (stack_offset, is_aligned) = frame_offset::to_offset(slot.frame_offset);
-                end = push(MemoryObject {
-                    kind: slot.kind,
-                    name: slot.saved_register.map(|register| program.convention.register_name(register)),
-                    function_address,
-                    stack_offset: Some(stack_offset),
-                    is_aligned: Some(is_aligned),
-                    size: slot.size.unsigned_abs(),
-                    evidence: slot.evidence,
-                    confidence: slot.confidence,
-                    ..NOTHING
-                });
-            }
-            for allocation in &function.allocations {
-                end = push(MemoryObject {
-                    kind: ObjectKind::Heap,
-                    name: program.callee_name(allocation.call_address),
-                    function_address,
-                    call_address: Some(allocation.call_address),
-                    size: allocation.size.unwrap_or(0),
-                    evidence: ObjectEvidence::Call,
-                    ..NOTHING
-                });
-            }
+            first_rows.push(rows.count as u32);
+            let function_address = program.functions.address[row];
+            rows.push_slots(program, function_address, &function.slots);
+            rows.push_allocations(program, function_address, &function.allocations);
         }
-        first_rows.push(end);
-        Self { rows: rows.finish(), first_rows }
+        first_rows.push(rows.count as u32);
+        Self { rows: rows.builder.finish(), first_rows }
     }
 
     /// The global object at an address.
@@ -150,6 +106,70 @@ impl ObjectTable {
             size: columns.size[row] as i64,
             is_stated: true,
         })
+    }
+}
+
+/// The rows added so far. The id of an object is its row.
+#[derive(Default)]
+struct ObjectRows {
+    builder: MemoryObjectBuilder,
+    count: u64,
+}
+
+impl ObjectRows {
+    fn push_globals(&mut self, program: &Program<'_>, globals: &[GlobalObject<'_>]) {
+        for global in globals {
+            let section = program.image.section_at(global.address);
+            self.push(MemoryObject {
+                kind: ObjectKind::Global,
+                name: global.name,
+                address: Some(global.address),
+                size: global.size,
+                section_index: section.map(|section| section.section_index),
+                evidence: global.evidence,
+                confidence: match global.evidence {
+                    ObjectEvidence::Address => Confidence::Likely,
+                    _ => Confidence::Certain,
+                },
+                ..NOTHING
+            });
+        }
+    }
+
+    fn push_slots(&mut self, program: &Program<'_>, function_address: u64, slots: &[StackSlot]) {
+        for slot in slots {
+            let (stack_offset, is_aligned) = frame_offset::to_offset(slot.frame_offset);
+            self.push(MemoryObject {
+                kind: slot.kind,
+                name: slot.saved_register.map(|register| program.convention.register_name(register)),
+                function_address: Some(function_address),
+                stack_offset: Some(stack_offset),
+                is_aligned: Some(is_aligned),
+                size: slot.size.unsigned_abs(),
+                evidence: slot.evidence,
+                confidence: slot.confidence,
+                ..NOTHING
+            });
+        }
+    }
+
+    fn push_allocations(&mut self, program: &Program<'_>, function_address: u64, allocations: &[Allocation]) {
+        for allocation in allocations {
+            self.push(MemoryObject {
+                kind: ObjectKind::Heap,
+                name: program.callee_name(allocation.call_address),
+                function_address: Some(function_address),
+                call_address: Some(allocation.call_address),
+                size: allocation.size.unwrap_or(0),
+                evidence: ObjectEvidence::Call,
+                ..NOTHING
+            });
+        }
+    }
+
+    fn push(&mut self, object: MemoryObject<'_>) {
+        self.builder.push(MemoryObject { object_id: self.count, ..object });
+        self.count += 1;
     }
 }
 

@@ -1,16 +1,17 @@
 //! Stack slots: divides the frame of a function into the slots that its instructions access.
 //!
-//! *Notation.* An access has a frame offset, that at index 0 if it is indexed, and a size, which is 0 if only the
-//! address is computed. A cluster is a range of bytes that overlapping accesses cover. It is open if its address is
-//! taken or indexed: its end is then not known.
+//! *Notation.* An access has a frame offset, and a size, which is 0 if only the address is computed. The address is
+//! inexact if it is one of several; the frame offset is then that at index 0: the offset `index_zero`, presumably the
+//! start of the array. A cluster is a range of bytes that overlapping accesses cover. It is open if its address is
+//! taken or inexact: its end is then not known.
 //!
 //! *Algorithm.*
-//! 1. Drop the extent of indexed accesses that would overwrite a saved register, the canary or the return address: it
+//! 1. Drop the extent of inexact accesses that would overwrite a saved register, the canary or the return address: it
 //!    is implied by the width of the index, not by the size of an array.
 //! 2. Sort the accesses by frame offset and merge those that overlap into clusters.
 //! 3. From the highest cluster down, make each one a slot. An open one is extended to the next slot or to the return
-//!    address, except over a gap of less than [`PADDING_SIZE_MAX`] bytes if it was also accessed with a size: that
-//!    aligns the next slot.
+//!    address, except over a gap of less than [`PADDING_SIZE_MAX`] bytes if some of its bytes have a known extent: that
+//!    gap aligns the next slot.
 //! 4. Mark outgoing arguments: contiguous slots from the stack pointer of a call on that are written and never read.
 //!
 //! *Invariants.* Slots are sorted by frame offset and do not overlap.
@@ -31,15 +32,16 @@ const ARGUMENT_SIZE_MIN: i64 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct StackAccess {
-    /// Frame offset of the first byte, at index 0 if indexed.
+    /// Frame offset of the first byte; that at index 0 if inexact.
     pub(super) frame_offset: i64,
     /// Bytes accessed at once; 0 if only the address is computed.
     pub(super) size: i64,
     /// Bytes that may be accessed, if they have no gaps and their range is known; else 0.
-    pub(super) extent: i64,
+    pub(super) contiguous_extent: i64,
     pub(super) is_read: bool,
     pub(super) is_written: bool,
-    pub(super) is_indexed: bool,
+    /// Whether the address is one of several.
+    pub(super) is_inexact: bool,
     /// Whether the instruction only copies a whole register.
     pub(super) is_whole_move: bool,
     /// The callee-saved register that is saved there.
@@ -93,13 +95,13 @@ impl AccessCluster {
     fn add(&mut self, access: &StackAccess) {
         self.is_read |= access.is_read;
         self.is_written |= access.is_written;
-        let is_open = access.size == 0 || access.is_indexed;
+        let is_open = access.size == 0 || access.is_inexact;
         self.is_open |= is_open;
         self.is_register &=
             access.is_whole_move && !is_open && access.size == self.size && access.frame_offset == self.start;
         self.saved_register = self.saved_register.or(access.saved_register);
         self.is_canary |= access.is_canary;
-        self.end = self.end.max(access.frame_offset.saturating_add(access.extent));
+        self.end = self.end.max(access.frame_offset.saturating_add(access.contiguous_extent));
     }
 }
 
@@ -129,15 +131,16 @@ pub(super) fn stack_slots(
     slots
 }
 
-/// Drops the extents of indexed accesses that reach over a saved register, the canary or the return address.
+/// Drops the extents of inexact accesses that reach over a saved register, the canary or the return address.
 fn drop_type_extents(accesses: &mut [StackAccess]) {
     let protected = accesses.iter().filter(|access| access.saved_register.is_some() || access.is_canary);
     let mut protected: Vec<i64> = protected.map(|access| access.frame_offset).chain([0]).collect();
     protected.sort_unstable();
-    for access in accesses.iter_mut().filter(|access| access.is_indexed) {
+    for access in accesses.iter_mut().filter(|access| access.is_inexact) {
         let next = protected[protected.partition_point(|start| *start <= access.frame_offset)..].first();
-        let is_inside = next.is_none_or(|next| access.frame_offset.saturating_add(access.extent) <= *next);
-        access.extent = if is_inside { access.extent } else { 0 };
+        let is_inside =
+            next.is_none_or(|next| access.frame_offset.saturating_add(access.contiguous_extent) <= *next);
+        access.contiguous_extent = if is_inside { access.contiguous_extent } else { 0 };
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of `memory_regions`, `stack_frames` and `function_effects`, and the diagnostics of the stage.
 
-use super::function_analysis::{FunctionAnalysis, ThreadStart};
+use super::analysis_results::{FunctionAnalysis, ThreadStart};
 use super::program::Program;
 use super::regions::RegionWriter;
 use crate::diagnostics::{Collector, DiagnosticLocation};

@@ -19,8 +19,8 @@ use iced_x86::{
 };
 
 impl AbstractInterpreter<'_> {
-    /// Applies an instruction that is not a call. Returns and jumps change nothing: the caller's summary has the
-    /// effect of a return.
+    /// Applies an instruction that is not a call. Returns and jumps change nothing: the function's own summary has the
+    /// effect of its returns (`exit_state`).
     pub(crate) fn transfer(&mut self, state: &mut AbstractState, instruction: &Instruction) {
         if instruction.rflags_modified() != 0 {
             state.comparison = None;
@@ -43,9 +43,8 @@ impl AbstractInterpreter<'_> {
             | Mnemonic::Dec
             | Mnemonic::And
             | Mnemonic::Or
-            | Mnemonic::Xor
-            | Mnemonic::Cmp
-            | Mnemonic::Test => self.transfer_arithmetic(state, instruction),
+            | Mnemonic::Xor => self.transfer_arithmetic(state, instruction),
+            Mnemonic::Cmp | Mnemonic::Test => self.transfer_comparison(state, instruction),
             Mnemonic::Shl | Mnemonic::Sal | Mnemonic::Shr | Mnemonic::Sar
                 if instruction.op1_kind() == OpKind::Immediate8 =>
             {
@@ -61,24 +60,15 @@ impl AbstractInterpreter<'_> {
                 self.transfer_stack(state, instruction);
             }
             Mnemonic::Xchg if instruction.op0_kind() == OpKind::Register => {
-                let (one, other) = (self.read(state, instruction, 0), self.read(state, instruction, 1));
-                self.write_operand(state, instruction, 1, one);
-                self.write_operand(state, instruction, 0, other);
+                self.transfer_exchange(state, instruction);
             }
             _ if is_system_call(instruction) => {
                 Self::transfer_system_call(state, instruction);
                 self.transfer_other(state, instruction);
             }
             _ if is_string_instruction(instruction) => self.transfer_string(state, instruction),
-            // Conditional moves.
             _ if is_conditional(instruction) && instruction.op_count() == 2 => {
-                let (old, new) = (self.read(state, instruction, 0), self.read(state, instruction, 1));
-                let joined = old.join(new);
-                if joined.base != old.base || joined.base != new.base {
-                    state.escape(old);
-                    state.escape(new);
-                }
-                self.write_operand(state, instruction, 0, joined);
+                self.transfer_conditional_move(state, instruction);
             }
             // `setcc`.
             _ if is_conditional(instruction) && instruction.flow_control() == FlowControl::Next => {
@@ -107,24 +97,9 @@ impl AbstractInterpreter<'_> {
             Mnemonic::Inc | Mnemonic::Dec => AbstractValue::number(1),
             _ => self.read(state, instruction, 1),
         };
-        let size = operand_size(instruction, 0);
-        let bits = u32::from(size) * 8;
-        let is_same = instruction.op1_kind() == OpKind::Register
-            && instruction.op0_kind() == OpKind::Register
-            && instruction.op0_register() == instruction.op1_register();
-        let comparison = |left: AbstractValue, right: AbstractValue| {
-            let location = self.location(state, instruction, 0)?;
-            Some(Comparison { location, left, right, bits, is_result: false })
-        };
+        let bits = u32::from(operand_size(instruction, 0)) * 8;
+        let is_same = has_same_operands(instruction);
         let value = match mnemonic {
-            Mnemonic::Cmp => {
-                state.comparison = comparison(old, other);
-                return;
-            }
-            Mnemonic::Test => {
-                state.comparison = is_same.then(|| comparison(old, AbstractValue::number(0))).flatten();
-                return;
-            }
             Mnemonic::Add | Mnemonic::Inc => self.sum(old, other),
             Mnemonic::Sub | Mnemonic::Xor if is_same => AbstractValue::number(0),
             Mnemonic::And | Mnemonic::Or if is_same => old,
@@ -132,17 +107,10 @@ impl AbstractInterpreter<'_> {
             Mnemonic::And if has_symbolic_base(old) => Self::aligned(state, instruction, old, other),
             _ => masked(mnemonic, old, other, bits),
         };
-        let is_stack_pointer = instruction.op0_kind() == OpKind::Register
-            && instruction.op0_register().full_register() == Register::RSP
-            && size == address_size(instruction);
-        let moves_by_unknown =
-            is_stack_pointer && value.exact_offset().is_none() && old.exact_offset().is_some();
-        let value = match moves_by_unknown {
-            // `alloca`: later offsets are relative to the stack pointer after this instruction, also if an earlier one
-            // moved it by an unknown amount already. In an aligned frame, the value stays relative to the aligned
-            // stack pointer, without a bound.
-            true if value.base != Base::Aligned => AbstractValue::at(Base::Dynamic(instruction.ip()), 0),
-            _ => value,
+        let value = if is_alloca(instruction, old, value) {
+            AbstractValue::at(Base::Dynamic(instruction.ip()), 0)
+        } else {
+            value
         };
         // The result is not tracked as an address any more. A difference of two addresses cannot be used to access
         // either.
@@ -158,6 +126,21 @@ impl AbstractInterpreter<'_> {
             let (location, right) = (OperandLocation::Register(register), AbstractValue::number(0));
             state.comparison = Some(Comparison { location, left, right, bits, is_result: true });
         }
+    }
+
+    /// Records the operands of `cmp`, and of `test` of a register with itself, which compares it with 0. Any
+    /// other `test` is no comparison.
+    fn transfer_comparison(&mut self, state: &mut AbstractState, instruction: &Instruction) {
+        let left = self.read(state, instruction, 0);
+        let right = match instruction.mnemonic() {
+            Mnemonic::Cmp => Some(self.read(state, instruction, 1)),
+            _ => has_same_operands(instruction).then_some(AbstractValue::number(0)),
+        };
+        let bits = u32::from(operand_size(instruction, 0)) * 8;
+        state.comparison = right.and_then(|right| {
+            let location = self.location(state, instruction, 0)?;
+            Some(Comparison { location, left, right, bits, is_result: false })
+        });
     }
 
     /// The result of `and` on an address. A mask that clears low bits aligns it; any other result is not an address.
@@ -260,6 +243,22 @@ impl AbstractInterpreter<'_> {
         }
     }
 
+    fn transfer_exchange(&mut self, state: &mut AbstractState, instruction: &Instruction) {
+        let (one, other) = (self.read(state, instruction, 0), self.read(state, instruction, 1));
+        self.write_operand(state, instruction, 1, one);
+        self.write_operand(state, instruction, 0, other);
+    }
+
+    fn transfer_conditional_move(&mut self, state: &mut AbstractState, instruction: &Instruction) {
+        let (old, new) = (self.read(state, instruction, 0), self.read(state, instruction, 1));
+        let joined = old.join(new);
+        if joined.base != old.base || joined.base != new.base {
+            state.escape(old);
+            state.escape(new);
+        }
+        self.write_operand(state, instruction, 0, joined);
+    }
+
     /// Applies a system call of Linux: its arguments escape, memory at unknown addresses is written, the result is
     /// unknown.
     fn transfer_system_call(state: &mut AbstractState, instruction: &Instruction) {
@@ -276,49 +275,22 @@ impl AbstractInterpreter<'_> {
     fn transfer_other(&mut self, state: &mut AbstractState, instruction: &Instruction) {
         let used = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
         let registers: &[UsedRegister] = used.used_registers();
-        let is_operand = |register: Register| {
-            (0..instruction.op_count()).any(|operand| {
-                instruction.op_kind(operand) == OpKind::Register
-                    && instruction.op_register(operand).full_register() == register.full_register()
-            })
-        };
-        let is_address = |register: Register| {
-            [instruction.memory_base(), instruction.memory_index()]
-                .iter()
-                .any(|part| part.full_register() == register.full_register())
-        };
         let general = registers.iter().filter_map(|used| Some((general_register(used.register())?, used)));
-        for (register, used) in general.clone() {
-            let is_read = used.access() != OpAccess::Write && used.access() != OpAccess::CondWrite;
-            let is_value = is_operand(used.register()) || !is_address(used.register());
-            if is_read && is_value && register != STACK_POINTER {
+        for (register, _) in general.clone().filter(|(_, used)| is_read_as_value(instruction, **used)) {
+            if register != STACK_POINTER {
                 state.escape(state.register(register));
             }
         }
-        let writes = |access: OpAccess| {
-            !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
-        };
         let memory = (0..instruction.op_count())
-            .find(|operand| is_memory(instruction.op_kind(*operand)) && writes(used.op_access(*operand)));
+            .find(|operand| is_memory(instruction.op_kind(*operand)) && may_write(used.op_access(*operand)));
         let written: [Option<(u8, usize)>; 6] = {
             let mut all = general
-                .filter(|(_, used)| writes(used.access()))
+                .filter(|(_, used)| may_write(used.access()))
                 .map(|(register, used)| (register, used.register().size()));
             std::array::from_fn(|_| all.next())
         };
         if let Some(operand) = memory {
-            let address = self.address(state, instruction, operand).value;
-            let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
-            let value = if size <= 8 {
-                AbstractValue::unknown(UnknownReason::Computed)
-            } else {
-                AbstractValue::unknown(UnknownReason::Loaded)
-            };
-            // Instructions that save the processor state (`fxsave`, `xsave`) have no operand size.
-            match size {
-                0 => state.store(AbstractValue { high: UNBOUNDED_HIGH, ..address }, 1, value),
-                size => state.store(address, size, value),
-            }
+            self.store_unknown(state, instruction, operand);
         }
         let increment = i64::from(instruction.stack_pointer_increment());
         for (register, size) in written.into_iter().flatten() {
@@ -330,6 +302,56 @@ impl AbstractInterpreter<'_> {
             state.set_register(register, value);
         }
     }
+
+    /// Makes unknown the memory that an operand of an instruction that is not interpreted writes.
+    fn store_unknown(&self, state: &mut AbstractState, instruction: &Instruction, operand: u32) {
+        let address = self.address(state, instruction, operand).value;
+        let size = u16::try_from(instruction.memory_size().size()).unwrap_or(u16::MAX);
+        let value = if size <= 8 {
+            AbstractValue::unknown(UnknownReason::Computed)
+        } else {
+            AbstractValue::unknown(UnknownReason::Loaded)
+        };
+        // Instructions that save the processor state (`fxsave`, `xsave`) have no operand size.
+        match size {
+            0 => state.store(AbstractValue { high: UNBOUNDED_HIGH, ..address }, 1, value),
+            size => state.store(address, size, value),
+        }
+    }
+}
+
+/// Whether an instruction reads a register other than as part of an address alone.
+fn is_read_as_value(instruction: &Instruction, used: UsedRegister) -> bool {
+    let is_same = |register: Register| register.full_register() == used.register().full_register();
+    let is_operand = (0..instruction.op_count()).any(|operand| {
+        instruction.op_kind(operand) == OpKind::Register && is_same(instruction.op_register(operand))
+    });
+    let is_address = is_same(instruction.memory_base()) || is_same(instruction.memory_index());
+    let is_read = used.access() != OpAccess::Write && used.access() != OpAccess::CondWrite;
+    is_read && (is_operand || !is_address)
+}
+
+/// Whether an access may write.
+fn may_write(access: OpAccess) -> bool {
+    !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+}
+
+/// Whether an instruction moves the stack pointer from a known to an unknown position (`alloca`): later offsets are
+/// relative to the stack pointer after this instruction, also if an earlier one moved it by an unknown amount already.
+/// In an aligned frame, the value stays relative to the aligned stack pointer, without a bound.
+fn is_alloca(instruction: &Instruction, old: AbstractValue, new: AbstractValue) -> bool {
+    let is_stack_pointer = instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().full_register() == Register::RSP
+        && operand_size(instruction, 0) == address_size(instruction);
+    let moves_by_unknown = new.exact_offset().is_none() && old.exact_offset().is_some();
+    is_stack_pointer && moves_by_unknown && new.base != Base::Aligned
+}
+
+/// Whether both operands are the same register.
+fn has_same_operands(instruction: &Instruction) -> bool {
+    instruction.op1_kind() == OpKind::Register
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register() == instruction.op1_register()
 }
 
 /// Whether a value is relative to a symbolic base, and so not a plain number.

@@ -72,11 +72,11 @@ impl FlowGraph {
         self.edges.partition_point(|edge| (edge.source as usize) < block)
     }
 
-    fn find_edges(&mut self, facts: &CfgFacts<'_>, flow: &FunctionCfg) {
+    fn find_edges(&mut self, facts: &CfgFacts<'_>, cfg: &FunctionCfg) {
         self.edges.clear();
         for (source, block) in (0..).zip(&self.blocks) {
             let first = self.edges.len();
-            facts.each_edge(block, flow, |kind, target| {
+            facts.each_edge(block, cfg, |kind, target| {
                 if facts.leaders[target.region as usize].contains(target.position as usize) {
                     self.edges.push(FlowEdge { source, kind, target });
                 }
@@ -100,14 +100,14 @@ impl FlowGraphBuilder {
     pub(super) fn build(
         &mut self,
         facts: &CfgFacts<'_>,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         function: FunctionId,
         graph: &mut FlowGraph,
     ) {
-        facts.blocks_of(function, flow, &mut graph.blocks);
+        facts.blocks_of(function, cfg, &mut graph.blocks);
         let entry = facts.ranges[function.0].start.location;
         graph.entry = graph.blocks.binary_search_by_key(&entry, |block| block.start).unwrap_or(0) as u32;
-        graph.find_edges(facts, flow);
+        graph.find_edges(facts, cfg);
         graph.count_instructions(facts);
         self.vertex_edges.clear();
         for own in graph.edges.chunk_by(|one, next| one.source == next.source) {

@@ -87,19 +87,19 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     /// Adds the rows of a range.
     pub(super) fn write(&mut self, range: RangeId) {
         let function = self.program.owner(range);
-        let flow = self.program.function(function);
+        let cfg = self.program.function(function);
         let facts = &self.program.facts;
-        if flow.fragments.is_empty() {
+        if cfg.fragments.is_empty() {
             let mut graph = std::mem::take(&mut self.graph);
-            self.graph_builder.build(facts, flow, function, &mut graph);
+            self.graph_builder.build(facts, cfg, function, &mut graph);
             self.write_range(range, function, &graph);
             self.graph = graph;
             return;
         }
         let (graph, left) = self.open_graphs.remove(&function).unwrap_or_else(|| {
             let mut graph = FlowGraph::default();
-            self.graph_builder.build(facts, flow, function, &mut graph);
-            (graph, flow.fragments.len() + 1)
+            self.graph_builder.build(facts, cfg, function, &mut graph);
+            (graph, cfg.fragments.len() + 1)
         });
         self.write_range(range, function, &graph);
         if left > 1 {
@@ -108,7 +108,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     }
 
     fn write_range(&mut self, id: RangeId, function: FunctionId, graph: &FlowGraph) {
-        let flow = self.program.function(function);
+        let cfg = self.program.function(function);
         let range = &self.ranges[id];
         let function_address = self.ranges.start_address(function.0);
         let blocks = graph.blocks_in(range);
@@ -119,13 +119,13 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
             edges += own.len();
             let block = &graph.blocks[index];
             self.write_block(index as u32, function_address, graph);
-            self.write_edges(own, block, flow);
+            self.write_edges(own, block, cfg);
             self.write_calls(block, range, function, function_address);
         }
         self.write_loops(&blocks, function_address, graph);
-        self.write_tables(range, flow, function_address);
+        self.write_tables(range, cfg, function_address);
         if id == function.0 {
-            self.write_function(range, &blocks, flow, graph);
+            self.write_function(range, &blocks, cfg, graph);
         } else {
             self.write_fragment(range, function_address);
         }
@@ -135,7 +135,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         &mut self,
         range: &FunctionRange,
         blocks: &Range<usize>,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         graph: &FlowGraph,
     ) {
         let main_end = graph.blocks[blocks.clone()].iter().map(|block| block.end).max();
@@ -147,7 +147,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
             section_index: self.ranges.code.regions[range.region()].section_index,
             evidence: range.start.evidence,
             confidence: confidence(range),
-            may_return: flow.may_return,
+            may_return: cfg.may_return,
             is_reducible: graph.structure.is_reducible,
             block_count: graph.blocks.len() as u32,
             instruction_count: graph.instruction_counts.iter().sum(),
@@ -212,12 +212,12 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     }
 
     /// Adds the jump tables of a range.
-    fn write_tables(&mut self, range: &FunctionRange, flow: &FunctionCfg, function_address: u64) {
+    fn write_tables(&mut self, range: &FunctionRange, cfg: &FunctionCfg, function_address: u64) {
         let region = range.start.location.region;
         let first = BranchId { region, row: range.branches.start };
         let end = BranchId { region, row: range.branches.end };
-        let from = flow.tables.partition_point(|table| table.jump < first);
-        for table in flow.tables[from..].iter().take_while(|table| table.jump < end) {
+        let from = cfg.tables.partition_point(|table| table.jump < first);
+        for table in cfg.tables[from..].iter().take_while(|table| table.jump < end) {
             let jump_address = self.branch_address(table.jump);
             self.jump_tables.push(JumpTable {
                 jump_address,
@@ -245,10 +245,10 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     }
 
     /// Adds the edges out of a block: those with a known target, and its open edge, sorted by kind.
-    fn write_edges(&mut self, own: &[FlowEdge], block: &Block, flow: &FunctionCfg) {
+    fn write_edges(&mut self, own: &[FlowEdge], block: &Block, cfg: &FunctionCfg) {
         let source_address = self.ranges.address(block.start);
-        let table = block.last_branch().and_then(|branch| flow.table_of(branch));
-        let mut open = self.open_edge(own, block, flow, source_address);
+        let table = block.last_branch().and_then(|branch| cfg.table_of(branch));
+        let mut open = self.open_edge(own, block, cfg, source_address);
         for FlowEdge { kind, target, .. } in own {
             let (evidence, confidence) = match kind {
                 EdgeKind::LandingPad => (EdgeEvidence::ExceptionTable, Confidence::Certain),
@@ -276,48 +276,64 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         &mut self,
         own: &[FlowEdge],
         block: &Block,
-        flow: &FunctionCfg,
+        cfg: &FunctionCfg,
         source_address: u64,
     ) -> Option<CfgEdge> {
-        let edge = |kind, evidence, confidence| CfgEdge {
-            source_address,
-            target_address: None,
-            kind,
-            evidence,
-            confidence,
-        };
         let branch = block.last_branch()?;
-        let target = self.ranges.branches(branch.region as usize).targets[branch.row as usize];
         match block.terminator {
-            Terminator::Ret => Some(edge(EdgeKind::Return, EdgeEvidence::Encoding, Confidence::Certain)),
-            Terminator::IndirectJump if flow.table_of(branch).is_some() => None,
-            Terminator::IndirectJump => {
-                if flow.unresolved_jumps.binary_search(&branch).is_ok() {
-                    if !flow.address_taken_targets.is_empty() {
-                        return None;
-                    }
-                    let message = "where this jump goes is not known".to_owned();
-                    let address = self.branch_address(branch);
-                    self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
-                }
-                let is_import = target != 0 && self.program.facts.references.import_at(target).is_some();
-                let is_pointer = self.program.facts.pointed_function(target, &self.program.owners).is_some();
-                let (evidence, confidence) = match (is_import, is_pointer) {
-                    (true, _) => (EdgeEvidence::Import, Confidence::Certain),
-                    (false, true) => (EdgeEvidence::Pointer, Confidence::Certain),
-                    (false, false) => (EdgeEvidence::Unresolved, Confidence::Guess),
-                };
-                Some(edge(EdgeKind::Indirect, evidence, confidence))
-            }
+            Terminator::Ret => Some(CfgEdge {
+                source_address,
+                target_address: None,
+                kind: EdgeKind::Return,
+                evidence: EdgeEvidence::Encoding,
+                confidence: Confidence::Certain,
+            }),
+            Terminator::IndirectJump => self.open_indirect_edge(branch, cfg, source_address),
             Terminator::Jump | Terminator::CondJump => {
                 let has_target = |edge: &FlowEdge| matches!(edge.kind, EdgeKind::Jump | EdgeKind::Taken);
                 if !own.iter().any(has_target) {
-                    self.check_target(branch, target);
+                    self.check_target(branch, self.branch_target(branch));
                 }
                 None
             }
             _ => None,
         }
+    }
+
+    /// The open edge of an indirect jump; `None` if it has edges to a table's targets or to address-taken locations.
+    /// Reports it if its targets are not known.
+    fn open_indirect_edge(
+        &mut self,
+        jump: BranchId,
+        cfg: &FunctionCfg,
+        source_address: u64,
+    ) -> Option<CfgEdge> {
+        if cfg.table_of(jump).is_some() {
+            return None;
+        }
+        if cfg.unresolved_jumps.binary_search(&jump).is_ok() {
+            if !cfg.address_taken_targets.is_empty() {
+                return None;
+            }
+            let message = "where this jump goes is not known".to_owned();
+            let address = self.branch_address(jump);
+            self.reports.push((DiagnosticCode::UnresolvedIndirectJump, address, message));
+        }
+        let pointer_address = self.branch_target(jump);
+        let facts = &self.program.facts;
+        let is_import = pointer_address != 0 && facts.references.import_at(pointer_address).is_some();
+        let is_pointer = facts.pointed_function(pointer_address, &self.program.owners).is_some();
+        let (evidence, confidence) = match (is_import, is_pointer) {
+            (true, _) => (EdgeEvidence::Import, Confidence::Certain),
+            (false, true) => (EdgeEvidence::Pointer, Confidence::Certain),
+            (false, false) => (EdgeEvidence::Unresolved, Confidence::Guess),
+        };
+        let kind = EdgeKind::Indirect;
+        Some(CfgEdge { source_address, target_address: None, kind, evidence, confidence })
+    }
+
+    fn branch_target(&self, BranchId { region, row }: BranchId) -> u64 {
+        self.ranges.branches(region as usize).targets[row as usize]
     }
 
     /// Reports a direct target that is outside of code or inside an instruction.

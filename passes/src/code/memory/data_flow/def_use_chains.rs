@@ -7,7 +7,8 @@
 //! *Algorithm.*
 //! 1. Take the events of the instructions (`function_events`).
 //! 2. Add those of calls and returns. A callee in this binary uses the parameter registers that its summary reads
-//!    (`likely`). Other calls use the parameter registers, and returns the result registers, that the function defines
+//!    (`likely`). Calls of other functions use the parameter registers that the function defines, every call the vector
+//!    parameters that it defines, and returns the general result register and, if it is defined, the vector result
 //!    (`guess`). A call defines the registers that it may clobber.
 //! 3. Map stack events to pieces. The pieces that a store without a known bound may write are marked:
 //!    `may_be_overwritten`.
@@ -15,18 +16,20 @@
 //! 5. For each resource with a use, compute gen and kill of each block. If a use may see a definition of another
 //!    block, solve reaching definitions.
 //! 6. Replay each requested block from the definitions at its start: each use becomes a row for every definition that
-//!    reaches it. Sort the rows by key; of rows with the same key the most reliable one stays.
+//!    reaches it. Left out: call results as register arguments of the next call, entry definitions of guessed uses, and
+//!    `many` of guessed uses. Sort the rows by key; of rows with the same key the most reliable one stays.
 //!
 //! *Invariants.* Rows are sorted by key, and unique.
 //!
 //! *Termination, cost.* Steps 4 to 6 are linear in events and rows but for sorting. Most resources need no step across
-//! blocks. All stack pieces of a function together have a budget of [`BLOCK_VISITS_MAX`] blocks; uses of pieces beyond
-//! it, and uses that more than 32 definitions reach, get a row with definition `many`.
+//! blocks. All stack pieces of a function together have a budget of [`PIECE_BLOCKS_MAX`] blocks. A use of a piece
+//! beyond it that no definition of its block kills, and a use that more than 32 definitions reach, gets a row with
+//! definition `many`, unless it is a guess.
 //!
-//! *Approximation.* A may-analysis along the recovered edges. Uses of a marked piece, and of memory that escaped, are
-//! `likely`: their rows may lack definitions.
+//! *Approximation.* A may-analysis along the recovered edges. Uses of a marked piece, and reads whose first byte has
+//! escaped, are `likely`: their rows may lack definitions.
 //!
-//! *Source.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
+//! *Reference.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
 
 use super::definition_sets::{DefSet, DefSets};
 use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
@@ -38,11 +41,13 @@ use crate::isa::{RESULT, Resource};
 use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
 use binframe_ir::{Enumeration, Term};
 
-/// Stack pieces that one inexact access uses or defines; a larger access has no events.
+/// Stack pieces that one inexact access uses or defines. A larger use is dropped; a larger definition only marks its
+/// pieces.
 const PIECES_MAX: usize = 64;
 
-/// Blocks that are propagated through for all stack pieces of a function.
-const BLOCK_VISITS_MAX: usize = 1 << 26;
+/// Budget of a function: each stack piece with an upward-exposed use costs the number of its blocks, although a block
+/// may be processed up to 34 times. Registers and flags have no budget.
+const PIECE_BLOCKS_MAX: usize = 1 << 26;
 
 /// The definition of every resource at function entry.
 const ENTRY: u32 = 0;
@@ -58,7 +63,7 @@ pub(super) struct DefUseChains<'c, 'g, 'a> {
     may_be_overwritten: Vec<bool>,
     /// Address of the last call of each block with a landing pad.
     last_calls: Vec<Option<u64>>,
-    block_visits_left: usize,
+    piece_blocks_left: usize,
     rows: Vec<DataFlowEdge<'static>>,
 }
 
@@ -82,7 +87,7 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             piece_offsets: Vec::new(),
             may_be_overwritten: Vec::new(),
             last_calls,
-            block_visits_left: BLOCK_VISITS_MAX,
+            piece_blocks_left: PIECE_BLOCKS_MAX,
             rows: Vec::new(),
         }
     }
@@ -129,7 +134,8 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             let general = general.flat_map(Resource::general);
             let others = Resource::clobbered_by_calls(self.function.program.convention);
             for resource in general.chain(others).filter(|resource| is_used[resource.0 as usize]) {
-                // Compilers rely on the registers that a function of the same binary does not clobber.
+                // Registers in the summary *may* be clobbered; compilers rely on exact knowledge of functions in the
+                // same binary, so the definition is weak.
                 let may_keep = is_known && !resource.is_flag() && !results.contains(&resource);
                 let kind = match may_keep {
                     true => EventKind::MayDefine(definition),
@@ -217,9 +223,9 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         }
         let piece = events[0].resource.checked_sub(Resource::COUNT).map(|piece| piece as usize);
         let cost = if piece.is_some() && is_upward_exposed { self.code.rows.len() } else { 0 };
-        let is_affordable = cost <= self.block_visits_left;
+        let is_affordable = cost <= self.piece_blocks_left;
         if is_upward_exposed && is_affordable {
-            self.block_visits_left -= cost;
+            self.piece_blocks_left -= cost;
             solve(self.code, &effects, DefSet::one(ENTRY), self.sets, reaching);
         }
         for own in events.chunk_by(|one, other| one.block == other.block) {

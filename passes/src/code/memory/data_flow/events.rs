@@ -73,7 +73,7 @@ pub(super) struct CallOrReturn {
 pub(super) enum CallOrReturnKind {
     Call {
         summary: Summary,
-        /// Whether the callee is in this binary, so that `summary` is the result of its analysis.
+        /// Whether the callee is in this binary, so that `summary` is its analysis, or the model of its import name.
         is_known: bool,
         /// Whether control returns after the call; false for tail calls.
         returns: bool,

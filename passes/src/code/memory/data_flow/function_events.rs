@@ -75,7 +75,7 @@ impl InstructionVisitor for FunctionEvents<'_, '_> {
 
     fn block_end(
         &mut self,
-        interpreter: &BlockInterpreter<'_, '_>,
+        blocks: &BlockInterpreter<'_, '_>,
         row: usize,
         last: &Instruction,
         _: &AbstractState,
@@ -84,9 +84,9 @@ impl InstructionVisitor for FunctionEvents<'_, '_> {
         let address = last.ip();
         let kind = match self.program.blocks.terminator.get(row) {
             Terminator::Ret => Some(CallOrReturnKind::Return),
-            Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => interpreter
-                .call_at(address)
-                .map(|call| CallOrReturnKind::call(&interpreter.callee(Some(call)), false)),
+            Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
+                blocks.call_at(address).map(|call| CallOrReturnKind::call(&blocks.callee(Some(call)), false))
+            }
             _ => None,
         };
         self.calls_and_returns.extend(kind.map(|kind| CallOrReturn { block, address, kind }));
@@ -145,8 +145,8 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         slot.map(|slot| slot.object_id)
     }
 
-    /// Adds the events of a memory reference, if it is to the stack. A read of bytes that escaped is only `likely` to
-    /// find one of the definitions.
+    /// Adds the events of a memory reference, if it is to the stack. A read whose first byte has escaped is only
+    /// `likely` to find one of the definitions.
     fn add_reference(
         &mut self,
         block: u32,
@@ -175,7 +175,7 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
     }
 
     /// Frame offsets of the bytes that an access of `size` bytes may access; those of the slot at index 0 if it has no
-    /// bound. `None` if the address does not point into the frame.
+    /// bound. `None` if the address does not point into the frame; also if it has no bound and no slot is at index 0.
     fn stack_range(&self, address: AbstractValue, size: i64) -> Option<(i64, i64)> {
         let is_aligned = match address.base {
             Base::Stack => false,

@@ -1,16 +1,17 @@
 //! Reaching definitions of one resource: the definitions that may hold at the start of each block.
 //!
-//! *Problem.* A definition reaches a point if there is a path from it to the point on which no other definition kills it.
-//! This is a forward may problem: `in(b)` is the union of `out(p)` over all predecessors `p`, and `out(b) = gen(b) +
-//! (in(b) - kill(b))`. With a single resource, a block kills either everything or nothing.
+//! *Problem.* A definition reaches a point if there is a path between them on which no other definition kills it. This
+//! is a forward may problem: `in(b)` is the union of `out(p)` over all predecessors `p`, and
+//! `out(b) = gen(b) + (in(b) - kill(b))`. With a single resource, a block kills either everything or nothing.
 //!
 //! *Algorithm.* Worklist in the order of analysis (`block_order`), lowest position first; successors whose set grew
 //! are added. A landing-pad edge carries the definitions of the block up to its last call, and what reached the block.
+//! Blocks that the entry does not reach have no definitions at their start.
 //!
 //! *Termination, cost.* Sets only grow, and one of more than 32 definitions becomes `MANY`, so that a block is
 //! processed at most once for each of 34 sizes of the set at its start.
 //!
-//! *Source.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
+//! *Reference.* F. E. Allen, J. Cocke (1976), A program data flow analysis procedure.
 
 use super::definition_sets::{DefSet, DefSets};
 use crate::code::memory::function_code::FunctionCode;

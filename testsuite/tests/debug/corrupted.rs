@@ -1,4 +1,4 @@
-//! Broken debug information makes diagnostics, and no panic or hang; what is not broken is read.
+//! Corrupted debug information causes diagnostics but no panic or hang. Intact parts are still read.
 
 use crate::rows;
 use binframe::Source;
@@ -13,19 +13,19 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Files that are made by replacing bytes.
+/// Number of files with mutated bytes.
 const MUTATIONS: u64 = 200;
 
-/// Time after which reading a small file counts as hanging.
+/// Time limit for a small file.
 const HANG: Duration = Duration::from_secs(10);
 
-/// The flag of a compressed section.
+/// Flag of a compressed section (`SHF_COMPRESSED`).
 const SHF_COMPRESSED: u64 = 1 << 11;
 
-/// A section: its name and index, where it stands, and its size.
+/// A section: name, index, file offset, size.
 type Section = (String, usize, usize, usize);
 
-/// A file with debug information, and where its sections stand.
+/// A file with debug information, and its debug sections.
 fn original() -> (Vec<u8>, Vec<Section>) {
     let flags = ["-g", "-O2"];
     let path = programs::compile_c("shapes-broken", programs::SHAPES_C, &flags)
@@ -35,15 +35,15 @@ fn original() -> (Vec<u8>, Vec<Section>) {
     let sections =
         file.sections().filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug_")));
     let sections = sections.map(|section| {
-        let (offset, size) = section.file_range().expect("it stands in the file");
-        let name = section.name().expect("it has one").to_owned();
+        let (offset, size) = section.file_range().expect("the section is in the file");
+        let name = section.name().expect("the section has a name").to_owned();
         (name, section.index().0, offset as usize, size as usize)
     });
     let sections = sections.collect();
     (bytes, sections)
 }
 
-/// Lowers bytes, and gives the codes of the diagnostics and how many functions, variables and lines there are.
+/// Computes the tables of a file. Returns the diagnostic codes, and the numbers of functions, variables and lines.
 fn lowered(folder: &Path, bytes: &[u8]) -> (BTreeSet<DiagnosticCode>, [usize; 3]) {
     let (input, output) = (folder.join("input"), folder.join("dataset"));
     fs::write(&input, bytes).expect("the temporary folder is writable");
@@ -60,10 +60,10 @@ fn lowered(folder: &Path, bytes: &[u8]) -> (BTreeSet<DiagnosticCode>, [usize; 3]
 }
 
 #[test]
-fn mutated_debug_information_is_read_as_far_as_it_goes() {
+fn mutated_debug_information_is_read_up_to_the_error() {
     let (original, sections) = original();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut broken = 0;
+    let mut with_diagnostics = 0;
     for seed in 0..MUTATIONS {
         let mut state = seed;
         let mut next = |limit: usize| {
@@ -76,26 +76,26 @@ fn mutated_debug_information_is_read_as_far_as_it_goes() {
             let at = offset + next(*size);
             bytes[at] = [0, 0xff, 0x80, next(256) as u8][next(4)];
         }
-        broken += usize::from(!lowered(folder.path(), &bytes).0.is_empty());
+        with_diagnostics += usize::from(!lowered(folder.path(), &bytes).0.is_empty());
     }
-    assert!(broken > 20, "{broken}");
+    assert!(with_diagnostics > 20, "{with_diagnostics}");
 }
 
 #[test]
-fn every_diagnostic_is_made() {
+fn every_debug_diagnostic_occurs() {
     let (original, sections) = original();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (codes, [functions, variables, lines]) = lowered(folder.path(), &original);
     assert_eq!(codes, BTreeSet::new());
     assert!(functions > 3 && variables > 10 && lines > 20);
-    let find = |name: &str| sections.iter().find(|section| section.0 == name).expect("it has the section");
+    let find = |name: &str| sections.iter().find(|section| section.0 == name).expect("the section exists");
 
-    // A section that says that it is compressed, and is not.
+    // A section with the flag of compression but without a compression header.
     let mut file = Patch(original.clone());
     file.section(find(".debug_str").1, section::FLAGS, SHF_COMPRESSED);
     assert_eq!(lowered(folder.path(), &file.0).0, [DiagnosticCode::BrokenDebugSection].into());
 
-    // The first abbreviation code of the second entry is none.
+    // The second entry has an undefined abbreviation code.
     let mut file = Patch(original.clone());
     let (_, index, _, size) = find(".debug_info");
     file.content(*index, size / 2, &[0xff; 16]);
@@ -103,7 +103,7 @@ fn every_diagnostic_is_made() {
     assert_eq!(codes, [DiagnosticCode::BrokenDebugUnit].into());
     assert!(rows[2] == lines);
 
-    // A line number program is of a version that does not exist.
+    // The line number program has an unknown version.
     let mut file = Patch(original.clone());
     file.content(find(".debug_line").1, 4, &[99, 99]);
     let (codes, rows) = lowered(folder.path(), &file.0);
@@ -112,13 +112,13 @@ fn every_diagnostic_is_made() {
 }
 
 #[test]
-fn a_split_part_that_is_missing_is_reported() {
+fn a_missing_dwo_file_is_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let flags = ["-g", "-gsplit-dwarf"];
     let Some(path) = programs::compile_c("shapes-split", programs::SHAPES_C, &flags) else { return };
-    // The compiler wrote the part to a folder that is gone.
+    // The `.dwo` file was in a folder that no longer exists.
     let bytes = fs::read(path).expect("the file can be read");
     let (codes, rows) = lowered(folder.path(), &bytes);
     assert_eq!(codes, [DiagnosticCode::MissingDebugFile].into());
-    assert!(rows[0] == 0 && rows[2] > 20, "lines stand in the file itself: {rows:?}");
+    assert!(rows[0] == 0 && rows[2] > 20, "lines are in the linked file: {rows:?}");
 }

@@ -1,5 +1,5 @@
-//! What the tables of any file keep, however broken it is: rows are what their tables declare, control flow is
-//! that of [`control_flow`], and extents are the file.
+//! Invariants that hold for the tables of any input: rows conform to the declarations of their tables, the `cfg`
+//! tables have the invariants of [`control_flow`], and the extents cover the file exactly.
 
 use crate::control_flow;
 use crate::lowering::{self, Tables};
@@ -10,25 +10,22 @@ use binframe::passes::file::sections;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// Lowers a file and the members that it has through all passes, and says what is not as promised.
-pub fn broken(file: &Bytes) -> Result<Vec<String>, Unsupported> {
+/// Computes the tables of a file and of its members, and returns all violations of the invariants.
+pub fn violations(file: &Bytes) -> Result<Vec<String>, Unsupported> {
     let tables = lowering::try_tables(file)?;
-    let mut broken = control_flow::broken(&tables);
+    let mut violations = control_flow::violations(&tables);
     let tables = batches(tables);
-    broken.extend(invalid_rows(&tables));
-    broken.extend(unlike_file(file, &rows(&tables), &rows(&tables)));
+    violations.extend(invalid_rows(&tables));
+    violations.extend(extent_violations(file, &rows(&tables), &rows(&tables)));
     for member in sections::members(file) {
-        match self::broken(&member.bytes) {
-            Ok(found) => broken.extend(found.into_iter().map(|found| format!("{}: {found}", member.name))),
-            Err(error) => broken.push(format!("{} is a member, but {error}", member.name)),
+        match self::violations(&member.bytes) {
+            Ok(found) => {
+                violations.extend(found.into_iter().map(|found| format!("{}: {found}", member.name)));
+            }
+            Err(error) => violations.push(format!("{} is a member, but {error}", member.name)),
         }
     }
-    Ok(broken)
-}
-
-/// The tables of all passes over one file; each pass that has diagnostics has a table of them.
-pub fn all_tables(file: &Bytes) -> Result<Vec<Batch>, Unsupported> {
-    lowering::try_tables(file).map(batches)
+    Ok(violations)
 }
 
 fn batches(tables: Tables) -> Vec<Batch> {
@@ -36,7 +33,7 @@ fn batches(tables: Tables) -> Vec<Batch> {
     let outputs = lowered.outputs();
     let computed = [instructions.batch(), memory_accesses.batch(), data_flow.batch()];
     let all: Vec<&Batch> = outputs.iter().flat_map(|output| output.batches()).chain(computed).collect();
-    // A large table of a pass has several batches; diagnostics of two passes stay apart.
+    // A pass may produce several batches of a large table. Diagnostics of different passes are not concatenated.
     let is_same = |one: &TableInfo, next: &TableInfo| one == next && one != Diagnostics::INFO;
     let tables = all.chunk_by(|one, next| is_same(one.info(), next.info()));
     tables
@@ -44,13 +41,13 @@ fn batches(tables: Tables) -> Vec<Batch> {
         .collect()
 }
 
-/// The rows of a table that one pass makes.
+/// The rows of a table that one pass produces.
 fn rows<T: Table>(tables: &[Batch]) -> Rows<T> {
     let batch = tables.iter().find(|batch| batch.info() == T::INFO);
-    Rows::from_batch(batch.expect("every table is made").clone()).expect("it is of this table")
+    Rows::from_batch(batch.expect("every table is computed").clone()).expect("the batch is of this table")
 }
 
-/// Rows that break the declaration of their table.
+/// Rows that violate the declaration of their table.
 fn invalid_rows(tables: &[Batch]) -> Vec<String> {
     let mut targets = BTreeMap::new();
     for (table, column) in
@@ -69,21 +66,27 @@ fn invalid_rows(tables: &[Batch]) -> Vec<String> {
     violations.map(|violation| violation.to_string()).collect()
 }
 
-/// Extents that do not follow each other, or whose bytes, wherever they stand, are not those of the file.
-fn unlike_file(file: &Bytes, sections: &Rows<BinarySections>, extents: &Rows<FileExtents>) -> Vec<String> {
+/// Extents that are not contiguous, or whose stored bytes differ from the file.
+fn extent_violations(
+    file: &Bytes,
+    sections: &Rows<BinarySections>,
+    extents: &Rows<FileExtents>,
+) -> Vec<String> {
     let members = sections::members(file);
     let contents = sections.columns();
     let contents = contents.iter().map(|section| (section.section_index, section));
     let contents: BTreeMap<u32, _> =
         contents.map(|(index, section)| (index, (section.file_offset, section.content))).collect();
-    let mut broken = Vec::new();
+    let mut violations = Vec::new();
     let mut end = 0;
     for extent in extents.columns().iter() {
         let FileExtent { file_offset, size, owner, section_index, member_index, content } = extent;
         let place =
             format!("{size:#x} bytes at {file_offset:#x} of {owner:?} {section_index:?} {member_index:?}");
         if file_offset != end || size == 0 {
-            broken.push(format!("{place} follow those before {end:#x}"));
+            violations.push(format!(
+                "{place} are empty or do not start at the end of the previous extent, {end:#x}"
+            ));
         }
         end = file_offset.saturating_add(size);
         let stored = match (content, owner) {
@@ -100,11 +103,11 @@ fn unlike_file(file: &Bytes, sections: &Rows<BinarySections>, extents: &Rows<Fil
         });
         let expected = file.get(file_offset as usize..end as usize);
         if expected.is_none() || found != expected {
-            broken.push(format!("{place} are not those of the file"));
+            violations.push(format!("{place} differ from the file"));
         }
     }
     if end != file.len() as u64 {
-        broken.push(format!("the extents end at {end:#x}, the file at {:#x}", file.len()));
+        violations.push(format!("the extents end at {end:#x}, the file at {:#x}", file.len()));
     }
-    broken
+    violations
 }

@@ -1,6 +1,6 @@
-//! Tail calls, and code that a compiler moved away from its function.
+//! Tail calls, and cold fragments split off from their functions.
 
-use crate::{ALONE, Program, both, compile_c};
+use crate::{FREESTANDING, Program, compile_c, compile_variants};
 use binframe::ir::tables::{BlockEvidence, CallKind, EdgeKind, PartEvidence};
 
 const SOURCE: &str = "
@@ -23,7 +23,7 @@ const SOURCE: &str = "
 ";
 
 fn programs() -> Vec<Program> {
-    both(compile_c, "parts", SOURCE, &[&ALONE[..], &["-O2", "-fno-ipa-ra"]].concat())
+    compile_variants(compile_c, "parts", SOURCE, &[&FREESTANDING[..], &["-O2", "-fno-ipa-ra"]].concat())
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_jump_to_another_function_is_a_tail_call() {
 }
 
 #[test]
-fn seldom_executed_code_is_part_of_its_function() {
+fn a_cold_fragment_belongs_to_its_function() {
     for program in programs().into_iter().filter(|program| program.symbols.contains_key("hot.cold")) {
         let (hot, cold) = (program.address("hot"), program.address("hot.cold"));
         assert!(program.function("hot.cold").is_none(), "{}", program.name);
@@ -51,7 +51,7 @@ fn seldom_executed_code_is_part_of_its_function() {
         let is_stripped = program.tables.lowered.cfg.functions.columns().iter().all(|row| row.name.is_none());
         let expected = if is_stripped { PartEvidence::Unwind } else { PartEvidence::Symbol };
         assert_eq!(part.evidence, expected, "{}", program.name);
-        let block = program.block(cold).expect("a part begins with a block");
+        let block = program.block(cold).expect("a fragment starts with a block");
         assert_eq!((block.function_address, block.evidence), (hot, BlockEvidence::Flow), "{}", program.name);
         let range = cold..cold + part.size;
         let edges = program.tables.lowered.cfg.cfg_edges.columns();
@@ -61,7 +61,7 @@ fn seldom_executed_code_is_part_of_its_function() {
             there += u32::from(!range.contains(&source) && range.contains(&target));
             back += u32::from(range.contains(&source) && !range.contains(&target));
         }
-        assert!(there > 0 && back > 0, "{}: {there} and {back} ways", program.name);
+        assert!(there > 0 && back > 0, "{}: {there} edges to the fragment, {back} edges back", program.name);
         let is_in_part = |address: u64| range.contains(&address);
         let calls = program.calls_of("hot");
         let calls = calls.iter().filter(|call| is_in_part(call.call_address));

@@ -52,16 +52,17 @@ pub(super) struct ThreadStart {
 /// A reference of an instruction to data of the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GlobalAccess {
-    /// Address of the data, at index 0 if indexed.
+    /// Address of the data; that at index 0 if inexact.
     pub(super) address: u64,
     /// Bytes accessed at once; 0 if only the address is computed.
     pub(super) size: u16,
-    pub(super) is_indexed: bool,
+    /// Whether the address is one of several.
+    pub(super) is_inexact: bool,
 }
 
 impl GlobalAccess {
     /// A reference that only takes the address.
     pub(super) fn taken_address(address: u64) -> Self {
-        Self { address, size: 0, is_indexed: false }
+        Self { address, size: 0, is_inexact: false }
     }
 }

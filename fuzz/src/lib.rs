@@ -1,0 +1,84 @@
+//! Fuzz targets: functions that take any bytes and panic if a property of binframe does not hold.
+//!
+//! With cargo-fuzz and nightly Rust, `cargo +nightly fuzz run pipeline` runs a target under libFuzzer. On stable Rust,
+//! `cargo run -p binframe-fuzz --bin pipeline` runs it on one mutant after another until it fails, and with paths as
+//! arguments on those files, for example on a crash that libFuzzer found. `tests/smoke.rs` runs each target on a few
+//! hundred mutants.
+
+use binframe::Dataset;
+use binframe::ir::TABLES;
+use binframe::ir::parquet::TableReader;
+use binframe_testsuite::fixtures;
+use binframe_testsuite::lowering::TemporaryDataset;
+use binframe_testsuite::mutation::{Original, mutant, originals};
+use binframe_testsuite::table_invariants;
+use bytes::Bytes;
+use std::ops::Range;
+use std::{env, fs};
+
+/// The bytes are a file. It is refused, or its tables have no violation of an invariant.
+pub fn pipeline(bytes: &[u8]) {
+    let file = Bytes::copy_from_slice(bytes);
+    if let Ok(violations) = table_invariants::violations(&file) {
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+}
+
+/// The bytes are a file. It is refused, or rebuilding it from its dataset gives the same bytes.
+pub fn rebuild(bytes: &[u8]) {
+    let Ok(written) = TemporaryDataset::of_bytes("file", bytes) else { return };
+    let rebuilt = written.path().with_extension("rebuilt");
+    let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
+    binframe::rebuild(&dataset, None, &rebuilt).expect("the tables describe the file");
+    assert!(fs::read(rebuilt).expect("it was just written") == bytes, "the rebuilt file differs");
+}
+
+/// The first byte selects a table, and the others are a Parquet file. Each of its row groups is read or refused.
+pub fn read_table(bytes: &[u8]) {
+    let Some((&index, file)) = bytes.split_first() else { return };
+    let table = TABLES[usize::from(index) % TABLES.len()];
+    let Ok(reader) = TableReader::open(table, Bytes::copy_from_slice(file)) else { return };
+    for row_group in 0..reader.row_groups() {
+        _ = reader.read(row_group);
+    }
+}
+
+/// Inputs of [`pipeline`] and [`rebuild`]: small files of every format.
+pub fn executables() -> Vec<Original> {
+    originals()
+}
+
+/// Inputs of [`read_table`]: the files of a dataset.
+pub fn table_files() -> Vec<Original> {
+    let written =
+        TemporaryDataset::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("a fixture is lowered");
+    let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
+    let files = TABLES.iter().enumerate().flat_map(|(index, table)| {
+        dataset.files(table).into_iter().map(move |path| {
+            let mut bytes = vec![u8::try_from(index).expect("there are fewer than 256 tables")];
+            bytes.extend(fs::read(path).expect("the manifest names files that exist"));
+            Original::new(table.name, bytes)
+        })
+    });
+    files.collect()
+}
+
+/// Runs a target on the mutants with the seeds.
+#[expect(clippy::print_stdout, reason = "the last line says which mutant fails")]
+pub fn run_mutants(target: fn(&[u8]), originals: &[Original], seeds: Range<u64>) {
+    for seed in seeds {
+        let mutant = mutant(originals, seed);
+        println!("seed {seed}: {}", mutant.recipe);
+        target(&mutant.bytes);
+    }
+}
+
+/// The program of a target: runs it on the files that its arguments name, or on mutants without end.
+pub fn main(target: fn(&[u8]), originals: fn() -> Vec<Original>) {
+    if env::args_os().len() < 2 {
+        run_mutants(target, &originals(), 0..u64::MAX);
+    }
+    for path in env::args_os().skip(1) {
+        target(&fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())));
+    }
+}
