@@ -28,13 +28,15 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let fixture = |name| fixtures::file(name).expect("the fixture exists");
     let changed = fixtures::LOOPS_AND_CALLS.replacen("iconst.i64 1", "iconst.i64 3", 1);
     let sysroot = tools::run(Command::new("rustc").args(["--print", "sysroot"])).expect("rustc is installed");
-    let cargo_fmt = Path::new(sysroot.trim()).join("bin/cargo-fmt");
+    let component =
+        |name| fs::read(Path::new(sysroot.trim()).join("bin").join(name)).expect("it is installed");
     vec![
         ("app", fixture("loops_and_calls")),
         ("old", fixture("loops_and_calls")),
         ("new", executable::from_clif(&changed).bytes),
         ("library.so", fixture("library.so")),
-        ("cargo-fmt", fs::read(cargo_fmt).expect("the component rustfmt is installed")),
+        ("cargo-clippy", component("cargo-clippy")),
+        ("cargo-fmt", component("cargo-fmt")),
     ]
 }
 
@@ -68,8 +70,9 @@ fn commands(page: &[&str]) -> Vec<Example> {
 
 /// Whether a command reads no file of the system but the expected ones.
 fn is_reproducible(command: &str) -> bool {
-    let paths = command.split(['"', '\'', ' ']).filter(|word| word.starts_with('/'));
-    paths.into_iter().all(|path| {
+    // A word that is only a slash is a division.
+    let mut paths = command.split(['"', '\'', ' ']).filter(|word| word.len() > 1 && word.starts_with('/'));
+    paths.all(|path| {
         let known = SYSTEM_FILES.iter().filter(|(name, _)| match path.split_once('*') {
             Some((start, end)) => name.starts_with(start) && name.ends_with(end),
             None => *name == path,

@@ -8,25 +8,21 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Versions of the LLVM tools to try: tests expect the output of version 14.
-const LLVM_VERSIONS: std::ops::RangeInclusive<u32> = 14..=19;
+/// Version of LLVM whose output the tests expect.
+const LLVM_VERSION: u32 = 19;
 
-/// Prefixes of tools that may be missing in CI, since `.ci/run` does not install LLVM and MinGW.
-const OPTIONAL: [&str; 6] = ["clang", "lld", "ld64", "llvm-", "dsymutil", "x86_64-w64-mingw32"];
-
-/// Reports a missing tool. Panics if `CI` is set and the tool is required.
+/// Reports a missing tool. Panics if `CI` is set.
 #[expect(clippy::print_stderr, reason = "a test must report skipped checks")]
 pub fn report_missing(tool: &str) {
-    let is_optional = OPTIONAL.iter().any(|name| tool.starts_with(name));
-    assert!(is_optional || std::env::var_os("CI").is_none(), "{tool} is not installed, and CI is set");
+    assert!(std::env::var_os("CI").is_none(), "{tool} is not installed, and CI is set");
     eprintln!("skipped: {tool} is not installed");
 }
 
-/// Name of an installed tool: `tool` or Debian's versioned LLVM name (`tool-14`). `None`, with a message, if it is not
+/// Name of an installed tool: Debian's versioned LLVM name (`tool-19`) or `tool`. `None`, with a message, if neither is
 /// installed.
 pub fn find(tool: &str) -> Option<String> {
-    let versions = LLVM_VERSIONS.rev().map(|version| format!("{tool}-{version}"));
-    let found = [tool.to_owned()].into_iter().chain(versions).find(|name| is_installed(name));
+    let names = [format!("{tool}-{LLVM_VERSION}"), tool.to_owned()];
+    let found = names.into_iter().find(|name| is_installed(name));
     if found.is_none() {
         report_missing(tool);
     }

@@ -1,6 +1,6 @@
-//! The architecture: crates and source files import each other in one direction, without circles, and passes perform no I/O.
+//! The architecture: crates and source files import each other in one direction, without cycles, and passes perform no I/O.
 
-mod circles;
+mod cycles;
 mod imports;
 
 use imports::{Imports, Sources};
@@ -188,13 +188,13 @@ fn every_source_has_a_header_and_a_readable_length() {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn no_files_import_each_other_in_a_cycle() {
     let mut text = String::new();
     for (_, imports) in all_imports() {
-        for circle in circles::circles(&imports) {
-            text += "a circle of files; move what they share to a file of its own:\n";
-            for file in &circle {
-                for (other, names) in imports[file].iter().filter(|(other, _)| circle.contains(*other)) {
+        for cycle in cycles::cycles(&imports) {
+            text += "a cycle of files; move what they share to a file of its own:\n";
+            for file in &cycle {
+                for (other, names) in imports[file].iter().filter(|(other, _)| cycle.contains(*other)) {
                     let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
                     text += &format!("  {} -> {}: {names}\n", shown(file), shown(other));
                 }
