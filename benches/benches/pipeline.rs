@@ -36,7 +36,7 @@ impl Input {
     fn read() -> Self {
         let path = std::env::var_os("BINFRAME_BENCH_FILE").unwrap_or_else(|| env!("CARGO").into());
         let path = PathBuf::from(path);
-        let file = binframe::map_file(&path).expect("a file that can be read").0;
+        let file = binframe::read_file(&path).expect("a file that can be read").0;
         let sections = sections::run(&file, 0).expect("an executable that binframe reads");
         let mut code = Code::of(&sections, &file);
         let largest = code.regions.iter().max_by_key(|region| region.bytes.len());

@@ -1,6 +1,6 @@
 //! Companion files: other files with debug information of an executable, found on first use.
 
-use crate::file::map_file;
+use crate::file::read_file;
 use binframe_passes::file::debug::{CompanionFile, companions};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -55,7 +55,7 @@ fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
             // Opening a pipe or a device could block.
             let is_file = |path: &&String| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
             let existing = companion.paths.iter().find(is_file);
-            if let Some(bytes) = existing.and_then(|path| map_file(Path::new(path)).ok()) {
+            if let Some(bytes) = existing.and_then(|path| read_file(Path::new(path)).ok()) {
                 found.push(CompanionFile { kind: companion.kind, name: companion.name, bytes: bytes.0 });
             }
         }

@@ -51,10 +51,12 @@ pub enum Error {
         /// What was found.
         found: String,
     },
-    /// The target path of a dataset exists, and is neither a dataset nor an empty directory.
+    /// A path of a dataset that is to be written has something that must not be replaced.
     Occupied {
-        /// The target path.
+        /// The path.
         path: PathBuf,
+        /// What is there, as a predicate of the path.
+        found: String,
     },
     /// Another process is writing a dataset to the same target path.
     Busy {
@@ -141,6 +143,20 @@ impl Error {
         move |error| Self::Io { path, action, error }
     }
 
+    /// The error with the path `to` in place of `from`.
+    pub(crate) fn at(mut self, from: &Path, to: &Path) -> Self {
+        if let Self::Io { path, .. }
+        | Self::Read { path, .. }
+        | Self::Write { path, .. }
+        | Self::NotADataset { path, .. }
+        | Self::Occupied { path, .. } = &mut self
+            && let Ok(rest) = path.strip_prefix(from)
+        {
+            *path = to.iter().chain(rest).collect();
+        }
+        self
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(ReadError) -> Self {
         let path = path.to_owned();
         move |error| Self::Read { path, error }
@@ -174,11 +190,9 @@ impl fmt::Display for Error {
                 "{}: {found}; expected a dataset, as `binframe lower FILE -o DIR` makes one",
                 path.display()
             ),
-            Self::Occupied { path } => write!(
-                formatter,
-                "{}: exists and is no dataset; remove it or choose another place",
-                path.display()
-            ),
+            Self::Occupied { path, found } => {
+                write!(formatter, "{}: {found}; remove it or choose another path", path.display())
+            }
             Self::Busy { path } => {
                 write!(
                     formatter,

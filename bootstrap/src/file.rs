@@ -1,19 +1,22 @@
-//! File access: memory-mapped input files, and output files that are written atomically.
+//! Input files: read into memory, or mapped if they are large.
 
 use crate::error::Error;
+use crate::mapped_file::MappedFile;
 use bytes::Bytes;
-use memmap2::{Mmap, UncheckedAdvice};
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use rustix::fs::OFlags;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Size in bytes of the largest file that is read into memory. A larger one is mapped.
+const READ_SIZE_MAX: u64 = 64 << 20;
+
 /// Bytes of a file. Cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub struct FileBytes(pub Bytes, Option<Arc<Mmap>>);
+pub struct FileBytes(pub Bytes, Option<Arc<MappedFile>>);
 
 impl From<Bytes> for FileBytes {
     fn from(bytes: Bytes) -> Self {
@@ -23,43 +26,65 @@ impl From<Bytes> for FileBytes {
 
 impl FileBytes {
     /// Releases the pages of a mapped file from this process. They stay in the page cache of the system.
-    #[expect(unsafe_code, reason = "the advice discards writes to the mapping, and there are none")]
     pub(crate) fn release_pages(&self) {
-        if let Some(map) = &self.1 {
-            // SAFETY: the mapping is never written to, so a page that is read again has the bytes of the file.
-            // A failure has no consequence: the pages stay.
-            _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        if let Some(mapped) = &self.1 {
+            mapped.release_pages();
         }
     }
 }
 
-/// A mapping as an owner of `Bytes`.
-struct Mapped(Arc<Mmap>);
-
-impl AsRef<[u8]> for Mapped {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Maps a file into memory. The system loads pages when they are read, and evicts them when memory is short.
-#[expect(unsafe_code, reason = "mapping a file is unsafe")]
-pub fn map_file(path: &Path) -> Result<FileBytes, Error> {
-    let file = File::open(path).map_err(Error::io(path, "open"))?;
+/// Opens a regular file. Anything else is an error at once: opening a pipe would wait for a writer.
+fn open_regular(path: &Path) -> Result<(File, Metadata), Error> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(Error::io(path, "open"))?;
     let metadata = file.metadata().map_err(Error::io(path, "read"))?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "is a directory" } else { "is not a regular file" };
-        let error = io::Error::other(format!("{kind}; expected an executable file"));
-        return Err(Error::io(path, "lower")(error));
+        return Err(Error::io(path, "read")(io::Error::other(kind)));
     }
-    if metadata.len() == 0 {
+    Ok((file, metadata))
+}
+
+/// Reads a file that other processes may change. Its bytes are those of one moment: a file that changes meanwhile is an
+/// error. A file of more than 64 MiB is mapped instead, and may change.
+pub fn read_file(path: &Path) -> Result<FileBytes, Error> {
+    let (mut file, before) = open_regular(path)?;
+    if before.len() > READ_SIZE_MAX {
+        return map(&file, path);
+    }
+    let mut bytes = Vec::with_capacity(before.len() as usize + 1);
+    (&mut file).take(before.len() + 1).read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    let after = file.metadata().map_err(Error::io(path, "read"))?;
+    let state =
+        |file: &Metadata| (file.len(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
+    if bytes.len() as u64 != before.len() || state(&before) != state(&after) {
+        let error = io::Error::new(io::ErrorKind::ResourceBusy, "it was changed while it was read");
+        return Err(Error::io(path, "read")(error));
+    }
+    Ok(Bytes::from(bytes).into())
+}
+
+/// Maps a file into memory. The system loads pages when they are read, and evicts them when memory is short.
+pub(crate) fn map_file(path: &Path) -> Result<FileBytes, Error> {
+    map(&open_regular(path)?.0, path)
+}
+
+/// Maps an open file into memory; `path` is for messages.
+pub(crate) fn map(file: &File, path: &Path) -> Result<FileBytes, Error> {
+    if file.metadata().map_err(Error::io(path, "read"))?.len() == 0 {
         return Ok(FileBytes::default());
     }
-    // SAFETY: the mapping is private and read-only. If another process modifies the file, passes see other bytes, which
-    // is sound because they trust none; if it truncates the file, the system ends this process.
-    let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
-    let map = Arc::new(map);
-    Ok(FileBytes(Bytes::from_owner(Mapped(Arc::clone(&map))), Some(map)))
+    let mapped = Arc::new(MappedFile::map(file, path).map_err(Error::io(path, "map"))?);
+    Ok(FileBytes(Bytes::from_owner(SharedMapping(Arc::clone(&mapped))), Some(mapped)))
+}
+
+/// A mapping as an owner of `Bytes`.
+struct SharedMapping(Arc<MappedFile>);
+
+impl AsRef<[u8]> for SharedMapping {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Pauses before each retry after a transient error.
@@ -88,56 +113,6 @@ pub(crate) fn retried<T>(
         }
     }
     operation()
-}
-
-/// A file that is written atomically: to a temporary file beside its path, which is renamed when published and removed
-/// when dropped. A file that is replaced, perhaps the executable being read, is unchanged until then.
-#[derive(Debug)]
-pub struct NewFile {
-    file: File,
-    path: PathBuf,
-    partial: PathBuf,
-}
-
-impl NewFile {
-    /// Creates the temporary file, with permission to execute it if it is a program.
-    pub fn create(path: &Path, is_program: bool) -> Result<Self, Error> {
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(Error::io(path, "create")(io::ErrorKind::IsADirectory.into()));
-        }
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(".partial");
-        let partial = path.with_file_name(name);
-        // A file left by a killed process may have other permissions.
-        _ = fs::remove_file(&partial);
-        let mode = if is_program { 0o777 } else { 0o666 };
-        let file = File::options().read(true).write(true).create_new(true).mode(mode).open(&partial);
-        Ok(Self { file: file.map_err(Error::io(path, "create"))?, path: path.to_owned(), partial })
-    }
-
-    /// The open temporary file.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Path of the temporary file.
-    pub(crate) fn partial_path(&self) -> &Path {
-        &self.partial
-    }
-
-    /// Syncs the file and renames it to its path.
-    pub fn publish(self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::io(&self.path, "write"))?;
-        fs::rename(&self.partial, &self.path).map_err(Error::io(&self.path, "create"))
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        // Fails after publishing, when the temporary file is gone.
-        _ = fs::remove_file(&self.partial);
-    }
 }
 
 #[cfg(test)]

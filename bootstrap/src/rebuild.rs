@@ -15,7 +15,8 @@
 //! *Cost.* Linear in the size of the file. One row group is in memory at a time; overlapping sections are read twice.
 
 use crate::error::Error;
-use crate::file::{NewFile, map_file};
+use crate::file;
+use crate::new_file::NewFile;
 use crate::store::reader::{Dataset, StoredRowGroup};
 use binframe_ir::tables::{
     Binaries, BinaryHeaders, BinaryKind, BinarySection, BinarySections, FileExtent, FileExtents,
@@ -62,7 +63,7 @@ pub fn rebuild(dataset: &Dataset, binary: Option<&str>, output: &Path) -> Result
     };
     rebuilder.write_binary(binary, &header, 0)?;
     rebuilder.compare_overlapping()?;
-    rebuilder.compare_digests(&map_file(file.partial_path())?.0)?;
+    rebuilder.compare_digests(&file::map(file.file(), output)?.0)?;
     file.publish()?;
     Ok(Rebuilt { binary: binary.to_owned(), size: header.size, sha256: header.sha256 })
 }

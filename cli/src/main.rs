@@ -78,6 +78,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    binframe::report_truncated_files();
     let result = match &CommandLine::parse().command {
         Command::Lower(arguments) => lower::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),

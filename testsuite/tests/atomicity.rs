@@ -156,6 +156,8 @@ fn temporary_files_of_a_killed_run_are_removed() {
     fs::create_dir_all(workspace.path(".out.partial/instructions"))
         .expect("the temporary folder is writable");
     fs::write(workspace.path(".out.partial/instructions/part-00000.parquet"), "PAR1").expect("writable");
+    fs::create_dir(workspace.path(".out.partial/_binframe")).expect("writable");
+    fs::write(workspace.path(".out.partial/_binframe/staging"), "").expect("writable");
     workspace.lower("loops").expect("the inputs are supported");
     assert_eq!((workspace.inputs(), workspace.outputs()), (vec!["loops".to_owned()], vec!["out".to_owned()]));
 }

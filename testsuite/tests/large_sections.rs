@@ -4,7 +4,7 @@
 use binframe::ir::Stage;
 use binframe::ir::tables::{ExtentOwner, FileExtentColumns};
 use binframe::passes::file::{extents, sections};
-use binframe::{Request, map_file};
+use binframe::{Request, read_file};
 use binframe_testsuite::memory::{CountingAllocator, on_own_thread, peak_memory};
 use binframe_testsuite::mutation::originals;
 use binframe_testsuite::patch::{Patch, section};
@@ -60,7 +60,7 @@ fn a_section_of_one_gigabyte_is_written_in_several_rows() {
     assert!(memory < MEMORY_MAX, "{memory} bytes of memory");
     assert!(size_of_folder(&output) < DATASET_SIZE_MAX, "{} bytes on disk", size_of_folder(&output));
 
-    let file = map_file(&input).expect("the file can be mapped").0;
+    let file = read_file(&input).expect("the file can be read").0;
     let sections = sections::run(&file, 0).expect("an executable");
     let row = sections.sections.columns().iter().nth(LARGE).expect("the section");
     assert_eq!((row.content.len(), row.file_size), (0, LARGE_SIZE));
@@ -102,7 +102,7 @@ fn section_bytes_are_not_copied_out_of_the_file() {
     for original in originals() {
         let path = folder.path().join("file");
         fs::write(&path, &original.bytes).expect("the temporary folder is writable");
-        check_zero_copy(&original.name, &map_file(&path).expect("the file can be mapped").0);
+        check_zero_copy(&original.name, &read_file(&path).expect("the file can be read").0);
     }
 }
 

@@ -11,8 +11,9 @@
 //!
 //! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest; a single file that
 //! cannot be lowered is an error, as is a run without any binary. Any other error, and a panic, ends the run and removes
-//! the staging directory with the finished groups. Only a killed process leaves groups for the next run. Inputs are
-//! mapped: a file that is truncated while it is read ends the process (see [`map_file`](crate::map_file)).
+//! the staging directory with the finished groups. Only a killed process leaves groups for the next run. A file of
+//! more than 64 MiB is mapped: if it is truncated while it is read, the process ends (see
+//! [`report_truncated_files`](crate::report_truncated_files)).
 
 use super::job::{Outcome, Run};
 use super::request::{Progress, Request};
@@ -29,6 +30,7 @@ use binframe_passes::PASSES;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -43,33 +45,40 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
     let groups = checkpoint_groups(&files, request.group_size_max);
     let identity = (groups.len() > 1).then(|| identity(request, &stages, &tables, &files));
     let (mut writer, finished) = DatasetWriter::create(request.output, &tables, identity.as_ref())?;
+    let manifest = Manifest::new(stages);
+    let manifest = write_groups(request, observe, &files, &groups, finished, manifest, &mut writer);
+    let manifest = manifest.map_err(|error| writer.shown(error))?;
+    writer.publish()?;
+    Ok(manifest)
+}
+
+/// Lowers the groups that are not `finished`, and writes the manifest.
+fn write_groups(
+    request: &Request<'_>,
+    observe: &(dyn Fn(Progress<'_>) + Sync),
+    files: &[CorpusFile],
+    groups: &[Range<usize>],
+    finished: Vec<GroupRecord>,
+    mut manifest: Manifest,
+    writer: &mut DatasetWriter,
+) -> Result<Manifest, Error> {
     let (resumed, remaining) = groups.split_at(finished.len());
-    let resumed_files = resumed.last().map_or(0, |group| group.end);
+    manifest.resumed_files = resumed.last().map_or(0, |group| group.end);
     let run = Run {
-        files: &files,
+        files,
         stages: request.stages,
         tables: writer.encoders()?,
         observe,
-        bytes: total_size(&files),
-        files_done: resumed_files.into(),
-        bytes_done: total_size(&files[..resumed_files]).into(),
-    };
-    let mut manifest = Manifest {
-        layout: LAYOUT_VERSION,
-        binframe: env!("CARGO_PKG_VERSION").to_owned(),
-        stages,
-        binaries: Vec::new(),
-        skipped: Vec::new(),
-        resumed_files,
-        tables: Vec::new(),
-        timings: Vec::new(),
+        bytes: total_size(files),
+        files_done: manifest.resumed_files.into(),
+        bytes_done: total_size(&files[..manifest.resumed_files]).into(),
     };
     for group in finished {
         add_group(&mut manifest, group);
     }
     let workers = single_thread_pools()?;
     for group in remaining {
-        let outcomes = lower_group(&run, group.clone(), request.memory, &workers, &mut writer)?;
+        let outcomes = lower_group(&run, group.clone(), request.memory, &workers, writer)?;
         let mut record = record(&files[group.clone()], outcomes, files.len() == 1)?;
         record.tables = writer.finish_tables()?;
         writer.record_group(&record)?;
@@ -85,7 +94,6 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
             return Err(Error::Violations(violations));
         }
     }
-    writer.publish()?;
     Ok(manifest)
 }
 

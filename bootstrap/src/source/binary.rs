@@ -5,7 +5,7 @@
 use super::corpus::{CorpusFile, UniqueNames};
 use crate::companions::LazyCompanions;
 use crate::error::Error;
-use crate::file::{FileBytes, map_file, retried};
+use crate::file::{FileBytes, read_file, retried};
 use crate::queries::bodies;
 use crate::queries::{self, Compute, ComputedPart, Database, Executable, Fingerprinted};
 use arrow_array::BinaryViewArray;
@@ -73,7 +73,7 @@ impl BinaryFile {
     /// Maps a file, whose passes are queries of `database`. If it is a container, its members follow it; each has a
     /// unique name `container(member)` and a database of its own.
     pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
-        let bytes = retried(|| map_file(&corpus_file.path), thread::sleep)?;
+        let bytes = retried(|| read_file(&corpus_file.path), thread::sleep)?;
         let (path, name) = (corpus_file.path.clone(), corpus_file.name.clone());
         let file = Self::new(path, name, None, database, bytes, 0);
         let mut files = Vec::new();

@@ -93,7 +93,8 @@ impl FileCollector {
             has_some |= match path.is_dir() {
                 true if path.is_symlink() => false,
                 true => self.add_directory(&path)?,
-                false => self.add(&path),
+                // A pattern may match pipes and devices.
+                false => path.is_file() && self.add(&path),
             };
         }
         has_some.then_some(()).ok_or_else(|| no_input(pattern, "matches no executable"))

@@ -23,6 +23,7 @@ use super::manifest::{ManifestBinary, ManifestTable, file_path, manifest_path, m
 use super::staging::sync_directory;
 use crate::error::{Error, SkippedFile};
 use crate::timing::Timing;
+use binframe_ir::TableInfo;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -74,8 +75,7 @@ impl Journal {
     pub(super) fn create(staging: &Path, identity: &RunIdentity) -> Result<Self, Error> {
         let path = journal_path(staging);
         let directory = path.parent().expect("the journal's path has a directory");
-        fs::create_dir(directory).map_err(Error::io(directory, "create"))?;
-        let file = File::create(&path).map_err(Error::io(&path, "create"))?;
+        let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
         sync_directory(directory)?;
         let mut journal = Self { path, file };
         journal.append(identity)?;
@@ -97,7 +97,11 @@ impl Journal {
 
     /// Reopens the journal that a killed run of this identity left, and returns its finished groups. Removes the
     /// files of unfinished groups. `None` if there is nothing to resume from.
-    pub(super) fn resume(staging: &Path, identity: &RunIdentity) -> Option<(Self, Vec<GroupRecord>)> {
+    pub(super) fn resume(
+        staging: &Path,
+        identity: &RunIdentity,
+        tables: &[&TableInfo],
+    ) -> Option<(Self, Vec<GroupRecord>)> {
         let path = journal_path(staging);
         let text = fs::read(&path).ok()?;
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
@@ -112,11 +116,20 @@ impl Journal {
             groups.push(group);
             trusted_size += line.len();
         }
-        let tables = &groups.last()?.tables;
-        if !tables.iter().all(|table| size_of_files(staging, table) == Some(table.bytes)) {
+        let written = &groups.last()?.tables;
+        if !written.iter().map(|table| &*table.table).eq(tables.iter().map(|table| table.name)) {
             return None;
         }
-        remove_unrecorded(staging, tables).ok()?;
+        let is_whole = |(info, table): (&&TableInfo, &ManifestTable)| {
+            table.parts > 0 && size_of_files(staging, info.name, table.parts) == Some(table.bytes)
+        };
+        if !tables.iter().zip(written).all(is_whole) {
+            return None;
+        }
+        for (info, table) in tables.iter().zip(written) {
+            remove_unrecorded(staging, info.name, table.parts).ok()?;
+        }
+        remove_manifest(staging).ok()?;
         let file = File::options().append(true).open(&path).ok()?;
         file.set_len(trusted_size as u64).ok()?;
         Some((Self { path, file }, groups))
@@ -128,23 +141,27 @@ fn journal_path(staging: &Path) -> PathBuf {
 }
 
 /// Total size of a table's files; `None` if one is missing.
-fn size_of_files(staging: &Path, table: &ManifestTable) -> Option<u64> {
-    let size = |part| fs::metadata(file_path(staging, &table.table, part)).ok().map(|found| found.len());
-    (0..table.parts).map(size).sum()
+fn size_of_files(staging: &Path, table: &str, files: u32) -> Option<u64> {
+    let size = |position| {
+        let found = fs::symlink_metadata(file_path(staging, table, position)).ok()?;
+        found.is_file().then_some(found.len())
+    };
+    (0..files).map(size).sum()
 }
 
-/// Removes files of tables that no finished group wrote, and a manifest.
-fn remove_unrecorded(staging: &Path, tables: &[ManifestTable]) -> io::Result<()> {
-    for table in tables {
-        let recorded: BTreeSet<_> =
-            (0..table.parts).map(|part| file_path(staging, &table.table, part)).collect();
-        for entry in fs::read_dir(staging.join(&table.table))? {
-            let path = entry?.path();
-            if !recorded.contains(&path) {
-                fs::remove_file(&path)?;
-            }
+/// Removes the files of a table that no finished group wrote.
+fn remove_unrecorded(staging: &Path, table: &str, files: u32) -> io::Result<()> {
+    let recorded: BTreeSet<_> = (0..files).map(|position| file_path(staging, table, position)).collect();
+    for entry in fs::read_dir(staging.join(table))? {
+        let path = entry?.path();
+        if !recorded.contains(&path) {
+            fs::remove_file(&path)?;
         }
     }
+    Ok(())
+}
+
+fn remove_manifest(staging: &Path) -> io::Result<()> {
     match fs::remove_file(manifest_path(staging)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -154,8 +171,12 @@ fn remove_unrecorded(staging: &Path, tables: &[ManifestTable]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::{GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, file_path, journal_path};
+    use binframe_ir::tables::Functions;
+    use binframe_ir::{Table, TableInfo};
     use std::fs;
     use tempfile::TempDir;
+
+    const TABLES: &[&TableInfo] = &[Functions::INFO];
 
     fn identity() -> RunIdentity {
         let input = InputIdentity { path: "a".to_owned(), size: 1, modified: (2, 3) };
@@ -173,6 +194,7 @@ mod tests {
     /// The staging directory of a run that was killed in its third group. Each group wrote a part of ten bytes.
     fn killed_run() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("_binframe")).unwrap();
         let mut journal = Journal::create(folder.path(), &identity()).unwrap();
         fs::create_dir(folder.path().join("functions")).unwrap();
         for part in 0..3 {
@@ -189,7 +211,7 @@ mod tests {
 
     /// Number of groups after which a run would resume.
     fn resumed(folder: &TempDir, identity: &RunIdentity) -> Option<usize> {
-        Journal::resume(folder.path(), identity).map(|(_, groups)| groups.len())
+        Journal::resume(folder.path(), identity, TABLES).map(|(_, groups)| groups.len())
     }
 
     fn change(folder: &TempDir, change: impl FnOnce(&mut Vec<u8>)) {
@@ -203,7 +225,7 @@ mod tests {
     fn a_run_resumes_after_its_last_finished_group_and_removes_other_files() {
         let folder = killed_run();
         fs::write(folder.path().join("_binframe/manifest.json"), "{}").unwrap();
-        let (mut journal, groups) = Journal::resume(folder.path(), &identity()).unwrap();
+        let (mut journal, groups) = Journal::resume(folder.path(), &identity(), TABLES).unwrap();
         assert_eq!(groups.len(), 2);
         let has = |part| file_path(folder.path(), "functions", part).exists();
         assert!(has(0) && has(1) && !has(2));
@@ -235,6 +257,22 @@ mod tests {
         assert_eq!(resumed(&killed_run(), &other), None);
         other = RunIdentity { group_size_max: 5, ..identity() };
         assert_eq!(resumed(&killed_run(), &other), None);
+    }
+
+    #[test]
+    fn a_journal_with_other_tables_is_not_trusted() {
+        for (table, parts) in [("../victim", 0), ("/victim", 1), ("functions", 0), ("functions", u32::MAX)] {
+            let folder = killed_run();
+            let victim = folder.path().join("victim");
+            fs::create_dir(&victim).unwrap();
+            fs::write(victim.join("letter.txt"), "dear").unwrap();
+            let (table, schema) = (table.to_owned(), String::new());
+            let tables = vec![ManifestTable { table, schema, rows: 0, bytes: 0, parts }];
+            let record = serde_json::to_vec(&GroupRecord { tables, ..GroupRecord::default() }).unwrap();
+            change(&folder, |text| text.extend(record.into_iter().chain(*b"\n")));
+            assert_eq!(resumed(&folder, &identity()), None);
+            assert!(victim.join("letter.txt").exists());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! is written last: a directory without one is not a dataset.
 
 use crate::error::SkippedFile;
+use crate::file::read_file;
 use crate::timing::Timing;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,27 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The manifest of a dataset without binaries.
+    pub(crate) fn new(stages: Vec<String>) -> Self {
+        Self {
+            layout: LAYOUT_VERSION,
+            binframe: env!("CARGO_PKG_VERSION").to_owned(),
+            stages,
+            binaries: Vec::new(),
+            skipped: Vec::new(),
+            resumed_files: 0,
+            tables: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+
+    /// Reads the manifest of a dataset.
+    pub(super) fn read(dataset: &Path) -> Result<Self, String> {
+        let path = manifest_path(dataset);
+        let bytes = read_file(&path).map_err(|error| format!("its manifest cannot be read: {error}"))?;
+        serde_json::from_slice(&bytes.0).map_err(|error| format!("its manifest cannot be read: {error}"))
+    }
+
     /// Number of files that were lowered. A container and its members are one file.
     pub fn lowered_files(&self) -> usize {
         self.binaries.chunk_by(|one, next| one.path == next.path).count()

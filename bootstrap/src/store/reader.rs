@@ -20,7 +20,6 @@ use binframe_ir::{Batch, ColumnInfo, TableInfo};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,10 +113,10 @@ impl Dataset {
     /// Opens a dataset.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let not_a_dataset = |found: String| Error::NotADataset { path: path.to_owned(), found };
-        let text = fs::read_to_string(manifest_path(path));
-        let text = text.map_err(|_| not_a_dataset("_binframe/manifest.json is missing".to_owned()))?;
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|error| not_a_dataset(format!("its manifest cannot be read: {error}")))?;
+        let manifest = match Self::is_at(path) {
+            true => Manifest::read(path).map_err(not_a_dataset)?,
+            false => return Err(not_a_dataset("_binframe/manifest.json is missing".to_owned())),
+        };
         if manifest.layout != LAYOUT_VERSION {
             let found =
                 format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);

@@ -52,22 +52,28 @@ impl DatasetWriter {
         identity: Option<&RunIdentity>,
     ) -> Result<(Self, Vec<GroupRecord>), Error> {
         let staging = Staging::create(target)?;
-        let resumed = identity.and_then(|identity| Journal::resume(staging.path(), identity));
-        let (journal, groups) = match resumed {
-            Some((journal, groups)) => (Some(journal), groups),
-            None => {
-                staging.empty()?;
-                let journal = identity.map(|identity| Journal::create(staging.path(), identity));
-                (journal.transpose()?, Vec::new())
-            }
+        let resumed =
+            identity.and_then(|identity| Journal::resume(staging.descriptor_path(), identity, tables));
+        let open = || {
+            let (journal, groups) = match resumed {
+                Some((journal, groups)) => (Some(journal), groups),
+                None => {
+                    staging.empty()?;
+                    let journal =
+                        identity.map(|identity| Journal::create(staging.descriptor_path(), identity));
+                    (journal.transpose()?, Vec::new())
+                }
+            };
+            let compressors = Compressors::default();
+            let written = groups.last().map(|group| group.tables.as_slice()).unwrap_or_default();
+            let open = |info: &&'static TableInfo| {
+                let written = written.iter().find(|table| table.table == info.name);
+                TableFiles::create(info, staging.descriptor_path(), written, &compressors)
+            };
+            let tables = tables.iter().map(open).collect::<Result<_, Error>>()?;
+            Ok((tables, journal, groups))
         };
-        let compressors = Compressors::default();
-        let written = groups.last().map(|group| group.tables.as_slice()).unwrap_or_default();
-        let open = |info: &&'static TableInfo| {
-            let written = written.iter().find(|table| table.table == info.name);
-            TableFiles::create(info, staging.path(), written, &compressors)
-        };
-        let tables = tables.iter().map(open).collect::<Result<_, _>>()?;
+        let (tables, journal, groups) = open().map_err(|error| staging.shown(error))?;
         Ok((Self { staging, tables, journal }, groups))
     }
 
@@ -117,19 +123,23 @@ impl DatasetWriter {
         self.journal.as_mut().map_or(Ok(()), |journal| journal.append(group))
     }
 
+    /// An error with the path that the user knows.
+    pub(crate) fn shown(&self, error: Error) -> Error {
+        self.staging.shown(error)
+    }
+
     /// The staging directory.
     pub(crate) fn directory(&self) -> &Path {
-        self.staging.path()
+        self.staging.descriptor_path()
     }
 
     /// Writes the manifest, which makes the staging directory a dataset.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
-        let path = manifest_path(self.staging.path());
+        let path = manifest_path(self.staging.descriptor_path());
         let directory = path.parent().expect("the manifest's path has a directory");
-        fs::create_dir_all(directory).map_err(Error::io(directory, "create"))?;
         let mut text = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
         text.push('\n');
-        let mut file = File::create(&path).map_err(Error::io(&path, "create"))?;
+        let mut file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io(&path, "write"))?;
         sync_directory(directory)
     }
@@ -143,7 +153,7 @@ impl DatasetWriter {
 
     fn sync_directories(&self) -> Result<(), Error> {
         self.tables.par_iter().try_for_each(|table| sync_directory(&table.directory))?;
-        sync_directory(self.staging.path())
+        sync_directory(self.staging.descriptor_path())
     }
 }
 
@@ -172,7 +182,7 @@ impl TableFiles {
     fn open_file(&mut self) -> Result<(), Error> {
         let dataset = self.directory.parent().expect("a table's folder is in a dataset");
         let path = file_path(dataset, self.info.name, self.written.parts);
-        let file = File::create(&path).map_err(Error::io(&path, "create"))?;
+        let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)
             .map_err(Error::write(&path))?;
         self.open = Some((writer, path));

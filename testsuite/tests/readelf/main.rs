@@ -13,9 +13,9 @@ mod sections;
 mod segments;
 mod symbols;
 
-use binframe::map_file;
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::SectionsIr;
+use binframe::read_file;
 use binframe_testsuite::tools;
 use rayon::prelude::*;
 use std::fmt::Debug;
@@ -80,7 +80,7 @@ fn tables_match_readelf() {
 }
 
 fn lowered(path: &Path) -> Result<Lowered, String> {
-    let file = map_file(path).map_err(|error| error.to_string())?.0;
+    let file = read_file(path).map_err(|error| error.to_string())?.0;
     let sections = binframe::passes::file::sections::run(&file, 0).map_err(|error| error.to_string())?;
     let linkage = linkage::run(&file, &sections);
     Ok(Lowered { sections, linkage })

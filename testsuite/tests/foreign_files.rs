@@ -1,0 +1,189 @@
+//! Files that binframe did not write are neither followed, adopted, replaced nor removed, and files that would block are
+//! refused.
+
+use binframe::ir::Stage;
+use binframe::{Dataset, Error, Filter, NewFile, Source, find_files, rebuild};
+use binframe_testsuite::fixtures;
+use binframe_testsuite::lowering::lower_into;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A folder with an executable `app`, and a folder `victim` with a file.
+struct Workspace(TempDir);
+
+impl Workspace {
+    fn new() -> Self {
+        let workspace = Self(tempfile::tempdir().expect("a temporary folder"));
+        workspace.write("app", &fixtures::loops_and_calls().bytes);
+        workspace.write("victim/letter.txt", b"dear");
+        workspace
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("the folder is writable");
+        fs::write(path, bytes).expect("the folder is writable");
+    }
+
+    fn pipe(&self, name: &str) {
+        let status = Command::new("mkfifo").arg(self.path(name)).status().expect("mkfifo is installed");
+        assert!(status.success());
+    }
+
+    fn lower(&self) -> Result<(), Error> {
+        lower_into(&self.path("app"), &self.path("out"), &[Stage::Sections])
+    }
+
+    fn assert_refused(&self) {
+        let result = self.lower();
+        assert!(matches!(result, Err(Error::Occupied { .. })), "{result:?}");
+        let letter = fs::read(self.path("victim/letter.txt")).expect("the file still exists");
+        assert_eq!(letter, b"dear");
+    }
+}
+
+#[test]
+fn a_link_in_place_of_the_staging_directory_is_not_followed() {
+    let workspace = Workspace::new();
+    symlink(workspace.path("victim"), workspace.path(".out.partial")).expect("the folder is writable");
+    workspace.assert_refused();
+}
+
+#[test]
+fn a_directory_in_place_of_the_staging_directory_is_not_emptied() {
+    let workspace = Workspace::new();
+    workspace.write(".out.partial/letter.txt", b"dear");
+    workspace.assert_refused();
+    assert!(workspace.path(".out.partial/letter.txt").exists());
+}
+
+#[test]
+fn a_pipe_in_place_of_the_staging_directory_is_refused() {
+    let workspace = Workspace::new();
+    workspace.pipe(".out.partial");
+    workspace.assert_refused();
+}
+
+#[test]
+fn a_dataset_with_other_files_is_not_replaced() {
+    for name in ["letter.txt", "_binframe/letter.txt", "binaries/letter.txt", "letters/part-00000.parquet"] {
+        let workspace = Workspace::new();
+        workspace.lower().expect("the fixture is supported");
+        workspace.write(&format!("out/{name}"), b"dear");
+        workspace.assert_refused();
+        assert!(workspace.path("out").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_directory_with_any_manifest_is_not_a_dataset() {
+    let workspace = Workspace::new();
+    workspace.write("out/_binframe/manifest.json", b"{}");
+    workspace.write("out/letter.txt", b"dear");
+    workspace.assert_refused();
+    assert!(workspace.path("out/letter.txt").exists());
+}
+
+#[test]
+fn an_input_in_the_dataset_is_not_removed() {
+    let workspace = Workspace::new();
+    workspace.lower().expect("the fixture is supported");
+    fs::copy(workspace.path("app"), workspace.path("out/app")).expect("the folder is writable");
+    let result = lower_into(&workspace.path("out/app"), &workspace.path("out"), &[Stage::Sections]);
+    assert!(matches!(result, Err(Error::Occupied { .. })));
+    assert!(workspace.path("out/app").exists());
+}
+
+#[test]
+fn a_dataset_behind_a_link_is_replaced_where_it_is() {
+    let workspace = Workspace::new();
+    workspace.lower().expect("the fixture is supported");
+    fs::rename(workspace.path("out"), workspace.path("elsewhere")).expect("the folder is writable");
+    symlink(workspace.path("elsewhere"), workspace.path("out")).expect("the folder is writable");
+    workspace.lower().expect("the fixture is supported");
+    assert!(workspace.path("out").is_symlink() && Dataset::open(&workspace.path("elsewhere")).is_ok());
+}
+
+/// Writes a file, and returns its bytes and mode.
+fn written(path: &Path, bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
+    let file = NewFile::create(path, false)?;
+    file.file().write_all(bytes).expect("the folder is writable");
+    file.publish()?;
+    let mode = fs::metadata(path).expect("the file exists").permissions().mode();
+    Ok((fs::read(path).expect("the file exists"), mode & 0o777))
+}
+
+#[test]
+fn a_file_replaces_a_regular_file_and_keeps_its_mode() {
+    let workspace = Workspace::new();
+    let letter = workspace.path("victim/letter.txt");
+    fs::set_permissions(&letter, Permissions::from_mode(0o600)).expect("the file is ours");
+    symlink(&letter, workspace.path("link")).expect("the folder is writable");
+    assert_eq!(
+        written(&workspace.path("link"), b"new").expect("the folder is writable"),
+        (b"new".to_vec(), 0o600)
+    );
+    assert!(workspace.path("link").is_symlink());
+    assert_eq!(fs::read(letter).expect("the file exists"), b"new");
+}
+
+#[test]
+fn a_file_does_not_replace_pipes_directories_and_dangling_links() {
+    let workspace = Workspace::new();
+    workspace.pipe("pipe");
+    symlink("nowhere", workspace.path("dangling")).expect("the folder is writable");
+    for name in ["pipe", "victim", "dangling", "victim/.."] {
+        assert!(written(&workspace.path(name), b"new").is_err(), "{name}");
+    }
+    let pipe = fs::symlink_metadata(workspace.path("pipe")).expect("the pipe still exists");
+    assert!(pipe.file_type().is_fifo() && workspace.path("dangling").is_symlink());
+    workspace.lower().expect("the fixture is supported");
+    let dataset = Dataset::open(&workspace.path("out")).expect("it was written");
+    assert!(rebuild(&dataset, None, &workspace.path("pipe")).is_err());
+    assert!(fs::symlink_metadata(workspace.path("pipe")).expect("still there").file_type().is_fifo());
+}
+
+#[test]
+fn two_writers_of_a_file_do_not_disturb_each_other() {
+    let workspace = Workspace::new();
+    let path = workspace.path("rows.csv");
+    let [one, other, abandoned] =
+        [(); 3].map(|()| NewFile::create(&path, false).expect("the folder is writable"));
+    one.file().write_all(b"one").expect("the folder is writable");
+    abandoned.file().write_all(b"half").expect("the folder is writable");
+    other.file().write_all(b"the other").expect("the folder is writable");
+    one.publish().expect("the folder is writable");
+    assert_eq!(fs::read(&path).expect("the file exists"), b"one");
+    drop(abandoned);
+    other.publish().expect("the folder is writable");
+    assert_eq!(fs::read(&path).expect("the file exists"), b"the other");
+    let names = fs::read_dir(workspace.0.path()).expect("the folder").count();
+    assert_eq!(names, 3, "no temporary file is left");
+}
+
+#[test]
+fn pipes_are_refused_at_once() {
+    let workspace = Workspace::new();
+    workspace.pipe("pipe");
+    let result = Source::open(&workspace.path("pipe")).map(drop).expect_err("it is no file");
+    assert!(result.to_string().ends_with("is not a regular file"), "{result}");
+    let pattern = workspace.path("[ap]*p*");
+    let files = find_files(&[pattern]).expect("it matches the executable");
+    assert_eq!(files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["app"]);
+    workspace.lower().expect("the fixture is supported");
+    for name in ["out/_binframe/manifest.json", "out/binaries/part-00000.parquet"] {
+        fs::remove_file(workspace.path(name)).expect("the folder is writable");
+        workspace.pipe(name);
+        let opened = Source::open(&workspace.path("out"));
+        let read = opened.and_then(|source| source.all::<binframe::ir::tables::Binaries>(&Filter::default()));
+        assert!(read.is_err(), "{name}");
+    }
+}
