@@ -1,10 +1,11 @@
 //! Companion files: other files with debug information of an executable, found on first use.
 
-use crate::file::read_file;
+use crate::file::map_file;
 use binframe_passes::file::debug::{CompanionFile, companions};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -40,22 +41,31 @@ impl fmt::Debug for LazyCompanions {
     }
 }
 
+/// Largest number of companion files of an executable.
+const COMPANIONS_MAX: usize = 1 << 16;
+
 /// The companions that exist. A companion may name further ones. Unreadable files are left out: the pass `debug`
-/// reports missing companions.
+/// reports missing companions. A file is used once, however many names lead to it, and never as its own companion.
 fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
+    let identity = |path: &Path| {
+        // Opening a pipe or a device could block.
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let mut used: BTreeSet<_> = identity(path).into_iter().collect();
     let path = path.to_string_lossy();
     let (mut found, mut searched) = (Vec::new(), BTreeSet::new());
     loop {
         let mut wanted = companions(&path, bytes, &found);
         wanted.retain(|companion| searched.insert(companion.name.clone()));
-        if wanted.is_empty() {
+        if wanted.is_empty() || found.len() >= COMPANIONS_MAX {
             return found;
         }
         for companion in wanted {
-            // Opening a pipe or a device could block.
-            let is_file = |path: &&String| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-            let existing = companion.paths.iter().find(is_file);
-            if let Some(bytes) = existing.and_then(|path| read_file(Path::new(path)).ok()) {
+            let mut paths = companion.paths.iter().map(Path::new);
+            let existing = paths.find_map(|path| Some((path, identity(path)?)));
+            let unused = existing.filter(|(_, identity)| used.insert(*identity));
+            if let Some(bytes) = unused.and_then(|(path, _)| map_file(path).ok()) {
                 found.push(CompanionFile { kind: companion.kind, name: companion.name, bytes: bytes.0 });
             }
         }

@@ -5,6 +5,7 @@ use binframe_ir::parquet::ReadError;
 use binframe_ir::{TableInfo, Violation};
 use binframe_passes::Unsupported;
 use parquet::errors::ParquetError;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
@@ -141,6 +142,13 @@ impl Error {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::Io { path, action, error }
+    }
+
+    /// Whether the error is not about the file: this process or the machine has run out of something, or the disk fails.
+    pub(crate) fn is_of_process(&self) -> bool {
+        let Self::Io { error, .. } = self else { return false };
+        let of_process = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO];
+        of_process.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
     }
 
     /// The error with the path `to` in place of `from`.

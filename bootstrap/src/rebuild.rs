@@ -30,6 +30,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Containers around a binary: a universal file may contain an archive, which contains objects.
+const DEPTH_MAX: usize = 2;
+
 /// A rebuilt file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
@@ -61,7 +64,7 @@ pub fn rebuild(dataset: &Dataset, binary: Option<&str>, output: &Path) -> Result
         written: Vec::new(),
         overlapping: Vec::new(),
     };
-    rebuilder.write_binary(binary, &header, 0)?;
+    rebuilder.write_binary(binary, &header, 0, 0)?;
     rebuilder.compare_overlapping()?;
     rebuilder.compare_digests(&file::map(file.file(), output)?.0)?;
     file.publish()?;
@@ -150,8 +153,12 @@ struct Rebuilder<'a> {
 type PendingExtents = BTreeMap<u32, Vec<(usize, u64, u64)>>;
 
 impl Rebuilder<'_> {
-    /// Writes a binary that starts at offset `base` of the file.
-    fn write_binary(&mut self, binary: &str, header: &Header, base: u64) -> Result<(), Error> {
+    /// Writes a binary that starts at offset `base` of the file, and is in `depth` containers.
+    fn write_binary(&mut self, binary: &str, header: &Header, base: u64, depth: usize) -> Result<(), Error> {
+        if depth > DEPTH_MAX {
+            let message = "it is a container in a container in a container";
+            return Err(self.disagreement(Binaries::INFO.name, binary, 0, message));
+        }
         self.written.push((binary.to_owned(), base..base + header.size, header.sha256.clone()));
         let (mut of_sections, of_members) = self.write_extents(binary, header, base)?;
         self.write_sections(binary, base, &mut of_sections)?;
@@ -175,7 +182,7 @@ impl Rebuilder<'_> {
                     );
                     return Err(self.disagreement(FileExtents::INFO.name, binary, row, &message));
                 };
-                self.write_binary(member, header, base + offset)?;
+                self.write_binary(member, header, base + offset, depth + 1)?;
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Why a command does not succeed, and its exit code.
 
+use crate::escape::escaped_lines;
 use arrow_schema::ArrowError;
 use parquet::errors::ParquetError;
 use std::error::Error;
@@ -31,7 +32,7 @@ impl Failure {
             Self::Failed(message) => (message, ExitCode::FAILURE),
         };
         // If stderr is closed too, the exit code has to suffice.
-        _ = writeln!(io::stderr(), "binframe: {message}");
+        _ = writeln!(io::stderr(), "binframe: {}", escaped_lines(&message));
         code
     }
 

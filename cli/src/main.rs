@@ -17,6 +17,7 @@
 
 mod commands;
 mod drawing;
+mod escape;
 mod failure;
 mod output;
 mod progress_bar;

@@ -6,6 +6,9 @@
 //! hundred mutants.
 
 use binframe::Dataset;
+use binframe::ir::TABLES;
+use binframe::ir::parquet::TableReader;
+use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::TemporaryDataset;
 use binframe_testsuite::mutation::{Original, mutant};
 use binframe_testsuite::table_invariants;
@@ -31,6 +34,31 @@ pub fn rebuild(bytes: &[u8]) {
     let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
     binframe::rebuild(&dataset, None, &rebuilt).expect("the tables describe the file");
     assert!(fs::read(rebuilt).expect("it was just written") == bytes, "the rebuilt file differs");
+}
+
+/// The first byte selects a table, and the others are a Parquet file. Each of its row groups is read or refused.
+pub fn read_table(bytes: &[u8]) {
+    let Some((&index, file)) = bytes.split_first() else { return };
+    let table = TABLES[usize::from(index) % TABLES.len()];
+    let Ok(reader) = TableReader::open(table, Bytes::copy_from_slice(file)) else { return };
+    for row_group in 0..reader.row_groups() {
+        _ = reader.read(row_group);
+    }
+}
+
+/// Inputs of [`read_table`]: the files of a dataset.
+pub fn table_files() -> Vec<Original> {
+    let written =
+        TemporaryDataset::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("a fixture is lowered");
+    let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
+    let files = TABLES.iter().enumerate().flat_map(|(index, table)| {
+        dataset.files(table).into_iter().map(move |path| {
+            let mut bytes = vec![u8::try_from(index).expect("there are fewer than 256 tables")];
+            bytes.extend(fs::read(path).expect("the manifest names files that exist"));
+            Original::new(table.name, bytes)
+        })
+    });
+    files.collect()
 }
 
 /// Runs a target on the mutants with the seeds.

@@ -1,6 +1,6 @@
 //! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same.
 
-use binframe_fuzz::{executables, run_mutants};
+use binframe_fuzz::{executables, run_mutants, table_files};
 
 const MUTANTS: u64 = 300;
 
@@ -12,4 +12,9 @@ fn pipeline() {
 #[test]
 fn rebuild() {
     run_mutants(binframe_fuzz::rebuild, &executables(), 0..MUTANTS);
+}
+
+#[test]
+fn read_table() {
+    run_mutants(binframe_fuzz::read_table, &table_files(), 0..10 * MUTANTS);
 }

@@ -37,6 +37,7 @@
 //! `error`, `input`, `partition`, `inputs` (what is open), `program` (one binary); `pushdown`, `scan`, `table` (tables);
 //! `functions`, `table_functions`, `views`; `order`, `pauses`, `interrupts` (rules of execution); `statements`, `session`.
 
+mod allowed;
 mod error;
 mod functions;
 mod input;

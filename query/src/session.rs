@@ -1,5 +1,6 @@
 //! A session: inputs that are open for queries.
 
+use crate::allowed;
 use crate::error::{KnownNames, QueryError};
 use crate::input::lock;
 use crate::inputs::{Inputs, Options};
@@ -72,6 +73,7 @@ impl Session {
         let answer = async {
             let plan = self.context.state().statement_to_plan(statement).await?;
             SQLOptions::new().with_allow_dml(false).verify_plan(&plan)?;
+            allowed::verify_plan(&plan)?;
             let frame = self.context.execute_logical_plan(plan).await?;
             let context = Arc::new(frame.task_ctx());
             let stream = execute_stream(frame.create_physical_plan().await?, context)?;

@@ -15,9 +15,9 @@ const DEPTH_MAX: usize = 100;
 pub fn split(text: &str) -> Result<Vec<&str>, QueryError> {
     let mut statements = Vec::new();
     let (mut start_of_statement, mut has_content) = (0, false);
-    let lines = line_starts(text);
+    let mut offsets = Offsets::of(text);
     for token in tokens(text)? {
-        let start = offset(text, &lines, &token);
+        let start = offsets.next(&token);
         match token.token {
             Token::SemiColon => {
                 if has_content {
@@ -71,10 +71,10 @@ fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
 
 /// Replaces tokens such as `0x401000`, which are bytes in SQL, by numbers. `X'401000'` remains bytes.
 fn with_hexadecimal_numbers(text: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let lines = line_starts(text);
+    let mut offsets = Offsets::of(text);
     for token in &mut tokens {
         if let Token::HexStringLiteral(digits) = &token.token
-            && text[offset(text, &lines, token)..].starts_with('0')
+            && text[offsets.next(token)..].starts_with('0')
             && let Ok(number) = u64::from_str_radix(digits, 16)
         {
             token.token = Token::Number(number.to_string(), false);
@@ -83,16 +83,34 @@ fn with_hexadecimal_numbers(text: &str, mut tokens: Vec<TokenWithSpan>) -> Vec<T
     tokens
 }
 
-fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+/// The byte offsets of tokens, which are asked for in their order: a long line is read only once.
+struct Offsets<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+    /// Line and column of the last token, both from 1, and its offset.
+    last: (u64, u64, usize),
 }
 
-/// The byte offset of a token.
-fn offset(text: &str, lines: &[usize], token: &TokenWithSpan) -> usize {
-    let position = token.span.start;
-    let Some(start) = position.line.checked_sub(1).and_then(|line| lines.get(line as usize)) else {
-        return text.len();
-    };
-    let character = text[*start..].char_indices().nth((position.column.saturating_sub(1)) as usize);
-    character.map_or(text.len(), |(at, _)| start + at)
+impl<'a> Offsets<'a> {
+    fn of(text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, lines, last: (1, 1, 0) }
+    }
+
+    /// The offset of a token that does not come before the last one.
+    fn next(&mut self, token: &TokenWithSpan) -> usize {
+        let (line, column) = (token.span.start.line, token.span.start.column);
+        let (last_line, last_column, last_offset) = self.last;
+        let (start, skipped) = match line == last_line && column >= last_column {
+            true => (last_offset, column - last_column),
+            false => match line.checked_sub(1).and_then(|line| self.lines.get(line as usize)) {
+                Some(start) => (*start, column.saturating_sub(1)),
+                None => return self.text.len(),
+            },
+        };
+        let character = self.text[start..].char_indices().nth(skipped as usize);
+        let offset = character.map_or(self.text.len(), |(at, _)| start + at);
+        self.last = (line, column, offset);
+        offset
+    }
 }

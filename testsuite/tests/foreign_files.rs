@@ -187,3 +187,14 @@ fn pipes_are_refused_at_once() {
         assert!(read.is_err(), "{name}");
     }
 }
+
+#[test]
+fn a_manifest_cannot_state_more_files_than_there_are() {
+    let workspace = Workspace::new();
+    workspace.lower().expect("the fixture is supported");
+    let path = workspace.path("out/_binframe/manifest.json");
+    let manifest = fs::read_to_string(&path).expect("the manifest exists");
+    fs::write(&path, manifest.replace("\"parts\": 1", "\"parts\": 4294967295")).expect("writable");
+    let error = Dataset::open(&workspace.path("out")).expect_err("no dataset has as many files").to_string();
+    assert!(error.contains("binary_headers/part-00001.parquet is missing"), "{error}");
+}

@@ -3,10 +3,12 @@
 use binframe::Error;
 use binframe::ir::tables::{DiagnosticCode, Diagnostics};
 use binframe::ir::{Rows, Stage, Table};
+use binframe::passes::file::sections;
 use binframe_testsuite::fixtures;
 use binframe_testsuite::hostile_code::{EH_FRAME, SHT_PROGBITS, SYMTAB, TEXT, TEXT_ADDRESS};
 use binframe_testsuite::lowering::{TemporaryDataset, lower_into, try_tables};
 use binframe_testsuite::mutation::{Original, mutant};
+use binframe_testsuite::objects::{self, Architecture, Format};
 use binframe_testsuite::patch::{Patch, header, section, segment, symbol};
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,6 +24,16 @@ const LOADED_CODE: u64 = 6;
 
 /// `PT_NOTE`.
 const PT_NOTE: u64 = 4;
+
+#[test]
+fn long_names_of_members_are_shortened() {
+    let member = objects::object(Format::Elf, Architecture::X86_64);
+    let long = ["a".repeat(1 << 20), "b".repeat(1 << 20)];
+    let members = long.each_ref().map(|name| (name.as_str(), member.as_slice()));
+    let found = sections::members(&objects::archive(&members).into());
+    let names: Vec<_> = found.into_iter().map(|member| member.name).collect();
+    assert!(names[0] != names[1] && names.iter().all(|name| name.len() < 255), "{names:?}");
+}
 
 #[test]
 fn mutants_give_a_dataset_or_an_error_without_output() {

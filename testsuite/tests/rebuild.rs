@@ -2,8 +2,8 @@
 //! names the row.
 
 use binframe::ir::tables::{
-    BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinarySection, BinarySectionBuilder, BinarySections,
-    FileExtent, FileExtentBuilder, FileExtents,
+    Binaries, Binary, BinaryBuilder, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinarySection,
+    BinarySectionBuilder, BinarySections, FileExtent, FileExtentBuilder, FileExtents,
 };
 use binframe::ir::{Rows, Stage, Table};
 use binframe::{Dataset, Error, Request, lower, rebuild};
@@ -219,6 +219,28 @@ fn a_header_of_another_file_is_rejected() {
     let (table, _, message) = rejection(&written);
     assert_eq!(table, "file_extents");
     assert!(message.contains("the rest of the file"), "{message}");
+}
+
+#[test]
+fn a_binary_that_contains_itself_is_rejected() {
+    let written = dataset();
+    let rows = Rows::<Binaries>::from_batch(written.table(Binaries::INFO)).expect("the table");
+    let mut changed = BinaryBuilder::default();
+    changed.extend(rows.columns().iter().map(|row| Binary { container: Some("app"), ..row }));
+    written.replace("app", changed.finish().batch());
+    let size = rows.columns().iter().next().expect("one binary").size;
+    let rows = Rows::<FileExtents>::from_batch(written.table(FileExtents::INFO)).expect("the table");
+    let mut changed = FileExtentBuilder::default();
+    changed.extend(rows.columns().iter().take(1).map(|row| FileExtent {
+        size,
+        section_index: None,
+        member_index: Some(0),
+        content: None,
+        ..row
+    }));
+    written.replace("app", changed.finish().batch());
+    let error = rebuilt(&written.path(), Some("app")).expect_err("no file contains itself").to_string();
+    assert!(error.contains("it is a container in a container in a container"), "{error}");
 }
 
 #[test]

@@ -112,9 +112,12 @@ fn identity(
 ) -> RunIdentity {
     let input = |file: &CorpusFile| {
         // A file without metadata cannot be opened either, and is skipped.
-        let modified = fs::metadata(&file.path).map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
+        let times = fs::metadata(&file.path).map(|metadata| {
+            [(metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec())]
+        });
+        let [modified, changed] = times.unwrap_or_default();
         let path = file.path.to_string_lossy().into_owned();
-        InputIdentity { path, size: file.size, modified: modified.unwrap_or_default() }
+        InputIdentity { path, size: file.size, modified, changed }
     };
     RunIdentity {
         layout: LAYOUT_VERSION,

@@ -61,6 +61,7 @@ impl Run<'_> {
     /// Lowers the input at a position of `files`, on the threads of the current rayon pool. An error ends the run.
     pub(super) fn lower_input(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
         let outcome = match BinaryFile::open(&self.files[input], Database::default()) {
+            Err(error) if error.is_of_process() => return Err(error),
             Err(error) => Outcome::Skipped(error),
             Ok(binaries) => {
                 match (InputJob { run: self, input, output, timings: Vec::new() }).lower(binaries) {

@@ -16,7 +16,7 @@
 //! *Invariants.* A group writes only to files that no earlier group wrote to, so its files never change after its line
 //! is written.
 //!
-//! *Approximation.* An input is identified by path, size and modification time, not by its bytes. Companion files are
+//! *Approximation.* An input is identified by path, size and times of change, not by its bytes. Companion files are
 //! not part of the identity.
 
 use super::manifest::{ManifestBinary, ManifestTable, file_path, manifest_path, metadata_directory};
@@ -50,8 +50,10 @@ pub(crate) struct RunIdentity {
 pub(crate) struct InputIdentity {
     pub(crate) path: String,
     pub(crate) size: u64,
-    /// Modification time: seconds and nanoseconds.
+    /// Time of the last change of the bytes: seconds and nanoseconds.
     pub(crate) modified: (i64, i64),
+    /// Time of the last change of bytes, permissions or names: seconds and nanoseconds.
+    pub(crate) changed: (i64, i64),
 }
 
 /// A finished checkpoint group.
@@ -179,7 +181,7 @@ mod tests {
     const TABLES: &[&TableInfo] = &[Functions::INFO];
 
     fn identity() -> RunIdentity {
-        let input = InputIdentity { path: "a".to_owned(), size: 1, modified: (2, 3) };
+        let input = InputIdentity { path: "a".to_owned(), size: 1, modified: (2, 3), changed: (4, 5) };
         RunIdentity {
             layout: 1,
             binframe: "0".to_owned(),

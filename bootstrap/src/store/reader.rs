@@ -16,10 +16,11 @@ use crate::error::Error;
 use crate::file::map_file;
 use arrow_array::{ArrayRef, new_null_array};
 use binframe_ir::parquet::TableReader;
-use binframe_ir::{Batch, ColumnInfo, TableInfo};
+use binframe_ir::{Batch, ColumnInfo, TableInfo, table_named};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,6 +123,9 @@ impl Dataset {
                 format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);
             return Err(not_a_dataset(found));
         }
+        for table in &manifest.tables {
+            check_files(path, table).map_err(not_a_dataset)?;
+        }
         Ok(Self { path: path.to_owned(), manifest, files: Mutex::default() })
     }
 
@@ -185,6 +189,22 @@ impl Dataset {
             }
         }
         Ok(found)
+    }
+}
+
+/// Fails if a directory has fewer files of a table than the manifest states. A list of the files would take memory in
+/// proportion to the stated number.
+fn check_files(dataset: &Path, table: &ManifestTable) -> Result<(), String> {
+    let Some(info) = table_named(&table.table) else {
+        return Err(format!("its manifest has a table `{}` that this binframe does not know", table.table));
+    };
+    let files = fs::read_dir(dataset.join(info.name)).map_or(0, Iterator::count) as u32;
+    let mut positions = 0..table.parts.min(files.saturating_add(1));
+    match positions.find(|position| !file_path(dataset, info.name, *position).exists()) {
+        Some(missing) => {
+            Err(format!("{} is missing", file_path(Path::new(""), info.name, missing).display()))
+        }
+        None => Ok(()),
     }
 }
 

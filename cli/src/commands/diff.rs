@@ -1,7 +1,8 @@
 //! `binframe diff`: the differences between two executables or datasets.
 
+use crate::escape::escaped;
 use crate::failure::Failure;
-use crate::output::cell_text::{cell_text, escaped};
+use crate::output::cell_text::cell_text;
 use crate::output::columns::{Column, record_batch};
 use crate::output::destination;
 use arrow_array::cast::AsArray;
@@ -55,10 +56,10 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     let difference = binframe_inspect::diff(&old, &new, arguments.limit)?;
     let mut out = destination::stdout();
     for binary in &difference.removed {
-        writeln!(out, "only in {}: {binary}", arguments.old.display())?;
+        writeln!(out, "only in {}: {}", arguments.old.display(), escaped(binary))?;
     }
     for binary in &difference.added {
-        writeln!(out, "only in {}: {binary}", arguments.new.display())?;
+        writeln!(out, "only in {}: {}", arguments.new.display(), escaped(binary))?;
     }
     for (position, binary) in difference.binaries.iter().enumerate() {
         if position > 0 {
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
 }
 
 fn write_binary(out: &mut impl Write, binary: &BinaryDifference, limit: usize) -> io::Result<()> {
-    writeln!(out, "{}", from_to(&binary.old, &binary.new))?;
+    writeln!(out, "{}", escaped(&from_to(&binary.old, &binary.new)))?;
     match &binary.functions {
         Some(functions) => write_functions(out, functions, limit)?,
         None => writeln!(out, "\nfunctions: not compared, they were not lowered")?,

@@ -1,5 +1,6 @@
 //! `binframe lower`: the tables of executables as a dataset.
 
+use crate::escape::{escaped, escaped_lines};
 use crate::failure::Failure;
 use crate::progress_bar::progress_bar;
 use crate::value_parsers::parse_size;
@@ -114,7 +115,7 @@ pub(crate) fn run(arguments: &LowerArguments) -> Result<ExitCode, Failure> {
         _ = stderr.write_all(timings(&manifest).as_bytes());
     }
     if stderr.is_terminal() || !manifest.skipped.is_empty() || manifest.resumed_files > 0 {
-        _ = stderr.write_all(summary(arguments, &manifest, started.elapsed()).as_bytes());
+        _ = stderr.write_all(escaped_lines(&summary(arguments, &manifest, started.elapsed())).as_bytes());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -138,7 +139,7 @@ impl ProgressLine {
         let Progress { files, binary, step, done, parts, .. } = progress;
         let percent = if *parts > 1 { format!(" {} %", 100 * done / parts) } else { String::new() };
         let totals = if *files > 1 { self.totals(progress) } else { String::new() };
-        self.bar.set_message(format!("{totals}{binary}: {step}{percent}"));
+        self.bar.set_message(format!("{totals}{}: {step}{percent}", escaped(binary)));
         self.bar.tick();
     }
 

@@ -1,8 +1,8 @@
 //! `binframe trace`: an explanation of an address, and every row about it.
 
+use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::output::aligned_table::{AlignedTable, write_row};
-use crate::output::cell_text::escaped;
 use crate::output::columns::{Column, record_batch};
 use crate::output::destination;
 use crate::value_parsers::parse_address;
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         if position > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{address:#x} in {binary}\n")?;
+        writeln!(out, "{address:#x} in {}\n", escaped(binary))?;
         write_paragraph(&mut out, &escaped(&binframe_inspect::explain(&source, binary, address)?))?;
         let batches = traced.iter().filter(|rows| rows.0 == *binary).map(|rows| &rows.1);
         write_tables(&mut out, &concatenated(batches), limit)?;

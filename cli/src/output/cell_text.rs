@@ -1,5 +1,6 @@
 //! Values as text for people: addresses in hexadecimal, long values truncated, control characters escaped.
 
+use crate::escape::escaped;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef};
@@ -57,18 +58,4 @@ pub(crate) fn truncated(text: &str) -> String {
         Some((end, _)) => escaped(&text[..end]) + "…",
         None => escaped(text),
     }
-}
-
-/// The text with control characters escaped. Names come from untrusted files and must not move the cursor of a terminal
-/// or change its colours.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }

@@ -126,6 +126,6 @@ fn a_directory_that_is_not_a_dataset_is_not_replaced() {
     std::fs::create_dir(folder.path().join("photos")).expect("made");
     std::fs::write(folder.path().join("photos/cat.jpg"), "a cat").expect("written");
     let stderr = folder.failure(1, &["lower", "loops", "-o", "photos"]);
-    assert_eq!(stderr, "binframe: photos: exists and is no dataset; remove it or choose another place\n");
+    assert_eq!(stderr, "binframe: photos: exists and is no dataset; remove it or choose another path\n");
     assert_eq!(names_in(&folder, "photos"), ["cat.jpg"]);
 }

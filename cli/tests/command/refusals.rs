@@ -1,7 +1,7 @@
 //! Errors that all commands report in the same way.
 
 use crate::{Folder, both, loops};
-use binframe_testsuite::fixtures;
+use binframe_testsuite::{fixtures, objects};
 use std::process::Stdio;
 
 /// Files that cannot be lowered, each with the expected reason.
@@ -134,4 +134,74 @@ fn a_closed_pipe_is_not_a_failure() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
         assert!(output.status.success(), "{arguments:?}: {}", output.status);
     }
+}
+
+/// A name with an escape sequence that sets the title of a terminal, and letters in reverse order.
+const HOSTILE_NAME: &str = "\u{1b}]0;pwned\u{7}\u{202e}";
+
+/// What a command prints, wherever, whether it succeeds or not.
+fn output(folder: &Folder, arguments: &[&str]) -> String {
+    let output = folder.command(arguments).output().expect("the command is built");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn names_in_messages_are_escaped() {
+    let loops = fixtures::loops_and_calls().bytes;
+    let hostile = objects::archive(&[(&format!("{HOSTILE_NAME}.o"), &loops)]);
+    let folder = Folder::with(&[("hostile.a", &hostile), ("loops", &loops), (HOSTILE_NAME, b"text")]);
+    folder.text(&["lower", "hostile.a", "-o", "tables", "--emit", "sections"]);
+    let outputs = [
+        output(&folder, &["trace", "0x401030", "hostile.a"]),
+        output(&folder, &["diff", "hostile.a", "loops"]),
+        output(&folder, &["dump", "functions", "hostile.a", "--function", "sum"]),
+        output(&folder, &["dump", "functions", HOSTILE_NAME]),
+        output(&folder, &["lower", "loops", HOSTILE_NAME, "-o", "out", "--emit", "sections"]),
+        output(&folder, &["rebuild", "tables", "--binary", "other", "-o", "rebuilt"]),
+        #[cfg(feature = "sql")]
+        output(&folder, &["sql", "SELECT count(*) FROM functions", "loops", HOSTILE_NAME]),
+    ];
+    let mut shown = 0;
+    for text in outputs {
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+        shown += usize::from(text.contains("pwned"));
+    }
+    assert!(shown >= 3, "the names are shown in {shown} outputs only");
+}
+
+#[test]
+#[cfg(feature = "sql")]
+fn queries_open_no_files_and_lift_no_limits() {
+    let (folder, _) = loops();
+    for (query, expected) in [
+        ("CREATE EXTERNAL TABLE t (l VARCHAR) STORED AS CSV LOCATION '/etc/passwd'", "cannot open files"),
+        (
+            "EXPLAIN CREATE EXTERNAL TABLE t (l VARCHAR) STORED AS CSV LOCATION '/etc/passwd'",
+            "cannot open files",
+        ),
+        ("SET datafusion.runtime.memory_limit = '100G'", "use the options --memory and --jobs"),
+        ("SET DATAFUSION.runtime.temp_directory = '/tmp/a'", "use the options --memory and --jobs"),
+        ("COPY (SELECT 1) TO 'out.csv'", "DML not supported"),
+    ] {
+        let message = folder.failure(1, &["sql", query, "loops"]);
+        assert!(message.contains(expected), "{query}: {message}");
+    }
+    folder.text(&[
+        "sql",
+        "-c",
+        "CREATE VIEW big AS SELECT * FROM functions",
+        "-c",
+        "SELECT * FROM big",
+        "loops",
+    ]);
+}
+
+#[test]
+#[cfg(feature = "sql")]
+fn a_long_line_is_read_in_linear_time() {
+    let (folder, _) = loops();
+    let numbers = (0..20_000).map(|number| format!("0x{number:x}")).collect::<Vec<_>>().join(", ");
+    let query = format!("SELECT count(*) AS n FROM functions WHERE address IN ({numbers})");
+    std::fs::write(folder.path().join("query.sql"), query).expect("written");
+    assert_eq!(folder.text(&["sql", "-f", "query.sql", "loops"]), "n\n0\n");
 }

@@ -1,4 +1,8 @@
 //! Reads Parquet files of tables.
+//!
+//! A file may be invalid, by accident or on purpose. Memory is only reserved for numbers of rows that the size of the
+//! file allows. The Arrow schema that writers embed is not read: the declaration of the table says how columns are
+//! read. The Parquet library panics on some invalid files; such a panic is an error ([`guarded`]).
 
 use super::layout::file_schema;
 use crate::{Batch, TableInfo};
@@ -9,11 +13,18 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// Largest number of rows of a row group: a number that any row group may have, and a number for each of its bytes in
+/// the file. Memory is reserved for the stated number of rows.
+const ROWS_MAX_BASE: usize = 1 << 20;
+const ROWS_PER_BYTE_MAX: usize = 64;
 
 /// Why a file cannot be read as a table.
 #[derive(Debug)]
@@ -70,11 +81,17 @@ pub struct TableReader<R> {
 impl<R: ChunkReader + Clone + 'static> TableReader<R> {
     /// Opens a file and checks that it has the schema of the table.
     pub fn open(info: &'static TableInfo, input: R) -> Result<Self, ReadError> {
-        let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
-        let differences = schema_differences(&file_schema(info), metadata.schema());
-        if !differences.is_empty() {
-            return Err(ReadError::Schema { table: info.name, differences });
-        }
+        let schema = file_schema(info);
+        let metadata = guarded(|| {
+            let metadata = Arc::new(ParquetMetaDataReader::new().parse_and_finish(&input)?);
+            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+            let found = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options.clone())?;
+            let differences = schema_differences(&schema, found.schema());
+            if !differences.is_empty() {
+                return Err(ReadError::Schema { table: info.name, differences });
+            }
+            Ok(ArrowReaderMetadata::try_new(metadata, options.with_schema(Arc::new(schema)))?)
+        })?;
         Ok(Self { info, input, metadata })
     }
 
@@ -146,18 +163,37 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
 
     fn read_columns(&self, index: usize, mask: ProjectionMask) -> Result<RecordBatch, ReadError> {
         let rows = self.row_group_rows(index) as usize;
+        let bytes = self.metadata.metadata().row_group(index).compressed_size().max(0) as usize;
+        let rows_max = ROWS_MAX_BASE + ROWS_PER_BYTE_MAX * bytes.min(self.input.len() as usize);
+        if rows > rows_max {
+            let message =
+                format!("row group {index} states {rows} rows in {bytes} bytes; expected at most {rows_max}");
+            return Err(ParquetError::General(message).into());
+        }
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone())
                 .with_row_groups(vec![index])
                 .with_projection(mask)
                 .with_batch_size(rows.max(1));
-        let mut reader = reader.build()?;
-        let batch = reader.next().transpose().map_err(|error| ParquetError::ArrowError(error.to_string()))?;
-        match batch {
-            None if rows > 0 => Err(ParquetError::EOF(format!("row group {index} has no rows")).into()),
-            batch => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(reader.schema()))),
-        }
+        guarded(|| {
+            let mut reader = reader.build()?;
+            let batch =
+                reader.next().transpose().map_err(|error| ParquetError::ArrowError(error.to_string()))?;
+            match batch {
+                None if rows > 0 => Err(ParquetError::EOF(format!("row group {index} has no rows")).into()),
+                batch => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(reader.schema()))),
+            }
+        })
     }
+}
+
+/// Calls the Parquet library. A panic is an error.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
+        Err(ParquetError::General(format!("the file is invalid: {message}")).into())
+    })
 }
 
 /// One sentence per column that is missing, unexpected, or of another type.
@@ -167,13 +203,14 @@ fn schema_differences(expected: &Schema, found: &Schema) -> Vec<String> {
         match found.field_with_name(field.name()) {
             Err(_) => differences.push(format!("column `{}` is missing", field.name())),
             Ok(other)
-                if other.data_type() != field.data_type() || other.is_nullable() != field.is_nullable() =>
+                if other.data_type() != stored_type(field.data_type())
+                    || other.is_nullable() != field.is_nullable() =>
             {
                 differences.push(format!(
                     "column `{}` is {}, expected {}",
                     field.name(),
-                    type_of(other),
-                    type_of(field)
+                    type_of(other.data_type(), other),
+                    type_of(stored_type(field.data_type()), field)
                 ));
             }
             Ok(_) => {}
@@ -193,6 +230,14 @@ fn schema_differences(expected: &Schema, found: &Schema) -> Vec<String> {
     differences
 }
 
-fn type_of(field: &Field) -> String {
-    format!("{}{}", field.data_type(), if field.is_nullable() { " or null" } else { "" })
+/// The type of a column in a Parquet file, which knows no dictionaries.
+fn stored_type(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
+    }
+}
+
+fn type_of(data_type: &DataType, field: &Field) -> String {
+    format!("{data_type}{}", if field.is_nullable() { " or null" } else { "" })
 }

@@ -77,7 +77,16 @@ const LAYERS: [(&str, &[&str]); 2] = [
             "pipeline.rs lib.rs",
         ],
     ),
-    ("cli/src", &["value_parsers.rs failure.rs progress_bar.rs", "output", "drawing", "commands", "main.rs"]),
+    (
+        "cli/src",
+        &[
+            "escape.rs value_parsers.rs failure.rs progress_bar.rs",
+            "output",
+            "drawing",
+            "commands",
+            "main.rs",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {

@@ -9,6 +9,7 @@ mod shell;
 
 pub(crate) use arguments::{EXAMPLES, SqlArguments};
 
+use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::output::row_writer::RowFormat;
 use binframe_query::{Options, QueryError, Session};
@@ -94,7 +95,7 @@ fn report_skipped(session: &Session) {
     let were = if skipped.len() == 1 { "input was" } else { "inputs were" };
     _ = writeln!(stderr, "binframe: {} {were} left out:", skipped.len());
     for line in skipped.iter().take(SKIPPED_SHOWN_MAX) {
-        _ = writeln!(stderr, "  {line}");
+        _ = writeln!(stderr, "  {}", escaped(line));
     }
     if skipped.len() > SKIPPED_SHOWN_MAX {
         _ = writeln!(stderr, "  …");

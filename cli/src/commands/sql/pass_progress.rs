@@ -1,5 +1,6 @@
 //! A progress line that names the pass that runs.
 
+use crate::escape::escaped;
 use crate::progress_bar::progress_bar;
 use binframe_query::OnPass;
 use indicatif::ProgressBar;
@@ -22,7 +23,7 @@ impl PassProgress {
         let bar = self.0.clone();
         Arc::new(move |binary, pass| {
             if bar.elapsed() > SHOWN_AFTER {
-                bar.set_message(format!("{binary}: {pass}"));
+                bar.set_message(format!("{}: {pass}", escaped(binary)));
                 bar.tick();
             }
         })

@@ -3,6 +3,7 @@
 //! Containers nest once: a universal file may contain archives, an archive contains no containers that are read.
 
 use super::Headers;
+use binframe_ir::Fingerprint;
 use bytes::Bytes;
 use object::FileKind;
 use object::read::archive::ArchiveFile;
@@ -86,6 +87,23 @@ fn unsupported(bytes: &Bytes, is_in_archive: bool) -> Option<String> {
     }
 }
 
+/// Size in bytes of the longest name of a member, as of a file name in most file systems.
+const NAME_SIZE_MAX: usize = 255;
+
+/// Number of bytes of a longer name that its hash depends on.
+const HASHED_SIZE_MAX: usize = 1 << 12;
+
+/// The name of a member. Members may share one long name in the archive, but each has it in every table; so a name that
+/// is too long is replaced by its beginning and a hash.
+fn member_name(name: &[u8]) -> String {
+    if name.len() <= NAME_SIZE_MAX {
+        return String::from_utf8_lossy(name).into_owned();
+    }
+    let hash = Fingerprint::of_bytes(&name[..name.len().min(HASHED_SIZE_MAX)]);
+    let beginning = String::from_utf8_lossy(&name[..NAME_SIZE_MAX / 2]);
+    format!("{beginning}…{hash}")
+}
+
 /// Names and file ranges of members, as the container states them.
 type ListedMembers = Vec<(String, Range<u64>)>;
 
@@ -98,7 +116,7 @@ fn archive_members(file: &Bytes, container: &mut Container) -> object::Result<Li
             Ok(member) if member.is_thin() => {}
             Ok(member) => {
                 let (start, size) = member.file_range();
-                let name = String::from_utf8_lossy(member.name()).into_owned();
+                let name = member_name(member.name());
                 listed.push((name, start..start.saturating_add(size)));
             }
             Err(error) => {
