@@ -78,6 +78,13 @@ pub enum Error {
         /// The writer's error.
         error: ParquetError,
     },
+    /// A file of a dataset does not have the bytes that were written.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What differs from the manifest.
+        found: String,
+    },
     /// Rows violate the declarations of their tables: a defect of binframe.
     Violations(Vec<Violation>),
     /// A dataset does not have a table that is needed.
@@ -210,6 +217,9 @@ impl fmt::Display for Error {
             }
             Self::Read { path, error } => write!(formatter, "{}: {error}", path.display()),
             Self::Write { path, error } => write!(formatter, "{}: cannot write: {error}", path.display()),
+            Self::Changed { path, found } => {
+                write!(formatter, "{}: {found}; lower the files again", path.display())
+            }
             Self::Violations(violations) => {
                 write!(formatter, "rows break what their tables declare; this is a defect of binframe:")?;
                 violations.iter().try_for_each(|violation| write!(formatter, "\n  {violation}"))

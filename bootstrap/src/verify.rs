@@ -1,8 +1,9 @@
 //! Verification of a dataset against the declarations of its tables.
 
 use crate::error::Error;
+use crate::file::map_file;
 use crate::store::reader::Dataset;
-use binframe_ir::{Batch, TABLES, Violation, integers, table_named, validate};
+use binframe_ir::{Batch, Fingerprint, TABLES, Violation, integers, table_named, validate};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -12,9 +13,11 @@ const VIOLATIONS_MAX: usize = 100;
 /// Sorted values of the columns that other columns reference, by table and column.
 type Targets = HashMap<(&'static str, &'static str), Vec<u64>>;
 
-/// Reads every row of a dataset, and checks keys, references, ranges and enumerations.
+/// Reads every row of a dataset, and checks keys, references, ranges and enumerations. A file that is not as it was
+/// written, or a number of rows that differs from the manifest, is an error.
 pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     let dataset = Dataset::open(path)?;
+    verify_files(&dataset)?;
     let mut violations = Vec::new();
     for binary in &dataset.manifest().binaries {
         let binary = &binary.binary;
@@ -36,6 +39,37 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
         }
     }
     Ok(violations)
+}
+
+/// Compares the files with the manifest.
+fn verify_files(dataset: &Dataset) -> Result<(), Error> {
+    for table in TABLES.iter().copied() {
+        let Some(entry) = dataset.table(table) else { continue };
+        let paths = dataset.files(table);
+        if paths.len() != entry.fingerprints.len() {
+            let found = format!(
+                "has {} files, and its manifest the fingerprints of {}",
+                paths.len(),
+                entry.fingerprints.len()
+            );
+            return Err(Error::Changed { path: dataset.path().join(table.name), found });
+        }
+        for (path, expected) in paths.into_iter().zip(&entry.fingerprints) {
+            let fingerprint = Fingerprint::of_bytes(&map_file(&path)?.0).to_string();
+            if fingerprint != *expected {
+                let found =
+                    format!("its bytes have the fingerprint {fingerprint}, in the manifest it is {expected}");
+                return Err(Error::Changed { path, found });
+            }
+        }
+        let row_groups = dataset.row_groups(table, None, None)?;
+        let rows: u64 = row_groups.iter().map(|(_, row_group)| row_group.row_count() as u64).sum();
+        if rows != entry.rows {
+            let found = format!("has {rows} rows, and its manifest states {}", entry.rows);
+            return Err(Error::Changed { path: dataset.path().join(table.name), found });
+        }
+    }
+    Ok(())
 }
 
 /// The values of all referenced columns, for one binary.

@@ -24,7 +24,7 @@ mod progress_bar;
 mod value_parsers;
 
 use clap::{Parser, Subcommand};
-use commands::{diff, dump, lower, rebuild, schemas, trace};
+use commands::{diff, dump, lower, rebuild, schemas, trace, verify};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -73,6 +73,9 @@ enum Command {
     #[cfg(feature = "sql")]
     #[command(after_help = commands::sql::EXAMPLES)]
     Sql(commands::sql::SqlArguments),
+    /// Check that a dataset is as it was written
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::VerifyArguments),
     /// Describe the tables and their columns
     #[command(after_help = schemas::EXAMPLES)]
     Schemas(schemas::SchemasArguments),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "sql")]
         Command::Sql(arguments) => commands::sql::run(arguments),
         Command::Schemas(arguments) => schemas::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
     };
     result.unwrap_or_else(Failure::report)
 }

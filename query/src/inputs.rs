@@ -90,13 +90,13 @@ impl Inputs {
         partition(&works, partitions)
     }
 
-    /// The number of rows of a table, and whether it is exact rather than an estimate.
-    pub(crate) fn row_count(&self, table: &TableInfo) -> (u64, bool) {
+    /// An estimate of the number of rows of a table. A manifest is not trusted with an answer.
+    pub(crate) fn row_count(&self, table: &TableInfo) -> u64 {
         let rows = self.all.iter().map(|input| match &input.kind {
-            InputKind::Dataset(open) => (open.in_manifest(table, |entry| entry.rows), true),
-            InputKind::Executable(file) => (file.size / table.file_bytes_per_row, false),
+            InputKind::Dataset(open) => open.in_manifest(table, |entry| entry.rows),
+            InputKind::Executable(file) => file.size / table.file_bytes_per_row,
         });
-        rows.fold((0, true), |(sum, all_exact), (rows, is_exact)| (sum + rows, all_exact && is_exact))
+        rows.fold(0, u64::saturating_add)
     }
 
     /// The parts of a table of one input that may contain rows that pass the filter. If the executable cannot be lowered

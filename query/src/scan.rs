@@ -148,15 +148,13 @@ impl ExecutionPlan for TableScan {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
-        let ScanPlan { inputs, table, schema, filter, fetch, .. } = &*self.plan;
+        let ScanPlan { inputs, table, schema, fetch, .. } = &*self.plan;
         let mut statistics = Statistics::new_unknown(schema);
-        let (rows, is_known) = inputs.row_count(table);
-        let is_all = *filter == RowFilter::default() && fetch.is_none();
-        statistics.num_rows = match (partition, fetch) {
-            (None, None) if is_known && is_all => Precision::Exact(rows as usize),
-            (None, _) => Precision::Inexact((rows as usize).min(fetch.unwrap_or(usize::MAX))),
-            (Some(_), _) => Precision::Inexact(rows as usize / self.partitions.len()),
-        };
+        let rows = inputs.row_count(table) as usize;
+        statistics.num_rows = Precision::Inexact(match partition {
+            None => rows.min(fetch.unwrap_or(usize::MAX)),
+            Some(_) => rows / self.partitions.len(),
+        });
         Ok(Arc::new(statistics))
     }
 

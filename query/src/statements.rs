@@ -4,12 +4,16 @@ use crate::error::{KnownNames, QueryError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::VecDeque;
 
 /// Maximum nesting depth of a statement.
 const DEPTH_MAX: usize = 100;
+
+/// Maximum number of operators in a statement. A chain of operators is a tree of that depth, which is planned recursively.
+const OPERATORS_MAX: usize = 1000;
 
 /// The statements of a text, without their semicolons. Text after the last semicolon is a statement too, unless it is empty.
 pub fn split(text: &str) -> Result<Vec<&str>, QueryError> {
@@ -52,12 +56,27 @@ pub fn is_unfinished(text: &str) -> bool {
 pub(crate) fn parse_one(query: &str) -> Result<Statement, QueryError> {
     let failure = |error: DataFusionError| QueryError::of(&error, query, &KnownNames::default());
     let tokens = with_hexadecimal_numbers(query, tokens(query)?);
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > OPERATORS_MAX {
+        let message = format!("the query has {operators} operators; at most {OPERATORS_MAX} are allowed");
+        return Err(QueryError::failed(message + "; compare with many values by IN"));
+    }
     let parser = DFParserBuilder::new(tokens).with_recursion_limit(DEPTH_MAX).build();
     let statements: VecDeque<_> = parser.and_then(|mut parser| parser.parse_statements()).map_err(failure)?;
     let count = statements.len();
     match <[_; 1]>::try_from(Vec::from(statements)) {
         Ok([statement]) => Ok(statement),
         Err(_) => Err(QueryError::failed(format!("expected one statement, found {count}"))),
+    }
+}
+
+/// Whether a token connects two expressions or queries.
+fn is_operator(token: &Token) -> bool {
+    use Keyword::{AND, EXCEPT, INTERSECT, OR, UNION};
+    match token {
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat => true,
+        Token::Word(word) => matches!(word.keyword, AND | EXCEPT | INTERSECT | OR | UNION),
+        _ => false,
     }
 }
 

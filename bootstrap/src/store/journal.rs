@@ -203,7 +203,8 @@ mod tests {
             fs::write(file_path(folder.path(), "functions", part), [0; 10]).unwrap();
             let (parts, bytes) = (part + 1, 10 * u64::from(part + 1));
             let (table, schema) = ("functions".to_owned(), String::new());
-            let tables = vec![ManifestTable { table, schema, rows: 5, bytes, parts }];
+            let tables =
+                vec![ManifestTable { table, schema, rows: 5, bytes, parts, fingerprints: Vec::new() }];
             if part < 2 {
                 journal.append(&GroupRecord { tables, ..GroupRecord::default() }).unwrap();
             }
@@ -269,7 +270,8 @@ mod tests {
             fs::create_dir(&victim).unwrap();
             fs::write(victim.join("letter.txt"), "dear").unwrap();
             let (table, schema) = (table.to_owned(), String::new());
-            let tables = vec![ManifestTable { table, schema, rows: 0, bytes: 0, parts }];
+            let tables =
+                vec![ManifestTable { table, schema, rows: 0, bytes: 0, parts, fingerprints: Vec::new() }];
             let record = serde_json::to_vec(&GroupRecord { tables, ..GroupRecord::default() }).unwrap();
             change(&folder, |text| text.extend(record.into_iter().chain(*b"\n")));
             assert_eq!(resumed(&folder, &identity()), None);

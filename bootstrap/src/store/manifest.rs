@@ -116,4 +116,7 @@ pub struct ManifestTable {
     pub bytes: u64,
     /// Number of files.
     pub parts: u32,
+    /// Fingerprints of the bytes of the files. They detect damage, not forgery: whoever can change a file can also change
+    /// the manifest.
+    pub fingerprints: Vec<String>,
 }

@@ -45,8 +45,8 @@ struct TableFile {
 impl TableFile {
     fn open(table: &'static TableInfo, path: &Path) -> Result<Self, Error> {
         let reader = TableReader::open(table, map_file(path)?.0).map_err(Error::read(path))?;
-        let binary = |index| reader.row_group_binary(index).unwrap_or_default();
-        let binaries: Vec<_> = (0..reader.row_groups()).map(binary).collect();
+        let binaries = (0..reader.row_groups()).map(|index| reader.row_group_binary(index));
+        let binaries = binaries.collect::<Result<Vec<_>, _>>().map_err(Error::read(path))?;
         let mut row_groups = HashMap::<String, Vec<usize>>::new();
         for (index, binary) in binaries.iter().enumerate() {
             row_groups.entry(binary.clone()).or_default().push(index);

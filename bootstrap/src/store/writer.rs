@@ -16,8 +16,9 @@ use super::journal::{GroupRecord, Journal, RunIdentity};
 use super::manifest::{Manifest, ManifestTable, file_path, manifest_path};
 use super::staging::{Staging, sync_directory};
 use crate::error::Error;
-use binframe_ir::TableInfo;
+use crate::file;
 use binframe_ir::parquet::{Compressors, EncodedRows, TableEncoder, TableWriter};
+use binframe_ir::{Fingerprint, TableInfo};
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -172,7 +173,7 @@ impl TableFiles {
         }
         fs::create_dir(&directory).map_err(Error::io(&directory, "create"))?;
         let (table, schema) = (info.name.to_owned(), info.fingerprint().to_string());
-        let written = ManifestTable { table, schema, rows: 0, bytes: 0, parts: 0 };
+        let written = ManifestTable { table, schema, rows: 0, bytes: 0, parts: 0, fingerprints: Vec::new() };
         let mut files = Self { info, directory, written, compressors, open: None };
         // A table without rows has a file too: query engines read the columns from it.
         files.open_file()?;
@@ -182,7 +183,8 @@ impl TableFiles {
     fn open_file(&mut self) -> Result<(), Error> {
         let dataset = self.directory.parent().expect("a table's folder is in a dataset");
         let path = file_path(dataset, self.info.name, self.written.parts);
-        let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let file = file.map_err(Error::io(&path, "create"))?;
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)
             .map_err(Error::write(&path))?;
         self.open = Some((writer, path));
@@ -196,7 +198,9 @@ impl TableFiles {
         let buffer = writer.finish().map_err(Error::write(&path))?;
         let file = buffer.into_inner().map_err(|error| Error::io(&path, "write")(error.into_error()))?;
         file.sync_all().map_err(Error::io(&path, "write"))?;
-        self.written.bytes += file.metadata().map_err(Error::io(&path, "read"))?.len();
+        let bytes = file::map(&file, &path)?.0;
+        self.written.bytes += bytes.len() as u64;
+        self.written.fingerprints.push(Fingerprint::of_bytes(&bytes).to_string());
         Ok(())
     }
 }

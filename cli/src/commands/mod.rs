@@ -8,3 +8,4 @@ pub(crate) mod schemas;
 #[cfg(feature = "sql")]
 pub(crate) mod sql;
 pub(crate) mod trace;
+pub(crate) mod verify;

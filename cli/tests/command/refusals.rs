@@ -182,6 +182,9 @@ fn queries_open_no_files_and_lift_no_limits() {
         ("SET datafusion.runtime.memory_limit = '100G'", "use the options --memory and --jobs"),
         ("SET DATAFUSION.runtime.temp_directory = '/tmp/a'", "use the options --memory and --jobs"),
         ("COPY (SELECT 1) TO 'out.csv'", "DML not supported"),
+        ("SELECT repeat('x', 2000000000)", "'repeat'"),
+        (&format!("SELECT {}1", "1 + ".repeat(20_000)), "at most 1000 are allowed"),
+        (&["SELECT 1"; 3000].join(" UNION ALL "), "at most 1000 are allowed"),
     ] {
         let message = folder.failure(1, &["sql", query, "loops"]);
         assert!(message.contains(expected), "{query}: {message}");
@@ -204,4 +207,41 @@ fn a_long_line_is_read_in_linear_time() {
     let query = format!("SELECT count(*) AS n FROM functions WHERE address IN ({numbers})");
     std::fs::write(folder.path().join("query.sql"), query).expect("written");
     assert_eq!(folder.text(&["sql", "-f", "query.sql", "loops"]), "n\n0\n");
+}
+
+#[test]
+fn a_changed_dataset_is_reported() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "tables"]);
+    let printed = folder.text(&["verify", "tables"]);
+    assert!(printed.ends_with(" tables from 1 binary: no violation\n"), "{printed}");
+    let manifest = folder.path().join("tables/_binframe/manifest.json");
+    let text = std::fs::read_to_string(&manifest).expect("it was written");
+    let counted = text.replacen("\"rows\": 1,", "\"rows\": 7,", 1);
+    assert_ne!(counted, text);
+    std::fs::write(&manifest, counted).expect("written");
+    let message = folder.failure(1, &["verify", "tables"]);
+    assert!(message.contains("has 1 rows, and its manifest states 7"), "{message}");
+    std::fs::write(&manifest, text).expect("written");
+    let file = folder.path().join("tables/functions/part-00000.parquet");
+    let mut bytes = std::fs::read(&file).expect("it was written");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let message = folder.failure(1, &["verify", "tables"]);
+    assert!(message.contains("functions/part-00000.parquet: its bytes have the fingerprint"), "{message}");
+}
+
+#[test]
+#[cfg(feature = "sql")]
+fn a_count_is_not_taken_from_the_manifest() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "tables"]);
+    let query = ["sql", "SELECT count(*) AS n FROM functions", "tables"];
+    let before = folder.text(&query);
+    let manifest = folder.path().join("tables/_binframe/manifest.json");
+    let text = std::fs::read_to_string(&manifest).expect("it was written");
+    let lines = text.lines().map(|line| if line.contains("\"rows\":") { "\"rows\": 7," } else { line });
+    std::fs::write(&manifest, lines.collect::<Vec<_>>().join("\n")).expect("written");
+    assert_eq!(folder.text(&query), before);
 }

@@ -110,12 +110,25 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         self.metadata.metadata().row_group(index).num_rows() as u64
     }
 
-    /// Input that a row group belongs to; `None` if the row group does not state it.
-    pub fn row_group_binary(&self, index: usize) -> Option<String> {
-        let Statistics::ByteArray(values) = self.statistics(index, self.info.columns.len())? else {
-            return None;
+    /// Input that a row group belongs to, which the statistics of its last column state. A row group without rows has no
+    /// statistics, and belongs to none.
+    pub fn row_group_binary(&self, index: usize) -> Result<String, ReadError> {
+        if self.row_group_rows(index) == 0 {
+            return Ok(String::new());
+        }
+        let stated = match self.statistics(index, self.info.columns.len()) {
+            Some(Statistics::ByteArray(values)) => {
+                values.min_opt().filter(|min| values.max_opt() == Some(min))
+            }
+            _ => None,
         };
-        Some(values.min_opt()?.as_utf8().ok()?.to_owned())
+        let stated = stated.and_then(|name| name.as_utf8().ok());
+        stated.map(str::to_owned).ok_or_else(|| ReadError::Value {
+            column: format!("{}.binary", self.info.name),
+            message: format!(
+                "the statistics of row group {index} do not name one input; lower the files again"
+            ),
+        })
     }
 
     /// Bounds of the values of an unsigned integer column in a row group; `None` if unknown or if all are null.

@@ -32,7 +32,7 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 4] = [
         &["salsa", "memmap2", "rustix", "rayon", "object", "iced-x86", "gimli", "clap", "tempfile"],
     ),
     ("binframe-passes", &["salsa", "parquet", "memmap2", "rustix", "clap", "serde_json", "tempfile"]),
-    ("binframe", &["object", "iced-x86", "gimli", "datafusion", "clap", "indicatif", "tempfile"]),
+    ("binframe", &["object", "iced-x86", "gimli", "datafusion", "clap", "indicatif"]),
     ("binframe-cli", &["datafusion"]),
 ];
 
