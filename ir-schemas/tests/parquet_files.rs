@@ -138,7 +138,7 @@ fn row_groups_state_their_input_and_address_range() {
     let about = |index: usize| {
         (
             reader.row_group_rows(index),
-            reader.row_group_binary(index),
+            reader.row_group_binary(index).ok(),
             reader.row_group_numbers(index, "address"),
         )
     };

@@ -184,7 +184,7 @@ fn queries_open_no_files_and_lift_no_limits() {
         ("COPY (SELECT 1) TO 'out.csv'", "DML not supported"),
         ("SELECT repeat('x', 2000000000)", "'repeat'"),
         (&format!("SELECT {}1", "1 + ".repeat(20_000)), "at most 1000 are allowed"),
-        (&["SELECT 1"; 3000].join(" UNION ALL "), "at most 1000 are allowed"),
+        (&vec!["SELECT 1"; 3000].join(" UNION ALL "), "at most 1000 are allowed"),
     ] {
         let message = folder.failure(1, &["sql", query, "loops"]);
         assert!(message.contains(expected), "{query}: {message}");
