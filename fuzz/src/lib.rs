@@ -14,6 +14,7 @@ use binframe_testsuite::mutation::{Original, mutant};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::{env, fs};
 
 /// Inputs of [`pipeline`] and [`rebuild`]: small files of every format.
@@ -46,10 +47,32 @@ pub fn read_table(bytes: &[u8]) {
     }
 }
 
+/// The bytes are the manifest of a dataset. It is refused, or the dataset is verified or refused.
+pub fn open_dataset(bytes: &[u8]) {
+    static DATASET: LazyLock<TemporaryDataset> = LazyLock::new(small_dataset);
+    let path = DATASET.path();
+    fs::write(path.join(MANIFEST), bytes).expect("the temporary folder is writable");
+    if Dataset::open(&path).is_ok() {
+        _ = binframe::verify(&path);
+    }
+}
+
+/// Inputs of [`open_dataset`]: one manifest.
+pub fn manifests() -> Vec<Original> {
+    let manifest = fs::read(small_dataset().path().join(MANIFEST)).expect("the dataset was just written");
+    vec![Original::new("manifest", manifest)]
+}
+
+/// Path of the manifest in a dataset.
+const MANIFEST: &str = "_binframe/manifest.json";
+
+fn small_dataset() -> TemporaryDataset {
+    TemporaryDataset::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("a fixture is lowered")
+}
+
 /// Inputs of [`read_table`]: the files of a dataset.
 pub fn table_files() -> Vec<Original> {
-    let written =
-        TemporaryDataset::of_bytes("app", &fixtures::loops_and_calls().bytes).expect("a fixture is lowered");
+    let written = small_dataset();
     let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
     let files = TABLES.iter().enumerate().flat_map(|(index, table)| {
         dataset.files(table).into_iter().map(move |path| {

@@ -1,6 +1,6 @@
 //! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same.
 
-use binframe_fuzz::{executables, run_mutants, table_files};
+use binframe_fuzz::{executables, manifests, run_mutants, table_files};
 
 const MUTANTS: u64 = 300;
 
@@ -17,4 +17,9 @@ fn rebuild() {
 #[test]
 fn read_table() {
     run_mutants(binframe_fuzz::read_table, &table_files(), 0..10 * MUTANTS);
+}
+
+#[test]
+fn open_dataset() {
+    run_mutants(binframe_fuzz::open_dataset, &manifests(), 0..MUTANTS);
 }

@@ -2,7 +2,7 @@
 //! refused.
 
 use binframe::ir::Stage;
-use binframe::{Dataset, Error, Filter, NewFile, Source, find_files, rebuild};
+use binframe::{Dataset, Error, Filter, NewFile, Progress, Request, Source, find_files, rebuild};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::lower_into;
 use std::fs::{self, Permissions};
@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 use tempfile::TempDir;
 
 /// A folder with an executable `app`, and a folder `victim` with a file.
@@ -197,4 +198,36 @@ fn a_manifest_cannot_state_more_files_than_there_are() {
     fs::write(&path, manifest.replace("\"parts\": 1", "\"parts\": 4294967295")).expect("writable");
     let error = Dataset::open(&workspace.path("out")).expect_err("no dataset has as many files").to_string();
     assert!(error.contains("binary_headers/part-00001.parquet is missing"), "{error}");
+}
+
+#[test]
+fn files_that_change_during_a_run_are_lowered_or_skipped_once() {
+    const FILES: usize = 60;
+    let workspace = Workspace::new();
+    let name = |file| format!("corpus/{file:02}");
+    for file in 0..FILES {
+        workspace.write(&name(file), &fixtures::loops_and_calls().bytes);
+    }
+    let changed = Once::new();
+    let change = |file: usize| {
+        let path = workspace.path(&name(file));
+        fs::remove_file(&path).expect("the folder is writable");
+        match file % 5 {
+            0 => workspace.write(&name(file), &fixtures::loops_and_calls().bytes[..100]),
+            1 => workspace.write(&name(file), b"dear"),
+            2 => workspace.pipe(&name(file)),
+            3 => fs::create_dir(&path).expect("the folder is writable"),
+            _ => {}
+        }
+    };
+    let (inputs, output) = ([workspace.path("corpus")], workspace.path("out"));
+    let request = Request::new(&inputs, &output, &[Stage::Sections]);
+    let observe = |_: Progress<'_>| changed.call_once(|| (FILES / 2..FILES).for_each(change));
+    let manifest = binframe::lower(&request, &observe).expect("some files are supported");
+    let lowered = manifest.binaries.iter().map(|binary| binary.path.clone());
+    let mut found: Vec<_> = lowered.chain(manifest.skipped.iter().map(|file| file.path.clone())).collect();
+    found.sort();
+    let expected = (0..FILES).map(|file| workspace.path(&name(file)).to_string_lossy().into_owned());
+    assert!(found.into_iter().eq(expected));
+    assert!(manifest.skipped.len() > FILES / 4, "{:#?}", manifest.skipped);
 }

@@ -191,15 +191,37 @@ fn markdown(schema: &SchemaRef, rows: &RecordBatch) -> String {
     for row in 0..rows.num_rows() {
         text.push('|');
         for (field, array) in schema.fields().iter().zip(rows.columns()) {
-            text.extend([" ", &cell_text(field, array, row).replace('|', "\\|"), " |"]);
+            text.extend([" ", &markdown_cell(&cell_text(field, array, row)), " |"]);
         }
         text.push('\n');
     }
     text
 }
 
+/// A text that Markdown shows as it is: it ends no cell, and is no HTML.
+fn markdown_cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | '|' | '<') {
+            cell.push('\\');
+        }
+        cell.push(character);
+    }
+    cell
+}
+
 fn write_plan(out: &mut Output, rows: &RecordBatch) -> io::Result<()> {
     let column = |index| ArrayFormatter::try_new(rows.column(index), &FormatOptions::default());
     let (kinds, plans) = (column(0).map_err(io::Error::other)?, column(1).map_err(io::Error::other)?);
     (0..rows.num_rows()).try_for_each(|row| writeln!(out, "{}:\n{}", kinds.value(row), plans.value(row)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::markdown_cell;
+
+    #[test]
+    fn a_cell_is_neither_ended_nor_html() {
+        assert_eq!(markdown_cell("a\\|b <c>"), "a\\\\\\|b \\<c>");
+    }
 }
