@@ -1,11 +1,10 @@
 //! Companion files: other files with debug information of an executable, found on first use.
 
-use crate::file::map_file;
+use crate::file::{self, map_file};
 use binframe_passes::file::debug::{CompanionFile, companions};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -50,7 +49,7 @@ fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
     let identity = |path: &Path| {
         // Opening a pipe or a device could block.
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some((metadata.dev(), metadata.ino()))
+        Some(file::identity(&metadata))
     };
     let mut used: BTreeSet<_> = identity(path).into_iter().collect();
     let path = path.to_string_lossy();

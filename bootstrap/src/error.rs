@@ -163,6 +163,7 @@ impl Error {
         if let Self::Io { path, .. }
         | Self::Read { path, .. }
         | Self::Write { path, .. }
+        | Self::Changed { path, .. }
         | Self::NotADataset { path, .. }
         | Self::Occupied { path, .. } = &mut self
             && let Ok(rest) = path.strip_prefix(from)

@@ -38,11 +38,28 @@ fn open_regular(path: &Path) -> Result<(File, Metadata), Error> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(Error::io(path, "open"))?;
     let metadata = file.metadata().map_err(Error::io(path, "read"))?;
-    if !metadata.is_file() {
-        let kind = if metadata.is_dir() { "is a directory" } else { "is not a regular file" };
-        return Err(Error::io(path, "read")(io::Error::other(kind)));
+    match irregularity(&metadata) {
+        Some(found) => Err(Error::io(path, "read")(io::Error::other(found))),
+        None => Ok((file, metadata)),
     }
-    Ok((file, metadata))
+}
+
+/// What is at a path in place of a regular file; `None` if it is one.
+pub(crate) fn irregularity(metadata: &Metadata) -> Option<&'static str> {
+    match metadata.is_dir() {
+        true => Some("is a directory"),
+        false => (!metadata.is_file()).then_some("is not a regular file"),
+    }
+}
+
+/// Device and inode: equal for two names of one file or directory.
+pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The directory of a path.
+pub(crate) fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Reads a file that other processes may change. Its bytes are those of one moment: a file that changes meanwhile is an

@@ -1,6 +1,7 @@
 //! Output files that are written atomically.
 
 use crate::error::Error;
+use crate::file::{directory, irregularity};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -31,11 +32,10 @@ impl NewFile {
         let (path, permissions) = match fs::canonicalize(path) {
             Ok(path) => {
                 let metadata = fs::metadata(&path).map_err(Error::io(&path, "read"))?;
-                match metadata.is_file() {
-                    true => (path, Some(Permissions::from_mode(metadata.permissions().mode() & 0o777))),
-                    false if metadata.is_dir() => return Err(refused("is a directory")),
-                    false => return Err(refused("is not a regular file")),
+                if let Some(found) = irregularity(&metadata) {
+                    return Err(refused(found));
                 }
+                (path, Some(Permissions::from_mode(metadata.permissions().mode() & 0o777)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
                 (path.to_owned(), None)
@@ -94,9 +94,4 @@ fn names(path: &Path) -> Builder<'_, 'static> {
     let mut builder = Builder::new();
     builder.prefix(path.file_name().unwrap_or_default()).suffix(".partial");
     builder
-}
-
-/// The directory of a path.
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -70,7 +70,7 @@ impl BinaryPart {
 }
 
 impl BinaryFile {
-    /// Maps a file, whose passes are queries of `database`. If it is a container, its members follow it; each has a
+    /// Opens a file, whose passes are queries of `database`. If it is a container, its members follow it; each has a
     /// unique name `container(member)` and a database of its own.
     pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
         let bytes = retried(|| read_file(&corpus_file.path), thread::sleep)?;

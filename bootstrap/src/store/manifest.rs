@@ -13,13 +13,18 @@ use std::path::{Path, PathBuf};
 /// Version of the layout; raised when the layout changes.
 pub(crate) const LAYOUT_VERSION: u32 = 1;
 
-/// The directory of files that are not tables.
+/// Name of the directory of files that are not tables.
+pub(super) const METADATA: &str = "_binframe";
+
+/// Name of the manifest in that directory.
+pub(super) const MANIFEST: &str = "manifest.json";
+
 pub(super) fn metadata_directory(dataset: &Path) -> PathBuf {
-    dataset.join("_binframe")
+    dataset.join(METADATA)
 }
 
 pub(super) fn manifest_path(dataset: &Path) -> PathBuf {
-    metadata_directory(dataset).join("manifest.json")
+    metadata_directory(dataset).join(MANIFEST)
 }
 
 pub(super) fn file_path(dataset: &Path, table: &str, position: u32) -> PathBuf {

@@ -3,6 +3,7 @@
 //! In reading order: `manifest` (what a dataset contains), `writer`, `staging` (atomic publication), `journal` (killed
 //! runs), `reader`.
 
+mod fingerprint_writer;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 pub(crate) mod reader;

@@ -14,8 +14,9 @@
 //! releases the lock when the process ends, so an unlocked staging directory has no owner. A run that fails removes the
 //! staging directory, and the parent directories that it created.
 
-use super::manifest::{Manifest, manifest_path, metadata_directory};
+use super::manifest::{MANIFEST, METADATA, Manifest, manifest_path, metadata_directory};
 use crate::error::Error;
+use crate::file::{directory, identity};
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::process::geteuid;
 use std::ffi::OsString;
@@ -79,7 +80,7 @@ impl Staging {
             }
             let locked = directory.metadata().map_err(Error::io(&path, "read"))?;
             // Another process may have published or removed the directory before this one locked it.
-            if fs::symlink_metadata(&path).is_ok_and(|found| is_same(&found, &locked)) {
+            if fs::symlink_metadata(&path).is_ok_and(|found| identity(&found) == identity(&locked)) {
                 let descriptor_path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
                 let mut staging =
                     Self { path, descriptor_path, target, new_parents, directory, is_own: false };
@@ -98,10 +99,10 @@ impl Staging {
         let metadata_directory = metadata_directory(&self.descriptor_path);
         let marker = metadata_directory.join(MARKER);
         let is_marked = fs::symlink_metadata(&marker).is_ok_and(|found| found.is_file());
-        let mut entries = fs::read_dir(&self.descriptor_path).map_err(Error::io(&self.path, "read"))?;
         if is_marked {
             return Ok(());
         }
+        let mut entries = fs::read_dir(&self.descriptor_path).map_err(Error::io(&self.path, "read"))?;
         if entries.next().is_some() {
             return Err(occupied(&self.path, "has files that binframe did not write"));
         }
@@ -114,7 +115,7 @@ impl Staging {
         &self.descriptor_path
     }
 
-    /// An error with the target in place of the directory in its path.
+    /// An error with the name of the directory in place of its descriptor.
     pub(super) fn shown(&self, error: Error) -> Error {
         error.at(&self.descriptor_path, &self.path)
     }
@@ -142,7 +143,8 @@ impl Staging {
         let (from, to) = (&self.path, &self.target);
         check_target(to)?;
         let own = self.directory.metadata().map_err(Error::io(from, "read"))?;
-        let is_own = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| is_same(&found, &own));
+        let is_own =
+            |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| identity(&found) == identity(&own));
         if !is_own(from) {
             return Err(occupied(from, "was replaced while the dataset was written"));
         }
@@ -159,8 +161,7 @@ impl Staging {
         }
         self.is_own = false;
         _ = fs::remove_file(metadata_directory(&self.descriptor_path).join(MARKER));
-        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_directory(parent.unwrap_or(Path::new(".")))
+        sync_directory(directory(to))
     }
 }
 
@@ -198,10 +199,6 @@ fn open_directory(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
-fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
 fn occupied(path: &Path, found: impl Into<String>) -> Error {
     Error::Occupied { path: path.to_owned(), found: found.into() }
 }
@@ -220,8 +217,8 @@ fn check_target(target: &Path) -> Result<(), Error> {
     for entry in entries {
         let (name, path) = (entry.file_name(), entry.path());
         let is_table = manifest.tables.iter().any(|table| *table.table == *name);
-        let has_ours_only = match name == "_binframe" {
-            true => has_only(&path, |name| ["manifest.json", MARKER].contains(&name)),
+        let has_ours_only = match name == METADATA {
+            true => has_only(&path, |name| [MANIFEST, MARKER].contains(&name)),
             false => {
                 is_table && has_only(&path, |name| name.starts_with("part-") && name.ends_with(".parquet"))
             }
@@ -230,7 +227,7 @@ fn check_target(target: &Path) -> Result<(), Error> {
             let name = name.to_string_lossy();
             return Err(occupied(
                 target,
-                format!("`{name}` in it is not, or has what is not, part of a dataset"),
+                format!("`{name}` in it is not part of the dataset, or contains other files"),
             ));
         }
     }

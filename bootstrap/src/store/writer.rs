@@ -12,13 +12,13 @@
 //! *Invariants.* What the journal records is on disk before the record. Everything is on disk before the dataset is
 //! published.
 
+use super::fingerprint_writer::FingerprintWriter;
 use super::journal::{GroupRecord, Journal, RunIdentity};
 use super::manifest::{Manifest, ManifestTable, file_path, manifest_path};
 use super::staging::{Staging, sync_directory};
 use crate::error::Error;
-use crate::file;
+use binframe_ir::TableInfo;
 use binframe_ir::parquet::{Compressors, EncodedRows, TableEncoder, TableWriter};
-use binframe_ir::{Fingerprint, TableInfo};
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -41,7 +41,7 @@ struct TableFiles {
     /// Rows and bytes of the closed files, and the number of all files.
     written: ManifestTable,
     compressors: Compressors,
-    open: Option<(TableWriter<BufWriter<File>>, PathBuf)>,
+    open: Option<(TableWriter<BufWriter<FingerprintWriter<File>>>, PathBuf)>,
 }
 
 impl DatasetWriter {
@@ -183,8 +183,8 @@ impl TableFiles {
     fn open_file(&mut self) -> Result<(), Error> {
         let dataset = self.directory.parent().expect("a table's folder is in a dataset");
         let path = file_path(dataset, self.info.name, self.written.parts);
-        let file = File::options().read(true).write(true).create_new(true).open(&path);
-        let file = file.map_err(Error::io(&path, "create"))?;
+        let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
+        let file = FingerprintWriter::new(file);
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)
             .map_err(Error::write(&path))?;
         self.open = Some((writer, path));
@@ -197,10 +197,10 @@ impl TableFiles {
         self.written.rows += writer.rows();
         let buffer = writer.finish().map_err(Error::write(&path))?;
         let file = buffer.into_inner().map_err(|error| Error::io(&path, "write")(error.into_error()))?;
+        let (file, fingerprint) = file.finish();
         file.sync_all().map_err(Error::io(&path, "write"))?;
-        let bytes = file::map(&file, &path)?.0;
-        self.written.bytes += bytes.len() as u64;
-        self.written.fingerprints.push(Fingerprint::of_bytes(&bytes).to_string());
+        self.written.bytes += file.metadata().map_err(Error::io(&path, "read"))?.len();
+        self.written.fingerprints.push(fingerprint.to_string());
         Ok(())
     }
 }
