@@ -1,12 +1,62 @@
 //! Companion files: other files with debug information of an executable, found on first use.
 
 use crate::file::{self, map_file};
-use binframe_passes::file::debug::{CompanionFile, companions};
+use binframe_passes::file::debug::{Companion, CompanionFile, companions};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{self, Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+
+/// Where companion files are searched for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompanionSearch {
+    /// At the paths that the executable names, and in `/usr/lib/debug`.
+    #[default]
+    Standard,
+    /// Only in these directories, by the last component of a name and by build id. Without directories, there is no search.
+    Directories(Vec<PathBuf>),
+}
+
+/// The directory of the system for separate debug files.
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+
+/// Directories whose files are no debug files, or where opening one has an effect. An executable may name files there.
+const EXCLUDED: [&str; 4] = ["/dev", "/net", "/proc", "/sys"];
+
+impl CompanionSearch {
+    /// The paths to search for a companion, in order.
+    fn paths(&self, companion: &Companion) -> Vec<PathBuf> {
+        let named = companion.paths.iter().map(PathBuf::from);
+        match self {
+            Self::Standard => named.filter(|path| !is_excluded(path)).collect(),
+            Self::Directories(directories) => {
+                let paths = directories.iter().flat_map(|directory| {
+                    companion.paths.iter().flat_map(move |named| {
+                        let named = Path::new(named);
+                        let debug = named.strip_prefix(DEBUG_DIRECTORY).ok().map(|rest| directory.join(rest));
+                        debug.into_iter().chain(named.file_name().map(|last| directory.join(last)))
+                    })
+                });
+                paths.collect()
+            }
+        }
+    }
+}
+
+/// Whether a path leads to an excluded directory, or may do so.
+fn is_excluded(path: &Path) -> bool {
+    let Ok(path) = path::absolute(path) else { return true };
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => _ = normal.pop(),
+            component => normal.push(component),
+        }
+    }
+    EXCLUDED.iter().any(|excluded| normal.starts_with(excluded))
+}
 
 /// The companion files of an executable, searched for when first read. Cloning shares them.
 #[derive(Clone)]
@@ -16,9 +66,9 @@ type Search = Box<dyn FnOnce() -> Vec<CompanionFile> + Send>;
 
 impl LazyCompanions {
     /// Companions of the executable at `path`.
-    pub(crate) fn of(path: &Path, bytes: &bytes::Bytes) -> Self {
-        let (path, bytes) = (path.to_owned(), bytes.clone());
-        Self(Arc::new(LazyLock::new(Box::new(move || find(&path, &bytes)))))
+    pub(crate) fn of(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Self {
+        let (path, bytes, search) = (path.to_owned(), bytes.clone(), search.clone());
+        Self(Arc::new(LazyLock::new(Box::new(move || find(&path, &bytes, &search)))))
     }
 
     /// The files; the first call searches for them.
@@ -45,7 +95,7 @@ const COMPANIONS_MAX: usize = 1 << 16;
 
 /// The companions that exist. A companion may name further ones. Unreadable files are left out: the pass `debug`
 /// reports missing companions. A file is used once, however many names lead to it, and never as its own companion.
-fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
+fn find(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Vec<CompanionFile> {
     let identity = |path: &Path| {
         // Opening a pipe or a device could block.
         let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -61,12 +111,50 @@ fn find(path: &Path, bytes: &bytes::Bytes) -> Vec<CompanionFile> {
             return found;
         }
         for companion in wanted {
-            let mut paths = companion.paths.iter().map(Path::new);
-            let existing = paths.find_map(|path| Some((path, identity(path)?)));
-            let unused = existing.filter(|(_, identity)| used.insert(*identity));
-            if let Some(bytes) = unused.and_then(|(path, _)| map_file(path).ok()) {
+            let mut paths = search.paths(&companion).into_iter();
+            let existing = paths.find_map(|path| Some((identity(&path)?, path)));
+            let unused = existing.filter(|(identity, _)| used.insert(*identity));
+            if let Some(bytes) = unused.and_then(|(_, path)| map_file(&path).ok()) {
                 found.push(CompanionFile { kind: companion.kind, name: companion.name, bytes: bytes.0 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CompanionSearch, is_excluded};
+    use binframe_passes::file::debug::{Companion, CompanionKind};
+    use std::path::{Path, PathBuf};
+
+    fn paths(search: &CompanionSearch, paths: &[&str]) -> Vec<PathBuf> {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        search.paths(&Companion { kind: CompanionKind::Split, name: "a".to_owned(), paths })
+    }
+
+    #[test]
+    fn files_of_the_kernel_and_of_automounters_are_not_searched() {
+        for excluded in ["/proc/self/environ", "/../net/host/a", "/tmp/../dev/null", "/sys"] {
+            assert!(is_excluded(Path::new(excluded)), "{excluded}");
+        }
+        let found =
+            paths(&CompanionSearch::Standard, &["/proc/1/a", "/process/a", "a.dwo", "/build/../a.dwo"]);
+        assert_eq!(found, ["/process/a", "a.dwo", "/build/../a.dwo"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn chosen_directories_are_searched_by_last_component_and_by_build_id() {
+        let search = CompanionSearch::Directories(vec!["x".into(), "y".into()]);
+        let found = paths(&search, &["/usr/lib/debug/.build-id/ab/cd.debug", "../../etc/shadow"]);
+        let expected = [
+            "x/.build-id/ab/cd.debug",
+            "x/cd.debug",
+            "x/shadow",
+            "y/.build-id/ab/cd.debug",
+            "y/cd.debug",
+            "y/shadow",
+        ];
+        assert_eq!(found, expected.map(PathBuf::from));
+        assert!(paths(&CompanionSearch::Directories(Vec::new()), &["a.dwo", "/b.dwo"]).is_empty());
     }
 }

@@ -33,6 +33,13 @@ pub enum Error {
         /// Offset, and what was expected there.
         reason: Unsupported,
     },
+    /// Work on a file panicked: a defect of binframe, or the file changed while it was read.
+    Panicked {
+        /// The file.
+        path: PathBuf,
+        /// Message of the panic.
+        message: String,
+    },
     /// A path or pattern matches no file that can be lowered.
     NoInput {
         /// The path as given by the user.
@@ -137,6 +144,9 @@ pub struct SkippedFile {
     pub path: String,
     /// Error message.
     pub reason: String,
+    /// Whether it could not be read, which may be temporary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unreadable: bool,
 }
 
 impl fmt::Display for SkippedFile {
@@ -191,6 +201,11 @@ impl fmt::Display for Error {
                 write!(formatter, "{}: cannot {action}: {error}", path.display())
             }
             Self::Unsupported { path, reason } => write!(formatter, "{}: {reason}", path.display()),
+            Self::Panicked { path, message } => write!(
+                formatter,
+                "{}: internal error: {message}; unless the file was changed meanwhile, please report this",
+                path.display()
+            ),
             Self::NoInput { path, found } => write!(
                 formatter,
                 "{}: {found}; name an executable, a directory that holds some, or a pattern such as 'bin/*.so'",

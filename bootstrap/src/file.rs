@@ -44,6 +44,11 @@ fn open_regular(path: &Path) -> Result<(File, Metadata), Error> {
     }
 }
 
+/// Whether a path is a regular file that can be opened.
+pub(crate) fn is_readable(path: &Path) -> bool {
+    open_regular(path).is_ok()
+}
+
 /// What is at a path in place of a regular file; `None` if it is one.
 pub(crate) fn irregularity(metadata: &Metadata) -> Option<&'static str> {
     match metadata.is_dir() {

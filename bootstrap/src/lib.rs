@@ -52,7 +52,7 @@ mod timing;
 mod verify;
 
 pub use addresses::{address_column, rows_in};
-pub use companions::LazyCompanions;
+pub use companions::{CompanionSearch, LazyCompanions};
 pub use error::{Error, SkippedFile};
 pub use file::{FileBytes, read_file};
 pub use mapped_file::report_truncated_files;

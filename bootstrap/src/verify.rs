@@ -4,7 +4,8 @@ use crate::error::Error;
 use crate::file::map_file;
 use crate::store::reader::Dataset;
 use binframe_ir::{Batch, Fingerprint, TABLES, Violation, integers, table_named, validate};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::Path;
 
 /// Number of violations after which verification stops.
@@ -13,8 +14,9 @@ const VIOLATIONS_MAX: usize = 100;
 /// Sorted values of the columns that other columns reference, by table and column.
 type Targets = HashMap<(&'static str, &'static str), Vec<u64>>;
 
-/// Reads every row of a dataset, and checks keys, references, ranges and enumerations. A file that is not as it was
-/// written, or a number of rows that differs from the manifest, is an error.
+/// Reads every row of a dataset, and checks keys, references, ranges and enumerations. An error is a file that is not as
+/// it was written, or that the manifest does not list; a number of rows that differs from the manifest; and rows that the
+/// statistics of their file would hide from a query.
 pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     let dataset = Dataset::open(path)?;
     verify_files(&dataset)?;
@@ -43,16 +45,15 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
 
 /// Compares the files with the manifest.
 fn verify_files(dataset: &Dataset) -> Result<(), Error> {
+    let listed: HashSet<_> = dataset.manifest().binaries.iter().map(|entry| &entry.binary).collect();
     for table in TABLES.iter().copied() {
         let Some(entry) = dataset.table(table) else { continue };
-        let paths = dataset.files(table);
-        if paths.len() != entry.fingerprints.len() {
-            let found = format!(
-                "has {} files, and its manifest the fingerprints of {}",
-                paths.len(),
-                entry.fingerprints.len()
-            );
-            return Err(Error::Changed { path: dataset.path().join(table.name), found });
+        let (paths, directory) = (dataset.files(table), dataset.path().join(table.name));
+        let present = fs::read_dir(&directory).map_err(Error::io(&directory, "read"))?.count();
+        if [present, paths.len()] != [entry.fingerprints.len(); 2] {
+            let listed = entry.fingerprints.len();
+            let found = format!("has {present} files, and its manifest the fingerprints of {listed}");
+            return Err(Error::Changed { path: directory, found });
         }
         for (path, expected) in paths.into_iter().zip(&entry.fingerprints) {
             let fingerprint = Fingerprint::of_bytes(&map_file(&path)?.0).to_string();
@@ -63,10 +64,18 @@ fn verify_files(dataset: &Dataset) -> Result<(), Error> {
             }
         }
         let row_groups = dataset.row_groups(table, None, None)?;
+        let changed = |found| Error::Changed { path: dataset.path().join(table.name), found };
         let rows: u64 = row_groups.iter().map(|(_, row_group)| row_group.row_count() as u64).sum();
         if rows != entry.rows {
-            let found = format!("has {rows} rows, and its manifest states {}", entry.rows);
-            return Err(Error::Changed { path: dataset.path().join(table.name), found });
+            return Err(changed(format!("has {rows} rows, and its manifest states {}", entry.rows)));
+        }
+        for (binary, row_group) in row_groups.iter().filter(|(_, row_group)| row_group.row_count() > 0) {
+            if !listed.contains(binary) {
+                return Err(changed(format!("has rows of `{binary}`, which its manifest does not list")));
+            }
+            if let Some(column) = row_group.columns_beyond_statistics()?.first() {
+                return Err(changed(format!("has values of `{column}` that its statistics exclude")));
+            }
         }
     }
     Ok(())

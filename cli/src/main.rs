@@ -16,6 +16,7 @@
 //! Not here: a stable Rust interface. Programs use the library `binframe`, or read the Parquet files of a dataset.
 
 mod commands;
+mod companion_arguments;
 mod drawing;
 mod escape;
 mod failure;
@@ -26,6 +27,7 @@ mod value_parsers;
 use clap::{Parser, Subcommand};
 use commands::{diff, dump, lower, rebuild, schemas, trace, verify};
 use failure::Failure;
+use std::panic::{self, Location};
 use std::process::ExitCode;
 
 /// Turns executables into tables that you can query.
@@ -83,6 +85,7 @@ enum Command {
 
 fn main() -> ExitCode {
     binframe::report_truncated_files();
+    print_own_panics();
     let result = match &CommandLine::parse().command {
         Command::Lower(arguments) => lower::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),
@@ -95,4 +98,15 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(arguments),
     };
     result.unwrap_or_else(Failure::report)
+}
+
+/// Prints no panics of the Parquet library, which become errors of the file that it reads.
+fn print_own_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let file = panic.location().map_or("", Location::file);
+        if !["/parquet-", "/arrow-"].iter().any(|library| file.contains(library)) {
+            print(panic);
+        }
+    }));
 }

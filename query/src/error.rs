@@ -58,6 +58,11 @@ impl QueryError {
         Self::Failed { message, excerpt: String::new(), help: None }
     }
 
+    /// A panic, of DataFusion or of a pass.
+    pub(crate) fn of_panic(message: &str) -> Self {
+        Self::failed(format!("internal error: {message}; please report the query"))
+    }
+
     /// An error at a position in a query.
     fn at(query: &str, position: Option<QueryPosition>, message: String, help: Option<String>) -> Self {
         let excerpt = position.map(|position| position.excerpt(query)).unwrap_or_default();

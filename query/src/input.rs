@@ -1,13 +1,11 @@
 //! One input of a session: an executable, analyzed when a query needs it, or a dataset.
 
+use crate::options::Options;
 use binframe::ir::TableInfo;
 use binframe::{CorpusFile, Database, Error, ManifestTable, Source};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Called when a pass starts, with the name of the executable and of the pass.
-pub type OnPass = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// An input and its name in SQL.
 pub(crate) struct Input {
@@ -79,13 +77,14 @@ impl OpenInput {
     }
 
     /// Opens an executable, and records the passes that run on it.
-    pub(crate) fn open(&self, file: &CorpusFile, on_pass: OnPass) -> Result<Source, Error> {
-        let (passes, name) = (Arc::clone(&self.passes), file.name.clone());
+    pub(crate) fn open(&self, file: &CorpusFile, options: &Options) -> Result<Source, Error> {
+        let (passes, name, on_pass) =
+            (Arc::clone(&self.passes), file.name.clone(), Arc::clone(&options.on_pass));
         let database = Database::with_log(move |pass| {
             on_pass(&name, &pass);
             lock(&passes).push(pass);
         });
-        Source::of_file(file, database)
+        Source::of_file(file, &options.companions, database)
     }
 
     /// The passes that ran since the last call.

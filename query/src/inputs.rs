@@ -5,7 +5,8 @@
 //! more than half of the memory.
 
 use crate::error::external;
-use crate::input::{Input, InputKind, OnPass, OpenInput, lock};
+use crate::input::{Input, InputKind, OpenInput, lock};
+use crate::options::Options;
 use crate::partition::{PartitionSlice, partition};
 use binframe::ir::{Rows, Table, TableInfo};
 use binframe::{Dataset, Error, Filter, Source, TablePart, find_files};
@@ -23,17 +24,6 @@ pub struct Inputs {
     /// Executables that could not be lowered and are left out, each with the reason.
     skipped: Mutex<BTreeSet<String>>,
     options: Options,
-}
-
-/// Resources of a session.
-#[derive(Clone)]
-pub struct Options {
-    /// Threads of a query.
-    pub threads: usize,
-    /// Bytes of memory for a query.
-    pub memory: u64,
-    /// Called when a pass starts.
-    pub on_pass: OnPass,
 }
 
 impl fmt::Debug for Inputs {
@@ -206,7 +196,7 @@ impl Inputs {
         source: &'a mut Option<Source>,
     ) -> Result<&'a Source, Error> {
         if let (None, InputKind::Executable(file)) = (&source, &self.all[input].kind) {
-            *source = Some(open.open(file, Arc::clone(&self.options.on_pass))?);
+            *source = Some(open.open(file, &self.options)?);
         }
         Ok(source.as_ref().expect("a dataset is open, and an executable was opened above"))
     }

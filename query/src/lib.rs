@@ -34,7 +34,7 @@
 //!
 //! # Layers, from the bottom
 //!
-//! `error`, `input`, `partition`, `inputs` (what is open), `program` (one binary); `pushdown`, `scan`, `table` (tables);
+//! `error`, `options`, `input`, `partition`, `inputs` (what is open), `program` (one binary); `pushdown`, `scan`, `table` (tables);
 //! `functions`, `table_functions`, `views`; `order`, `pauses`, `interrupts` (rules of execution); `statements`, `session`.
 
 mod allowed;
@@ -43,6 +43,7 @@ mod functions;
 mod input;
 mod inputs;
 mod interrupts;
+mod options;
 mod order;
 mod partition;
 mod pauses;
@@ -58,8 +59,8 @@ mod views;
 
 pub use error::QueryError;
 pub use functions::{FUNCTIONS, Function, Parameter};
-pub use input::OnPass;
-pub use inputs::{Inputs, Options};
+pub use inputs::Inputs;
+pub use options::{OnPass, Options};
 pub use session::{Answer, Session};
 pub use statements::{is_unfinished, split};
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

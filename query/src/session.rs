@@ -3,12 +3,13 @@
 use crate::allowed;
 use crate::error::{KnownNames, QueryError};
 use crate::input::lock;
-use crate::inputs::{Inputs, Options};
+use crate::inputs::Inputs;
+use crate::options::Options;
 use crate::table::{InputTable, TableOfPaths};
 use crate::{functions, interrupts, order, pauses, statements, table_functions, views};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use binframe::ir::TABLES;
+use binframe::ir::{TABLES, catching_panics};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -81,7 +82,8 @@ impl Session {
             Ok(spawn_buffered(stream, BATCHES_AHEAD))
         };
         let mut interrupts = self.interrupts().clone();
-        let stream = self.interruptible(answer, &mut interrupts)?.map_err(failure)?;
+        let stream = catching_panics(|| self.interruptible(answer, &mut interrupts));
+        let stream = stream.map_err(|message| QueryError::of_panic(&message))??.map_err(failure)?;
         Ok(Answer { session: self, query: query.to_owned(), stream, interrupts })
     }
 
@@ -171,13 +173,14 @@ impl Iterator for Answer<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.session.interruptible(self.stream.next(), &mut self.interrupts) {
-            Ok(batch) => {
+        match catching_panics(|| self.session.interruptible(self.stream.next(), &mut self.interrupts)) {
+            Err(message) => Some(Err(QueryError::of_panic(&message))),
+            Ok(Ok(batch)) => {
                 let failure =
                     |error: DataFusionError| QueryError::of(&error, &self.query, &KnownNames::default());
                 Some(batch?.map_err(failure))
             }
-            Err(interrupted) => Some(Err(interrupted)),
+            Ok(Err(interrupted)) => Some(Err(interrupted)),
         }
     }
 }

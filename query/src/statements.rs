@@ -15,6 +15,26 @@ const DEPTH_MAX: usize = 100;
 /// Maximum number of operators in a statement. A chain of operators is a tree of that depth, which is planned recursively.
 const OPERATORS_MAX: usize = 1000;
 
+/// Maximum nesting depth of [`RETRIED`] words, of which each doubles the time of the parser for a statement with an error.
+const RETRIED_DEPTH_MAX: usize = 12;
+
+/// Words that the parser takes for the name of a function or column if their operand has an error.
+const RETRIED: [Keyword; 13] = [
+    Keyword::CAST,
+    Keyword::CEIL,
+    Keyword::CONVERT,
+    Keyword::EXISTS,
+    Keyword::EXTRACT,
+    Keyword::FLOOR,
+    Keyword::OVERLAY,
+    Keyword::POSITION,
+    Keyword::SAFE_CAST,
+    Keyword::SUBSTR,
+    Keyword::SUBSTRING,
+    Keyword::TRIM,
+    Keyword::TRY_CAST,
+];
+
 /// The statements of a text, without their semicolons. Text after the last semicolon is a statement too, unless it is empty.
 pub fn split(text: &str) -> Result<Vec<&str>, QueryError> {
     let mut statements = Vec::new();
@@ -61,6 +81,12 @@ pub(crate) fn parse_one(query: &str) -> Result<Statement, QueryError> {
         let message = format!("the query has {operators} operators; at most {OPERATORS_MAX} are allowed");
         return Err(QueryError::failed(message + "; compare with many values by IN"));
     }
+    let depth = retried_depth(&tokens);
+    if depth > RETRIED_DEPTH_MAX {
+        let message =
+            format!("NOT, CAST and similar words nest {depth} deep; at most {RETRIED_DEPTH_MAX} are allowed");
+        return Err(QueryError::failed(message));
+    }
     let parser = DFParserBuilder::new(tokens).with_recursion_limit(DEPTH_MAX).build();
     let statements: VecDeque<_> = parser.and_then(|mut parser| parser.parse_statements()).map_err(failure)?;
     let count = statements.len();
@@ -78,6 +104,39 @@ fn is_operator(token: &Token) -> bool {
         Token::Word(word) => matches!(word.keyword, AND | EXCEPT | INTERSECT | OR | UNION),
         _ => false,
     }
+}
+
+/// How deep [`RETRIED`] words and NOT nest. NOT extends to the end of its operand.
+fn retried_depth(tokens: &[TokenWithSpan]) -> usize {
+    let (mut depth_max, mut depth, mut negations) = (0, 0, 0);
+    let mut open = Vec::new();
+    let mut is_retried = false;
+    for token in tokens.iter().map(|token| &token.token) {
+        let keyword = match token {
+            Token::Whitespace(_) => continue,
+            Token::Word(word) => word.keyword,
+            _ => Keyword::NoKeyword,
+        };
+        match (token, keyword) {
+            (Token::LParen | Token::LBracket | Token::LBrace, _) | (_, Keyword::CASE) => {
+                open.push((depth, negations));
+                depth += negations + usize::from(is_retried);
+                negations = 0;
+            }
+            (Token::RParen | Token::RBracket | Token::RBrace, _) | (_, Keyword::END) => {
+                (depth, negations) = open.pop().unwrap_or_default();
+            }
+            (_, Keyword::NOT) => negations += 1,
+            (Token::Comma, _)
+            | (_, Keyword::AND | Keyword::OR | Keyword::WHEN | Keyword::THEN | Keyword::ELSE) => {
+                negations = 0;
+            }
+            _ => {}
+        }
+        is_retried = RETRIED.contains(&keyword);
+        depth_max = depth_max.max(depth + negations);
+    }
+    depth_max
 }
 
 fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, QueryError> {

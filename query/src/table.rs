@@ -1,5 +1,6 @@
 //! Tables of the registry for DataFusion: `FROM functions`, or `FROM functions('/usr/bin/ls')`.
 
+use crate::allowed::may_open;
 use crate::error::external;
 use crate::inputs::Inputs;
 use crate::scan::TableScan;
@@ -87,6 +88,15 @@ impl TableFunctionImpl for TableOfPaths {
             return plan_err!(
                 "{0}() names no file; write FROM {0} for all inputs, or FROM {0}('/bin/ls')",
                 self.table.name
+            );
+        }
+        let options = self.inputs.options();
+        if let Some(path) =
+            paths.iter().find(|path| !may_open(path, self.inputs.paths(), &options.allowed_directories))
+        {
+            return plan_err!(
+                "the query names the file `{}`; name it as an input too, or allow its directory with --allow-files",
+                path.display()
             );
         }
         let inputs = Inputs::open(&paths, self.inputs.options().clone()).map_err(external)?;

@@ -2,7 +2,7 @@
 //! runs are tested in `cli/tests/atomicity.rs`.
 
 use binframe::ir::Stage;
-use binframe::{Dataset, Error, Manifest, Request, verify};
+use binframe::{Dataset, Error, Manifest, Progress, Request, verify};
 use binframe_testsuite::lowering::with_threads;
 use binframe_testsuite::patch::Patch;
 use binframe_testsuite::{fixtures, programs};
@@ -118,6 +118,38 @@ fn unsupported_inputs_are_skipped_and_recorded() {
     assert!(skipped.reason.contains("; expected "), "{}", skipped.reason);
     let recorded = Dataset::open(&output).expect("a dataset");
     assert_eq!(recorded.manifest().skipped, manifest.skipped);
+}
+
+/// Work on a large file writes rows before it ends; rows of small files are written together.
+#[test]
+fn an_input_on_which_a_pass_panics_is_skipped() {
+    let (corpus, outputs) = (corpus(), tempfile::tempdir().expect("a temporary folder"));
+    let inputs = [corpus.path().to_owned()];
+    let panicking = ["a2", "b", "e"];
+    let lower_with = |name: &str, observe: &(dyn Fn(Progress<'_>) + Sync)| {
+        let output = outputs.path().join(name);
+        let request = Request::new(&inputs, &output, &[Stage::Sections, Stage::Instructions]);
+        binframe::lower(&request, observe).map(|manifest| (manifest, files(&output)))
+    };
+    let panic_late = |progress: Progress<'_>| {
+        assert!(
+            !(panicking.contains(&progress.binary) && progress.step == "instructions" && progress.done > 0)
+        );
+    };
+    let (manifest, found) = lower_with("panics", &panic_late).expect("other files are supported");
+    let skipped: Vec<_> = manifest.skipped.iter().map(ToString::to_string).collect();
+    assert_eq!(skipped.len(), panicking.len() + 1, "{skipped:#?}");
+    assert!(skipped[1].contains("/b: internal error: assertion failed"), "{skipped:#?}");
+    for name in panicking {
+        fs::remove_file(corpus.path().join(name)).expect("the folder is writable");
+    }
+    let (_, expected) = lower_with("without", &|_| {}).expect("the files are supported");
+    assert!(found == expected, "the files differ");
+    let alone = [corpus.path().join("d")];
+    let output = outputs.path().join("alone");
+    let request = Request::new(&alone, &output, &[Stage::Sections]);
+    let error = binframe::lower(&request, &|_| panic!("on purpose")).expect_err("the only file is skipped");
+    assert!(error.to_string().contains("/d: internal error: on purpose; unless"), "{error}");
 }
 
 #[test]

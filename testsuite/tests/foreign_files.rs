@@ -1,8 +1,9 @@
 //! Files that binframe did not write are neither followed, adopted, replaced nor removed, and files that would block are
 //! refused.
 
-use binframe::ir::Stage;
-use binframe::{Dataset, Error, Filter, NewFile, Progress, Request, Source, find_files, rebuild};
+use binframe::ir::tables::BinarySections;
+use binframe::ir::{Fingerprint, Stage, Table, integers};
+use binframe::{Dataset, Error, Filter, NewFile, Progress, Request, Source, find_files, rebuild, verify};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::lower_into;
 use std::fs::{self, Permissions};
@@ -198,6 +199,50 @@ fn a_manifest_cannot_state_more_files_than_there_are() {
     fs::write(&path, manifest.replace("\"parts\": 1", "\"parts\": 4294967295")).expect("writable");
     let error = Dataset::open(&workspace.path("out")).expect_err("no dataset has as many files").to_string();
     assert!(error.contains("binary_headers/part-00001.parquet is missing"), "{error}");
+}
+
+#[test]
+fn forged_statistics_and_files_that_are_not_listed_are_found() {
+    let workspace = Workspace::new();
+    workspace.lower().expect("the fixture is supported");
+    let (dataset, file) = (workspace.path("out"), workspace.path("out/binary_sections/part-00000.parquet"));
+    assert!(verify(&dataset).is_ok_and(|violations| violations.is_empty()));
+
+    let source = Source::open(&dataset).expect("it is a dataset");
+    let parts = source.parts(BinarySections::INFO, &Filter::default()).expect("the files are valid");
+    let addresses = parts[0].columns(&["address"]).expect("the files are valid");
+    let last_address = integers(&addresses[0]).flatten().max().expect("there are rows").to_le_bytes();
+
+    let mut bytes = fs::read(&file).expect("the file was written");
+    let before = Fingerprint::of_bytes(&bytes).to_string();
+    let last = bytes.len() - 8;
+    let footer_size = u32::from_le_bytes(bytes[last..last + 4].try_into().expect("four bytes")) as usize;
+    let footer = &mut bytes[last - footer_size..last];
+    let positions: Vec<_> =
+        (0..footer.len() - 8).filter(|start| footer[*start..].starts_with(&last_address)).collect();
+    assert!(!positions.is_empty(), "the statistics have another form");
+    for position in positions {
+        footer[position..position + 8].copy_from_slice(&0_u64.to_le_bytes());
+    }
+    fs::write(&file, &bytes).expect("writable");
+    let manifest = workspace.path("out/_binframe/manifest.json");
+    let text = fs::read_to_string(&manifest).expect("the manifest exists");
+    let forged = text.replace(&before, &Fingerprint::of_bytes(&bytes).to_string());
+    assert_ne!(forged, text);
+    fs::write(&manifest, forged).expect("writable");
+    let error = verify(&dataset).expect_err("rows are hidden").to_string();
+    assert!(
+        error.contains("binary_sections: has values of `address` that its statistics exclude"),
+        "{error}"
+    );
+
+    workspace.lower().expect("the fixture is supported");
+    fs::copy(&file, file.with_file_name("part-00001.parquet")).expect("writable");
+    let error = verify(&dataset).expect_err("a file is not listed").to_string();
+    assert!(
+        error.contains("binary_sections: has 2 files, and its manifest the fingerprints of 1"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -9,13 +9,13 @@
 //! threads, memory or resumption. The manifest also records times and the number of resumed files. The dataset appears
 //! at its target path complete or not at all. A run of one group has no journal: it has nothing to resume from.
 //!
-//! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest; a single file that
-//! cannot be lowered is an error, as is a run without any binary. Any other error, and a panic, ends the run and removes
-//! the staging directory with the finished groups. Only a killed process leaves groups for the next run. A file of
+//! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest, as is a file on which
+//! a pass panics; a single file that cannot be lowered is an error, as is a run without any binary. Any other error ends
+//! the run and removes the staging directory with the finished groups. Only a killed process leaves groups for the next run. A file of
 //! more than 64 MiB is mapped: if it is truncated while it is read, the process ends (see
 //! [`report_truncated_files`](crate::report_truncated_files)).
 
-use super::job::{Outcome, Run};
+use super::job::{GroupFailure, Outcome, Run};
 use super::request::{Progress, Request};
 use super::scheduler::{checkpoint_groups, lower_group};
 use crate::error::{Error, SkippedFile};
@@ -28,11 +28,13 @@ use crate::verify::verify;
 use binframe_ir::{Stage, TABLES, TableInfo};
 use binframe_passes::PASSES;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// Lowers files into a dataset, on the threads of the current rayon pool and, for small files, on as many pools of one
 /// thread. Calls `observe` after each unit of progress.
@@ -64,9 +66,11 @@ fn write_groups(
 ) -> Result<Manifest, Error> {
     let (resumed, remaining) = groups.split_at(finished.len());
     manifest.resumed_files = resumed.last().map_or(0, |group| group.end);
-    let run = Run {
+    let mut run = Run {
         files,
         stages: request.stages,
+        companions: &request.companions,
+        panics: BTreeMap::new(),
         tables: writer.encoders()?,
         observe,
         bytes: total_size(files),
@@ -78,7 +82,7 @@ fn write_groups(
     }
     let workers = single_thread_pools()?;
     for group in remaining {
-        let outcomes = lower_group(&run, group.clone(), request.memory, &workers, writer)?;
+        let outcomes = lower_without_panics(&mut run, group, request.memory, &workers, writer)?;
         let mut record = record(&files[group.clone()], outcomes, files.len() == 1)?;
         record.tables = writer.finish_tables()?;
         writer.record_group(&record)?;
@@ -95,6 +99,28 @@ fn write_groups(
         }
     }
     Ok(manifest)
+}
+
+/// Lowers a group. If work on a file panics after its first rows were written, the group starts again without the file.
+fn lower_without_panics(
+    run: &mut Run<'_>,
+    group: &Range<usize>,
+    memory: u64,
+    workers: &[ThreadPool],
+    writer: &mut DatasetWriter,
+) -> Result<Vec<Outcome>, Error> {
+    let done = (run.files_done.load(Ordering::Relaxed), run.bytes_done.load(Ordering::Relaxed));
+    loop {
+        match lower_group(run, group.clone(), memory, workers, writer) {
+            Err(GroupFailure::Panic { input, message }) => {
+                writer.discard_group()?;
+                (run.files_done, run.bytes_done) = (done.0.into(), done.1.into());
+                run.panics.insert(input, message);
+            }
+            Err(GroupFailure::Error(error)) => return Err(error),
+            Ok(outcomes) => return Ok(outcomes),
+        }
+    }
 }
 
 /// As many pools of one thread as the current pool has threads. Parallel iterators in such a pool stay on its thread.
@@ -124,6 +150,7 @@ fn identity(
         binframe: env!("CARGO_PKG_VERSION").to_owned(),
         passes: PASSES.iter().map(|pass| (pass.name.to_owned(), pass.version)).collect(),
         stages: stages.to_vec(),
+        companions: request.companions.clone(),
         schemas: tables.iter().map(|table| table.fingerprint().to_string()).collect(),
         group_size_max: request.group_size_max,
         inputs: files.iter().map(input).collect(),
@@ -150,7 +177,8 @@ fn record(files: &[CorpusFile], outcomes: Vec<Outcome>, is_only: bool) -> Result
                 let path = file.path.to_string_lossy().into_owned();
                 let text = error.to_string();
                 let reason = text.strip_prefix(&format!("{path}: ")).unwrap_or(&text).to_owned();
-                record.skipped.push(SkippedFile { path, reason });
+                let is_unreadable = matches!(error, Error::Io { .. });
+                record.skipped.push(SkippedFile { path, reason, is_unreadable });
             }
         }
     }

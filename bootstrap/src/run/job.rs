@@ -13,14 +13,15 @@
 //! threads claim parts, compute and encode them; an [`InOrderAppender`] under a mutex writes the parts in order.
 //!
 //! *Invariants.* Bytes do not depend on the number of threads. An input is skipped if it cannot be opened or if the
-//! first pass refuses it, both before its first row; any other error ends the run. After an error, no thread claims
-//! another part.
+//! first pass refuses it, both before its first row, or if the work on it panics; then its rows must be discarded. Any
+//! other error ends the run. After an error, no thread claims another part.
 //!
 //! *Cost.* Memory for the outputs of passes, one part per thread, and encoded parts that wait for an earlier part or
 //! for an earlier input.
 
 use super::request::Progress;
-use super::row_output::{InOrderAppender, RowOutput};
+use super::row_output::{BufferedRows, InOrderAppender, RowOutput};
+use crate::companions::CompanionSearch;
 use crate::error::Error;
 use crate::queries::Database;
 use crate::source::binary::{BinaryFile, BinaryPart};
@@ -29,7 +30,7 @@ use crate::store::manifest::{ManifestBinary, ManifestPass};
 use crate::timing::{Stopwatch, Timing, add_timing};
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::BinarySections;
-use binframe_ir::{Fingerprint, Stage, Table, TableInfo};
+use binframe_ir::{Fingerprint, Stage, Table, TableInfo, catching_panics};
 use binframe_passes::{PASSES, passes_for};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,6 +40,9 @@ use std::sync::{Mutex, PoisonError};
 pub(super) struct Run<'a> {
     pub(super) files: &'a [CorpusFile],
     pub(super) stages: &'a [Stage],
+    pub(super) companions: &'a CompanionSearch,
+    /// Inputs on which a pass panicked, with the message. They are skipped.
+    pub(super) panics: BTreeMap<usize, String>,
     /// The tables to write, with their encoders.
     pub(super) tables: Vec<(&'static TableInfo, TableEncoder)>,
     pub(super) observe: &'a (dyn Fn(Progress<'_>) + Sync),
@@ -57,23 +61,70 @@ pub(super) enum Outcome {
     Skipped(Error),
 }
 
+/// Why the work on a group did not finish.
+pub(super) enum GroupFailure {
+    /// An error that ends the run.
+    Error(Error),
+    /// Work on an input panicked, and some of its rows may be written.
+    Panic {
+        /// Position of the input.
+        input: usize,
+        /// Message of the panic.
+        message: String,
+    },
+}
+
+impl From<Error> for GroupFailure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
 impl Run<'_> {
-    /// Lowers the input at a position of `files`, on the threads of the current rayon pool. An error ends the run.
-    pub(super) fn lower_input(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
-        let outcome = match BinaryFile::open(&self.files[input], Database::default()) {
-            Err(error) if error.is_of_process() => return Err(error),
-            Err(error) => Outcome::Skipped(error),
-            Ok(binaries) => {
-                match (InputJob { run: self, input, output, timings: Vec::new() }).lower(binaries) {
-                    // Only the first pass refuses a file, and it accepts every member of a container.
-                    Err(error @ Error::Unsupported { .. }) => Outcome::Skipped(error),
-                    lowered => lowered?,
-                }
-            }
+    /// Lowers the input at a position of `files`, on the threads of the current rayon pool.
+    pub(super) fn lower_input(
+        &self,
+        input: usize,
+        output: &mut dyn RowOutput,
+    ) -> Result<Outcome, GroupFailure> {
+        let lowered = match self.panics.get(&input) {
+            Some(message) => Ok(self.panicked(input, message.clone())),
+            None => catching_panics(|| self.lower_opened(input, output))
+                .map_err(|message| GroupFailure::Panic { input, message })?,
         };
         self.files_done.fetch_add(1, Ordering::Relaxed);
         self.bytes_done.fetch_add(self.files[input].size, Ordering::Relaxed);
-        Ok(outcome)
+        Ok(lowered?)
+    }
+
+    /// Lowers an input into a buffer. A panic discards the buffer and skips the input.
+    pub(super) fn lower_buffered(&self, input: usize) -> Result<(Outcome, BufferedRows), GroupFailure> {
+        let mut rows = BufferedRows::default();
+        match self.lower_input(input, &mut rows) {
+            Err(GroupFailure::Panic { message, .. }) => {
+                Ok((self.panicked(input, message), BufferedRows::default()))
+            }
+            outcome => Ok((outcome?, rows)),
+        }
+    }
+
+    fn panicked(&self, input: usize, message: String) -> Outcome {
+        let path = self.files[input].path.clone();
+        Outcome::Skipped(Error::Panicked { path, message })
+    }
+
+    fn lower_opened(&self, input: usize, output: &mut dyn RowOutput) -> Result<Outcome, Error> {
+        match BinaryFile::open(&self.files[input], self.companions, Database::default()) {
+            Err(error) if error.is_of_process() => Err(error),
+            Err(error) => Ok(Outcome::Skipped(error)),
+            Ok(binaries) => {
+                match (InputJob { run: self, input, output, timings: Vec::new() }).lower(binaries) {
+                    // Only the first pass refuses a file, and it accepts every member of a container.
+                    Err(error @ Error::Unsupported { .. }) => Ok(Outcome::Skipped(error)),
+                    lowered => lowered,
+                }
+            }
+        }
     }
 
     fn report(&self, input: usize, binary: &str, step: &str, done: usize, parts: usize) {

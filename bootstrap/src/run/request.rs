@@ -1,5 +1,6 @@
 //! Parameters of a run, and reports of its progress.
 
+use crate::companions::CompanionSearch;
 use binframe_ir::Stage;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ pub struct Request<'a> {
     pub output: &'a Path,
     /// Stages whose tables are written. Only the passes that these tables need are run.
     pub stages: &'a [Stage],
+    /// Where companion files are searched for.
+    pub companions: CompanionSearch,
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
     /// Limit in bytes for the estimated memory of files that are lowered at the same time, encoded rows included. A file
@@ -29,7 +32,15 @@ impl<'a> Request<'a> {
     /// A request with the default limits, without verification.
     pub fn new(inputs: &'a [PathBuf], output: &'a Path, stages: &'a [Stage]) -> Self {
         let memory = default_memory();
-        Self { inputs, output, stages, verify: false, memory, group_size_max: GROUP_SIZE_MAX }
+        Self {
+            inputs,
+            output,
+            stages,
+            companions: CompanionSearch::Standard,
+            verify: false,
+            memory,
+            group_size_max: GROUP_SIZE_MAX,
+        }
     }
 }
 

@@ -21,7 +21,7 @@
 //! If no task fits, it is admitted, so some task always starts. A worker that fails stops the others, which would wait
 //! for it.
 
-use super::job::{Outcome, Run};
+use super::job::{GroupFailure, Outcome, Run};
 use super::row_output::BufferedRows;
 use crate::error::Error;
 use crate::source::corpus::CorpusFile;
@@ -69,21 +69,20 @@ pub(super) fn lower_group(
     memory: u64,
     workers: &[ThreadPool],
     writer: &mut DatasetWriter,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<Outcome>, GroupFailure> {
     let mut scheduler = Scheduler::new(run.files, group.clone(), memory, writer);
     while scheduler.next < group.end {
         while let Some(task) = scheduler.start_large() {
-            let mut rows = BufferedRows::default();
-            let outcome = match task.input == scheduler.next {
-                true => run.lower_input(task.input, scheduler.writer)?,
-                false => run.lower_input(task.input, &mut rows)?,
+            let (outcome, rows) = match task.input == scheduler.next {
+                true => (run.lower_input(task.input, scheduler.writer)?, BufferedRows::default()),
+                false => run.lower_buffered(task.input)?,
             };
             scheduler.finish(task, outcome, rows)?;
         }
         if !scheduler.small.is_empty() {
             let queue = SmallFileQueue { scheduler: Mutex::new(&mut scheduler), changed: Condvar::new() };
             let results = rayon::broadcast(|thread| workers[thread.index()].install(|| queue.work(run)));
-            results.into_iter().collect::<Result<(), Error>>()?;
+            results.into_iter().collect::<Result<(), GroupFailure>>()?;
         }
     }
     Ok(scheduler.outcomes)
@@ -201,11 +200,10 @@ struct SmallFileQueue<'a, 's> {
 
 impl<'a, 's> SmallFileQueue<'a, 's> {
     /// Lowers small files until none is left, or until none can be started before a large one.
-    fn work(&self, run: &Run<'_>) -> Result<(), Error> {
+    fn work(&self, run: &Run<'_>) -> Result<(), GroupFailure> {
         while let Some(task) = self.start() {
             let guard = FailureGuard(self);
-            let mut rows = BufferedRows::default();
-            let outcome = run.lower_input(task.input, &mut rows)?;
+            let (outcome, rows) = run.lower_buffered(task.input)?;
             self.lock().finish(task, outcome, rows)?;
             std::mem::forget(guard);
             self.changed.notify_all();

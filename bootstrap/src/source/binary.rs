@@ -3,7 +3,7 @@
 //! Connects the queries of one binary with its path and name, and divides tables into parts that become row groups.
 
 use super::corpus::{CorpusFile, UniqueNames};
-use crate::companions::LazyCompanions;
+use crate::companions::{CompanionSearch, LazyCompanions};
 use crate::error::Error;
 use crate::file::{FileBytes, read_file, retried};
 use crate::queries::bodies;
@@ -11,7 +11,7 @@ use crate::queries::{self, Compute, ComputedPart, Database, Executable, Fingerpr
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics};
-use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo};
+use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo, catching_panics};
 use binframe_passes::file::sections::{SectionsIr, members};
 use binframe_passes::{Code, PASSES, PassOutput, Unsupported, passes_for};
 use std::ops::Range;
@@ -72,12 +72,16 @@ impl BinaryPart {
 impl BinaryFile {
     /// Opens a file, whose passes are queries of `database`. If it is a container, its members follow it; each has a
     /// unique name `container(member)` and a database of its own.
-    pub fn open(corpus_file: &CorpusFile, database: Database) -> Result<Vec<Self>, Error> {
+    pub fn open(
+        corpus_file: &CorpusFile,
+        search: &CompanionSearch,
+        database: Database,
+    ) -> Result<Vec<Self>, Error> {
         let bytes = retried(|| read_file(&corpus_file.path), thread::sleep)?;
         let (path, name) = (corpus_file.path.clone(), corpus_file.name.clone());
-        let file = Self::new(path, name, None, database, bytes, 0);
+        let file = Self::new(path, name, None, database, bytes, 0, search);
         let mut files = Vec::new();
-        file.push_with_members(&mut UniqueNames::default(), &mut files);
+        file.push_with_members(search, &mut UniqueNames::default(), &mut files);
         Ok(files)
     }
 
@@ -88,24 +92,26 @@ impl BinaryFile {
         database: Database,
         bytes: FileBytes,
         member_index: u32,
+        search: &CompanionSearch,
     ) -> Self {
-        let companions = LazyCompanions::of(&path, &bytes.0);
+        let companions = LazyCompanions::of(&path, &bytes.0, search);
         let executable = Executable::new(&database, bytes, member_index, companions);
         Self { path, name, container, database, executable }
     }
 
     /// Appends the file and, recursively, its members.
-    fn push_with_members(self, names: &mut UniqueNames, files: &mut Vec<Self>) {
+    fn push_with_members(self, search: &CompanionSearch, names: &mut UniqueNames, files: &mut Vec<Self>) {
         let members = (0..).zip(members(&self.bytes().0)).map(|(index, member)| {
             let name = names.add(&format!("{}({})", self.name, member.name));
             // A database of its own, so that the outputs of a member are freed with it.
             let database = Database::default();
-            Self::new(self.path.clone(), name, Some(self.name.clone()), database, member.bytes.into(), index)
+            let container = Some(self.name.clone());
+            Self::new(self.path.clone(), name, container, database, member.bytes.into(), index, search)
         });
         let members: Vec<_> = members.collect();
         files.push(self);
         for member in members {
-            member.push_with_members(names, files);
+            member.push_with_members(search, names, files);
         }
     }
 
@@ -162,12 +168,16 @@ impl BinaryFile {
         stages: &[Stage],
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<BinaryPart>, Error> {
-        let computed = bodies::computed_parts(table, addresses, &self.database, self.executable);
-        if let Some(parts) = self.checked(computed)? {
-            return Ok(parts.into_iter().map(BinaryPart::Computed).collect());
-        }
-        let held = self.held(table, stages)?;
-        held.iter().flat_map(split).map(|batch| self.part_of(batch)).collect()
+        let parts = || {
+            let computed = bodies::computed_parts(table, addresses, &self.database, self.executable);
+            if let Some(parts) = self.checked(computed)? {
+                return Ok(parts.into_iter().map(BinaryPart::Computed).collect());
+            }
+            let held = self.held(table, stages)?;
+            held.iter().flat_map(split).map(|batch| self.part_of(batch)).collect()
+        };
+        let panicked = |message| Error::Panicked { path: self.path.clone(), message };
+        catching_panics(parts).map_err(panicked)?
     }
 
     fn part_of(&self, held: Batch) -> Result<BinaryPart, Error> {

@@ -6,15 +6,16 @@ mod functions;
 
 use self::binary::{BinaryFile, BinaryPart};
 use self::corpus::CorpusFile;
+use crate::companions::CompanionSearch;
 use crate::error::Error;
 use crate::queries::Database;
 use crate::store::reader::{Dataset, StoredRowGroup};
 use arrow_array::ArrayRef;
 use binframe_ir::tables::{BinaryHeader, BinaryHeaders, BinarySections, FunctionParts, Functions};
-use binframe_ir::{Batch, Rows, Stage, Table, TableInfo, integers};
+use binframe_ir::{Batch, Rows, Stage, Table, TableInfo, catching_panics, integers};
 use binframe_passes::isa::Isa;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A source of tables. Answers are the same for an executable and for its dataset.
@@ -69,7 +70,7 @@ impl TablePart {
     /// Computes or reads the rows.
     pub fn rows(&self) -> Result<Batch, Error> {
         match &self.rows {
-            PartRows::Computed(part) => Ok(part.rows()),
+            PartRows::Computed(part) => self.computed(|| part.rows()),
             PartRows::Stored(row_group) => row_group.read(),
         }
     }
@@ -80,10 +81,15 @@ impl TablePart {
     /// If the table does not have one of the columns.
     pub fn columns(&self, names: &[&str]) -> Result<Vec<ArrayRef>, Error> {
         let rows = match &self.rows {
-            PartRows::Computed(part) => part.rows_for(names),
+            PartRows::Computed(part) => self.computed(|| part.rows_for(names))?,
             PartRows::Stored(row_group) => row_group.read_for(names)?,
         };
         Ok(names.iter().map(|name| Arc::clone(rows.column(name))).collect())
+    }
+
+    fn computed(&self, compute: impl FnOnce() -> Batch) -> Result<Batch, Error> {
+        catching_panics(compute)
+            .map_err(|message| Error::Panicked { path: PathBuf::from(&self.binary), message })
     }
 
     /// Number of rows. Computes the rows only if their number is not known otherwise.
@@ -96,17 +102,22 @@ impl TablePart {
 }
 
 impl Source {
-    /// Opens a dataset if `path` is a directory, otherwise an executable.
+    /// Opens a dataset if `path` is a directory, otherwise an executable, with the standard search for companion files.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, &CompanionSearch::Standard)
+    }
+
+    /// Opens a dataset if `path` is a directory, otherwise an executable.
+    pub fn open_with(path: &Path, search: &CompanionSearch) -> Result<Self, Error> {
         if path.is_dir() {
             return Ok(Self::Dataset(Dataset::open(path)?));
         }
-        Self::of_file(&CorpusFile::alone(path), Database::default())
+        Self::of_file(&CorpusFile::alone(path), search, Database::default())
     }
 
     /// Opens an executable, whose passes are queries of the database.
-    pub fn of_file(file: &CorpusFile, database: Database) -> Result<Self, Error> {
-        let files = BinaryFile::open(file, database)?;
+    pub fn of_file(file: &CorpusFile, search: &CompanionSearch, database: Database) -> Result<Self, Error> {
+        let files = BinaryFile::open(file, search, database)?;
         // An unsupported file fails here, not when the first table is read.
         files.first().map(BinaryFile::sections).transpose()?;
         Ok(Self::Files(files))

@@ -9,7 +9,7 @@
 //!
 //! *Algorithm.* `_binframe/journal.jsonl` in the staging directory has the identity as its first line, and then one
 //! line per finished group. A line is appended and synced only after the group's files are on disk. To resume: (1) read
-//! lines up to the first one that is truncated or does not parse; (2) give up if the identity differs, if no group is
+//! lines up to the first one that is truncated, does not parse, or skipped a file that could not be read and now can; (2) give up if the identity differs, if no group is
 //! finished, or if the files of a table do not have the recorded size; (3) remove files that no recorded group wrote,
 //! and a manifest; (4) truncate the journal to the lines that were read, and append to it.
 //!
@@ -21,7 +21,9 @@
 
 use super::manifest::{ManifestBinary, ManifestTable, file_path, manifest_path, metadata_directory};
 use super::staging::sync_directory;
+use crate::companions::CompanionSearch;
 use crate::error::{Error, SkippedFile};
+use crate::file::is_readable;
 use crate::timing::Timing;
 use binframe_ir::TableInfo;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,7 @@ pub(crate) struct RunIdentity {
     /// Names and versions of the passes.
     pub(crate) passes: Vec<(String, u32)>,
     pub(crate) stages: Vec<String>,
+    pub(crate) companions: CompanionSearch,
     /// Fingerprints of the tables' declarations.
     pub(crate) schemas: Vec<String>,
     #[serde(rename = "unit_size")]
@@ -115,6 +118,10 @@ impl Journal {
         let mut groups = Vec::new();
         for line in lines {
             let Ok(group) = serde_json::from_slice::<GroupRecord>(line) else { break };
+            let mut unreadable = group.skipped.iter().filter(|file| file.is_unreadable);
+            if unreadable.any(|file| is_readable(Path::new(&file.path))) {
+                break;
+            }
             groups.push(group);
             trusted_size += line.len();
         }
@@ -172,7 +179,10 @@ fn remove_manifest(staging: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, file_path, journal_path};
+    use super::{
+        CompanionSearch, GroupRecord, InputIdentity, Journal, ManifestTable, RunIdentity, SkippedFile,
+        file_path, journal_path,
+    };
     use binframe_ir::tables::Functions;
     use binframe_ir::{Table, TableInfo};
     use std::fs;
@@ -187,6 +197,7 @@ mod tests {
             binframe: "0".to_owned(),
             passes: vec![("sections".to_owned(), 1)],
             stages: vec!["sections".to_owned()],
+            companions: CompanionSearch::Standard,
             schemas: vec!["f".to_owned()],
             group_size_max: 4,
             inputs: vec![input],
@@ -251,6 +262,25 @@ mod tests {
         assert_eq!(resumed(&folder, &identity()), None);
         change(&folder, Vec::clear);
         assert_eq!(resumed(&folder, &identity()), None);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again_when_it_can() {
+        let folder = killed_run();
+        let (mut journal, groups) = Journal::resume(folder.path(), &identity(), TABLES).unwrap();
+        fs::write(file_path(folder.path(), "functions", 2), [0; 10]).unwrap();
+        let path = folder.path().join("input");
+        let skipped = SkippedFile {
+            path: path.to_string_lossy().into_owned(),
+            reason: "Permission denied".to_owned(),
+            is_unreadable: true,
+        };
+        let mut tables = groups[1].tables.clone();
+        (tables[0].parts, tables[0].bytes) = (3, 30);
+        journal.append(&GroupRecord { tables, skipped: vec![skipped], ..GroupRecord::default() }).unwrap();
+        assert_eq!(resumed(&folder, &identity()), Some(3));
+        fs::write(path, "").unwrap();
+        assert_eq!(resumed(&folder, &identity()), Some(2));
     }
 
     #[test]

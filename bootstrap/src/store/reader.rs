@@ -99,6 +99,11 @@ impl StoredRowGroup {
         Ok(Batch::new(table, table.columns.iter().enumerate().map(column).collect()))
     }
 
+    /// The columns whose values are not within the statistics of the file.
+    pub(crate) fn columns_beyond_statistics(&self) -> Result<Vec<String>, Error> {
+        self.file.reader.columns_beyond_statistics(self.index).map_err(Error::read(&self.path))
+    }
+
     /// Reads one stored column.
     pub(crate) fn read_column(&self, column: &str) -> Result<ArrayRef, Error> {
         self.file.reader.read_column(self.index, column).map_err(Error::read(&self.path))

@@ -40,6 +40,8 @@ struct TableFiles {
     directory: PathBuf,
     /// Rows and bytes of the closed files, and the number of all files.
     written: ManifestTable,
+    /// The same when the last group was finished.
+    finished: ManifestTable,
     compressors: Compressors,
     open: Option<(TableWriter<BufWriter<FingerprintWriter<File>>>, PathBuf)>,
 }
@@ -110,10 +112,16 @@ impl DatasetWriter {
     pub(crate) fn finish_tables(&mut self) -> Result<Vec<ManifestTable>, Error> {
         let finish = |table: &mut TableFiles| {
             table.finish_file()?;
+            table.finished = table.written.clone();
             Ok(table.written.clone())
         };
         // In parallel, because each waits for the disk.
         self.tables.par_iter_mut().map(finish).collect()
+    }
+
+    /// Removes the rows that were appended since the last group.
+    pub(crate) fn discard_group(&mut self) -> Result<(), Error> {
+        self.tables.iter_mut().try_for_each(TableFiles::discard)
     }
 
     /// Records a finished group in the journal, if there is one. All files must be closed.
@@ -169,20 +177,37 @@ impl TableFiles {
     ) -> Result<Self, Error> {
         let (directory, compressors) = (dataset.join(info.name), compressors.clone());
         if let Some(written) = written {
-            return Ok(Self { info, directory, written: written.clone(), compressors, open: None });
+            let (written, finished) = (written.clone(), written.clone());
+            return Ok(Self { info, directory, written, finished, compressors, open: None });
         }
         fs::create_dir(&directory).map_err(Error::io(&directory, "create"))?;
         let (table, schema) = (info.name.to_owned(), info.fingerprint().to_string());
         let written = ManifestTable { table, schema, rows: 0, bytes: 0, parts: 0, fingerprints: Vec::new() };
-        let mut files = Self { info, directory, written, compressors, open: None };
+        let finished = written.clone();
+        let mut files = Self { info, directory, written, finished, compressors, open: None };
         // A table without rows has a file too: query engines read the columns from it.
         files.open_file()?;
         Ok(files)
     }
 
-    fn open_file(&mut self) -> Result<(), Error> {
+    fn path(&self, position: u32) -> PathBuf {
         let dataset = self.directory.parent().expect("a table's folder is in a dataset");
-        let path = file_path(dataset, self.info.name, self.written.parts);
+        file_path(dataset, self.info.name, position)
+    }
+
+    /// Removes the files since the last finished group.
+    fn discard(&mut self) -> Result<(), Error> {
+        self.open = None;
+        for position in self.finished.parts..self.written.parts {
+            let path = self.path(position);
+            fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        }
+        self.written = self.finished.clone();
+        if self.written.parts == 0 { self.open_file() } else { Ok(()) }
+    }
+
+    fn open_file(&mut self) -> Result<(), Error> {
+        let path = self.path(self.written.parts);
         let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
         let file = FingerprintWriter::new(file);
         let writer = TableWriter::new(self.info, BufWriter::new(file), &self.compressors)

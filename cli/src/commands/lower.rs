@@ -1,5 +1,6 @@
 //! `binframe lower`: the tables of executables as a dataset.
 
+use crate::companion_arguments::CompanionArguments;
 use crate::escape::{escaped, escaped_lines};
 use crate::failure::Failure;
 use crate::progress_bar::progress_bar;
@@ -63,6 +64,8 @@ pub(crate) struct LowerArguments {
     /// Size of a group of files that are lowered and committed together: a killed run loses at most one group
     #[arg(long, value_name = "SIZE", value_parser = parse_size, hide = true)]
     unit_size: Option<u64>,
+    #[command(flatten)]
+    companions: CompanionArguments,
     /// Print rows, bytes and time of each step
     #[arg(long)]
     timings: bool,
@@ -99,6 +102,7 @@ const SKIPPED_SHOWN_MAX: usize = 10;
 pub(crate) fn run(arguments: &LowerArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let mut request = Request::new(&arguments.inputs, &arguments.output, &arguments.emit);
+    request.companions = arguments.companions.search();
     request.verify = arguments.verify;
     request.memory = arguments.memory.unwrap_or(request.memory);
     request.group_size_max = arguments.unit_size.unwrap_or(request.group_size_max);

@@ -24,7 +24,7 @@ const TEXT_ROWS: usize = 4096;
 pub(crate) enum RowFormat {
     /// Aligned columns, for people
     Table,
-    /// Comma-separated values, with a header line
+    /// Comma-separated values, with a header line; a spreadsheet may take a name that begins with `=` for a formula
     Csv,
     /// A JSON array of objects
     Json,

@@ -179,8 +179,13 @@ fn queries_open_no_files_and_lift_no_limits() {
             "EXPLAIN CREATE EXTERNAL TABLE t (l VARCHAR) STORED AS CSV LOCATION '/etc/passwd'",
             "cannot open files",
         ),
-        ("SET datafusion.runtime.memory_limit = '100G'", "use the options --memory and --jobs"),
-        ("SET DATAFUSION.runtime.temp_directory = '/tmp/a'", "use the options --memory and --jobs"),
+        ("SET datafusion.runtime.memory_limit = '100G'", "such as --memory and --jobs"),
+        ("SET DATAFUSION.runtime.temp_directory = '/tmp/a'", "such as --memory and --jobs"),
+        ("RESET datafusion.runtime.memory_limit", "such as --memory and --jobs"),
+        ("SET datafusion.execution.batch_size = 1000000000", "such as --memory and --jobs"),
+        ("SET datafusion.optimizer.repartition_joins = true", "such as --memory and --jobs"),
+        ("CREATE DATABASE d", "CreateCatalog is not supported"),
+        ("PREPARE p AS CREATE SCHEMA s", "not supported"),
         ("COPY (SELECT 1) TO 'out.csv'", "DML not supported"),
         ("SELECT repeat('x', 2000000000)", "'repeat'"),
         (&format!("SELECT {}1", "1 + ".repeat(20_000)), "at most 1000 are allowed"),
@@ -189,6 +194,7 @@ fn queries_open_no_files_and_lift_no_limits() {
         let message = folder.failure(1, &["sql", query, "loops"]);
         assert!(message.contains(expected), "{query}: {message}");
     }
+    folder.text(&["sql", "SET datafusion.execution.time_zone = '+01:00'", "loops"]);
     folder.text(&[
         "sql",
         "-c",
@@ -197,6 +203,32 @@ fn queries_open_no_files_and_lift_no_limits() {
         "SELECT * FROM big",
         "loops",
     ]);
+}
+
+#[test]
+#[cfg(feature = "sql")]
+fn queries_name_only_inputs_and_files_in_allowed_directories() {
+    let folder = both();
+    let query = "SELECT count(*) AS n FROM functions('loops')";
+    let expected = folder.text(&["sql", query, "loops"]);
+    assert_eq!(folder.text(&["sql", query, "loops", "stack"]), expected);
+    assert_eq!(folder.text(&["sql", query, "--allow-files", "."]), expected);
+    let message = folder.failure(1, &["sql", query, "stack"]);
+    assert!(message.contains("the query names the file `loops`; name it as an input too"), "{message}");
+    folder.failure(1, &["sql", "CREATE VIEW v AS SELECT * FROM functions('/bin/*')", "loops"]);
+}
+
+/// Functions that make long texts do not count their memory.
+#[test]
+#[cfg(feature = "sql")]
+fn a_query_cannot_take_all_memory() {
+    let (folder, _) = loops();
+    let longer = |text: String| format!("replace({text}, 'x', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')");
+    let long = (0..8).fold("'x'".to_owned(), |text, _| longer(text));
+    let query = format!("SELECT length({long})");
+    let output = folder.command(&["sql", &query, "--memory", "16M", "loops"]).output().expect("it starts");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("memory allocation of"), "{message}");
 }
 
 #[test]

@@ -26,8 +26,11 @@ fn transcript(folder: &Folder, queries: &str, inputs: &[&str]) -> String {
         if line.ends_with(';') {
             let query = lines.join("\n");
             lines.clear();
-            let Output { status, stdout, stderr } =
-                folder.command(&["sql", "-c", &query]).args(inputs).output().expect("it starts");
+            let Output { status, stdout, stderr } = folder
+                .command(&["sql", "--allow-files", ".", "-c", &query])
+                .args(inputs)
+                .output()
+                .expect("it starts");
             let (answer, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
             text.extend(["> ", &query, "\n", &answer, &errors]);
             if let Some(code) = status.code().filter(|code| *code != 0) {

@@ -5,10 +5,12 @@
 //! read. The Parquet library panics on some invalid files; such a panic is an error ([`guarded`]).
 
 use super::layout::file_schema;
-use crate::{Batch, TableInfo};
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader};
-use arrow_schema::{DataType, Field, Schema};
+use crate::{Batch, TableInfo, catching_panics};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, Scalar};
+use arrow_ord::cmp::{gt, lt};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
@@ -18,7 +20,6 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Largest number of rows of a row group: a number that any row group may have, and a number for each of its bytes in
@@ -144,6 +145,41 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         }
     }
 
+    /// The columns of a row group, the one of the input included, whose values are not within the statistics. Whoever
+    /// skips row groups by statistics would miss these values.
+    pub fn columns_beyond_statistics(&self, index: usize) -> Result<Vec<String>, ReadError> {
+        let rows = self.read_columns(index, ProjectionMask::all())?;
+        guarded(|| {
+            let mut found = Vec::new();
+            for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
+                if self.is_beyond_statistics(index, field.name(), values)? {
+                    found.push(field.name().clone());
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn is_beyond_statistics(
+        &self,
+        index: usize,
+        name: &str,
+        values: &ArrayRef,
+    ) -> Result<bool, ParquetError> {
+        let converter =
+            StatisticsConverter::try_new(name, self.metadata.schema(), self.metadata.parquet_schema())?;
+        let row_group = || [self.metadata.metadata().row_group(index)];
+        let (least, greatest) =
+            (converter.row_group_mins(row_group())?, converter.row_group_maxes(row_group())?);
+        let nulls = converter.row_group_null_counts(row_group())?;
+        let has = |outside: Result<arrow_array::BooleanArray, ArrowError>| {
+            outside.map(|outside| outside.true_count() > 0)
+        };
+        Ok(nulls.is_valid(0) && nulls.value(0) != values.logical_null_count() as u64
+            || least.is_valid(0) && has(lt(values, &Scalar::new(least)))?
+            || greatest.is_valid(0) && has(gt(values, &Scalar::new(greatest)))?)
+    }
+
     fn statistics(&self, row_group: usize, column: usize) -> Option<&Statistics> {
         self.metadata.metadata().row_group(row_group).column(column).statistics()
     }
@@ -202,9 +238,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
 
 /// Calls the Parquet library. A panic is an error.
 fn guarded<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
+    catching_panics(read).unwrap_or_else(|message| {
         Err(ParquetError::General(format!("the file is invalid: {message}")).into())
     })
 }

@@ -20,7 +20,7 @@ const DEPENDENCIES: [(&str, &[&str]); 11] = [
     ("binframe-query", &["binframe"]),
     ("binframe-cli", &["binframe", "binframe-inspect", "binframe-query"]),
     ("binframe-testsuite", &["binframe"]),
-    ("binframe-fuzz", &["binframe", "binframe-testsuite"]),
+    ("binframe-fuzz", &["binframe", "binframe-query", "binframe-testsuite"]),
     ("binframe-benches", &[]),
     ("xtask", &[]),
 ];
@@ -80,7 +80,7 @@ const LAYERS: [(&str, &[&str]); 2] = [
     (
         "cli/src",
         &[
-            "escape.rs value_parsers.rs failure.rs progress_bar.rs",
+            "companion_arguments.rs escape.rs value_parsers.rs failure.rs progress_bar.rs",
             "output",
             "drawing",
             "commands",

@@ -1,5 +1,6 @@
 //! Arguments of `binframe dump`.
 
+use crate::companion_arguments::CompanionArguments;
 use crate::value_parsers::{parse_address_range, table_names};
 use binframe::ir::{TABLES, TableInfo, table_named};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -59,6 +60,8 @@ pub(crate) struct DumpArguments {
     /// Format of the rows [default: table] or of the graph [default: dot]
     #[arg(long, value_enum)]
     pub(crate) format: Option<DumpFormat>,
+    #[command(flatten)]
+    pub(crate) companions: CompanionArguments,
     /// Maximum number of rows
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -81,7 +84,7 @@ pub(crate) enum DumpTarget {
 pub(crate) enum DumpFormat {
     /// Aligned columns, for people
     Table,
-    /// Comma-separated values, with a header line
+    /// Comma-separated values, with a header line; a spreadsheet may take a name that begins with `=` for a formula
     Csv,
     /// One JSON object per line
     Json,

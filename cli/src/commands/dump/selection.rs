@@ -12,7 +12,7 @@ pub(super) fn open_source(
     arguments: &DumpArguments,
     tables: impl IntoIterator<Item = &'static TableInfo>,
 ) -> Result<Source, Failure> {
-    let source = Source::open(&arguments.source)?;
+    let source = Source::open_with(&arguments.source, &arguments.companions.search())?;
     for table in tables {
         if !source.has_table(table) {
             let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());

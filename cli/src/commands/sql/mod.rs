@@ -15,6 +15,7 @@ use crate::output::row_writer::RowFormat;
 use binframe_query::{Options, QueryError, Session};
 use pass_progress::PassProgress;
 use printer::Printer;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
@@ -29,9 +30,13 @@ pub(crate) fn run(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
     pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
     let progress = PassProgress::new();
+    let memory = arguments.memory.unwrap_or_else(binframe::default_memory);
+    limit_data(memory);
     let options = Options {
         threads: jobs,
-        memory: arguments.memory.unwrap_or_else(binframe::default_memory),
+        memory,
+        allowed_directories: arguments.allow_files.clone(),
+        companions: arguments.companions.search(),
         on_pass: progress.observer(),
     };
     let session = Session::open(&inputs, options)?;
@@ -47,6 +52,19 @@ pub(crate) fn run(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
     report_skipped(&session);
     result?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Memory of a process that `--memory` does not count: threads, and what is computed of executables.
+const OTHER_MEMORY: u64 = 1 << 30;
+
+/// Limits the writable memory of the process. Functions that make long texts count no memory; such a query ends the process
+/// instead of filling the memory of the machine.
+fn limit_data(memory: u64) {
+    let limit = memory.saturating_mul(2).saturating_add(OTHER_MEMORY);
+    let mut current = getrlimit(Resource::Data);
+    current.current = Some(current.current.map_or(limit, |current| current.min(limit)));
+    // A limit can always be lowered; if that fails nevertheless, the query runs without it.
+    _ = setrlimit(Resource::Data, current);
 }
 
 /// The queries and the inputs. The queries are `None` if a shell has to read them.

@@ -6,7 +6,7 @@
 use super::attributes::DwarfString;
 use super::companion_files::{Companion, CompanionFile, CompanionKind};
 use super::reports::Reports;
-use super::sections::{self, DebugSections};
+use super::sections::{self, BuildBudget, DebugSections};
 use super::units::read_units;
 use crate::file::formats::hexadecimal;
 use gimli::SectionId;
@@ -30,7 +30,8 @@ pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Ve
     if !sections::has(bytes, SectionId::DebugAddr) {
         return companions;
     }
-    let Some(sections) = DebugSections::load(bytes) else { return companions };
+    let mut budget = BuildBudget::of(bytes.len() as u64);
+    let Some(sections) = DebugSections::load(bytes, &mut budget) else { return companions };
     let dwarf = sections.linked();
     let mut names = BTreeMap::new();
     for unit in read_units(&dwarf, 0, &mut Reports::new(0)) {

@@ -60,7 +60,7 @@ use lists::ListBudget;
 use names::NameShare;
 use rayon::prelude::*;
 use reports::Reports;
-use sections::DebugSections;
+use sections::{BuildBudget, DebugSections};
 use split::SplitFiles;
 use std::ops::Range;
 use units::{Unit, Units};
@@ -100,8 +100,10 @@ pub fn companions(path: &str, file: &Bytes, found: &[CompanionFile]) -> Vec<Comp
 /// Reads the debug information of a file and of the companion files that were found.
 pub fn run(file: &Bytes, sections: &SectionsIr, found: &[CompanionFile]) -> DebugIr {
     let mut reports = Reports::new(0);
-    let parts = match main_sections(file, found, &mut reports) {
-        Some(main) => tables(&main, sections, found, &mut reports),
+    let sizes = found.iter().map(|file| &file.bytes).chain([file]).map(|bytes| bytes.len() as u64);
+    let mut budget = BuildBudget::of(sizes.sum());
+    let parts = match main_sections(file, found, &mut budget, &mut reports) {
+        Some(main) => tables(&main, sections, found, &mut budget, &mut reports),
         None => Vec::new(),
     };
     let diagnostics = reports.collector.finish();
@@ -115,9 +117,10 @@ pub fn run(file: &Bytes, sections: &SectionsIr, found: &[CompanionFile]) -> Debu
 fn main_sections<'a>(
     file: &'a Bytes,
     found: &'a [CompanionFile],
+    budget: &mut BuildBudget,
     reports: &mut Reports,
 ) -> Option<DebugSections<'a>> {
-    let own = DebugSections::load(file)?;
+    let own = DebugSections::load(file, budget)?;
     reports.file_offset = own.file_offset;
     for (file_offset, problem) in &own.problems {
         let location = DiagnosticLocation::FileOffset(*file_offset);
@@ -128,7 +131,7 @@ fn main_sections<'a>(
     }
     let separate = found.iter().find(|file| file.kind == CompanionKind::Separate);
     let Some((separate, sections)) =
-        separate.and_then(|separate| Some((separate, DebugSections::load(&separate.bytes)?)))
+        separate.and_then(|separate| Some((separate, DebugSections::load(&separate.bytes, budget)?)))
     else {
         if let Some(name) = &own.link {
             let message = format!("debug information stands in {name}, which was not found");
@@ -152,9 +155,10 @@ fn tables(
     main: &DebugSections<'_>,
     sections: &SectionsIr,
     found: &[CompanionFile],
+    budget: &mut BuildBudget,
     reports: &mut Reports,
 ) -> Vec<Batch> {
-    let split = SplitFiles::load(found, reports);
+    let split = SplitFiles::load(found, budget, reports);
     let mut dwarfs = vec![main.linked()];
     let units = units::read_units(&dwarfs[0], 0, reports);
     let units = split.join(&mut dwarfs, units, reports);

@@ -15,10 +15,27 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
-/// Sections that are decompressed, relocated or concatenated in memory may be this many times the file's size, and this
-/// many bytes.
+/// Sections that are decompressed, relocated or concatenated in memory may be this many times the size of the files that
+/// they are in, and this many bytes.
 const BUILT_PER_FILE_SIZE_MAX: u64 = 64;
 const BUILT_SIZE_MAX: u64 = 4 << 30;
+
+/// Bytes of sections that may still be built in memory. A file and its companions share one budget.
+pub(super) struct BuildBudget(u64);
+
+impl BuildBudget {
+    /// The budget of files of a total size.
+    pub(super) fn of(size: u64) -> Self {
+        Self(size.saturating_mul(BUILT_PER_FILE_SIZE_MAX).min(BUILT_SIZE_MAX))
+    }
+
+    /// Takes bytes from the budget. Returns whether there were enough.
+    fn take(&mut self, size: u64) -> bool {
+        let left = self.0.checked_sub(size);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
 
 /// Size of a section name in Mach-O files, to which longer ones are truncated.
 const MACHO_NAME_SIZE: usize = 16;
@@ -47,15 +64,28 @@ struct SectionChunk<'a> {
     base: u64,
 }
 
-impl<'a> DebugSections<'a> {
-    /// Finds and builds the sections; `None` for a file that cannot be read.
-    pub(super) fn load(bytes: &'a [u8]) -> Option<Self> {
+/// The debug sections of one file that are found, but not built.
+pub(super) struct FoundSections<'a> {
+    file: object::File<'a>,
+    chunks: Vec<SectionChunk<'a>>,
+    problems: Vec<(u64, String)>,
+}
+
+impl<'a> FoundSections<'a> {
+    /// Finds the sections for which the budget is enough; `None` for a file that cannot be read.
+    pub(super) fn of(bytes: &'a [u8], budget: &mut BuildBudget) -> Option<Self> {
         let file = object::File::parse(bytes).ok()?;
+        let (chunks, problems) = chunks(&file, budget);
+        Some(Self { file, chunks, problems })
+    }
+
+    /// Builds the sections.
+    pub(super) fn build(self) -> DebugSections<'a> {
+        let Self { file, chunks, mut problems } = self;
         let endian = match file.endianness() {
             Endianness::Little => RunTimeEndian::Little,
             Endianness::Big => RunTimeEndian::Big,
         };
-        let (chunks, mut problems) = chunks(&file, bytes.len() as u64);
         let file_offset = chunks.iter().map(|chunk| chunk.file_offset).min().unwrap_or(0);
         let bases: HashMap<_, _> = chunks.iter().map(|chunk| (chunk.index, chunk.base)).collect();
         let built: Vec<_> = chunks.par_iter().map(|chunk| build(&file, chunk, &bases)).collect();
@@ -70,7 +100,14 @@ impl<'a> DebugSections<'a> {
         let uuid = file.mach_uuid().ok().flatten().map(Vec::from);
         let build_id = file.build_id().ok().flatten().map(Vec::from).or(uuid);
         let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));
-        Some(Self { endian, sections, file_offset, build_id, link, problems })
+        DebugSections { endian, sections, file_offset, build_id, link, problems }
+    }
+}
+
+impl<'a> DebugSections<'a> {
+    /// Finds and builds the sections; `None` for a file that cannot be read.
+    pub(super) fn load(bytes: &'a [u8], budget: &mut BuildBudget) -> Option<Self> {
+        FoundSections::of(bytes, budget).map(FoundSections::build)
     }
 
     /// Sections with the given contents.
@@ -145,10 +182,12 @@ fn elf_name(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The sections that are read, without those that exceed the limit.
-fn chunks<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<SectionChunk<'a>>, Vec<(u64, String)>) {
+/// The sections that are read, without those that exceed the budget.
+fn chunks<'a>(
+    file: &object::File<'a>,
+    budget: &mut BuildBudget,
+) -> (Vec<SectionChunk<'a>>, Vec<(u64, String)>) {
     let mut problems = Vec::new();
-    let mut bytes_left = file_size.saturating_mul(BUILT_PER_FILE_SIZE_MAX).min(BUILT_SIZE_MAX);
     let mut sizes: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut chunks = Vec::new();
     for section in file.sections() {
@@ -166,11 +205,13 @@ fn chunks<'a>(file: &object::File<'a>, file_size: u64) -> (Vec<SectionChunk<'a>>
         let is_built = content.format != CompressionFormat::None
             || *base > 0
             || file.kind() == ObjectKind::Relocatable && section.relocations().next().is_some();
-        if is_built && content.uncompressed_size > bytes_left {
-            report(&format!("{} bytes are more than are made", content.uncompressed_size));
+        if is_built && !budget.take(content.uncompressed_size) {
+            report(&format!(
+                "its {} bytes exceed the limit for sections in memory",
+                content.uncompressed_size
+            ));
             continue;
         }
-        bytes_left -= if is_built { content.uncompressed_size } else { 0 };
         chunks.push(SectionChunk { name, index: section.index(), file_offset, content, base: *base });
         *base += content.uncompressed_size;
     }
@@ -261,7 +302,14 @@ fn number(bytes: &[u8], is_little: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::elf_name;
+    use super::{BuildBudget, elf_name};
+
+    #[test]
+    fn a_budget_is_taken_up_to_its_size() {
+        let mut budget = BuildBudget::of(1);
+        assert!(!budget.take(65) && budget.take(60) && !budget.take(5) && budget.take(4) && budget.take(0));
+        assert!(!BuildBudget::of(u64::MAX).take((4 << 30) + 1));
+    }
 
     #[test]
     fn section_names_of_every_format_are_recognized() {

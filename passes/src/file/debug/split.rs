@@ -4,7 +4,7 @@
 
 use super::companion_files::{CompanionFile, CompanionKind};
 use super::reports::Reports;
-use super::sections::DebugSections;
+use super::sections::{BuildBudget, DebugSections, FoundSections};
 use super::units::{Unit, read_units};
 use crate::file::formats::EndianReader;
 use binframe_ir::tables::DiagnosticCode;
@@ -22,13 +22,15 @@ pub(super) struct SplitFiles<'a> {
 }
 
 impl<'a> SplitFiles<'a> {
-    /// Loads the companion files that were found.
-    pub(super) fn load(found: &'a [CompanionFile], reports: &mut Reports) -> Self {
+    /// Loads the companion files that were found, as far as the budget is enough.
+    pub(super) fn load(found: &'a [CompanionFile], budget: &mut BuildBudget, reports: &mut Reports) -> Self {
         let mut files = Self { parts: BTreeMap::new(), package: None };
-        let load = |file: &'a CompanionFile| DebugSections::load(&file.bytes);
-        let loaded: Vec<_> = found.par_iter().map(load).collect();
-        for (file, sections) in found.iter().zip(loaded) {
-            let Some(sections) = sections else { continue };
+        let split = found.iter().filter(|file| file.kind != CompanionKind::Separate);
+        let sections = split.filter_map(|file| Some((file, FoundSections::of(&file.bytes, budget)?)));
+        let sections: Vec<_> = sections.collect();
+        let build = |(file, sections): (_, FoundSections<'a>)| (file, sections.build());
+        let loaded: Vec<(&CompanionFile, _)> = sections.into_par_iter().map(build).collect();
+        for (file, sections) in loaded {
             for (_, problem) in &sections.problems {
                 let message = format!("{}: {problem}", file.name);
                 reports.error(DiagnosticCode::BrokenDebugSection, &message);

@@ -1,7 +1,7 @@
 //! Debug information with cyclic references or deep nesting.
 
 use super::reports::Reports;
-use super::sections::DebugSections;
+use super::sections::{BuildBudget, DebugSections};
 use super::tables;
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{DebugFunctions, DebugTypes, DebugVariables};
@@ -48,7 +48,7 @@ fn read(info: &[u8]) -> Vec<Batch> {
         diagnostics: Rows::default(),
     };
     let mut reports = Reports::new(0);
-    let parts = tables(&main, &sections, &[], &mut reports);
+    let parts = tables(&main, &sections, &[], &mut BuildBudget::of(0), &mut reports);
     assert!(reports.collector.finish().is_empty());
     parts
 }
