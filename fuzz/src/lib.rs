@@ -5,16 +5,21 @@
 //! arguments on those files, for example on a crash that libFuzzer found. `tests/smoke.rs` runs each target on a few
 //! hundred mutants.
 
-use binframe::Dataset;
+mod journals;
+
+pub use journals::{journals, resume};
+
 use binframe::ir::TABLES;
 use binframe::ir::parquet::TableReader;
+use binframe::{CompanionSearch, Dataset};
+use binframe_query::{Options, Session};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::TemporaryDataset;
 use binframe_testsuite::mutation::{Original, mutant};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 
 /// Inputs of [`pipeline`] and [`rebuild`]: small files of every format.
@@ -55,6 +60,35 @@ pub fn open_dataset(bytes: &[u8]) {
     if Dataset::open(&path).is_ok() {
         _ = binframe::verify(&path);
     }
+}
+
+/// The bytes are queries. Each is refused, or starts to run.
+pub fn query(bytes: &[u8]) {
+    static DATASET: LazyLock<TemporaryDataset> = LazyLock::new(small_dataset);
+    static SESSION: LazyLock<Session> = LazyLock::new(|| {
+        let options = Options {
+            threads: 1,
+            memory: 64 << 20,
+            allowed_directories: Vec::new(),
+            companions: CompanionSearch::Standard,
+            on_pass: Arc::new(|_, _| {}),
+        };
+        Session::open(&[DATASET.path()], options).expect("the dataset was just written")
+    });
+    for statement in binframe_query::split(&String::from_utf8_lossy(bytes)).unwrap_or_default() {
+        _ = SESSION.query(statement);
+    }
+}
+
+/// Inputs of [`query`]: lines of the tests of `binframe sql`.
+pub fn queries() -> Vec<Original> {
+    let text = concat!(
+        include_str!("../../cli/tests/command/queries/functions.sql"),
+        include_str!("../../cli/tests/command/queries/mistakes.sql"),
+        include_str!("../../cli/tests/command/queries/tables.sql"),
+        include_str!("../../cli/tests/command/queries/views.sql"),
+    );
+    text.lines().map(|line| Original::new("query", line.as_bytes().to_vec())).collect()
 }
 
 /// Inputs of [`open_dataset`]: one manifest.

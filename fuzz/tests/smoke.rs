@@ -1,6 +1,6 @@
 //! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same.
 
-use binframe_fuzz::{executables, manifests, run_mutants, table_files};
+use binframe_fuzz::{executables, journals, manifests, queries, run_mutants, table_files};
 
 const MUTANTS: u64 = 300;
 
@@ -22,4 +22,14 @@ fn read_table() {
 #[test]
 fn open_dataset() {
     run_mutants(binframe_fuzz::open_dataset, &manifests(), 0..MUTANTS);
+}
+
+#[test]
+fn resume() {
+    run_mutants(binframe_fuzz::resume, &journals(), 0..MUTANTS / 3);
+}
+
+#[test]
+fn query() {
+    run_mutants(binframe_fuzz::query, &queries(), 0..MUTANTS);
 }

@@ -7,6 +7,7 @@ mod lower;
 #[cfg(feature = "sql")]
 mod real_programs;
 mod refusals;
+mod robustness;
 mod schemas;
 #[cfg(feature = "sql")]
 mod sql;
