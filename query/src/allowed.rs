@@ -70,7 +70,11 @@ fn setting_refusal(name: &str) -> Option<String> {
 }
 
 /// Whether a query may open a path or pattern: it is an input, or is in one or in an allowed directory.
-pub(crate) fn may_open<'a>(path: &Path, inputs: impl Iterator<Item = &'a Path>, allowed: &[PathBuf]) -> bool {
+pub(crate) fn may_open<'a>(
+    path: &Path,
+    inputs: impl Iterator<Item = &'a Path>,
+    allowed: &'a [PathBuf],
+) -> bool {
     let is_pattern = |part: &Path| part.to_string_lossy().contains(['*', '?', '[']);
     // The part of a pattern that names a directory.
     let fixed: PathBuf = path.components().take_while(|part| !is_pattern(part.as_ref())).collect();
