@@ -9,9 +9,9 @@ mod journals;
 
 pub use journals::{journals, resume};
 
+use binframe::Dataset;
 use binframe::ir::TABLES;
 use binframe::ir::parquet::TableReader;
-use binframe::{CompanionSearch, Dataset};
 use binframe_query::{Options, Session};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::TemporaryDataset;
@@ -19,7 +19,7 @@ use binframe_testsuite::mutation::{Original, mutant};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::{env, fs};
 
 /// Inputs of [`pipeline`] and [`rebuild`]: small files of every format.
@@ -66,13 +66,7 @@ pub fn open_dataset(bytes: &[u8]) {
 pub fn query(bytes: &[u8]) {
     static DATASET: LazyLock<TemporaryDataset> = LazyLock::new(small_dataset);
     static SESSION: LazyLock<Session> = LazyLock::new(|| {
-        let options = Options {
-            threads: 1,
-            memory: 64 << 20,
-            allowed_directories: Vec::new(),
-            companions: CompanionSearch::Standard,
-            on_pass: Arc::new(|_, _| {}),
-        };
+        let options = Options { threads: 1, ..Options::default() };
         Session::open(&[DATASET.path()], options).expect("the dataset was just written")
     });
     for statement in binframe_query::split(&String::from_utf8_lossy(bytes)).unwrap_or_default() {

@@ -5,10 +5,8 @@
 //!
 //! ```no_run
 //! use binframe_query::{Options, Session};
-//! use std::sync::Arc;
 //!
-//! let options = Options { threads: 4, memory: 1 << 30, on_pass: Arc::new(|_, _| {}) };
-//! let session = Session::open(&["/usr/bin/ls".into()], options)?;
+//! let session = Session::open(&["/usr/bin/ls".into()], Options::default())?;
 //! for rows in session.query("SELECT name, size FROM function_sizes LIMIT 10")? {
 //!     println!("{} rows", rows?.num_rows());
 //! }

@@ -1,8 +1,10 @@
 //! Options of a session.
 
 use binframe::CompanionSearch;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 /// Called when a pass starts, with the name of the executable and of the pass.
 pub type OnPass = Arc<dyn Fn(&str, &str) + Send + Sync>;
@@ -20,4 +22,17 @@ pub struct Options {
     pub companions: CompanionSearch,
     /// Called when a pass starts.
     pub on_pass: OnPass,
+}
+
+impl Default for Options {
+    /// All processors, half of the machine's memory, no other files.
+    fn default() -> Self {
+        Self {
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            memory: binframe::default_memory(),
+            allowed_directories: Vec::new(),
+            companions: CompanionSearch::Standard,
+            on_pass: Arc::new(|_, _| {}),
+        }
+    }
 }

@@ -1,113 +1,92 @@
-//! Column encoder: `(Arrow array) -> Parquet column chunk`, straight from Arrow's buffers.
+//! Column encoder: `(Arrow array) -> pages of a Parquet column chunk`, straight from Arrow's buffers.
 //!
 //! **Problem.** The Parquet writer hashes every value again to build dictionaries that Arrow arrays already have; this
 //! dominated the run time. `cargo bench -p binframe-benches --bench parquet` compares both.
 //!
-//! **Notation.** A chunk is an optional dictionary page and one data page (version 1).
+//! **Notation.** A chunk is an optional dictionary page, and data pages (version 1) of [`PAGE_ROWS`] rows.
 //!
 //! **Algorithm.** By type:
 //!
 //! - Dictionary arrays, and unsigned integers of up to 32 bits with values below 2^16 and at most 256 distinct ones:
-//!   the values in use become the dictionary page (`PLAIN`), their indexes the data page (`RLE_DICTIONARY`,
+//!   the values in use become the dictionary page (`PLAIN`), their indexes the data pages (`RLE_DICTIONARY`,
 //!   bit-packed).
 //! - Other integers: `DELTA_BINARY_PACKED`. Booleans: `PLAIN` bits.
 //! - Text and bytes: `DELTA_LENGTH_BYTE_ARRAY`. Large values are compressed from the buffer that they are in (Arrow
 //!   buffer, mapped file), not copied.
 //!
-//! Definition levels are the null bitmap as one bit-packed run, or one RLE run. Pages are zstd; buffers of 256 KiB or
-//! more get a frame of their own, since concatenated frames decompress to the concatenated content.
+//! Definition levels are the null bitmap as one bit-packed run, or one RLE run.
 //!
-//! **Invariants.** Minimum and maximum are written for `UInt64` columns (addresses) and for columns of a single name
-//! without nulls; there is no page index. Panics on a type that no column has.
+//! **Invariants.** Each page with values has bounds. Panics on a type that no column has.
 //!
-//! **Cost.** Linear in the rows. Memory: the compressed size, plus two bytes per row of a dictionary column.
+//! **Cost.** Linear in the rows. Memory: the encoded size, plus two bytes per row of a dictionary column.
 //!
 //! **References.** Parquet format: "Encodings" (plain, dictionary, RLE/bit-packing hybrid) and "Data pages" (version 1).
 
+use super::bounds::Bounds;
 use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
-use super::layout::ZSTD_LEVEL;
-use super::pages::Pages;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, cast::AsArray};
+use arrow_array::{
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray, StringArray, cast::AsArray,
+};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
-use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::ByteArray;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::ColumnDescPtr;
-use std::io::{self, Cursor};
-use std::sync::Arc;
-use zstd::bulk::Compressor;
+use parquet::basic::Encoding;
 
-/// A column chunk, ready to be appended to a row group.
-pub(super) struct ColumnChunk {
-    /// Pages with their headers.
-    pub(super) pages: Pages,
-    /// Metadata for the footer of the file.
-    pub(super) close: ColumnCloseResult,
-}
-
-/// Values of this size or more are compressed from their own buffer, smaller ones are concatenated first.
-const LARGE_SIZE: usize = 1 << 18;
-
-/// Upper bound of the size of a zstd frame beyond its content and 1/128 of it.
-const FRAME_SIZE: usize = 256;
+/// Rows of a page. A reader with an index of pages can skip each.
+pub(super) const PAGE_ROWS: usize = 20_480;
 
 /// Integer columns with more distinct values than this are smaller in delta encoding.
 const DISTINCT_INTEGERS_MAX: usize = 256;
 
-/// Encodes a column.
+/// The slices of an array that are its pages. An array without rows has one.
+pub(super) fn slices(array: &ArrayRef) -> Vec<ArrayRef> {
+    let slice = |start| array.slice(start, PAGE_ROWS.min(array.len() - start));
+    (0..array.len().max(1)).step_by(PAGE_ROWS).map(slice).collect()
+}
+
+/// Encodes a column, which is divided into pages.
 ///
 /// # Panics
 /// If no column can have the type of the array.
-pub(super) fn encode_column(
-    array: &ArrayRef,
-    column: &ColumnDescPtr,
-    zstd: &mut Compressor<'_>,
-) -> Result<ColumnChunk, ParquetError> {
-    let values = match array.data_type() {
-        DataType::Dictionary(key, _) if **key == DataType::UInt8 => names::<UInt8Type>(array),
-        DataType::Dictionary(key, _) if **key == DataType::UInt16 => names::<UInt16Type>(array),
-        DataType::Dictionary(key, _) if **key == DataType::Int32 => names::<Int32Type>(array),
-        DataType::UInt8 => few_integers::<UInt8Type>(array).unwrap_or_else(|| integers::<UInt8Type>(array)),
-        DataType::UInt16 => {
-            few_integers::<UInt16Type>(array).unwrap_or_else(|| integers::<UInt16Type>(array))
-        }
-        DataType::UInt32 => {
-            few_integers::<UInt32Type>(array).unwrap_or_else(|| integers::<UInt32Type>(array))
-        }
-        DataType::Int32 => integers::<Int32Type>(array),
-        DataType::UInt64 => integers::<UInt64Type>(array),
-        DataType::Int64 => integers::<Int64Type>(array),
-        DataType::Timestamp(TimeUnit::Nanosecond, None) => integers::<TimestampNanosecondType>(array),
-        DataType::Boolean => booleans(array),
-        DataType::Utf8 => text(array),
-        DataType::BinaryView => bytes(array),
+pub(super) fn encode_column<'a>(array: &'a ArrayRef, pages: &'a [ArrayRef]) -> EncodedColumn<'a> {
+    match array.data_type() {
+        DataType::Dictionary(key, _) if **key == DataType::UInt8 => names::<UInt8Type>(array, pages),
+        DataType::Dictionary(key, _) if **key == DataType::UInt16 => names::<UInt16Type>(array, pages),
+        DataType::Dictionary(key, _) if **key == DataType::Int32 => names::<Int32Type>(array, pages),
+        DataType::UInt8 => few_integers::<UInt8Type>(array, pages),
+        DataType::UInt16 => few_integers::<UInt16Type>(array, pages),
+        DataType::UInt32 => few_integers::<UInt32Type>(array, pages),
+        DataType::Int32 => integers::<Int32Type>(pages),
+        DataType::UInt64 => integers::<UInt64Type>(pages),
+        DataType::Int64 => integers::<Int64Type>(pages),
+        DataType::Timestamp(TimeUnit::Nanosecond, None) => integers::<TimestampNanosecondType>(pages),
+        DataType::Boolean => EncodedColumn::of(Encoding::PLAIN, pages.iter().map(booleans)),
+        DataType::Utf8 => EncodedColumn::of(Encoding::DELTA_LENGTH_BYTE_ARRAY, pages.iter().map(text)),
+        DataType::BinaryView => EncodedColumn::of(Encoding::DELTA_LENGTH_BYTE_ARRAY, pages.iter().map(bytes)),
         other => unreachable!("no column is of {other}"),
-    };
-    encode(array, &values, column, zstd)
+    }
 }
 
 /// The encoded non-null values of a column.
-struct EncodedColumn<'a> {
+pub(super) struct EncodedColumn<'a> {
     /// Content of the dictionary page (`PLAIN`); empty if there is none.
-    dictionary: Vec<u8>,
-    dictionary_count: usize,
-    /// First part of the data page: the value, index or length of each row.
-    rows: Vec<u8>,
-    /// Second part of the data page: values of text and bytes, in their own buffers.
-    bytes: Vec<&'a [u8]>,
-    encoding: Encoding,
-    statistics: Option<Statistics>,
+    pub(super) dictionary: Vec<u8>,
+    pub(super) dictionary_count: usize,
+    pub(super) encoding: Encoding,
+    pub(super) pages: Vec<EncodedPage<'a>>,
+}
+
+/// The encoded non-null values of a page.
+pub(super) struct EncodedPage<'a> {
+    /// First part: the value, index or length of each row.
+    pub(super) rows: Vec<u8>,
+    /// Second part: values of text and bytes, in their own buffers.
+    pub(super) bytes: Vec<&'a [u8]>,
+    /// `None` if there is no value.
+    pub(super) bounds: Option<Bounds<'a>>,
 }
 
 /// The distinct values of a column of small integers.
@@ -120,7 +99,7 @@ struct DistinctValues {
     rows: Vec<u16>,
 }
 
-fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> EncodedColumn<'static> {
+fn names<'a, K: ArrowDictionaryKeyType>(array: &'a ArrayRef, pages: &[ArrayRef]) -> EncodedColumn<'a> {
     let array = array.as_dictionary::<K>();
     let names: &StringArray = array.values().as_string();
     let distinct =
@@ -130,25 +109,33 @@ fn names<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> EncodedColumn<'static> 
         dictionary.extend_from_slice(&(name.len() as u32).to_le_bytes());
         dictionary.extend_from_slice(name.as_bytes());
     }
-    let statistics = match distinct.values.as_slice() {
-        [code] if array.null_count() == 0 => {
-            let name = Some(ByteArray::from(names.value(*code as usize)));
-            Some(Statistics::byte_array(name.clone(), name, None, Some(0), false))
+    let bounds = |rows: &[u16]| {
+        let mut is_present = vec![false; distinct.values.len()];
+        for code in rows {
+            is_present[distinct.positions[*code as usize] as usize] = true;
         }
-        _ => None,
+        let present = distinct.values.iter().zip(is_present).filter(|(_, is_present)| *is_present);
+        Bounds::of_names(present.map(|(code, _)| names.value(*code as usize)))
     };
-    EncodedColumn::coded(&distinct, dictionary, statistics)
+    distinct.coded(dictionary, pages, bounds)
 }
 
-fn few_integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<EncodedColumn<'static>> {
-    let distinct = distinct_values(array.as_primitive::<T>(), 1 << 16)?;
+/// Integers with a dictionary if few are distinct.
+fn few_integers<T: ArrowPrimitiveType>(array: &ArrayRef, pages: &[ArrayRef]) -> EncodedColumn<'static>
+where
+    T::Native: Into<i128>,
+{
+    let distinct = distinct_values(array.as_primitive::<T>(), 1 << 16);
+    let Some(distinct) = distinct.filter(|distinct| distinct.values.len() <= DISTINCT_INTEGERS_MAX) else {
+        return integers::<T>(pages);
+    };
     let dictionary = distinct.values.iter().flat_map(|value| u32::from(*value).to_le_bytes()).collect();
-    (distinct.values.len() <= DISTINCT_INTEGERS_MAX)
-        .then(|| EncodedColumn::coded(&distinct, dictionary, None))
+    let bounds = |rows: &[u16]| Bounds::of_integers(rows.iter().map(|value| i128::from(*value)), true);
+    distinct.coded(dictionary, pages, bounds)
 }
 
-fn booleans(array: &ArrayRef) -> EncodedColumn<'static> {
-    let array = array.as_boolean();
+fn booleans(page: &ArrayRef) -> EncodedPage<'_> {
+    let array = page.as_boolean();
     let values = match array.nulls() {
         None => array.values().sliced(),
         Some(nulls) => {
@@ -156,92 +143,114 @@ fn booleans(array: &ArrayRef) -> EncodedColumn<'static> {
         }
     };
     let rows = values[..(array.len() - array.null_count()).div_ceil(8)].to_vec();
-    EncodedColumn { rows, ..EncodedColumn::plain() }
+    let ends = [(false, array.false_count()), (true, array.true_count())];
+    let present = ends.into_iter().filter(|(_, count)| *count > 0).map(|(value, _)| value);
+    EncodedPage { rows, bytes: Vec::new(), bounds: Bounds::of_booleans(present) }
 }
 
 /// Lengths, then the values, which are already concatenated in Arrow's buffer unless some are null.
-fn text(array: &ArrayRef) -> EncodedColumn<'_> {
-    let array = array.as_string::<i32>();
+fn text(page: &ArrayRef) -> EncodedPage<'_> {
+    let array = page.as_string::<i32>();
     let offsets = array.value_offsets();
-    let is_contiguous = array.null_count() == 0;
     let valid = |row: &usize| array.is_valid(*row);
     let lengths: Vec<u64> = (0..array.len())
         .filter(valid)
         .map(|row| u64::from(offsets[row].abs_diff(offsets[row + 1])))
         .collect();
-    let bytes = match is_contiguous {
-        true => vec![&array.value_data()[offsets[0] as usize..offsets[array.len()] as usize]],
-        false => (0..array.len()).filter(valid).map(|row| array.value(row).as_bytes()).collect(),
+    let bytes = match array.null_count() {
+        0 => vec![&array.value_data()[offsets[0] as usize..offsets[array.len()] as usize]],
+        _ => (0..array.len()).filter(valid).map(|row| array.value(row).as_bytes()).collect(),
     };
-    let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    EncodedColumn {
-        rows: delta_binary_packed(&lengths, Width::Bits32),
-        bytes,
-        encoding,
-        ..EncodedColumn::plain()
-    }
+    let bounds = Bounds::of_texts(array.iter().flatten());
+    EncodedPage { rows: delta_binary_packed(&lengths, Width::Bits32), bytes, bounds }
 }
 
 /// Lengths, then the values, each of which may be in a different buffer, such as a mapped file.
-fn bytes(array: &ArrayRef) -> EncodedColumn<'_> {
-    let bytes: Vec<_> = array.as_binary_view().iter().flatten().collect();
+fn bytes(page: &ArrayRef) -> EncodedPage<'_> {
+    let bytes: Vec<_> = page.as_binary_view().iter().flatten().collect();
     let lengths: Vec<_> = bytes.iter().map(|value| value.len() as u64).collect();
-    let encoding = Encoding::DELTA_LENGTH_BYTE_ARRAY;
-    EncodedColumn {
-        rows: delta_binary_packed(&lengths, Width::Bits32),
-        bytes,
-        encoding,
-        ..EncodedColumn::plain()
-    }
+    let bounds = Bounds::of_bytes(bytes.iter().copied());
+    EncodedPage { rows: delta_binary_packed(&lengths, Width::Bits32), bytes, bounds }
 }
 
-/// Only 64-bit unsigned integers, most of which are addresses, get a minimum and maximum.
-fn integers<T: ArrowPrimitiveType>(array: &ArrayRef) -> EncodedColumn<'static>
+fn integers<T: ArrowPrimitiveType>(pages: &[ArrayRef]) -> EncodedColumn<'static>
 where
     T::Native: Into<i128>,
 {
-    let array = array.as_primitive::<T>();
     let is_narrow = size_of::<T::Native>() < size_of::<u64>();
+    let width = if is_narrow { Width::Bits32 } else { Width::Bits64 };
     let wrap = |value: T::Native| match Into::<i128>::into(value) {
         value if is_narrow => i64::from(value as i32).cast_unsigned(),
         value => value as u64,
     };
-    let values: Vec<u64> = match array.nulls() {
-        None => array.values().iter().map(|value| wrap(*value)).collect(),
-        Some(nulls) => nulls.valid_indices().map(|row| wrap(array.values()[row])).collect(),
+    let page = |page: &ArrayRef| {
+        let array = page.as_primitive::<T>();
+        let valid: Vec<T::Native> = match array.nulls() {
+            None => array.values().to_vec(),
+            Some(nulls) => nulls.valid_indices().map(|row| array.values()[row]).collect(),
+        };
+        let (least, greatest) = (least(&valid), greatest(&valid));
+        let bounds = Bounds::of_integers(least.into_iter().chain(greatest).map(Into::into), is_narrow);
+        let values: Vec<u64> = valid.into_iter().map(wrap).collect();
+        EncodedPage { rows: delta_binary_packed(&values, width), bytes: Vec::new(), bounds }
     };
-    let statistics = (T::DATA_TYPE == DataType::UInt64).then(|| {
-        let bound = |value: Option<&u64>| value.map(|value| value.cast_signed());
-        let (least, greatest) = (bound(values.iter().min()), bound(values.iter().max()));
-        Statistics::int64(least, greatest, None, Some(array.null_count() as u64), false)
-    });
-    let width = if is_narrow { Width::Bits32 } else { Width::Bits64 };
-    EncodedColumn {
-        rows: delta_binary_packed(&values, width),
-        encoding: Encoding::DELTA_BINARY_PACKED,
-        statistics,
-        ..EncodedColumn::plain()
+    EncodedColumn::of(Encoding::DELTA_BINARY_PACKED, pages.iter().map(page))
+}
+
+fn least<T: ArrowNativeTypeOp>(values: &[T]) -> Option<T> {
+    values.iter().copied().reduce(|one, other| if other.is_lt(one) { other } else { one })
+}
+
+fn greatest<T: ArrowNativeTypeOp>(values: &[T]) -> Option<T> {
+    values.iter().copied().reduce(|one, other| if other.is_gt(one) { other } else { one })
+}
+
+impl<'a> EncodedColumn<'a> {
+    /// A column without a dictionary.
+    fn of(encoding: Encoding, pages: impl Iterator<Item = EncodedPage<'a>>) -> Self {
+        Self { dictionary: Vec::new(), dictionary_count: 0, encoding, pages: pages.collect() }
     }
 }
 
-impl EncodedColumn<'_> {
-    /// No values, without a dictionary.
-    fn plain() -> Self {
-        Self {
-            dictionary: Vec::new(),
-            dictionary_count: 0,
-            rows: Vec::new(),
-            bytes: Vec::new(),
-            encoding: Encoding::PLAIN,
-            statistics: None,
-        }
+impl DistinctValues {
+    /// The column of these values. `bounds` are those of the values of a page.
+    fn coded<'a>(
+        &self,
+        dictionary: Vec<u8>,
+        pages: &[ArrayRef],
+        bounds: impl Fn(&[u16]) -> Option<Bounds<'a>>,
+    ) -> EncodedColumn<'a> {
+        let dictionary_count = self.values.len();
+        let encoding = if dictionary_count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
+        let mut rest = self.rows.as_slice();
+        let pages = pages.iter().map(|page| {
+            let rows;
+            (rows, rest) = rest.split_at(page.len() - page.null_count());
+            EncodedPage { rows: self.codes(rows), bytes: Vec::new(), bounds: bounds(rows) }
+        });
+        EncodedColumn { dictionary, dictionary_count, encoding, pages: pages.collect() }
     }
 
-    /// Dictionary-encoded values.
-    fn coded(distinct: &DistinctValues, dictionary: Vec<u8>, statistics: Option<Statistics>) -> Self {
-        let dictionary_count = distinct.values.len();
-        let encoding = if dictionary_count == 0 { Encoding::PLAIN } else { Encoding::RLE_DICTIONARY };
-        Self { dictionary, dictionary_count, rows: codes(distinct), encoding, statistics, ..Self::plain() }
+    /// The index in the dictionary of the value of each row, bit-packed, after a byte with the bit width.
+    fn codes(&self, rows: &[u16]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let width = usize::BITS - self.values.len().saturating_sub(1).leading_zeros();
+        match self.values.len() {
+            0 => return out,
+            1 => {
+                out.push(1);
+                push_run(&mut out, rows.len(), 0);
+                return out;
+            }
+            _ => out.push(width as u8),
+        }
+        // Groups of eight values; the last is padded with zeros.
+        let groups = rows.len().div_ceil(8);
+        push_varint(&mut out, (groups as u64) << 1 | 1);
+        out.reserve(groups * width as usize);
+        let codes = rows.iter().map(|value| u64::from(self.positions[*value as usize]));
+        push_bits(&mut out, codes.chain(std::iter::repeat_n(0, groups * 8 - rows.len())), width);
+        out
     }
 }
 
@@ -264,69 +273,12 @@ fn distinct_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usiz
     }
     let values: Vec<_> = (0..above).filter(|value| is_present[*value]).map(|value| value as u16).collect();
     let mut positions = vec![0; above];
-    (0..).zip(&values).for_each(|(position, value)| positions[*value as usize] = position);
+    values.iter().enumerate().for_each(|(position, value)| positions[*value as usize] = position as u16);
     Some(DistinctValues { values, positions, rows })
 }
 
-fn encode(
-    array: &ArrayRef,
-    values: &EncodedColumn<'_>,
-    column: &ColumnDescPtr,
-    zstd: &mut Compressor<'_>,
-) -> Result<ColumnChunk, ParquetError> {
-    let mut writer =
-        Writer { zstd, pages: TrackedWrite::new(Pages::default()), compressed: 0, uncompressed: 0 };
-    let count = values.dictionary_count;
-    if count > 0 {
-        let num_values = count as u32;
-        let page =
-            |buf| Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
-        writer.write(&[&values.dictionary], page)?;
-    }
-    let data_page_offset = writer.compressed;
-    let mut start = Vec::new();
-    if column.max_def_level() > 0 {
-        let levels = definition_levels(array.len(), array.nulls());
-        start.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-        start.extend_from_slice(&levels);
-    }
-    start.extend_from_slice(&values.rows);
-    let body: Vec<_> = [start.as_slice()].into_iter().chain(values.bytes.iter().copied()).collect();
-    let page = |buf| Page::DataPage {
-        buf,
-        num_values: array.len() as u32,
-        encoding: values.encoding,
-        def_level_encoding: Encoding::RLE,
-        rep_level_encoding: Encoding::RLE,
-        statistics: None,
-    };
-    writer.write(&body, page)?;
-
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
-    let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
-        .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, values.encoding])
-        .set_compression(Compression::ZSTD(level))
-        .set_num_values(array.len() as i64)
-        .set_total_compressed_size(writer.compressed as i64)
-        .set_total_uncompressed_size(writer.uncompressed as i64)
-        .set_dictionary_page_offset((count > 0).then_some(0))
-        .set_data_page_offset(data_page_offset as i64);
-    if let Some(statistics) = &values.statistics {
-        metadata = metadata.set_statistics(statistics.clone());
-    }
-    let close = ColumnCloseResult {
-        bytes_written: writer.compressed as u64,
-        rows_written: array.len() as u64,
-        metadata: metadata.build()?,
-        bloom_filter: None,
-        column_index: None,
-        offset_index: None,
-    };
-    Ok(ColumnChunk { pages: writer.pages.into_inner()?, close })
-}
-
 /// Definition levels of 0 (null) or 1: one bit-packed run with the null bitmap, or one RLE run.
-fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
+pub(super) fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
     let mut levels = Vec::new();
     match nulls {
         Some(nulls) if nulls.null_count() == rows => push_run(&mut levels, rows, 0),
@@ -341,90 +293,8 @@ fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
     levels
 }
 
-/// The index in the dictionary of the value of each row, bit-packed, after a byte with the bit width.
-fn codes(distinct: &DistinctValues) -> Vec<u8> {
-    let mut out = Vec::new();
-    let width = usize::BITS - distinct.values.len().saturating_sub(1).leading_zeros();
-    match distinct.values.len() {
-        0 => return out,
-        1 => {
-            out.push(1);
-            push_run(&mut out, distinct.rows.len(), 0);
-            return out;
-        }
-        _ => out.push(width as u8),
-    }
-    // Groups of eight values; the last is padded with zeros.
-    let groups = distinct.rows.len().div_ceil(8);
-    push_varint(&mut out, (groups as u64) << 1 | 1);
-    out.reserve(groups * width as usize);
-    let codes = distinct.rows.iter().map(|value| u64::from(distinct.positions[*value as usize]));
-    push_bits(&mut out, codes.chain(std::iter::repeat_n(0, groups * 8 - distinct.rows.len())), width);
-    out
-}
-
 /// Appends an RLE run of `count` equal values of one bit.
 fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
     push_varint(out, (count as u64) << 1);
     out.push(value);
-}
-
-/// Compresses and writes the pages of one column chunk.
-struct Writer<'z, 'd> {
-    zstd: &'z mut Compressor<'d>,
-    pages: TrackedWrite<Pages>,
-    /// Total sizes of the pages, including headers.
-    compressed: usize,
-    uncompressed: usize,
-}
-
-impl Writer<'_, '_> {
-    /// Writes a page whose body is the concatenation of the given pieces.
-    fn write(&mut self, body: &[&[u8]], page: impl FnOnce(Bytes) -> Page) -> Result<(), ParquetError> {
-        let size = body.iter().map(|piece| piece.len()).sum();
-        let compressed = Bytes::from(self.compress(body, size)?);
-        self.pages.inner_mut().expect(compressed.clone());
-        let page = CompressedPage::new(page(compressed), size);
-        let written = SerializedPageWriter::new(&mut self.pages).write_page(page)?;
-        self.compressed += written.compressed_size;
-        self.uncompressed += written.uncompressed_size;
-        Ok(())
-    }
-
-    /// Compresses pieces to one frame or, if some are large, to several: concatenated frames decompress to the
-    /// concatenated content, so large pieces need not be copied.
-    fn compress(&mut self, pieces: &[&[u8]], size: usize) -> io::Result<Vec<u8>> {
-        if let [whole] = pieces {
-            return self.zstd.compress(whole);
-        }
-        if size < LARGE_SIZE {
-            return self.zstd.compress(&pieces.concat());
-        }
-        // Capacity that is not written to takes no memory from the system.
-        let frames = 2 * (size / LARGE_SIZE) + 2;
-        let mut compressed = Cursor::new(Vec::with_capacity(size + size / 128 + frames * FRAME_SIZE));
-        let mut push_frame = |bytes: &[u8]| -> io::Result<()> {
-            let written = self.zstd.compress_to_buffer(bytes, &mut compressed)?;
-            compressed.set_position(compressed.position() + written as u64);
-            Ok(())
-        };
-        let mut small = Vec::new();
-        for piece in pieces {
-            let is_large = piece.len() >= LARGE_SIZE;
-            if !is_large {
-                small.extend_from_slice(piece);
-            }
-            if small.len() >= if is_large { 1 } else { LARGE_SIZE } {
-                push_frame(&small)?;
-                small.clear();
-            }
-            if is_large {
-                push_frame(piece)?;
-            }
-        }
-        if !small.is_empty() {
-            push_frame(&small)?;
-        }
-        Ok(compressed.into_inner())
-    }
 }

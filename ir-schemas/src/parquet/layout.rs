@@ -4,16 +4,15 @@ use crate::TableInfo;
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::sync::Arc;
 
 /// Name of the last column of every file.
 pub const BINARY_COLUMN: &str = "binary";
 
-/// Upper bound of the rows that passes put into one row group, which one thread encodes and a reader can skip. Tables
-/// with several rows per instruction exceed it, since the bound is applied to instructions.
-pub const ROW_GROUP_ROWS_MAX: usize = 1 << 18;
+/// Largest number of rows of a row group, which a reader can skip.
+pub const ROW_GROUP_ROWS_MAX: usize = 1 << 16;
 
 /// zstd compression level. Higher levels make files a few percent smaller for several times the work.
 pub(super) const ZSTD_LEVEL: i32 = 1;
@@ -30,14 +29,21 @@ pub fn file_schema(info: &TableInfo) -> Schema {
     Schema::new_with_metadata(fields, schema.metadata)
 }
 
-/// Properties of the files of a table. Encodings and statistics are chosen per column by the encoder.
+/// The key, by which the rows of a row group are sorted. Nulls are first.
+fn sorting_columns(info: &TableInfo) -> Vec<SortingColumn> {
+    let column = |name: &&str| info.column_index(name).expect("a key consists of columns") as i32;
+    let sorted = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: true };
+    info.key.iter().map(|name| sorted(column(name))).collect()
+}
+
+/// Properties of the files of a table. Encodings, statistics and the index of pages are those of the encoder.
 pub fn writer_properties(info: &TableInfo) -> WriterProperties {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
         .set_created_by("binframe".to_owned())
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
+        .set_sorting_columns(Some(sorting_columns(info)))
         .set_key_value_metadata(Some(vec![KeyValue::new(
             FINGERPRINT_KEY.to_owned(),
             info.fingerprint().to_string(),

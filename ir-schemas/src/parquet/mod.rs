@@ -3,6 +3,8 @@
 //! A file has the columns of one table and a last column `binary`, the input that a row belongs to. All rows of a row
 //! group belong to the same input.
 
+mod bounds;
+mod chunk;
 mod delta_binary_packed;
 mod encode;
 mod layout;

@@ -1,7 +1,7 @@
 //! Writes Parquet files of tables.
 
-use super::encode::{ColumnChunk, encode_column};
-use super::layout::{ZSTD_LEVEL, file_schema, writer_properties};
+use super::chunk::{ColumnChunk, column_chunk};
+use super::layout::{ROW_GROUP_ROWS_MAX, ZSTD_LEVEL, file_schema, writer_properties};
 use crate::{Batch, TableInfo};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
@@ -29,9 +29,9 @@ pub struct TableEncoder {
     compressors: Compressors,
 }
 
-/// One encoded row group.
+/// Encoded rows of one input: row groups, of which none is empty.
 pub struct EncodedRows {
-    columns: Vec<ColumnChunk>,
+    row_groups: Vec<Vec<ColumnChunk>>,
     rows: usize,
 }
 
@@ -71,13 +71,15 @@ impl<W: Write + Send> TableWriter<W> {
         self.encoder.clone()
     }
 
-    /// Appends a row group.
+    /// Appends row groups.
     pub fn append(&mut self, rows: EncodedRows) -> Result<(), ParquetError> {
-        let mut row_group = self.file.next_row_group()?;
-        for column in rows.columns {
-            row_group.append_column(&column.pages, column.close)?;
+        for columns in rows.row_groups {
+            let mut row_group = self.file.next_row_group()?;
+            for column in columns {
+                row_group.append_column(&column.pages, column.close)?;
+            }
+            row_group.close()?;
         }
-        row_group.close()?;
         self.rows += rows.rows as u64;
         Ok(())
     }
@@ -105,18 +107,27 @@ impl TableEncoder {
         Ok(Self { parquet_schema, compressors: compressors.clone() })
     }
 
-    /// Encodes rows of the input `binary` as one row group.
+    /// Encodes rows of the input `binary` as row groups of at most [`ROW_GROUP_ROWS_MAX`] rows.
     pub fn encode(&self, batch: &Batch, binary: &str) -> Result<EncodedRows, ParquetError> {
+        let starts = (0..batch.rows()).step_by(ROW_GROUP_ROWS_MAX);
+        let row_groups = starts.map(|start| {
+            let rows = batch.slice(start, ROW_GROUP_ROWS_MAX.min(batch.rows() - start));
+            self.encode_row_group(&rows, binary)
+        });
+        Ok(EncodedRows { row_groups: row_groups.collect::<Result<_, _>>()?, rows: batch.rows() })
+    }
+
+    fn encode_row_group(&self, batch: &Batch, binary: &str) -> Result<Vec<ColumnChunk>, ParquetError> {
         let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
         let keys = Int32Array::new(vec![0; batch.rows()].into(), None);
         let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
         let mut compressor = self.compressors.acquire()?;
         let arrays = batch.columns().iter().chain([&binary]).enumerate();
         let chunks = arrays
-            .map(|(index, array)| encode_column(array, &self.parquet_schema.column(index), &mut compressor));
+            .map(|(index, array)| column_chunk(array, &self.parquet_schema.column(index), &mut compressor));
         let columns = chunks.collect::<Result<_, _>>()?;
         self.compressors.release(compressor);
-        Ok(EncodedRows { columns, rows: batch.rows() })
+        Ok(columns)
     }
 }
 
@@ -128,6 +139,6 @@ impl EncodedRows {
 
     /// Encoded size, in memory and in the file.
     pub fn bytes(&self) -> u64 {
-        self.columns.iter().map(|column| column.pages.len()).sum()
+        self.row_groups.iter().flatten().map(|column| column.pages.len()).sum()
     }
 }
