@@ -11,6 +11,8 @@ import pyarrow.dataset
 
 def by_duckdb(files):
     relation = duckdb.sql(f"SELECT * FROM '{files}'")
+    # No name needs quotes.
+    relation = duckdb.sql(f"SELECT {', '.join(relation.columns)} FROM '{files}'")
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types)}
     return relation.aggregate("count(*)").fetchall()[0][0], types
 

@@ -75,7 +75,7 @@ fn properties() -> WriterProperties {
         .build()
 }
 
-/// The arrays of the rows as they are in memory, and the column `binary`.
+/// The arrays of the rows as they are in memory, and the column `binary_name`.
 fn record_batch(info: &TableInfo, rows: &Batch, binary: &str) -> RecordBatch {
     let names: ArrayRef = Arc::new(StringArray::from(vec![binary]));
     let keys = Int32Array::from(vec![0; rows.rows()]);

@@ -2,7 +2,7 @@
 //! an error.
 
 use binframe_ir::parquet::ReadError;
-use binframe_ir::{TableInfo, Violation};
+use binframe_ir::{SCHEMA_VERSION, TableInfo, Violation};
 use binframe_passes::Unsupported;
 use parquet::errors::ParquetError;
 use rustix::io::Errno;
@@ -76,6 +76,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The reader's error.
+        error: ReadError,
+    },
+    /// A file of a dataset has other columns than this binframe reads.
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Version of the tables that the manifest of the dataset states.
+        schema_version: u32,
+        /// The differences.
         error: ReadError,
     },
     /// A file of a dataset cannot be written.
@@ -172,6 +181,7 @@ impl Error {
     pub(crate) fn at(mut self, from: &Path, to: &Path) -> Self {
         if let Self::Io { path, .. }
         | Self::Read { path, .. }
+        | Self::Schema { path, .. }
         | Self::Write { path, .. }
         | Self::Changed { path, .. }
         | Self::NotADataset { path, .. }
@@ -232,6 +242,12 @@ impl fmt::Display for Error {
                 )
             }
             Self::Read { path, error } => write!(formatter, "{}: {error}", path.display()),
+            Self::Schema { path, schema_version, error } => write!(
+                formatter,
+                "{}: {error} (the dataset has schema version {schema_version}, this binframe reads {SCHEMA_VERSION}; \
+                 lower the files again)",
+                path.display()
+            ),
             Self::Write { path, error } => write!(formatter, "{}: cannot write: {error}", path.display()),
             Self::Changed { path, found } => {
                 write!(formatter, "{}: {found}; lower the files again", path.display())

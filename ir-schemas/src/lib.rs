@@ -69,7 +69,7 @@ pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use markdown::{markdown_table, table_lines};
 pub use panics::catching_panics;
-pub use registry::{TABLES, table_named};
+pub use registry::{SCHEMA_VERSION, TABLES, table_named};
 pub use table::{Batch, ColumnInfo, DerivedInfo, Finish, Rows, Stage, Table, TableInfo};
 pub use text::{ParseTextError, cells, from_text, to_text};
 pub use validate::{Violation, compare_keys, integers, validate};

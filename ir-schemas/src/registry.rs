@@ -10,6 +10,9 @@ use crate::tables::{
 };
 use crate::{Table, TableInfo};
 
+/// Version of the tables: raised when a table or column gets another name, type or meaning, or is removed.
+pub const SCHEMA_VERSION: u32 = 2;
+
 /// Every table, in stage order.
 pub const TABLES: &[&TableInfo] = &[
     BinaryHeaders::INFO,

@@ -5,7 +5,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
 use binframe_ir::parquet::{Compressors, ROW_GROUP_ROWS_MAX, TableReader, TableWriter};
 use binframe_ir::tables::{BinarySymbol, BinarySymbolBuilder, BinarySymbols};
-use binframe_ir::{Batch, Finish, Table};
+use binframe_ir::{Batch, Table};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelector};
 use parquet::basic::BoundaryOrder;

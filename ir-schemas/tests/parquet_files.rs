@@ -60,7 +60,7 @@ fn a_missing_column_is_reported() {
     let mut columns = columns();
     columns.remove(position(&columns, "size"));
     columns.remove(position(&columns, BINARY_COLUMN));
-    assert_eq!(differences(columns), ["column `size` is missing", "column `binary` is missing"]);
+    assert_eq!(differences(columns), ["column `size` is missing", "column `binary_name` is missing"]);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn another_column_order_is_reported() {
     let mut columns = columns();
     columns.swap(0, 1);
     let rest = "function_address, instruction_count, terminator, evidence, immediate_dominator, \
-                immediate_post_dominator, loop_header, loop_depth, binary";
+                immediate_post_dominator, loop_header, loop_depth, binary_name";
     let expected = format!("columns are size, address, {rest}, expected address, size, {rest}");
     assert_eq!(differences(columns), [expected]);
 }

@@ -157,7 +157,7 @@ impl Inputs {
                 return Ok((input, own.to_owned()));
             }
         }
-        exec_err!("no binary is named `{sql_name}`; SELECT binary FROM binaries lists them")
+        exec_err!("no binary is named `{sql_name}`; SELECT binary_name FROM binaries lists them")
     }
 
     /// The name in SQL of a binary of an input.

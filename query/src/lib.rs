@@ -1,7 +1,7 @@
 //! SQL over executables and datasets, on `DataFusion`.
 //!
 //! [`Session`] opens inputs and answers queries. The tables of the registry, views and functions are the schema. A table
-//! spans all inputs; the column `binary` names the input of a row.
+//! spans all inputs; the column `binary_name` names the input of a row.
 //!
 //! ```no_run
 //! use binframe_query::{Options, Session};

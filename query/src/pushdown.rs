@@ -5,7 +5,7 @@
 //!
 //! *Approach.* From each condition of a conjunction, derive a necessary condition of one of four forms (see [`RowFilter`])
 //! and intersect them. Understood are comparisons with literals, in either order, `BETWEEN`, `IN`, and `OR` of conditions on
-//! `binary`; other conditions filter nothing.
+//! `binary_name`; other conditions filter nothing.
 //!
 //! *Approximation.* The filter selects whole parts and may keep rows that fail the condition. It never loses a row that
 //! satisfies all conditions. DataFusion evaluates the conditions again.

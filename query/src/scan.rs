@@ -246,7 +246,7 @@ impl ScanPlan {
                 let name = name.map_or_else(|| self.inputs.sql_name(input, part.binary()), str::to_owned);
                 return Ok(repeated(&name, rows));
             }
-            let array = arrays.next().expect("every column but `binary` has an array");
+            let array = arrays.next().expect("every column but `binary_name` has an array");
             if array.data_type() == field.data_type() { Ok(array) } else { cast(&array, field.data_type()) }
         };
         let columns = self.schema.fields().iter().map(column).collect::<Result<_, _>>()?;

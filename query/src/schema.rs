@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The type of all text: string views are compared and hashed in place, without dictionary lookups.
 pub(crate) const TEXT: DataType = DataType::Utf8View;
 
-/// The columns of a table: stored, derived, and `binary`.
+/// The columns of a table: stored, derived, and `binary_name`.
 pub(crate) fn of_table(table: &TableInfo) -> SchemaRef {
     let stored = table.columns.iter().map(|column| {
         let field = column.field();

@@ -29,6 +29,7 @@ pub mod objects;
 pub mod patch;
 pub mod programs;
 pub mod random;
+pub mod reserved_words;
 pub mod table_invariants;
 pub mod tools;
 pub mod windows;

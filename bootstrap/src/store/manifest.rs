@@ -7,6 +7,7 @@
 use crate::error::SkippedFile;
 use crate::file::read_file;
 use crate::timing::Timing;
+use binframe_ir::SCHEMA_VERSION;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,9 @@ pub(super) fn file_path(dataset: &Path, table: &str, position: u32) -> PathBuf {
 pub struct Manifest {
     /// Version of the layout.
     pub layout: u32,
+    /// Version of the tables ([`SCHEMA_VERSION`]). Datasets of version 1 do not state it.
+    #[serde(default = "first_schema_version")]
+    pub schema_version: u32,
     /// Version of binframe that wrote the dataset.
     pub binframe: String,
     /// Stages whose tables the dataset has.
@@ -54,11 +58,16 @@ pub struct Manifest {
     pub timings: Vec<Timing>,
 }
 
+fn first_schema_version() -> u32 {
+    1
+}
+
 impl Manifest {
     /// The manifest of a dataset without binaries.
     pub(crate) fn new(stages: Vec<String>) -> Self {
         Self {
             layout: LAYOUT_VERSION,
+            schema_version: SCHEMA_VERSION,
             binframe: env!("CARGO_PKG_VERSION").to_owned(),
             stages,
             binaries: Vec::new(),
@@ -85,7 +94,7 @@ impl Manifest {
 /// A binary of a dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ManifestBinary {
-    /// Name, the value of the column `binary`.
+    /// Name, the value of the column `binary_name`.
     pub binary: String,
     /// Path of the file as given by the user.
     pub path: String,

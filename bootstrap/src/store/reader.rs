@@ -3,7 +3,7 @@
 //! *Problem.* A query of one binary or of a few addresses must not read the rest of a dataset.
 //!
 //! *Algorithm.* Files are mapped, and their footers parsed once and cached. A row group belongs to one binary, which
-//! the statistics of its column `binary` name. Of the row groups of a binary, those are skipped whose minimum and
+//! the statistics of its column `binary_name` name. Of the row groups of a binary, those are skipped whose minimum and
 //! maximum of the [`address_column`] exclude the requested range, where a row covers up to the maximal size of the row
 //! group.
 //!
@@ -15,7 +15,7 @@ use crate::addresses::address_column;
 use crate::error::Error;
 use crate::file::map_file;
 use arrow_array::{ArrayRef, new_null_array};
-use binframe_ir::parquet::TableReader;
+use binframe_ir::parquet::{ReadError, TableReader};
 use binframe_ir::{Batch, ColumnInfo, TableInfo, table_named};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -166,7 +166,13 @@ impl Dataset {
         if let Some(file) = files.get(path) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(TableFile::open(table, path)?);
+        let file = TableFile::open(table, path).map_err(|error| match error {
+            Error::Read { path, error: error @ ReadError::Schema { .. } } => {
+                Error::Schema { path, schema_version: self.manifest.schema_version, error }
+            }
+            error => error,
+        });
+        let file = Arc::new(file?);
         files.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }

@@ -27,7 +27,7 @@ pub(crate) struct RebuildArguments {
     /// File to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Input to rebuild, as the column `binary` names it [default: the only input that is not a member of another]
+    /// Input to rebuild, as the column `binary_name` names it [default: the only input that is not a member of another]
     #[arg(long, value_name = "NAME")]
     binary: Option<String>,
 }

@@ -75,8 +75,8 @@ impl RowWriter {
             RowFormat::Table if is_plan => Self::Plan { out },
             RowFormat::Table => Self::Table { table: AlignedTable::new(schema, ""), out },
             RowFormat::Csv => Self::Csv { schema, has_header: false, out },
-            RowFormat::Json => Self::Json { writer: arrow_json::Writer::new(out), has_rows: false },
-            RowFormat::Jsonl => Self::Jsonl(LineDelimitedWriter::new(out)),
+            RowFormat::Json => Self::Json { writer: json_writer().build(out), has_rows: false },
+            RowFormat::Jsonl => Self::Jsonl(json_writer().build(out)),
             RowFormat::Markdown => Self::Markdown { schema, has_header: false, out },
             RowFormat::Parquet => {
                 let compression = Compression::ZSTD(ZstdLevel::default());
@@ -150,6 +150,11 @@ impl RowWriter {
         };
         Ok(out.flush()?)
     }
+}
+
+/// Every object has every column.
+fn json_writer() -> arrow_json::WriterBuilder {
+    arrow_json::WriterBuilder::new().with_explicit_nulls(true)
 }
 
 /// A JSON array with a line for each row.

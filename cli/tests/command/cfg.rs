@@ -143,11 +143,11 @@ fn exactly_one_function_must_match() {
 fn rows_are_filtered_by_input() {
     let folder = both();
     let of = |table, source, rest: &[&str]| {
-        folder.text(&[&["dump", table, source, "--format", "json"], rest].concat())
+        folder.text(&[&["dump", table, source, "--format", "jsonl"], rest].concat())
     };
     let only = of("functions", "both", &["--binary", "stack"]);
     assert_eq!(only.lines().count(), of("functions", "stack", &[]).lines().count());
-    assert!(only.lines().all(|line| line.ends_with("\"binary\":\"stack\"}")), "{only}");
+    assert!(only.lines().all(|line| line.ends_with("\"binary_name\":\"stack\"}")), "{only}");
     let by_address = of("basic_blocks", "loops", &["--function", "0x4010b1"]);
     assert_eq!(by_address, of("basic_blocks", "loops", &["--function", "clamp"]));
 }

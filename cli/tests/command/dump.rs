@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The rows that `dump` prints as JSON lines.
 fn json(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
-    let arguments: Vec<_> = ["dump"].iter().chain(arguments).chain(&["--format", "json"]).copied().collect();
+    let arguments: Vec<_> = ["dump"].iter().chain(arguments).chain(&["--format", "jsonl"]).copied().collect();
     let text = folder.text(&arguments);
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON object on each line")).collect()
 }
@@ -102,7 +102,7 @@ fn a_row_of_a_dataset_is_the_row_of_the_executable_and_its_name() {
         let mut expected = Vec::new();
         for binary in ["loops", "stack"] {
             for mut row in json(&folder, &[table.name, binary]) {
-                row["binary"] = binary.into();
+                row["binary_name"] = binary.into();
                 expected.push(row);
             }
         }
@@ -183,13 +183,13 @@ fn a_function_of_one_input_selects_no_row_of_another() {
         let rows = json(&folder, &[table, "both", "--function", "multiply"]);
         let alone = json(&folder, &[table, "stack", "--function", "multiply"]);
         assert_eq!(rows.len(), alone.len(), "{table}");
-        assert!(rows.iter().all(|row| row["binary"] == "stack"), "{table}");
+        assert!(rows.iter().all(|row| row["binary_name"] == "stack"), "{table}");
     }
     // Both inputs have a function of this name; inputs keep their order.
     folder.text(&["lower", "stack", "loops", "-o", "reversed"]);
     for (dataset, binaries) in [("both", ["loops", "stack"]), ("reversed", ["stack", "loops"])] {
         let rows = json(&folder, &["functions", dataset, "--function", "_start"]);
-        let found: Vec<_> = rows.iter().map(|row| row["binary"].as_str().unwrap()).collect();
+        let found: Vec<_> = rows.iter().map(|row| row["binary_name"].as_str().unwrap()).collect();
         assert_eq!(found, binaries);
     }
 }
@@ -229,6 +229,17 @@ fn derived_columns_are_printed_if_named() {
 }
 
 #[test]
+fn json_has_every_column_of_every_row() {
+    let (folder, _) = loops();
+    let arguments = ["dump", "cfg_edges", "loops", "--columns", "target_address,kind", "--format", "json"];
+    let rows: Vec<Value> = serde_json::from_str(&folder.text(&arguments)).expect("a JSON array");
+    assert!(rows.iter().all(|row| row.as_object().expect("an object").len() == 2));
+    assert!(rows.iter().any(|row| row["target_address"].is_null() && row["kind"] == "return"));
+    let lines = json(&folder, &["cfg_edges", "loops", "--columns", "target_address,kind"]);
+    assert_eq!(lines, rows);
+}
+
+#[test]
 fn without_rows_the_header_is_printed() {
     let (folder, _) = loops();
     let dump = |format| {
@@ -237,5 +248,6 @@ fn without_rows_the_header_is_printed() {
     };
     assert!(dump("table").starts_with("address  size  source  ") && dump("table").lines().count() == 1);
     assert!(dump("csv").starts_with("address,size,source,") && dump("csv").lines().count() == 1);
-    assert_eq!(dump("json"), "");
+    assert_eq!(dump("jsonl"), "");
+    assert_eq!(dump("json"), "[]\n");
 }

@@ -37,7 +37,7 @@ fn a_dataset_replaces_an_existing_one() {
     let folder = both();
     folder.text(&["lower", "loops", "-o", "both"]);
     let binaries = folder.text(&["dump", "binaries", "both", "--format", "csv", "--columns", "path"]);
-    assert_eq!(binaries, "path,binary\nloops,loops\n");
+    assert_eq!(binaries, "path,binary_name\nloops,loops\n");
     assert_eq!(folder.names(), ["both", "loops", "stack"]);
 }
 
@@ -48,7 +48,7 @@ fn inputs_with_equal_names_get_distinct_names() {
     std::fs::copy(folder.path().join("loops"), folder.path().join("old/loops")).expect("copied");
     folder.text(&["lower", "loops", "old", "-o", "twice"]);
     let binaries = folder.text(&["dump", "binaries", "twice", "--format", "csv", "--columns", "path"]);
-    assert_eq!(binaries, "path,binary\nloops,loops\nold/loops,loops-2\n");
+    assert_eq!(binaries, "path,binary_name\nloops,loops\nold/loops,loops-2\n");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn directories_are_searched_and_datasets_are_rejected() {
     std::fs::write(folder.path().join("bin/notes.txt"), "some notes").expect("written");
     folder.text(&["lower", "bin", "-o", "all", "--memory", "512M", "--verify"]);
     let binaries = folder.text(&["dump", "binaries", "all", "--format", "csv", "--columns", "path"]);
-    assert_eq!(binaries, "path,binary\nbin/loops,loops\n");
+    assert_eq!(binaries, "path,binary_name\nbin/loops,loops\n");
     let stderr = folder.failure(1, &["lower", "all", "-o", "again"]);
     assert!(stderr.starts_with("binframe: all: is a dataset, which was lowered already; "), "{stderr}");
     let stderr = folder.failure(2, &["lower", "bin", "-o", "all", "--memory", "much"]);

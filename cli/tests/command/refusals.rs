@@ -265,6 +265,26 @@ fn a_changed_dataset_is_reported() {
 }
 
 #[test]
+fn a_dataset_of_another_schema_version_is_reported() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "tables", "--emit", "sections"]);
+    let of = |file: &str| folder.path().join("tables").join(file);
+    let manifest = std::fs::read_to_string(of("_binframe/manifest.json")).expect("it was written");
+    let older = manifest.lines().filter(|line| !line.contains("schema_version")).collect::<Vec<_>>();
+    std::fs::write(of("_binframe/manifest.json"), older.join("\n")).expect("written");
+    folder.text(&["dump", "binary_sections", "tables"]);
+    let (sections, segments) =
+        (of("binary_sections/part-00000.parquet"), of("binary_segments/part-00000.parquet"));
+    std::fs::copy(segments, sections).expect("written");
+    let message = folder.failure(1, &["dump", "binary_sections", "tables"]);
+    assert!(
+        message.contains("not the table binary_sections of this version of binframe: column"),
+        "{message}"
+    );
+    assert!(message.contains("(the dataset has schema version 1, this binframe reads 2; lower"), "{message}");
+}
+
+#[test]
 #[cfg(feature = "sql")]
 fn a_count_is_not_taken_from_the_manifest() {
     let (folder, _) = loops();

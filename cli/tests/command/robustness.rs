@@ -145,9 +145,10 @@ fn files_of_unusual_names_are_kept_apart() {
         fs::write(directory.join(OsStr::from_bytes(name)), content).expect("written");
     }
     folder.text(&["lower", "in", "-o", "tables", "--emit", "sections"]);
-    let rows = folder.text(&["dump", "binaries", "tables", "--format", "json"]);
+    let rows = folder.text(&["dump", "binaries", "tables", "--format", "jsonl"]);
     let rows = rows.lines().map(|line| serde_json::from_str(line).expect("a JSON object on each line"));
-    let found: Vec<_> = rows.map(|row: Value| row["binary"].as_str().expect("a name").to_owned()).collect();
+    let found: Vec<_> =
+        rows.map(|row: Value| row["binary_name"].as_str().expect("a name").to_owned()).collect();
     let expected = ["--help", "-d", "a\n\u{1}\u{1b}\"\\", "b\u{fffd}", "b\u{fffd}-2", longest.as_str()];
     assert_eq!(found, expected);
     for (binary, content) in expected.iter().zip(contents.iter().cycle()) {
@@ -187,7 +188,7 @@ fn only_regular_files_of_a_directory_are_lowered() {
     UnixListener::bind(directory.join("socket")).map(drop).expect("the folder is writable");
     // A skipped file would be reported.
     folder.text(&["lower", "in", "-o", "tables", "--emit", "sections"]);
-    assert_eq!(binaries(&folder, "tables"), "path,binary\nin/loops,loops\n");
+    assert_eq!(binaries(&folder, "tables"), "path,binary_name\nin/loops,loops\n");
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn a_deep_directory_is_searched() {
     fs::create_dir_all(folder.path().join(&deep)).expect("made");
     fs::write(folder.path().join(&deep).join("loops"), fixtures::loops_and_calls().bytes).expect("written");
     folder.text(&["lower", "in", "-o", "tables", "--emit", "sections"]);
-    assert_eq!(binaries(&folder, "tables"), format!("path,binary\n{deep}loops,loops\n"));
+    assert_eq!(binaries(&folder, "tables"), format!("path,binary_name\n{deep}loops,loops\n"));
 }
 
 /// An executable that names the file with its debug information.

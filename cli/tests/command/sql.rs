@@ -91,7 +91,7 @@ fn answers_do_not_depend_on_threads_or_on_lowering() {
 #[test]
 fn answers_come_in_every_format() {
     let folder = both();
-    let query = "SELECT name, size, address FROM functions WHERE binary = 'loops' ORDER BY size LIMIT 2";
+    let query = "SELECT name, size, address FROM functions WHERE binary_name = 'loops' ORDER BY size LIMIT 2";
     let mut text = String::new();
     for format in ["table", "csv", "json", "jsonl", "markdown"] {
         for query in [query, "SELECT name FROM functions WHERE size = 0"] {
@@ -156,7 +156,7 @@ fn only_required_passes_run() {
     let cfg = ["cfg", "code", "exceptions", "instructions", "linkage", "references", "sections"];
     assert_eq!(passes(&folder, "SELECT count(*) FROM functions"), cfg);
     assert_eq!(passes(&folder, "SELECT * FROM basic_blocks LIMIT 10"), cfg);
-    assert_eq!(passes(&folder, "SELECT name FROM functions WHERE binary = 'another'"), [] as [&str; 0]);
+    assert_eq!(passes(&folder, "SELECT name FROM functions WHERE binary_name = 'another'"), [] as [&str; 0]);
 }
 
 /// The number of rows of a table that were computed or read for a condition.
@@ -187,8 +187,13 @@ fn conditions_select_the_rows_that_are_computed() {
 fn inputs_that_cannot_be_lowered_are_left_out_and_listed() {
     let folder = both();
     fs::write(folder.path().join("garbage"), b"this is no executable").expect("written");
-    let arguments =
-        ["sql", "SELECT binary, count(*) AS n FROM functions GROUP BY binary", "loops", "garbage", "stack"];
+    let arguments = [
+        "sql",
+        "SELECT binary_name, count(*) AS n FROM functions GROUP BY binary_name",
+        "loops",
+        "garbage",
+        "stack",
+    ];
     let output = folder.command(&arguments).output().expect("it starts");
     assert!(output.status.success());
     insta::assert_snapshot!(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
@@ -201,12 +206,15 @@ fn directories_and_patterns_name_executables() {
     fs::create_dir(folder.path().join("more")).expect("made");
     fs::copy(folder.path().join("loops"), folder.path().join("more/loops")).expect("copied");
     fs::write(folder.path().join("more/readme"), "no executable").expect("written");
-    let query = "SELECT binary, path FROM binaries";
+    let query = "SELECT binary_name, path FROM binaries";
     assert_eq!(
         folder.text(&["sql", query, "loops", "more", "--format", "csv"]),
-        "binary,path\nloops,loops\nloops-2,more/loops\n"
+        "binary_name,path\nloops,loops\nloops-2,more/loops\n"
     );
-    assert_eq!(folder.text(&["sql", query, "mo*/l*", "--format", "csv"]), "binary,path\nloops,more/loops\n");
+    assert_eq!(
+        folder.text(&["sql", query, "mo*/l*", "--format", "csv"]),
+        "binary_name,path\nloops,more/loops\n"
+    );
     assert!(folder.failure(1, &["sql", query, "nothing*"]).contains("nothing*"));
 }
 
@@ -215,12 +223,12 @@ fn datasets_with_equal_binary_names_get_distinct_names() {
     let folder = both();
     fs::create_dir(folder.path().join("copy")).expect("made");
     folder.text(&["lower", "loops", "-o", "copy/other"]);
-    let query = "SELECT DISTINCT binary FROM functions WHERE name = 'clamp'";
+    let query = "SELECT DISTINCT binary_name FROM functions WHERE name = 'clamp'";
     assert_eq!(
         folder.text(&["sql", query, "both", "copy/other", "--format", "csv"]),
-        "binary\nloops\nother/loops\n"
+        "binary_name\nloops\nother/loops\n"
     );
-    let named = "SELECT count(*) AS n FROM functions WHERE binary = 'other/loops'";
+    let named = "SELECT count(*) AS n FROM functions WHERE binary_name = 'other/loops'";
     assert_eq!(folder.text(&["sql", named, "both", "copy/other", "--format", "csv"]), "n\n5\n");
 }
 
@@ -335,7 +343,7 @@ fn the_shell_survives_errors_and_interrupts() {
             ("binframe> ", ".timer on\n"),
             ("binframe> ", ".mode csv\n"),
             ("binframe> ", ".nothing\n"),
-            ("binframe> ", "SELECT name\nFROM functions WHERE size = 9\nORDER BY binary LIMIT 1;\n"),
+            ("binframe> ", "SELECT name\nFROM functions WHERE size = 9\nORDER BY binary_name LIMIT 1;\n"),
             ("1 row in", ""),
             ("binframe> ", &view),
             ("row", ""),

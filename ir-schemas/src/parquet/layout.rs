@@ -9,7 +9,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::sync::Arc;
 
 /// Name of the last column of every file.
-pub const BINARY_COLUMN: &str = "binary";
+pub const BINARY_COLUMN: &str = "binary_name";
 
 /// Largest number of rows of a row group, which a reader can skip.
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 16;

@@ -1,6 +1,6 @@
 //! Tables as Parquet files: encoding row groups in parallel, writing and reading them.
 //!
-//! A file has the columns of one table and a last column `binary`, the input that a row belongs to. All rows of a row
+//! A file has the columns of one table and a last column `binary_name`, the input that a row belongs to. All rows of a row
 //! group belong to the same input.
 
 mod bounds;

@@ -70,11 +70,11 @@ pub struct LineRow<'a> {
     pub size: u64,
     /// Path of the source file, absolute if the debug information names the directories; null if the file is not
     /// listed.
-    pub file: Option<Term<'a>>,
+    pub source_file: Option<Term<'a>>,
     /// Line number, starting at 1; null for code without a source line.
-    pub line: Option<u32>,
+    pub source_line: Option<u32>,
     /// Column number, starting at 1; null if not stated.
-    pub column: Option<u32>,
+    pub source_column: Option<u32>,
     /// Number that distinguishes blocks of code on the same line; usually 0.
     pub discriminator: u32,
     /// Whether the address is a recommended breakpoint location.
@@ -347,7 +347,7 @@ pub struct DebugTypeMember<'a> {
     /// Offset in a value of the type; null if the member is not stored in the value, is a bit field with a bit offset,
     /// or has an offset that must be computed.
     #[column(unit = "bytes")]
-    pub offset: Option<u64>,
+    pub byte_offset: Option<u64>,
     /// Offset of a bit field, counted from the first bit of the value in memory; null for other members.
     #[column(unit = "bits")]
     pub bit_offset: Option<u64>,

@@ -321,7 +321,7 @@ pub struct MemoryAccess<'a> {
     /// pointer at entry, or from its value after the instruction that aligned or moved it by an unknown amount; `heap`,
     /// `parameter`, `returned`, `thread_local`: from the base pointer; null for `global` and `unknown`.
     #[column(unit = "bytes")]
-    pub offset: Option<i64>,
+    pub byte_offset: Option<i64>,
     /// `global`: address of the first byte that may be accessed, or of the byte at index 0 if unbounded; null in other
     /// regions.
     #[column(unit = "address")]

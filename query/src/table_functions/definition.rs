@@ -18,13 +18,13 @@ pub struct TableFunction {
     pub parameters: &'static [&'static str],
     /// The meaning of its rows.
     pub doc: &'static str,
-    /// Its columns, before the column `binary`.
+    /// Its columns, before the column `binary_name`.
     pub(super) columns: &'static [Column],
     /// Computes the rows of one binary.
     pub(super) compute: fn(&Program<'_>, &[Argument]) -> Result<Answer>,
 }
 
-/// The columns of one binary's rows, before the column `binary`. `None` if the binary does not have what the arguments
+/// The columns of one binary's rows, before the column `binary_name`. `None` if the binary does not have what the arguments
 /// name, which is an error if no binary has it.
 pub(super) type Answer = Option<Vec<ArrayRef>>;
 

@@ -151,7 +151,7 @@ fn an_object_gives_the_same_tables_as_the_linked_file() {
             .lines
             .columns()
             .iter()
-            .map(|row| (row.file.map(|file| file.0.to_owned()), row.line, row.size));
+            .map(|row| (row.source_file.map(|file| file.0.to_owned()), row.source_line, row.size));
         files.collect()
     };
     assert_eq!(lines(&linked), lines(&object));

@@ -110,15 +110,15 @@ fn lines_match_dwarfdump() {
             let root = entries.range(unit.unit_offset..).next().expect("a first entry").1;
             let program = root.number("stmt_list").expect("a line number program");
             // dwarfdump does not print the compilation directory, which DWARF 4 and older do not list.
-            let file = row.file.map_or("", |file| file.0);
+            let file = row.source_file.map_or("", |file| file.0);
             let directory = format!("{}/", unit.compilation_directory.unwrap_or_default());
             let file = if unit.version < 5 { file.strip_prefix(&directory).unwrap_or(file) } else { file };
             found.entry(program).or_default().push(Line {
                 address: row.address,
                 size: row.size,
                 file: file.to_owned(),
-                number: row.line.unwrap_or(0),
-                column: row.column.unwrap_or(0),
+                number: row.source_line.unwrap_or(0),
+                column: row.source_column.unwrap_or(0),
                 discriminator: row.discriminator,
                 flags: [row.is_statement, row.is_prologue_end, row.is_epilogue_begin],
             });
@@ -360,7 +360,7 @@ fn check_members(path: &Path, entries: &BTreeMap<u64, Entry>, debug: &Debug, pla
     let mut found: BTreeMap<u64, Vec<_>> = BTreeMap::new();
     for row in debug.members.columns().iter().filter(|row| row.kind != MemberKind::Parameter) {
         let value = row.value.filter(|_| row.kind == MemberKind::Enumerator).map(i64::cast_unsigned);
-        let offset = row.offset.or(row.bit_offset.map(|bits| bits / 8));
+        let offset = row.byte_offset.or(row.bit_offset.map(|bits| bits / 8));
         found.entry(place(row.type_index)).or_default().push((
             row.member_name.map(str::to_owned),
             row.member_type_index.map(place),

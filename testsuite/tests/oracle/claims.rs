@@ -106,7 +106,7 @@ fn claim(access: &MemoryAccess<'_>, object: Option<Object>) -> Claim {
         object,
         parameter: access.parameter.map(|name| name.0.to_owned()),
         call_address: access.call_address,
-        offset: access.offset,
+        offset: access.byte_offset,
         global_address: access.global_address,
         extent: access.extent,
         stride: access.stride,

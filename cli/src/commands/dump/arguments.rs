@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
 The format `table` is for people: addresses are hexadecimal, `-` is null, long values are truncated. The other formats are \
-for programs and contain every value in full. csv and json print addresses as decimal numbers and bytes as hexadecimal \
-digits; json omits nulls; parquet has the columns of a dataset's files. Rows of a dataset end with the column `binary`, \
+for programs and contain every value in full. csv, json and jsonl print addresses as decimal numbers and bytes as hexadecimal \
+digits; parquet has the columns of a dataset's files. Rows of a dataset end with the column `binary_name`, \
 the name of their input.
 
 `dump cfg` draws the control-flow graph of one function. A node is a basic block with its instructions. An edge is a \
@@ -25,7 +25,7 @@ EXAMPLES:
   binframe dump basic_blocks app.tables --where-address 0x401000..0x402000
   binframe dump binary_symbols app --where-address 0x401136
   binframe dump call_edges app --format csv > calls.csv
-  binframe dump instructions app --format json | jq -r .mnemonic | sort | uniq -c
+  binframe dump instructions app --format jsonl | jq -r .mnemonic | sort | uniq -c
   binframe dump cfg_edges app --format parquet --output edges.parquet
   binframe dump cfg app --function main --format svg --output main.svg
   binframe dump cfg app --function 0x401136 | dot -Tpdf -o function.pdf";
@@ -47,7 +47,7 @@ pub(crate) struct DumpArguments {
     /// Only rows in functions of this name, or in the function at this address; for `cfg`, the function to draw
     #[arg(long, value_name = "NAME|ADDRESS")]
     pub(crate) function: Option<String>,
-    /// Only rows of this input, as the column `binary` names it
+    /// Only rows of this input, as the column `binary_name` names it
     #[arg(long, value_name = "NAME")]
     pub(crate) binary: Option<String>,
     /// Only rows that cover an address in A..B (B excluded) or the address A; in tables whose rows cover no addresses,
@@ -86,8 +86,10 @@ pub(crate) enum DumpFormat {
     Table,
     /// Comma-separated values, with a header line; a spreadsheet may take a name that begins with `=` for a formula
     Csv,
-    /// One JSON object per line
+    /// A JSON array of objects
     Json,
+    /// One JSON object per line
+    Jsonl,
     /// A Parquet file
     Parquet,
     /// For `cfg`: the graph in the DOT language of Graphviz

@@ -28,7 +28,8 @@ pub(super) fn run(arguments: &DumpArguments, table: &'static TableInfo) -> Resul
     match format {
         DumpFormat::Parquet => write_parquet(&rows, out)?,
         DumpFormat::Csv => write_text(&rows, RowFormat::Csv, &columns, out)?,
-        DumpFormat::Json => write_text(&rows, RowFormat::Jsonl, &columns, out)?,
+        DumpFormat::Json => write_text(&rows, RowFormat::Json, &columns, out)?,
+        DumpFormat::Jsonl => write_text(&rows, RowFormat::Jsonl, &columns, out)?,
         DumpFormat::Table => write_text(&rows, RowFormat::Table, &columns, out)?,
         DumpFormat::Dot | DumpFormat::Svg => unreachable!("the usage was checked"),
     }

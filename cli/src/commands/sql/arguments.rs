@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub(crate) const EXAMPLES: &str = "\
 Every table that `binframe schemas` describes can be queried, and so can views for common questions. In the shell, `.tables` \
 lists tables and views, `.functions` lists functions, and `.schema TABLE` lists columns. The plain name of a table means \
-the rows of all inputs; the column `binary` names the input of each row. FROM functions('/bin/ls') means the table of that \
+the rows of all inputs; the column `binary_name` names the input of each row. FROM functions('/bin/ls') means the table of that \
 file alone, which must be an input or in a directory of --allow-files. An executable is analyzed when a query needs it, as far as the query needs. If you query the same inputs many \
 times, lower them once (`binframe lower`) and query the dataset.
 
@@ -19,7 +19,7 @@ order are sorted by input and key. Addresses can be written as 0x401000.
 
 EXAMPLES:
   binframe sql \"SELECT name, size FROM function_sizes LIMIT 10\" app
-  binframe sql \"SELECT binary, mnemonic, count(*) FROM instructions GROUP BY ALL ORDER BY 3 DESC\" '/usr/bin/*grep'
+  binframe sql \"SELECT binary_name, mnemonic, count(*) FROM instructions GROUP BY ALL ORDER BY 3 DESC\" '/usr/bin/*grep'
   binframe sql \"SELECT * FROM callers('malloc')\" app.tables --format csv > callers.csv
   binframe sql \"SELECT disasm(bytes, address) FROM instructions WHERE address BETWEEN 0x401000 AND 0x401020\" app
   binframe sql \"SELECT count(*) FROM functions('old/app') o JOIN functions('new/app') n USING (content_hash)\" \

@@ -140,7 +140,7 @@ impl AccessWriter<'_, '_> {
             object_id: resolved.object.map(|object| object.object_id),
             parameter,
             call_address,
-            offset: (is_known && !is_global).then_some(first),
+            byte_offset: (is_known && !is_global).then_some(first),
             global_address: is_global.then(|| (first as u64).wrapping_add_signed(resolved.base_start)),
             extent,
             stride: has_stride.then_some(address.stride),

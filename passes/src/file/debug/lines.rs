@@ -96,7 +96,7 @@ impl<'a> LinePrograms<'a> {
         for program in programs {
             files.add(units, self, program.location, &mut names);
         }
-        let mut rows = LineRowBuilder { file: files.column(), ..LineRowBuilder::default() };
+        let mut rows = LineRowBuilder { source_file: files.column(), ..LineRowBuilder::default() };
         let mut problems: Vec<_> = names::problem(&names).into_iter().collect();
         for program in programs {
             let mut writer = LineWriter {
@@ -185,15 +185,15 @@ impl LineWriter<'_> {
             ColumnType::Column(column) => Some(u32::try_from(column.get()).unwrap_or(u32::MAX)),
         };
         match file {
-            Some(code) => self.rows.file.push_code(code),
-            None => self.rows.file.push_null(),
+            Some(code) => self.rows.source_file.push_code(code),
+            None => self.rows.source_file.push_null(),
         }
         self.rows.unit_index.push(self.unit_index);
         self.rows.row_index.push(self.row_index);
         self.rows.address.push(address);
         self.rows.size.push(next_address.map_or(0, |next| next.saturating_sub(address)));
-        self.rows.line.push(line);
-        self.rows.column.push(column);
+        self.rows.source_line.push(line);
+        self.rows.source_column.push(column);
         self.rows.discriminator.push(u32::try_from(row.discriminator()).unwrap_or(u32::MAX));
         self.rows.is_statement.push(row.is_stmt());
         self.rows.is_prologue_end.push(row.prologue_end());

@@ -58,7 +58,7 @@ pub(super) fn members(
                 member_name: take_text(names, member.name).as_deref(),
                 kind: member.kind,
                 member_type_index: member.type_.and_then(|reference| index.type_of(unit as u32, reference)),
-                offset: member.offset,
+                byte_offset: member.offset,
                 bit_offset: member.bit_offset,
                 bit_size: member.bit_size,
                 value: member.value,
