@@ -1,5 +1,7 @@
 //! DuckDB, Polars and PyArrow read the same rows and equivalent types from a dataset.
 
+mod page;
+
 use binframe::ir::parquet::BINARY_COLUMN;
 use binframe::ir::{Stage, TABLES};
 use binframe::{Request, lower};
@@ -8,6 +10,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 /// The reader's name of the declared type `declared`.
@@ -44,23 +47,28 @@ fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
     }
 }
 
-/// A directory with the three Python packages. `None`, with a message, if they cannot be installed.
+/// A directory with the Python packages. `None`, with a message, if they cannot be installed.
 fn packages() -> Option<PathBuf> {
+    static PACKAGES: LazyLock<Option<PathBuf>> = LazyLock::new(install);
+    PACKAGES.clone()
+}
+
+fn install() -> Option<PathBuf> {
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-packages");
-    if packages.join("installed").exists() {
+    if packages.join("all-installed").exists() {
         return Some(packages);
     }
     let mut install = Command::new("python3");
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
-    let output = tools::output(install.arg(&packages).args(["duckdb", "polars", "pyarrow"]))?;
+    let output = tools::output(install.arg(&packages).args(["duckdb", "pandas", "polars", "pyarrow"]))?;
     if !output.status.success() {
         tools::report_missing(&format!(
-            "duckdb, polars or pyarrow: {}",
+            "duckdb, pandas, polars or pyarrow: {}",
             String::from_utf8_lossy(&output.stderr)
         ));
         return None;
     }
-    fs::write(packages.join("installed"), "").expect("the folder is writable");
+    fs::write(packages.join("all-installed"), "").expect("the folder is writable");
     Some(packages)
 }
 
