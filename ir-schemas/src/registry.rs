@@ -3,9 +3,9 @@
 use crate::tables::{
     BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
     BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
-    BinarySymbols, CallEdges, CfgEdges, DataFlow, DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts, Functions,
-    InstructionEffects, Instructions, JumpTableEntries, JumpTables, LineTable, LoaderCommands, Loops,
+    BinarySymbols, CallEdges, CfgEdges, DataFlow, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
+    DebugUnits, DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts,
+    Functions, InstructionEffects, Instructions, JumpTableEntries, JumpTables, LoaderCommands, Loops,
     MemoryAccesses, MemoryObjects, MemoryRegions, StackFrames, UnwindEntries,
 };
 use crate::{Table, TableInfo};
@@ -32,7 +32,7 @@ pub const TABLES: &[&TableInfo] = &[
     BinaryStrings::INFO,
     FileExtents::INFO,
     DebugUnits::INFO,
-    LineTable::INFO,
+    DebugLines::INFO,
     DebugFunctions::INFO,
     DebugVariables::INFO,
     DebugTypes::INFO,

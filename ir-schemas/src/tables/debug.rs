@@ -55,8 +55,8 @@ pub struct DebugUnit<'a> {
 
 /// A row of a line number program: a range of code and the source location it was compiled from.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "line_table", stage = Debug, key(unit_index, row_index), span(address, size), file_bytes_per_row = 100)]
-pub struct LineRow<'a> {
+#[table(name = "debug_lines", stage = Debug, key(unit_index, row_index), span(address, size), file_bytes_per_row = 100)]
+pub struct DebugLine<'a> {
     /// Unit that refers to the line number program; the first of several.
     #[column(references = "debug_units.unit_index")]
     pub unit_index: u32,

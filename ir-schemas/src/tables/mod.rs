@@ -35,11 +35,11 @@ pub use contents::{
 };
 pub use data_flow::{DataFlow, DataFlowEdge, DataFlowEdgeBuilder, DataFlowEdgeColumns, DataUse, Definition};
 pub use debug::{
-    DebugFunction, DebugFunctionBuilder, DebugFunctionColumns, DebugFunctions, DebugType, DebugTypeBuilder,
-    DebugTypeColumns, DebugTypeMember, DebugTypeMemberBuilder, DebugTypeMemberColumns, DebugTypeMembers,
-    DebugTypes, DebugUnit, DebugUnitBuilder, DebugUnitColumns, DebugUnits, DebugVariable,
-    DebugVariableBuilder, DebugVariableColumns, DebugVariables, LineRow, LineRowBuilder, LineRowColumns,
-    LineTable, LocationClass, MemberKind, TypeKind, UnitKind, VariableScope,
+    DebugFunction, DebugFunctionBuilder, DebugFunctionColumns, DebugFunctions, DebugLine, DebugLineBuilder,
+    DebugLineColumns, DebugLines, DebugType, DebugTypeBuilder, DebugTypeColumns, DebugTypeMember,
+    DebugTypeMemberBuilder, DebugTypeMemberColumns, DebugTypeMembers, DebugTypes, DebugUnit,
+    DebugUnitBuilder, DebugUnitColumns, DebugUnits, DebugVariable, DebugVariableBuilder,
+    DebugVariableColumns, DebugVariables, LocationClass, MemberKind, TypeKind, UnitKind, VariableScope,
 };
 pub use effects::{
     EffectAccess, InstructionEffect, InstructionEffectBuilder, InstructionEffectColumns, InstructionEffects,

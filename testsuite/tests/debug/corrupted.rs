@@ -3,7 +3,7 @@
 use crate::rows;
 use binframe::Source;
 use binframe::ir::Stage;
-use binframe::ir::tables::{DebugFunctions, DebugVariables, DiagnosticCode, Diagnostics, LineTable};
+use binframe::ir::tables::{DebugFunctions, DebugLines, DebugVariables, DiagnosticCode, Diagnostics};
 use binframe_testsuite::lowering::lower_into;
 use binframe_testsuite::patch::{Patch, section};
 use binframe_testsuite::programs;
@@ -53,7 +53,7 @@ fn lowered(folder: &Path, bytes: &[u8]) -> (BTreeSet<DiagnosticCode>, [usize; 3]
     let source = Source::open(&output).expect("a dataset was written");
     let codes = rows::<Diagnostics>(&source).columns().iter().map(|row| row.code).collect();
     let (functions, variables) = (rows::<DebugFunctions>(&source), rows::<DebugVariables>(&source));
-    let rows = [functions.len(), variables.len(), rows::<LineTable>(&source).len()];
+    let rows = [functions.len(), variables.len(), rows::<DebugLines>(&source).len()];
     drop(source);
     fs::remove_dir_all(&output).expect("the temporary folder is writable");
     (codes, rows)

@@ -5,7 +5,7 @@ mod dwarfdump;
 mod forms;
 
 use binframe::ir::tables::{
-    DebugFunctions, DebugTypeMembers, DebugTypes, DebugUnits, DebugVariables, LineTable, LocationClass,
+    DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes, DebugUnits, DebugVariables, LocationClass,
     MemberKind,
 };
 use binframe::ir::{Rows, Stage, Table};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// The debug tables of a file.
 pub(crate) struct Debug {
     pub(crate) units: Rows<DebugUnits>,
-    pub(crate) lines: Rows<LineTable>,
+    pub(crate) lines: Rows<DebugLines>,
     pub(crate) functions: Rows<DebugFunctions>,
     pub(crate) variables: Rows<DebugVariables>,
     pub(crate) types: Rows<DebugTypes>,

@@ -1,4 +1,4 @@
-//! `line_table`: runs line number programs, and resolves the source files that they list.
+//! `debug_lines`: runs line number programs, and resolves the source files that they list.
 //!
 //! Units may share a program. It is run once, for the first unit that names it, on the bytes up to the start of the
 //! next program, so that no byte is read twice.
@@ -12,7 +12,7 @@ use super::reports::Problem;
 use super::units::{ProgramLocation, Unit, Units};
 use crate::file::formats::EndianReader;
 use crate::file::text_budget::TextBudget;
-use binframe_ir::tables::{DiagnosticCode, LineRowBuilder, LineTable};
+use binframe_ir::tables::{DebugLineBuilder, DebugLines, DiagnosticCode};
 use binframe_ir::{NullableBuilder, Rows, Term, TermBuilder};
 use gimli::{
     AttributeValue, ColumnType, DebugLine, DebugLineOffset, EndianSlice, FileEntry, IncompleteLineProgram,
@@ -75,7 +75,7 @@ impl<'a> LinePrograms<'a> {
         &self,
         units: &Units<'a>,
         lowest_address: u64,
-    ) -> Vec<(Rows<LineTable>, Vec<Problem>)> {
+    ) -> Vec<(Rows<DebugLines>, Vec<Problem>)> {
         let mut programs: Vec<_> = self.0.values().collect();
         programs.sort_by_key(|program| program.unit_index);
         let share = NameShare::of(programs.iter().map(|program| program.size).sum());
@@ -90,13 +90,13 @@ impl<'a> LinePrograms<'a> {
         programs: &[&LineProgram<'a>],
         share: NameShare,
         lowest_address: u64,
-    ) -> (Rows<LineTable>, Vec<Problem>) {
+    ) -> (Rows<DebugLines>, Vec<Problem>) {
         let mut names = share.budget(programs.iter().map(|program| program.size).sum());
         let mut files = SourceFiles::default();
         for program in programs {
             files.add(units, self, program.location, &mut names);
         }
-        let mut rows = LineRowBuilder { source_file: files.column(), ..LineRowBuilder::default() };
+        let mut rows = DebugLineBuilder { source_file: files.column(), ..DebugLineBuilder::default() };
         let mut problems: Vec<_> = names::problem(&names).into_iter().collect();
         for program in programs {
             let mut writer = LineWriter {
@@ -140,7 +140,7 @@ struct LineWriter<'r> {
     pending: Option<PendingRow>,
     /// The lowest address of code.
     lowest_address: u64,
-    rows: &'r mut LineRowBuilder,
+    rows: &'r mut DebugLineBuilder,
 }
 
 impl LineWriter<'_> {

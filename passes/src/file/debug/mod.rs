@@ -1,4 +1,4 @@
-//! `(file, binary_headers, binary_sections, companion files) -> (debug_units, line_table, debug_functions,
+//! `(file, binary_headers, binary_sections, companion files) -> (debug_units, debug_lines, debug_functions,
 //! debug_variables,` `debug_types, debug_type_members)`
 //!
 //! *Problem.* Read DWARF debug information, versions 2 to 5: source lines, functions and inlined calls, variables and
