@@ -44,7 +44,6 @@ const CHECKS: &[Check] = &[
         &[],
         "remove the dependencies named above from their Cargo.toml",
     ),
-    // Advisories need a database from the network; they are checked before a release.
     Check::new(
         "dependencies",
         DENY.program,
@@ -81,6 +80,22 @@ const CHECKS: &[Check] = &[
     ),
 ];
 
+/// Known vulnerabilities of dependencies. Their database is in the network.
+const ADVISORIES: Check = Check::new(
+    "advisories",
+    DENY.program,
+    &["--locked", "check", "advisories"],
+    "cargo update the dependency named above, or replace it",
+);
+
+const ADVISORY_DATABASE: &str = "https://github.com/rustsec/advisory-db";
+
+fn can_reach_advisories() -> bool {
+    let mut git = Command::new("git");
+    git.args(["ls-remote", "--exit-code", ADVISORY_DATABASE, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0");
+    git.output().is_ok_and(|output| output.status.success())
+}
+
 /// Runs the checks in order and stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     if !arguments.is_empty() {
@@ -89,7 +104,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
     // Otherwise a missing tool would be reported only after the checks before it.
     pinned_tools::require_pinned()?;
     let started = Instant::now();
-    for check in CHECKS {
+    let advisories = can_reach_advisories().then_some(&ADVISORIES);
+    if advisories.is_none() {
+        println!("{}: not checked, because {ADVISORY_DATABASE} cannot be reached", ADVISORIES.name);
+    }
+    for check in CHECKS.iter().chain(advisories) {
         let mut command = match check.program {
             "cargo" => workspace.cargo(),
             program => {
@@ -101,7 +120,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> Result<(), F
         command.args(check.arguments).envs(check.environment.iter().copied());
         run_check(check.name, check.fix, &mut command)?;
     }
-    println!("\nall {} checks passed in {:.1} s", CHECKS.len(), started.elapsed().as_secs_f64());
+    println!(
+        "\nall {} checks passed in {:.1} s",
+        CHECKS.iter().chain(advisories).count(),
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 

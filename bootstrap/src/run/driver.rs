@@ -11,8 +11,8 @@
 //!
 //! *Failures.* Of several files, those that cannot be lowered are skipped and named in the manifest, as is a file on which
 //! a pass panics; a single file that cannot be lowered is an error, as is a run without any binary. Any other error ends
-//! the run and removes the staging directory with the finished groups. Only a killed process leaves groups for the next run. A file of
-//! more than 64 MiB is mapped: if it is truncated while it is read, the process ends (see
+//! the run and removes the staging directory with the finished groups. Only a killed process leaves groups for the next
+//! run. A file of more than 64 MiB is mapped: if it is truncated while it is read, the process ends (see
 //! [`report_truncated_files`](crate::report_truncated_files)).
 
 use super::job::{GroupFailure, Outcome, Run};

@@ -53,8 +53,8 @@ pub(crate) struct SqlArguments {
     /// Number of threads [default: one per processor]
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<NonZero<usize>>,
-    /// Memory for a query, such as 512M or 4G; sorts and groups that need more use the disk
-    /// [default: half of the machine's memory]
+    /// Memory for a query, such as 512M or 4G; sorts and groups that need more use the disk, and the process never takes
+    /// more than twice as much and 1 GiB [default: half of the machine's memory]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) memory: Option<u64>,
     #[command(flatten)]
