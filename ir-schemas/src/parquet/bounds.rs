@@ -2,6 +2,7 @@
 //!
 //! Source: Parquet format, `Statistics` and `ColumnIndex` in `parquet.thrift`.
 
+use parquet::basic::Type;
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
@@ -135,6 +136,18 @@ impl<'a> Bounds<'a> {
                 (least[..least.len().min(SIZE_MAX)].into(), above_bytes(greatest)?)
             }
         })
+    }
+}
+
+/// The statistics of a column chunk without values.
+pub(super) fn null_statistics(physical_type: Type, null_count: usize) -> Statistics {
+    let nulls = Some(null_count as u64);
+    match physical_type {
+        Type::BOOLEAN => Statistics::boolean(None, None, None, nulls, false),
+        Type::INT32 => Statistics::int32(None, None, None, nulls, false),
+        Type::INT64 => Statistics::int64(None, None, None, nulls, false),
+        Type::BYTE_ARRAY => Statistics::byte_array(None, None, None, nulls, false),
+        other => unreachable!("no column is stored as {other}"),
     }
 }
 

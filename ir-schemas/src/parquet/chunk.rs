@@ -6,7 +6,7 @@
 //! A chunk has statistics (bounds and number of nulls), by which engines skip row groups. A chunk of several pages also
 //! has the same facts for each page, by which they skip pages.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, null_statistics};
 use super::encode::{EncodedColumn, EncodedPage, definition_levels, encode_column, slices};
 use super::layout::ZSTD_LEVEL;
 use super::pages::Pages;
@@ -74,7 +74,11 @@ pub(super) fn column_chunk(
         .set_dictionary_page_offset((count > 0).then_some(0))
         .set_data_page_offset(data_page_offset as i64);
     let bounds = encoded.pages.iter().filter_map(|page| page.bounds).reduce(Bounds::join);
-    if let Some(statistics) = bounds.and_then(|bounds| bounds.statistics(array.null_count())) {
+    let statistics = match bounds {
+        Some(bounds) => bounds.statistics(array.null_count()),
+        None => Some(null_statistics(column.physical_type(), array.null_count())),
+    };
+    if let Some(statistics) = statistics {
         metadata = metadata.set_statistics(statistics);
     }
     let has_bounds = slices.len() > 1;
