@@ -9,7 +9,8 @@
 //!
 //! *Algorithm.* `_binframe/journal.jsonl` in the staging directory has the identity as its first line, and then one
 //! line per finished group. A line is appended and synced only after the group's files are on disk. To resume: (1) read
-//! lines up to the first one that is truncated, does not parse, or skipped a file that could not be read and now can; (2) give up if the identity differs, if no group is
+//! lines up to the first one that is truncated, does not parse, or skipped a file that could not be read and now can;
+//! (2) give up if the identity differs, if no group is
 //! finished, or if the files of a table do not have the recorded size; (3) remove files that no recorded group wrote,
 //! and a manifest; (4) truncate the journal to the lines that were read, and append to it.
 //!

@@ -21,19 +21,19 @@ use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 
 /// Answers the queries of the arguments, or runs a shell if there are none.
 pub(crate) fn run(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
     let (queries, inputs) = queries(arguments)?;
-    let jobs = arguments.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+    let defaults = Options::default();
+    let threads = arguments.jobs.map_or(defaults.threads, NonZero::get);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
     let progress = PassProgress::new();
-    let memory = arguments.memory.unwrap_or_else(binframe::default_memory);
+    let memory = arguments.memory.unwrap_or(defaults.memory);
     limit_data(memory);
     let options = Options {
-        threads: jobs,
+        threads,
         memory,
         allowed_directories: arguments.allow_files.clone(),
         companions: arguments.companions.search(),
