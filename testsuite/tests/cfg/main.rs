@@ -8,6 +8,7 @@ mod jump_tables;
 mod labels;
 mod landing_pads;
 mod noreturn;
+mod sections;
 
 use binframe::ir::tables::{BasicBlock, CallEdge, CfgEdge, Function};
 use binframe_testsuite::lowering::{Tables, tables};

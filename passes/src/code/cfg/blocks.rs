@@ -151,7 +151,7 @@ impl CfgFacts<'_> {
     ) {
         let region = block.start.region as usize;
         let branches = self.ranges.branches(region);
-        let next = CodeLocation { position: block.end, ..block.start };
+        let next = self.ranges.location_after(block.start.region, block.end);
         let target = |branch: BranchId| self.ranges.location_of(branches.targets[branch.row as usize]);
         match (block.terminator, block.last_branch()) {
             (Terminator::Fallthrough | Terminator::End, _) => each(EdgeKind::Fallthrough, next),

@@ -141,6 +141,16 @@ impl<'a> FunctionRanges<'a> {
         location_of(self.code, self.instructions, address)
     }
 
+    /// The location after a position of a region: in the next region where that one continues this one, since
+    /// execution falls from one section into another.
+    pub(super) fn location_after(&self, region: u32, position: u32) -> CodeLocation {
+        let location = CodeLocation { region, position };
+        let is_at_end = self.code.regions[region as usize].bytes.len() == position as usize;
+        let next = self.code.regions.get(region as usize + 1);
+        let continues = is_at_end && next.is_some_and(|next| next.address == self.address(location));
+        if continues { CodeLocation { region: region + 1, position: 0 } } else { location }
+    }
+
     pub(super) fn address(&self, location: CodeLocation) -> u64 {
         self.code.regions[location.region as usize].address + u64::from(location.position)
     }

@@ -127,7 +127,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
             }
             let (flow, target, end) = (branches.flows[row], branches.targets[row], branches.end(row));
             let branch = BranchId { region: region as u32, row: row as u32 };
-            let next = CodeLocation { region: region as u32, position: end as u32 };
+            let next = self.ranges().location_after(region as u32, end as u32);
             match flow {
                 // Not among branches.
                 Flow::Next => {}
@@ -143,7 +143,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                 }
                 Flow::CondJump => {
                     self.visit_jump(branch, target);
-                    let is_inside = next.position < range.end;
+                    let is_inside = (end as u32) < range.end;
                     if !is_inside && self.ranges().range_at(next).is_some() {
                         self.add_edge(None, next);
                     }
@@ -162,9 +162,9 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                 Flow::Trap | Flow::Invalid => return,
             }
         }
-        let end = CodeLocation { region: region as u32, position: range.end };
-        if self.ranges().range_at(end).is_some() {
-            self.add_edge(None, end);
+        let next = self.ranges().location_after(region as u32, range.end);
+        if self.ranges().range_at(next).is_some() {
+            self.add_edge(None, next);
         }
     }
 
