@@ -11,7 +11,8 @@
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
-use binframe::ir::parquet::{BINARY_COLUMN, Compressors, TableWriter};
+use binframe::ir::BINARY_COLUMN;
+use binframe::ir::parquet::{Compressors, TableWriter};
 use binframe::ir::tables::{BinarySymbols, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Stage, TABLES, Table, TableInfo};
 use binframe::{Filter, Source};

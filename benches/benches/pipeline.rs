@@ -81,10 +81,10 @@ fn passes(criterion: &mut Criterion) {
 
     // Two tables are made on demand, a part at a time.
     let mut group = criterion.benchmark_group("rows");
-    let rows = instructions::decode(code, instructions, *range).len();
+    let rows = cfg::instruction_rows(code, instructions, cfg, *range).len();
     throughput(&mut group, rows, range.end - range.start);
     group.bench_function("instructions", |bencher| {
-        bencher.iter(|| instructions::decode(black_box(code), instructions, *range));
+        bencher.iter(|| cfg::instruction_rows(black_box(code), instructions, cfg, *range));
     });
     // Decoding alone, with the library's information about operands, without building rows.
     let bytes = &code.regions[0].bytes[range.start..range.end];

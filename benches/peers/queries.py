@@ -24,7 +24,7 @@ from measuring import (
 FOLDERS = ["/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/lib"]
 COUNT_MNEMONICS = "SELECT mnemonic, count(*) AS n FROM {} GROUP BY mnemonic ORDER BY n DESC LIMIT 10"
 WHO_CALLS = """
-SELECT DISTINCT f.binary_name, f.name
+SELECT DISTINCT f.binary_name, f.function_name
 FROM call_edges c JOIN functions f ON f.binary_name = c.binary_name AND f.address = c.caller_address
 WHERE c.import_name = 'malloc'"""
 MOST_DUPLICATED = "SELECT * FROM duplicate_functions ORDER BY copies DESC, content_hash LIMIT 20"

@@ -105,7 +105,7 @@ mod tests {
                        puts        | function    | 0x0          | 0           | -             | 1
                        errno       | tls         | 0x0          | 4           | 3             | 2";
         assert_eq!(selected(BinarySymbols::INFO, symbols, &[(0x0, 0x40)]), [0]);
-        let regions = "region_id | type | start_address | size\n0 | stack | - | 64\n1 | code | 0x10 | 16";
+        let regions = "region_id | type | start_address | size\n0 | stack | - | 64\n0x10 | code | 0x10 | 16";
         assert_eq!(selected(MemoryRegions::INFO, regions, &[(0x0, 0x40)]), [1]);
     }
 }

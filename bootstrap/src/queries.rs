@@ -19,7 +19,9 @@ use binframe_passes::file::exceptions::ExceptionsIr;
 use binframe_passes::file::linkage::LinkageIr;
 use binframe_passes::file::sections::SectionsIr;
 use binframe_passes::file::strings::StringsIr;
-use binframe_passes::{Code, FileExtentRows, PassOutput, References, Unsupported, passes};
+use binframe_passes::{
+    BinaryExtentRows, Code, FunctionNameRows, PassOutput, References, Unsupported, passes,
+};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -177,7 +179,7 @@ macro_rules! queries {
             use super::{$($output),*};
             use binframe_ir::tables::{$($computed,)* $($owner),*};
             use binframe_ir::{Batch, Rows, Table, TableInfo};
-            use binframe_passes::code::{cfg, instructions, memory};
+            use binframe_passes::code::{cfg, function_names, instructions, memory};
             use binframe_passes::file::{debug, exceptions, extents, linkage, sections, strings};
             use binframe_passes::{PASSES, PassOutput, Unsupported};
             use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Rebuild: restores a binary byte for byte from its tables: `(binary_headers, binary_sections, file_extents) -> file`.
+//! Rebuild: restores a binary byte for byte from its tables: `(binary_headers, binary_sections, binary_extents) -> file`.
 //!
 //! *Problem.* Every byte of a file is stored in at least one row: in an extent itself, in the content of a section, or
 //! in the extents of a member of the container. The file must come from the tables alone, and tables that contradict
@@ -19,7 +19,7 @@ use crate::file;
 use crate::new_file::NewFile;
 use crate::store::reader::{Dataset, StoredRowGroup};
 use binframe_ir::tables::{
-    Binaries, BinaryHeaders, BinaryKind, BinarySection, BinarySections, FileExtent, FileExtents,
+    Binaries, BinaryExtent, BinaryExtents, BinaryHeaders, BinaryKind, BinarySection, BinarySections,
 };
 use binframe_ir::{Rows, Table};
 use sha2::{Digest, Sha256};
@@ -47,7 +47,7 @@ pub struct Rebuilt {
 /// Rebuilds a binary of a dataset into a file, which is written atomically. Without a name, the dataset must have
 /// exactly one binary that is not a member of a container.
 pub fn rebuild(dataset: &Dataset, binary: Option<&str>, output: &Path) -> Result<Rebuilt, Error> {
-    for table in [Binaries::INFO, BinaryHeaders::INFO, BinarySections::INFO, FileExtents::INFO] {
+    for table in [Binaries::INFO, BinaryHeaders::INFO, BinarySections::INFO, BinaryExtents::INFO] {
         if !dataset.has_table(table) {
             return Err(Error::MissingTable { path: dataset.path().to_owned(), table });
         }
@@ -166,7 +166,7 @@ impl Rebuilder<'_> {
             of_sections.iter().find_map(|(index, rows)| Some((index, rows.first()?.0)))
         {
             let message = format!("it belongs to section {index}, which is not in binary_sections");
-            return Err(self.disagreement(FileExtents::INFO.name, binary, row, &message));
+            return Err(self.disagreement(BinaryExtents::INFO.name, binary, row, &message));
         }
         let mut members = HashMap::new();
         for member in self.members.of(binary) {
@@ -180,7 +180,7 @@ impl Rebuilder<'_> {
                     let message = format!(
                         "it is member {index} of {size} bytes, and no binary has this index and size"
                     );
-                    return Err(self.disagreement(FileExtents::INFO.name, binary, row, &message));
+                    return Err(self.disagreement(BinaryExtents::INFO.name, binary, row, &message));
                 };
                 self.write_binary(member, header, base + offset, depth + 1)?;
             }
@@ -195,10 +195,10 @@ impl Rebuilder<'_> {
         header: &Header,
         base: u64,
     ) -> Result<(PendingExtents, PendingExtents), Error> {
-        let table = FileExtents::INFO.name;
+        let table = BinaryExtents::INFO.name;
         let (mut of_sections, mut of_members) = (PendingExtents::new(), PendingExtents::new());
         let (mut row, mut offset) = (0, 0);
-        for row_group in row_groups::<FileExtents>(self.dataset, binary)? {
+        for row_group in row_groups::<BinaryExtents>(self.dataset, binary)? {
             for extent in row_group.read()?.columns().iter() {
                 if let Some(message) = extent_error(&extent, offset, header.size) {
                     return Err(self.disagreement(table, binary, row, &message));
@@ -240,7 +240,7 @@ impl Rebuilder<'_> {
                 for (extent_row, offset, size) in extents.remove(&section.section_index).unwrap_or_default() {
                     let bytes = bytes_of(&section, offset, size).ok_or_else(|| {
                         let message = format!("section {} does not have its bytes", section.section_index);
-                        self.disagreement(FileExtents::INFO.name, binary, extent_row, &message)
+                        self.disagreement(BinaryExtents::INFO.name, binary, extent_row, &message)
                     })?;
                     self.write(bytes, base + offset)?;
                     written += size;
@@ -301,7 +301,7 @@ impl Rebuilder<'_> {
 }
 
 /// The contradiction in an extent that should start at `offset`, if there is one.
-fn extent_error(extent: &FileExtent<'_>, offset: u64, file_size: u64) -> Option<String> {
+fn extent_error(extent: &BinaryExtent<'_>, offset: u64, file_size: u64) -> Option<String> {
     if extent.file_offset != offset {
         return Some(format!("it begins at {:#x}, the one before ends at {offset:#x}", extent.file_offset));
     }

@@ -3,7 +3,9 @@
 use crate::error::Error;
 use crate::file::map_file;
 use crate::store::reader::Dataset;
-use binframe_ir::{Batch, Fingerprint, TABLES, Violation, integers, table_named, validate};
+use binframe_ir::{
+    Batch, Fingerprint, Reference, TABLES, Violation, reference_values, references, table_named, validate,
+};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -11,8 +13,8 @@ use std::path::Path;
 /// Number of violations after which verification stops.
 const VIOLATIONS_MAX: usize = 100;
 
-/// Sorted values of the columns that other columns reference, by table and column.
-type Targets = HashMap<(&'static str, &'static str), Vec<u64>>;
+/// Sorted values of the columns that references are to, by table and columns.
+type Targets = HashMap<(&'static str, Vec<&'static str>), Vec<u64>>;
 
 /// Reads every row of a dataset, and checks keys, references, ranges and enumerations. An error is a file that is not as
 /// it was written, or that the manifest does not list; a number of rows that differs from the manifest; and rows that the
@@ -24,9 +26,8 @@ pub fn verify(path: &Path) -> Result<Vec<Violation>, Error> {
     for binary in &dataset.manifest().binaries {
         let binary = &binary.binary;
         let targets = targets(&dataset, binary)?;
-        let target_values = |table: &str, column: &str| {
-            let target = targets.iter().find(|(key, _)| **key == (table, column));
-            target.map(|(_, values)| values.as_slice())
+        let target_values = |reference: &Reference| {
+            targets.get(&(reference.table, reference.targets.clone())).map(Vec::as_slice)
         };
         for table in TABLES.iter().copied() {
             let mut previous: Option<Batch> = None;
@@ -84,17 +85,16 @@ fn verify_files(dataset: &Dataset) -> Result<(), Error> {
 /// The values of all referenced columns, for one binary.
 fn targets(dataset: &Dataset, binary: &str) -> Result<Targets, Error> {
     let mut targets = Targets::new();
-    let references =
-        TABLES.iter().flat_map(|table| table.columns.iter().filter_map(|column| column.references));
-    for (table, column) in references {
+    for Reference { table, targets: columns, .. } in TABLES.iter().flat_map(|table| references(table)) {
         let info = table_named(table).filter(|info| dataset.has_table(info));
-        let Some(info) = info.filter(|_| !targets.contains_key(&(table, column))) else { continue };
+        let key = (table, columns);
+        let Some(info) = info.filter(|_| !targets.contains_key(&key)) else { continue };
         let mut values = Vec::new();
         for (_, row_group) in dataset.row_groups(info, Some(binary), None)? {
-            values.extend(integers(&row_group.read_column(column)?).flatten());
+            values.extend(reference_values(&row_group.read_for(&key.1)?, &key.1).flatten());
         }
         values.sort_unstable();
-        targets.insert((table, column), values);
+        targets.insert(key, values);
     }
     Ok(targets)
 }

@@ -10,7 +10,7 @@
 //! ```text
 //! binframe lower /bin/ls -o ls.tables
 //! binframe dump functions ls.tables --limit 10
-//! binframe sql "SELECT name, size FROM function_sizes LIMIT 10" ls.tables
+//! binframe sql "SELECT function_name, size FROM function_sizes LIMIT 10" ls.tables
 //! ```
 //!
 //! Not here: a stable Rust interface. Programs use the library `binframe`, or read the Parquet files of a dataset.

@@ -107,7 +107,7 @@ impl Facts {
             let (evidence, reason) = (part.evidence.name(), reason(part.evidence));
             _ = write!(text, ", as its part at {:#x} ({evidence}: {reason})", part.address);
         }
-        if let Some(header) = block.loop_header {
+        if let Some(header) = block.loop_header_address {
             let depth = block.loop_depth;
             match header == block.address {
                 true => _ = write!(text, ", and begins a loop (depth {depth})"),

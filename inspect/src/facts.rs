@@ -78,7 +78,7 @@ impl Facts {
 
     /// Name and address of the function that starts at an address.
     pub(crate) fn function_name(&self, start: u64) -> String {
-        let name = self.function_at(start).and_then(|function| function.name);
+        let name = self.function_at(start).and_then(|function| function.function_name);
         name.map_or(format!("the function at {start:#x}"), |name| format!("{name} ({start:#x})"))
     }
 

@@ -161,7 +161,8 @@ impl FunctionRows {
         };
         for (_, functions) in source.all::<Functions>(&filter)? {
             for row in functions.columns().iter() {
-                rows.names.insert(row.address, (row.address + row.size, row.name.map(str::to_owned)));
+                rows.names
+                    .insert(row.address, (row.address + row.size, row.function_name.map(str::to_owned)));
             }
         }
         rows.range.end = rows.names.get(&address).map_or(address, |function| function.0);
@@ -204,7 +205,7 @@ impl FunctionRows {
     fn is_in_loop(&self, block: usize, header: u64) -> bool {
         // Rows of a dataset may be cyclic: nesting cannot be deeper than the number of loops.
         let next = |inner: &u64| self.loops.get(inner).copied().flatten();
-        let around = std::iter::successors(self.blocks[block].loop_header, next);
+        let around = std::iter::successors(self.blocks[block].loop_header_address, next);
         around.take(self.loops.len()).any(|found| found == header)
     }
 

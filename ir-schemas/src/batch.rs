@@ -4,6 +4,7 @@ use crate::table::{Batch, Rows, Table, TableInfo};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::ArrowError;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Batch {
@@ -18,8 +19,7 @@ impl Batch {
             assert_eq!(*array.data_type(), (column.memory_type)(), "type of {}.{}", info.name, column.name);
             assert_eq!(array.len(), rows, "rows of {}.{}", info.name, column.name);
         }
-        let derived = info.derived.iter().map(|_| Arc::default()).collect();
-        Self { info, columns, rows, derived }
+        Self { info, columns, rows }
     }
 
     /// Declaration of the table.
@@ -32,41 +32,32 @@ impl Batch {
         self.rows
     }
 
-    /// The stored columns, in declared order.
+    /// The columns, in declared order.
     pub fn columns(&self) -> &[ArrayRef] {
         &self.columns
     }
 
-    /// A stored or derived column. A derived column is computed at its first use and cached.
+    /// A column.
     ///
     /// # Panics
     /// If the table has no such column.
     pub fn column(&self, name: &str) -> &ArrayRef {
-        if let Some(index) = self.info.column_index(name) {
-            return &self.columns[index];
-        }
-        let index = self.info.derived.iter().position(|derived| derived.name == name);
-        let index = index.unwrap_or_else(|| panic!("table {} has no column {name}", self.info.name));
-        self.derived[index].get_or_init(|| (self.info.derived[index].compute)(self))
+        let index = self.info.column_index(name);
+        &self.columns[index.unwrap_or_else(|| panic!("table {} has no column {name}", self.info.name))]
     }
 
-    /// Copy with one stored column replaced. Cached derived columns that do not depend on it are retained.
+    /// Copy with one column replaced.
     ///
     /// # Panics
-    /// If the table stores no such column, or the array has another type or length.
+    /// If the table has no such column, or the array has another type or length.
     #[must_use]
     pub fn with_column(&self, name: &str, array: ArrayRef) -> Self {
         let index = self.info.column_index(name);
-        let index = index.unwrap_or_else(|| panic!("table {} stores no column {name}", self.info.name));
+        let index = index.unwrap_or_else(|| panic!("table {} has no column {name}", self.info.name));
         let mut columns = self.columns.clone();
         columns[index] = array;
-        let mut changed = Self::new(self.info, columns);
+        let changed = Self::new(self.info, columns);
         assert_eq!(changed.rows, self.rows, "rows of {}.{name}", self.info.name);
-        for (position, derived) in self.info.derived.iter().enumerate() {
-            if !derived.dependencies.contains(&name) {
-                changed.derived[position] = Arc::clone(&self.derived[position]);
-            }
-        }
         changed
     }
 
@@ -131,6 +122,12 @@ impl<T: Table> Rows<T> {
             true => Self::default(),
             false => Self { batch: Batch::concat(&batches), table: PhantomData },
         }
+    }
+
+    /// Some of the rows, without a copy.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        Self { batch: self.batch.slice(rows.start, rows.len()), table: PhantomData }
     }
 
     /// The rows as an untyped batch.

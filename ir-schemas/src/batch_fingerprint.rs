@@ -48,6 +48,15 @@ fn hash_values(hash: &mut Xxh3, array: &ArrayRef) {
             array.iter().flatten().for_each(|value| hash_each(hash, value));
         }
         DataType::Dictionary(_, _) => hash_dictionary(hash, array),
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let offsets = lists.value_offsets();
+            for ends in offsets.windows(2) {
+                hash.update(&(ends[1] - ends[0]).to_le_bytes());
+            }
+            let [start, end] = [offsets[0], offsets[lists.len()]].map(|offset| offset as usize);
+            hash_values(hash, &lists.values().slice(start, end - start));
+        }
         _ => hash_buffer(hash, array),
     }
 }

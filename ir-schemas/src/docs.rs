@@ -8,7 +8,7 @@ const INTRODUCTION: &str = "# Tables
 
 Generated from the declarations in `ir-schemas/src/tables/` by `cargo xtask schemas`; do not edit.
 
-Every file of a dataset has one more column at the end: `binary`, the input that the row belongs to. Null always means
+Every file of a dataset has one more column at the end: `binary_name`, the input that the row belongs to. Null always means
 \"does not apply\", never \"unknown\". Addresses are virtual addresses as in the file, before relocation. Terms are explained in
 the [glossary](GLOSSARY.md).
 ";
@@ -27,7 +27,7 @@ pub fn schemas_markdown(only: Option<&TableInfo>) -> String {
     }
     page += "\n| stage | table | key (sort order) |\n|---|---|---|\n";
     for table in TABLES {
-        let (stage, name, key) = (table.stage.name(), table.name, table.key.join(", "));
+        let (stage, name, key) = (table.stage.name(), table.name, table.full_key().join(", "));
         _ = writeln!(page, "| {stage} | [{name}](#{name}) | {key} |");
     }
     for table in TABLES {
@@ -44,7 +44,7 @@ fn write_table(page: &mut String, table: &TableInfo) {
         table.name,
         table.doc,
         table.stage.name(),
-        table.key.join(", ")
+        table.full_key().join(", ")
     );
     page.push_str("| column | type | meaning |\n|---|---|---|\n");
     for column in table.columns {
@@ -56,10 +56,6 @@ fn write_table(page: &mut String, table: &TableInfo) {
             type_name(&(column.data_type)()),
             meaning(column).replace('|', "\\|")
         );
-    }
-    for derived in table.derived {
-        let (data_type, from) = (type_name(&(derived.data_type)()), derived.dependencies.join(", "));
-        _ = writeln!(page, "| {} | {data_type}, derived from {from} | {} |", derived.name, derived.doc);
     }
     for column in enumerated(table) {
         let name = column.name;
@@ -78,18 +74,14 @@ pub fn schemas_text(only: Option<&TableInfo>) -> String {
         if !page.is_empty() {
             page.push('\n');
         }
-        let key = table.key.join(", ");
+        let key = table.full_key().join(", ");
         _ = writeln!(page, "{}: {}", table.name, table.doc);
         _ = writeln!(page, "Stage {}, key {key}.\n", table.stage.name());
-        let stored = table.columns.iter().map(|column| {
+        let lines = table.columns.iter().map(|column| {
             let null = if column.nullable { " or null" } else { "" };
             (column.name, type_name(&(column.data_type)()) + null, meaning(column))
         });
-        let derived = table.derived.iter().map(|column| {
-            let meaning = format!("{} Derived from {}.", column.doc, column.dependencies.join(", "));
-            (column.name, type_name(&(column.data_type)()), meaning)
-        });
-        let lines: Vec<_> = stored.chain(derived).collect();
+        let lines: Vec<_> = lines.collect();
         let name_width = lines.iter().map(|line| line.0.len()).max().unwrap_or(0);
         let type_width = lines.iter().map(|line| line.1.len()).max().unwrap_or(0);
         for (name, data_type, meaning) in lines {
@@ -145,6 +137,7 @@ fn meaning(column: &ColumnInfo) -> String {
 fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Dictionary(_, value) => format!("Dictionary of {value}"),
+        DataType::List(element) => format!("List of {}", type_name(element.data_type())),
         DataType::Timestamp(_, _) => "Timestamp(ns)".to_owned(),
         other => other.to_string(),
     }

@@ -22,7 +22,7 @@
 //! let rows: Rows<Functions> = builder.finish();
 //!
 //! // Check them against the declaration: sorted by a unique key, values in range. References are not checked here.
-//! assert!(validate(rows.batch(), None, &|_, _| None).is_empty());
+//! assert!(validate(rows.batch(), None, &|_| None).is_empty());
 //!
 //! // Read whole columns, or rows.
 //! let columns = rows.columns();
@@ -58,18 +58,20 @@ mod table;
 pub mod tables;
 mod text;
 mod validate;
+mod values;
 
 pub use binframe_ir_derive::Table;
 pub use column_types::{
-    BoolBuilder, BytesBuilder, ColumnType, NullableBuilder, NullableView, Term, TermBuilder, TermView,
-    TextBuilder, Timestamp,
+    BoolBuilder, BytesBuilder, ColumnType, NullableBuilder, NullableView, Term, TermBuilder, TermView, Terms,
+    TermsBuilder, TermsView, TextBuilder, Timestamp,
 };
 pub use docs::{schemas_markdown, schemas_text};
 pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use markdown::{markdown_table, table_lines};
 pub use panics::catching_panics;
-pub use registry::{SCHEMA_VERSION, TABLES, table_named};
-pub use table::{Batch, ColumnInfo, DerivedInfo, Finish, Rows, Stage, Table, TableInfo};
+pub use registry::{SCHEMA_VERSION, TABLES, references, table_named};
+pub use table::{BINARY_COLUMN, Batch, ColumnInfo, Finish, Reference, Rows, Stage, Table, TableInfo};
 pub use text::{ParseTextError, cells, from_text, to_text};
-pub use validate::{Violation, compare_keys, integers, validate};
+pub use validate::{Violation, compare_keys, validate};
+pub use values::{integers, reference_values};

@@ -1,17 +1,18 @@
 //! The list of all tables.
 
 use crate::tables::{
-    BasicBlocks, Binaries, BinaryExports, BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries,
-    BinaryNotes, BinaryRelocations, BinaryResources, BinarySections, BinarySegments, BinaryStrings,
-    BinarySymbols, CallEdges, CfgEdges, DataFlow, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
-    DebugUnits, DebugVariables, Diagnostics, ExceptionCallSites, FileExtents, FunctionEffects, FunctionParts,
-    Functions, InstructionEffects, Instructions, JumpTableEntries, JumpTables, LoaderCommands, Loops,
-    MemoryAccesses, MemoryObjects, MemoryRegions, StackFrames, UnwindEntries,
+    BasicBlocks, Binaries, BinaryExceptionCallSites, BinaryExports, BinaryExtents, BinaryHeaders,
+    BinaryImports, BinaryInitializers, BinaryLibraries, BinaryLoaderCommands, BinaryNotes, BinaryRelocations,
+    BinaryResources, BinarySections, BinarySegments, BinaryStrings, BinarySymbols, BinaryUnwindEntries,
+    CallEdges, CfgEdges, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes, DebugUnits,
+    DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
+    InstructionEffects, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses, MemoryObjects,
+    MemoryRegions, StackFrames,
 };
-use crate::{Table, TableInfo};
+use crate::{Reference, Table, TableInfo};
 
 /// Version of the tables: raised when a table or column gets another name, type or meaning, or is removed.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Every table, in stage order.
 pub const TABLES: &[&TableInfo] = &[
@@ -19,9 +20,9 @@ pub const TABLES: &[&TableInfo] = &[
     BinarySegments::INFO,
     BinarySections::INFO,
     BinarySymbols::INFO,
-    UnwindEntries::INFO,
-    ExceptionCallSites::INFO,
-    LoaderCommands::INFO,
+    BinaryUnwindEntries::INFO,
+    BinaryExceptionCallSites::INFO,
+    BinaryLoaderCommands::INFO,
     BinaryLibraries::INFO,
     BinaryImports::INFO,
     BinaryExports::INFO,
@@ -30,7 +31,7 @@ pub const TABLES: &[&TableInfo] = &[
     BinaryNotes::INFO,
     BinaryResources::INFO,
     BinaryStrings::INFO,
-    FileExtents::INFO,
+    BinaryExtents::INFO,
     DebugUnits::INFO,
     DebugLines::INFO,
     DebugFunctions::INFO,
@@ -40,6 +41,7 @@ pub const TABLES: &[&TableInfo] = &[
     Instructions::INFO,
     InstructionEffects::INFO,
     Functions::INFO,
+    FunctionNames::INFO,
     FunctionParts::INFO,
     BasicBlocks::INFO,
     Loops::INFO,
@@ -52,7 +54,7 @@ pub const TABLES: &[&TableInfo] = &[
     FunctionEffects::INFO,
     MemoryObjects::INFO,
     MemoryAccesses::INFO,
-    DataFlow::INFO,
+    DataFlowEdges::INFO,
     Diagnostics::INFO,
     Binaries::INFO,
 ];
@@ -60,4 +62,17 @@ pub const TABLES: &[&TableInfo] = &[
 /// The table with a name; `None` if there is none.
 pub fn table_named(name: &str) -> Option<&'static TableInfo> {
     TABLES.iter().copied().find(|table| table.name == name)
+}
+
+/// All references of a table: own columns, and the other table with its columns that have the same values.
+pub fn references(table: &'static TableInfo) -> impl Iterator<Item = Reference> {
+    let single = table.columns.iter().filter_map(|column| {
+        let (table, target) = column.references?;
+        Some(Reference { columns: vec![column.name], table, targets: vec![target] })
+    });
+    let composite = table.references.iter().map(|(table, columns)| {
+        let target = table_named(table).expect("references are to tables");
+        Reference { columns: columns.to_vec(), table, targets: target.key.to_vec() }
+    });
+    single.chain(composite)
 }

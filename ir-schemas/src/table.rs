@@ -6,7 +6,9 @@ use arrow_schema::{DataType, Field, Schema};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+
+/// Name of the last column of every file: the input that a row belongs to.
+pub const BINARY_COLUMN: &str = "binary_name";
 
 /// A table: the types of its rows and columns, and its declaration. Implemented by `#[derive(Table)]`.
 pub trait Table: Copy + std::fmt::Debug + Send + Sync + 'static {
@@ -92,19 +94,31 @@ pub struct TableInfo {
     pub stage: Stage,
     /// Definition of a row.
     pub doc: &'static str,
-    /// Columns that the rows are sorted by and that together identify a row.
+    /// Columns that the rows of an input are sorted by and that together identify a row of it. Empty if an input has one
+    /// row.
     pub key: &'static [&'static str],
     /// Columns of the first address and of the size in bytes; `None` if rows do not cover addresses.
     pub span: Option<(&'static str, &'static str)>,
+    /// References of several columns: the other table, and the columns that are together the key of one of its rows.
+    pub references: &'static [(&'static str, &'static [&'static str])],
     /// Typical number of bytes of a file for each row: an estimate of the number of rows before they are computed.
     pub file_bytes_per_row: u64,
-    /// Stored columns, in order.
+    /// Columns, in order.
     pub columns: &'static [ColumnInfo],
-    /// Columns that are computed on demand and not stored.
-    pub derived: &'static [DerivedInfo],
 }
 
-/// The declaration of a stored column.
+/// A reference to a row of another table of the same input.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// Own columns. If one is null, there is no reference.
+    pub columns: Vec<&'static str>,
+    /// The other table.
+    pub table: &'static str,
+    /// Columns of the other table that have the same values.
+    pub targets: Vec<&'static str>,
+}
+
+/// The declaration of a column.
 #[derive(Debug)]
 pub struct ColumnInfo {
     /// Name of the column.
@@ -121,6 +135,8 @@ pub struct ColumnInfo {
     pub unit: Option<&'static str>,
     /// Table and column that the value refers to; `None` if it is not a reference.
     pub references: Option<(&'static str, &'static str)>,
+    /// Whether files have a Bloom filter of the column, for lookups by equality.
+    pub has_bloom_filter: bool,
     /// Least and greatest value; `None` if any value of the type is allowed.
     pub range: Option<(i128, i128)>,
     /// Values that a text may have; `None` if any text is allowed.
@@ -129,21 +145,6 @@ pub struct ColumnInfo {
     pub value_docs: &'static [&'static str],
     /// Converts an array of the declared type, as read from a file, to the memory type.
     pub adopt: fn(&ArrayRef) -> Result<ArrayRef, String>,
-}
-
-/// The declaration of a derived column.
-#[derive(Debug)]
-pub struct DerivedInfo {
-    /// Name of the column.
-    pub name: &'static str,
-    /// Definition of a value.
-    pub doc: &'static str,
-    /// Arrow type.
-    pub data_type: fn() -> DataType,
-    /// Stored columns that the column is computed from.
-    pub dependencies: &'static [&'static str],
-    /// Computes the column.
-    pub compute: fn(&Batch) -> ArrayRef,
 }
 
 /// Compares by name, which is unique.
@@ -155,16 +156,14 @@ impl PartialEq for TableInfo {
 
 impl Eq for TableInfo {}
 
-/// Rows of a table that is known at run time: one Arrow array per stored column, and the derived columns computed so
-/// far.
+/// Rows of a table that is known at run time: one Arrow array per column.
 ///
-/// Cloning is cheap: arrays and derived columns are shared.
+/// Cloning is cheap: arrays are shared.
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub(crate) info: &'static TableInfo,
     pub(crate) columns: Vec<ArrayRef>,
     pub(crate) rows: usize,
-    pub(crate) derived: Vec<Arc<OnceLock<ArrayRef>>>,
 }
 
 /// Rows of the table `T`: a [`Batch`] whose table is known at compile time.
@@ -175,9 +174,19 @@ pub struct Rows<T> {
 }
 
 impl TableInfo {
-    /// Position of a stored column; `None` if there is none with that name.
+    /// The columns that identify a row of a dataset: the input, then the key.
+    pub fn full_key(&self) -> Vec<&'static str> {
+        [BINARY_COLUMN].iter().chain(self.key).copied().collect()
+    }
+
+    /// Position of a column; `None` if there is none with that name.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The declaration of a column; `None` if there is none with that name.
+    pub fn column(&self, name: &str) -> Option<&'static ColumnInfo> {
+        self.columns.iter().find(|column| column.name == name)
     }
 
     /// Arrow schema, with documentation, units, key and references as metadata.
@@ -186,13 +195,13 @@ impl TableInfo {
         let metadata = [("table", self.name), ("stage", self.stage.name()), ("doc", self.doc)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
-            .chain([("key".to_owned(), self.key.join(","))]);
+            .chain([("key".to_owned(), self.full_key().join(","))]);
         Schema::new_with_metadata(fields, metadata.collect())
     }
 
     /// Fingerprint of the declaration: changes with the content or the meaning of a file of this table.
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut text = format!("{} {:?} {:?}\n", self.name, self.key, self.span);
+        let mut text = format!("{} {:?} {:?} {:?}\n", self.name, self.key, self.span, self.references);
         for column in self.columns {
             let ColumnInfo { name, doc, nullable, unit, references, range, one_of, .. } = column;
             let data_type = (column.data_type)();
@@ -202,15 +211,6 @@ impl TableInfo {
             );
         }
         Fingerprint::of_bytes(text.as_bytes())
-    }
-}
-
-impl DerivedInfo {
-    /// Arrow field, with documentation and unit as metadata.
-    pub fn field(&self) -> Field {
-        let unit = self.name.ends_with("address").then(|| ("unit".to_owned(), "address".to_owned()));
-        let doc = ("doc".to_owned(), self.doc.to_owned());
-        Field::new(self.name, (self.data_type)(), true).with_metadata(unit.into_iter().chain([doc]).collect())
     }
 }
 

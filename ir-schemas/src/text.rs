@@ -7,12 +7,12 @@
 //! |    0x20 |    7 | `a, b`   |
 //! ```
 //!
-//! `-` is null. Addresses and file offsets are hexadecimal, bytes are `x` and hexadecimal digits.
+//! `-` is null, and a list is between brackets. Addresses and file offsets are hexadecimal, bytes are `x` and hexadecimal digits.
 //! Text is plain if Markdown shows it unchanged; other text is between backticks, with Rust's escapes.
 
 use crate::markdown::{markdown_table, table_lines};
-use crate::validate::integer;
-use crate::{Batch, ColumnInfo, TableInfo};
+use crate::values::integer;
+use crate::{Batch, ColumnInfo, ColumnType, TableInfo, Terms, TermsBuilder};
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, cast::AsArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
@@ -43,6 +43,11 @@ fn cell_to_text(column: &ColumnInfo, array: &ArrayRef, row: usize) -> String {
             let dictionary = array.as_any_dictionary();
             let key = dictionary.normalized_keys()[row];
             quote(dictionary.values().as_string::<i32>().value(key))
+        }
+        DataType::List(_) => {
+            let words = array.as_list::<i32>().value(row);
+            let words = Terms::of_array(&words).iter().map(quote).collect::<Vec<_>>();
+            format!("[{}]", words.join(", "))
         }
         DataType::BinaryView => {
             let bytes = array.as_binary_view().value(row).iter();
@@ -141,7 +146,7 @@ fn column_from_text<'a>(
     let declared = (column.data_type)();
     let filler = match (&declared, column.one_of) {
         (_, Some(names)) => names[0],
-        (DataType::Utf8 | DataType::Binary | DataType::Dictionary(_, _), None) => "",
+        (DataType::Utf8 | DataType::Binary | DataType::Dictionary(_, _) | DataType::List(_), None) => "",
         (DataType::Boolean, None) => "false",
         _ => "0",
     };
@@ -153,6 +158,16 @@ fn column_from_text<'a>(
         }
     };
     let plain: Vec<Option<String>> = cells.map(plain).collect::<Result<_, _>>()?;
+    if matches!(declared, DataType::List(_)) {
+        let mut lists = TermsBuilder::default();
+        for cell in &plain {
+            let words = cell.iter().flat_map(|cell| cell.split(", ")).filter(|word| !word.is_empty());
+            let words: Option<Vec<_>> = words.map(unquote).collect();
+            let words = words.ok_or_else(|| format!("{cell:?} is no list"))?;
+            Terms::push(&mut lists, Terms::of(&words.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        return Ok(Terms::finish(lists, None));
+    }
     if declared == DataType::Binary {
         let bytes =
             plain.iter().map(|cell| cell.as_ref().map(|digits| bytes_of(digits).ok_or(digits)).transpose());
@@ -173,6 +188,7 @@ fn plain_text(declared: &DataType, cell: &str) -> Option<String> {
     match declared {
         DataType::Utf8 | DataType::Dictionary(_, _) => unquote(cell),
         DataType::Binary => cell.strip_prefix('x').map(str::to_owned),
+        DataType::List(_) => Some(cell.strip_prefix('[')?.strip_suffix(']')?.to_owned()),
         _ => match cell.strip_prefix("0x") {
             Some(digits) => Some(u64::from_str_radix(digits, 16).ok()?.to_string()),
             None => Some(cell.to_owned()),

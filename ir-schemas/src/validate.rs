@@ -1,9 +1,12 @@
 //! Validation of rows against the declaration of their table.
 
-use crate::{Batch, ColumnInfo, TableInfo};
-use arrow_array::{Array, ArrayRef, StringArray, cast::AsArray, types};
+use crate::registry::references;
+use crate::text::cells;
+use crate::values::{integer, reference_values};
+use crate::{Batch, Reference, TableInfo};
+use arrow_array::{Array, StringArray};
 use arrow_ord::ord::make_comparator;
-use arrow_schema::{DataType, SortOptions};
+use arrow_schema::SortOptions;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -31,55 +34,60 @@ impl fmt::Display for Violation {
 
 /// Checks order and uniqueness of the key, references, ranges, enumerated values and nulls.
 ///
-/// `previous` is the previous batch of the same table, if there is one. `targets` returns the sorted values of a
-/// referenced column, given the names of its table and column; references for which it returns `None` are not checked.
+/// `previous` is the previous batch of the same table, if there is one. `targets` returns the sorted
+/// [`reference_values`] of the columns that a reference is to; references for which it returns `None` are not checked.
 pub fn validate<'a>(
     batch: &Batch,
     previous: Option<&Batch>,
-    targets: &dyn Fn(&str, &str) -> Option<&'a [u64]>,
+    targets: &dyn Fn(&Reference) -> Option<&'a [u64]>,
 ) -> Vec<Violation> {
     let mut violations = check_key(batch, previous);
     for (column, array) in batch.info().columns.iter().zip(batch.columns()) {
         if let Some((least, greatest)) = column.range {
-            violations.extend(check(batch, column, |row| {
+            violations.extend(check(batch, column.name, |row| {
                 let value = integer(array, row)?;
                 let within = (least..=greatest).contains(&value);
                 (!within).then(|| format!("{value} is not within {least}..={greatest}"))
             }));
         }
         if let (Some(names), Some(text)) = (column.one_of, array.as_any().downcast_ref::<StringArray>()) {
-            violations.extend(check(batch, column, |row| {
+            violations.extend(check(batch, column.name, |row| {
                 let known = text.is_null(row) || names.contains(&text.value(row));
                 (!known).then(|| format!("`{}` is not one of {}", text.value(row), names.join(", ")))
             }));
         }
-        let target = column.references.and_then(|(table, name)| Some((table, name, targets(table, name)?)));
-        if let Some((table, name, values)) = target {
-            violations.extend(check(batch, column, |row| {
-                let value = integer(array, row)? as u64;
-                let missing = values.binary_search(&value).is_err();
-                missing.then(|| format!("{value:#x} is not in {table}.{name}"))
-            }));
-        }
         if !column.nullable && array.null_count() > 0 {
-            violations.extend(check(batch, column, |row| array.is_null(row).then(|| "is null".to_owned())));
+            violations
+                .extend(check(batch, column.name, |row| array.is_null(row).then(|| "is null".to_owned())));
         }
+    }
+    for reference in references(batch.info()) {
+        let Some(known) = targets(&reference) else { continue };
+        let columns = reference.columns.join(", ");
+        let values: Vec<_> = reference_values(batch, &reference.columns).collect();
+        violations.extend(check(batch, &columns, |row| {
+            let missing = values[row].filter(|value| known.binary_search(value).is_err())?;
+            let value = match reference.columns.len() {
+                1 => format!("{missing:#x}"),
+                _ => {
+                    let cells = cells(&batch.slice(row, 1)).concat();
+                    let cell = |name| cells[batch.info().column_index(name).expect("a column")].as_str();
+                    reference.columns.iter().copied().map(cell).collect::<Vec<_>>().join(", ")
+                }
+            };
+            Some(format!("{value} is not in {}.{}", reference.table, reference.targets.join(", ")))
+        }));
     }
     violations
 }
 
 fn check<'a>(
     batch: &'a Batch,
-    column: &'a ColumnInfo,
+    column: &'a str,
     mut wrong: impl FnMut(usize) -> Option<String> + 'a,
 ) -> impl Iterator<Item = Violation> + 'a {
     let violation = move |row| {
-        Some(Violation {
-            table: batch.info().name,
-            row,
-            column: column.name.to_owned(),
-            message: wrong(row)?,
-        })
+        Some(Violation { table: batch.info().name, row, column: column.to_owned(), message: wrong(row)? })
     };
     (0..batch.rows()).filter_map(violation).take(VIOLATIONS_PER_CHECK_MAX)
 }
@@ -121,26 +129,4 @@ pub fn compare_keys(info: &TableInfo, left: &Batch, right: &Batch) -> impl Fn(us
     move |i, j| {
         comparators.iter().map(|compare| compare(i, j)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
-}
-
-/// The values of an integer column as `u64`: `None` for nulls and for columns of other types; negative numbers wrap.
-pub fn integers(array: &ArrayRef) -> impl Iterator<Item = Option<u64>> + '_ {
-    (0..array.len()).map(|row| integer(array, row).map(|value| value as u64))
-}
-
-/// The integer in a row; `None` for a null and for columns of other types.
-pub(crate) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
-    if array.is_null(row) {
-        return None;
-    }
-    Some(match array.data_type() {
-        DataType::UInt8 => array.as_primitive::<types::UInt8Type>().value(row).into(),
-        DataType::UInt16 => array.as_primitive::<types::UInt16Type>().value(row).into(),
-        DataType::UInt32 => array.as_primitive::<types::UInt32Type>().value(row).into(),
-        DataType::UInt64 => array.as_primitive::<types::UInt64Type>().value(row).into(),
-        DataType::Int32 => array.as_primitive::<types::Int32Type>().value(row).into(),
-        DataType::Int64 => array.as_primitive::<types::Int64Type>().value(row).into(),
-        DataType::Timestamp(_, _) => array.as_primitive::<types::TimestampNanosecondType>().value(row).into(),
-        _ => return None,
-    })
 }

@@ -1,80 +1,24 @@
-//! Rows are not copied, derived columns are computed once, and equal rows have equal fingerprints.
+//! Rows are not copied, and equal rows have equal fingerprints.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, StringArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::NullBuffer;
 use binframe_ir::tables::{
     BinarySection, BinarySectionBuilder, BinarySections, FunctionBuilder, Functions, InstructionBuilder,
     Instructions, MemoryAccessBuilder, SectionKind,
 };
-use binframe_ir::{Batch, BytesBuilder, ColumnType, Rows, TABLES, Table, TermBuilder, from_text};
+use binframe_ir::{Batch, BytesBuilder, ColumnType, Rows, Table, TermBuilder, from_text};
 use bytes::Bytes;
 use std::sync::Arc;
 
 fn functions() -> Batch {
-    from_text(Functions::INFO, "address | size | name\n0x10 | 6 | a\n0x20 | 7 | -\n0x30 | 8 | c\n")
+    from_text(Functions::INFO, "address | size | function_name\n0x10 | 6 | a\n0x20 | 7 | -\n0x30 | 8 | c\n")
         .expect("rows of the table")
 }
 
 fn numbers(array: &ArrayRef) -> &[u64] {
     array.as_primitive::<UInt64Type>().values()
-}
-
-#[test]
-fn a_derived_column_is_computed_once() {
-    let batch = functions();
-    let first = batch.column("end_address");
-    assert_eq!(numbers(first), [0x16, 0x27, 0x38]);
-    assert!(Arc::ptr_eq(first, batch.column("end_address")));
-    assert!(Arc::ptr_eq(first, batch.clone().column("end_address")), "clones share the cache");
-}
-
-#[test]
-fn a_derived_column_is_retained_when_an_unrelated_column_changes() {
-    let batch = functions();
-    let before = Arc::clone(batch.column("end_address"));
-    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), Some("y"), None]));
-    let renamed = batch.with_column("name", names);
-    assert!(Arc::ptr_eq(&before, renamed.column("end_address")));
-}
-
-#[test]
-fn a_derived_column_is_recomputed_when_a_dependency_changes() {
-    let batch = functions();
-    let before = Arc::clone(batch.column("end_address"));
-    let grown = batch.with_column("size", Arc::new(UInt64Array::from(vec![1, 2, 3])));
-    assert_eq!(numbers(grown.column("end_address")), [0x11, 0x22, 0x33]);
-    assert!(Arc::ptr_eq(&before, batch.column("end_address")), "the old rows retain theirs");
-}
-
-#[test]
-fn derived_columns_are_shared_with_clones() {
-    let batch = functions();
-    let names: ArrayRef = Arc::new(StringArray::from(vec!["x", "y", "z"]));
-    let renamed = batch.with_column("name", names);
-    assert!(Arc::ptr_eq(renamed.column("end_address"), batch.column("end_address")));
-}
-
-#[test]
-fn derived_columns_of_every_table_have_the_declared_type() {
-    for info in TABLES {
-        let batch = from_text(info, &format!("{}\n", info.columns[0].name)).unwrap();
-        for derived in info.derived {
-            assert_eq!(*batch.column(derived.name).data_type(), (derived.data_type)(), "{}", derived.name);
-        }
-    }
-}
-
-#[test]
-fn the_address_of_a_memory_operand_is_derived() {
-    let text = "address | size | mem_base | mem_index | mem_segment | mem_displacement\n\
-                0x1000 | 7 | rip | - | - | -7\n0x1007 | 4 | rax | - | - | 8\n\
-                0x100b | 4 | - | - | - | 4096\n0x100f | 4 | - | - | fs | 40\n0x1013 | 4 | - | rcx | - | 64\n0x1017 | 1 | - | - | - | -\n";
-    let batch = from_text(Instructions::INFO, text).unwrap();
-    let found = <Option<u64> as ColumnType>::view(batch.column("mem_address"));
-    let found: Vec<_> = (0..batch.rows()).map(|row| found.get(row)).collect();
-    assert_eq!(found, [Some(0x1000), None, Some(0x1000), None, None, None]);
 }
 
 #[test]
@@ -135,7 +79,7 @@ fn section_content_is_not_copied_from_the_file() {
 #[test]
 fn fingerprints_are_equal_for_slices_and_copies() {
     let batch = functions();
-    let text = "address | size | name\n0x20 | 7 | -\n0x30 | 8 | c\n";
+    let text = "address | size | function_name\n0x20 | 7 | -\n0x30 | 8 | c\n";
     let same = from_text(Functions::INFO, text).unwrap();
     assert_eq!(batch.slice(1, 2).fingerprint(), same.fingerprint());
     assert_eq!(batch.take(&[1, 2]).fingerprint(), same.fingerprint());
@@ -145,8 +89,9 @@ fn fingerprints_are_equal_for_slices_and_copies() {
 
 #[test]
 fn fingerprints_depend_on_every_value_and_null() {
-    let rows =
-        |text: &str| from_text(Functions::INFO, &format!("address | name\n{text}")).unwrap().fingerprint();
+    let rows = |text: &str| {
+        from_text(Functions::INFO, &format!("address | function_name\n{text}")).unwrap().fingerprint()
+    };
     let fingerprints = [
         rows("0x1 | ab\n0x2 | c\n"),
         rows("0x1 | a\n0x2 | bc\n"),
@@ -182,7 +127,7 @@ fn a_batch_of_another_table_is_rejected() {
     assert!(Rows::<Instructions>::from_batch(functions()).is_none());
     assert!(FunctionBuilder::default().finish().is_empty());
     let rows = Rows::<Functions>::from_batch(functions()).unwrap();
-    assert_eq!((rows.len(), rows.columns().row(2).name), (3, Some("c")));
+    assert_eq!((rows.len(), rows.columns().row(2).function_name), (3, Some("c")));
     let names: Vec<_> = rows.columns().iter().rev().map(|row| row.address).collect();
     assert_eq!(names, [0x30, 0x20, 0x10]);
 }

@@ -18,9 +18,6 @@ fn every_table_column_and_value_is_defined() {
         for column in table.columns {
             assert!(is_sentence(column.doc), "{}.{}: {}", table.name, column.name, column.doc);
         }
-        for derived in table.derived {
-            assert!(is_sentence(derived.doc), "{}.{}: {}", table.name, derived.name, derived.doc);
-        }
         for column in table.columns {
             assert_eq!(column.one_of.map_or(0, <[_]>::len), column.value_docs.len(), "{}", column.name);
             for doc in column.value_docs {
@@ -42,27 +39,25 @@ fn names_are_lower_case_words_and_unique() {
     for table in TABLES {
         assert!(is_name(table.name) && tables.insert(table.name), "{}", table.name);
         let mut columns = BTreeSet::new();
-        let names = table.columns.iter().map(|column| column.name);
-        for name in names.chain(table.derived.iter().map(|derived| derived.name)) {
+        for name in table.columns.iter().map(|column| column.name) {
             assert!(is_name(name) && columns.insert(name), "{}.{name}", table.name);
-            assert_ne!(name, binframe_ir::parquet::BINARY_COLUMN, "{}", table.name);
+            assert_ne!(name, binframe_ir::BINARY_COLUMN, "{}", table.name);
         }
     }
 }
 
 #[test]
-fn keys_spans_and_dependencies_are_columns() {
+fn keys_and_spans_are_columns() {
     for table in TABLES {
         let has = |name: &str| table.column_index(name).is_some();
-        assert!(!table.key.is_empty() && table.key.iter().all(|name| has(name)), "{}", table.name);
+        assert!(table.key.iter().all(|name| has(name)), "{}", table.name);
+        // An input has one row of `binaries`.
+        assert_eq!(table.key.is_empty(), table.name == "binaries", "{}", table.name);
         let span = table.span.map(|(address, size)| {
             [address, size].map(|name| &table.columns[table.column_index(name).expect("a column")])
         });
         if let Some([address, size]) = span {
             assert_eq!([address.unit, size.unit], [Some("address"), Some("bytes")], "{}", table.name);
-        }
-        for derived in table.derived {
-            assert!(derived.dependencies.iter().all(|name| has(name)), "{}.{}", table.name, derived.name);
         }
     }
 }
@@ -81,13 +76,11 @@ fn references_point_to_columns_that_are_compatible() {
             assert!(column.unit.is_none_or(|unit| UNITS.contains(&unit)), "{name}: {:?}", column.unit);
             let Some((target_table, target_column)) = column.references else { continue };
             let target = table_named(target_table).unwrap_or_else(|| panic!("{name}: no {target_table}"));
-            let target_stage = target.stage;
             let target = target.columns.iter().find(|other| other.name == target_column);
             let target: &ColumnInfo = target.unwrap_or_else(|| panic!("{name}: no {target_column}"));
             assert_eq!((column.data_type)(), (target.data_type)(), "{name}");
             assert_eq!(column.unit, target.unit, "{name}");
             assert!(!target.nullable, "{name}");
-            assert!(order(target_stage) <= order(table.stage), "{name}: made later");
             found += 1;
         }
     }

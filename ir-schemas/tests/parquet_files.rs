@@ -4,17 +4,18 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{Field, Schema};
 use binframe_ir::parquet::{
-    BINARY_COLUMN, Compressors, ReadError, TableReader, TableWriter, file_schema, writer_properties,
+    Compressors, ReadError, TableReader, TableWriter, file_schema, writer_properties,
 };
 use binframe_ir::tables::{BasicBlocks, Functions};
-use binframe_ir::{Batch, Table, from_text, to_text};
+use binframe_ir::{BINARY_COLUMN, Batch, Table, from_text, to_text};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use std::sync::Arc;
 
 fn blocks() -> Batch {
-    let text = "address | size | function_address | instruction_count | terminator\n\
-                0x10 | 6 | 0x10 | 2 | call\n0xfffffffffffffff0 | 1 | 0x10 | 1 | ret\n";
+    let text = "address | size | end_address | function_address | instruction_count | terminator\n\
+                0x10 | 6 | 0x16 | 0x10 | 2 | call\n\
+                0xfffffffffffffff0 | 1 | 0xfffffffffffffff1 | 0x10 | 1 | ret\n";
     from_text(BasicBlocks::INFO, text).expect("the fixed rows are sound")
 }
 
@@ -88,8 +89,9 @@ fn a_column_of_another_type_is_reported() {
 fn another_column_order_is_reported() {
     let mut columns = columns();
     columns.swap(0, 1);
-    let rest = "function_address, instruction_count, terminator, evidence, immediate_dominator, \
-                immediate_post_dominator, loop_header, loop_depth, binary_name";
+    let rest = "end_address, function_address, instruction_count, terminator, evidence, \
+                immediate_dominator_address, immediate_post_dominator_address, loop_header_address, loop_depth, \
+                binary_name";
     let expected = format!("columns are size, address, {rest}, expected address, size, {rest}");
     assert_eq!(differences(columns), [expected]);
 }
@@ -147,7 +149,7 @@ fn row_groups_state_their_input_and_address_range() {
     assert_eq!(about(1), (1, Some("second | with \"quotes\"".to_owned()), Some(0x10..=0x10)));
     assert_eq!(reader.row_group_numbers(0, "terminator"), None, "no number");
     let column = reader.read_column(0, "terminator").unwrap();
-    assert_eq!((column.len(), column.data_type()), (2, file_schema(BasicBlocks::INFO).field(4).data_type()));
+    assert_eq!((column.len(), column.data_type()), (2, file_schema(BasicBlocks::INFO).field(5).data_type()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Rows of every table survive the text form and Parquet unchanged, for arbitrary values.
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::UInt16Type;
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, Int64Array, StringArray,
@@ -7,7 +8,9 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use binframe_ir::parquet::{Compressors, TableReader, TableWriter};
-use binframe_ir::{Batch, ColumnInfo, TABLES, TableInfo, from_text, to_text};
+use binframe_ir::{
+    Batch, ColumnInfo, ColumnType, TABLES, TableInfo, Terms, TermsBuilder, from_text, to_text,
+};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,6 +45,17 @@ fn array(column: &'static ColumnInfo, rows: usize) -> BoxedStrategy<ArrayRef> {
         (DataType::Binary, _) => {
             let bytes = prop_oneof![Just(Vec::new()), vec(any::<u8>(), 1..40)].boxed();
             cells(column, rows, bytes, BinaryArray::from_iter)
+        }
+        (DataType::List(_), _) => {
+            let words = vec("[a-z0-9_()]{1,12}", 0..4).boxed();
+            cells(column, rows, words, |lists| {
+                let mut builder = TermsBuilder::default();
+                for list in lists {
+                    let words: Vec<_> = list.iter().flatten().map(String::as_str).collect();
+                    Terms::push(&mut builder, Terms::of(&words));
+                }
+                Terms::finish(builder, None).as_list::<i32>().clone()
+            })
         }
         (DataType::Dictionary(_, _), Some(names)) => {
             cells(column, rows, select(names).boxed(), StringArray::from)

@@ -2,8 +2,14 @@
 
 use arrow_array::{Array, ArrayRef, UInt64Array, make_array};
 use arrow_buffer::NullBuffer;
-use binframe_ir::tables::{BasicBlocks, BinarySymbols, CfgEdges, Functions, Instructions, MemoryRegions};
-use binframe_ir::{Batch, Table, TableInfo, Violation, from_text, integers, validate};
+use binframe_ir::tables::{
+    BasicBlocks, BinarySymbols, CfgEdges, Functions, Instructions, MemoryAccesses, MemoryObjects,
+    MemoryRegions,
+};
+use binframe_ir::{
+    Batch, Reference, Table, TableInfo, Violation, from_text, integers, reference_values, references,
+    validate,
+};
 
 fn rows(info: &'static TableInfo, text: &str) -> Batch {
     from_text(info, text).unwrap_or_else(|error| panic!("{error}"))
@@ -11,7 +17,7 @@ fn rows(info: &'static TableInfo, text: &str) -> Batch {
 
 /// The violations, without checking references.
 fn alone(batch: &Batch, previous: Option<&Batch>) -> Vec<Violation> {
-    validate(batch, previous, &|_, _| None)
+    validate(batch, previous, &|_| None)
 }
 
 fn violation(table: &'static str, row: usize, column: &str, message: &str) -> Violation {
@@ -73,12 +79,41 @@ fn a_dangling_reference_is_found_and_null_is_not_a_reference() {
         "source_address | kind | target_address\n0x10 | jump | 0x20\n0x20 | jump | 0x28\n0x20 | return | -\n",
     );
     let blocks: &[u64] = &[0x10, 0x20];
-    let targets = |table: &str, column: &str| {
-        assert_eq!((table, column), ("basic_blocks", "address"));
+    let targets = |reference: &Reference| {
+        assert_eq!((reference.table, reference.targets.as_slice()), ("basic_blocks", &["address"][..]));
         Some(blocks)
     };
     let expected = violation("cfg_edges", 1, "target_address", "0x28 is not in basic_blocks.address");
     assert_eq!(validate(&batch, None, &targets), [expected]);
+}
+
+#[test]
+fn a_reference_of_several_columns_is_to_one_row() {
+    let objects = rows(
+        MemoryObjects::INFO,
+        "region | object_address | object_offset\nglobal | 0x10 | 0\nstack | 0x20 | -8\nstack | 0x20 | 16\n",
+    );
+    let accesses = rows(
+        MemoryAccesses::INFO,
+        "instruction_address | region | object_address | object_offset
+         0x30                | stack  | 0x20           | -8
+         0x31                | stack  | 0x20           | 0
+         0x32                | global | 0x10           | 0
+         0x33                | stack  | -              | -
+         0x34                | heap   | 0x10           | 0",
+    );
+    let reference = references(MemoryAccesses::INFO).find(|reference| reference.columns.len() == 3);
+    let reference = reference.expect("accesses refer to objects");
+    let mut known: Vec<_> = reference_values(&objects, &reference.targets).flatten().collect();
+    known.sort_unstable();
+    let known = known.as_slice();
+    let targets = |other: &Reference| (*other == reference).then_some(known);
+    let found = validate(&accesses, None, &targets);
+    let expected = [(1, "stack, 0x20, 0"), (4, "heap, 0x10, 0")].map(|(row, value)| {
+        let message = format!("{value} is not in memory_objects.region, object_address, object_offset");
+        violation("memory_accesses", row, "region, object_address, object_offset", &message)
+    });
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -99,10 +134,10 @@ fn an_unknown_value_is_found() {
         MemoryRegions::INFO,
         "region_id | type
 0 | heap
-1 | attic
+0 | pool
 ",
     );
-    let message = "`attic` is not one of stack, heap, global, code";
+    let message = "`pool` is not one of stack, heap, global, code";
     assert_eq!(alone(&batch, None), [violation("memory_regions", 1, "type", message)]);
 }
 

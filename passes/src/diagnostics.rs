@@ -1,13 +1,13 @@
 //! Collects the diagnostics of one pass: `(reports) -> diagnostics`.
 //!
-//! Rows are in the order in which they are reported. A pass keeps `DIAGNOSTICS_PER_CODE_MAX` rows of each code and
+//! A pass keeps `DIAGNOSTICS_PER_CODE_MAX` rows of each code and
 //! counts the rest, since a broken file could otherwise produce one for every byte; a last row of code `more` states
 //! the count.
 
 use binframe_ir::tables::{
     Diagnostic, DiagnosticBuilder, DiagnosticCode, DiagnosticPass, Diagnostics, Severity,
 };
-use binframe_ir::{Enumeration, Rows};
+use binframe_ir::{Enumeration, Rows, Table, compare_keys};
 
 /// Number of rows of one code that a pass keeps.
 const DIAGNOSTICS_PER_CODE_MAX: u32 = 1000;
@@ -16,7 +16,6 @@ const DIAGNOSTICS_PER_CODE_MAX: u32 = 1000;
 pub(crate) struct Collector {
     pass: DiagnosticPass,
     rows: DiagnosticBuilder,
-    ordinal: u32,
     /// Number of reports by code, rows that were not kept included.
     reported: [u32; DiagnosticCode::NAMES.len()],
 }
@@ -32,12 +31,7 @@ pub(crate) enum DiagnosticLocation {
 
 impl Collector {
     pub(crate) fn new(pass: DiagnosticPass) -> Self {
-        Self {
-            pass,
-            rows: DiagnosticBuilder::default(),
-            ordinal: 0,
-            reported: [0; DiagnosticCode::NAMES.len()],
-        }
+        Self { pass, rows: DiagnosticBuilder::default(), reported: [0; DiagnosticCode::NAMES.len()] }
     }
 
     pub(crate) fn error(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
@@ -79,12 +73,10 @@ impl Collector {
         file_offset: Option<u64>,
         message: &str,
     ) {
-        let (pass, ordinal) = (self.pass, self.ordinal);
-        self.rows.push(Diagnostic { pass, ordinal, severity, code, address, file_offset, message });
-        self.ordinal += 1;
+        self.rows.push(Diagnostic { pass: self.pass, severity, code, address, file_offset, message });
     }
 
-    /// The rows, followed by one row for each code of which rows were dropped.
+    /// The rows, with one row for each code of which rows were dropped. Equal rows are one.
     pub(crate) fn finish(mut self) -> Rows<Diagnostics> {
         for (code, reported) in (0..).zip(self.reported) {
             let dropped = reported.saturating_sub(DIAGNOSTICS_PER_CODE_MAX);
@@ -93,6 +85,11 @@ impl Collector {
                 self.push(Severity::Note, DiagnosticCode::More, None, None, &message);
             }
         }
-        self.rows.finish()
+        let rows = self.rows.finish();
+        let compare = compare_keys(Diagnostics::INFO, rows.batch(), rows.batch());
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_by(|one, other| compare(*one as usize, *other as usize));
+        order.dedup_by(|one, other| compare(*one as usize, *other as usize).is_eq());
+        Rows::from_batch(rows.batch().take(&order)).expect("rows of the table")
     }
 }

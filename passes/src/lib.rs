@@ -14,7 +14,7 @@
 //!     let file = std::fs::read("/usr/bin/env")?.into();
 //!     let lowered = lower(Inputs::of(&file))?;
 //!     for function in lowered.cfg.functions.columns().iter() {
-//!         println!("{:#x} {}", function.address, function.name.unwrap_or("-"));
+//!         println!("{:#x} {}", function.address, function.function_name.unwrap_or("-"));
 //!     }
 //!     Ok(())
 //! }
@@ -67,25 +67,25 @@ macro_rules! passes {
 
                 /// Headers, segments, sections, symbols and unwind entries, as the file declares them.
                 sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 6,
-                    fills [BinaryHeaders, BinarySegments, BinarySections, BinarySymbols, UnwindEntries, Diagnostics];
+                    fills [BinaryHeaders, BinarySegments, BinarySections, BinarySymbols, BinaryUnwindEntries, Diagnostics];
 
                 // Then the rest of what the file states. These passes do not depend on each other.
 
                 /// Linking and loading metadata: libraries, imports, exports, relocations, initializers, notes,
                 /// resources.
                 linkage: LinkageIr = linkage::run(file, sections), version 6,
-                    fills [LoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
+                    fills [BinaryLoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
                         BinaryNotes, BinaryResources, Diagnostics];
 
                 /// Call sites that may throw, with their landing pads or handlers.
                 exceptions: ExceptionsIr = exceptions::run(file, sections), version 6,
-                    fills [ExceptionCallSites, Diagnostics];
+                    fills [BinaryExceptionCallSites, Diagnostics];
 
                 /// Printable text in sections.
                 strings: StringsIr = strings::run(sections), version 6, fills [BinaryStrings, Diagnostics];
 
                 /// The owner of every byte of the file. With the contents of sections, it is all that a rebuild needs.
-                extents: FileExtentRows = extents::run(file, sections), version 6, fills [FileExtents];
+                extents: BinaryExtentRows = extents::run(file, sections), version 6, fills [BinaryExtents];
 
                 /// Units, lines, functions, variables and types of the source code, from debug information.
                 debug: DebugIr = debug::run(file, sections, companions), version 6,
@@ -115,6 +115,10 @@ macro_rules! passes {
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 
+                /// All names of functions.
+                function_names: FunctionNameRows = function_names::run(sections, linkage, cfg), version 1,
+                    fills [FunctionNames];
+
                 // Beyond this point passes iterate over functions, blocks and edges, not over sections.
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
@@ -126,8 +130,8 @@ macro_rules! passes {
             // The largest tables are in no output. Their rows are computed on demand, for one range of code at a time.
 
             computed tables {
-                /// Instructions with their operands, decoded again.
-                Instructions = instructions::decode(code, instructions)
+                /// Instructions with their operands, decoded again, and the function and block of each.
+                Instructions = cfg::instruction_rows(code, instructions, cfg)
                     over instructions::code_ranges(code, instructions), counted by instructions::row_count(instructions);
 
                 /// Registers and flags that instructions read and write.
@@ -138,7 +142,7 @@ macro_rules! passes {
                 MemoryAccesses = memory::accesses(code, cfg, memory) over memory::block_ranges(cfg);
 
                 /// Def-use chains.
-                DataFlow = memory::data_flow(code, cfg, memory) over memory::block_ranges(cfg);
+                DataFlowEdges = memory::data_flow(code, cfg, memory) over memory::block_ranges(cfg);
             }
 
             // Two columns cost more than the rest of their tables. They are computed on demand.
@@ -158,6 +162,6 @@ macro_rules! passes {
 mod pipeline;
 
 pub use pipeline::{
-    COMPUTED_TABLES, ComputedTable, FileExtentRows, Inputs, Lowered, PASSES, PassInfo, PassOutput,
-    is_of_code, lower, passes_for,
+    BinaryExtentRows, COMPUTED_TABLES, ComputedTable, FunctionNameRows, Inputs, Lowered, PASSES, PassInfo,
+    PassOutput, is_of_code, lower, passes_for,
 };

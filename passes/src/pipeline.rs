@@ -5,7 +5,7 @@ use crate::code::instructions::InstructionsIr;
 use crate::code::memory::{MemoryImage, MemoryIr};
 use crate::code::references::References;
 use crate::code::regions::Code;
-use crate::code::{cfg, instructions, memory};
+use crate::code::{cfg, function_names, instructions, memory};
 use crate::file::debug::{CompanionFile, DebugIr};
 use crate::file::exceptions::ExceptionsIr;
 use crate::file::formats::Unsupported;
@@ -13,7 +13,7 @@ use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use crate::file::strings::StringsIr;
 use crate::file::{debug, exceptions, extents, linkage, sections, strings};
-use binframe_ir::tables::FileExtents;
+use binframe_ir::tables::{BinaryExtents, FunctionNames};
 use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo};
 use bytes::Bytes;
 
@@ -55,7 +55,10 @@ pub trait PassOutput: Send + Sync + 'static {
 }
 
 /// The output of the pass `extents`.
-pub type FileExtentRows = Rows<FileExtents>;
+pub type BinaryExtentRows = Rows<BinaryExtents>;
+
+/// The output of the pass `function_names`.
+pub type FunctionNameRows = Rows<FunctionNames>;
 
 /// Implements [`PassOutput`] for types that have a method `fingerprint`.
 macro_rules! outputs {
@@ -86,7 +89,7 @@ outputs! {
     MemoryImage: _ir => Vec::new();
 }
 
-impl PassOutput for FileExtentRows {
+impl<T: Table> PassOutput for Rows<T> {
     fn batches(&self) -> Vec<&Batch> {
         vec![self.batch()]
     }
@@ -255,7 +258,16 @@ mod tests {
         assert_eq!(names(&[Stage::Effects]), ["sections", "code", "instructions"]);
         assert_eq!(
             names(&[Stage::Cfg]),
-            ["sections", "linkage", "exceptions", "code", "references", "instructions", "cfg"]
+            [
+                "sections",
+                "linkage",
+                "exceptions",
+                "code",
+                "references",
+                "instructions",
+                "cfg",
+                "function_names"
+            ]
         );
     }
 }

@@ -7,7 +7,7 @@
 //! use binframe_query::{Options, Session};
 //!
 //! let session = Session::open(&["/usr/bin/ls".into()], Options::default())?;
-//! for rows in session.query("SELECT name, size FROM function_sizes LIMIT 10")? {
+//! for rows in session.query("SELECT function_name, size FROM function_sizes LIMIT 10")? {
 //!     println!("{} rows", rows?.num_rows());
 //! }
 //! # Ok::<(), binframe_query::QueryError>(())

@@ -53,7 +53,7 @@ impl FunctionNames {
     /// The entry addresses of the functions of a name, mangled or demangled.
     pub(crate) fn named(&self, name: &str) -> Vec<u64> {
         let is_named = |own: &str| own == name || demangled(own).is_some_and(|own| own == name);
-        let named = self.iter().filter(|function| function.name.is_some_and(is_named));
+        let named = self.iter().filter(|function| function.function_name.is_some_and(is_named));
         named.map(|function| function.address).collect()
     }
 
@@ -70,7 +70,7 @@ impl FunctionNames {
     /// The demangled name of the function that starts at an address.
     pub(crate) fn name(&self, address: u64) -> Option<String> {
         let function = self.last_up_to(address).filter(|function| function.address == address)?;
-        function.name.map(source_name)
+        function.function_name.map(source_name)
     }
 
     /// The last function that starts at or before an address.

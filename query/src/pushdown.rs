@@ -3,16 +3,17 @@
 //! *Problem.* A table can be large and costly to compute. A query with a condition on addresses, on a section, on a
 //! function or on the input needs few of its parts.
 //!
-//! *Approach.* From each condition of a conjunction, derive a necessary condition of one of four forms (see [`RowFilter`])
-//! and intersect them. Understood are comparisons with literals, in either order, `BETWEEN`, `IN`, and `OR` of conditions on
-//! `binary_name`; other conditions filter nothing.
+//! *Approach.* From each condition of a conjunction, derive necessary conditions of a few forms (see [`RowFilter`]) and
+//! intersect them. Understood are comparisons of a column with literals, in either order, `BETWEEN`, `IN`, and `OR` of
+//! conditions on `binary_name`; other conditions filter nothing. Row groups of a dataset are skipped by their statistics and
+//! Bloom filters.
 //!
 //! *Approximation.* The filter selects whole parts and may keep rows that fail the condition. It never loses a row that
 //! satisfies all conditions. DataFusion evaluates the conditions again.
 
 use binframe::address_column;
-use binframe::ir::TableInfo;
-use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::parquet::{ColumnCondition, ColumnValue};
+use binframe::ir::{BINARY_COLUMN, TableInfo};
 use binframe::passes::is_of_code;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
@@ -30,6 +31,8 @@ pub(crate) struct RowFilter {
     pub(crate) section_index: Option<u64>,
     /// The row's address is in the function that starts at this address.
     pub(crate) function_address: Option<u64>,
+    /// Values of columns other than `binary_name`.
+    pub(crate) columns: Vec<ColumnCondition>,
 }
 
 /// Whether a condition restricts the filter.
@@ -49,6 +52,7 @@ pub(crate) fn row_filter(table: &'static TableInfo, conditions: &[Expr]) -> RowF
             let known = filter.addresses.get_or_insert_with(|| range.clone());
             *known = known.start.max(range.start)..known.end.min(range.end);
         }
+        filter.columns.extend(column_condition(table, condition));
         filter.section_index = filter.section_index.or_else(|| number_in(table, SECTION, condition));
         filter.function_address = filter.function_address.or_else(|| number_in(table, FUNCTION, condition));
     }
@@ -81,6 +85,59 @@ fn without_duplicates(names: Vec<String>) -> Vec<String> {
         }
     }
     kept
+}
+
+/// The condition on one column that follows from a condition.
+fn column_condition(table: &'static TableInfo, condition: &Expr) -> Option<ColumnCondition> {
+    let (operand, ranges) = match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (operand, op, literal) = match value(right) {
+                Some(literal) => (left, *op, literal),
+                None => (right, op.swap()?, value(left)?),
+            };
+            let range = match op {
+                Operator::Eq => (Some(literal.clone()), Some(literal)),
+                Operator::Lt | Operator::LtEq => (None, Some(literal)),
+                Operator::Gt | Operator::GtEq => (Some(literal), None),
+                _ => return None,
+            };
+            (operand.as_ref(), vec![range])
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) => {
+            (expr.as_ref(), vec![(Some(value(low)?), Some(value(high)?))])
+        }
+        Expr::InList(InList { expr, list, negated: false }) => {
+            let values = list.iter().map(value).collect::<Option<Vec<_>>>()?;
+            let single = |value: ColumnValue| (Some(value.clone()), Some(value));
+            (expr.as_ref(), values.into_iter().map(single).collect())
+        }
+        // A condition that is only a column of truth values.
+        Expr::Column(_) => {
+            let truth = Some(ColumnValue::Boolean(true));
+            (condition, vec![(truth.clone(), truth)])
+        }
+        _ => return None,
+    };
+    let column = table.columns.iter().find(|column| is_column(operand, column.name))?;
+    Some(ColumnCondition { column: column.name, ranges })
+}
+
+/// The value of a literal; `None` for other expressions and for null.
+fn value(expression: &Expr) -> Option<ColumnValue> {
+    if let Some(text) = text(expression) {
+        return Some(ColumnValue::Bytes(text.into_bytes()));
+    }
+    let Expr::Literal(literal, _) = expression else { return None };
+    Some(match *literal {
+        ScalarValue::Boolean(value) => ColumnValue::Boolean(value?),
+        ScalarValue::UInt8(value) => ColumnValue::Number(value?.into()),
+        ScalarValue::UInt16(value) => ColumnValue::Number(value?.into()),
+        ScalarValue::UInt32(value) => ColumnValue::Number(value?.into()),
+        ScalarValue::UInt64(value) => ColumnValue::Number(value?.into()),
+        ScalarValue::Int32(value) => ColumnValue::Number(value?.into()),
+        ScalarValue::Int64(value) => ColumnValue::Number(value?.into()),
+        _ => return None,
+    })
 }
 
 /// Columns with the section and the function of a row's address, in tables about code.

@@ -13,8 +13,7 @@ use crate::schema;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_cast::cast;
 use arrow_schema::{FieldRef, SchemaRef};
-use binframe::ir::TableInfo;
-use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::{BINARY_COLUMN, TableInfo};
 use binframe::{Filter, TablePart};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -101,6 +100,10 @@ impl DisplayAs for TableScan {
         }
         if let Some(function_address) = filter.function_address {
             write!(formatter, ", function_address={function_address:#x}")?;
+        }
+        if !filter.columns.is_empty() {
+            let names: Vec<_> = filter.columns.iter().map(|condition| condition.column).collect();
+            write!(formatter, ", skips_by=[{}]", names.join(", "))?;
         }
         fetch.map_or(Ok(()), |fetch| write!(formatter, ", fetch={fetch}"))
     }
@@ -206,6 +209,9 @@ impl ScanPlan {
                 for part in &found.parts[slice.chunks(found.parts.len())] {
                     if rows_left == 0 || sender.is_closed() {
                         return Ok(());
+                    }
+                    if !self.filter.columns.iter().all(|condition| part.may_satisfy(condition)) {
+                        continue;
                     }
                     let batch = {
                         let _timer = baseline.elapsed_compute().timer();

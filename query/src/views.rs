@@ -16,7 +16,7 @@ pub const VIEWS: &[View] = &[
     View {
         name: "function_sizes",
         doc: "Functions with their demangled names, largest first.",
-        query: "SELECT demangle(name) AS name, size, instruction_count, block_count, address, binary_name
+        query: "SELECT demangle(function_name) AS function_name, size, instruction_count, block_count, address, binary_name
                 FROM functions
                 ORDER BY size DESC, binary_name, address",
     },
@@ -25,7 +25,7 @@ pub const VIEWS: &[View] = &[
         doc: "Size of code by crate or namespace, largest first. Instances of generic functions count for the namespace that defines them; `-` is code without a namespace.",
         query: r"SELECT namespace, sum(size) AS size, count(*) AS functions, binary_name
                 FROM (
-                    SELECT size, binary_name, coalesce(nullif(regexp_replace(demangle(name),
+                    SELECT size, binary_name, coalesce(nullif(regexp_replace(demangle(function_name),
                         '^[^A-Za-z_]*(?:(?:dyn|impl|mut|const|void|bool|int|char|unsigned|long|auto) +)*(?:([A-Za-z_][A-Za-z0-9_]*)::)?.*$',
                         '\1'), ''), '-') AS namespace
                     FROM functions
@@ -36,7 +36,7 @@ pub const VIEWS: &[View] = &[
     View {
         name: "largest_frames",
         doc: "Functions with the size of their stack frames, largest first.",
-        query: "SELECT demangle(f.name) AS name, s.frame_size, s.saved_registers, s.uses_frame_pointer, s.status,
+        query: "SELECT demangle(f.function_name) AS function_name, s.frame_size, s.saved_registers, s.uses_frame_pointer, s.status,
                     f.address, f.binary_name
                 FROM stack_frames s JOIN functions f ON f.binary_name = s.binary_name AND f.address = s.function_address
                 ORDER BY s.frame_size DESC, f.binary_name, f.address",
@@ -61,7 +61,7 @@ pub const VIEWS: &[View] = &[
     View {
         name: "unresolved_indirects",
         doc: "Indirect jumps and calls with unknown targets.",
-        query: "SELECT u.kind, u.address, u.function_address, demangle(f.name) AS function_name, u.binary_name
+        query: "SELECT u.kind, u.address, u.function_address, demangle(f.function_name) AS function_name, u.binary_name
                 FROM (
                     SELECT 'jump' AS kind, b.address, b.function_address, b.binary_name
                     FROM cfg_edges e JOIN basic_blocks b ON b.binary_name = e.binary_name AND b.address = e.source_address
@@ -96,11 +96,11 @@ pub const VIEWS: &[View] = &[
     View {
         name: "duplicate_functions",
         doc: "Functions with equal instructions: how many copies there are, in how many binaries, and the size of all copies but one.",
-        query: "SELECT copies, binaries, size, (copies - 1) * size AS wasted, demangle(name) AS name, content_hash
+        query: "SELECT copies, binaries, size, (copies - 1) * size AS wasted, demangle(function_name) AS function_name, content_hash
                 FROM (
-                    SELECT content_hash, sum(copies) AS copies, count(*) AS binaries, max(size) AS size, min(name) AS name
+                    SELECT content_hash, sum(copies) AS copies, count(*) AS binaries, max(size) AS size, min(function_name) AS function_name
                     FROM (
-                        SELECT content_hash, binary_name, count(*) AS copies, max(size) AS size, min(name) AS name
+                        SELECT content_hash, binary_name, count(*) AS copies, max(size) AS size, min(function_name) AS function_name
                         FROM functions
                         WHERE instruction_count > 1
                         GROUP BY content_hash, binary_name

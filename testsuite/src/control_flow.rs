@@ -157,7 +157,7 @@ impl<'a> Check<'a> {
         for block in self.tables.lowered.cfg.basic_blocks.columns().iter() {
             let end = block.address + block.size;
             let last = instructions.address.partition_point(|address| *address < end).saturating_sub(1);
-            let target = instructions.target.get(last);
+            let target = instructions.target_address.get(last);
             let edges = self.edges.get(&block.address).map_or(&[][..], Vec::as_slice);
             let own = edges.iter().filter(|edge| edge.kind != EdgeKind::LandingPad);
             let found: BTreeSet<_> = own.map(|edge| (edge.kind, edge.target_address)).collect();
@@ -228,7 +228,7 @@ impl<'a> Check<'a> {
         for function in tables.lowered.cfg.functions.columns().iter().filter(|function| !function.may_return)
         {
             // Functions on the noreturn list do not return, whatever their code.
-            let is_wrong = function.name.is_none() && returning.contains(&function.address);
+            let is_wrong = function.function_name.is_none() && returning.contains(&function.address);
             self.expect(!is_wrong, || format!("{function:x?} is noreturn but has a return"));
         }
     }
@@ -253,9 +253,9 @@ impl<'a> Check<'a> {
         for block in self.blocks.clone().into_values() {
             let BasicBlock {
                 function_address,
-                immediate_dominator,
-                immediate_post_dominator,
-                loop_header,
+                immediate_dominator_address: immediate_dominator,
+                immediate_post_dominator_address: immediate_post_dominator,
+                loop_header_address: loop_header,
                 ..
             } = block;
             for other in [immediate_dominator, immediate_post_dominator, loop_header].into_iter().flatten() {
@@ -279,12 +279,13 @@ impl<'a> Check<'a> {
         let (mut back_edges, mut headers) = (BTreeMap::new(), BTreeMap::new());
         let mut blocks: BTreeMap<u64, u32> = BTreeMap::new();
         for block in self.blocks.clone().into_values() {
-            let depth =
-                block.loop_header.map_or(Some(0), |header| self.loops.get(&header).map(|row| row.depth));
+            let depth = block
+                .loop_header_address
+                .map_or(Some(0), |header| self.loops.get(&header).map(|row| row.depth));
             self.expect(depth == Some(block.loop_depth), || {
                 format!("{block:x?} has a loop header of depth {depth:?}")
             });
-            let Some(inner) = block.loop_header else { continue };
+            let Some(inner) = block.loop_header_address else { continue };
             *blocks.entry(inner).or_default() += 1;
             let targets =
                 self.edges.get(&block.address).into_iter().flatten().filter_map(|edge| edge.target_address);
@@ -305,7 +306,7 @@ impl<'a> Check<'a> {
             let header = self.blocks.get(&row.header_address).copied();
             let is_header = header.is_some_and(|header| {
                 header.function_address == row.function_address
-                    && header.loop_header == Some(row.header_address)
+                    && header.loop_header_address == Some(row.header_address)
                     && header.loop_depth == row.depth
             });
             self.expect(is_header, || format!("{row:x?} has the header {header:x?}"));

@@ -1,14 +1,11 @@
 //! `(executable) -> tables`, in memory or as a dataset on disk.
 
 use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
-use binframe::ir::tables::{DataFlow, Diagnostics, Instructions, MemoryAccesses};
+use binframe::ir::tables::{DataFlowEdges, Diagnostics, Instructions, MemoryAccesses};
 use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
 use binframe::passes::{
     self, Inputs, Lowered, Unsupported,
-    code::{
-        instructions::{self, code_ranges},
-        memory,
-    },
+    code::{cfg, instructions::code_ranges, memory},
 };
 use binframe::{Dataset, Error, Request};
 use bytes::Bytes;
@@ -24,8 +21,8 @@ pub struct Tables {
     pub instructions: Rows<Instructions>,
     /// Table `memory_accesses`.
     pub memory_accesses: Rows<MemoryAccesses>,
-    /// Table `data_flow`.
-    pub data_flow: Rows<DataFlow>,
+    /// Table `data_flow_edges`.
+    pub data_flow_edges: Rows<DataFlowEdges>,
 }
 
 impl Tables {
@@ -46,14 +43,14 @@ pub fn try_tables(bytes: &Bytes) -> Result<Tables, Unsupported> {
     let lowered = passes::lower(Inputs::of(bytes))?;
     let Lowered { code, instructions, cfg, memory, .. } = &lowered;
     let ranges = code_ranges(code, instructions, None).into_iter();
-    let rows = ranges.map(|range| instructions::decode(code, instructions, range));
+    let rows = ranges.map(|range| cfg::instruction_rows(code, instructions, cfg, range));
     let runs = memory::block_ranges(cfg, None).into_iter();
     let accesses = runs.clone().map(|run| memory::accesses(code, cfg, memory, run));
     let flows = runs.map(|run| memory::data_flow(code, cfg, memory, run));
     Ok(Tables {
         instructions: concat(rows),
         memory_accesses: concat(accesses),
-        data_flow: concat(flows),
+        data_flow_edges: concat(flows),
         lowered,
     })
 }

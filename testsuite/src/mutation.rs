@@ -1,13 +1,12 @@
 //! `(file, seed) -> corrupted file`, deterministic in the seed.
 //!
-//! Corruption of headers and tables has the most effect. Their ranges come from `file_extents` and `binary_sections`
+//! Corruption of headers and tables has the most effect. Their ranges come from `binary_extents` and `binary_sections`
 //! of the original file. Each range is chosen with the same probability, whatever its size.
 
 use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
 use crate::random::Random;
 use crate::{fixtures, programs, windows};
-use binframe::ir::Enumeration;
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
 use binframe::passes::file::{extents, linkage, sections};
 use bytes::Bytes;
@@ -144,7 +143,7 @@ impl Original {
             structures.extend(self::structures(&member.bytes, member.range.start as usize));
         }
         structures.retain(|range| !range.is_empty());
-        let big = Some(Endianness::Big.name());
+        let big = Some(Endianness::Big);
         let is_big_endian = sections::run(&file, 0)
             .is_ok_and(|sections| sections.headers.columns().iter().any(|header| header.endianness == big));
         Self { name: name.to_owned(), bytes, structures, is_big_endian }
@@ -168,7 +167,7 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
     let extents = extents::run(file, &sections);
     let extents = extents.columns().iter();
     extents
-        .filter(|extent| match extent.owner {
+        .filter(|extent| match extent.owner_kind {
             ExtentOwner::Header | ExtentOwner::Table => true,
             ExtentOwner::Section => !extent.section_index.is_none_or(is_plain),
             ExtentOwner::Member | ExtentOwner::Padding | ExtentOwner::Overlay => false,

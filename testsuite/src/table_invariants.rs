@@ -3,8 +3,10 @@
 
 use crate::control_flow;
 use crate::lowering::{self, Tables};
-use binframe::ir::tables::{BinarySections, Diagnostics, ExtentOwner, FileExtent, FileExtents};
-use binframe::ir::{Batch, Rows, TABLES, Table, TableInfo, integers, validate};
+use binframe::ir::tables::{BinaryExtent, BinaryExtents, BinarySections, Diagnostics, ExtentOwner};
+use binframe::ir::{
+    Batch, Reference, Rows, TABLES, Table, TableInfo, reference_values, references, validate,
+};
 use binframe::passes::Unsupported;
 use binframe::passes::file::sections;
 use bytes::Bytes;
@@ -29,9 +31,9 @@ pub fn violations(file: &Bytes) -> Result<Vec<String>, Unsupported> {
 }
 
 fn batches(tables: Tables) -> Vec<Batch> {
-    let Tables { lowered, instructions, memory_accesses, data_flow } = tables;
+    let Tables { lowered, instructions, memory_accesses, data_flow_edges } = tables;
     let outputs = lowered.outputs();
-    let computed = [instructions.batch(), memory_accesses.batch(), data_flow.batch()];
+    let computed = [instructions.batch(), memory_accesses.batch(), data_flow_edges.batch()];
     let all: Vec<&Batch> = outputs.iter().flat_map(|output| output.batches()).chain(computed).collect();
     // A pass may produce several batches of a large table. Diagnostics of different passes are not concatenated.
     let is_same = |one: &TableInfo, next: &TableInfo| one == next && one != Diagnostics::INFO;
@@ -50,18 +52,15 @@ fn rows<T: Table>(tables: &[Batch]) -> Rows<T> {
 /// Rows that violate the declaration of their table.
 fn invalid_rows(tables: &[Batch]) -> Vec<String> {
     let mut targets = BTreeMap::new();
-    for (table, column) in
-        TABLES.iter().flat_map(|table| table.columns.iter().filter_map(|column| column.references))
-    {
+    for Reference { table, targets: columns, .. } in TABLES.iter().flat_map(|table| references(table)) {
         let batches = tables.iter().filter(|batch| batch.info().name == table);
         let mut values: Vec<u64> =
-            batches.flat_map(|batch| integers(batch.column(column)).flatten()).collect();
+            batches.flat_map(|batch| reference_values(batch, &columns).flatten()).collect();
         values.sort_unstable();
-        targets.insert((table, column), values);
+        targets.insert((table, columns), values);
     }
-    let known = |table: &str, column: &str| {
-        targets.iter().find(|(key, _)| **key == (table, column)).map(|(_, values)| values.as_slice())
-    };
+    let known =
+        |reference: &Reference| targets.get(&(reference.table, reference.targets.clone())).map(Vec::as_slice);
     let violations = tables.iter().flat_map(|batch| validate(batch, None, &known));
     violations.map(|violation| violation.to_string()).collect()
 }
@@ -70,7 +69,7 @@ fn invalid_rows(tables: &[Batch]) -> Vec<String> {
 fn extent_violations(
     file: &Bytes,
     sections: &Rows<BinarySections>,
-    extents: &Rows<FileExtents>,
+    extents: &Rows<BinaryExtents>,
 ) -> Vec<String> {
     let members = sections::members(file);
     let contents = sections.columns();
@@ -80,7 +79,8 @@ fn extent_violations(
     let mut violations = Vec::new();
     let mut end = 0;
     for extent in extents.columns().iter() {
-        let FileExtent { file_offset, size, owner, section_index, member_index, content } = extent;
+        let BinaryExtent { file_offset, size, owner_kind: owner, section_index, member_index, content } =
+            extent;
         let place =
             format!("{size:#x} bytes at {file_offset:#x} of {owner:?} {section_index:?} {member_index:?}");
         if file_offset != end || size == 0 {

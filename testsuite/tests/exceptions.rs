@@ -1,6 +1,6 @@
 //! Exception call sites are equal to those in the compiler's assembly.
 
-use binframe::ir::tables::ExceptionCallSite;
+use binframe::ir::tables::BinaryExceptionCallSite;
 use binframe::passes::file::{exceptions, sections};
 use binframe_testsuite::lowering::tables;
 use binframe_testsuite::{programs, tools};
@@ -78,14 +78,14 @@ fn call_sites_match_the_assembly() {
     }
 }
 
-fn own(path: &Path) -> Vec<ExceptionCallSite> {
+fn own(path: &Path) -> Vec<BinaryExceptionCallSite> {
     let file = Bytes::from(fs::read(path).expect("the file can be read"));
     let found = exceptions::run(&file, &sections::run(&file, 0).expect("an executable"));
     assert!(found.diagnostics.is_empty(), "{}", path.display());
     found.call_sites.columns().iter().collect()
 }
 
-fn call_site(row: &ExceptionCallSite) -> CallSite {
+fn call_site(row: &BinaryExceptionCallSite) -> CallSite {
     (row.address, row.size, row.landing_pad_address, row.action)
 }
 

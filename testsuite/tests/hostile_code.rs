@@ -67,7 +67,8 @@ fn many_functions_that_call_each_other_have_no_violations() {
     let tables = check("the last function calls the first", &code(&circle));
     let functions = tables.lowered.cfg.functions.columns();
     let called = functions.iter().filter(|function| function.evidence <= FunctionEvidence::CallTarget);
-    let called: Vec<_> = called.map(|function| (function.may_return, function.recursion_address)).collect();
+    let called: Vec<_> =
+        called.map(|function| (function.may_return, function.recursion_group_address)).collect();
     assert_eq!(called, vec![(false, Some(TEXT_ADDRESS)); COUNT]);
 }
 

@@ -31,7 +31,8 @@ fn check(name: &str, bytes: &Bytes) {
 }
 
 fn fingerprints(tables: &Tables) -> Vec<binframe::ir::Fingerprint> {
-    let computed = [tables.instructions.batch(), tables.memory_accesses.batch(), tables.data_flow.batch()];
+    let computed =
+        [tables.instructions.batch(), tables.memory_accesses.batch(), tables.data_flow_edges.batch()];
     let held = tables.lowered.outputs().into_iter().map(PassOutput::fingerprint);
     held.chain(computed.map(Batch::fingerprint)).collect()
 }
@@ -47,7 +48,7 @@ fn check_coverage(name: &str, region: &CodeRegion, tables: &Tables) {
         let from = (row.address - region.address) as usize;
         assert_eq!(row.bytes, &region.bytes[from..from + row.size as usize], "{name}: bytes");
         assert_eq!(row.is_valid, row.flow != Flow::Invalid, "{name}: {row:?}");
-        assert_eq!(row.target.is_some(), is_direct(row.flow), "{name}: {row:?}");
+        assert_eq!(row.target_address.is_some(), is_direct(row.flow), "{name}: {row:?}");
         if row.is_valid {
             assert_eq!(decoded_size(row.bytes, row.address), Some(row.bytes.len()), "{name}: {row:?}");
         }

@@ -2,7 +2,7 @@
 //! several rows.
 
 use binframe::ir::Stage;
-use binframe::ir::tables::{ExtentOwner, FileExtentColumns};
+use binframe::ir::tables::{BinaryExtentColumns, ExtentOwner};
 use binframe::passes::file::{extents, sections};
 use binframe::{Request, read_file};
 use binframe_testsuite::memory::{CountingAllocator, on_own_thread, peak_memory};
@@ -71,9 +71,9 @@ fn a_section_of_one_gigabyte_is_written_in_several_rows() {
 }
 
 /// Sizes of the rows of the large section.
-fn row_sizes(extents: &FileExtentColumns<'_>) -> Vec<u64> {
+fn row_sizes(extents: &BinaryExtentColumns<'_>) -> Vec<u64> {
     let own = extents.iter().filter(|extent| {
-        extent.owner == ExtentOwner::Section
+        extent.owner_kind == ExtentOwner::Section
             && extent.section_index == Some(LARGE as u32)
             && extent.content.is_some()
     });

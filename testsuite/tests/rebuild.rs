@@ -2,8 +2,8 @@
 //! names the row.
 
 use binframe::ir::tables::{
-    Binaries, Binary, BinaryBuilder, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinarySection,
-    BinarySectionBuilder, BinarySections, FileExtent, FileExtentBuilder, FileExtents,
+    Binaries, Binary, BinaryBuilder, BinaryExtent, BinaryExtentBuilder, BinaryExtents, BinaryHeader,
+    BinaryHeaderBuilder, BinaryHeaders, BinarySection, BinarySectionBuilder, BinarySections,
 };
 use binframe::ir::{Rows, Stage, Table};
 use binframe::{Dataset, Error, Request, lower, rebuild};
@@ -119,11 +119,11 @@ fn rejection(written: &TemporaryDataset) -> (&'static str, usize, String) {
 }
 
 /// A dataset with modified extents.
-fn with_extents(change: impl Fn(usize, FileExtent<'_>) -> Option<FileExtent<'_>>) -> TemporaryDataset {
+fn with_extents(change: impl Fn(usize, BinaryExtent<'_>) -> Option<BinaryExtent<'_>>) -> TemporaryDataset {
     let written = dataset();
-    let table = written.table(FileExtents::INFO);
-    let rows = Rows::<FileExtents>::from_batch(table).expect("the table");
-    let mut changed = FileExtentBuilder::default();
+    let table = written.table(BinaryExtents::INFO);
+    let rows = Rows::<BinaryExtents>::from_batch(table).expect("the table");
+    let mut changed = BinaryExtentBuilder::default();
     changed.extend(rows.columns().iter().enumerate().filter_map(|(row, extent)| change(row, extent)));
     written.replace("app", changed.finish().batch());
     written
@@ -148,14 +148,14 @@ fn with_sections(
 fn extents_with_a_gap_are_rejected() {
     let written = with_extents(|row, extent| (row != 2).then_some(extent));
     let (table, row, message) = rejection(&written);
-    assert_eq!((table, row), ("file_extents", 2));
+    assert_eq!((table, row), ("binary_extents", 2));
     assert!(message.starts_with("it begins at "), "{message}");
 }
 
 #[test]
 fn extents_that_end_before_the_file_are_rejected() {
     let last =
-        Rows::<FileExtents>::from_batch(dataset().table(FileExtents::INFO)).expect("the table").len() - 1;
+        Rows::<BinaryExtents>::from_batch(dataset().table(BinaryExtents::INFO)).expect("the table").len() - 1;
     let written = with_extents(|row, extent| (row != last).then_some(extent));
     let (table, row, message) = rejection(&written);
     assert_eq!((table, row), ("binary_headers", 0));
@@ -166,21 +166,21 @@ fn extents_that_end_before_the_file_are_rejected() {
 fn an_extent_of_a_nonexistent_section_is_rejected() {
     let written = with_extents(|_, extent| {
         let section_index = extent.section_index.map(|index| if index == 3 { 99 } else { index });
-        Some(FileExtent { section_index, ..extent })
+        Some(BinaryExtent { section_index, ..extent })
     });
     let (table, _, message) = rejection(&written);
     assert_eq!(
         (table, message.as_str()),
-        ("file_extents", "it belongs to section 99, which is not in binary_sections")
+        ("binary_extents", "it belongs to section 99, which is not in binary_sections")
     );
 }
 
 #[test]
 fn an_extent_without_bytes_is_rejected() {
     let written = with_extents(|row, extent| {
-        Some(FileExtent { content: extent.content.filter(|_| row != 0), ..extent })
+        Some(BinaryExtent { content: extent.content.filter(|_| row != 0), ..extent })
     });
-    assert_eq!(rejection(&written), ("file_extents", 0, "nothing has its bytes".to_owned()));
+    assert_eq!(rejection(&written), ("binary_extents", 0, "nothing has its bytes".to_owned()));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_truncated_section_is_rejected() {
         }
     });
     let (table, _, message) = rejection(&written);
-    assert_eq!((table, message.as_str()), ("file_extents", "section 1 does not have its bytes"));
+    assert_eq!((table, message.as_str()), ("binary_extents", "section 1 does not have its bytes"));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_header_of_another_file_is_rejected() {
     );
     written.replace("app", changed.finish().batch());
     let (table, _, message) = rejection(&written);
-    assert_eq!(table, "file_extents");
+    assert_eq!(table, "binary_extents");
     assert!(message.contains("the rest of the file"), "{message}");
 }
 
@@ -229,9 +229,9 @@ fn a_binary_that_contains_itself_is_rejected() {
     changed.extend(rows.columns().iter().map(|row| Binary { container: Some("app"), ..row }));
     written.replace("app", changed.finish().batch());
     let size = rows.columns().iter().next().expect("one binary").size;
-    let rows = Rows::<FileExtents>::from_batch(written.table(FileExtents::INFO)).expect("the table");
-    let mut changed = FileExtentBuilder::default();
-    changed.extend(rows.columns().iter().take(1).map(|row| FileExtent {
+    let rows = Rows::<BinaryExtents>::from_batch(written.table(BinaryExtents::INFO)).expect("the table");
+    let mut changed = BinaryExtentBuilder::default();
+    changed.extend(rows.columns().iter().take(1).map(|row| BinaryExtent {
         size,
         section_index: None,
         member_index: Some(0),

@@ -1,8 +1,8 @@
-//! `unwind_entries` is equal to the output of `readelf`, for files of the system and for objects of several
+//! `binary_unwind_entries` is equal to the output of `readelf`, for files of the system and for objects of several
 //! architectures.
 
 use binframe::ir::Enumeration;
-use binframe::ir::tables::{Architecture, SymbolType, UnwindEntry, UnwindSource};
+use binframe::ir::tables::{Architecture, BinaryUnwindEntry, SymbolType, UnwindSource};
 use binframe::passes::file::exceptions;
 use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::mutation::without_sections;
@@ -26,9 +26,9 @@ fn own(path: &Path) -> BTreeSet<Frame> {
     let sections = sections(path);
     let diagnostics = sections.diagnostics.columns();
     assert!(diagnostics.iter().all(|row| row.code.name() != "broken_unwind"), "{}", path.display());
-    let frame = |row: UnwindEntry| {
+    let frame = |row: BinaryUnwindEntry| {
         let end_address = row.address.wrapping_add(row.size);
-        (row.source, row.entry_offset, row.address, end_address, row.begins_in_frame)
+        (row.unwind_kind, row.entry_offset, row.address, end_address, row.begins_in_frame)
     };
     sections.unwind_entries.columns().iter().map(frame).collect()
 }
@@ -232,7 +232,7 @@ fn described(path: &Path) -> Described {
     let exceptions = exceptions::run(&file, &sections);
     assert!(exceptions.diagnostics.is_empty(), "{}", path.display());
     let entries = sections.unwind_entries.columns();
-    let entries = entries.iter().map(|row| (row.source, row.address, row.size, row.lsda_address));
+    let entries = entries.iter().map(|row| (row.unwind_kind, row.address, row.size, row.lsda_address));
     let call_sites = exceptions.call_sites.columns();
     let call_sites =
         call_sites.iter().map(|row| (row.address, row.size, row.landing_pad_address, row.action)).collect();

@@ -61,7 +61,11 @@ fn constant_addresses_are_in_sections() {
             accesses.iter().filter(|access| !access.is_indexed).filter_map(|access| access.global_address);
         assert!(globals.all(is_inside), "{}", path.display());
         let instructions = tables.instructions.columns();
-        assert!(instructions.iter().filter_map(|row| row.target).all(is_inside), "{}", path.display());
+        assert!(
+            instructions.iter().filter_map(|row| row.target_address).all(is_inside),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -76,8 +80,8 @@ fn stack_arguments_are_defined_by_pushes_and_stores() {
             .map(|row| (row.address, row.mnemonic.0.to_owned()))
             .collect();
         let mut passed = 0;
-        for row in tables.data_flow.columns().iter() {
-            let is_passed = row.resource.0 == "stack" && row.r#use == DataUse::Argument;
+        for row in tables.data_flow_edges.columns().iter() {
+            let is_passed = row.resource.0 == "stack" && row.use_kind == DataUse::Argument;
             let Some(definition) = row.definition_address.filter(|_| is_passed) else { continue };
             assert_eq!(mnemonics[&row.use_address], "call", "{}: {row:?}", path.display());
             passed += usize::from(["push", "mov"].contains(&mnemonics[&definition].as_str()));

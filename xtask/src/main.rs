@@ -98,7 +98,7 @@ const TASKS: &[Task] = &[
         details: "Runs the test `oracle` in a release build. Single-steps PROGRAM through its own code, for at most NUMBER\n\
                   instructions (default: one million). Compares each address that it reads or writes with\n\
                   `memory_accesses`, the depth of the stack with `stack_frames`, and the last writer of each value that is\n\
-                  read with `data_flow`. Without PROGRAM, traces several programs of the system. Linux on x86-64 only.",
+                  read with `data_flow_edges`. Without PROGRAM, traces several programs of the system. Linux on x86-64 only.",
         run: develop::oracle,
     },
     Task {

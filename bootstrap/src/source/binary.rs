@@ -11,7 +11,7 @@ use crate::queries::{self, Compute, ComputedPart, Database, Executable, Fingerpr
 use arrow_array::BinaryViewArray;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{Binaries, Binary, BinaryBuilder, Diagnostics};
-use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo, catching_panics};
+use binframe_ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo, Term, catching_panics};
 use binframe_passes::file::sections::{SectionsIr, members};
 use binframe_passes::{Code, PASSES, PassOutput, Unsupported, passes_for};
 use std::ops::Range;
@@ -52,7 +52,7 @@ impl BinaryPart {
         }
     }
 
-    /// Rows in which the named columns, stored or derived, are complete. Other columns need not be.
+    /// Rows in which the named columns are complete. Other columns need not be.
     pub(crate) fn rows_for(&self, names: &[&str]) -> Batch {
         match self {
             Self::Incomplete { held, column, .. } if !names.contains(column) => held.clone(),
@@ -228,7 +228,7 @@ impl BinaryFile {
             container: self.container.as_deref(),
             sha256: header.sha256,
             size: header.file_size,
-            status: last_stage(stages).name(),
+            last_stage: Term(last_stage(stages).name()),
         }));
         Ok(rows.finish())
     }

@@ -13,7 +13,7 @@ impl Source {
         let mut similar = SimilarNames::new(name);
         for (binary, rows) in self.all::<Functions>(&Filter::default())? {
             for function in rows.columns().iter() {
-                match function.name {
+                match function.function_name {
                     Some(own) if own == name => {
                         found.push((binary.clone(), function.address..function.address + function.size));
                     }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::queries::Database;
 use crate::store::reader::{Dataset, StoredRowGroup};
 use arrow_array::ArrayRef;
+use binframe_ir::parquet::ColumnCondition;
 use binframe_ir::tables::{BinaryHeader, BinaryHeaders, BinarySections, FunctionParts, Functions};
 use binframe_ir::{Batch, Rows, Stage, Table, TableInfo, catching_panics, integers};
 use binframe_passes::isa::Isa;
@@ -75,7 +76,7 @@ impl TablePart {
         }
     }
 
-    /// Computes or reads some columns, stored or derived.
+    /// Computes or reads some columns.
     ///
     /// # Panics
     /// If the table does not have one of the columns.
@@ -85,6 +86,14 @@ impl TablePart {
             PartRows::Stored(row_group) => row_group.read_for(names)?,
         };
         Ok(names.iter().map(|name| Arc::clone(rows.column(name))).collect())
+    }
+
+    /// Whether a row may satisfy a condition. Rows that are computed always may.
+    pub fn may_satisfy(&self, condition: &ColumnCondition) -> bool {
+        match &self.rows {
+            PartRows::Computed(_) => true,
+            PartRows::Stored(row_group) => row_group.may_satisfy(condition),
+        }
     }
 
     fn computed(&self, compute: impl FnOnce() -> Batch) -> Result<Batch, Error> {

@@ -14,8 +14,8 @@ use super::manifest::{LAYOUT_VERSION, Manifest, ManifestTable, file_path, manife
 use crate::addresses::address_column;
 use crate::error::Error;
 use crate::file::map_file;
-use arrow_array::{ArrayRef, new_null_array};
-use binframe_ir::parquet::{ReadError, TableReader};
+use arrow_array::new_null_array;
+use binframe_ir::parquet::{ColumnCondition, ReadError, TableReader};
 use binframe_ir::{Batch, ColumnInfo, TableInfo, table_named};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -74,21 +74,20 @@ impl StoredRowGroup {
         self.file.reader.read(self.index).map_err(Error::read(&self.path))
     }
 
+    /// Whether a row may satisfy a condition.
+    pub(crate) fn may_satisfy(&self, condition: &ColumnCondition) -> bool {
+        self.file.reader.may_satisfy(self.index, condition)
+    }
+
     /// Number of rows.
     pub(crate) fn row_count(&self) -> usize {
         self.file.reader.row_group_rows(self.index) as usize
     }
 
-    /// Reads the named columns, stored or derived, and the columns that these are derived from. All other columns are
-    /// null.
+    /// Reads the named columns. All other columns are null.
     pub(crate) fn read_for(&self, names: &[&str]) -> Result<Batch, Error> {
         let table = self.file.reader.info();
-        let derived = table.derived.iter().filter(|column| names.contains(&column.name));
-        let needed: BTreeSet<_> = derived
-            .flat_map(|column| column.dependencies)
-            .chain(names)
-            .filter_map(|name| table.column_index(name))
-            .collect();
+        let needed: BTreeSet<_> = names.iter().filter_map(|name| table.column_index(name)).collect();
         let positions: Vec<_> = needed.into_iter().collect();
         let arrays =
             self.file.reader.read_adopted(self.index, &positions).map_err(Error::read(&self.path))?;
@@ -102,11 +101,6 @@ impl StoredRowGroup {
     /// The columns whose values are not within the statistics of the file.
     pub(crate) fn columns_beyond_statistics(&self) -> Result<Vec<String>, Error> {
         self.file.reader.columns_beyond_statistics(self.index).map_err(Error::read(&self.path))
-    }
-
-    /// Reads one stored column.
-    pub(crate) fn read_column(&self, column: &str) -> Result<ArrayRef, Error> {
-        self.file.reader.read_column(self.index, column).map_err(Error::read(&self.path))
     }
 }
 

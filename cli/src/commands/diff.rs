@@ -3,7 +3,7 @@
 use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::output::cell_text::cell_text;
-use crate::output::columns::{Column, record_batch};
+use crate::output::columns::record_batch;
 use crate::output::destination;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
@@ -173,8 +173,7 @@ fn write_more(out: &mut impl Write, indent: &str, count: usize, shown: usize) ->
 
 /// The key of a row, such as `section_index 3`.
 fn key_text(row: &Batch) -> String {
-    let columns =
-        row.info().key.iter().filter_map(|name| Column::named(row.info(), name)).collect::<Vec<_>>();
+    let columns: Vec<_> = row.info().key.iter().filter_map(|name| row.info().column(name)).collect();
     let row = record_batch(row, &columns, None);
     let schema = row.schema();
     let cells = schema.fields().iter().zip(row.columns());
@@ -184,7 +183,7 @@ fn key_text(row: &Batch) -> String {
 
 /// The changed columns of a row, such as `size 0x10 -> 0x20, …`.
 fn changes(old: &Batch, new: &Batch, columns: &[&str]) -> String {
-    let chosen: Vec<_> = columns.iter().filter_map(|name| Column::named(old.info(), name)).collect();
+    let chosen: Vec<_> = columns.iter().filter_map(|name| old.info().column(name)).collect();
     let (old, new) = (record_batch(old, &chosen, None), record_batch(new, &chosen, None));
     let change = |index| format!("{} {}", columns[index], change(&old, &new, index));
     (0..columns.len()).map(change).collect::<Vec<_>>().join(", ")

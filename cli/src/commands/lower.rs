@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) const EXAMPLES: &str = "\
 To lower an executable is to compute its tables, stage by stage: sections, instructions, functions and their control flow, \
 memory. The dataset has a folder for each table, and the record of the run, _binframe/manifest.json. The last column of \
-each table, `binary`, names the input of a row. The dataset is written atomically: it replaces DIR when it is complete.
+each table, `binary_name`, names the input of a row. The dataset is written atomically: it replaces DIR when it is complete.
 
 A directory means all executables in it and below it; symbolic links in it are not followed. Of several files, those that \
 cannot be lowered are skipped, listed at the end, and recorded. If a long run is killed, the same command resumes it, \

@@ -3,7 +3,7 @@
 use crate::escape::escaped;
 use crate::failure::Failure;
 use crate::output::aligned_table::{AlignedTable, write_row};
-use crate::output::columns::{Column, record_batch};
+use crate::output::columns::record_batch;
 use crate::output::destination;
 use crate::value_parsers::parse_address;
 use arrow_array::{Array, RecordBatch};
@@ -105,7 +105,8 @@ fn write_tables(out: &mut impl Write, tables: &[Batch], limit: usize) -> io::Res
             writeln!(out, "\n{}", info.stage.name())?;
         }
         let shown = limit.min(batch.rows());
-        let rows = record_batch(&batch.slice(0, shown), &Column::stored(info), None);
+        let columns: Vec<_> = info.columns.iter().collect();
+        let rows = record_batch(&batch.slice(0, shown), &columns, None);
         match batch.rows() {
             1 => {
                 writeln!(out, "  {}", info.name)?;

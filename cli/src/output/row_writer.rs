@@ -4,17 +4,18 @@ use super::aligned_table::AlignedTable;
 use super::cell_text::cell_text;
 use super::destination::Output;
 use crate::failure::Failure;
-use arrow_array::RecordBatch;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_cast::display::{ArrayFormatter, FormatOptions, array_value_to_string};
 use arrow_ipc::writer::FileWriter;
 use arrow_json::LineDelimitedWriter;
 use arrow_json::writer::JsonFormat;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Rows that are turned into text at a time.
 const TEXT_ROWS: usize = 4096;
@@ -180,8 +181,27 @@ fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
 /// Rows as CSV, in memory: `arrow_csv` hides the kind of an error of its output, and a closed pipe is not a failure.
 fn csv(rows: &RecordBatch, with_header: bool) -> Result<Vec<u8>, ArrowError> {
     let mut writer = arrow_csv::WriterBuilder::new().with_header(with_header).build(Vec::new());
-    writer.write(rows)?;
+    writer.write(&with_lists_as_text(rows)?)?;
     Ok(writer.into_inner())
+}
+
+/// Lists as text such as `[rbx, rbp]`, since CSV has no lists.
+fn with_lists_as_text(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+    for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {
+        let is_list = matches!(field.data_type(), DataType::List(_));
+        let array = if is_list { as_text(array)? } else { Arc::clone(array) };
+        fields.push(field.as_ref().clone().with_data_type(array.data_type().clone()));
+        arrays.push(array);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+}
+
+fn as_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let text = |row| array.is_valid(row).then(|| array_value_to_string(array, row)).transpose();
+    let texts: Result<StringArray, _> = (0..array.len()).map(text).collect();
+    Ok(Arc::new(texts?))
 }
 
 fn markdown_header(schema: &SchemaRef) -> String {

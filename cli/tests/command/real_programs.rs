@@ -92,7 +92,7 @@ const QUERIES: &[(&str, Expected)] = &[
         u64::from_str_radix(line.rsplit("0x").next().expect("a number"), 16).expect("hexadecimal")
     }),
     ("SELECT count(*) FROM binary_symbols WHERE is_dynamic", |tools| tools.symbols(|_, _, _| true) - 1),
-    ("SELECT count(*) FROM binary_symbols WHERE is_dynamic AND definition = 'undefined'", |tools| {
+    ("SELECT count(*) FROM binary_symbols WHERE is_dynamic AND definition_kind = 'undefined'", |tools| {
         tools.symbols(|_, _, section| section == "UND") - 1
     }),
     ("SELECT count(*) FROM binary_symbols WHERE is_dynamic AND binding = 'weak'", |tools| {
@@ -112,7 +112,7 @@ const QUERIES: &[(&str, Expected)] = &[
     ("SELECT count(*) FROM binary_relocations WHERE relocation_type LIKE '%RELATIVE'", |tools| {
         tools.lines("-r", "R_X86_64_RELATIVE")
     }),
-    ("SELECT count(*) FROM unwind_entries WHERE source = 'eh_frame'", |tools| {
+    ("SELECT count(*) FROM binary_unwind_entries WHERE unwind_kind = 'eh_frame'", |tools| {
         tools.lines("--debug-dump=frames", " FDE ")
     }),
     ("SELECT count(*) FROM binary_notes WHERE owner = 'GNU'", |tools| tools.lines("-n", "GNU  ")),

@@ -72,7 +72,7 @@ fn a_full_disk_is_reported() {
         &["verify", "tables"],
         &["schemas"],
         #[cfg(feature = "sql")]
-        &["sql", "SELECT name FROM functions", "loops"],
+        &["sql", "SELECT function_name FROM functions", "loops"],
         #[cfg(feature = "sql")]
         &["sql", "-c", ".tables"],
     ] {

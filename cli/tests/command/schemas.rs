@@ -1,7 +1,7 @@
 //! `binframe schemas`
 
 use crate::Folder;
-use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::BINARY_COLUMN;
 use binframe::ir::{TABLES, schemas_markdown, table_named};
 use binframe_testsuite::reserved_words::RESERVED_WORDS;
 
@@ -54,8 +54,7 @@ fn no_name_needs_quotes_in_sql() {
     names.push(BINARY_COLUMN.to_owned());
     for table in TABLES {
         let columns = table.columns.iter().map(|column| column.name);
-        let derived = table.derived.iter().map(|column| column.name);
-        names.extend(columns.chain(derived).chain([table.name]).map(str::to_owned));
+        names.extend(columns.chain([table.name]).map(str::to_owned));
     }
     for (engine, words) in RESERVED_WORDS {
         let found: Vec<_> = names.iter().filter(|name| words.split(' ').any(|word| word == **name)).collect();
@@ -70,8 +69,7 @@ fn every_column_can_be_selected_by_its_name() {
     let (folder, _) = crate::loops();
     let mut queries = String::new();
     for table in TABLES {
-        let derived = table.derived.iter().map(|column| column.name);
-        let names: Vec<_> = table.columns.iter().map(|column| column.name).chain(derived).collect();
+        let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
         queries += &format!("SELECT {}, {BINARY_COLUMN} FROM {} LIMIT 0;\n", names.join(", "), table.name);
     }
     std::fs::write(folder.path().join("all.sql"), queries).expect("written");

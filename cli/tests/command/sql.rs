@@ -91,10 +91,10 @@ fn answers_do_not_depend_on_threads_or_on_lowering() {
 #[test]
 fn answers_come_in_every_format() {
     let folder = both();
-    let query = "SELECT name, size, address FROM functions WHERE binary_name = 'loops' ORDER BY size LIMIT 2";
+    let query = "SELECT function_name, size, address FROM functions WHERE binary_name = 'loops' ORDER BY size LIMIT 2";
     let mut text = String::new();
     for format in ["table", "csv", "json", "jsonl", "markdown"] {
-        for query in [query, "SELECT name FROM functions WHERE size = 0"] {
+        for query in [query, "SELECT function_name FROM functions WHERE size = 0"] {
             text.extend([
                 "> ",
                 format,
@@ -151,12 +151,18 @@ fn passes(folder: &Folder, query: &str) -> Vec<String> {
 fn only_required_passes_run() {
     let (folder, _) = crate::loops();
     assert_eq!(passes(&folder, "SELECT count(*) FROM binary_sections"), ["sections"]);
-    assert_eq!(passes(&folder, "SELECT count(*) FROM instructions"), ["code", "instructions", "sections"]);
-    assert_eq!(passes(&folder, "SELECT * FROM instructions LIMIT 10"), ["code", "instructions", "sections"]);
     let cfg = ["cfg", "code", "exceptions", "instructions", "linkage", "references", "sections"];
     assert_eq!(passes(&folder, "SELECT count(*) FROM functions"), cfg);
     assert_eq!(passes(&folder, "SELECT * FROM basic_blocks LIMIT 10"), cfg);
-    assert_eq!(passes(&folder, "SELECT name FROM functions WHERE binary_name = 'another'"), [] as [&str; 0]);
+    assert_eq!(passes(&folder, "SELECT * FROM instructions LIMIT 10"), cfg);
+    assert_eq!(
+        passes(&folder, "SELECT count(*) FROM instruction_effects"),
+        ["code", "instructions", "sections"]
+    );
+    assert_eq!(
+        passes(&folder, "SELECT function_name FROM functions WHERE binary_name = 'another'"),
+        [] as [&str; 0]
+    );
 }
 
 /// The number of rows of a table that were computed or read for a condition.
@@ -223,7 +229,7 @@ fn datasets_with_equal_binary_names_get_distinct_names() {
     let folder = both();
     fs::create_dir(folder.path().join("copy")).expect("made");
     folder.text(&["lower", "loops", "-o", "copy/other"]);
-    let query = "SELECT DISTINCT binary_name FROM functions WHERE name = 'clamp'";
+    let query = "SELECT DISTINCT binary_name FROM functions WHERE function_name = 'clamp'";
     assert_eq!(
         folder.text(&["sql", query, "both", "copy/other", "--format", "csv"]),
         "binary_name\nloops\nother/loops\n"
@@ -237,7 +243,7 @@ fn damaged_files_of_a_dataset_are_named() {
     let folder = both();
     let part = folder.path().join("both/functions/part-00000.parquet");
     let whole = fs::read(&part).expect("it is there");
-    let query = ["sql", "SELECT sum(size), max(name) FROM functions", "both"];
+    let query = ["sql", "SELECT sum(size), max(function_name) FROM functions", "both"];
     let mut damaged = whole.clone();
     damaged[4..whole.len() / 2].fill(0xff);
     for bytes in [&damaged[..], &whole[..whole.len() - 5], b""] {
@@ -338,12 +344,15 @@ fn the_shell_survives_errors_and_interrupts() {
         &folder,
         "xterm",
         &[
-            ("binframe> ", "SELECT nam FROM functions;\n"),
+            ("binframe> ", "SELECT function_nam FROM functions;\n"),
             ("there is no column", ""),
             ("binframe> ", ".timer on\n"),
             ("binframe> ", ".mode csv\n"),
             ("binframe> ", ".nothing\n"),
-            ("binframe> ", "SELECT name\nFROM functions WHERE size = 9\nORDER BY binary_name LIMIT 1;\n"),
+            (
+                "binframe> ",
+                "SELECT function_name\nFROM functions WHERE size = 9\nORDER BY binary_name LIMIT 1;\n",
+            ),
             ("1 row in", ""),
             ("binframe> ", &view),
             ("row", ""),
@@ -355,7 +364,7 @@ fn the_shell_survives_errors_and_interrupts() {
             ("binframe> ", "\x04"),
         ],
     );
-    assert!(screen.contains("did you mean `name`?"), "{screen}");
+    assert!(screen.contains("did you mean `function_name`?"), "{screen}");
     assert!(screen.contains("there is no command `.nothing`"), "{screen}");
     let history = fs::read_to_string(folder.path().join("binframe/history")).expect("it is kept");
     assert!(history.contains("SELECT 20 + 22 AS answer;"), "{history}");

@@ -101,7 +101,7 @@ fn contents(
         if own.contains(&address) {
             // Without a base register, the address is a constant.
             let is_relative = instruction.mem_base.is_some();
-            let address = instruction.target.or(mem_address.filter(|_| is_relative));
+            let address = instruction.target_address.or(mem_address.filter(|_| is_relative));
             let hash = |address: &SymbolicAddress<'_>| xxh3_64(&encode(&instruction, is_relative, address));
             let same = |hash| InstructionContent { exact: hash, without_distance: hash };
             let content = match address.map(|address| symbols.symbolic(address, own)) {

@@ -125,7 +125,7 @@ impl Version {
         for rows in side.all::<Functions>()? {
             for function in rows.columns().iter() {
                 functions.push(ComparedFunction {
-                    name: function.name.map(str::to_owned),
+                    name: function.function_name.map(str::to_owned),
                     addresses: function.address..function.address + function.size,
                 });
                 let size = [function.size, function.block_count.into(), function.instruction_count.into()];

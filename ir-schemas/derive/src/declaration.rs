@@ -2,10 +2,9 @@
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::parse::{Parse, ParseStream};
-use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprClosure, Fields, LitInt, LitStr, Path, Result, Token, Type,
-};
+use syn::ext::IdentExt;
+use syn::meta::ParseNestedMeta;
+use syn::{Attribute, Data, DeriveInput, Error, Expr, Fields, LitInt, LitStr, Path, Result, Type};
 
 pub(crate) struct Declaration {
     pub(crate) row: Ident,
@@ -15,9 +14,10 @@ pub(crate) struct Declaration {
     pub(crate) doc: String,
     pub(crate) key: Vec<String>,
     pub(crate) span: Option<(String, String)>,
+    /// Table and own columns of each reference of several columns.
+    pub(crate) references: Vec<(String, Vec<String>)>,
     pub(crate) file_bytes_per_row: u64,
     pub(crate) columns: Vec<Column>,
-    pub(crate) derived: Vec<Derived>,
 }
 
 pub(crate) struct Column {
@@ -27,16 +27,9 @@ pub(crate) struct Column {
     pub(crate) value_type: Type,
     pub(crate) unit: Option<String>,
     pub(crate) references: Option<(String, String)>,
+    pub(crate) has_bloom_filter: bool,
     pub(crate) range: Option<(i128, i128)>,
     pub(crate) one_of: Option<Path>,
-}
-
-pub(crate) struct Derived {
-    pub(crate) name: Ident,
-    pub(crate) doc: String,
-    pub(crate) value_type: Type,
-    pub(crate) dependencies: Vec<Ident>,
-    pub(crate) body: Expr,
 }
 
 /// Bytes of a file per row in tables that do not declare it: tables with few rows.
@@ -55,31 +48,23 @@ impl Declaration {
             doc: doc(&input.attrs, &input.ident)?,
             key: Vec::new(),
             span: None,
+            references: Vec::new(),
             file_bytes_per_row: FILE_BYTES_PER_ROW,
             columns: fields.named.iter().map(Column::parse).collect::<Result<_>>()?,
-            derived: Vec::new(),
         };
-        for attribute in &input.attrs {
-            if attribute.path().is_ident("table") {
-                declaration.parse_table(attribute)?;
-            } else if attribute.path().is_ident("derived") {
-                declaration.derived.push(attribute.parse_args()?);
-            }
+        for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("table")) {
+            declaration.parse_table(attribute)?;
         }
-        if declaration.name.is_empty() || declaration.key.is_empty() {
+        if declaration.name.is_empty() {
             return Err(Error::new_spanned(
                 &input.ident,
                 "expected #[table(name = \"…\", stage = …, key(…))]",
             ));
         }
         let span = declaration.span.iter().flat_map(|(address, size)| [address, size]);
-        for name in declaration.key.iter().chain(span) {
+        let referring = declaration.references.iter().flat_map(|(_, columns)| columns);
+        for name in declaration.key.iter().chain(span).chain(referring) {
             declaration.check_column(name, &input.ident)?;
-        }
-        for derived in &declaration.derived {
-            for dependency in &derived.dependencies {
-                declaration.check_column(&dependency.to_string(), dependency)?;
-            }
         }
         Ok(declaration)
     }
@@ -91,30 +76,27 @@ impl Declaration {
             } else if meta.path.is_ident("stage") {
                 self.stage = meta.value()?.parse()?;
             } else if meta.path.is_ident("key") {
-                meta.parse_nested_meta(|column| {
-                    self.key.push(column.path.require_ident()?.to_string());
-                    Ok(())
-                })?;
+                self.key = names(&meta)?;
             } else if meta.path.is_ident("span") {
-                let mut names = Vec::new();
-                meta.parse_nested_meta(|column| {
-                    names.push(column.path.require_ident()?.to_string());
-                    Ok(())
-                })?;
-                let [address, size] = <[String; 2]>::try_from(names)
+                let [address, size] = <[String; 2]>::try_from(names(&meta)?)
                     .map_err(|_| meta.error("expected span(address column, size column)"))?;
                 self.span = Some((address, size));
+            } else if meta.path.is_ident("references") {
+                meta.parse_nested_meta(|table| {
+                    self.references.push((table.path.require_ident()?.to_string(), names(&table)?));
+                    Ok(())
+                })?;
             } else if meta.path.is_ident("file_bytes_per_row") {
                 self.file_bytes_per_row = meta.value()?.parse::<LitInt>()?.base10_parse()?;
             } else {
-                return Err(meta.error("expected name, stage, key, span or file_bytes_per_row"));
+                return Err(meta.error("expected name, stage, key, span, references or file_bytes_per_row"));
             }
             Ok(())
         })
     }
 
     fn check_column(&self, name: &str, location: &dyn ToTokens) -> Result<()> {
-        match self.columns.iter().any(|column| column.name == name) {
+        match self.columns.iter().any(|column| column.name.unraw() == name) {
             true => Ok(()),
             false => Err(Error::new_spanned(location, format!("`{}` has no column `{name}`", self.row))),
         }
@@ -136,11 +118,6 @@ impl Declaration {
     pub(crate) fn anonymous_lifetime(&self) -> TokenStream {
         if self.borrows { quote!(<'_>) } else { quote!() }
     }
-
-    pub(crate) fn value_type(&self, name: &Ident) -> &Type {
-        let column = self.columns.iter().find(|column| column.name == *name);
-        &column.expect("dependencies were checked").value_type
-    }
 }
 
 impl Column {
@@ -152,6 +129,7 @@ impl Column {
             value_type: with_static_lifetimes(&field.ty)?,
             unit: None,
             references: None,
+            has_bloom_filter: false,
             range: None,
             one_of: None,
         };
@@ -169,10 +147,12 @@ impl Column {
                 } else if meta.path.is_ident("range") {
                     let range: syn::ExprRange = meta.value()?.parse()?;
                     column.range = Some((bound(range.start.as_deref())?, bound(range.end.as_deref())?));
+                } else if meta.path.is_ident("bloom_filter") {
+                    column.has_bloom_filter = true;
                 } else if meta.path.is_ident("one_of") {
                     column.one_of = Some(meta.value()?.parse()?);
                 } else {
-                    return Err(meta.error("expected unit, references, range or one_of"));
+                    return Err(meta.error("expected unit, references, range, one_of or bloom_filter"));
                 }
                 Ok(())
             })?;
@@ -181,26 +161,14 @@ impl Column {
     }
 }
 
-impl Parse for Derived {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let attributes = input.call(Attribute::parse_outer)?;
-        let name: Ident = input.parse()?;
-        input.parse::<Token![:]>()?;
-        let value_type = with_static_lifetimes(&input.parse()?)?;
-        input.parse::<Token![=]>()?;
-        let closure: ExprClosure = input.parse()?;
-        let dependencies = closure.inputs.iter().map(|input| match input {
-            syn::Pat::Ident(pattern) => Ok(pattern.ident.clone()),
-            other => Err(Error::new_spanned(other, "expected the name of a column")),
-        });
-        Ok(Self {
-            doc: doc(&attributes, &name)?,
-            dependencies: dependencies.collect::<Result<_>>()?,
-            body: *closure.body,
-            name,
-            value_type,
-        })
-    }
+/// The names of columns between parentheses.
+fn names(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    meta.parse_nested_meta(|column| {
+        names.push(column.path.require_ident()?.unraw().to_string());
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// The doc comment, which is required.

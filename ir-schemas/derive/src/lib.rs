@@ -7,7 +7,7 @@
 mod declaration;
 mod names;
 
-use declaration::{Column, Declaration, Derived};
+use declaration::{Column, Declaration};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
@@ -16,14 +16,12 @@ use syn::ext::IdentExt;
 ///
 /// `#[table(name = "…", stage = …, key(a, b), span(address, size))]` states the name of the table, the variant of
 /// `binframe_ir::Stage` that computes it, the columns of the key and, if rows cover addresses, the columns of the first
-/// address and of the size. `file_bytes_per_row = …` states how many bytes of a file there typically are for a row.
+/// address and of the size. `references(other_table(c, d))` states that the columns `c` and `d` are together the key of a
+/// row of another table. `file_bytes_per_row = …` states how many bytes of a file there typically are for a row.
 ///
-/// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration)]` states the unit of a
-/// column, the column that it refers to, and the values that it may have.
-///
-/// `#[derived(/// doc name: type = |column, …| expression)]` declares a column that is computed on demand; the
-/// parameters of the closure are the columns that it depends on.
-#[proc_macro_derive(Table, attributes(table, column, derived))]
+/// `#[column(unit = "…", references = "table.column", range = 0..=8, one_of = Enumeration, bloom_filter)]` states the
+/// unit of a column, the column that it refers to, the values that it may have, and that files have a Bloom filter of it.
+#[proc_macro_derive(Table, attributes(table, column))]
 pub fn derive_table(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     match syn::parse(input).and_then(|input| Declaration::parse(&input)) {
         Ok(declaration) => expand(&declaration).into(),
@@ -39,15 +37,15 @@ fn expand(declaration: &Declaration) -> TokenStream {
 }
 
 fn expand_table(declaration: &Declaration) -> TokenStream {
-    let Declaration { row, name, stage, doc, key, span, file_bytes_per_row, .. } = declaration;
+    let Declaration { row, name, stage, doc, key, span, references, file_bytes_per_row, .. } = declaration;
     let (table, builder, columns) = declaration.names();
     let lifetime = declaration.lifetime();
     let column_infos = declaration.columns.iter().map(expand_column_info);
-    let derived_infos = declaration.derived.iter().map(|derived| expand_derived(declaration, derived));
     let span = match span {
         Some((address, size)) => quote!(Some((#address, #size))),
         None => quote!(None),
     };
+    let references = references.iter().map(|(table, columns)| quote!((#table, &[#(#columns),*] as &[&str])));
     let table_doc = format!("The table `{name}`, whose rows are [`{row}`].");
     quote! {
         #[doc = #table_doc]
@@ -64,9 +62,9 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
                 doc: #doc,
                 key: &[#(#key),*],
                 span: #span,
+                references: &[#(#references),*],
                 file_bytes_per_row: #file_bytes_per_row,
                 columns: &[#(#column_infos),*],
-                derived: &[#(#derived_infos),*],
             };
             fn columns(batch: &::binframe_ir::Batch) -> Self::Columns<'_> {
                 #columns::new(batch)
@@ -76,7 +74,7 @@ fn expand_table(declaration: &Declaration) -> TokenStream {
 }
 
 fn expand_column_info(column: &Column) -> TokenStream {
-    let Column { name, doc, value_type, .. } = column;
+    let Column { name, doc, value_type, has_bloom_filter, .. } = column;
     let name = column_name(name);
     let unit = option(column.unit.as_ref().map(|unit| quote!(#unit)));
     let references = option(column.references.as_ref().map(|(table, column)| quote!((#table, #column))));
@@ -100,35 +98,12 @@ fn expand_column_info(column: &Column) -> TokenStream {
             nullable: <#value_type as ::binframe_ir::ColumnType>::NULLABLE,
             unit: #unit,
             references: #references,
+            has_bloom_filter: #has_bloom_filter,
             range: #range,
             one_of: #names,
             value_docs: #docs,
             memory_type: <#value_type as ::binframe_ir::ColumnType>::memory_type,
             adopt: <#value_type as ::binframe_ir::ColumnType>::adopt,
-        }
-    }
-}
-
-fn expand_derived(declaration: &Declaration, derived: &Derived) -> TokenStream {
-    let Derived { name, doc, value_type, dependencies, body } = derived;
-    let name = column_name(name);
-    let dependency_names: Vec<_> = dependencies.iter().map(column_name).collect();
-    let types: Vec<_> = dependencies.iter().map(|dependency| declaration.value_type(dependency)).collect();
-    quote! {
-        ::binframe_ir::DerivedInfo {
-            name: #name,
-            doc: #doc,
-            data_type: <#value_type as ::binframe_ir::ColumnType>::data_type,
-            dependencies: &[#(#dependency_names),*],
-            compute: |batch| {
-                #(let #dependencies = <#types as ::binframe_ir::ColumnType>::view(batch.column(#dependency_names));)*
-                let mut values = <#value_type as ::binframe_ir::ColumnType>::Builder::default();
-                for row in 0..batch.rows() {
-                    #(let #dependencies = <#types as ::binframe_ir::ColumnType>::get(#dependencies, row);)*
-                    <#value_type as ::binframe_ir::ColumnType>::push(&mut values, #body);
-                }
-                <#value_type as ::binframe_ir::ColumnType>::finish(values, None)
-            },
         }
     }
 }

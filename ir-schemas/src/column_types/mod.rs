@@ -5,6 +5,7 @@ mod column_type;
 mod nullable;
 mod scalar;
 mod term;
+mod terms;
 mod text;
 
 pub use bytes::BytesBuilder;
@@ -13,4 +14,5 @@ pub(crate) use column_type::dictionary;
 pub use nullable::{NullableBuilder, NullableView};
 pub use scalar::{BoolBuilder, Timestamp};
 pub use term::{Term, TermBuilder, TermView};
+pub use terms::{Terms, TermsBuilder, TermsView};
 pub use text::TextBuilder;

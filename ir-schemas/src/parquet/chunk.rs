@@ -4,12 +4,16 @@
 //! concatenated content.
 //!
 //! A chunk has statistics (bounds and number of nulls), by which engines skip row groups. A chunk of several pages also
-//! has the same facts for each page, by which they skip pages.
+//! has the same facts for each page, by which they skip pages. Columns of text that are looked up by equality have a Bloom
+//! filter.
 
 use super::bounds::{Bounds, null_statistics};
-use super::encode::{EncodedColumn, EncodedPage, definition_levels, encode_column, slices};
+use super::encode::{EncodedColumn, EncodedPage, encode_column, slices, values};
 use super::layout::ZSTD_LEVEL;
+use super::levels::Levels;
 use super::pages::Pages;
+use super::pruning::bloom_filter;
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, ZstdLevel};
@@ -42,10 +46,14 @@ const FRAME_SIZE: usize = 256;
 pub(super) fn column_chunk(
     array: &ArrayRef,
     column: &ColumnDescPtr,
+    has_bloom_filter: bool,
     zstd: &mut Compressor<'_>,
 ) -> Result<ColumnChunk, ParquetError> {
     let slices = slices(array);
-    let encoded = encode_column(array, &slices);
+    let is_nullable = column.max_def_level() > 0;
+    let levels: Vec<_> = slices.iter().map(|slice| Levels::of(slice, is_nullable)).collect();
+    let (all, pages) = (values(array), slices.iter().map(values).collect::<Vec<_>>());
+    let encoded = encode_column(&all, &pages);
     let mut writer =
         Writer { zstd, pages: TrackedWrite::new(Pages::default()), compressed: 0, uncompressed: 0 };
     let count = encoded.dictionary_count;
@@ -57,9 +65,9 @@ pub(super) fn column_chunk(
     }
     let data_page_offset = writer.compressed;
     let mut offsets = OffsetIndexBuilder::new();
-    for (slice, page) in slices.iter().zip(&encoded.pages) {
+    for ((slice, levels), page) in slices.iter().zip(&levels).zip(&encoded.pages) {
         let start = writer.compressed;
-        writer.write_data_page(slice, page, &encoded, column)?;
+        writer.write_data_page(levels, page, encoded.encoding)?;
         offsets.append_row_count(slice.len() as i64);
         offsets.append_offset_and_size(start as i64, (writer.compressed - start) as i32);
         offsets.append_unencoded_byte_array_data_bytes(None);
@@ -68,26 +76,28 @@ pub(super) fn column_chunk(
     let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, encoded.encoding])
         .set_compression(Compression::ZSTD(level))
-        .set_num_values(array.len() as i64)
+        .set_num_values(levels.iter().map(|levels| levels.count as i64).sum())
         .set_total_compressed_size(writer.compressed as i64)
         .set_total_uncompressed_size(writer.uncompressed as i64)
         .set_dictionary_page_offset((count > 0).then_some(0))
         .set_data_page_offset(data_page_offset as i64);
     let bounds = encoded.pages.iter().filter_map(|page| page.bounds).reduce(Bounds::join);
+    let null_count = levels.iter().map(|levels| levels.null_count).sum();
     let statistics = match bounds {
-        Some(bounds) => bounds.statistics(array.null_count()),
-        None => Some(null_statistics(column.physical_type(), array.null_count())),
+        Some(bounds) => bounds.statistics(null_count),
+        None => Some(null_statistics(column.physical_type(), null_count)),
     };
     if let Some(statistics) = statistics {
         metadata = metadata.set_statistics(statistics);
     }
     let has_bounds = slices.len() > 1;
+    let texts = array.as_string_opt::<i32>().filter(|_| has_bloom_filter);
     let close = ColumnCloseResult {
         bytes_written: writer.compressed as u64,
         rows_written: array.len() as u64,
         metadata: metadata.build()?,
-        bloom_filter: None,
-        column_index: if has_bounds { column_index(&slices, &encoded, column)? } else { None },
+        bloom_filter: texts.and_then(|texts| bloom_filter(texts.iter().flatten())),
+        column_index: if has_bounds { column_index(&levels, &encoded, column)? } else { None },
         // The Parquet writer expects that all columns of a file have one, or none.
         offset_index: Some(offsets.build()),
     };
@@ -96,18 +106,18 @@ pub(super) fn column_chunk(
 
 /// The bounds of each page. `None` if a page has values without bounds.
 fn column_index(
-    slices: &[ArrayRef],
+    levels: &[Levels],
     encoded: &EncodedColumn<'_>,
     column: &ColumnDescPtr,
 ) -> Result<Option<ColumnIndexMetaData>, ParquetError> {
     let mut index = ColumnIndexBuilder::new(column.physical_type());
-    for (slice, page) in slices.iter().zip(&encoded.pages) {
+    for (levels, page) in levels.iter().zip(&encoded.pages) {
         let bounds = match &page.bounds {
             Some(bounds) => bounds.encoded(),
             None => Some((Vec::new(), Vec::new())),
         };
         let Some((least, greatest)) = bounds else { return Ok(None) };
-        index.append(page.bounds.is_none(), least, greatest, slice.null_count() as i64);
+        index.append(page.bounds.is_none(), least, greatest, levels.null_count as i64);
     }
     let bounds: Vec<_> = encoded.pages.iter().filter_map(|page| page.bounds).collect();
     if bounds.is_sorted_by(Bounds::is_ascending) {
@@ -128,23 +138,16 @@ struct Writer<'z, 'd> {
 impl Writer<'_, '_> {
     fn write_data_page(
         &mut self,
-        slice: &ArrayRef,
+        levels: &Levels,
         page: &EncodedPage<'_>,
-        column: &EncodedColumn<'_>,
-        descriptor: &ColumnDescPtr,
+        encoding: Encoding,
     ) -> Result<(), ParquetError> {
-        let mut start = Vec::new();
-        if descriptor.max_def_level() > 0 {
-            let levels = definition_levels(slice.len(), slice.nulls());
-            start.extend_from_slice(&(levels.len() as u32).to_le_bytes());
-            start.extend_from_slice(&levels);
-        }
-        start.extend_from_slice(&page.rows);
+        let start = [levels.encoded.as_slice(), &page.rows].concat();
         let body: Vec<_> = [start.as_slice()].into_iter().chain(page.bytes.iter().copied()).collect();
         self.write(&body, |buf| Page::DataPage {
             buf,
-            num_values: slice.len() as u32,
-            encoding: column.encoding,
+            num_values: levels.count as u32,
+            encoding,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,

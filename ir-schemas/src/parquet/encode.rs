@@ -14,7 +14,7 @@
 //! - Text and bytes: `DELTA_LENGTH_BYTE_ARRAY`. Large values are compressed from the buffer that they are in (Arrow
 //!   buffer, mapped file), not copied.
 //!
-//! Definition levels are the null bitmap as one bit-packed run, or one RLE run.
+//! Of a list, these are its elements.
 //!
 //! **Invariants.** Each page with values has bounds. Panics on a type that no column has.
 //!
@@ -24,6 +24,7 @@
 
 use super::bounds::Bounds;
 use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
+use super::levels::push_run;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
@@ -31,9 +32,10 @@ use arrow_array::types::{
 use arrow_array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray, StringArray, cast::AsArray,
 };
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::basic::Encoding;
+use std::sync::Arc;
 
 /// Rows of a page. A reader with an index of pages can skip each.
 pub(super) const PAGE_ROWS: usize = 20_480;
@@ -47,7 +49,15 @@ pub(super) fn slices(array: &ArrayRef) -> Vec<ArrayRef> {
     (0..array.len().max(1)).step_by(PAGE_ROWS).map(slice).collect()
 }
 
-/// Encodes a column, which is divided into pages.
+/// The values of a page of a column: of lists the elements, otherwise the page itself.
+pub(super) fn values(page: &ArrayRef) -> ArrayRef {
+    let Some(lists) = page.as_list_opt::<i32>() else { return Arc::clone(page) };
+    let offsets = lists.value_offsets();
+    let [start, end] = [offsets[0], offsets[lists.len()]].map(|offset| offset as usize);
+    lists.values().slice(start, end - start)
+}
+
+/// Encodes the values of a column, which are divided into pages.
 ///
 /// # Panics
 /// If no column can have the type of the array.
@@ -275,26 +285,4 @@ fn distinct_values<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, limit: usiz
     let mut positions = vec![0; above];
     values.iter().enumerate().for_each(|(position, value)| positions[*value as usize] = position as u16);
     Some(DistinctValues { values, positions, rows })
-}
-
-/// Definition levels of 0 (null) or 1: one bit-packed run with the null bitmap, or one RLE run.
-pub(super) fn definition_levels(rows: usize, nulls: Option<&NullBuffer>) -> Vec<u8> {
-    let mut levels = Vec::new();
-    match nulls {
-        Some(nulls) if nulls.null_count() == rows => push_run(&mut levels, rows, 0),
-        Some(nulls) if nulls.null_count() > 0 => {
-            let bitmap = nulls.inner().sliced();
-            let bytes = rows.div_ceil(8);
-            push_varint(&mut levels, (bytes as u64) << 1 | 1);
-            levels.extend_from_slice(&bitmap[..bytes]);
-        }
-        _ => push_run(&mut levels, rows, 1),
-    }
-    levels
-}
-
-/// Appends an RLE run of `count` equal values of one bit.
-fn push_run(out: &mut Vec<u8>, count: usize, value: u8) {
-    push_varint(out, (count as u64) << 1);
-    out.push(value);
 }

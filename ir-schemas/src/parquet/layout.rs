@@ -1,15 +1,12 @@
 //! Schema and properties of the files of a table.
 
-use crate::TableInfo;
+use crate::table::{BINARY_COLUMN, TableInfo};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::sync::Arc;
-
-/// Name of the last column of every file.
-pub const BINARY_COLUMN: &str = "binary_name";
 
 /// Largest number of rows of a row group, which a reader can skip.
 pub const ROW_GROUP_ROWS_MAX: usize = 1 << 16;

@@ -8,10 +8,13 @@ mod chunk;
 mod delta_binary_packed;
 mod encode;
 mod layout;
+mod levels;
 mod pages;
+mod pruning;
 mod reader;
 mod writer;
 
-pub use layout::{BINARY_COLUMN, ROW_GROUP_ROWS_MAX, file_schema, writer_properties};
+pub use layout::{ROW_GROUP_ROWS_MAX, file_schema, writer_properties};
+pub use pruning::{ColumnCondition, ColumnValue};
 pub use reader::{ReadError, TableReader};
 pub use writer::{Compressors, EncodedRows, TableEncoder, TableWriter};

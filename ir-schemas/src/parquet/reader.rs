@@ -5,6 +5,7 @@
 //! read. The Parquet library panics on some invalid files; such a panic is an error ([`guarded`]).
 
 use super::layout::file_schema;
+use super::pruning::ColumnCondition;
 use crate::{Batch, TableInfo, catching_panics};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, Scalar};
 use arrow_ord::cmp::{gt, lt};
@@ -145,6 +146,14 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         }
     }
 
+    /// Whether a row of a row group may satisfy a condition.
+    pub fn may_satisfy(&self, index: usize, condition: &ColumnCondition) -> bool {
+        let row_group = self.metadata.metadata().row_group(index);
+        // The Parquet library panics on some invalid files.
+        let may_hold = || condition.may_hold(self.info, row_group, &self.input);
+        catching_panics(may_hold).unwrap_or(true)
+    }
+
     /// The columns of a row group, the one of the input included, whose values are not within the statistics. Whoever
     /// skips row groups by statistics would miss these values.
     pub fn columns_beyond_statistics(&self, index: usize) -> Result<Vec<String>, ReadError> {
@@ -250,14 +259,14 @@ fn schema_differences(expected: &Schema, found: &Schema) -> Vec<String> {
         match found.field_with_name(field.name()) {
             Err(_) => differences.push(format!("column `{}` is missing", field.name())),
             Ok(other)
-                if other.data_type() != stored_type(field.data_type())
+                if *other.data_type() != stored_type(field.data_type())
                     || other.is_nullable() != field.is_nullable() =>
             {
                 differences.push(format!(
                     "column `{}` is {}, expected {}",
                     field.name(),
                     type_of(other.data_type(), other),
-                    type_of(stored_type(field.data_type()), field)
+                    type_of(&stored_type(field.data_type()), field)
                 ));
             }
             Ok(_) => {}
@@ -278,10 +287,14 @@ fn schema_differences(expected: &Schema, found: &Schema) -> Vec<String> {
 }
 
 /// The type of a column in a Parquet file, which knows no dictionaries.
-fn stored_type(data_type: &DataType) -> &DataType {
+fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Dictionary(_, values) => values,
-        other => other,
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        DataType::List(element) => {
+            let stored = element.as_ref().clone().with_data_type(stored_type(element.data_type()));
+            DataType::List(Arc::new(stored))
+        }
+        other => other.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::Table;
 use crate::enumeration::enumeration;
+use crate::tables::FunctionNameKind;
 
 enumeration! {
     /// How the start of a function was identified, the most reliable first.
@@ -49,10 +50,6 @@ enumeration! {
 /// of a function are in its range or in its fragments (`function_parts`).
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "functions", stage = Cfg, key(address), span(address, size), file_bytes_per_row = 500)]
-#[derived(
-    /// Address after the last byte of the range.
-    end_address: u64 = |address, size| address + size
-)]
 pub struct Function<'a> {
     /// Entry address.
     #[column(unit = "address")]
@@ -61,8 +58,14 @@ pub struct Function<'a> {
     /// included.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Symbol name; null if no symbol table names the function.
-    pub name: Option<&'a str>,
+    /// Address after the last byte of the range.
+    #[column(unit = "address")]
+    pub end_address: u64,
+    /// Name as stored, usually mangled; null if `name_kind` is `none`. All names are in `function_names`.
+    #[column(bloom_filter)]
+    pub function_name: Option<&'a str>,
+    /// What gives the name.
+    pub name_kind: FunctionNameKind,
     /// Section that contains `address`.
     #[column(references = "binary_sections.section_index")]
     pub section_index: u32,
@@ -85,10 +88,11 @@ pub struct Function<'a> {
     /// Lowest function address in its cycle of known calls (call-graph SCC); equal for mutually recursive functions;
     /// null if the function is not known to be recursive.
     #[column(unit = "address", references = "functions.address")]
-    pub recursion_address: Option<u64>,
-    /// Hash of the instruction bytes of all blocks in address order, with relative addresses that point outside
+    pub recursion_group_address: Option<u64>,
+    /// Hash, as 16 hexadecimal digits, of the instruction bytes of all blocks in address order, with relative addresses that point outside
     /// `address..address+size` zeroed; equal for relocated copies.
-    pub content_hash: u64,
+    #[column(bloom_filter)]
+    pub content_hash: &'a str,
 }
 
 enumeration! {
@@ -107,10 +111,6 @@ enumeration! {
 /// splitting.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "function_parts", stage = Cfg, key(address), span(address, size))]
-#[derived(
-    /// Address after the last byte.
-    end_address: u64 = |address, size| address + size
-)]
 pub struct FunctionPart {
     /// Address of the first byte.
     #[column(unit = "address")]
@@ -118,6 +118,9 @@ pub struct FunctionPart {
     /// Size of the range.
     #[column(unit = "bytes")]
     pub size: u64,
+    /// Address after the last byte.
+    #[column(unit = "address")]
+    pub end_address: u64,
     /// Function that the fragment belongs to.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
@@ -165,10 +168,6 @@ enumeration! {
 /// that returns does not end a block.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "basic_blocks", stage = Cfg, key(address), span(address, size), file_bytes_per_row = 40)]
-#[derived(
-    /// Address after the last byte.
-    end_address: u64 = |address, size| address + size
-)]
 pub struct BasicBlock {
     /// Address of the first byte.
     #[column(unit = "address")]
@@ -176,6 +175,9 @@ pub struct BasicBlock {
     /// Size of the block.
     #[column(unit = "bytes")]
     pub size: u64,
+    /// Address after the last byte.
+    #[column(unit = "address")]
+    pub end_address: u64,
     /// Function that the block belongs to.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: u64,
@@ -188,13 +190,13 @@ pub struct BasicBlock {
     /// Closest other block on every path from the function's entry to this block; null for the entry block and for
     /// unreached blocks.
     #[column(unit = "address", references = "basic_blocks.address")]
-    pub immediate_dominator: Option<u64>,
+    pub immediate_dominator_address: Option<u64>,
     /// Closest other block on every path from this block to an exit of the function; null if there is none.
     #[column(unit = "address", references = "basic_blocks.address")]
-    pub immediate_post_dominator: Option<u64>,
+    pub immediate_post_dominator_address: Option<u64>,
     /// Header of the innermost loop that contains the block; null if it is in no loop.
     #[column(unit = "address", references = "loops.header_address")]
-    pub loop_header: Option<u64>,
+    pub loop_header_address: Option<u64>,
     /// Number of loops that contain the block.
     pub loop_depth: u32,
 }
@@ -296,6 +298,20 @@ enumeration! {
     }
 }
 
+enumeration! {
+    /// How the callee of a call was identified.
+    CallEvidence {
+        /// Encoded in the instruction.
+        Encoding = "encoding",
+        /// The loader writes the address of an imported function to a known address, from which it is read.
+        Import = "import",
+        /// Read from a pointer that is constant once the file is loaded.
+        Pointer = "pointer",
+        /// Unknown: computed at run time.
+        Unresolved = "unresolved",
+    }
+}
+
 /// A call site: an instruction by which a function calls another.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "call_edges", stage = Cfg, key(call_address), file_bytes_per_row = 100)]
@@ -310,16 +326,20 @@ pub struct CallEdge<'a> {
     /// functions, or read from an import slot.
     #[column(unit = "address", references = "functions.address")]
     pub callee_address: Option<u64>,
-    /// Name of the imported function that is called, directly or through a stub; null if the callee is not an imported
-    /// function with a name.
+    /// Imported function that is called, directly or through a stub; null if none is known.
+    #[column(references = "binary_imports.import_index")]
+    pub import_index: Option<u32>,
+    /// Name of the function that the loader looks up and that is called, directly or through a stub; null if there is no
+    /// such name.
+    #[column(bloom_filter)]
     pub import_name: Option<&'a str>,
     /// How the function is called.
     pub kind: CallKind,
     /// Whether the call may return; for a tail call, whether the callee may (if it is imported: whether the caller
     /// may).
     pub may_return: bool,
-    /// How the callee was identified.
-    pub evidence: EdgeEvidence,
+    /// How the callee was identified; `unresolved` if it is unknown.
+    pub evidence: CallEvidence,
     /// `certain`: direct call, or callee read from an import slot or a constant pointer; `likely`: jump to another
     /// function, taken to be a tail call; `guess`: unresolved.
     pub confidence: Confidence,

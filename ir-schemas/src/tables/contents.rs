@@ -84,6 +84,7 @@ pub struct BinaryString<'a> {
     /// Character encoding.
     pub encoding: StringEncoding,
     /// The characters, as UTF-8.
+    #[column(bloom_filter)]
     pub text: &'a str,
 }
 
@@ -107,8 +108,8 @@ enumeration! {
 
 /// A range of the file. The ranges cover each byte of the file exactly once.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "file_extents", stage = Sections, key(file_offset))]
-pub struct FileExtent<'a> {
+#[table(name = "binary_extents", stage = Sections, key(file_offset))]
+pub struct BinaryExtent<'a> {
     /// Offset of the first byte; the first range starts at 0, each next one at the end of its predecessor.
     #[column(unit = "file offset")]
     pub file_offset: u64,
@@ -116,7 +117,7 @@ pub struct FileExtent<'a> {
     #[column(unit = "bytes")]
     pub size: u64,
     /// Kind of owner of the range.
-    pub owner: ExtentOwner,
+    pub owner_kind: ExtentOwner,
     /// Index of the section that owns the range; null for other owners.
     #[column(references = "binary_sections.section_index")]
     pub section_index: Option<u32>,

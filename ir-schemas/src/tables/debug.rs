@@ -26,7 +26,7 @@ pub struct DebugUnit<'a> {
     /// Kind of unit.
     pub kind: UnitKind,
     /// Name of the source file as given to the compiler; null if the unit has none.
-    pub name: Option<&'a str>,
+    pub unit_name: Option<&'a str>,
     /// Working directory of the compiler; null if not stated.
     pub compilation_directory: Option<&'a str>,
     /// Name and version of the compiler, usually with its options; null if not stated.
@@ -38,16 +38,16 @@ pub struct DebugUnit<'a> {
     pub version: u16,
     /// Lowest address of the unit's code; null if it has no code.
     #[column(unit = "address")]
-    pub low_address: Option<u64>,
-    /// Address after the last byte of the unit's code, which may have gaps; null if it has no code.
-    #[column(unit = "address")]
-    pub high_address: Option<u64>,
+    pub address: Option<u64>,
+    /// Distance from `address` to the end of the unit's code, which may have gaps; null if it has no code.
+    #[column(unit = "bytes")]
+    pub size: Option<u64>,
     /// Name of the file with the split part of the unit, as stored; null if the unit is not split.
     pub split_name: Option<&'a str>,
-    /// Identifier that connects the unit and its split part; null if the unit is not split.
-    pub split_id: Option<u64>,
-    /// Signature of the type; null if the unit is not of kind `type`.
-    pub type_signature: Option<u64>,
+    /// Identifier that connects the unit and its split part, as 16 hexadecimal digits; null if the unit is not split.
+    pub split_id: Option<&'a str>,
+    /// Signature of the type, as 16 hexadecimal digits; null if the unit is not of kind `type`.
+    pub type_signature: Option<&'a str>,
     /// Offset of the unit in its section.
     #[column(unit = "bytes")]
     pub unit_offset: u64,
@@ -100,7 +100,7 @@ pub struct DebugFunction<'a> {
     #[column(unit = "bytes")]
     pub size: u64,
     /// Name in the source; null if it has none.
-    pub name: Option<&'a str>,
+    pub function_name: Option<&'a str>,
     /// Name used by the linker, usually mangled; null if it is the name in the source.
     pub linkage_name: Option<&'a str>,
     /// Enclosing function or inlined call; null if there is none.
@@ -175,7 +175,7 @@ pub struct DebugVariable<'a> {
     /// Position of the location among those of the variable.
     pub location_index: u32,
     /// Name in the source; null if it has none.
-    pub name: Option<&'a str>,
+    pub variable_name: Option<&'a str>,
     /// Name of the type as written in the source; null if it has none.
     pub type_name: Option<&'a str>,
     /// Type of the variable; null if it has none.
@@ -190,7 +190,7 @@ pub struct DebugVariable<'a> {
     /// Whether the variable is a parameter.
     pub is_parameter: bool,
     /// Scope of the variable.
-    pub scope: VariableScope,
+    pub scope_kind: VariableScope,
     /// Lowest address of the code in the scope; null outside of functions.
     #[column(unit = "address")]
     pub scope_address: Option<u64>,
@@ -205,7 +205,7 @@ pub struct DebugVariable<'a> {
     #[column(unit = "bytes")]
     pub valid_size: Option<u64>,
     /// Kind of storage.
-    pub location: LocationClass,
+    pub location_kind: LocationClass,
     /// Register that holds the variable or that `frame_offset` is relative to; `cfa` is the stack pointer before the
     /// call. Null if there is none or the register has no name.
     pub register_name: Option<Term<'a>>,
@@ -278,7 +278,7 @@ pub struct DebugType<'a> {
     /// Position among the types.
     pub type_index: u32,
     /// Name in the source; null if it has none.
-    pub name: Option<&'a str>,
+    pub type_name: Option<&'a str>,
     /// Kind of type.
     pub kind: TypeKind,
     /// Size of a value, stated by the type or derived from its component types; null if not stated.

@@ -113,8 +113,7 @@ pub struct BinaryHeader<'a> {
     #[column(unit = "bits")]
     pub bits: Option<u8>,
     /// Byte order; null for an archive.
-    #[column(one_of = Endianness)]
-    pub endianness: Option<&'a str>,
+    pub endianness: Option<Endianness>,
     /// Purpose of the file.
     pub kind: BinaryKind,
     /// Flags of the file header, as stored (ELF: `e_flags`; PE: `Characteristics`); 0 for a container.

@@ -8,11 +8,11 @@ enumeration! {
     Flow {
         /// Falls through to the next instruction.
         Next = "next",
-        /// Jumps to `target`.
+        /// Jumps to `target_address`.
         Jump = "jump",
-        /// Jumps to `target` or falls through.
+        /// Jumps to `target_address` or falls through.
         CondJump = "cond_jump",
-        /// Calls `target`; resumes at the next instruction when the callee returns.
+        /// Calls `target_address`; resumes at the next instruction when the callee returns.
         Call = "call",
         /// Returns to the caller.
         Ret = "ret",
@@ -48,9 +48,9 @@ enumeration! {
         Immediate = "immediate",
         /// Memory, described by the `mem_` columns.
         Memory = "memory",
-        /// Branch target, in `target`.
+        /// Branch target, in `target_address`.
         Branch = "branch",
-        /// Far branch target: a segment selector (`far_selector`) and an offset (`target`).
+        /// Far branch target: a segment selector (`far_selector`) and an offset (`target_address`).
         FarBranch = "far_branch",
     }
 }
@@ -123,22 +123,6 @@ enumeration! {
 /// it.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "instructions", stage = Instructions, key(address), span(address, size), file_bytes_per_row = 8)]
-#[derived(
-    /// Address after the last byte.
-    end_address: u64 = |address, size| address + u64::from(size)
-)]
-#[derived(
-    /// Absolute address of the memory operand; null unless it is absolute or relative to the instruction pointer.
-    mem_address: Option<u64> = |address, size, mem_base, mem_index, mem_segment, mem_displacement| {
-        match (mem_base, mem_index, mem_segment, mem_displacement) {
-            (Some(Term("rip")), None, None, Some(displacement)) => {
-                Some(address.wrapping_add(u64::from(size)).wrapping_add_signed(displacement))
-            }
-            (None, None, None, Some(displacement)) => Some(displacement as u64),
-            _ => None,
-        }
-    }
-)]
 pub struct Instruction<'a> {
     /// Address of the first byte.
     #[column(unit = "address")]
@@ -146,6 +130,16 @@ pub struct Instruction<'a> {
     /// Size of the encoded instruction.
     #[column(unit = "bytes", range = 1..=15)]
     pub size: u8,
+    /// Address after the last byte.
+    #[column(unit = "address")]
+    pub end_address: u64,
+    /// Function whose range or fragment contains the instruction; null if none does. Padding and data inside of the
+    /// range have a function, but no block.
+    #[column(unit = "address", references = "functions.address")]
+    pub function_address: Option<u64>,
+    /// Basic block that contains the instruction; null if none does.
+    #[column(unit = "address", references = "basic_blocks.address")]
+    pub block_address: Option<u64>,
     /// Section that contains the instruction.
     #[column(references = "binary_sections.section_index")]
     pub section_index: u32,
@@ -158,7 +152,7 @@ pub struct Instruction<'a> {
     /// Target of a direct jump or call, an offset in the segment `far_selector` if that is not null; null for other
     /// instructions.
     #[column(unit = "address")]
-    pub target: Option<u64>,
+    pub target_address: Option<u64>,
     /// Kind of the first operand; null if there is none.
     pub op0_kind: Option<OperandKind>,
     /// Kind of the second operand; null if there is none.
@@ -196,6 +190,10 @@ pub struct Instruction<'a> {
     /// Constant part of the address of the memory operand (relative to the end of the instruction if the base is
     /// `rip`); null if there is no memory operand.
     pub mem_displacement: Option<i64>,
+    /// Address of the memory operand, if the encoding alone determines it: without registers, or relative to the
+    /// instruction pointer; null for other instructions.
+    #[column(unit = "address")]
+    pub mem_address: Option<u64>,
     /// Size of the memory operand; null if there is none or if only its address is computed.
     #[column(unit = "bytes")]
     pub mem_size: Option<u16>,
@@ -204,6 +202,13 @@ pub struct Instruction<'a> {
     /// Whether the memory operand is a single element that is broadcast to all elements of a vector; null if there is
     /// no memory operand.
     pub mem_is_broadcast: Option<bool>,
+    /// Segment register of the second memory operand; null if there is none.
+    pub mem2_segment: Option<Term<'a>>,
+    /// Base register of the second memory operand, which only string instructions such as `movs` have, and which has no
+    /// index and no displacement; null if there is none.
+    pub mem2_base: Option<Term<'a>>,
+    /// How the second memory operand is used; null if there is none.
+    pub mem2_access: Option<Access>,
     /// Mask register that selects the vector elements to write; null if all are written.
     pub mask_register: Option<Term<'a>>,
     /// Whether vector elements that the mask excludes become zero instead of keeping their value; null if there is no

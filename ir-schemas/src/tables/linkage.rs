@@ -5,8 +5,8 @@ use crate::{Table, Term};
 
 /// An entry that directs the loader: ELF dynamic section entry, Mach-O load command, or PE data directory.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "loader_commands", stage = Sections, key(command_index))]
-pub struct LoaderCommand<'a> {
+#[table(name = "binary_loader_commands", stage = Sections, key(command_index))]
+pub struct BinaryLoaderCommand<'a> {
     /// Position among the entries.
     pub command_index: u32,
     /// Type of the entry as named by the specification, such as `DT_NEEDED`, `LC_LOAD_DYLIB` or
@@ -71,6 +71,7 @@ pub struct BinaryImport<'a> {
     /// Name of the library that must provide the import; null if any library may.
     pub library_name: Option<&'a str>,
     /// Name of the import; null if it is imported by number only.
+    #[column(bloom_filter)]
     pub import_name: Option<&'a str>,
     /// PE: ordinal, or hint if the import has a name; null for other formats.
     pub ordinal: Option<u32>,
@@ -94,6 +95,7 @@ pub struct BinaryExport<'a> {
     /// Position among the exports.
     pub export_index: u32,
     /// Name of the export; null if it is exported by number only.
+    #[column(bloom_filter)]
     pub export_name: Option<&'a str>,
     /// PE: ordinal; null for other formats.
     pub ordinal: Option<u32>,

@@ -2,7 +2,7 @@
 
 use crate::enumeration::enumeration;
 use crate::tables::{Access, Confidence};
-use crate::{Table, Term, Timestamp};
+use crate::{Table, Term, Terms, Timestamp};
 
 enumeration! {
     /// The kind of a memory region.
@@ -20,9 +20,11 @@ enumeration! {
 
 /// A memory region: static, as implied by the file, or captured from a process.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_regions", stage = Memory, key(region_id), span(start_address, size))]
+#[table(name = "memory_regions", stage = Memory, key(r#type, region_id), span(start_address, size))]
 pub struct MemoryRegion<'a> {
-    /// Position in the table.
+    /// What tells the region from others of its type: its start address; of a stack or heap without one, the call that
+    /// starts the thread or allocates the memory, or 0 for the stack and the heap of the process.
+    #[column(unit = "address")]
     pub region_id: u64,
     /// Kind of region.
     #[column(one_of = RegionType)]
@@ -90,8 +92,8 @@ pub struct StackFrame<'a> {
     /// if the stack pointer is aligned, an upper bound.
     #[column(unit = "bytes")]
     pub frame_size: u64,
-    /// Callee-saved registers that the function saves on the stack, in alphabetical order, separated by commas.
-    pub saved_registers: &'a str,
+    /// Callee-saved registers that the function saves on the stack, in alphabetical order.
+    pub saved_registers: Terms<'a>,
     /// Whether the frame pointer (`rbp`; in 32-bit code `ebp`) points into the frame.
     pub uses_frame_pointer: bool,
     /// Offset of the stack canary (stack protector cookie); null if there is none.
@@ -112,7 +114,7 @@ pub struct StackFrame<'a> {
     #[column(unit = "bytes")]
     pub stack_depth: Option<u64>,
     /// Whether the stack depth is bounded, or why it is not.
-    pub stack_depth_limit: StackDepthLimit,
+    pub stack_depth_kind: StackDepthLimit,
     /// Callee on the deepest call path, or on the path to the cause of unboundedness; null if the function itself is
     /// the last one on that path.
     #[column(unit = "address", references = "functions.address")]
@@ -145,22 +147,22 @@ pub struct FunctionEffect<'a> {
     /// Size of the stack arguments popped by the function (`ret n`); null if the stack pointer at its exits is unknown.
     #[column(unit = "bytes")]
     pub popped_size: Option<u32>,
-    /// Registers that may have another value after the call, in the order of their encodings, separated by commas.
-    pub changed_registers: &'a str,
+    /// Registers that may have another value after the call, in the order of their encodings.
+    pub changed_registers: Terms<'a>,
     /// Parameters that the function may read, itself or through its callees: registers, and `stack` for any stack
     /// argument. An argument register that is unchanged at a call of an unknown function counts.
-    pub read_parameters: &'a str,
+    pub read_parameters: Terms<'a>,
     /// Parameters through which the function may write memory; listed as in `read_parameters`.
-    pub written_parameters: &'a str,
+    pub written_parameters: Terms<'a>,
     /// Parameters that may be captured: stored, or passed to an unknown function; listed as in `read_parameters`.
-    pub kept_parameters: &'a str,
+    pub kept_parameters: Terms<'a>,
     /// Whether the function may write memory other than its own frame, the file's data, and memory that its parameters
     /// point to.
     pub writes_elsewhere: bool,
     /// Kind of the returned value.
-    pub returns: ReturnedValue,
-    /// Parameter that the returned value is relative to: a register, or `stack`; null if `returns` is not `parameter`.
-    pub returned_parameter: Option<&'a str>,
+    pub returned_kind: ReturnedValue,
+    /// Parameter that the returned value is relative to: a register, or `stack`; null if `returned_kind` is not `parameter`.
+    pub returned_parameter: Option<Term<'a>>,
     /// Lower bound of the returned number or address, or of its offset from the parameter or allocation; null if
     /// unbounded, and for other values.
     pub returned_low: Option<i64>,
@@ -211,32 +213,45 @@ enumeration! {
     }
 }
 
-/// A memory object: a variable of the file, a slot of a stack frame, or memory allocated by a call.
+enumeration! {
+    /// The memory region that contains an object.
+    ObjectRegion {
+        /// Stack frame of a function that aligns its stack pointer, as far as it is known from there.
+        AlignedStack = "aligned_stack",
+        /// Data or code of the file.
+        Global = "global",
+        /// Memory allocated by a call.
+        Heap = "heap",
+        /// Stack frame of a function, and the stack arguments of its caller.
+        Stack = "stack",
+    }
+}
+
+/// A memory object: a variable of the file, a slot of a stack frame, or memory allocated by a call. Accesses of an object
+/// have its `region`, `object_address` and `object_offset`.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_objects", stage = Memory, key(object_id), span(address, size))]
+#[table(name = "memory_objects", stage = Memory, key(region, object_address, object_offset), span(address, size))]
 pub struct MemoryObject<'a> {
-    /// Position in the table.
-    pub object_id: u64,
+    /// Memory region that contains the object.
+    pub region: ObjectRegion,
+    /// Address by which the object is known. `global`: of its first byte; `heap`: of the call that allocates it; `stack`,
+    /// `aligned_stack`: of the function whose frame contains it.
+    #[column(unit = "address")]
+    pub object_address: u64,
+    /// Offset of the first byte. `stack`: from the stack pointer at function entry; `aligned_stack`: from the stack
+    /// pointer after the function aligned it; otherwise 0.
+    #[column(unit = "bytes")]
+    pub object_offset: i64,
     /// Kind of object.
     pub kind: ObjectKind,
     /// Name of the symbol, of the saved register or of the allocating function; null if there is none.
-    pub name: Option<&'a str>,
+    pub object_name: Option<&'a str>,
     /// Function whose frame contains the object or that allocates it; null for a global.
     #[column(unit = "address", references = "functions.address")]
     pub function_address: Option<u64>,
     /// Address of the first byte; null for objects outside of the file.
     #[column(unit = "address")]
     pub address: Option<u64>,
-    /// Offset of the first byte from the stack pointer at function entry, or from the aligned stack pointer if
-    /// `is_aligned`; null for objects outside of the stack.
-    #[column(unit = "bytes")]
-    pub stack_offset: Option<i64>,
-    /// Whether `stack_offset` is relative to the stack pointer after the function aligned it; null for objects outside
-    /// of the stack.
-    pub is_aligned: Option<bool>,
-    /// Call that allocates the object; null for other kinds of objects.
-    #[column(unit = "address", references = "instructions.address")]
-    pub call_address: Option<u64>,
     /// Size of the object; 0 for an allocation whose size is determined at run time.
     #[column(unit = "bytes")]
     pub size: u64,
@@ -254,6 +269,10 @@ enumeration! {
     AccessRegion {
         /// Stack frame of the function, or the stack arguments of its caller.
         Stack = "stack",
+        /// Stack frame, at a known distance from the stack pointer after the function aligned it.
+        AlignedStack = "aligned_stack",
+        /// Stack frame, at a known distance from the stack pointer after the function moved it by an unknown amount.
+        DynamicStack = "dynamic_stack",
         /// Data or code of the file.
         Global = "global",
         /// Memory allocated by a call.
@@ -291,7 +310,7 @@ enumeration! {
 
 /// A memory reference of an instruction: bytes that it reads or writes, or an address that it computes.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit), file_bytes_per_row = 20)]
+#[table(name = "memory_accesses", stage = Memory, key(instruction_address, is_implicit), file_bytes_per_row = 20, references(memory_objects(region, object_address, object_offset)))]
 pub struct MemoryAccess<'a> {
     /// Address of the instruction.
     #[column(unit = "address", references = "instructions.address")]
@@ -307,19 +326,25 @@ pub struct MemoryAccess<'a> {
     pub function_address: u64,
     /// Memory region that the address is in.
     pub region: AccessRegion,
-    /// Object at the accessed address (at index 0 if unbounded). If `confidence` is not `certain`, only an object that
-    /// a symbol names or a call allocates; null if there is none.
-    #[column(references = "memory_objects.object_id")]
-    pub object_id: Option<u64>,
-    /// `parameter`: register that held the base pointer at function entry, or `stack+8` for a stack argument; null in
-    /// other regions.
-    pub parameter: Option<Term<'a>>,
+    /// Object at the accessed address (at index 0 if unbounded), by the address that it is known by. If `confidence` is
+    /// not `certain`, only an object that a symbol names or a call allocates; null if there is none.
+    #[column(unit = "address")]
+    pub object_address: Option<u64>,
+    /// Offset that the object is known by; null if there is no object.
+    #[column(unit = "bytes")]
+    pub object_offset: Option<i64>,
+    /// `parameter`: register that held the base pointer at function entry; null for a stack argument, and in other
+    /// regions.
+    pub parameter_register: Option<Term<'a>>,
+    /// `parameter`: offset of the stack argument that is the base pointer, from the stack pointer at function entry; null
+    /// for a register, and in other regions.
+    #[column(unit = "bytes")]
+    pub parameter_stack_offset: Option<i64>,
     /// `heap`, `returned`: call that returned the base pointer; null in other regions.
     #[column(unit = "address", references = "instructions.address")]
     pub call_address: Option<u64>,
-    /// Offset of the first byte that may be accessed, or of the byte at index 0 if unbounded. `stack`: from the stack
-    /// pointer at entry, or from its value after the instruction that aligned or moved it by an unknown amount; `heap`,
-    /// `parameter`, `returned`, `thread_local`: from the base pointer; null for `global` and `unknown`.
+    /// Offset of the first byte that may be accessed, or of the byte at index 0 if unbounded, from the base that the region
+    /// states: a stack pointer, the base pointer, or the start of thread-local storage; null for `global` and `unknown`.
     #[column(unit = "bytes")]
     pub byte_offset: Option<i64>,
     /// `global`: address of the first byte that may be accessed, or of the byte at index 0 if unbounded; null in other
@@ -328,7 +353,7 @@ pub struct MemoryAccess<'a> {
     pub global_address: Option<u64>,
     /// Size of the range of bytes that may be accessed; null if unbounded or 2 GiB and more.
     #[column(unit = "bytes")]
-    pub extent: Option<u64>,
+    pub span_size: Option<u64>,
     /// Possible addresses differ by multiples of this; null for a single address, or if no stride is known.
     #[column(unit = "bytes")]
     pub stride: Option<u32>,

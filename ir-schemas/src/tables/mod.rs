@@ -9,6 +9,7 @@ mod contents;
 mod data_flow;
 mod debug;
 mod effects;
+mod function_names;
 mod headers;
 mod instructions;
 mod linkage;
@@ -20,20 +21,22 @@ mod unwind;
 
 pub use cfg::{
     BasicBlock, BasicBlockBuilder, BasicBlockColumns, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge,
-    CallEdgeBuilder, CallEdgeColumns, CallEdges, CallKind, CfgEdge, CfgEdgeBuilder, CfgEdgeColumns, CfgEdges,
-    Confidence, EdgeEvidence, EdgeKind, Function, FunctionBuilder, FunctionColumns, FunctionEvidence,
-    FunctionPart, FunctionPartBuilder, FunctionPartColumns, FunctionParts, Functions, JumpTable,
-    JumpTableBuilder, JumpTableColumns, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder,
+    CallEdgeBuilder, CallEdgeColumns, CallEdges, CallEvidence, CallKind, CfgEdge, CfgEdgeBuilder,
+    CfgEdgeColumns, CfgEdges, Confidence, EdgeEvidence, EdgeKind, Function, FunctionBuilder, FunctionColumns,
+    FunctionEvidence, FunctionPart, FunctionPartBuilder, FunctionPartColumns, FunctionParts, Functions,
+    JumpTable, JumpTableBuilder, JumpTableColumns, JumpTableEntries, JumpTableEntry, JumpTableEntryBuilder,
     JumpTableEntryColumns, JumpTableKind, JumpTables, Loop, LoopBuilder, LoopColumns, Loops, PartEvidence,
     Terminator,
 };
 pub use contents::{
-    BinaryNote, BinaryNoteBuilder, BinaryNoteColumns, BinaryNotes, BinaryResource, BinaryResourceBuilder,
-    BinaryResourceColumns, BinaryResources, BinaryString, BinaryStringBuilder, BinaryStringColumns,
-    BinaryStrings, ExtentOwner, FileExtent, FileExtentBuilder, FileExtentColumns, FileExtents,
+    BinaryExtent, BinaryExtentBuilder, BinaryExtentColumns, BinaryExtents, BinaryNote, BinaryNoteBuilder,
+    BinaryNoteColumns, BinaryNotes, BinaryResource, BinaryResourceBuilder, BinaryResourceColumns,
+    BinaryResources, BinaryString, BinaryStringBuilder, BinaryStringColumns, BinaryStrings, ExtentOwner,
     StringEncoding,
 };
-pub use data_flow::{DataFlow, DataFlowEdge, DataFlowEdgeBuilder, DataFlowEdgeColumns, DataUse, Definition};
+pub use data_flow::{
+    DataFlowEdge, DataFlowEdgeBuilder, DataFlowEdgeColumns, DataFlowEdges, DataUse, Definition,
+};
 pub use debug::{
     DebugFunction, DebugFunctionBuilder, DebugFunctionColumns, DebugFunctions, DebugLine, DebugLineBuilder,
     DebugLineColumns, DebugLines, DebugType, DebugTypeBuilder, DebugTypeColumns, DebugTypeMember,
@@ -43,6 +46,9 @@ pub use debug::{
 };
 pub use effects::{
     EffectAccess, InstructionEffect, InstructionEffectBuilder, InstructionEffectColumns, InstructionEffects,
+};
+pub use function_names::{
+    FunctionName, FunctionNameBuilder, FunctionNameColumns, FunctionNameKind, FunctionNames,
 };
 pub use headers::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaderColumns, BinaryHeaders, BinaryKind,
@@ -56,15 +62,15 @@ pub use linkage::{
     BinaryExport, BinaryExportBuilder, BinaryExportColumns, BinaryExports, BinaryImport, BinaryImportBuilder,
     BinaryImportColumns, BinaryImports, BinaryInitializer, BinaryInitializerBuilder,
     BinaryInitializerColumns, BinaryInitializers, BinaryLibraries, BinaryLibrary, BinaryLibraryBuilder,
-    BinaryLibraryColumns, BinaryRelocation, BinaryRelocationBuilder, BinaryRelocationColumns,
-    BinaryRelocations, InitializerKind, LibraryKind, LoaderCommand, LoaderCommandBuilder,
-    LoaderCommandColumns, LoaderCommands,
+    BinaryLibraryColumns, BinaryLoaderCommand, BinaryLoaderCommandBuilder, BinaryLoaderCommandColumns,
+    BinaryLoaderCommands, BinaryRelocation, BinaryRelocationBuilder, BinaryRelocationColumns,
+    BinaryRelocations, InitializerKind, LibraryKind,
 };
 pub use memory::{
     AccessRegion, FrameStatus, FunctionEffect, FunctionEffectBuilder, FunctionEffectColumns, FunctionEffects,
     MemoryAccess, MemoryAccessBuilder, MemoryAccessColumns, MemoryAccesses, MemoryObject,
     MemoryObjectBuilder, MemoryObjectColumns, MemoryObjects, MemoryRegion, MemoryRegionBuilder,
-    MemoryRegionColumns, MemoryRegions, ObjectEvidence, ObjectKind, RegionType, ReturnedValue,
+    MemoryRegionColumns, MemoryRegions, ObjectEvidence, ObjectKind, ObjectRegion, RegionType, ReturnedValue,
     StackDepthLimit, StackFrame, StackFrameBuilder, StackFrameColumns, StackFrames, UnknownReason,
 };
 pub use run::{
@@ -80,6 +86,7 @@ pub use symbols::{
     SymbolType, SymbolVisibility,
 };
 pub use unwind::{
-    ExceptionCallSite, ExceptionCallSiteBuilder, ExceptionCallSiteColumns, ExceptionCallSites, UnwindEntries,
-    UnwindEntry, UnwindEntryBuilder, UnwindEntryColumns, UnwindSource,
+    BinaryExceptionCallSite, BinaryExceptionCallSiteBuilder, BinaryExceptionCallSiteColumns,
+    BinaryExceptionCallSites, BinaryUnwindEntries, BinaryUnwindEntry, BinaryUnwindEntryBuilder,
+    BinaryUnwindEntryColumns, UnwindSource,
 };

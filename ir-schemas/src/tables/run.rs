@@ -1,11 +1,11 @@
 //! Tables of no single stage: the inputs of a run, and the diagnostics of all passes.
 
-use crate::Table;
 use crate::enumeration::enumeration;
+use crate::{Table, Term};
 
-/// A binary of a run. The last column of every table, `binary`, refers to it.
+/// A binary of a run, to which the column `binary_name` of every table refers.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "binaries", stage = Run, key(path))]
+#[table(name = "binaries", stage = Run)]
 pub struct Binary<'a> {
     /// Path of the file, as given.
     pub path: &'a str,
@@ -17,7 +17,7 @@ pub struct Binary<'a> {
     #[column(unit = "bytes")]
     pub size: u64,
     /// Last stage of the pipeline that was run on the binary, such as `cfg`.
-    pub status: &'a str,
+    pub last_stage: Term<'a>,
 }
 
 enumeration! {
@@ -126,14 +126,12 @@ enumeration! {
     }
 }
 
-/// A diagnostic: something that a pass could not interpret, or that may be unexpected.
+/// A diagnostic: something that a pass could not interpret, or that may be unexpected. Equal diagnostics are one row.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "diagnostics", stage = Run, key(pass, ordinal))]
+#[table(name = "diagnostics", stage = Run, key(pass, code, address, file_offset, message))]
 pub struct Diagnostic<'a> {
     /// Pass that reports the diagnostic.
     pub pass: DiagnosticPass,
-    /// Position among the diagnostics of the pass.
-    pub ordinal: u32,
     /// Importance of the diagnostic.
     pub severity: Severity,
     /// Cause of the diagnostic.

@@ -1,7 +1,7 @@
 //! Tables of the `sections` stage: segments and sections.
 
-use crate::Table;
 use crate::enumeration::enumeration;
+use crate::{Table, Term};
 
 /// A segment: a range of the file that is mapped into memory, or that describes something to the loader (ELF: program
 /// header).
@@ -31,7 +31,7 @@ pub struct BinarySegment<'a> {
     #[column(unit = "bytes")]
     pub alignment: u64,
     /// Memory permissions, such as `r-x`.
-    pub permissions: &'a str,
+    pub permissions: Term<'a>,
 }
 
 enumeration! {
@@ -76,7 +76,7 @@ pub struct BinarySection<'a> {
     /// Size in memory.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Bytes of the section in the file; empty if it has none there, or 1 GiB or more (those are in `file_extents`).
+    /// Bytes of the section in the file; empty if it has none there, or 1 GiB or more (those are in `binary_extents`).
     pub content: &'a [u8],
     /// Memory permissions, such as `r-x`; `---` for a section that is not loaded.
     pub permissions: &'a str,

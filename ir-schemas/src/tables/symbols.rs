@@ -76,6 +76,7 @@ enumeration! {
 #[table(name = "binary_symbols", stage = Sections, key(is_dynamic, symbol_index), span(symbol_address, symbol_size))]
 pub struct BinarySymbol<'a> {
     /// Name as stored, usually mangled.
+    #[column(bloom_filter)]
     pub symbol_name: &'a str,
     /// Kind of the named entity.
     #[column(one_of = SymbolType)]
@@ -96,7 +97,7 @@ pub struct BinarySymbol<'a> {
     /// Whether other shared libraries can refer to the symbol.
     pub visibility: SymbolVisibility,
     /// Where the named entity is defined.
-    pub definition: SymbolDefinition,
+    pub definition_kind: SymbolDefinition,
     /// Whether the symbol is in the dynamic symbol table.
     pub is_dynamic: bool,
     /// Position in the symbol table.

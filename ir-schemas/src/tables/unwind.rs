@@ -19,8 +19,8 @@ enumeration! {
 
 /// A range of code with unwind information: usually a function, or a fragment of a function.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "unwind_entries", stage = Sections, key(address, source, entry_section_index, entry_offset), span(address, size), file_bytes_per_row = 500)]
-pub struct UnwindEntry {
+#[table(name = "binary_unwind_entries", stage = Sections, key(address, unwind_kind, entry_section_index, entry_offset), span(address, size), file_bytes_per_row = 500)]
+pub struct BinaryUnwindEntry {
     /// Address of the first byte of code; in an object file, its offset in the section.
     #[column(unit = "address")]
     pub address: u64,
@@ -28,7 +28,7 @@ pub struct UnwindEntry {
     #[column(unit = "bytes")]
     pub size: u64,
     /// Format of the unwind information.
-    pub source: UnwindSource,
+    pub unwind_kind: UnwindSource,
     /// Index of the section that contains the entry.
     #[column(references = "binary_sections.section_index")]
     pub entry_section_index: u32,
@@ -65,8 +65,8 @@ pub struct UnwindEntry {
 
 /// A range of code and the landing pad to which an exception thrown in it is dispatched.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "exception_call_sites", stage = Sections, key(address, lsda_section_index, lsda_address, call_site_index), span(address, size))]
-pub struct ExceptionCallSite {
+#[table(name = "binary_exception_call_sites", stage = Sections, key(address, lsda_section_index, lsda_address, call_site_index), span(address, size))]
+pub struct BinaryExceptionCallSite {
     /// Address of the first byte of code. In an object file, all addresses of this table are offsets in their sections.
     #[column(unit = "address")]
     pub address: u64,
@@ -87,7 +87,7 @@ pub struct ExceptionCallSite {
     /// table. Microsoft's tables: for C, address of the filter, or 1 for all exceptions; for C++, 1 plus the position
     /// among the handlers of the function.
     pub action: u64,
-    /// Address of the range of code that the table belongs to (see `unwind_entries`).
+    /// Address of the range of code that the table belongs to (see `binary_unwind_entries`).
     #[column(unit = "address")]
     pub function_address: u64,
     /// Address of the table that contains the call site.

@@ -1,5 +1,5 @@
 //! `(binary_headers, binary_sections, binary_relocations, binary_imports, binary_exports, binary_initializers,`
-//! `exception_call_sites, code) -> references`
+//! `binary_exception_call_sites, code) -> references`
 //!
 //! References to code from the rest of the file: pointers to code in data, import slots (where the loader writes
 //! pointers to imported functions), landing pads, and the bytes of data, which contain jump tables.
@@ -18,9 +18,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, UInt64Array};
 use arrow_buffer::ScalarBuffer;
-use binframe_ir::tables::{Endianness, ExceptionCallSites, FunctionEvidence};
+use binframe_ir::tables::{BinaryExceptionCallSites, Endianness, FunctionEvidence};
 use binframe_ir::{Enumeration, Fingerprint, Rows};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// References to code from the rest of a file.
@@ -30,6 +31,8 @@ pub struct References {
     /// The targets of all pointers, sorted.
     targets: Vec<u64>,
     import_slots: Vec<ImportSlot>,
+    /// Exported code: addresses, sorted, and the range in `names` of the first name of each.
+    exports: Vec<(u64, Range<u32>)>,
     data: Vec<Data>,
     /// Address ranges that the loader makes read-only after relocation (RELRO).
     relro: Vec<Range<u64>>,
@@ -55,10 +58,22 @@ pub(crate) struct Pointer {
 #[derive(Debug, Clone)]
 struct ImportSlot {
     address: u64,
+    /// Range of its name in `names`; empty if it is imported by number only.
     name: Range<u32>,
+    /// Row of `binary_imports`; `None` if the symbol is of this file, and another file may replace it.
+    import_index: Option<u32>,
 }
 
-/// The columns of `exception_call_sites` that give the landing pads of calls.
+/// An imported symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Import<'a> {
+    /// `None` if it is imported by number only.
+    pub(crate) name: Option<&'a str>,
+    /// Row of `binary_imports`; `None` if the symbol is of this file, and another file may replace it.
+    pub(crate) index: Option<u32>,
+}
+
+/// The columns of `binary_exception_call_sites` that give the landing pads of calls.
 #[derive(Debug, Clone)]
 struct CallSites {
     addresses: ScalarBuffer<u64>,
@@ -68,7 +83,7 @@ struct CallSites {
 }
 
 impl CallSites {
-    fn new(rows: &Rows<ExceptionCallSites>) -> Self {
+    fn new(rows: &Rows<BinaryExceptionCallSites>) -> Self {
         let column = |name| rows.batch().column(name).as_primitive::<UInt64Type>().clone();
         let numbers = |name| column(name).values().clone();
         Self {
@@ -117,6 +132,7 @@ impl References {
             pointers: Vec::new(),
             targets: Vec::new(),
             import_slots: Vec::new(),
+            exports: Vec::new(),
             data: Vec::new(),
             relro: relro_ranges(sections),
             call_sites: CallSites::new(&exceptions.call_sites),
@@ -124,7 +140,7 @@ impl References {
             names: String::new(),
             fingerprint: Fingerprint::of_bytes(&[]),
         };
-        let is_little = header.and_then(|header| header.endianness) != Some(Endianness::Big.name());
+        let is_little = header.and_then(|header| header.endianness) != Some(Endianness::Big);
         if !code.regions.is_empty() && is_little {
             references.add_data(sections, file);
             references.add_relocated(linkage, code);
@@ -142,6 +158,8 @@ impl References {
         references.pointers.dedup_by_key(|pointer| (pointer.address, pointer.target));
         references.targets = references.pointers.iter().map(|pointer| pointer.target).collect();
         references.targets.sort_unstable();
+        references.exports.sort_by_key(|(address, name)| (*address, name.start));
+        references.exports.dedup_by_key(|(address, _)| *address);
         references.import_slots.sort_by_key(|slot| (slot.address, slot.name.start));
         references.import_slots.dedup_by_key(|slot| slot.address);
         references.fingerprint = references.compute_fingerprint();
@@ -176,11 +194,17 @@ impl References {
 
     /// Adds the pointers that relocations write, and the import slots.
     fn add_relocated(&mut self, linkage: &LinkageIr, code: &Code) {
-        let relocations = linkage.relocations.columns();
+        let (relocations, imports) = (linkage.relocations.columns(), linkage.imports.columns());
+        let by_symbol = imports.iter().filter_map(|import| Some((import.symbol_index?, import.import_index)));
+        let by_symbol: HashMap<u32, u32> = by_symbol.collect();
         for relocation in relocations.iter().filter(|relocation| relocation.is_dynamic) {
             let address = relocation.address;
             match relocation.symbol_name {
-                Some(name) => self.add_slot(address, name),
+                Some(name) => {
+                    let symbol = relocation.symbol_index;
+                    let import_index = symbol.and_then(|symbol| by_symbol.get(&symbol).copied());
+                    self.add_slot(address, name, import_index);
+                }
                 None if relocation.symbol_index.is_some() => {}
                 None => {
                     let stored = || self.read_address(address);
@@ -189,9 +213,9 @@ impl References {
                 }
             }
         }
-        for import in linkage.imports.columns().iter() {
-            if let (Some(address), Some(name)) = (import.slot_address, import.import_name) {
-                self.add_slot(address, name);
+        for import in imports.iter() {
+            if let Some(address) = import.slot_address {
+                self.add_slot(address, import.import_name.unwrap_or_default(), Some(import.import_index));
             }
         }
     }
@@ -218,6 +242,13 @@ impl References {
         }
         for export in linkage.exports.columns().iter() {
             self.add_pointer(0, export.address, FunctionEvidence::Export, code);
+            let address = export.address.filter(|address| code.locate(*address).is_some());
+            if let (Some(address), Some(name)) = (address, export.export_name.filter(|name| !name.is_empty()))
+            {
+                let from = self.names.len() as u32;
+                self.names.push_str(name);
+                self.exports.push((address, from..self.names.len() as u32));
+            }
         }
     }
 
@@ -227,10 +258,10 @@ impl References {
         }
     }
 
-    fn add_slot(&mut self, address: u64, name: &str) {
+    fn add_slot(&mut self, address: u64, name: &str, import_index: Option<u32>) {
         let from = self.names.len() as u32;
         self.names.push_str(name);
-        self.import_slots.push(ImportSlot { address, name: from..self.names.len() as u32 });
+        self.import_slots.push(ImportSlot { address, name: from..self.names.len() as u32, import_index });
     }
 
     fn compute_fingerprint(&self) -> Fingerprint {
@@ -238,10 +269,13 @@ impl References {
             .pointers
             .iter()
             .flat_map(|pointer| [pointer.address, pointer.target, u64::from(pointer.evidence.code())]);
-        let slots = self
-            .import_slots
-            .iter()
-            .flat_map(|slot| [slot.address, u64::from(slot.name.start), u64::from(slot.name.end)]);
+        let slots = self.import_slots.iter().flat_map(|slot| {
+            let import_index = slot.import_index.map_or(u64::MAX, u64::from);
+            [slot.address, u64::from(slot.name.start), u64::from(slot.name.end), import_index]
+        });
+        let exports = self.exports.iter();
+        let exports =
+            exports.flat_map(|(address, name)| [*address, u64::from(name.start), u64::from(name.end)]);
         // Writable data is not constant, and not read by later passes.
         let constant = self.data.iter().filter(|data| !data.is_writable);
         let data = constant
@@ -249,6 +283,7 @@ impl References {
         let rest = [
             Fingerprint::of_numbers(&pointers.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&exports.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[u64::from(self.address_size)]),
             Fingerprint::of_numbers(
                 &self.relro.iter().flat_map(|range| [range.start, range.end]).collect::<Vec<_>>(),
@@ -296,10 +331,18 @@ impl References {
         self.targets.binary_search(&address).is_ok()
     }
 
-    /// The name of the import to which the loader writes a pointer at an address; `None` for other addresses.
-    pub(crate) fn import_at(&self, slot_address: u64) -> Option<&str> {
+    /// The import to which the loader writes a pointer at an address; `None` for other addresses.
+    pub(crate) fn import_at(&self, slot_address: u64) -> Option<Import<'_>> {
         let index = self.import_slots.binary_search_by_key(&slot_address, |slot| slot.address).ok()?;
-        let name = &self.import_slots[index].name;
+        let ImportSlot { name, import_index, .. } = &self.import_slots[index];
+        let name = &self.names[name.start as usize..name.end as usize];
+        Some(Import { name: Some(name).filter(|name| !name.is_empty()), index: *import_index })
+    }
+
+    /// The first name under which an address is exported; `None` if it is not.
+    pub(crate) fn export_at(&self, address: u64) -> Option<&str> {
+        let index = self.exports.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+        let name = &self.exports[index].1;
         Some(&self.names[name.start as usize..name.end as usize])
     }
 

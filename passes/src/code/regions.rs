@@ -1,4 +1,4 @@
-//! `(binary_headers, binary_sections, binary_symbols, unwind_entries) -> code`
+//! `(binary_headers, binary_sections, binary_symbols, binary_unwind_entries) -> code`
 //!
 //! The projection of the `sections` stage that later passes read: the bytes of executable sections, and the function
 //! starts that the file declares. It stays equal if anything else in the file is edited.
@@ -14,8 +14,8 @@ use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::file::sections::SectionsIr;
 use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
 use binframe_ir::tables::{
-    BinaryKind, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity, SymbolBinding, SymbolType,
-    UnwindEntry,
+    BinaryKind, BinaryUnwindEntry, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity,
+    SymbolBinding, SymbolType,
 };
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
@@ -326,7 +326,7 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
 /// Address and size of the code that an unwind entry describes. An entry of a signal frame starts one byte before the
 /// code, because unwinders look up the address before a return address, and a signal handler returns to the first
 /// instruction.
-fn described_code(entry: UnwindEntry) -> Option<(u64, u64)> {
+fn described_code(entry: BinaryUnwindEntry) -> Option<(u64, u64)> {
     let skipped = u64::from(entry.is_signal_frame);
     Some((entry.address.checked_add(skipped)?, entry.size.saturating_sub(skipped)))
 }

@@ -1,4 +1,4 @@
-//! `(file, binary_headers, binary_sections) -> file_extents`
+//! `(file, binary_headers, binary_sections) -> binary_extents`
 //!
 //! *Problem.* Assign every byte of the file to one owner, so that the file can be rebuilt from its tables.
 //!
@@ -17,7 +17,7 @@ use crate::file::formats::claims::Claim;
 use crate::file::formats::{Headers, container};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{
-    BinaryKind, BinarySectionColumns, ExtentOwner, FileExtent, FileExtentBuilder, FileExtents,
+    BinaryExtent, BinaryExtentBuilder, BinaryExtents, BinaryKind, BinarySectionColumns, ExtentOwner,
 };
 use binframe_ir::{BytesBuilder, NullableBuilder, Rows};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use std::ops::Range;
 const CONTENT_SIZE_MAX: u64 = 1 << 26;
 
 /// Assigns every byte of the file to an owner.
-pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<FileExtents> {
+pub fn run(file: &Bytes, sections: &SectionsIr) -> Rows<BinaryExtents> {
     let size = file.len() as u64;
     let columns = sections.sections.columns();
     let members = container::read(file).members;
@@ -104,7 +104,7 @@ struct ExtentWriter<'a> {
     sections: BinarySectionColumns<'a>,
     /// Row of each section, by index.
     rows_by_index: HashMap<u32, usize>,
-    rows: FileExtentBuilder,
+    rows: BinaryExtentBuilder,
 }
 
 impl<'a> ExtentWriter<'a> {
@@ -112,7 +112,7 @@ impl<'a> ExtentWriter<'a> {
         let sections = sections.sections.columns();
         let mut content = BytesBuilder::default();
         content.refer_to(file);
-        let rows = FileExtentBuilder { content: NullableBuilder::over(content), ..Default::default() };
+        let rows = BinaryExtentBuilder { content: NullableBuilder::over(content), ..Default::default() };
         let rows_by_index =
             sections.section_index.iter().zip(0..).map(|(index, row)| (*index, row)).collect();
         Self { file, sections, rows_by_index, rows }
@@ -127,10 +127,10 @@ impl<'a> ExtentWriter<'a> {
             let left = range.end - offset;
             let size = if has_content { left } else { left.min(CONTENT_SIZE_MAX) };
             let content = &self.file[offset as usize..(offset + size) as usize];
-            self.rows.push(FileExtent {
+            self.rows.push(BinaryExtent {
                 file_offset: offset,
                 size,
-                owner,
+                owner_kind: owner,
                 section_index: index.filter(|_| owner == ExtentOwner::Section),
                 member_index: index.filter(|_| owner == ExtentOwner::Member),
                 content: (!has_content).then_some(content),

@@ -114,7 +114,7 @@ impl Image {
         let headers = inputs.rows::<BinaryHeaders>(input, binary)?;
         let header = headers.iter().find_map(|rows| rows.columns().iter().next());
         let isa = header.and_then(|header| header.architecture).and_then(Isa::of).unwrap_or(Isa::X86_64);
-        let is_big_endian = header.is_some_and(|header| header.endianness == Some(Endianness::Big.name()));
+        let is_big_endian = header.is_some_and(|header| header.endianness == Some(Endianness::Big));
         let rows = inputs.rows::<BinarySections>(input, binary)?;
         let symbols = symbols(&inputs.rows::<BinarySymbols>(input, binary)?);
         Ok(Self { sections: sections(&rows), rows, symbols, isa, is_big_endian })

@@ -80,7 +80,7 @@ fn add_instructions(part: &TablePart, target: u64, found: &mut Vec<Reference>) -
     let accessed = accessed.as_primitive::<UInt64Type>();
     let rows = Rows::<Instructions>::from_batch(batch).expect("parts are of the requested table");
     for (instruction, accessed) in rows.columns().iter().zip(accessed) {
-        let kind = if instruction.target == Some(target) {
+        let kind = if instruction.target_address == Some(target) {
             Some(instruction.flow.name().to_owned())
         } else if accessed == Some(target) {
             Some(instruction.mem_access.map_or("address", |access| access.name()).to_owned())

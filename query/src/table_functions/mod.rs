@@ -16,7 +16,7 @@ use crate::schema::TEXT;
 use arrow_array::{RecordBatch, StringViewArray};
 use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::BINARY_COLUMN;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::execution::TaskContext;
@@ -143,7 +143,7 @@ impl Call {
         }
         let arguments: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
         exec_err!(
-            "no binary has the function or import that {}({}) names; SELECT name, address FROM functions lists functions",
+            "no binary has the function or import that {}({}) names; SELECT function_name, address FROM functions lists functions",
             self.function.name,
             arguments.join(", ")
         )

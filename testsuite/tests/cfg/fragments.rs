@@ -48,7 +48,8 @@ fn a_cold_fragment_belongs_to_its_function() {
         let own: Vec<_> = parts.iter().filter(|part| part.address == cold).collect();
         let [part] = own.as_slice() else { panic!("{}: {own:?}", program.name) };
         assert_eq!(part.function_address, hot, "{}", program.name);
-        let is_stripped = program.tables.lowered.cfg.functions.columns().iter().all(|row| row.name.is_none());
+        let is_stripped =
+            program.tables.lowered.cfg.functions.columns().iter().all(|row| row.function_name.is_none());
         let expected = if is_stripped { PartEvidence::Unwind } else { PartEvidence::Symbol };
         assert_eq!(part.evidence, expected, "{}", program.name);
         let block = program.block(cold).expect("a fragment starts with a block");

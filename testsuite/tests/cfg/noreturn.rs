@@ -89,7 +89,7 @@ fn mutually_recursive_functions_have_the_lowest_address_of_their_cycle() {
     let first = |program: &Program, symbol: &str| {
         program
             .function(symbol)
-            .and_then(|function| function.recursion_address)
+            .and_then(|function| function.recursion_group_address)
             .map(|address| program.symbol(address))
     };
     for program in assembly("chain", CHAIN) {

@@ -127,7 +127,7 @@ impl Graph {
             let Some(before) = row.checked_sub(1) else { continue };
             let flows = [instructions.row(before).flow, instructions.row(row).flow];
             if let Some(target) =
-                instructions.target.get(row).filter(|_| flows == [Flow::CondJump, Flow::Jump])
+                instructions.target_address.get(row).filter(|_| flows == [Flow::CondJump, Flow::Jump])
             {
                 self.skip(block, target);
                 count += 1;

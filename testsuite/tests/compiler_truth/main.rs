@@ -123,7 +123,7 @@ fn check_all(
     let counted = Counted::default();
     each_executable(declared, |module, executable, tables| {
         let functions = tables.lowered.cfg.functions.columns();
-        let found = functions.iter().map(|row| (row.address, (row.name, row.evidence)));
+        let found = functions.iter().map(|row| (row.address, (row.function_name, row.evidence)));
         let truths = executable.functions.iter().map(|truth| (truth.address, expected(truth)));
         assert_eq!(found.collect::<Vec<_>>(), truths.collect::<Vec<_>>(), "{}", module.name);
         assert_eq!(tables.lowered.cfg.function_parts.columns().len(), 0, "{}", module.name);
@@ -331,7 +331,7 @@ fn check_recursion(name: &str, tables: &Tables, counted: &Counted) {
     for function in tables.lowered.cfg.functions.columns().iter() {
         let mut called = called_from(function.address).into_iter();
         let expected = called.find(|other| called_from(*other).contains(&function.address));
-        assert_eq!(function.recursion_address, expected, "{name}: {function:x?}");
+        assert_eq!(function.recursion_group_address, expected, "{name}: {function:x?}");
         add(&counted.recursive, u32::from(expected.is_some()));
     }
 }
@@ -349,6 +349,6 @@ fn check_frame(name: &str, truth: &FunctionGroundTruth, tables: &Tables) {
         Some(size) => size + SAVED_FRAME_POINTER,
     };
     assert_eq!(frame.frame_size, expected, "{name}: {frame:?}, {:?}", truth.frame_size);
-    let saves_frame_pointer = frame.saved_registers.split(',').any(|register| register == "rbp");
+    let saves_frame_pointer = frame.saved_registers.iter().any(|register| register == "rbp");
     assert_eq!(saves_frame_pointer, frame.uses_frame_pointer, "{name}: {frame:?}");
 }

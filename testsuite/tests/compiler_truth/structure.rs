@@ -18,18 +18,22 @@ pub(crate) fn check(name: &str, function_address: u64, graph: &Graph, tables: &T
     for row in own {
         assert_eq!(row.evidence, BlockEvidence::Flow);
         let dominator = immediate(row.address, &before);
-        assert_eq!(row.immediate_dominator, dominator, "{name}: {row:x?}");
+        assert_eq!(row.immediate_dominator_address, dominator, "{name}: {row:x?}");
         // In an infinite loop, the choice of the block that is connected to the exit is arbitrary.
         if post_dominators.len() == graph.blocks.len() {
             assert_eq!(
-                row.immediate_post_dominator,
+                row.immediate_post_dominator_address,
                 immediate(row.address, &post_dominators),
                 "{name}: {row:x?}"
             );
         }
         let around: Vec<_> = loops.iter().filter(|(_, members)| members.contains(&row.address)).collect();
         let innermost = around.iter().min_by_key(|(_, members)| members.len()).map(|(header, _)| **header);
-        assert_eq!((row.loop_header, row.loop_depth as usize), (innermost, around.len()), "{name}: {row:x?}");
+        assert_eq!(
+            (row.loop_header_address, row.loop_depth as usize),
+            (innermost, around.len()),
+            "{name}: {row:x?}"
+        );
     }
     let found = cfg.loops.columns();
     let found = found.iter().filter(|row| row.function_address == function_address);

@@ -120,18 +120,22 @@ fn types_in_type_units_are_found() {
         let Some(path) = compiled(folder.path(), "types", &flags) else { return };
         let debug = debug(&path);
         let (types, members) = (debug.types.columns(), debug.members.columns());
-        let point =
-            debug.variables.columns().iter().find(|row| row.name == Some("point")).expect("a variable");
+        let point = debug
+            .variables
+            .columns()
+            .iter()
+            .find(|row| row.variable_name == Some("point"))
+            .expect("a variable");
         assert_eq!(point.size, Some(if point.is_parameter { 8 } else { 16 }), "{flags:?}");
         let described =
-            types.iter().find(|row| row.name == Some("point") && !row.is_declaration).expect("a type");
+            types.iter().find(|row| row.type_name == Some("point") && !row.is_declaration).expect("a type");
         let names: Vec<_> = members
             .iter()
             .filter(|row| row.type_index == described.type_index)
             .filter_map(|row| row.member_name)
             .collect();
         assert_eq!(names, ["x", "near", "far", "name"], "{flags:?}");
-        let alias = types.iter().find(|row| row.name == Some("point_t")).expect("a typedef");
+        let alias = types.iter().find(|row| row.type_name == Some("point_t")).expect("a typedef");
         assert_eq!(alias.target_type_index, Some(described.type_index), "{flags:?}");
     }
 }
@@ -143,7 +147,7 @@ fn an_object_gives_the_same_tables_as_the_linked_file() {
     let object = compiled(folder.path(), "object", &["-g", "-O2", "-c"]).expect("gcc is there");
     let (linked, object) = (debug(&linked), debug(&object));
     let names = |rows: &crate::Debug| -> Vec<_> {
-        rows.functions.columns().iter().map(|row| (row.name.map(str::to_owned), row.size)).collect()
+        rows.functions.columns().iter().map(|row| (row.function_name.map(str::to_owned), row.size)).collect()
     };
     assert_eq!(names(&linked), names(&object));
     let lines = |rows: &crate::Debug| -> Vec<_> {
@@ -174,13 +178,13 @@ int main(int argc, char **argv) { struct point p = {argc, 2}; return scale(p, 3)
     let symbols = tables(&fs::read(&linked).expect("the file was linked").into()).lowered.sections.symbols;
     for name in ["scale", "main"] {
         let function =
-            found.functions.columns().iter().find(|row| row.name == Some(name)).expect("a function");
+            found.functions.columns().iter().find(|row| row.function_name == Some(name)).expect("a function");
         let symbol = format!("_{name}");
         let mut named = symbols.columns().iter().filter(|row| row.symbol_name == symbol);
         assert!(named.any(|row| row.symbol_address == function.address), "{name}: {:#x}", function.address);
     }
     let variables = found.variables.columns();
-    assert!(variables.iter().any(|row| row.name == Some("scaled") && row.type_name == Some("int")));
+    assert!(variables.iter().any(|row| row.variable_name == Some("scaled") && row.type_name == Some("int")));
     assert!(found.lines.len() > 4);
     // A bundle of another build is ignored.
     let other = tempfile::tempdir().expect("a temporary folder");

@@ -80,7 +80,9 @@ fn functions_match_symbols() {
         .columns()
         .iter()
         .filter(|row| !row.is_inlined)
-        .map(|row| (row.linkage_name.or(row.name).unwrap_or_default().to_owned(), row.address, row.size))
+        .map(|row| {
+            (row.linkage_name.or(row.function_name).unwrap_or_default().to_owned(), row.address, row.size)
+        })
         .collect();
     let source = Source::open(&path).expect("a file that is supported");
     let symbols = rows::<binframe::ir::tables::BinarySymbols>(&source);
@@ -200,7 +202,7 @@ fn functions_match_dwarfdump() {
             let entry = &entries[&offset];
             let place = format!("{}, entry {offset:#x}", path.display());
             assert_eq!(row.is_inlined, entry.tag == "inlined_subroutine", "{place}");
-            assert_eq!(row.name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
+            assert_eq!(row.function_name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
             let linkage_name = inherited(&entries, offset, |entry| {
                 entry.text("linkage_name").or(entry.text("MIPS_linkage_name"))
             });
@@ -279,18 +281,18 @@ fn variables_match_dwarfdump() {
         for row in debug.variables.columns().iter() {
             let offset = at(row.unit_index, row.entry_offset);
             let place = format!("{}, entry {offset:#x}", path.display());
-            assert_eq!(row.name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
+            assert_eq!(row.variable_name, inherited(&entries, offset, |entry| entry.text("name")), "{place}");
             assert_eq!(row.is_parameter, entries[&offset].tag == "formal_parameter", "{place}");
             let of = row.type_index.map(|index| types.row(index as usize));
             let of = of.map(|of| at(of.unit_index, of.entry_offset));
             assert_eq!(of, inherited(&entries, offset, |entry| entry.reference("type")), "{place}");
             let range = row.valid_address.zip(row.valid_size).map(|(start, size)| (start, start + size));
-            let value = match row.location {
+            let value = match row.location_kind {
                 LocationClass::Register => row.register_number.map(u64::from),
                 LocationClass::Constant => row.constant.map(i64::cast_unsigned),
                 _ => row.frame_offset.map(i64::cast_unsigned).or(row.address),
             };
-            found.entry(offset).or_default().push((range, (row.location, value)));
+            found.entry(offset).or_default().push((range, (row.location_kind, value)));
         }
         let mut checked = 0;
         for (offset, found) in &found {
@@ -340,7 +342,7 @@ fn types_and_members_match_dwarfdump() {
         for row in types.iter() {
             let offset = at(row.unit_index, row.entry_offset);
             let (entry, place_text) = (&entries[&offset], format!("{}, entry {offset:#x}", path.display()));
-            assert_eq!(row.name, entry.text("name"), "{place_text}");
+            assert_eq!(row.type_name, entry.text("name"), "{place_text}");
             assert_eq!(row.target_type_index.map(place), entry.reference("type"), "{place_text}");
             if let Some(size) = entry.number("byte_size") {
                 assert_eq!(row.size, Some(size), "{place_text}");

@@ -2,7 +2,7 @@
 
 mod page;
 
-use binframe::ir::parquet::BINARY_COLUMN;
+use binframe::ir::BINARY_COLUMN;
 use binframe::ir::{Stage, TABLES};
 use binframe::{Request, lower};
 use binframe_testsuite::{fixtures, tools};
@@ -26,9 +26,11 @@ fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
         ("duckdb", "Binary") => "BLOB",
         ("duckdb", "Timestamp(ns)") => "TIMESTAMP_NS",
         ("duckdb", _) if text => "VARCHAR",
+        ("duckdb", declared) if declared.starts_with("List") => "VARCHAR[]",
         ("polars", "Utf8") => "String",
         ("polars", "Timestamp(ns)") => "Datetime(time_unit='ns', time_zone=None)",
         ("polars", _) if text => "Categorical",
+        ("polars", declared) if declared.starts_with("List") => "List(Categorical)",
         ("polars", other) => other,
         ("pyarrow", "Boolean") => "bool",
         ("pyarrow", "UInt8") => "uint8",
@@ -39,6 +41,9 @@ fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
         ("pyarrow", "Binary") => "binary",
         ("pyarrow", "Utf8") => "string",
         ("pyarrow", "Timestamp(ns)") => "timestamp[ns]",
+        ("pyarrow", declared) if declared.starts_with("List") => {
+            "list<element: dictionary<values=string, indices=uint16, ordered=0> not null>"
+        }
         ("pyarrow", "Dictionary(UInt8, Utf8)") => "dictionary<values=string, indices=uint8, ordered=0>",
         ("pyarrow", "Dictionary(UInt16, Utf8)") => "dictionary<values=string, indices=uint16, ordered=0>",
         ("pyarrow", "Dictionary(Int32, Utf8)") => "dictionary<values=string, indices=int32, ordered=0>",

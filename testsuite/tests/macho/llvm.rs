@@ -105,13 +105,13 @@ fn symbols_match_readobj() {
             assert_eq!(row.symbol_address, hexadecimal(&block["Value"]), "{file_name} {name}");
             let (_, kind) = with_code(&block["Type"]);
             let is_stab = kind & 0xe0 != 0;
-            assert_eq!(row.definition == SymbolDefinition::Debug, is_stab, "{file_name} {name}");
+            assert_eq!(row.definition_kind == SymbolDefinition::Debug, is_stab, "{file_name} {name}");
             if is_stab {
                 continue;
             }
             let section = with_code(&block["Section"]).1;
             assert_eq!(u64::from(row.section_index.unwrap_or(0)), section, "{file_name} {name}");
-            assert_eq!(row.definition == SymbolDefinition::Section, section != 0, "{file_name} {name}");
+            assert_eq!(row.definition_kind == SymbolDefinition::Section, section != 0, "{file_name} {name}");
             let is_external = block.contains_key("Extern");
             assert_eq!(row.binding != SymbolBinding::Local, is_external, "{file_name} {name}");
             let is_hidden = block.contains_key("PrivateExtern");
@@ -234,7 +234,7 @@ fn compact_unwind_entries_match_objdump() {
         let entries = sections.unwind_entries.columns();
         // Entries of the linker, some of which cover several functions in the tables.
         let mut found: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-        for entry in entries.iter().filter(|entry| entry.source == UnwindSource::CompactUnwind) {
+        for entry in entries.iter().filter(|entry| entry.unwind_kind == UnwindSource::CompactUnwind) {
             let end = entry.address + entry.size - image;
             let range = found.entry(entry.entry_offset).or_insert((entry.address - image, end));
             *range = (range.0.min(entry.address - image), range.1.max(end));

@@ -2,7 +2,9 @@
 
 mod llvm;
 
-use binframe::ir::tables::{BinaryKind, ExtentOwner, Format, SectionKind, SymbolDefinition, SymbolType};
+use binframe::ir::tables::{
+    BinaryKind, Endianness, ExtentOwner, Format, SectionKind, SymbolDefinition, SymbolType,
+};
 use binframe::ir::{Enumeration, Rows, Table, tables};
 use binframe::passes::file::extents;
 use binframe::passes::file::linkage::{self, LinkageIr};
@@ -42,7 +44,7 @@ fn read(bytes: &[u8]) -> (SectionsIr, LinkageIr) {
 /// Addresses of symbols that are defined in sections.
 fn addresses(sections: &SectionsIr) -> BTreeMap<&str, u64> {
     let symbols = sections.symbols.columns();
-    let defined = symbols.iter().filter(|symbol| symbol.definition == SymbolDefinition::Section);
+    let defined = symbols.iter().filter(|symbol| symbol.definition_kind == SymbolDefinition::Section);
     defined.map(|symbol| (symbol.symbol_name, symbol.symbol_address)).collect()
 }
 
@@ -63,7 +65,7 @@ fn linked_files_match_their_source() {
         let at = addresses(&sections);
         let header = sections.headers.columns().iter().next().expect("a header");
         assert_eq!((header.format, header.kind), (Format::MachO, BinaryKind::Dynamic));
-        assert_eq!((header.bits, header.endianness), (Some(64), Some("little")));
+        assert_eq!((header.bits, header.endianness), (Some(64), Some(Endianness::Little)));
         assert_eq!(header.entry_address, Some(at["_checked_twice"]));
         assert_eq!(header.image_address, Some(at["__mh_execute_header"]));
         assert_eq!(header.interpreter, Some("/usr/lib/dyld"));
@@ -142,8 +144,11 @@ fn executables_are_analyzed_by_all_stages() {
         let written = TemporaryDataset::of_bytes("apple", &bytes).expect("the file is supported");
         let functions = written.table(tables::Functions::INFO);
         let functions = Rows::<tables::Functions>::from_batch(functions).expect("its table");
-        let functions: BTreeMap<_, _> =
-            functions.columns().iter().map(|row| (row.address, row.name.map(str::to_owned))).collect();
+        let functions: BTreeMap<_, _> = functions
+            .columns()
+            .iter()
+            .map(|row| (row.address, row.function_name.map(str::to_owned)))
+            .collect();
         let symbols = sections.symbols.columns();
         let code = symbols.iter().filter(|symbol| symbol.section_name == Some("__TEXT,__text"));
         for symbol in code.filter(|symbol| symbol.symbol_type == SymbolType::Function.name()) {
@@ -232,7 +237,7 @@ fn big_endian_files_are_read() {
         object.add_symbol_data(symbol, text, &[0x4e, 0x80, 0x00, 0x20], 4);
         let (sections, _) = read(&object.write().expect("an object"));
         let header = sections.headers.columns().iter().next().expect("a header");
-        assert_eq!((header.bits, header.endianness), (Some(bits), Some("big")));
+        assert_eq!((header.bits, header.endianness), (Some(bits), Some(Endianness::Big)));
         let section = sections.sections.columns().iter().next().expect("a section");
         assert_eq!((section.section_name, section.section_index), ("__TEXT,__text", 1));
         assert_eq!((section.kind, section.content), (SectionKind::Code, &[0x4e, 0x80, 0x00, 0x20][..]));
@@ -253,7 +258,7 @@ fn members_of_universal_files_are_named_by_architecture() {
         assert_eq!(found.bytes, member);
     }
     let extents = extents::run(&file, &sections);
-    let owners: Vec<_> = extents.columns().iter().map(|extent| extent.owner).collect();
+    let owners: Vec<_> = extents.columns().iter().map(|extent| extent.owner_kind).collect();
     let expected = names.iter().flat_map(|_| [ExtentOwner::Header, ExtentOwner::Member]);
     assert_eq!(owners, expected.collect::<Vec<_>>());
     if let Some(listed) = apple::llvm("lipo", &["-archs"], &file) {

@@ -2,6 +2,7 @@
 //! run.
 
 use crate::flow::{AllSources, sources};
+use binframe::ir::Enumeration;
 use binframe::ir::tables::{Access, AccessRegion, Confidence, MemoryAccess};
 use binframe_testsuite::lowering::Tables;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
@@ -13,11 +14,12 @@ pub(crate) struct Claim {
     pub(crate) is_implicit: bool,
     pub(crate) region: AccessRegion,
     pub(crate) object: Option<Object>,
-    pub(crate) parameter: Option<String>,
+    pub(crate) parameter_register: Option<String>,
+    pub(crate) parameter_stack_offset: Option<i64>,
     pub(crate) call_address: Option<u64>,
     pub(crate) offset: Option<i64>,
     pub(crate) global_address: Option<u64>,
-    pub(crate) extent: Option<u64>,
+    pub(crate) span_size: Option<u64>,
     pub(crate) stride: Option<u32>,
     pub(crate) size: u64,
     pub(crate) access: Access,
@@ -27,9 +29,8 @@ pub(crate) struct Claim {
 /// Location of a memory object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Object {
-    pub(crate) address: Option<u64>,
-    pub(crate) stack_offset: Option<i64>,
-    pub(crate) is_aligned: bool,
+    pub(crate) address: u64,
+    pub(crate) offset: i64,
     pub(crate) size: u64,
 }
 
@@ -55,7 +56,10 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn of(tables: &Tables) -> Self {
-        let objects = tables.lowered.memory.memory_objects.columns();
+        let objects = tables.lowered.memory.memory_objects.columns().iter();
+        let objects =
+            objects.map(|row| ((row.region.name(), row.object_address, row.object_offset), row.size));
+        let sizes: HashMap<_, _> = objects.collect();
         let mut instructions: HashMap<u64, InstructionClaims> = HashMap::new();
         let blocks = tables.lowered.cfg.basic_blocks.columns();
         for block in blocks.iter() {
@@ -69,18 +73,13 @@ impl Program {
         }
         let mut arguments: HashMap<u64, BTreeSet<u64>> = HashMap::new();
         for access in tables.memory_accesses.columns().iter() {
-            let object = access.object_id.map(|id| {
-                let row = objects.row(id as usize);
-                Object {
-                    address: row.address,
-                    stack_offset: row.stack_offset,
-                    is_aligned: row.is_aligned == Some(true),
-                    size: row.size,
-                }
+            let object = access.object_address.zip(access.object_offset).map(|(address, offset)| Object {
+                address,
+                offset,
+                size: sizes[&(access.region.name(), address, offset)],
             });
             let claim = claim(&access, object);
-            let place = claim.parameter.as_deref().and_then(|name| name.strip_prefix("stack+"));
-            if let Some(offset) = place.and_then(|offset| offset.parse().ok()) {
+            if let Some(offset) = claim.parameter_stack_offset.and_then(|offset| offset.try_into().ok()) {
                 arguments.entry(access.function_address).or_default().insert(offset);
             }
             if let Some(known) = instructions.get_mut(&access.instruction_address) {
@@ -104,11 +103,12 @@ fn claim(access: &MemoryAccess<'_>, object: Option<Object>) -> Claim {
         is_implicit: access.is_implicit,
         region: access.region,
         object,
-        parameter: access.parameter.map(|name| name.0.to_owned()),
+        parameter_register: access.parameter_register.map(|name| name.0.to_owned()),
+        parameter_stack_offset: access.parameter_stack_offset,
         call_address: access.call_address,
         offset: access.byte_offset,
         global_address: access.global_address,
-        extent: access.extent,
+        span_size: access.span_size,
         stride: access.stride,
         size: access.size.map_or(0, u64::from),
         access: access.access,

@@ -1,4 +1,4 @@
-//! Tracks the last writer of each register, flag and memory byte in a run, and compares it with `data_flow`.
+//! Tracks the last writer of each register, flag and memory byte in a run, and compares it with `data_flow_edges`.
 
 use crate::claims::InstructionClaims;
 use binframe::ir::Enumeration;
@@ -7,7 +7,7 @@ use binframe_testsuite::lowering::Tables;
 use iced_x86::{Instruction, InstructionInfoFactory, OpAccess, Register, RflagsBits};
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows of `data_flow` for one use.
+/// Rows of `data_flow_edges` for one use.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sources {
     definitions: Vec<(Option<u64>, Definition)>,
@@ -15,19 +15,19 @@ pub(crate) struct Sources {
     confidence: Option<Confidence>,
 }
 
-/// Rows of `data_flow` by instruction and resource: a register, a flag or `stack`.
+/// Rows of `data_flow_edges` by instruction and resource: a register, a flag or `stack`.
 pub(crate) type AllSources = HashMap<(u64, &'static str), Sources>;
 
-/// Rows of `data_flow` for uses of values and addresses.
+/// Rows of `data_flow_edges` for uses of values and addresses.
 pub(crate) fn sources(tables: &Tables) -> AllSources {
     let names: HashMap<String, &'static str> = all_names().map(|name| (name.to_owned(), name)).collect();
     let mut all = AllSources::new();
-    for row in tables.data_flow.columns().iter() {
-        if matches!(row.r#use, DataUse::Argument | DataUse::Result) {
+    for row in tables.data_flow_edges.columns().iter() {
+        if matches!(row.use_kind, DataUse::Argument | DataUse::Result) {
             continue;
         }
         let sources = all.entry((row.use_address, names[row.resource.0])).or_default();
-        sources.definitions.push((row.definition_address, row.definition));
+        sources.definitions.push((row.definition_address, row.definition_kind));
         let is_higher = |known: Confidence| known.code() >= row.confidence.code();
         sources.confidence = sources.confidence.filter(|known| is_higher(*known)).or(Some(row.confidence));
     }

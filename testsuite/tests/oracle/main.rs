@@ -1,5 +1,5 @@
 //! Runs real programs one instruction at a time. Compares each accessed address with `memory_accesses`, stack depths
-//! with `stack_frames`, and the last writer of each used value with `data_flow`.
+//! with `stack_frames`, and the last writer of each used value with `data_flow_edges`.
 //!
 //! `cargo xtask oracle` runs it on programs of the machine, `cargo test` on three small ones.
 //!

@@ -193,7 +193,7 @@ impl Run<'_> {
         }
     }
 
-    /// Compares the uses of an instruction with `data_flow`, and records its writes.
+    /// Compares the uses of an instruction with `data_flow_edges`, and records its writes.
     fn check_data_flow(&mut self, known: &InstructionClaims, registers: &Registers) {
         let Some((top, _)) = self.stack.last() else { return };
         let accessed = known.claims.iter().filter_map(|claim| {
@@ -245,7 +245,7 @@ impl Run<'_> {
             let Some(address) = address(known, claim, registers, self.bias) else { continue };
             let key = (claim.region.name(), claim.confidence.name());
             // Computed addresses that are not accessed are only checked if an object is claimed.
-            if claim.access == Access::Address && claim.extent != Some(0) {
+            if claim.access == Access::Address && claim.span_size != Some(0) {
                 continue;
             }
             let found = match self.stack.last() {
@@ -281,7 +281,7 @@ impl Run<'_> {
             AccessRegion::Unknown => Some(true),
             AccessRegion::Global => {
                 let in_file = address.wrapping_sub(self.bias);
-                let object = claim.object.and_then(|object| Some((object.address?, object.size)));
+                let object = claim.object.map(|object| (object.address, object.size));
                 let is_inside =
                     object.is_none_or(|(start, size)| is_contained(in_file, claim.size, start, size));
                 Some(is_inside && is_within(claim, in_file, claim.global_address?))
@@ -295,17 +295,17 @@ impl Run<'_> {
         let from = |base: u64| is_within(claim, address, base.wrapping_add_signed(claim.offset.unwrap_or(0)));
         match claim.region {
             AccessRegion::Unknown | AccessRegion::Global => self.agrees_anywhere(claim, address),
-            AccessRegion::Stack => {
+            AccessRegion::Stack | AccessRegion::AlignedStack => {
                 let object = claim.object?;
-                let base = if object.is_aligned { top.aligned? } else { top.entry.rsp };
-                let start = base.wrapping_add_signed(object.stack_offset?);
+                let is_aligned = claim.region == AccessRegion::AlignedStack;
+                let base = if is_aligned { top.aligned? } else { top.entry.rsp };
+                let start = base.wrapping_add_signed(object.offset);
                 Some(is_contained(address, claim.size, start, object.size) && from(base))
             }
             AccessRegion::Parameter => {
-                let name = claim.parameter.as_deref()?;
-                let base = match name.strip_prefix("stack") {
-                    Some(offset) => *top.arguments.get(&offset.trim_start_matches('+').parse().ok()?)?,
-                    None => value_of(register_named(name)?, &top.entry)?,
+                let base = match (&claim.parameter_register, claim.parameter_stack_offset) {
+                    (Some(name), _) => value_of(register_named(name)?, &top.entry)?,
+                    (None, offset) => *top.arguments.get(&offset?.try_into().ok()?)?,
                 };
                 Some(from(base))
             }
@@ -316,6 +316,7 @@ impl Run<'_> {
                     from(*result) && size.is_none_or(|size| is_contained(address, claim.size, *result, size))
                 }))
             }
+            AccessRegion::DynamicStack => None,
             AccessRegion::ThreadLocal => Some(from(registers.fs_base)),
         }
     }
@@ -340,7 +341,7 @@ fn is_contained(address: u64, size: u64, start: u64, outer_size: u64) -> bool {
 /// Whether an address is in the claimed extent and stride, given the first address.
 fn is_within(claim: &Claim, address: u64, first: u64) -> bool {
     let distance = address.wrapping_sub(first);
-    let is_in_extent = claim.extent.is_none_or(|extent| distance.wrapping_add(claim.size) <= extent);
+    let is_in_extent = claim.span_size.is_none_or(|extent| distance.wrapping_add(claim.size) <= extent);
     let is_in_step =
         claim.stride.is_none_or(|stride| (distance as i64).rem_euclid(i64::from(stride.max(1))) == 0);
     // The distance may be negative: if the bounds are unknown, the first address need not be the lowest.

@@ -64,7 +64,7 @@ impl Case {
         let Some((bytes, named)) = self.input.build()? else { return Ok(None) };
         let written =
             TemporaryDataset::with_stages("input", &bytes, &Stage::ALL).map_err(|error| error.to_string())?;
-        let names = Names::new(&named, &written);
+        let names = Names::new(&named);
         Ok(Some(self.expected.iter().map(|expected| expected.find(&written, &names)).collect()))
     }
 

@@ -1,8 +1,8 @@
 //! Runs the cases of `testsuite/passes/`: Markdown files with a small program and the rows that its tables must have.
 //!
 //! A case is a heading that states a fact, prose, one input block and one table for each heading `## TABLE where COLUMN = VALUE and …`.
-//! The table's header selects the columns. Addresses are shown as `symbol+offset` and references to `memory_objects` by what they
-//! name, so that rows do not depend on the linker. `BLESS=1` writes the rows that binframe makes into the files.
+//! The table's header selects the columns. Addresses are shown as `symbol+offset`, so that rows do not depend on the linker. `BLESS=1`
+//! writes the rows that binframe makes into the files.
 
 mod case;
 mod input;

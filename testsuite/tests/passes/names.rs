@@ -1,8 +1,6 @@
-//! Shows addresses as `symbol+0x10` and objects by what they are, so that rows can be read and do not depend on the linker.
+//! Shows addresses as `symbol+0x10`, so that rows can be read and do not depend on the linker.
 
-use binframe::ir::tables::MemoryObjects;
-use binframe::ir::{Table, TableInfo, cells};
-use binframe_testsuite::lowering::TemporaryDataset;
+use binframe::ir::TableInfo;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::ops::Range;
 
@@ -13,14 +11,12 @@ pub(crate) struct Names {
     /// Address and name, sorted; one for each address.
     symbols: Vec<(u64, String)>,
     sections: Vec<(Range<u64>, String)>,
-    /// By `object_id`.
-    objects: Vec<String>,
 }
 
 impl Names {
-    /// The names of a linked file with symbols, and of the objects of its dataset.
-    pub(crate) fn new(named: &[u8], written: &TemporaryDataset) -> Self {
-        let mut names = Self { symbols: Vec::new(), sections: Vec::new(), objects: Vec::new() };
+    /// The names of a linked file with symbols.
+    pub(crate) fn new(named: &[u8]) -> Self {
+        let mut names = Self { symbols: Vec::new(), sections: Vec::new() };
         if let Ok(file) = object::File::parse(named) {
             let sections = file.sections().filter(|section| section.address() > 0 && section.size() > 0);
             names.sections = sections
@@ -45,37 +41,15 @@ impl Names {
             symbols.dedup_by_key(|(address, ..)| *address);
             names.symbols = symbols.into_iter().map(|(address, _, name)| (address, name)).collect();
         }
-        names.objects =
-            cells(&written.table(MemoryObjects::INFO)).iter().map(|row| names.object(row)).collect();
         names
     }
 
-    /// Replaces addresses and references to objects in the cells of a row.
+    /// Replaces addresses in the cells of a row.
     pub(crate) fn show(&self, table: &TableInfo, row: &mut [String]) {
         for (column, cell) in table.columns.iter().zip(row) {
-            if column.references == Some(("memory_objects", "object_id")) {
-                let object = cell.parse().ok().and_then(|id: usize| self.objects.get(id));
-                if let Some(name) = object {
-                    cell.clone_from(name);
-                }
-            } else if column.is_address() || column.one_of.is_none() {
+            if column.is_address() || column.one_of.is_none() {
                 *cell = self.with_symbols(cell);
             }
-        }
-    }
-
-    /// `function[-8]` for a slot of the stack, the name or address of a variable, `malloc@call` for an allocation.
-    fn object(&self, row: &[String]) -> String {
-        let cell = |name| {
-            self.with_symbols(&row[MemoryObjects::INFO.column_index(name).expect("a column of objects")])
-        };
-        let [name, address, offset, call] = ["name", "address", "stack_offset", "call_address"].map(cell);
-        match (offset.as_str(), call.as_str(), name.as_str()) {
-            ("-", "-", "-") => address,
-            ("-", "-", _) => name,
-            ("-", ..) => format!("{name}@{call}"),
-            _ if cell("is_aligned") == "true" => format!("{}[aligned {offset}]", cell("function_address")),
-            _ => format!("{}[{offset}]", cell("function_address")),
         }
     }
 

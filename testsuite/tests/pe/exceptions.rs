@@ -3,7 +3,7 @@
 
 use super::tools::Folder;
 use super::{bytes, lowered};
-use binframe::ir::tables::{DiagnosticCode, ExceptionCallSite};
+use binframe::ir::tables::{BinaryExceptionCallSite, DiagnosticCode};
 use binframe::passes::file::exceptions::{self, ExceptionsIr};
 use std::collections::BTreeMap;
 use std::fs;
@@ -85,7 +85,8 @@ fn own(path: &Path) -> ExceptionsIr {
 }
 
 fn call_sites(path: &Path) -> Vec<CallSite> {
-    let call_site = |row: ExceptionCallSite| (row.address, row.size, row.landing_pad_address, row.action);
+    let call_site =
+        |row: BinaryExceptionCallSite| (row.address, row.size, row.landing_pad_address, row.action);
     let mut call_sites: Vec<_> = own(path).call_sites.columns().iter().map(call_site).collect();
     call_sites.sort_unstable();
     call_sites

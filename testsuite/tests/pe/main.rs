@@ -324,12 +324,13 @@ fn function_tables_match_readobj() {
             .collect();
         expected.sort_unstable();
         let entries = tables.lowered.sections.unwind_entries.columns();
-        let found = entries.iter().filter(|entry| entry.source == UnwindSource::FunctionTable).map(|entry| {
-            // readobj prints the handler only for the entry that contains it.
-            let handler = entry.personality_address.filter(|_| !entry.is_continuation);
-            let end_address = entry.address + entry.size;
-            (entry.address, end_address, handler, entry.is_continuation, entry.begins_in_frame)
-        });
+        let found =
+            entries.iter().filter(|entry| entry.unwind_kind == UnwindSource::FunctionTable).map(|entry| {
+                // readobj prints the handler only for the entry that contains it.
+                let handler = entry.personality_address.filter(|_| !entry.is_continuation);
+                let end_address = entry.address + entry.size;
+                (entry.address, end_address, handler, entry.is_continuation, entry.begins_in_frame)
+            });
         assert_eq!(found.collect::<Vec<_>>(), expected, "{}", path.display());
         assert!(!expected.is_empty(), "{}", path.display());
     }
@@ -349,7 +350,7 @@ fn functions_of_objects_have_unwind_entries() {
         let tables = lowered(&path);
         let symbols = tables.lowered.sections.symbols.columns();
         let functions = symbols.iter().filter(|symbol| symbol.symbol_type == "function");
-        let functions = functions.filter(|symbol| symbol.definition == SymbolDefinition::Section);
+        let functions = functions.filter(|symbol| symbol.definition_kind == SymbolDefinition::Section);
         let mut functions: Vec<_> =
             functions.map(|symbol| (symbol.section_index, symbol.symbol_address)).collect();
         let entries = tables.lowered.sections.unwind_entries.columns();
@@ -427,8 +428,8 @@ fn objects_have_the_symbols_of_the_source() {
         let symbols = tables.lowered.sections.symbols.columns();
         let named =
             |name: &str| symbols.iter().find(|symbol| symbol.symbol_name == name).expect("the symbol exists");
-        assert_eq!(named("report").definition, SymbolDefinition::Undefined);
-        assert_eq!(named("checked_twice").definition, SymbolDefinition::Section);
+        assert_eq!(named("report").definition_kind, SymbolDefinition::Undefined);
+        assert_eq!(named("checked_twice").definition_kind, SymbolDefinition::Section);
         assert_eq!(named("checked_twice").section_name, Some(".text"));
         let header = tables.lowered.sections.headers.columns().iter().next().expect("one header");
         assert_eq!((header.format, header.kind), (Format::Coff, BinaryKind::Relocatable));

@@ -1,4 +1,4 @@
-//! Compares `loader_commands` with `readelf -d`.
+//! Compares `binary_loader_commands` with `readelf -d`.
 
 use crate::{Lowered, Outcome, hexadecimal, same};
 

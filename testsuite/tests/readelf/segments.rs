@@ -15,7 +15,7 @@ fn segments(lowered: &Lowered) -> Vec<Segment> {
     let segment = segments.iter().map(|row| {
         let name = row.segment_type.unwrap_or_default();
         let name = name.strip_prefix("PT_").unwrap_or(name).to_owned();
-        let permissions = row.permissions.to_owned();
+        let permissions = row.permissions.0.to_owned();
         (name, row.file_offset, row.address, row.file_size, row.size, permissions, row.alignment)
     });
     segment.collect()

@@ -40,7 +40,7 @@ fn symbols(lowered: &Lowered) -> Vec<Symbol> {
         address: row.symbol_address,
         size: row.symbol_size,
         kinds: [row.symbol_type, row.binding.name(), row.visibility.name()].map(str::to_owned),
-        section: match (row.definition, row.section_index) {
+        section: match (row.definition_kind, row.section_index) {
             (SymbolDefinition::Undefined, _) => "UND".to_owned(),
             (SymbolDefinition::Absolute, _) => "ABS".to_owned(),
             (SymbolDefinition::Common, _) => "COM".to_owned(),

@@ -3,10 +3,10 @@
 
 use crate::build::{Build, run};
 use binframe::ir::tables::{
-    DebugFunctions, DebugVariables, FrameStatus, LocationClass, MemoryObjectColumns, ObjectKind,
-    StackFrameColumns,
+    AccessRegion, DebugFunctions, DebugVariables, FrameStatus, LocationClass, MemoryObjectColumns,
+    ObjectKind, ObjectRegion, StackFrameColumns,
 };
-use binframe::ir::{Batch, Rows, Table};
+use binframe::ir::{Batch, Enumeration, Rows, Table};
 use binframe::passes::file::{debug, sections};
 use binframe_testsuite::lowering::{self, Tables};
 use bytes::Bytes;
@@ -82,22 +82,18 @@ pub(crate) fn compare(build: &Build) -> Result<VariableCounts, String> {
 
 /// Stack objects of one function.
 fn slots(objects: MemoryObjectColumns<'_>, function: u64) -> Vec<(i64, u64, ObjectKind)> {
-    // Global objects have no function and are sorted first.
-    let is_before = |row: usize| objects.function_address.get(row).is_none_or(|other| other < function);
+    let key = |row: usize| (objects.region.get(row).name(), objects.object_address[row]);
     let (mut first, mut end) = (0, objects.len());
     while first < end {
         let middle = first.midpoint(end);
-        if is_before(middle) {
+        if key(middle) < (ObjectRegion::Stack.name(), function) {
             first = middle + 1;
         } else {
             end = middle;
         }
     }
-    (first..objects.len())
-        .take_while(|row| objects.function_address.get(*row) == Some(function))
-        .filter(|row| objects.is_aligned.get(*row) == Some(false))
-        .filter_map(|row| Some((objects.stack_offset.get(row)?, objects.size[row], objects.kind.get(row))))
-        .collect()
+    let slots = (first..objects.len()).take_while(|row| objects.object_address[*row] == function);
+    slots.map(|row| (objects.object_offset[row], objects.size[row], objects.kind.get(row))).collect()
 }
 
 /// Size and status of the stack frame of a function.
@@ -138,7 +134,7 @@ fn count_variables(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -
     let mut by_function: BTreeMap<u64, Vec<(i64, u64, &'static str)>> = BTreeMap::new();
     for variable in variables.iter() {
         let is_memory =
-            matches!(variable.location, LocationClass::FrameOffset | LocationClass::RegisterOffset);
+            matches!(variable.location_kind, LocationClass::FrameOffset | LocationClass::RegisterOffset);
         let Some(size) = variable.size.filter(|size| is_memory && *size > 0) else { continue };
         let Some(function) = variable.function_index.and_then(address_of) else { continue };
         let Some(offset) = variable.frame_offset else { continue };
@@ -225,7 +221,6 @@ fn count_globals(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> 
         (address - start < *size).then_some(*start)
     };
     let named = relocated(&file);
-    let objects = tables.lowered.memory.memory_objects.columns();
     let instructions = tables.instructions.columns();
     for access in tables.memory_accesses.columns().iter() {
         // The relocation in the instruction refers to the symbol.
@@ -238,7 +233,7 @@ fn count_globals(full: &Bytes, tables: &Tables, counts: &mut VariableCounts) -> 
         }
         let is_indexed = usize::from(access.is_indexed);
         let start =
-            access.object_id.and_then(|id| objects.address.get(id as usize)).or(access.global_address);
+            access.object_address.filter(|_| access.region == AccessRegion::Global).or(access.global_address);
         counts.globals[is_indexed][0] += 1;
         counts.globals[is_indexed][1] += usize::from(start.and_then(symbol_at) == Some(truth));
     }

@@ -21,7 +21,7 @@ unknown target.
 
 EXAMPLES:
   binframe dump functions app --limit 10
-  binframe dump instructions app --function main --columns address,bytes,mnemonic,target
+  binframe dump instructions app --function main --columns address,bytes,mnemonic,target_address
   binframe dump basic_blocks app.tables --where-address 0x401000..0x402000
   binframe dump binary_symbols app --where-address 0x401136
   binframe dump call_edges app --format csv > calls.csv

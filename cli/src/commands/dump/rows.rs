@@ -3,12 +3,12 @@
 use super::arguments::{DumpArguments, DumpFormat};
 use super::selection::{functions, open_source};
 use crate::failure::Failure;
-use crate::output::columns::{Column, record_batch, schema};
+use crate::output::columns::{record_batch, schema};
 use crate::output::destination::{self, Output};
 use crate::output::row_writer::{RowFormat, RowWriter};
 use binframe::ir::parquet::{Compressors, TableWriter};
 use binframe::ir::tables::{FunctionParts, Functions};
-use binframe::ir::{Batch, Table, TableInfo};
+use binframe::ir::{Batch, ColumnInfo, Table, TableInfo};
 use binframe::{Filter, NewFile, Source, address_column, rows_in};
 use std::io::{self, IsTerminal, Write};
 use std::ops::Range;
@@ -51,7 +51,7 @@ fn write_parquet(rows: &SelectedRows<'_>, out: Output) -> Result<(), Failure> {
 fn write_text(
     rows: &SelectedRows<'_>,
     format: RowFormat,
-    columns: &[Column],
+    columns: &[&ColumnInfo],
     out: Output,
 ) -> Result<(), Failure> {
     let has_binary = matches!(rows.source, Source::Dataset(_));
@@ -128,14 +128,16 @@ fn hull(ranges: &[Range<u64>]) -> Range<u64> {
     start..ranges.iter().map(|range| range.end).max().unwrap_or(start)
 }
 
-fn chosen_columns(arguments: &DumpArguments, table: &'static TableInfo) -> Result<Vec<Column>, Failure> {
+fn chosen_columns(
+    arguments: &DumpArguments,
+    table: &'static TableInfo,
+) -> Result<Vec<&'static ColumnInfo>, Failure> {
     if arguments.columns.is_empty() {
-        return Ok(Column::stored(table));
+        return Ok(table.columns.iter().collect());
     }
     let column = |name: &String| {
-        Column::named(table, name).ok_or_else(|| {
-            let stored = table.columns.iter().map(|column| column.name);
-            let known: Vec<_> = stored.chain(table.derived.iter().map(|column| column.name)).collect();
+        table.column(name).ok_or_else(|| {
+            let known: Vec<_> = table.columns.iter().map(|column| column.name).collect();
             Failure::Usage(format!("{} has no column `{name}`; it has {}", table.name, known.join(", ")))
         })
     };

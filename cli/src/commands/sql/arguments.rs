@@ -18,7 +18,7 @@ Without a query, a shell starts; if standard input is not a terminal, queries ar
 order are sorted by input and key. Addresses can be written as 0x401000.
 
 EXAMPLES:
-  binframe sql \"SELECT name, size FROM function_sizes LIMIT 10\" app
+  binframe sql \"SELECT function_name, size FROM function_sizes LIMIT 10\" app
   binframe sql \"SELECT binary_name, mnemonic, count(*) FROM instructions GROUP BY ALL ORDER BY 3 DESC\" '/usr/bin/*grep'
   binframe sql \"SELECT * FROM callers('malloc')\" app.tables --format csv > callers.csv
   binframe sql \"SELECT disasm(bytes, address) FROM instructions WHERE address BETWEEN 0x401000 AND 0x401020\" app

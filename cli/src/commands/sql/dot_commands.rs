@@ -85,11 +85,11 @@ fn first_sentence(doc: &str) -> &str {
 fn tables() -> String {
     let mut text = String::new();
     for table in binframe::ir::TABLES {
-        _ = writeln!(text, "{:<24} {}", table.name, first_sentence(table.doc));
+        _ = writeln!(text, "{:<28} {}", table.name, first_sentence(table.doc));
     }
     text += "\nViews:\n";
     for view in VIEWS {
-        _ = writeln!(text, "{:<24} {}", view.name, first_sentence(view.doc));
+        _ = writeln!(text, "{:<28} {}", view.name, first_sentence(view.doc));
     }
     text
 }
@@ -145,6 +145,7 @@ fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::Utf8View => "text".to_owned(),
         DataType::Binary | DataType::BinaryView => "bytes".to_owned(),
+        DataType::List(element) => format!("{}[]", type_name(element.data_type())),
         other => other.to_string().to_lowercase(),
     }
 }

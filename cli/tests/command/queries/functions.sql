@@ -10,7 +10,7 @@ SELECT section_of(0x4010b4, 'loops'), section_of(0x402000, 'loops'), section_of(
 SELECT function_of(0x4010b4, 'loops'), function_name(0x4010b4, 'loops'), function_of(0x402000, 'loops');
 SELECT bytes_at(0x401000, 4, 'loops'), bytes_at(0x4010d8, 100, 'loops'), bytes_at(0, 4, 'loops');
 SELECT hex(read_u8(0x401000, 'loops')), hex(read_u16(0x401000, 'loops')), hex(read_u32(0x401000, 'loops')), hex(read_u64(0x401000, 'loops'));
-SELECT f.binary_name, f.name FROM functions f WHERE symbolize(f.address, f.binary_name) = f.name AND f.size < 20;
+SELECT f.binary_name, f.function_name FROM functions f WHERE symbolize(f.address, f.binary_name) = f.function_name AND f.size < 20;
 SELECT binary_name, symbol_name, read_u64(symbol_address, binary_name) AS value FROM binary_symbols WHERE symbol_type = 'variable';
 SELECT string_at(symbol_address, binary_name) IS NULL AS is_null FROM binary_symbols WHERE symbol_name = 'scratch';
 -- Functions that give tables.

@@ -7,7 +7,7 @@
 use super::ir::CfgIr;
 use crate::code::regions::Code;
 use crate::isa::Instruction;
-use arrow_array::UInt64Array;
+use arrow_array::StringArray;
 use binframe_ir::tables::Functions;
 use binframe_ir::{Fingerprint, Rows};
 use rayon::prelude::*;
@@ -31,11 +31,11 @@ pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>
             for block in by_function.rows_of(first + row).iter().map(|block| *block as usize) {
                 add_block(code, blocks.address[block], blocks.size[block], &range, content);
             }
-            Fingerprint::of_bytes(content).0 as u64
+            format!("{:016x}", Fingerprint::of_bytes(content).0 as u64)
         },
     );
     let hashes: Vec<_> = hashes.collect();
-    let batch = functions.batch().with_column("content_hash", Arc::new(UInt64Array::from(hashes)));
+    let batch = functions.batch().with_column("content_hash", Arc::new(StringArray::from(hashes)));
     Rows::from_batch(batch).expect("the column has its type")
 }
 

@@ -20,7 +20,8 @@
 //!
 //! *Files.* Each imports only files before it in this list: `ids`, `function_ranges`, `noreturn`, `facts`, `flow`
 //! (data), `blocks`, `address_taken`, `symbolic_evaluation`, `jump_tables`, `function_traversal`,
-//! `recursive_traversal`, `fragments`, `initial_starts`, `function_discovery`, `ir`, `tables/`, `content`.
+//! `recursive_traversal`, `fragments`, `initial_starts`, `function_discovery`, `ir`, `tables/`, `content`,
+//! `instruction_rows`.
 //!
 //! *Invariants.* Functions and fragments do not overlap; every block is in one of them; blocks do not overlap, and
 //! start and end at instruction boundaries; source and target of an edge are blocks.
@@ -41,6 +42,7 @@ mod function_ranges;
 mod function_traversal;
 mod ids;
 mod initial_starts;
+mod instruction_rows;
 mod ir;
 mod jump_tables;
 mod noreturn;
@@ -49,6 +51,7 @@ mod symbolic_evaluation;
 mod tables;
 
 pub use content::with_content_hashes;
+pub use instruction_rows::instruction_rows;
 pub(crate) use ir::BlocksByFunction;
 pub use ir::CfgIr;
 

@@ -17,7 +17,7 @@
 //!  3. Data in code is identified (`data.rs`) and becomes data rows; the sweep resumes after it.
 //!  4. The result (`ir.rs`) keeps a bitmap of instruction starts, the branches, and the constant addresses in other
 //!     instructions. Rows of the table have about 100 bytes each; they are decoded again for the requested range of
-//!     code ([`decode`]), which is cheaper than holding them.
+//!     code (`rows.rs`), which is cheaper than holding them.
 //!
 //! *Invariants.* Rows are sorted by address, do not overlap, and cover their region. The result is that of one
 //! sequential sweep, for any chunk size.
@@ -41,7 +41,8 @@ mod sweep;
 pub use ir::InstructionsIr;
 pub(crate) use ir::{Branches, RegionInstructions};
 pub use ranges::{code_ranges, row_count};
-pub use rows::{decode, effects};
+pub(in crate::code) use rows::decode;
+pub use rows::effects;
 
 use crate::code::regions::{Code, CodeRegion};
 use crate::diagnostics::{Collector, DiagnosticLocation};

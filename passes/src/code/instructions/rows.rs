@@ -9,15 +9,28 @@ use binframe_ir::tables::{InstructionEffect, InstructionEffectBuilder, Instructi
 use binframe_ir::{Rows, Term};
 use std::ops::Range;
 
-/// The rows of the instructions that start in a range.
-pub fn decode(code: &Code, instructions: &InstructionsIr, range: CodeRange) -> Rows<Instructions> {
+/// The rows of the instructions that start in a range. `owner_of` is called with ascending addresses, and returns the
+/// function and the block that contain an address.
+pub(in crate::code) fn decode(
+    code: &Code,
+    instructions: &InstructionsIr,
+    range: CodeRange,
+    mut owner_of: impl FnMut(u64) -> (Option<u64>, Option<u64>),
+) -> Rows<Instructions> {
     let region = &code.regions[range.region];
     let mut rows = region.isa.rows(&region.bytes, row_count(instructions, range));
     let mut roles = RoleClassifier::new(code, instructions, range);
     each_row(code, instructions, range, |positions, instruction| {
         let address = region.address + positions.start as u64;
         let role = roles.next(positions.clone(), instruction);
-        rows.push(address, region.section_index, &region.bytes[positions], instruction, role);
+        rows.push(
+            address,
+            region.section_index,
+            &region.bytes[positions],
+            instruction,
+            role,
+            owner_of(address),
+        );
     });
     rows.finish()
 }

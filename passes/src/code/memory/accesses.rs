@@ -11,10 +11,10 @@
 //!   array at a constant address.
 //! - `likely`: the range is infinite, or exceeds the object at index 0.
 //! - `certain`: any other row. The range is finite and inside the object at index 0, if there is one; an allocation of
-//!   unknown size is taken to be large enough. If `extent` is null (2 GiB and more), the row states only the region.
+//!   unknown size is taken to be large enough. If `span_size` is null (2 GiB and more), the row states only the region.
 //!   Also every row of region `unknown`, which claims nothing.
 //!
-//! `object_id` is the object at index 0. If the row is not `certain`, the instruction may access the objects beside
+//! The object is the one at index 0. If the row is not `certain`, the instruction may access the objects beside
 //! it, so that only an object whose size is stated, by a symbol or an allocation, is named.
 
 use super::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
@@ -116,16 +116,16 @@ impl AccessWriter<'_, '_> {
         let is_global = resolved.region == AccessRegion::Global;
         let is_bounded = is_known && address.is_bounded();
         let first = if is_bounded { address.low } else { address.index_zero };
-        let extent =
+        let span_size =
             is_bounded.then(|| address.high.abs_diff(address.low) + u64::from(reference.size.unwrap_or(0)));
         // A stride of 1 is only known if single bytes are accessed: it is also the stride of an unknown index.
         let has_stride = is_known
             && address.exact_offset().is_none()
             && (address.stride > 1 || i64::from(address.stride) == size);
-        let parameter = match address.base {
-            Base::Register(register) => Some(Term(self.program.convention.register_name(register))),
-            Base::Argument(offset) => Some(Term(argument_name(offset))),
-            _ => None,
+        let (parameter_register, parameter_stack_offset) = match address.base {
+            Base::Register(register) => (Some(Term(self.program.convention.register_name(register))), None),
+            Base::Argument(offset) => (None, Some(i64::from(offset))),
+            _ => (None, None),
         };
         let call_address = match address.base {
             Base::Heap(call) | Base::Returned(call) => Some(call),
@@ -137,12 +137,14 @@ impl AccessWriter<'_, '_> {
             block_address,
             function_address: self.function_address,
             region: resolved.region,
-            object_id: resolved.object.map(|object| object.object_id),
-            parameter,
+            object_address: resolved.object.map(|object| self.columns.object_address[object.row]),
+            object_offset: resolved.object.map(|object| self.columns.object_offset[object.row]),
+            parameter_register,
+            parameter_stack_offset,
             call_address,
             byte_offset: (is_known && !is_global).then_some(first),
             global_address: is_global.then(|| (first as u64).wrapping_add_signed(resolved.base_start)),
-            extent,
+            span_size,
             stride: has_stride.then_some(address.stride),
             is_indexed: reference.is_indexed,
             size: reference.size,
@@ -163,16 +165,16 @@ impl AccessWriter<'_, '_> {
         let (columns, function) = (self.columns, self.function);
         match address.base {
             Base::Stack | Base::Aligned => {
-                let start = frame_offset::from_offset(0, address.base == Base::Aligned);
+                let is_aligned = address.base == Base::Aligned;
+                let start = frame_offset::from_offset(0, is_aligned);
                 let index_zero = start.saturating_add(address.index_zero);
-                known(AccessRegion::Stack, self.objects.slot_at(columns, function, index_zero), start)
+                let region = if is_aligned { AccessRegion::AlignedStack } else { AccessRegion::Stack };
+                known(region, self.objects.slot_at(columns, function, index_zero), start)
             }
-            Base::Dynamic(_) => known(AccessRegion::Stack, None, 0),
+            Base::Dynamic(_) => known(AccessRegion::DynamicStack, None, 0),
             Base::Register(_) | Base::Argument(_) => known(AccessRegion::Parameter, None, 0),
             Base::Returned(_) => known(AccessRegion::Returned, None, 0),
-            Base::Heap(call) => {
-                known(AccessRegion::Heap, self.objects.allocation_at(columns, function, call), 0)
-            }
+            Base::Heap(call) => known(AccessRegion::Heap, self.objects.allocation_at(columns, call), 0),
             Base::Thread => known(AccessRegion::ThreadLocal, None, 0),
             Base::Global(start) => {
                 let index_zero = start.wrapping_add_signed(address.index_zero);
@@ -211,51 +213,3 @@ fn confidence(address: AbstractValue, size: i64, resolved: &ResolvedAddress) -> 
     };
     if is_inside { Confidence::Certain } else { Confidence::Likely }
 }
-
-/// Name of the stack argument at an offset from the stack pointer at entry. `stack` if the offset is negative, above
-/// 128 or no multiple of 4.
-fn argument_name(offset: i32) -> &'static str {
-    usize::try_from(offset)
-        .ok()
-        .filter(|offset| offset % 4 == 0)
-        .and_then(|offset| ARGUMENT_NAMES.get(offset / 4))
-        .copied()
-        .unwrap_or("stack")
-}
-
-/// Names of the stack arguments at multiples of 4; the first is that of the return address, which is no argument.
-const ARGUMENT_NAMES: [&str; 33] = [
-    "stack",
-    "stack+4",
-    "stack+8",
-    "stack+12",
-    "stack+16",
-    "stack+20",
-    "stack+24",
-    "stack+28",
-    "stack+32",
-    "stack+36",
-    "stack+40",
-    "stack+44",
-    "stack+48",
-    "stack+52",
-    "stack+56",
-    "stack+60",
-    "stack+64",
-    "stack+68",
-    "stack+72",
-    "stack+76",
-    "stack+80",
-    "stack+84",
-    "stack+88",
-    "stack+92",
-    "stack+96",
-    "stack+100",
-    "stack+104",
-    "stack+108",
-    "stack+112",
-    "stack+116",
-    "stack+120",
-    "stack+124",
-    "stack+128",
-];

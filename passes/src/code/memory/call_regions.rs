@@ -37,7 +37,7 @@ pub(super) fn thread_start(
 /// Size of the memory that a call allocates; `None` if it is not constant.
 fn allocated_size(program: &Program<'_>, before: &AbstractState, callee: &Callee<'_>) -> Option<u64> {
     let name = callee.call.and_then(|call| call.import_name);
-    let name = name.or_else(|| callee.function.and_then(|row| program.functions.name.get(row)))?;
+    let name = name.or_else(|| callee.function.and_then(|row| program.functions.function_name.get(row)))?;
     let mut factors = library_models::size_parameters(name).peekable();
     factors.peek()?;
     let factor =

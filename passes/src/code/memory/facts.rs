@@ -1,4 +1,4 @@
-//! Memory facts: results of the stage, in addition to its tables, from which `memory_accesses` and `data_flow` are
+//! Memory facts: results of the stage, in addition to its tables, from which `memory_accesses` and `data_flow_edges` are
 //! computed on demand.
 
 use super::memory_image::MemoryImage;
@@ -30,11 +30,9 @@ impl MemoryFacts {
             let rows = blocks_by_function.rows_of(function);
             std::iter::once(rows.len() as u64).chain(rows.iter().map(|row| u64::from(*row)))
         });
-        let first_rows = objects.first_rows.iter().map(|row| u64::from(*row));
         let fingerprint = Fingerprint::of_all([
             Fingerprint::of_numbers(&rows.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&summaries.iter().flat_map(summary_words).collect::<Vec<_>>()),
-            Fingerprint::of_numbers(&first_rows.collect::<Vec<_>>()),
             objects.rows.batch().fingerprint(),
             image.fingerprint(),
         ]);

@@ -400,7 +400,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
                 returned,
             }
         };
-        let name = self.program.functions.name.get(function);
+        let name = self.program.functions.function_name.get(function);
         match name.is_some_and(library_models::allocates) {
             true => Summary { returned: AbstractValue::at(Base::Heap(0), 0), ..summary },
             false => summary,

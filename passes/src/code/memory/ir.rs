@@ -18,7 +18,7 @@ pub struct MemoryIr {
     pub memory_objects: Rows<MemoryObjects>,
     /// Functions that could not be analyzed fully.
     pub diagnostics: Rows<Diagnostics>,
-    /// Results from which `accesses` and `data_flow` are computed.
+    /// Results from which `accesses` and `data_flow_edges` are computed.
     pub facts: Arc<MemoryFacts>,
 }
 

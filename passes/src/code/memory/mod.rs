@@ -1,6 +1,6 @@
 //! `(image, code, instructions, cfg) -> (memory_regions, stack_frames, function_effects, memory_objects)`
 //! `(code, cfg, memory) -> memory_accesses`
-//! `(code, cfg, memory) -> data_flow`
+//! `(code, cfg, memory) -> data_flow_edges`
 //!
 //! The memory that code uses: stack frames, call summaries, variables and allocations, and the object that each
 //! instruction accesses.
@@ -12,7 +12,7 @@
 //! exits (`exit_state`) and uses of parameters. References become slots (`slots`) and global variables (`globals`);
 //! exits and uses of parameters become the summary. The two large tables are computed on demand, by a second analysis
 //! with the final summaries: the object of each memory reference (`accesses`), and the definitions that reach each use
-//! (`data_flow`).
+//! (`data_flow_edges`).
 //!
 //! *Invariants.* Every function has one frame. Slots of a function do not overlap, nor do global variables.
 //!

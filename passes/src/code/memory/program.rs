@@ -82,7 +82,8 @@ impl<'a> Program<'a> {
     /// Name of the function that a call calls: that of the import, else of the function in this binary.
     pub(super) fn callee_name(&self, call_address: u64) -> Option<&'a str> {
         let call = self.call_at(call_address)?;
-        let function = || self.function_at(call.callee_address?).and_then(|row| self.functions.name.get(row));
+        let function =
+            || self.function_at(call.callee_address?).and_then(|row| self.functions.function_name.get(row));
         call.import_name.or_else(function)
     }
 }

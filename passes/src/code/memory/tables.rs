@@ -1,6 +1,6 @@
 //! The rows of `memory_regions`, `stack_frames` and `function_effects`, and the diagnostics of the stage.
 
-use super::analysis_results::{FunctionAnalysis, ThreadStart};
+use super::analysis_results::{Allocation, FunctionAnalysis, ThreadStart};
 use super::program::Program;
 use super::regions::RegionWriter;
 use crate::diagnostics::{Collector, DiagnosticLocation};
@@ -10,26 +10,35 @@ use binframe_ir::tables::{
     FunctionEffects, MemoryRegions, RegionType, ReturnedValue, Severity, StackFrame, StackFrameBuilder,
     StackFrames,
 };
-use binframe_ir::{Enumeration, Rows};
+use binframe_ir::{Enumeration, Rows, Term, Terms};
 
-/// The regions of the binary, then the stacks of the threads that calls start, then the memory that calls allocate.
+/// The regions of the binary, the memory that calls allocate, and the stacks of the threads that calls start.
 pub(super) fn memory_regions(program: &Program<'_>, functions: &[FunctionAnalysis]) -> Rows<MemoryRegions> {
-    let mut rows = RegionWriter::after(&program.image.memory_regions);
-    let name = |row: usize| program.functions.name.get(row);
-    let threads = functions.iter().flat_map(|function| &function.threads);
+    let name = |row: usize| program.functions.function_name.get(row);
+    let site = |call: u64| format!("{call:#x}: {}", program.callee_name(call).unwrap_or("call"));
+    let mut heap = RegionWriter::default();
+    let allocations = functions.iter().enumerate();
+    let allocations =
+        allocations.flat_map(|(row, function)| function.allocations.iter().map(move |own| (own, row)));
+    let mut allocations: Vec<_> = allocations.collect();
+    allocations.sort_by_key(|(allocation, _)| allocation.call_address);
+    for (Allocation { call_address, size, .. }, row) in allocations {
+        let site = site(*call_address);
+        heap.push_unplaced(RegionType::Heap, *call_address, size.unwrap_or(0), name(row), &site);
+    }
+    let mut stacks = RegionWriter::default();
+    let mut threads: Vec<_> = functions.iter().flat_map(|function| &function.threads).collect();
+    threads.sort();
+    threads.dedup_by_key(|thread| thread.call_address);
     for ThreadStart { call_address, function_address } in threads {
-        let site = format!("{call_address:#x}: {}", program.callee_name(*call_address).unwrap_or("call"));
         let function_name = program.function_at(*function_address).and_then(name);
-        rows.push(RegionType::Stack, None, 0, function_name, &site);
+        stacks.push_unplaced(RegionType::Stack, *call_address, 0, function_name, &site(*call_address));
     }
-    for (row, function) in functions.iter().enumerate() {
-        for allocation in &function.allocations {
-            let address = allocation.call_address;
-            let site = format!("{address:#x}: {}", program.callee_name(address).unwrap_or("call"));
-            rows.push(RegionType::Heap, None, allocation.size.unwrap_or(0), name(row), &site);
-        }
-    }
-    Rows::concat([&program.image.memory_regions, &rows.finish()])
+    let of_binary = &program.image.memory_regions;
+    let is_stack = |region_type: Option<&str>| region_type == Some(RegionType::Stack.name());
+    let count = of_binary.columns().r#type.iter().filter(|region_type| !is_stack(*region_type)).count();
+    let (others, own_stack) = (of_binary.slice(0..count), of_binary.slice(count..of_binary.len()));
+    Rows::concat([&others, &heap.finish(), &own_stack, &stacks.finish()])
 }
 
 /// The stack frame of each function, and diagnostics for functions that could not be analyzed fully.
@@ -51,7 +60,7 @@ pub(super) fn stack_frames(
         rows.push(StackFrame {
             function_address,
             frame_size: frame.size,
-            saved_registers: &saved.join(","),
+            saved_registers: Terms::of(&saved),
             uses_frame_pointer: frame.uses_frame_pointer,
             canary_offset: frame.canary_offset,
             alignment: frame.alignment,
@@ -59,7 +68,7 @@ pub(super) fn stack_frames(
             outgoing_argument_size: frame.outgoing_argument_size,
             status: frame.status,
             stack_depth: function.depth.bytes,
-            stack_depth_limit: function.depth.limit,
+            stack_depth_kind: function.depth.limit,
             deepest_callee_address: function
                 .depth
                 .callee
@@ -82,19 +91,16 @@ pub(super) fn stack_frames(
 /// The call summary of each function. Parameters are restricted to those of the calling convention.
 pub(super) fn function_effects(program: &Program<'_>, summaries: &[Summary]) -> Rows<FunctionEffects> {
     let mut rows = FunctionEffectBuilder::default();
-    let [mut changed, mut read, mut written, mut kept] = std::array::from_fn(|_| String::new());
     for (row, summary) in summaries.iter().enumerate() {
         let parameters = parameters_of(program);
-        list(&mut changed, registers(program, |register| summary.clobbered >> register & 1 == 1));
+        let changed: Vec<_> = registers(program, |register| summary.clobbered >> register & 1 == 1).collect();
         let is_in = |set: ParameterSet| {
             let registers = registers(program, move |register| {
                 parameters.has(ParameterSet::register(register)) && set.has(ParameterSet::register(register))
             });
-            registers.chain(set.has(ParameterSet::STACK).then_some("stack"))
+            registers.chain(set.has(ParameterSet::STACK).then_some("stack")).collect::<Vec<_>>()
         };
-        list(&mut read, is_in(summary.read));
-        list(&mut written, is_in(summary.written));
-        list(&mut kept, is_in(summary.captured));
+        let [read, written, kept] = [summary.read, summary.written, summary.captured].map(is_in);
         let returned = summary.returned;
         let (returns, returned_parameter) = match returned.base {
             Base::Register(register) if program.convention.parameters.contains(&register) => {
@@ -111,13 +117,13 @@ pub(super) fn function_effects(program: &Program<'_>, summaries: &[Summary]) -> 
         rows.push(FunctionEffect {
             function_address: program.functions.address[row],
             popped_size: summary.popped_bytes.and_then(|popped| u32::try_from(popped).ok()),
-            changed_registers: &changed,
-            read_parameters: &read,
-            written_parameters: &written,
-            kept_parameters: &kept,
+            changed_registers: Terms::of(&changed),
+            read_parameters: Terms::of(&read),
+            written_parameters: Terms::of(&written),
+            kept_parameters: Terms::of(&kept),
             writes_elsewhere: summary.writes_unknown_memory,
-            returns,
-            returned_parameter,
+            returned_kind: returns,
+            returned_parameter: returned_parameter.map(Term),
             returned_low: low.filter(|_| is_known),
             returned_high: high.filter(|_| is_known),
         });
@@ -144,17 +150,6 @@ fn registers<'a>(
         .filter(move |register| is_wanted(*register))
         .map(move |register| convention.register_name(register))
         .filter(|name| !name.is_empty())
-}
-
-/// Replaces a text by words, separated by commas.
-fn list(text: &mut String, words: impl Iterator<Item = &'static str>) {
-    text.clear();
-    for word in words {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(word);
-    }
 }
 
 /// The lowest and the highest offset of a value, number or address; `None` if unbounded.

@@ -47,7 +47,7 @@ pub(super) fn rows<'a>(
                 rows.range_index.push(range_index);
                 rows.address.push(range.begin);
                 rows.size.push(range.end - range.begin);
-                rows.name.push(declaration.name.as_deref());
+                rows.function_name.push(declaration.name.as_deref());
                 rows.linkage_name.push(declaration.linkage_name.as_deref());
                 rows.parent_function_index.push(function.parent.map(|parent| base + parent));
                 rows.depth.push(function.depth);

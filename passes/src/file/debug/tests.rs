@@ -75,7 +75,7 @@ fn cyclic_references_terminate() {
     let parts = read(&unit(&entries));
     let functions = rows::<DebugFunctions>(&parts);
     assert_eq!(
-        functions.columns().iter().map(|row| (row.address, row.size, row.name)).collect::<Vec<_>>(),
+        functions.columns().iter().map(|row| (row.address, row.size, row.function_name)).collect::<Vec<_>>(),
         [(0x1000, 16, None)]
     );
     let variables = rows::<DebugVariables>(&parts);

@@ -24,7 +24,7 @@ pub(super) fn rows(index: &EntryIndex<'_>, chunk: Range<usize>, names: &mut Text
             });
             rows.push(DebugType {
                 type_index,
-                name: take_text(names, of.name.or(named)).as_deref(),
+                type_name: take_text(names, of.name.or(named)).as_deref(),
                 kind: of.kind,
                 size: index.size_of(unit_index, of),
                 alignment: of.alignment,

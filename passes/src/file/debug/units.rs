@@ -271,6 +271,10 @@ fn read_unit<'a>(
     Ok(Unit { dwarf: position, inner: unit, root, program, skeleton: None, is_skeleton: false })
 }
 
+fn hexadecimal(number: u64) -> String {
+    format!("{number:016x}")
+}
+
 /// The rows of the units.
 pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Reports) -> Rows<DebugUnits> {
     let mut rows = DebugUnitBuilder::default();
@@ -295,20 +299,24 @@ pub(super) fn table(units: &Units<'_>, budget: &ListBudget, reports: &mut Report
             (_, _, true) => UnitKind::Skeleton,
             _ => UnitKind::Compilation,
         };
+        let address = ranges.iter().map(|range| range.begin).min();
+        let end = ranges.iter().map(|range| range.end).max();
+        let split_id = unit.inner.dwo_id.filter(|_| split_name.is_some()).map(|id| hexadecimal(id.0));
+        let type_signature = unit.signature().map(|(signature, _)| hexadecimal(signature));
         let directory = unit.inner.comp_dir.map(|directory| DwarfString::new(directory.slice()));
         rows.push(DebugUnit {
             unit_index,
             kind,
-            name: name(root.attributes.name).as_deref(),
+            unit_name: name(root.attributes.name).as_deref(),
             compilation_directory: name(directory).as_deref(),
             producer: name(root.producer).as_deref(),
             language: language.as_deref().map(Term),
             version: unit.inner.header.version(),
-            low_address: ranges.iter().map(|range| range.begin).min(),
-            high_address: ranges.iter().map(|range| range.end).max(),
+            address,
+            size: address.and_then(|start| Some(end?.saturating_sub(start))),
             split_name: name(split_name).as_deref(),
-            split_id: unit.inner.dwo_id.filter(|_| split_name.is_some()).map(|id| id.0),
-            type_signature: unit.signature().map(|(signature, _)| signature),
+            split_id: split_id.as_deref(),
+            type_signature: type_signature.as_deref(),
             unit_offset: unit.inner.header.offset().0 as u64,
         });
     }

@@ -1,4 +1,4 @@
-//! `exception_call_sites` from language-specific data (LSDA) of the Itanium C++ ABI.
+//! `binary_exception_call_sites` from language-specific data (LSDA) of the Itanium C++ ABI.
 //!
 //! A table consists of a header, the call sites, and actions and types, which are not read. *Algorithm.* (1) Read the
 //! header of each table, in parallel. (2) In order, drop the tables beyond the limit. (3) Read call sites in chunks of
@@ -11,8 +11,7 @@ use super::lsda::{FunctionLsda, LsdaError, LsdaOutput, SectionLookup};
 use crate::file::formats::EndianReader;
 use crate::file::pointers::PointerBases;
 use crate::file::sections::SectionsIr;
-use binframe_ir::Enumeration;
-use binframe_ir::tables::{Architecture, Endianness, ExceptionCallSite};
+use binframe_ir::tables::{Architecture, BinaryExceptionCallSite, Endianness};
 use gimli::{DwEhPe, EndianSlice, Error, Reader as _, RunTimeEndian};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -80,7 +79,7 @@ pub(super) struct CallSiteTable<'a> {
 impl<'a> LsdaFormat<'a> {
     pub(super) fn of(sections: &'a SectionsIr) -> Self {
         let header = sections.headers.columns().iter().next();
-        let is_big = header.is_some_and(|header| header.endianness == Some(Endianness::Big.name()));
+        let is_big = header.is_some_and(|header| header.endianness == Some(Endianness::Big));
         let endian = if is_big { RunTimeEndian::Big } else { RunTimeEndian::Little };
         let address_size = header.and_then(|header| header.bits).map_or(8, |bits| bits / 8);
         let shortened = [Some(Architecture::RiscV), Some(Architecture::LoongArch)];
@@ -142,7 +141,7 @@ fn size_of_tables_max(
 
 /// The call sites of several tables.
 struct CallSiteChunk {
-    call_sites: Vec<ExceptionCallSite>,
+    call_sites: Vec<BinaryExceptionCallSite>,
     /// Address and error of each table that cannot be read to its end.
     broken: Vec<(u64, Error)>,
 }
@@ -166,7 +165,7 @@ impl CallSiteTable<'_> {
     pub(super) fn read(
         &self,
         sections: &SectionLookup<'_>,
-        call_sites: &mut Vec<ExceptionCallSite>,
+        call_sites: &mut Vec<BinaryExceptionCallSite>,
     ) -> gimli::Result<()> {
         let Self { bases, encoding, function, .. } = *self;
         let mut input = self.call_sites;
@@ -178,7 +177,7 @@ impl CallSiteTable<'_> {
             let action = input.read_uleb128()?;
             let landing_pad_address = (landing_pad != 0)
                 .then(|| bases.within_address_size(self.landing_pads_address.wrapping_add(landing_pad)));
-            call_sites.push(ExceptionCallSite {
+            call_sites.push(BinaryExceptionCallSite {
                 address: bases.within_address_size(function.function_address.wrapping_add(start)),
                 size: bases.within_address_size(size),
                 section_index: function.section_index,

@@ -3,7 +3,7 @@
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::sections::SectionsIr;
 use crate::file::sections_by_address::SectionsByAddress;
-use binframe_ir::tables::{BinaryKind, BinarySectionColumns, DiagnosticCode, ExceptionCallSiteBuilder};
+use binframe_ir::tables::{BinaryExceptionCallSiteBuilder, BinaryKind, BinarySectionColumns, DiagnosticCode};
 use gimli::Error;
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(super) struct FunctionLsda {
 /// The rows and diagnostics that readers add to.
 pub(super) struct LsdaOutput<'a> {
     pub(super) sections: SectionLookup<'a>,
-    pub(super) call_sites: ExceptionCallSiteBuilder,
+    pub(super) call_sites: BinaryExceptionCallSiteBuilder,
     pub(super) diagnostics: Collector,
 }
 

@@ -1,4 +1,4 @@
-//! File ranges and their owners, from which `file_extents` is computed.
+//! File ranges and their owners, from which `binary_extents` is computed.
 
 use binframe_ir::tables::ExtentOwner;
 use std::ops::Range;

@@ -4,9 +4,10 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializer,
-    BinaryInitializerBuilder, BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder, BinaryNoteBuilder,
-    BinaryNotes, BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources,
-    DiagnosticCode, DiagnosticPass, Diagnostics, InitializerKind, LoaderCommandBuilder, LoaderCommands,
+    BinaryInitializerBuilder, BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder,
+    BinaryLoaderCommandBuilder, BinaryLoaderCommands, BinaryNoteBuilder, BinaryNotes,
+    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
+    DiagnosticPass, Diagnostics, InitializerKind,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 #[derive(Debug, Clone)]
 pub struct LinkageIr {
     /// Load commands, entries of the dynamic section, data directories.
-    pub loader_commands: Rows<LoaderCommands>,
+    pub loader_commands: Rows<BinaryLoaderCommands>,
     /// Libraries that are required, and paths that they are searched in.
     pub libraries: Rows<BinaryLibraries>,
     /// Symbols that other files must define.
@@ -58,7 +59,7 @@ impl LinkageIr {
 
 /// The tables while the reader of a format adds rows.
 pub(super) struct LinkageBuilder {
-    pub(super) loader_commands: LoaderCommandBuilder,
+    pub(super) loader_commands: BinaryLoaderCommandBuilder,
     pub(super) libraries: BinaryLibraryBuilder,
     pub(super) imports: BinaryImportBuilder,
     pub(super) exports: BinaryExportBuilder,
@@ -79,7 +80,7 @@ impl LinkageBuilder {
         let mut notes = BinaryNoteBuilder::default();
         notes.content.refer_to(file);
         Self {
-            loader_commands: LoaderCommandBuilder::default(),
+            loader_commands: BinaryLoaderCommandBuilder::default(),
             libraries: BinaryLibraryBuilder::default(),
             imports: BinaryImportBuilder::default(),
             exports: BinaryExportBuilder::default(),

@@ -1,4 +1,4 @@
-//! `(file, binary_sections, binary_symbols) -> (loader_commands, binary_libraries, binary_imports, binary_exports,`
+//! `(file, binary_sections, binary_symbols) -> (binary_loader_commands, binary_libraries, binary_imports, binary_exports,`
 //! `binary_relocations, binary_initializers, binary_notes, binary_resources)`
 //!
 //! *Problem.* Read what a file states for linker and loader: required libraries, imported and exported symbols, fields

@@ -5,10 +5,10 @@ use super::rows::plain_header;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::container::{self, Member};
 use crate::file::formats::hexadecimal;
+use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
 };
-use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -33,7 +33,7 @@ pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr
     let sha256 = hexadecimal(&Sha256::digest(file));
     headers.push(BinaryHeader {
         member_index,
-        endianness: (format == Format::Universal).then_some(Endianness::Big.name()),
+        endianness: (format == Format::Universal).then_some(Endianness::Big),
         ..plain_header(format, BinaryKind::Container, file.len(), &sha256)
     });
     SectionsIr {

@@ -4,7 +4,7 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use binframe_ir::tables::DiagnosticCode;
 
-/// Size, in bytes, from which on the content of a section is stored in `file_extents` instead, in pieces.
+/// Size, in bytes, from which on the content of a section is stored in `binary_extents` instead, in pieces.
 const CONTENT_SIZE_LIMIT: usize = 1 << 30;
 
 pub(super) struct SectionContents<'a, 'd> {

@@ -1,7 +1,7 @@
 //! The tables of the pass `sections`.
 
 use binframe_ir::tables::{
-    BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, Diagnostics, UnwindEntries,
+    BinaryHeaders, BinarySections, BinarySegments, BinarySymbols, BinaryUnwindEntries, Diagnostics,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use rayon::prelude::*;
@@ -19,7 +19,7 @@ pub struct SectionsIr {
     /// [`with_demangled_names`](super::with_demangled_names) fills it.
     pub symbols: Rows<BinarySymbols>,
     /// The code ranges that unwind information describes.
-    pub unwind_entries: Rows<UnwindEntries>,
+    pub unwind_entries: Rows<BinaryUnwindEntries>,
     /// The diagnostics.
     pub diagnostics: Rows<Diagnostics>,
 }

@@ -1,4 +1,4 @@
-//! `(file) -> (binary_headers, binary_segments, binary_sections, binary_symbols, unwind_entries)`
+//! `(file) -> (binary_headers, binary_segments, binary_sections, binary_symbols, binary_unwind_entries)`
 //!
 //! *Problem.* Read the structure that a file declares: its header, segments, sections, symbols, and the code ranges
 //! that unwind information describes. Section bytes are slices of the mapped file, not copies. A container has a header

@@ -40,13 +40,13 @@ pub(super) fn segment_as_section<'a>(
     segment: &BinarySegment<'a>,
     content: &'a [u8],
 ) -> BinarySection<'a> {
-    let may = |access| segment.permissions.contains(access);
+    let may = |access| segment.permissions.0.contains(access);
     BinarySection {
         section_name: segment.segment_name.unwrap_or_default(),
         address: segment.address,
         size: segment.size,
         content,
-        permissions: segment.permissions,
+        permissions: segment.permissions.0,
         is_executable: may('x'),
         is_writable: may('w'),
         is_readable: may('r'),

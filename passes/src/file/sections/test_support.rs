@@ -6,7 +6,7 @@ use super::unwind;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, BinarySection, BinarySectionBuilder, BinarySections,
-    Format, SectionKind, UnwindEntry,
+    BinaryUnwindEntry, Endianness, Format, SectionKind,
 };
 
 /// Readable sections, given name, address and content of each. `.text` is code, others are data.
@@ -39,12 +39,12 @@ pub(crate) fn sections(contents: &[(&str, u64, &[u8])]) -> Rows<BinarySections> 
 pub(crate) fn file(
     file_size: u64,
     sections: Rows<BinarySections>,
-    unwind_entries: Vec<UnwindEntry>,
+    unwind_entries: Vec<BinaryUnwindEntry>,
 ) -> SectionsIr {
     let mut headers = BinaryHeaderBuilder::default();
     headers.push(BinaryHeader {
         bits: Some(64),
-        endianness: Some("little"),
+        endianness: Some(Endianness::Little),
         ..plain_header(Format::Elf, BinaryKind::Executable, file_size as usize, "")
     });
     SectionsIr {

@@ -21,7 +21,7 @@ use binframe_ir::tables::{
     BinarySection, BinaryString, BinaryStringBuilder, BinaryStrings, DiagnosticCode, DiagnosticPass,
     Diagnostics, Endianness, Format, SectionKind, StringEncoding,
 };
-use binframe_ir::{Batch, Enumeration, Fingerprint, Rows};
+use binframe_ir::{Batch, Fingerprint, Rows};
 use rayon::prelude::*;
 use scan::CharacterRun;
 use std::ops::Range;
@@ -60,7 +60,7 @@ pub fn run(sections: &SectionsIr) -> StringsIr {
         return StringsIr { strings: Rows::default(), diagnostics: diagnostics.finish() };
     };
     let wide = match header.endianness {
-        Some(endianness) if endianness == Endianness::Big.name() => StringEncoding::Utf16Be,
+        Some(Endianness::Big) => StringEncoding::Utf16Be,
         _ => StringEncoding::Utf16Le,
     };
     let columns = sections.sections.columns();

@@ -18,6 +18,8 @@ use std::sync::{Arc, LazyLock};
 static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
     let names = Mnemonic::values().map(|mnemonic| match mnemonic {
         Mnemonic::INVALID => "(bad)".to_owned(),
+        // Without effect on any processor so far.
+        Mnemonic::Reservednop => "nop".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     });
     Arc::new(StringArray::from(names.chain(["(data)".to_owned()]).collect::<Vec<_>>()))
@@ -25,9 +27,17 @@ static MNEMONICS: LazyLock<ArrayRef> = LazyLock::new(|| {
 
 /// The name of a register.
 pub(super) fn register_name(register: Register) -> &'static str {
-    static NAMES: LazyLock<Vec<String>> =
-        LazyLock::new(|| Register::values().map(|register| format!("{register:?}").to_lowercase()).collect());
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| Register::values().map(register_text).collect());
     &NAMES[register as usize]
+}
+
+/// A name as in the manuals and in other tools: iced calls the low bytes of `r8` to `r15` `r8l` to `r15l`.
+fn register_text(register: Register) -> String {
+    let name = format!("{register:?}").to_lowercase();
+    match name.strip_suffix('l').filter(|_| (Register::R8L..=Register::R15L).contains(&register)) {
+        Some(number) => format!("{number}b"),
+        None => name,
+    }
 }
 
 /// Registers by iced's codes.
@@ -53,6 +63,8 @@ impl RowWriter {
             mem_segment: registers(),
             mem_base: registers(),
             mem_index: registers(),
+            mem2_segment: registers(),
+            mem2_base: registers(),
             mask_register: registers(),
             ..InstructionBuilder::default()
         };
@@ -62,6 +74,7 @@ impl RowWriter {
     }
 
     /// Appends the instruction in `bytes` at `address`; `None` if the bytes are invalid or data.
+    /// `owner` is the function and the block that contain it.
     pub(crate) fn push(
         &mut self,
         address: u64,
@@ -69,10 +82,14 @@ impl RowWriter {
         bytes: &[u8],
         instruction: Option<&Instruction>,
         role: Role,
+        owner: (Option<u64>, Option<u64>),
     ) {
         let rows = &mut self.rows;
         rows.address.push(address);
         rows.size.push(bytes.len() as u8);
+        rows.end_address.push(address + bytes.len() as u64);
+        rows.function_address.push(owner.0);
+        rows.block_address.push(owner.1);
         rows.section_index.push(section_index);
         rows.bytes.push(bytes);
         rows.is_valid.push(instruction.is_some());
@@ -84,7 +101,7 @@ impl RowWriter {
         });
         rows.role.push(role);
         rows.flow.push(instruction.map_or(Flow::Invalid, classify));
-        rows.target.push(direct_target(decoded).filter(|_| instruction.is_some()));
+        rows.target_address.push(direct_target(decoded).filter(|_| instruction.is_some()));
         self.push_operands(decoded);
         self.push_modifiers(decoded);
         self.push_memory(decoded);
@@ -141,28 +158,41 @@ impl RowWriter {
 
     fn push_memory(&mut self, instruction: &Instruction) {
         let rows = &mut self.rows;
-        let operand = (0..instruction.op_count()).find(|index| is_memory(instruction.op_kind(*index)));
-        let Some(operand) = operand else {
+        let mut operands = (0..instruction.op_count()).filter(|index| is_memory(instruction.op_kind(*index)));
+        let Some(operand) = operands.next() else {
             rows.mem_segment.push_null();
             rows.mem_base.push_null();
             rows.mem_index.push_null();
             rows.mem_scale.push_null();
             rows.mem_displacement.push_null();
+            rows.mem_address.push_null();
             rows.mem_size.push_null();
             rows.mem_access.push_null();
-            rows.mem_is_broadcast.push(None);
+            rows.mem_is_broadcast.push_null();
+            rows.mem2_segment.push_null();
+            rows.mem2_base.push_null();
+            rows.mem2_access.push_null();
             return;
         };
         let memory = MemoryOperand::of(instruction, operand);
-        let access = access(&mut self.info, instruction, operand);
+        let access_of_first = access(&mut self.info, instruction, operand);
         push_register(&mut rows.mem_segment, memory.segment);
         push_register(&mut rows.mem_base, memory.base);
         push_register(&mut rows.mem_index, memory.index);
         rows.mem_scale.push((memory.index != Register::None).then_some(memory.scale));
         rows.mem_displacement.push(Some(memory.displacement));
-        rows.mem_size.push((access != Access::Address).then_some(memory.size).filter(|size| *size > 0));
-        rows.mem_access.push(Some(access));
+        rows.mem_address.push(memory.constant_address(instruction.next_ip()));
+        rows.mem_size
+            .push((access_of_first != Access::Address).then_some(memory.size).filter(|size| *size > 0));
+        rows.mem_access.push(Some(access_of_first));
         rows.mem_is_broadcast.push(Some(instruction.is_broadcast()));
+        let second = operands.next().map(|operand| (operand, MemoryOperand::of(instruction, operand)));
+        push_register(
+            &mut rows.mem2_segment,
+            second.as_ref().map_or(Register::None, |(_, memory)| memory.segment),
+        );
+        push_register(&mut rows.mem2_base, second.as_ref().map_or(Register::None, |(_, memory)| memory.base));
+        rows.mem2_access.push(second.map(|(operand, _)| access(&mut self.info, instruction, operand)));
     }
 
     /// The rows.
@@ -277,6 +307,17 @@ impl MemoryOperand {
         };
         let scale = instruction.memory_index_scale() as u8;
         Self { segment, base, index: instruction.memory_index(), scale, displacement, size }
+    }
+
+    /// The address, if the encoding alone determines it.
+    fn constant_address(&self, next_ip: u64) -> Option<u64> {
+        match (self.base, self.index, self.segment) {
+            (Register::RIP | Register::EIP, Register::None, Register::None) => {
+                Some(next_ip.wrapping_add_signed(self.displacement))
+            }
+            (Register::None, Register::None, Register::None) => Some(self.displacement as u64),
+            _ => None,
+        }
     }
 }
 

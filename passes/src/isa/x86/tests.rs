@@ -14,7 +14,7 @@ fn decoded(isa: Isa, bytes: &[u8]) -> Rows<Instructions> {
     let mut instruction = Instruction::default();
     assert!(isa.decoder(&bytes, 0x1000).decode(&mut instruction), "{bytes:02x?}");
     assert_eq!(instruction.len(), bytes.len(), "{bytes:02x?}");
-    rows.push(0x1000, 1, &bytes, Some(&instruction), Role::Code);
+    rows.push(0x1000, 1, &bytes, Some(&instruction), Role::Code, (None, None));
     rows.finish()
 }
 
@@ -65,7 +65,7 @@ fn constants_and_far_branches() {
     });
     // jmp 0x33:0x12345678
     check(Isa::X86, &[0xea, 0x78, 0x56, 0x34, 0x12, 0x33, 0x00], |row| {
-        row.flow == Flow::Jump && row.target == Some(0x1234_5678) && row.far_selector == Some(0x33)
+        row.flow == Flow::Jump && row.target_address == Some(0x1234_5678) && row.far_selector == Some(0x33)
     });
     check(Isa::X86, &[0x9a, 0x78, 0x56, 0x34, 0x12, 0x07, 0x00], |row| {
         row.flow == Flow::Call && row.far_selector == Some(7)
@@ -179,7 +179,7 @@ fn rows_of_three_thousand_instructions_have_all_operands() {
                 && row.immediate.is_some() == (constants > 0)
                 && row.immediate2.is_some() == (constants > 1)
                 && row.mem_access.is_some() == has(OperandKind::Memory)
-                && row.target.is_some() == (has(OperandKind::Branch) || has(OperandKind::FarBranch))
+                && row.target_address.is_some() == (has(OperandKind::Branch) || has(OperandKind::FarBranch))
                 && row.far_selector.is_some() == has(OperandKind::FarBranch)
         });
     }

@@ -4,7 +4,8 @@ use super::writer::CfgWriter;
 use crate::code::cfg::blocks::Block;
 use crate::code::cfg::function_ranges::FunctionRange;
 use crate::code::cfg::ids::{BranchId, FunctionId};
-use binframe_ir::tables::{CallEdge, CallKind, Confidence, EdgeEvidence, Flow};
+use crate::code::references::Import;
+use binframe_ir::tables::{CallEdge, CallEvidence, CallKind, Confidence, Flow};
 use std::ops::Range;
 
 /// The callee of a call.
@@ -12,7 +13,7 @@ struct Callee<'f> {
     kind: CallKind,
     /// `None` if it is imported or unknown.
     function: Option<FunctionId>,
-    import_name: Option<&'f str>,
+    import: Option<Import<'f>>,
     may_return: bool,
 }
 
@@ -29,21 +30,22 @@ impl<'f> CfgWriter<'f, '_> {
         for row in block.branches.clone() {
             let branch = BranchId { region: block.start.region, row };
             let Some((flow, callee)) = self.callee(branch, &own, caller) else { continue };
-            let Callee { kind, function, import_name, may_return } = callee;
+            let Callee { kind, function, import, may_return } = callee;
             let (evidence, confidence) = match kind {
-                CallKind::Direct => (EdgeEvidence::Encoding, Confidence::Certain),
-                CallKind::Import => (EdgeEvidence::Import, Confidence::Certain),
-                CallKind::Tail if function.is_none() => (EdgeEvidence::Import, Confidence::Certain),
-                CallKind::Tail if flow == Flow::IndirectJump => (EdgeEvidence::Pointer, Confidence::Certain),
-                CallKind::Tail => (EdgeEvidence::Encoding, Confidence::Likely),
-                CallKind::Indirect if function.is_some() => (EdgeEvidence::Pointer, Confidence::Certain),
-                CallKind::Indirect => (EdgeEvidence::Unresolved, Confidence::Guess),
+                CallKind::Direct => (CallEvidence::Encoding, Confidence::Certain),
+                CallKind::Import => (CallEvidence::Import, Confidence::Certain),
+                CallKind::Tail if function.is_none() => (CallEvidence::Import, Confidence::Certain),
+                CallKind::Tail if flow == Flow::IndirectJump => (CallEvidence::Pointer, Confidence::Certain),
+                CallKind::Tail => (CallEvidence::Encoding, Confidence::Likely),
+                CallKind::Indirect if function.is_some() => (CallEvidence::Pointer, Confidence::Certain),
+                CallKind::Indirect => (CallEvidence::Unresolved, Confidence::Guess),
             };
             self.calls.push(CallEdge {
                 call_address: self.branch_address(branch),
                 caller_address,
                 callee_address: function.map(|function| self.ranges.start_address(function.0)),
-                import_name,
+                import_index: import.and_then(|import| import.index),
+                import_name: import.and_then(|import| import.name),
                 kind,
                 may_return,
                 evidence,
@@ -68,9 +70,9 @@ impl<'f> CfgWriter<'f, '_> {
             Flow::Call => {
                 self.check_target(branch, target);
                 let function = self.ranges.function_at(target, &self.program.owners);
-                let import_name = function.and_then(|function| self.import_of(function));
-                let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Direct };
-                Callee { kind, function, import_name, may_return: returns }
+                let import = function.and_then(|function| self.import_of(function));
+                let kind = if import.is_some() { CallKind::Import } else { CallKind::Direct };
+                Callee { kind, function, import, may_return: returns }
             }
             Flow::IndirectCall => self.indirect_callee(target, returns),
             Flow::IndirectJump => self.indirect_tail_callee(target, caller)?,
@@ -80,7 +82,7 @@ impl<'f> CfgWriter<'f, '_> {
                 Callee {
                     kind: CallKind::Tail,
                     function: Some(function),
-                    import_name: self.import_of(function),
+                    import: self.import_of(function),
                     may_return: self.program.function(function).may_return,
                 }
             }
@@ -89,35 +91,35 @@ impl<'f> CfgWriter<'f, '_> {
         Some((flow, callee))
     }
 
-    /// The name of the import to which the loader writes a pointer at an address; `None` for other addresses.
-    fn import_at(&self, pointer_address: u64) -> Option<&'f str> {
+    /// The import to which the loader writes a pointer at an address; `None` for other addresses.
+    fn import_at(&self, pointer_address: u64) -> Option<Import<'f>> {
         let address = Some(pointer_address).filter(|address| *address != 0)?;
         self.program.facts.references.import_at(address)
     }
 
     /// The callee of an indirect call that reads a pointer at an address.
     fn indirect_callee(&self, pointer_address: u64, returns: bool) -> Callee<'f> {
-        let import_name = self.import_at(pointer_address);
+        let import = self.import_at(pointer_address);
         let function = self.program.facts.pointed_function(pointer_address, &self.program.owners);
-        let function = function.filter(|_| import_name.is_none());
-        let kind = if import_name.is_some() { CallKind::Import } else { CallKind::Indirect };
-        Callee { kind, function, import_name, may_return: returns }
+        let function = function.filter(|_| import.is_none());
+        let kind = if import.is_some() { CallKind::Import } else { CallKind::Indirect };
+        Callee { kind, function, import, may_return: returns }
     }
 
     /// The callee of an indirect jump that reads a pointer at an address; `None` if it is not a known tail call.
     fn indirect_tail_callee(&self, pointer_address: u64, caller: FunctionId) -> Option<Callee<'f>> {
-        let import_name = self.import_at(pointer_address);
-        let function = match import_name {
+        let import = self.import_at(pointer_address);
+        let function = match import {
             Some(_) => None,
             None => Some(self.program.facts.pointed_function(pointer_address, &self.program.owners)?),
         };
         let may_return = self.program.function(function.unwrap_or(caller)).may_return;
-        Some(Callee { kind: CallKind::Tail, function, import_name, may_return })
+        Some(Callee { kind: CallKind::Tail, function, import, may_return })
     }
 
     /// The import that a stub jumps to: the first branch of the function reads a pointer that the loader writes. `None`
     /// if the function is not such a stub.
-    fn import_of(&self, function: FunctionId) -> Option<&'f str> {
+    fn import_of(&self, function: FunctionId) -> Option<Import<'f>> {
         let range = &self.ranges[function.0];
         let branches = self.ranges.branches(range.region());
         let row = range.branches.start as usize;

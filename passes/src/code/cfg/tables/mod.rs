@@ -87,7 +87,7 @@ fn concatenated<T: binframe_ir::Table>(parts: Vec<Rows<T>>) -> Rows<T> {
     rows
 }
 
-/// Functions with `recursion_address`: the lowest function address in their strong component of the call graph, if it
+/// Functions with `recursion_group_address`: the lowest function address in their strong component of the call graph, if it
 /// has a cycle.
 fn with_recursion(functions: &Rows<Functions>, calls: &Rows<CallEdges>) -> Rows<Functions> {
     let calls = calls.columns();
@@ -107,7 +107,8 @@ fn with_recursion(functions: &Rows<Functions>, calls: &Rows<CallEdges>) -> Rows<
         let component = components.component[vertices.vertex(*address)? as usize] as usize;
         is_cycle[component].then(|| vertices.key(first[component]))
     });
-    let batch =
-        functions.batch().with_column("recursion_address", Arc::new(recursion.collect::<UInt64Array>()));
+    let batch = functions
+        .batch()
+        .with_column("recursion_group_address", Arc::new(recursion.collect::<UInt64Array>()));
     Rows::from_batch(batch).expect("the column has its type")
 }

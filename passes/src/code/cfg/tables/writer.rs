@@ -11,8 +11,8 @@ use binframe_ir::Rows;
 use binframe_ir::tables::{
     BasicBlock, BasicBlockBuilder, BlockEvidence, BoundEvidence, CallEdgeBuilder, CfgEdge, CfgEdgeBuilder,
     Confidence, DiagnosticCode, EdgeEvidence, EdgeKind, Function, FunctionBuilder, FunctionEvidence,
-    FunctionPart, FunctionPartBuilder, JumpTable, JumpTableBuilder, JumpTableEntry, JumpTableEntryBuilder,
-    Loop, LoopBuilder, PartEvidence, Terminator,
+    FunctionNameKind, FunctionPart, FunctionPartBuilder, JumpTable, JumpTableBuilder, JumpTableEntry,
+    JumpTableEntryBuilder, Loop, LoopBuilder, PartEvidence, Terminator,
 };
 use rustc_hash::FxHashMap;
 use std::ops::Range;
@@ -140,10 +140,19 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     ) {
         let main_end = graph.blocks[blocks.clone()].iter().map(|block| block.end).max();
         let end = if range.is_sized() { range.end } else { main_end.unwrap_or(range.end) };
+        let address = self.ranges.address(range.start.location);
+        let export = self.program.facts.references.export_at(address);
+        let (function_name, name_kind) = match (self.ranges.name(range), export) {
+            (Some(name), _) => (Some(name), FunctionNameKind::Symbol),
+            (None, Some(name)) => (Some(name), FunctionNameKind::Export),
+            (None, None) => (None, FunctionNameKind::None),
+        };
         self.functions.push(Function {
-            address: self.ranges.address(range.start.location),
+            address,
             size: u64::from(end - range.start.location.position),
-            name: self.ranges.name(range),
+            end_address: self.ranges.address(CodeLocation { position: end, ..range.start.location }),
+            function_name,
+            name_kind,
             section_index: self.ranges.code.regions[range.region()].section_index,
             evidence: range.start.evidence,
             confidence: confidence(range),
@@ -152,8 +161,8 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
             block_count: graph.blocks.len() as u32,
             instruction_count: graph.instruction_counts.iter().sum(),
             loop_count: graph.loops.len() as u32,
-            recursion_address: None,
-            content_hash: 0,
+            recursion_group_address: None,
+            content_hash: "",
         });
     }
 
@@ -164,13 +173,14 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         self.blocks.push(BasicBlock {
             address: self.ranges.address(block.start),
             size: u64::from(block.end - block.start.position),
+            end_address: self.ranges.address(CodeLocation { position: block.end, ..block.start }),
             function_address,
             instruction_count: graph.instruction_counts[index as usize],
             terminator: block.terminator,
             evidence: if graph.is_reached(index) { BlockEvidence::Flow } else { BlockEvidence::Gap },
-            immediate_dominator: address_of(structure.immediate_dominator[vertex]),
-            immediate_post_dominator: address_of(structure.immediate_post_dominator[vertex]),
-            loop_header: address_of(structure.loop_header[vertex]),
+            immediate_dominator_address: address_of(structure.immediate_dominator[vertex]),
+            immediate_post_dominator_address: address_of(structure.immediate_post_dominator[vertex]),
+            loop_header_address: address_of(structure.loop_header[vertex]),
             loop_depth: structure.loop_depth[vertex],
         });
     }
@@ -206,6 +216,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         self.function_parts.push(FunctionPart {
             address: self.ranges.address(fragment.start.location),
             size: u64::from(fragment.end - fragment.start.location.position),
+            end_address: self.ranges.addresses(fragment).end,
             function_address,
             evidence,
         });

@@ -36,9 +36,9 @@ use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, Resource
 use super::function_events::FunctionEvents;
 use super::reaching_definitions::{GenKill, solve};
 use crate::code::memory::function_code::FunctionCode;
-use crate::domains::ParameterSet;
+use crate::domains::{ParameterSet, frame_offset};
 use crate::isa::{RESULT, Resource};
-use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind};
+use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind, ObjectRegion};
 use binframe_ir::{Enumeration, Term};
 
 /// Stack pieces that one inexact access uses or defines. A larger use is dropped; a larger definition only marks its
@@ -105,11 +105,13 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             }
         }
         let key = |row: &DataFlowEdge<'static>| {
-            (row.use_address, row.resource.0, row.object_id, row.definition_address)
+            let region = row.region.map(ObjectRegion::name);
+            (row.use_address, row.resource.0, region, row.object_offset, row.definition_address)
         };
         self.rows.sort_unstable_by(|one, other| {
-            let rank =
-                |row: &DataFlowEdge<'_>| (row.confidence.code(), row.r#use.code(), row.definition.code());
+            let rank = |row: &DataFlowEdge<'_>| {
+                (row.confidence.code(), row.use_kind.code(), row.definition_kind.code())
+            };
             key(one).cmp(&key(other)).then_with(|| rank(one).cmp(&rank(other)))
         });
         self.rows.dedup_by(|one, other| key(one) == key(other));
@@ -277,7 +279,12 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             Some(_) => "stack",
             None => Resource(events[0].resource).name(convention),
         };
-        let object_id = frame_offset.and_then(|frame_offset| self.function.slot_at(frame_offset));
+        let region = frame_offset.map(|frame_offset| match frame_offset::to_offset(frame_offset) {
+            (_, true) => ObjectRegion::AlignedStack,
+            (_, false) => ObjectRegion::Stack,
+        });
+        let object_offset =
+            frame_offset.and_then(|frame_offset| self.function.object_offset_at(frame_offset));
         let may_be_overwritten = piece.is_some_and(|piece| self.may_be_overwritten[piece]);
         for event in events {
             match event.kind {
@@ -285,10 +292,11 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
                     let row = DataFlowEdge {
                         use_address: event.address,
                         resource: Term(resource),
-                        object_id,
+                        region,
+                        object_offset,
                         definition_address: None,
-                        definition: Definition::Many,
-                        r#use: data_use,
+                        definition_kind: Definition::Many,
+                        use_kind: data_use,
                         function_address: self.function.address,
                         confidence: if may_be_overwritten { Confidence::Likely } else { confidence },
                     };
@@ -312,8 +320,8 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
             let DefSite { address, by, confidence } = self.function.definitions[definition as usize];
             // The result of a call in a register is rarely an argument of the next call, and a register that the
             // function never defines is rarely a guessed argument or result.
-            let is_plausible = match (row.r#use, by) {
-                (DataUse::Argument, Definition::Call) => row.object_id.is_some(),
+            let is_plausible = match (row.use_kind, by) {
+                (DataUse::Argument, Definition::Call) => row.object_offset.is_some(),
                 (DataUse::Argument | DataUse::Result, Definition::Entry) => !is_guess,
                 _ => true,
             };
@@ -322,7 +330,7 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
                 let confidence = if is_use_less_certain { row.confidence } else { confidence };
                 self.rows.push(DataFlowEdge {
                     definition_address: address,
-                    definition: by,
+                    definition_kind: by,
                     confidence,
                     ..row
                 });

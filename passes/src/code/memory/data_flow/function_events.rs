@@ -139,10 +139,10 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         last + 1
     }
 
-    /// The slot at a frame offset.
-    pub(super) fn slot_at(&self, frame_offset: i64) -> Option<u64> {
+    /// The offset of the object at a frame offset.
+    pub(super) fn object_offset_at(&self, frame_offset: i64) -> Option<i64> {
         let slot = self.objects.slot_at(self.columns, self.function, frame_offset);
-        slot.map(|slot| slot.object_id)
+        slot.map(|slot| self.columns.object_offset[slot.row])
     }
 
     /// Adds the events of a memory reference, if it is to the stack. A read whose first byte has escaped is only
@@ -216,7 +216,7 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         let pointer = before.register(STACK_POINTER).plus(convention.home_size);
         let Some(mut next) = frame_offset::of_address(pointer) else { return };
         while let Some(slot) = self.objects.slot_at(self.columns, self.function, next)
-            && self.columns.kind.get(slot.object_id as usize) == ObjectKind::OutgoingArgument
+            && self.columns.kind.get(slot.row) == ObjectKind::OutgoingArgument
         {
             let (low, high) = (slot.start, slot.start.saturating_add(slot.size));
             let kind = EventKind::Use(DataUse::Argument, Confidence::Likely);

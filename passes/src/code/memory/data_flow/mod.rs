@@ -1,4 +1,4 @@
-//! `(code, cfg, memory) -> data_flow`: def-use edges between instructions, through registers, flags and stack slots.
+//! `(code, cfg, memory) -> data_flow_edges`: def-use edges between instructions, through registers, flags and stack slots.
 //!
 //! The table is large and computed on demand, for any range of blocks. Each function of the blocks is analyzed again,
 //! which gives the uses and definitions of its instructions (`events`). For each resource, reaching definitions are
@@ -16,14 +16,14 @@ use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use binframe_ir::Rows;
-use binframe_ir::tables::{DataFlow, DataFlowEdgeBuilder};
+use binframe_ir::tables::{DataFlowEdgeBuilder, DataFlowEdges};
 use def_use_chains::DefUseChains;
 use definition_sets::DefSets;
 use function_events::FunctionEvents;
 use std::ops::Range;
 
 /// The def-use edges whose use is in a range of blocks.
-pub fn data_flow(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<DataFlow> {
+pub fn data_flow(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<DataFlowEdges> {
     let facts = &memory.facts;
     let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
     let is_fixed_address = |address: u64| program.image.is_fixed_address(address);

@@ -1,4 +1,4 @@
-//! `exception_call_sites` of PE images and COFF objects: language-specific data (LSDA) by handler.
+//! `binary_exception_call_sites` of PE images and COFF objects: language-specific data (LSDA) by handler.
 //!
 //! *Problem.* A function table states, for a function, a handler and LSDA whose format only the handler knows.
 //!
@@ -21,7 +21,7 @@ use crate::file::formats::field_relocations;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};
 use crate::file::formats::pe_addresses::{ImageView, ObjectView, UNWIND_INFO, base_name, relocations};
 use crate::file::sections::SectionsIr;
-use binframe_ir::tables::{DiagnosticCode, ExceptionCallSite};
+use binframe_ir::tables::{BinaryExceptionCallSite, DiagnosticCode};
 use object::pe;
 use reader::HandlerDataReader;
 use std::collections::BTreeMap;
@@ -205,7 +205,7 @@ impl<'a, V: ImageView> HandlerDataReader<'a, '_, V> {
         kind: HandlerKind,
         function: &FunctionLsda,
         sections: &SectionLookup<'a>,
-    ) -> Result<Vec<ExceptionCallSite>, LsdaError> {
+    ) -> Result<Vec<BinaryExceptionCallSite>, LsdaError> {
         match kind {
             HandlerKind::StackCheck => Ok(Vec::new()),
             HandlerKind::Scopes => self.scopes(function, sections),
@@ -224,7 +224,7 @@ impl<'a, V: ImageView> HandlerDataReader<'a, '_, V> {
 
 /// Whether a row is in its function, as a check of the format that it was read in. The return address of a call may be
 /// outside of the range, so that tables extend the range by one byte.
-fn is_plausible(kind: HandlerKind, function: &FunctionLsda, row: &ExceptionCallSite) -> bool {
+fn is_plausible(kind: HandlerKind, function: &FunctionLsda, row: &BinaryExceptionCallSite) -> bool {
     let is_inside = |address: u64| address.wrapping_sub(function.function_address) <= function.function_size;
     let lands_inside = kind != HandlerKind::Itanium || row.landing_pad_address.is_none_or(is_inside);
     let end_address = row.address.wrapping_add(row.size);

@@ -1,4 +1,4 @@
-//! `exception_call_sites` of C functions with structured exception handling, from the scope table of
+//! `binary_exception_call_sites` of C functions with structured exception handling, from the scope table of
 //! `__C_specific_handler`.
 //!
 //! A scope has the start and end of its code, a handler and a target. For `__except`, these are the filter (1 for one
@@ -9,7 +9,7 @@
 use super::super::lsda::{FunctionLsda, LsdaError, SectionLookup};
 use super::reader::HandlerDataReader;
 use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
-use binframe_ir::tables::ExceptionCallSite;
+use binframe_ir::tables::BinaryExceptionCallSite;
 
 /// Size of a scope, in bytes.
 const SCOPE_SIZE: u32 = 16;
@@ -20,7 +20,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
         &mut self,
         function: &FunctionLsda,
         sections: &SectionLookup<'_>,
-    ) -> Result<Vec<ExceptionCallSite>, LsdaError> {
+    ) -> Result<Vec<BinaryExceptionCallSite>, LsdaError> {
         let (table, _) = self.locate(function)?;
         let bytes = self.view.bytes_from(table).ok_or(LsdaError::OutOfBounds)?;
         let count = self.number(table)?;
@@ -39,7 +39,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
         call_site_index: u32,
         scope: SectionOffset,
         sections: &SectionLookup<'_>,
-    ) -> Result<ExceptionCallSite, LsdaError> {
+    ) -> Result<BinaryExceptionCallSite, LsdaError> {
         let begin = self.code(scope, sections)?.ok_or(LsdaError::NotCode)?;
         let end = self.reference(scope.plus(4))?.map_err(|_| LsdaError::NotCode)?;
         let size = end.offset.checked_sub(begin.offset).filter(|_| end.section == begin.section);
@@ -50,7 +50,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
                 (Ok(finally), None) => (finally, 0),
                 (Err(_), _) => return Err(LsdaError::NotCode),
             };
-        Ok(ExceptionCallSite {
+        Ok(BinaryExceptionCallSite {
             address: self.view.address(begin),
             size: size.ok_or(LsdaError::NotSorted)?.into(),
             section_index: self.view.section_index(begin),

@@ -1,11 +1,11 @@
-//! `exception_call_sites` of C++ functions, from their states: the rows of `__CxxFrameHandler3` and
+//! `binary_exception_call_sites` of C++ functions, from their states: the rows of `__CxxFrameHandler3` and
 //! `__CxxFrameHandler4`.
 
 use super::super::lsda::{FunctionLsda, LsdaError, SectionLookup};
 use super::function_info::FunctionInfo;
 use super::reader::HandlerDataReader;
 use crate::file::formats::pe_addresses::{ImageView, SectionOffset};
-use binframe_ir::tables::ExceptionCallSite;
+use binframe_ir::tables::BinaryExceptionCallSite;
 use std::rc::Rc;
 
 impl<V: ImageView> HandlerDataReader<'_, '_, V> {
@@ -16,7 +16,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
         function: &FunctionLsda,
         is_compressed: bool,
         sections: &SectionLookup<'_>,
-    ) -> Result<Vec<ExceptionCallSite>, LsdaError> {
+    ) -> Result<Vec<BinaryExceptionCallSite>, LsdaError> {
         let (data, start) = self.locate(function)?;
         let info = self.info(data, is_compressed.then_some(start), sections)?;
         let end = start.plus(u32::try_from(function.function_size).map_err(|_| LsdaError::NotCode)?);
@@ -34,7 +34,7 @@ impl<V: ImageView> HandlerDataReader<'_, '_, V> {
             self.count_records(info.tries.len())?;
             let before = rows.len();
             let mut push = |landing_pad: SectionOffset, action| {
-                rows.push(ExceptionCallSite {
+                rows.push(BinaryExceptionCallSite {
                     address: self.view.address(ip),
                     size: u64::from(range_end.offset - ip.offset),
                     section_index: self.view.section_index(ip),

@@ -1,10 +1,10 @@
-//! `loader_commands` and `binary_libraries` of an ELF file, from the dynamic section.
+//! `binary_loader_commands` and `binary_libraries` of an ELF file, from the dynamic section.
 
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{DynamicSection, Elf, Header};
 use binframe_ir::Term;
-use binframe_ir::tables::{BinaryLibrary, DiagnosticCode, LibraryKind, LoaderCommand};
+use binframe_ir::tables::{BinaryLibrary, BinaryLoaderCommand, DiagnosticCode, LibraryKind};
 use object::elf::{self, machine_names};
 use object::read::elf::Dyn;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         let unnamed = format!("{:#x}", tag.0);
         let file_offset = dynamic.file_offset.saturating_add(size * u64::from(command_index));
         let text = entry.is_string(endian).then(|| text(&dynamic, value, file_offset, linkage));
-        linkage.loader_commands.push(LoaderCommand {
+        linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
             command: Term(names.name(tag).unwrap_or(&unnamed)),
             file_offset,

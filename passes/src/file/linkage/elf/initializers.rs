@@ -62,6 +62,6 @@ pub(super) fn push<H: Header>(
 /// Address of a symbol of the dynamic table; `None` if this file does not define it.
 fn symbol_address(symbols: &SymbolRows<'_>, symbol_index: u32) -> Option<u64> {
     let row = symbols.find(true, symbol_index)?;
-    let is_defined = symbols.columns.definition.get(row) != SymbolDefinition::Undefined;
+    let is_defined = symbols.columns.definition_kind.get(row) != SymbolDefinition::Undefined;
     is_defined.then(|| symbols.columns.symbol_address[row])
 }

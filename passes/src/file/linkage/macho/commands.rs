@@ -1,11 +1,11 @@
-//! `loader_commands`, `binary_libraries` and `binary_notes` of a Mach-O file, from the load commands.
+//! `binary_loader_commands`, `binary_libraries` and `binary_notes` of a Mach-O file, from the load commands.
 
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Command, Header, MachO};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
 use binframe_ir::Term;
-use binframe_ir::tables::{BinaryLibrary, BinaryNote, DiagnosticCode, LibraryKind, LoaderCommand};
+use binframe_ir::tables::{BinaryLibrary, BinaryLoaderCommand, BinaryNote, DiagnosticCode, LibraryKind};
 use object::Endianness;
 use object::macho::{self, LcStr, NoteCommand};
 use object::read::macho::{LoadCommandVariant, Segment};
@@ -27,7 +27,7 @@ pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut LinkageBuilder
         let unnamed = format!("{:#x}", command.cmd().0);
         let (value, text) = writer.read(macho, command);
         let text = text.and_then(|text| writer.linkage.names.take(text));
-        writer.linkage.loader_commands.push(LoaderCommand {
+        writer.linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
             command: Term(command.cmd().name().unwrap_or(&unnamed)),
             file_offset: command.offset(),

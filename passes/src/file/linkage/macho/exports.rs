@@ -54,7 +54,7 @@ fn defined_symbols(sections: &SectionsIr) -> HashMap<&str, u32> {
     let symbols = sections.symbols.columns();
     let is_defined = |row: &usize| {
         symbols.binding.get(*row) != SymbolBinding::Local
-            && symbols.definition.get(*row) != SymbolDefinition::Undefined
+            && symbols.definition_kind.get(*row) != SymbolDefinition::Undefined
     };
     let rows = (0..symbols.len()).filter(is_defined);
     rows.map(|row| (symbols.symbol_name.value(row), symbols.symbol_index[row])).collect()
@@ -63,7 +63,7 @@ fn defined_symbols(sections: &SectionsIr) -> HashMap<&str, u32> {
 fn push_symbols(sections: &SectionsIr, linkage: &mut LinkageBuilder) {
     let symbols = sections.symbols.columns();
     let exported = symbols.iter().filter(|symbol| {
-        matches!(symbol.definition, SymbolDefinition::Section | SymbolDefinition::Absolute)
+        matches!(symbol.definition_kind, SymbolDefinition::Section | SymbolDefinition::Absolute)
             && symbol.binding != SymbolBinding::Local
             && symbol.visibility == SymbolVisibility::Default
     });

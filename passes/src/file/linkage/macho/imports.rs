@@ -68,7 +68,7 @@ impl<'a> Imports<'a> {
         let symbols = sections.symbols.columns();
         let mut by_name = HashMap::new();
         for row in (0..symbols.len()).filter(|_| !macho.is_relocatable()) {
-            let is_defined = match symbols.definition.get(row) {
+            let is_defined = match symbols.definition_kind.get(row) {
                 SymbolDefinition::Undefined => false,
                 SymbolDefinition::Section | SymbolDefinition::Absolute => true,
                 _ => continue,

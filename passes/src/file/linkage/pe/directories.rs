@@ -1,11 +1,11 @@
-//! `loader_commands` of a PE image: its data directories.
+//! `binary_loader_commands` of a PE image: its data directories.
 
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::bytes_at;
 use crate::file::formats::pe::Pe;
 use binframe_ir::Term;
-use binframe_ir::tables::{DiagnosticCode, LoaderCommand};
+use binframe_ir::tables::{BinaryLoaderCommand, DiagnosticCode};
 use object::pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, NAMES_DIRECTORY_ENTRY};
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
@@ -29,7 +29,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
             );
             continue;
         };
-        linkage.loader_commands.push(LoaderCommand {
+        linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
             command: Term(name),
             file_offset,

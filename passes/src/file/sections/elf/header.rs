@@ -3,11 +3,11 @@
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
+use binframe_ir::Rows;
 use binframe_ir::tables::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols,
     DiagnosticCode, Endianness, Format, RelocationReadOnly,
 };
-use binframe_ir::{Enumeration, Rows};
 use object::elf;
 use object::read::elf::ProgramHeader;
 
@@ -46,7 +46,7 @@ pub(super) fn table<H: Header>(
         architecture: Some(architecture(elf.machine)),
         machine: Some(u32::from(elf.machine.0)),
         bits: Some(if header.is_type_64() { 64 } else { 32 }),
-        endianness: Some(if header.is_big_endian() { Endianness::Big } else { Endianness::Little }.name()),
+        endianness: Some(if header.is_big_endian() { Endianness::Big } else { Endianness::Little }),
         kind,
         flags: u64::from(header.e_flags(endian).0),
         entry_address: (entry != 0).then_some(entry),

@@ -4,8 +4,8 @@ use super::super::rows::permissions;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::elf::{Elf, Header};
-use binframe_ir::Rows;
 use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode};
+use binframe_ir::{Rows, Term};
 use object::elf::{PF_R, PF_W, PF_X, machine_names};
 use object::read::elf::ProgramHeader;
 
@@ -35,7 +35,7 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
             file_offset,
             file_size,
             alignment: header.p_align(endian).into(),
-            permissions: permissions(flags.contains(PF_R), flags.contains(PF_W), flags.contains(PF_X)),
+            permissions: Term(permissions(flags.contains(PF_R), flags.contains(PF_W), flags.contains(PF_X))),
         });
     }
     rows.finish()

@@ -135,7 +135,7 @@ impl<H: Header> SymbolWriter<'_, H> {
                 elf::STV_PROTECTED => SymbolVisibility::Protected,
                 _ => SymbolVisibility::Default,
             },
-            definition: match shndx {
+            definition_kind: match shndx {
                 elf::SHN_UNDEF => SymbolDefinition::Undefined,
                 elf::SHN_ABS => SymbolDefinition::Absolute,
                 elf::SHN_COMMON => SymbolDefinition::Common,

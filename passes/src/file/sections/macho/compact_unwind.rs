@@ -1,4 +1,4 @@
-//! `unwind_entries` of a Mach-O file, from `__unwind_info` of a linked file or `__compact_unwind` of an object.
+//! `binary_unwind_entries` of a Mach-O file, from `__unwind_info` of a linked file or `__compact_unwind` of an object.
 //!
 //! `__unwind_info` is a table of two levels: an index, and pages of functions. Linkers merge adjacent functions with
 //! the same encoding into one entry; such an entry is split again at function starts (`LC_FUNCTION_STARTS` and
@@ -16,8 +16,8 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::formats::number;
 use binframe_ir::tables::{
-    BinarySection, BinarySections, BinarySymbols, DiagnosticCode, SymbolDefinition, SymbolType, UnwindEntry,
-    UnwindSource,
+    BinarySection, BinarySections, BinarySymbols, BinaryUnwindEntry, DiagnosticCode, SymbolDefinition,
+    SymbolType, UnwindSource,
 };
 use binframe_ir::{Enumeration, Rows};
 use object::Endianness;
@@ -46,7 +46,7 @@ pub(super) fn read<H: Header>(
     sections: &Rows<BinarySections>,
     symbols: &Rows<BinarySymbols>,
     diagnostics: &mut Collector,
-) -> Vec<UnwindEntry> {
+) -> Vec<BinaryUnwindEntry> {
     let mut entries = Vec::new();
     let columns = sections.columns();
     let image_address = macho.image_address();
@@ -85,7 +85,8 @@ fn function_starts<H: Header>(
     let listed = listed.into_iter().flatten().map_while(Result::ok);
     let symbols = symbols.columns();
     let named = symbols.iter().filter(|symbol| {
-        symbol.symbol_type == SymbolType::Function.name() && symbol.definition == SymbolDefinition::Section
+        symbol.symbol_type == SymbolType::Function.name()
+            && symbol.definition_kind == SymbolDefinition::Section
     });
     let mut starts: Vec<u64> = listed.chain(named.map(|symbol| symbol.symbol_address)).collect();
     starts.sort_unstable();
@@ -124,7 +125,7 @@ impl UnwindInfo<'_> {
     }
 
     /// Adds the entries. Returns `None` if the table cannot be read to its end; the entries before are kept.
-    fn read(&self, entries: &mut Vec<UnwindEntry>) -> Option<()> {
+    fn read(&self, entries: &mut Vec<BinaryUnwindEntry>) -> Option<()> {
         let field = |index: usize| self.u32(index * 4).map(|value| value as usize);
         let (personalities, index, index_count) = (field(3)?, field(5)?, field(6)?);
         if field(0)? != 1 {
@@ -203,7 +204,7 @@ impl UnwindInfo<'_> {
         end: u32,
         personalities: usize,
         lsdas: &HashMap<u32, u32>,
-        entries: &mut Vec<UnwindEntry>,
+        entries: &mut Vec<BinaryUnwindEntry>,
     ) -> Option<()> {
         // Encoding 0: code between functions, which is not described.
         if function.encoding == 0 || end <= function.offset {
@@ -223,7 +224,7 @@ impl UnwindInfo<'_> {
         let begins = [start].into_iter().chain(inner.iter().copied());
         let ends = inner.iter().copied().chain([end]);
         let location = (self.section_index, function.entry_offset as u64);
-        entries.extend(begins.zip(ends).map(|(address, end)| UnwindEntry {
+        entries.extend(begins.zip(ends).map(|(address, end)| BinaryUnwindEntry {
             personality_address: personality,
             is_personality_indirect: personality.map(|_| true),
             lsda_address,
@@ -239,7 +240,7 @@ fn read_object<H: Header>(
     macho: &MachO<'_, H>,
     section: &BinarySection<'_>,
     symbols: &Rows<BinarySymbols>,
-    entries: &mut Vec<UnwindEntry>,
+    entries: &mut Vec<BinaryUnwindEntry>,
 ) -> Option<()> {
     let endian = macho.endian;
     let pointer_size = usize::from(H::pointer_size());
@@ -259,7 +260,8 @@ fn read_object<H: Header>(
             None => stored,
             Some(relocation) => {
                 let row = relocation.r_symbolnum as usize;
-                let is_here = row < symbols.len() && symbols.definition.get(row) == SymbolDefinition::Section;
+                let is_here =
+                    row < symbols.len() && symbols.definition_kind.get(row) == SymbolDefinition::Section;
                 if !is_here {
                     return None;
                 }

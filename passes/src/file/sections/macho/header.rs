@@ -2,11 +2,11 @@
 
 use crate::file::formats::hexadecimal;
 use crate::file::formats::macho::{Header, MachO};
+use binframe_ir::Rows;
 use binframe_ir::tables::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols, Endianness,
     Format,
 };
-use binframe_ir::{Enumeration, Rows};
 use object::endian::Endian;
 use object::macho::{self, CpuType};
 use object::read::macho::LoadCommandVariant;
@@ -51,7 +51,7 @@ pub(super) fn table<H: Header>(
         architecture: Some(architecture(macho.cpu_type)),
         machine: Some(macho.cpu_type.0),
         bits: Some(if header.is_type_64() { 64 } else { 32 }),
-        endianness: Some(if header.is_big_endian() { Endianness::Big } else { Endianness::Little }.name()),
+        endianness: Some(if header.is_big_endian() { Endianness::Big } else { Endianness::Little }),
         kind,
         flags: flags.0.into(),
         entry_address: entry_address(macho),

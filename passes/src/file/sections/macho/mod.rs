@@ -13,7 +13,7 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySections, DiagnosticCode, DiagnosticPass, UnwindEntry};
+use binframe_ir::tables::{BinarySections, BinaryUnwindEntry, DiagnosticCode, DiagnosticPass};
 use sha2::{Digest, Sha256};
 
 pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> SectionsIr {
@@ -48,7 +48,7 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
 /// Sets the section of the code that each entry describes. The sections of an object have consecutive addresses; there,
 /// the address of an entry becomes an offset in its section, and columns whose values only relocations state become
 /// null.
-fn set_sections(entries: &mut [UnwindEntry], sections: &Rows<BinarySections>, is_relocatable: bool) {
+fn set_sections(entries: &mut [BinaryUnwindEntry], sections: &Rows<BinarySections>, is_relocatable: bool) {
     let code = SectionsByAddress::of(sections, |section| section.is_readable);
     let columns = sections.columns();
     for entry in entries {

@@ -4,8 +4,8 @@ use super::super::rows::permissions;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
-use binframe_ir::Rows;
 use binframe_ir::tables::{BinarySegment, BinarySegmentBuilder, BinarySegments, DiagnosticCode};
+use binframe_ir::{Rows, Term};
 use object::macho::{self, VM_PROT_EXECUTE, VM_PROT_READ, VM_PROT_WRITE, VmProt};
 use object::read::macho::{Section, Segment};
 
@@ -37,7 +37,7 @@ pub(super) fn table<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector
             file_offset,
             file_size,
             alignment,
-            permissions: permissions(is_readable, is_writable, is_executable),
+            permissions: Term(permissions(is_readable, is_writable, is_executable)),
         });
     }
     rows.finish()

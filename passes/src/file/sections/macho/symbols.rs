@@ -114,7 +114,7 @@ impl<'a> SymbolReader<'a, '_> {
                 true => SymbolVisibility::Hidden,
                 false => SymbolVisibility::Default,
             },
-            definition: definition(flags, symbol.is_common(), row.is_some()),
+            definition_kind: definition(flags, symbol.is_common(), row.is_some()),
             is_dynamic: false,
             symbol_index,
             section_index: row.map(|row| self.sections.section_index[row]),

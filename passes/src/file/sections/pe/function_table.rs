@@ -1,4 +1,4 @@
-//! `unwind_entries` of a PE image or COFF object, from its function table: the exception directory of an image, or
+//! `binary_unwind_entries` of a PE image or COFF object, from its function table: the exception directory of an image, or
 //! `.pdata` of an object. Reads tables of x64, ARM64 and 32-bit Arm.
 //!
 //! *Own reader.* The crate `pe-unwind-info` (0.6) reads tables of x64 images only. It refers to fields by value, not by
@@ -13,7 +13,7 @@ use crate::file::formats::field_relocations::FieldRelocation;
 use crate::file::formats::pe::Pe;
 use crate::file::formats::pe_addresses::{FUNCTION_TABLE, ImageView, ObjectView, SectionOffset, base_name};
 use binframe_ir::Rows;
-use binframe_ir::tables::{BinarySections, DiagnosticCode, UnwindEntry, UnwindSource};
+use binframe_ir::tables::{BinarySections, BinaryUnwindEntry, DiagnosticCode, UnwindSource};
 use object::LittleEndian as LE;
 use object::pe::{self, Machine};
 
@@ -23,7 +23,7 @@ const CHAIN_LENGTH_MAX: usize = 32;
 type Reason = &'static str;
 
 /// The entries of an image.
-pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<UnwindEntry> {
+pub(super) fn of_image(pe: &Pe<'_>, diagnostics: &mut Collector) -> Vec<BinaryUnwindEntry> {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION) else { return Vec::new() };
     let (Some(section_index), Some((bytes, file_offset))) = (pe.section_index(rva), pe.bytes_from(rva))
     else {
@@ -53,7 +53,7 @@ pub(super) fn of_object(
     sections: &Rows<BinarySections>,
     relocations: &[FieldRelocation],
     diagnostics: &mut Collector,
-) -> Vec<UnwindEntry> {
+) -> Vec<BinaryUnwindEntry> {
     let sections = sections.columns();
     let view = ObjectView { sections, relocations };
     let mut entries = Vec::new();
@@ -88,7 +88,7 @@ struct FunctionTable<'a, V> {
     start: SectionOffset,
     first_offset: u32,
     file_offset: u64,
-    entries: Vec<UnwindEntry>,
+    entries: Vec<BinaryUnwindEntry>,
     diagnostics: &'a mut Collector,
 }
 
@@ -139,7 +139,7 @@ impl<V: ImageView> FunctionTable<'_, V> {
         let (personality, data) = description.handler.unzip();
         let entry_offset = u64::from(self.first_offset) + u64::from(position);
         let code = (self.view.address(begin), description.size.into());
-        self.entries.push(UnwindEntry {
+        self.entries.push(BinaryUnwindEntry {
             section_index: self.view.section_index(begin),
             personality_address: personality.map(|handler| self.view.address(handler)),
             is_personality_indirect: personality.map(|_| false),
@@ -264,7 +264,7 @@ mod tests {
         table: &[u8],
         info: &[u8],
         targets: &[(u32, u64, u32, u64)],
-    ) -> Vec<UnwindEntry> {
+    ) -> Vec<BinaryUnwindEntry> {
         let mut rows = BinarySectionBuilder::default();
         for (section_index, section_name, content) in
             [(1, ".text$mn", &[0; 64][..]), (2, ".pdata", table), (3, ".xdata", info)]

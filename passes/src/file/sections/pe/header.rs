@@ -4,10 +4,10 @@ use super::super::rows::plain_header;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::hexadecimal;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
 };
-use binframe_ir::{Enumeration, Rows};
 use object::LittleEndian as LE;
 use object::pe;
 use std::mem::offset_of;
@@ -83,7 +83,7 @@ fn header<'s, H: ObjectHeader>(
         architecture: Some(architecture),
         machine: Some(coff.machine.0.into()),
         bits: Some(bits),
-        endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }.name()),
+        endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }),
         flags: coff.header.characteristics().0.into(),
         ..plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256)
     }

@@ -86,7 +86,7 @@ impl<H: ObjectHeader> SymbolWriter<'_, '_, H> {
                 _ => SymbolBinding::Local,
             },
             visibility: SymbolVisibility::Default,
-            definition: match section_index {
+            definition_kind: match section_index {
                 None if section.is_some() => SymbolDefinition::Other,
                 _ => definition,
             },

@@ -1,4 +1,4 @@
-//! `unwind_entries` of DWARF call frame information: `.eh_frame` and `.debug_frame`.
+//! `binary_unwind_entries` of DWARF call frame information: `.eh_frame` and `.debug_frame`.
 //!
 //! *Notation.* A section is a sequence of entries, each with its length. A common information entry (CIE) holds what
 //! several frame description entries (FDEs) share. An FDE describes one code range and refers to a CIE anywhere in the
@@ -26,7 +26,7 @@ use crate::file::pointers::{Pointer, PointerBases};
 use crate::file::sections_by_address::SectionsByAddress;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
-    Architecture, BinarySection, BinarySectionColumns, BinarySections, DiagnosticCode, UnwindEntry,
+    Architecture, BinarySection, BinarySectionColumns, BinarySections, BinaryUnwindEntry, DiagnosticCode,
     UnwindSource,
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
@@ -61,7 +61,7 @@ impl FrameEncoding {
 #[derive(Default)]
 pub(in crate::file::sections) struct FrameEntries {
     /// The FDEs that can be read.
-    pub(in crate::file::sections) rows: Vec<UnwindEntry>,
+    pub(in crate::file::sections) rows: Vec<BinaryUnwindEntry>,
     /// File offset and error of each entry that cannot be read.
     broken: Vec<(u64, FrameError)>,
 }
@@ -338,7 +338,7 @@ impl<'a> FrameSection<'a> {
     }
 
     /// The row of an FDE.
-    fn entry(&self, fde: &PendingFde<'a>, cie: &Cie) -> Result<UnwindEntry, FrameError> {
+    fn entry(&self, fde: &PendingFde<'a>, cie: &Cie) -> Result<BinaryUnwindEntry, FrameError> {
         let mut rest = fde.rest;
         rest.skip(cie.segment_size.into())?;
         let mut bases = PointerBases { address_size: cie.address_size, ..self.bases };

@@ -3,7 +3,7 @@
 use super::frames::{FrameEncoding, FrameSources, read};
 use crate::diagnostics::Collector;
 use crate::file::sections::test_support;
-use binframe_ir::tables::{Architecture, DiagnosticPass, UnwindEntry, UnwindSource};
+use binframe_ir::tables::{Architecture, BinaryUnwindEntry, DiagnosticPass, UnwindSource};
 use object::Endianness;
 
 /// Addresses of the sections.
@@ -23,7 +23,7 @@ fn cie(augmentation: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 /// The rows of a section, and the number of diagnostics.
-fn rows(name: &str, content: &[u8]) -> (Vec<UnwindEntry>, usize) {
+fn rows(name: &str, content: &[u8]) -> (Vec<BinaryUnwindEntry>, usize) {
     let sections = test_support::sections(&[
         (".text", TEXT, &[0x90; 64]),
         (name, FRAMES, content),
@@ -96,5 +96,5 @@ fn a_debug_frame_cie_may_state_address_and_segment_sizes_and_follow_its_fde() {
     let (found, diagnostics) = rows(".debug_frame", &[fde, cie].concat());
     assert_eq!((found.len(), diagnostics), (1, 0));
     assert_eq!((found[0].address, found[0].size, found[0].entry_offset), (0x1000, 8, 0));
-    assert_eq!(found[0].source, UnwindSource::DebugFrame);
+    assert_eq!(found[0].unwind_kind, UnwindSource::DebugFrame);
 }
