@@ -1,4 +1,4 @@
-//! The commands in README.md and docs/*.md run and print what the pages show. `BLESS=1` writes what they print into the
+//! The commands in README.md, docs/*.md and the examples of tables run and print what the pages show. `BLESS=1` writes what they print into the
 //! pages.
 //!
 //! In an indented block, a line that starts with `$ binframe` is a command. The lines up to the next `$` or the end of
@@ -176,6 +176,11 @@ fn commands_of_the_page_on_sql() {
 #[test]
 fn commands_of_the_page_on_memory() {
     check(&root().join("docs/MEMORY.md"));
+}
+
+#[test]
+fn commands_of_the_examples_of_tables() {
+    check(&root().join("ir-schemas/src/examples.md"));
 }
 
 #[test]

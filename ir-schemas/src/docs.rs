@@ -1,6 +1,7 @@
 //! The declarations as documentation: `docs/SCHEMAS.md`, and plain text for a terminal.
 
-use crate::{ColumnInfo, Enumeration, TABLES, TableInfo, tables::Confidence};
+use crate::tables::Confidence;
+use crate::{BINARY_COLUMN, ColumnInfo, Enumeration, Reference, TABLES, TableInfo, references};
 use arrow_schema::DataType;
 use std::fmt::Write;
 
@@ -8,13 +9,23 @@ const INTRODUCTION: &str = "# Tables
 
 Generated from the declarations in `ir-schemas/src/tables/` by `cargo xtask schemas`; do not edit.
 
-Every file of a dataset has one more column at the end: `binary_name`, the input that the row belongs to. Null always means
-\"does not apply\", never \"unknown\". Addresses are virtual addresses as in the file, before relocation. Terms are explained in
-the [glossary](GLOSSARY.md).
+Every table has one more column at the end: `binary_name`, the input that the row belongs to. An address is known only
+together with it: join on both, as the sections on joins show, or the rows of one input meet those of another.
+
+- Null always means \"does not apply\", never \"unknown\": what is unknown is said by a kind, an evidence or a reason.
+- Addresses are virtual addresses as in the file, before relocation.
+- Tables of the file's structure begin with `binary_`, those of debug information with `debug_`; the others describe code
+  and memory.
+- `*_address` is an address, `*_offset` and `*_size` count bytes, `*_name` is a name; `kind` and `*_kind` have values of
+  our own, `*_type` the spelling of a specification (`symbol_type` of symbols and `type` of regions have our own values).
+- Terms are explained in the [glossary](GLOSSARY.md), and other engines in [ENGINES.md](ENGINES.md).
 ";
 
+/// An example for each table: `## table`, a sentence, a command and its output.
+const EXAMPLES: &str = include_str!("examples.md");
+
 /// Documentation in Markdown of the given table, or of all tables.
-pub fn schemas_markdown(only: Option<&TableInfo>) -> String {
+pub fn schemas_markdown(only: Option<&'static TableInfo>) -> String {
     let mut page = String::new();
     if let Some(table) = only {
         write_table(&mut page, table);
@@ -30,6 +41,7 @@ pub fn schemas_markdown(only: Option<&TableInfo>) -> String {
         let (stage, name, key) = (table.stage.name(), table.name, table.full_key().join(", "));
         _ = writeln!(page, "| {stage} | [{name}](#{name}) | {key} |");
     }
+    write_diagram(&mut page);
     for table in TABLES {
         page += "\n";
         write_table(&mut page, table);
@@ -37,7 +49,43 @@ pub fn schemas_markdown(only: Option<&TableInfo>) -> String {
     page
 }
 
-fn write_table(page: &mut String, table: &TableInfo) {
+/// The references between tables, as a diagram that GitHub draws.
+fn write_diagram(page: &mut String) {
+    page.push_str("\nReferences between tables (all of them are to rows of the same `binary_name`):\n\n```mermaid\nflowchart LR\n");
+    for table in TABLES {
+        let mut targets: Vec<_> = references(table).map(|reference| reference.table).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        for target in targets.iter().filter(|target| **target != table.name) {
+            _ = writeln!(page, "    {} --> {target}", table.name);
+        }
+    }
+    page.push_str("```\n");
+}
+
+/// The joins of a table with those that it refers to.
+fn write_joins(page: &mut String, table: &'static TableInfo) {
+    let mut joins = references(table).peekable();
+    if joins.peek().is_none() {
+        return;
+    }
+    page.push_str("\n| column | refers to a row of | join |\n|---|---|---|\n");
+    for Reference { columns, table: target, targets } in joins {
+        let mut condition = format!("JOIN {target} r ON r.{BINARY_COLUMN} = t.{BINARY_COLUMN}");
+        for (own, other) in columns.iter().zip(targets) {
+            _ = write!(condition, " AND r.{other} = t.{own}");
+        }
+        _ = writeln!(page, "| {} | [{target}](#{target}) | `{condition}` |", columns.join(", "));
+    }
+}
+
+/// The example of a table: a sentence, a command and its output.
+pub fn example(table: &TableInfo) -> Option<&'static str> {
+    let mut sections = EXAMPLES.split("\n## ").skip(1).filter_map(|section| section.split_once("\n\n"));
+    sections.find(|(name, _)| *name == table.name).map(|(_, example)| example.trim_end())
+}
+
+fn write_table(page: &mut String, table: &'static TableInfo) {
     _ = writeln!(
         page,
         "## {}\n\n{} Stage `{}`, key `{}`.\n",
@@ -63,6 +111,10 @@ fn write_table(page: &mut String, table: &TableInfo) {
         for (value, doc) in values(column) {
             _ = writeln!(page, "| {value} | {doc} |");
         }
+    }
+    write_joins(page, table);
+    if let Some(example) = example(table) {
+        _ = write!(page, "\n{example}\n");
     }
 }
 

@@ -65,7 +65,7 @@ pub use column_types::{
     BoolBuilder, BytesBuilder, ColumnType, NullableBuilder, NullableView, Term, TermBuilder, TermView, Terms,
     TermsBuilder, TermsView, TextBuilder, Timestamp,
 };
-pub use docs::{schemas_markdown, schemas_text};
+pub use docs::{example, schemas_markdown, schemas_text};
 pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use markdown::{markdown_table, table_lines};

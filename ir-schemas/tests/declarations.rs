@@ -1,6 +1,6 @@
 //! The declarations of all tables are complete and consistent, and `docs/SCHEMAS.md` is up to date.
 
-use binframe_ir::{ColumnInfo, Stage, TABLES, schemas_markdown, table_named};
+use binframe_ir::{ColumnInfo, Stage, TABLES, example, schemas_markdown, table_named};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -24,6 +24,14 @@ fn every_table_column_and_value_is_defined() {
                 assert!(doc.trim().ends_with('.'), "{}.{}: {doc}", table.name, column.name);
             }
         }
+    }
+}
+
+#[test]
+fn every_table_has_an_example() {
+    for table in TABLES {
+        let example = example(table).unwrap_or_else(|| panic!("{} has no example", table.name));
+        assert!(example.contains(&format!("{} ", table.name)), "{}: {example}", table.name);
     }
 }
 

@@ -27,15 +27,16 @@
 //!
 //! An executable is analyzed only as far as a query needs: passes run for the tables that it names, and conditions on
 //! addresses, sections, functions and binaries select the parts that are computed at all (`pushdown`). Of a dataset, only
-//! the columns that a query uses are read. Threads scan contiguous partitions (`partition`), which keeps the order of rows
+//! the columns that a query uses are read, and row groups that its conditions exclude are skipped. Threads scan contiguous partitions (`partition`), which keeps the order of rows
 //! without a sort (`order`). Bytes are views of the mapped file.
 //!
 //! # Layers, from the bottom
 //!
 //! `error`, `options`, `input`, `partition`, `inputs` (what is open), `program` (one binary); `pushdown`, `scan`, `table` (tables);
-//! `functions`, `table_functions`, `views`; `order`, `pauses`, `interrupts` (rules of execution); `statements`, `session`.
+//! `functions`, `table_functions`, `views`; `differences` (rules of planning); `order`, `pauses`, `interrupts` (rules of execution); `statements`, `session`.
 
 mod allowed;
+mod differences;
 mod error;
 mod functions;
 mod input;

@@ -5,7 +5,7 @@
 //!
 //! *Approach.* From each condition of a conjunction, derive necessary conditions of a few forms (see [`RowFilter`]) and
 //! intersect them. Understood are comparisons of a column with literals, in either order, `BETWEEN`, `IN`, and `OR` of
-//! conditions on `binary_name`; other conditions filter nothing. Row groups of a dataset are skipped by their statistics and
+//! conditions on one column; other conditions filter nothing. Row groups of a dataset are skipped by their statistics and
 //! Bloom filters.
 //!
 //! *Approximation.* The filter selects whole parts and may keep rows that fail the condition. It never loses a row that
@@ -90,6 +90,12 @@ fn without_duplicates(names: Vec<String>) -> Vec<String> {
 /// The condition on one column that follows from a condition.
 fn column_condition(table: &'static TableInfo, condition: &Expr) -> Option<ColumnCondition> {
     let (operand, ranges) = match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let [left, right] = [left, right].map(|side| column_condition(table, side));
+            let (mut left, right) = (left?, right?);
+            left.ranges.extend(right.ranges);
+            return (left.column == right.column).then_some(left);
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let (operand, op, literal) = match value(right) {
                 Some(literal) => (left, *op, literal),
@@ -97,8 +103,10 @@ fn column_condition(table: &'static TableInfo, condition: &Expr) -> Option<Colum
             };
             let range = match op {
                 Operator::Eq => (Some(literal.clone()), Some(literal)),
-                Operator::Lt | Operator::LtEq => (None, Some(literal)),
-                Operator::Gt | Operator::GtEq => (Some(literal), None),
+                Operator::Lt => (None, Some(shifted(literal, -1))),
+                Operator::LtEq => (None, Some(literal)),
+                Operator::Gt => (Some(shifted(literal, 1)), None),
+                Operator::GtEq => (Some(literal), None),
                 _ => return None,
             };
             (operand.as_ref(), vec![range])
@@ -120,6 +128,14 @@ fn column_condition(table: &'static TableInfo, condition: &Expr) -> Option<Colum
     };
     let column = table.columns.iter().find(|column| is_column(operand, column.name))?;
     Some(ColumnCondition { column: column.name, ranges })
+}
+
+/// A number plus another one; other values as they are, which makes a strict bound an inclusive one.
+fn shifted(value: ColumnValue, by: i128) -> ColumnValue {
+    match value {
+        ColumnValue::Number(number) => ColumnValue::Number(number.saturating_add(by)),
+        other => other,
+    }
 }
 
 /// The value of a literal; `None` for other expressions and for null.

@@ -1,6 +1,7 @@
 //! A session: inputs that are open for queries.
 
 use crate::allowed;
+use crate::differences::ExactDifferences;
 use crate::error::{KnownNames, QueryError};
 use crate::input::lock;
 use crate::inputs::Inputs;
@@ -11,6 +12,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use binframe::ir::{TABLES, catching_panics};
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -203,13 +205,14 @@ fn context(inputs: &Arc<Inputs>) -> Result<SessionContext, DataFusionError> {
         )))
         .with_disk_manager_builder(DiskManagerBuilder::default())
         .build_arc()?;
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(order::KeepOrder))
         .with_physical_optimizer_rule(Arc::new(pauses::PauseJoins))
         .build();
+    state.register_expr_planner(Arc::new(ExactDifferences))?;
     let context = SessionContext::new_with_state(state);
     for table in TABLES.iter().copied() {
         context.register_table(table.name, Arc::new(InputTable::new(inputs, table)))?;

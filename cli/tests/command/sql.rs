@@ -189,6 +189,31 @@ fn conditions_select_the_rows_that_are_computed() {
     assert_eq!(found, format!("count(*)\n{read}\n"));
 }
 
+/// In a dataset of two programs, the functions of each are a row group.
+#[test]
+fn statistics_and_bloom_filters_select_the_rows_that_are_read() {
+    let folder = both();
+    let read = |condition: &str| rows_read(&folder, "both", condition);
+    let count = |table: &str, binary: &str| read(&format!("{table} WHERE binary_name = '{binary}'"));
+    let (loops, stack) = (count("functions", "loops"), count("functions", "stack"));
+    // Within the bounds of the names of both programs.
+    for (condition, expected) in [
+        ("function_name = 'clamp'", loops),
+        ("function_name = 'multiply'", stack),
+        ("function_name IN ('clamp', 'nothing')", loops),
+        ("function_name = 'is_no_name'", 0),
+        ("function_name > 'sum_numberz'", loops),
+        ("size > 109", loops),
+        ("block_count BETWEEN 100 AND 200", 0),
+        ("evidence = 'gap'", 0),
+        ("recursion_group_address > 0", 0),
+        ("may_return", loops + stack),
+        ("size <> 9", loops + stack),
+    ] {
+        assert_eq!(read(&format!("functions WHERE {condition}")), expected, "{condition}");
+    }
+}
+
 #[test]
 fn inputs_that_cannot_be_lowered_are_left_out_and_listed() {
     let folder = both();

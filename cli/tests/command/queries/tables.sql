@@ -42,3 +42,9 @@ SELECT function_name FROM functions WHERE binary_name = 'loops' INTERSECT SELECT
 WITH calls AS (SELECT caller_address AS address, count(*) AS n FROM call_edges WHERE binary_name = 'loops' GROUP BY 1) SELECT function_name, n FROM functions JOIN calls USING (address) WHERE binary_name = 'loops';
 SELECT function_name FROM functions f WHERE binary_name = 'loops' AND NOT EXISTS (SELECT 1 FROM call_edges c WHERE c.callee_address = f.address AND c.binary_name = 'loops');
 SELECT binary_name, (SELECT max(size) FROM functions f WHERE f.binary_name = b.binary_name) AS largest FROM binaries b;
+-- Differences are exact.
+SELECT size - address AS below, block_count - instruction_count AS fewer, address - 16 AS before FROM functions WHERE binary_name = 'loops' LIMIT 1;
+SELECT function_name FROM functions WHERE size - block_count < 14;
+-- Lists.
+SELECT function_address, saved_registers FROM stack_frames WHERE 'r12' = ANY(saved_registers);
+SELECT register, count(*) FROM (SELECT unnest(saved_registers) AS register FROM stack_frames) GROUP BY register ORDER BY register;
