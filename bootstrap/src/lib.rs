@@ -21,7 +21,7 @@
 //!     let source = Source::open(Path::new("/usr/bin/env"))?;
 //!     for (binary, functions) in source.all::<Functions>(&Filter::default())? {
 //!         for function in functions.columns().iter() {
-//!             println!("{binary} {:#x} {}", function.address, function.name.unwrap_or("-"));
+//!             println!("{binary} {:#x} {}", function.address, function.function_name.unwrap_or("-"));
 //!         }
 //!     }
 //!     Ok(())

@@ -17,7 +17,7 @@
 //!
 //! // Build rows. Unnamed columns are null, 0, false, empty, or the first value of their enumeration.
 //! let mut builder = FunctionBuilder::default();
-//! builder.push(Function { address: 0x1000, size: 42, name: Some("main"), ..Function::default() });
+//! builder.push(Function { address: 0x1000, size: 42, function_name: Some("main"), ..Function::default() });
 //! builder.push(Function { address: 0x1040, size: 7, evidence: FunctionEvidence::CallTarget, ..Function::default() });
 //! let rows: Rows<Functions> = builder.finish();
 //!
@@ -27,7 +27,7 @@
 //! // Read whole columns, or rows.
 //! let columns = rows.columns();
 //! assert_eq!(columns.size.iter().sum::<u64>(), 49);
-//! assert_eq!(columns.row(0).name, Some("main"));
+//! assert_eq!(columns.row(0).function_name, Some("main"));
 //!
 //! // Write and read a Parquet file, whose rows belong to the input `app`.
 //! let mut writer = TableWriter::new(Functions::INFO, Vec::new(), &Compressors::default())?;

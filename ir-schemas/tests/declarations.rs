@@ -31,7 +31,11 @@ fn every_table_column_and_value_is_defined() {
 fn every_table_has_an_example() {
     for table in TABLES {
         let example = example(table).unwrap_or_else(|| panic!("{} has no example", table.name));
-        assert!(example.contains(&format!("{} ", table.name)), "{}: {example}", table.name);
+        assert!(
+            example.contains("$ binframe sql") && example.contains(table.name),
+            "{}: {example}",
+            table.name
+        );
     }
 }
 

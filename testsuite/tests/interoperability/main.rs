@@ -7,6 +7,7 @@ use binframe::ir::{Stage, TABLES};
 use binframe::{Request, lower};
 use binframe_testsuite::{fixtures, tools};
 use serde_json::Value;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,29 +53,47 @@ fn expected<'a>(reader: &str, declared: &'a str) -> &'a str {
     }
 }
 
+/// Packages that every run of the tests installs.
+const PACKAGES: &[&str] = &["duckdb", "pandas", "polars", "pyarrow"];
+
+/// Packages that only CI installs, since they are large: nearly 1 GB. `pyspark` needs Java.
+const LARGE_PACKAGES: &[&str] = &["datasets", "pyspark"];
+
 /// A directory with the Python packages. `None`, with a message, if they cannot be installed.
 fn packages() -> Option<PathBuf> {
-    static PACKAGES: LazyLock<Option<PathBuf>> = LazyLock::new(install);
-    PACKAGES.clone()
+    static INSTALLED: LazyLock<Option<PathBuf>> = LazyLock::new(|| install("python-packages", PACKAGES));
+    INSTALLED.clone()
 }
 
-fn install() -> Option<PathBuf> {
-    let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-packages");
-    if packages.join("all-installed").exists() {
-        return Some(packages);
+/// A directory with the large packages. `None` outside of CI, unless it installed them before.
+fn large_packages() -> Option<PathBuf> {
+    let directory = "python-packages-of-ci";
+    let is_wanted = env::var_os("CI").is_some() || installed(directory, LARGE_PACKAGES).is_some();
+    is_wanted.then(|| install(directory, LARGE_PACKAGES))?
+}
+
+/// A directory in which packages were installed before.
+fn installed(directory: &str, packages: &[&str]) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
+    let found = fs::read_to_string(path.join("all-installed")).ok()?;
+    (found == packages.join(" ")).then_some(path)
+}
+
+fn install(directory: &str, packages: &[&str]) -> Option<PathBuf> {
+    if let Some(path) = installed(directory, packages) {
+        return Some(path);
     }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
     let mut install = Command::new("python3");
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target"]);
-    let output = tools::output(install.arg(&packages).args(["duckdb", "pandas", "polars", "pyarrow"]))?;
+    let output = tools::output(install.arg(&path).args(packages))?;
     if !output.status.success() {
-        tools::report_missing(&format!(
-            "duckdb, pandas, polars or pyarrow: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        let names = packages.join(" or ");
+        tools::report_missing(&format!("{names}: {}", String::from_utf8_lossy(&output.stderr)));
         return None;
     }
-    fs::write(packages.join("all-installed"), "").expect("the folder is writable");
-    Some(packages)
+    fs::write(path.join("all-installed"), packages.join(" ")).expect("the folder is writable");
+    Some(path)
 }
 
 #[test]
