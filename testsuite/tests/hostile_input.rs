@@ -35,6 +35,30 @@ fn long_names_of_members_are_shortened() {
     assert!(names[0] != names[1] && names.iter().all(|name| name.len() < 255), "{names:?}");
 }
 
+/// More distinct words than a dictionary with 16-bit codes has.
+#[test]
+fn every_unknown_dynamic_tag_is_kept() {
+    const TAGS: u64 = 70_000;
+    let tags: Vec<u64> = (0..TAGS).flat_map(|number| [0x1000 + 3 * number, number]).collect();
+    let tags: Vec<u8> = tags.into_iter().flat_map(u64::to_le_bytes).collect();
+    let (start, size) = (64 + 2 * 56, tags.len() as u64);
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    file.extend([3, 0, 62, 0, 1, 0, 0, 0]);
+    file.extend([0, 64, 0].map(u64::to_le_bytes).as_flattened());
+    file.extend([0_u32.to_le_bytes(), [64, 0, 56, 0], [2, 0, 64, 0], [0; 4]].as_flattened());
+    for (segment_type, from, length) in [(1_u64, 0, start + size), (2, start, size)] {
+        let flags = 6 << 32;
+        let fields = [segment_type | flags, from, from, from, length, length, 8];
+        file.extend(fields.map(u64::to_le_bytes).as_flattened());
+    }
+    file.extend(tags);
+    let tables = try_tables(&file.into()).expect("an ELF file");
+    let commands = tables.lowered.linkage.loader_commands.columns();
+    let distinct: BTreeSet<_> = commands.iter().map(|row| row.command).collect();
+    assert!(distinct.len() > 65_536, "{}", distinct.len());
+}
+
 #[test]
 fn mutants_give_a_dataset_or_an_error_without_output() {
     let originals = [Original::new("loops_and_calls", fixtures::loops_and_calls().bytes)];

@@ -38,8 +38,10 @@ pub struct BinaryResource<'a> {
     pub resource_type: &'a str,
     /// Name or number of the resource.
     pub resource_name: &'a str,
-    /// Language identifier (LANGID).
-    pub language: u32,
+    /// Language identifier (LANGID); null if the language has a name instead, or none is stated.
+    pub language: Option<u32>,
+    /// Name of the language; null if it has a number, or none is stated.
+    pub language_name: Option<&'a str>,
     /// Address of the first byte.
     #[column(unit = "address")]
     pub address: u64,

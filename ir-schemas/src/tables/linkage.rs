@@ -1,7 +1,7 @@
 //! Tables of the `sections` stage: linking and loading metadata.
 
+use crate::Table;
 use crate::enumeration::enumeration;
-use crate::{Table, Term};
 
 /// An entry that directs the loader: ELF dynamic section entry, Mach-O load command, or PE data directory.
 #[derive(Debug, Clone, Copy, Default, Table)]
@@ -11,7 +11,7 @@ pub struct BinaryLoaderCommand<'a> {
     pub command_index: u32,
     /// Type of the entry as named by the specification, such as `DT_NEEDED`, `LC_LOAD_DYLIB` or
     /// `IMAGE_DIRECTORY_ENTRY_IMPORT`, or its number in hexadecimal.
-    pub command: Term<'a>,
+    pub command: &'a str,
     /// Offset of the entry in the file (PE: of the content of the directory).
     #[column(unit = "file offset")]
     pub file_offset: u64,
@@ -129,7 +129,7 @@ pub struct BinaryRelocation<'a> {
     pub address: u64,
     /// Relocation type as named by the specification, such as `R_X86_64_RELATIVE`, or its number in hexadecimal; `RELR`
     /// for ELF's packed relative relocations.
-    pub relocation_type: Term<'a>,
+    pub relocation_type: &'a str,
     /// Position of the referenced symbol, in the dynamic symbol table if `is_dynamic`; null if no symbol is referenced.
     pub symbol_index: Option<u32>,
     /// Name of the referenced symbol; null if no symbol is referenced.

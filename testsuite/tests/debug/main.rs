@@ -3,6 +3,7 @@
 mod corrupted;
 mod dwarfdump;
 mod forms;
+mod sources;
 
 use binframe::ir::tables::{
     DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes, DebugUnits, DebugVariables, LocationClass,

@@ -131,7 +131,7 @@ fn relocations_of_objects_match_readobj() {
         let found = relocations.iter().filter(|row| !row.is_dynamic).map(|row| {
             let section = names[&row.section_index.expect("a section")].section_name;
             let section = section.split(',').next_back().expect("a name").to_owned();
-            (section, row.address, row.relocation_type.0.to_owned(), row.symbol_name.map(str::to_owned))
+            (section, row.address, row.relocation_type.to_owned(), row.symbol_name.map(str::to_owned))
         });
         let found: Vec<_> = found.filter(|row| row.2 != "GENERIC_RELOC_PAIR").collect();
         let mut section = String::new();
@@ -270,7 +270,7 @@ fn load_commands_match_objdump() {
         let (_, linkage) = read(&file);
         let commands = linkage.loader_commands.columns();
         let found: Vec<_> =
-            commands.iter().map(|row| (row.command.0.to_owned(), row.size.to_string())).collect();
+            commands.iter().map(|row| (row.command.to_owned(), row.size.to_string())).collect();
         let lines = text.lines().map(str::trim);
         let mut expected: Vec<(String, String)> = Vec::new();
         for line in lines {

@@ -213,7 +213,7 @@ fn files_of_32_bit_architectures_are_read() {
     assert_eq!((header.bits, header.kind), (Some(32), BinaryKind::Relocatable));
     assert_eq!(header.architecture, Some(tables::Architecture::X86));
     let relocations = linkage.relocations.columns();
-    let types: Vec<_> = relocations.iter().map(|row| row.relocation_type.0.to_owned()).collect();
+    let types: Vec<_> = relocations.iter().map(|row| row.relocation_type.to_owned()).collect();
     assert!(types.iter().any(|name| name == "GENERIC_RELOC_VANILLA"), "{types:?}");
 }
 

@@ -2,9 +2,12 @@
 
 use crate::tools::{Block, number, readobj};
 use crate::{bytes, library, lowered, parts, program, read_files, real_files};
-use binframe::ir::tables::{Format, LibraryKind};
+use binframe::ir::tables::{BinaryKind, Format, LibraryKind};
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections;
+use binframe_testsuite::lowering::tables;
+use object::read::pe::PeFile64;
+use object::{LittleEndian as LE, Object, ObjectSection, pe};
 use std::path::Path;
 
 fn linked(path: &Path) -> LinkageIr {
@@ -139,7 +142,7 @@ fn relocations_match_readobj() {
             // Entries of type `ABSOLUTE` are padding.
             let expected: Vec<_> = expected.filter(|(kind, _)| !kind.ends_with("ABSOLUTE")).collect();
             let base = header.image_address.expect("a base");
-            let found = relocations.iter().map(|row| (row.relocation_type.0.to_owned(), row.address - base));
+            let found = relocations.iter().map(|row| (row.relocation_type.to_owned(), row.address - base));
             assert_eq!(found.collect::<Vec<_>>(), expected, "{}", path.display());
             continue;
         }
@@ -148,7 +151,7 @@ fn relocations_match_readobj() {
             let section = row.section_index.expect("a section");
             let symbol = row.symbol_name.expect("a symbol").to_owned();
             let index = row.symbol_index.expect("a symbol");
-            (section, row.address, row.relocation_type.0.to_owned(), symbol, index)
+            (section, row.address, row.relocation_type.to_owned(), symbol, index)
         });
         assert_eq!(found.collect::<Vec<_>>(), readobj_relocations(&text), "{}", path.display());
     }
@@ -174,6 +177,49 @@ fn readobj_relocations(text: &str) -> Vec<(u32, u64, String, String, u32)> {
     relocations
 }
 
+/// The loader does not read the size of the directory, and one broken branch does not hide the others.
+#[test]
+fn resources_beside_a_broken_one_are_read() {
+    let Some((_folder, path)) = program() else { return };
+    let file = bytes(&path);
+    let parsed = PeFile64::parse(&*file).expect("a PE file");
+    let section = parsed.section_by_name(".rsrc").expect("the program has resources");
+    let (root, _) = section.file_range().expect("it is in the file");
+    let names = |file: Vec<u8>| {
+        let resources = tables(&file.into()).lowered.linkage.resources;
+        let names: Vec<_> = resources.columns().iter().map(|row| row.resource_type.to_owned()).collect();
+        names
+    };
+    let all = names(file.to_vec());
+    assert_eq!(all.len(), 3);
+    let size = parsed.data_directory(pe::IMAGE_DIRECTORY_ENTRY_RESOURCE).expect("a directory").size.get(LE);
+    let at = file.windows(4).position(|word| word == size.to_le_bytes()).expect("the size is in the header");
+    let mut short = file.to_vec();
+    short[at..at + 4].copy_from_slice(&16_u32.to_le_bytes());
+    assert_eq!(names(short), all);
+    // The first entry follows the 16 bytes of the table; its second word is the offset of its branch.
+    let mut broken = file.to_vec();
+    broken[root as usize + 20..root as usize + 24].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+    assert_eq!(names(broken), all[1..]);
+}
+
+/// Windows moves no image without relocations, whatever its header asks for.
+#[test]
+fn an_image_without_relocations_has_a_fixed_address() {
+    let Some((_folder, path)) = program() else { return };
+    let mut file = bytes(&path).to_vec();
+    let start = u32::from_le_bytes(file[0x3c..0x40].try_into().expect("four bytes")) as usize;
+    // Characteristics, and those of DLLs: `DYNAMIC_BASE`.
+    let (flags, dll_flags) = (start + 22, start + 24 + 70);
+    file[dll_flags] |= 0x40;
+    for (bit, kind, is_moved) in [(0, BinaryKind::Dynamic, true), (1, BinaryKind::Executable, false)] {
+        file[flags] = file[flags] & !1 | bit;
+        let headers = tables(&file.clone().into()).lowered.sections.headers;
+        let header = headers.columns().row(0);
+        assert_eq!((header.kind, header.is_position_independent), (kind, Some(is_moved)));
+    }
+}
+
 #[test]
 fn resources_match_the_source() {
     let Some((_folder, path)) = program() else { return };
@@ -189,7 +235,7 @@ fn resources_match_the_source() {
             (resource.resource_type, resource.resource_name, resource.language, text)
         })
         .collect();
-    let row = |kind, name, text: &str| (kind, name, 0x409, text.to_owned());
+    let row = |kind, name, text: &str| (kind, name, Some(0x409), text.to_owned());
     let expected =
         [row("MYTYPE", "7", "other"), row("RT_STRING", "1", "onetwo"), row("RT_RCDATA", "HELLO", "sometext")];
     assert_eq!(found, expected);

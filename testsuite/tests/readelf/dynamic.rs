@@ -11,7 +11,7 @@ pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
         text.lines().filter_map(parse).take_while(|command| command.0 != "NULL").collect();
     let commands = lowered.linkage.loader_commands.columns();
     let found = commands.iter().enumerate().map(|(position, row)| {
-        let name = row.command.0.strip_prefix("DT_").unwrap_or(row.command.0).to_owned();
+        let name = row.command.strip_prefix("DT_").unwrap_or(row.command).to_owned();
         let expected = expected.get(position);
         let is_compared = expected.is_some_and(|expected| expected.1.is_some());
         let value = row.value.filter(|_| is_compared && row.text.is_none());

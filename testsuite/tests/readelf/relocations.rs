@@ -40,7 +40,7 @@ fn relocations(lowered: &Lowered) -> Vec<Relocation> {
             .table_section_index
             .map_or_else(String::new, |index| sections.section_name.value(index as usize).to_owned()),
         address: row.address,
-        kind: row.relocation_type.0.to_owned(),
+        kind: row.relocation_type.to_owned(),
         symbol_index: row.symbol_index,
         addend: row.addend,
     });

@@ -81,7 +81,7 @@ pub(super) struct Attributes<'a> {
     pub(super) bit_size: Option<u64>,
     pub(super) bit_offset: Option<u64>,
     /// DWARF 2 and 3: bit offset from the most significant bit of the storage unit.
-    pub(super) storage_bit_offset: Option<u64>,
+    pub(super) storage_bit_offset: Option<i64>,
     pub(super) alignment: Option<u64>,
     pub(super) encoding: Option<u64>,
     pub(super) count: Option<u64>,
@@ -156,7 +156,7 @@ impl<'a> Attributes<'a> {
             constants::DW_AT_byte_size => self.byte_size = unsigned,
             constants::DW_AT_bit_size => self.bit_size = unsigned,
             constants::DW_AT_data_bit_offset => self.bit_offset = unsigned,
-            constants::DW_AT_bit_offset => self.storage_bit_offset = unsigned,
+            constants::DW_AT_bit_offset => self.storage_bit_offset = signed(value),
             constants::DW_AT_alignment => self.alignment = unsigned,
             constants::DW_AT_encoding => self.encoding = unsigned,
             constants::DW_AT_count => self.count = unsigned,
@@ -174,6 +174,16 @@ pub(super) fn number(value: &AttributeValue<EndianReader<'_>>) -> Option<i64> {
     match value {
         AttributeValue::Sdata(number) => Some(*number),
         value => value.udata_value().map(u64::cast_signed),
+    }
+}
+
+/// A signed integer, whatever its form.
+fn signed(value: &AttributeValue<EndianReader<'_>>) -> Option<i64> {
+    match value {
+        AttributeValue::Data1(number) => Some(number.cast_signed().into()),
+        AttributeValue::Data2(number) => Some(number.cast_signed().into()),
+        AttributeValue::Data4(number) => Some(number.cast_signed().into()),
+        value => number(value),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct UnitEntries<'a> {
     pub(super) types: Vec<TypeEntry<'a>>,
     /// Sorted by type.
     pub(super) members: Vec<MemberEntry<'a>>,
+    /// Position of an array in `types`, and the number of elements of a dimension, which may be unknown. Sorted by type.
+    pub(super) dimensions: Vec<(u32, Option<u64>)>,
     /// Offset in the unit of the first entry that cannot be read, and the error.
     pub(super) broken: Option<(usize, gimli::Error)>,
 }

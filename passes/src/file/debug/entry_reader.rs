@@ -54,6 +54,7 @@ pub(super) fn read<'a>(
     }
     // Members of a type and of types nested in it alternate.
     reader.entries.members.sort_by_key(|member| member.owner);
+    reader.entries.dimensions.sort_by_key(|(owner, _)| *owner);
     reader.entries
 }
 
@@ -251,14 +252,14 @@ impl<'w, 'a> EntryReader<'w, 'a> {
 
     /// Multiplies the number of elements of an array by that of a further dimension.
     fn add_dimension(&mut self, attributes: &Attributes<'a>, enclosing: Scope) {
-        let Some(array) = enclosing.owner.and_then(|owner| self.entries.types.get_mut(owner as usize)) else {
-            return;
-        };
-        let lower = attributes.lower_bound.unwrap_or(0);
+        let Some(owner) = enclosing.owner else { return };
+        let Some(array) = self.entries.types.get_mut(owner as usize) else { return };
+        let lower = attributes.lower_bound.unwrap_or_else(|| self.unit.default_lower_bound());
         // An upper bound below the lower bound means no elements.
         let by_bounds = attributes.upper_bound.and_then(|upper| upper.checked_sub(lower)?.checked_add(1));
         let count = attributes.count.or(by_bounds.map(|count| u64::try_from(count).unwrap_or(0)));
         array.elements = array.elements.and_then(|elements| elements.checked_mul(count?));
+        self.entries.dimensions.push((owner, count));
     }
 
     fn add_member(&mut self, attributes: &Attributes<'a>, owner: u32, kind: MemberKind, enclosing: Scope) {
@@ -276,13 +277,19 @@ impl<'w, 'a> EntryReader<'w, 'a> {
         // A member without an offset is at the start.
         let offset = offset.unwrap_or(has_location.then_some(0));
         let bit_offset = attributes.bit_size.and_then(|bits| {
-            let start = offset?.checked_mul(8)?;
+            let start = i64::try_from(offset?.checked_mul(8)?).ok()?;
+            let unsigned = |number: u64| i64::try_from(number).ok();
+            // Bits between the most significant bit of the storage unit and that of the field: fewer than none if the
+            // field begins in another unit.
             let inside = match (attributes.storage_bit_offset, attributes.byte_size) {
                 (Some(before), _) if !context.is_little() => before,
-                (Some(before), Some(size)) => size.checked_mul(8)?.checked_sub(before)?.checked_sub(bits)?,
-                _ => attributes.bit_offset.unwrap_or(0),
+                (Some(before), Some(size)) => {
+                    let size = unsigned(size.checked_mul(8)?)?;
+                    size.checked_sub(before)?.checked_sub(unsigned(bits)?)?
+                }
+                _ => unsigned(attributes.bit_offset.unwrap_or(0))?,
             };
-            start.checked_add(inside)
+            u64::try_from(start.checked_add(inside)?).ok()
         });
         self.entries.types[owner as usize].member_count += 1;
         self.entries.members.push(MemberEntry {

@@ -147,6 +147,16 @@ impl<'a> EntryIndex<'a> {
         names.take(self.composed_name(unit_index, reference))
     }
 
+    /// The dimensions of an array, such as `[3][4]`; `[]` for one that is not known.
+    fn dimensions(&self, unit_index: u32, position: u32) -> String {
+        let all = &self.entries[unit_index as usize].dimensions;
+        let first = all.partition_point(|(owner, _)| *owner < position);
+        let own = all[first..].iter().take_while(|(owner, _)| *owner == position);
+        let text = |count: &Option<u64>| count.map_or_else(|| "[]".to_owned(), |count| format!("[{count}]"));
+        let text: String = own.map(|(_, count)| text(count)).collect();
+        if text.is_empty() { "[]".to_owned() } else { text }
+    }
+
     /// Name of a type: its own or, if it has none, one composed from the types it is derived from, such as `char const
     /// *[4]`.
     fn composed_name(&self, unit_index: u32, reference: EntryReference) -> String {
@@ -154,7 +164,8 @@ impl<'a> EntryIndex<'a> {
         // Suffixes of the name, the outermost first.
         let mut suffixes = Vec::new();
         for _ in 0..CHAIN_LENGTH_MAX {
-            let Some((unit, of, _)) = reference.and_then(|reference| self.find_type(unit_index, reference))
+            let Some((unit, of, position)) =
+                reference.and_then(|reference| self.find_type(unit_index, reference))
             else {
                 let name = if reference.is_none() { "void" } else { "?" };
                 return with_suffixes(name, &suffixes);
@@ -168,9 +179,7 @@ impl<'a> EntryIndex<'a> {
                 TypeKind::RvalueReference => suffixes.push(" &&".to_owned()),
                 TypeKind::MemberPointer => suffixes.push(" ::*".to_owned()),
                 TypeKind::Function => suffixes.push(" ()".to_owned()),
-                TypeKind::Array => {
-                    suffixes.push(of.elements.map_or_else(|| "[]".to_owned(), |count| format!("[{count}]")));
-                }
+                TypeKind::Array => suffixes.push(self.dimensions(unit, position)),
                 TypeKind::Const => suffixes.push(" const".to_owned()),
                 TypeKind::Volatile => suffixes.push(" volatile".to_owned()),
                 TypeKind::Restrict => suffixes.push(" restrict".to_owned()),

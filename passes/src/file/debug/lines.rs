@@ -274,8 +274,10 @@ fn path<'a>(
     };
     let mut path = text(&file.path_name())?;
     let directory = file.directory(header).as_ref().and_then(text);
+    // Directory 0 is the compilation directory itself.
+    let compilation_directory = unit.inner.comp_dir.filter(|_| file.directory_index() != 0);
     let compilation_directory =
-        unit.inner.comp_dir.map(|directory| String::from_utf8_lossy(directory.slice()).into_owned());
+        compilation_directory.map(|directory| String::from_utf8_lossy(directory.slice()).into_owned());
     for directory in [directory, compilation_directory].into_iter().flatten() {
         if is_absolute(&path) || directory.is_empty() {
             continue;

@@ -1,13 +1,15 @@
 //! `debug_types` and `debug_type_members`: types, and their members sorted by type.
 
+use super::entries::MemberEntry;
 use super::index::EntryIndex;
 use super::names::take_text;
 use crate::file::text_budget::TextBudget;
 use binframe_ir::tables::{
     DebugType, DebugTypeBuilder, DebugTypeMember, DebugTypeMemberBuilder, DebugTypeMembers, DebugTypes,
+    MemberKind,
 };
 use binframe_ir::{Rows, Term};
-use gimli::constants::DwAte;
+use gimli::constants::{DW_ATE_signed, DW_ATE_signed_char, DwAte};
 use std::ops::Range;
 
 /// The types of a chunk of units.
@@ -49,21 +51,43 @@ pub(super) fn members(
 ) -> Rows<DebugTypeMembers> {
     let mut rows = DebugTypeMemberBuilder::default();
     for unit in chunk {
-        let mut last = (None, 0);
-        for member in &index.entries[unit].members {
-            last = if last.0 == Some(member.owner) { (last.0, last.1 + 1) } else { (Some(member.owner), 0) };
-            rows.push(DebugTypeMember {
-                type_index: index.type_bases[unit] + member.owner,
-                member_index: last.1,
-                member_name: take_text(names, member.name).as_deref(),
-                kind: member.kind,
-                member_type_index: member.type_.and_then(|reference| index.type_of(unit as u32, reference)),
-                byte_offset: member.offset,
-                bit_offset: member.bit_offset,
-                bit_size: member.bit_size,
-                value: member.value,
-            });
+        for of_type in index.entries[unit].members.chunk_by(|one, next| one.owner == next.owner) {
+            let signed_size = signed_size(index, unit as u32, of_type);
+            for (member_index, member) in (0..).zip(of_type) {
+                rows.push(DebugTypeMember {
+                    type_index: index.type_bases[unit] + member.owner,
+                    member_index,
+                    member_name: take_text(names, member.name).as_deref(),
+                    kind: member.kind,
+                    member_type_index: member
+                        .type_
+                        .and_then(|reference| index.type_of(unit as u32, reference)),
+                    byte_offset: member.offset,
+                    bit_offset: member.bit_offset,
+                    bit_size: member.bit_size,
+                    value: match member.kind {
+                        MemberKind::Variant => member.value.map(|value| sign_extended(value, signed_size)),
+                        _ => member.value,
+                    },
+                });
+            }
         }
     }
     rows.finish()
+}
+
+/// Size in bytes of the discriminant among the members of a type; `None` if there is none, or if its type is not
+/// signed.
+fn signed_size(index: &EntryIndex<'_>, unit_index: u32, members: &[MemberEntry<'_>]) -> Option<u64> {
+    let discriminant = members.iter().find(|member| member.kind == MemberKind::Discriminant)?;
+    let (_, of, _) = index.find_type(unit_index, discriminant.type_?)?;
+    let encoding = DwAte(u8::try_from(of.encoding?).ok()?);
+    of.size.filter(|_| [DW_ATE_signed, DW_ATE_signed_char].contains(&encoding))
+}
+
+/// A value of a signed type, which may be stored in a form without a sign.
+fn sign_extended(value: i64, size: Option<u64>) -> i64 {
+    let unused =
+        size.and_then(|size| u32::try_from(8_u64.checked_sub(size)?).ok()).map_or(0, |bytes| 8 * bytes);
+    if unused < i64::BITS { value << unused >> unused } else { value }
 }

@@ -106,6 +106,12 @@ impl<'a> Units<'a> {
 }
 
 impl<'a> Unit<'a> {
+    /// Lower bound of the arrays that do not state one, which the source language defines.
+    pub(super) fn default_lower_bound(&self) -> i64 {
+        let bound = self.root.language.and_then(constants::DwLang::default_lower_bound);
+        bound.map_or(0, |bound| bound as i64)
+    }
+
     /// Size of the unit including its header, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.inner.header.length_including_self() as u64

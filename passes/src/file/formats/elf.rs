@@ -7,7 +7,7 @@ use super::unsupported::Unsupported;
 use bytes::Bytes;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
-use object::{Endianness, FileKind, StringTable};
+use object::{Endianness, FileKind, StringTable, pod};
 
 /// The header of 32-bit or of 64-bit files.
 pub(crate) trait Header:
@@ -25,7 +25,12 @@ pub(crate) struct Elf<'a, H: Header> {
     pub(crate) endian: Endianness,
     pub(crate) machine: elf::Machine,
     pub(crate) program_headers: &'a [H::ProgramHeader],
+    /// Empty if they cannot be read, or describe nothing that is loaded while segments do, as in core dumps.
     pub(crate) section_headers: &'a [H::SectionHeader],
+    /// Size of the section headers in the file.
+    section_headers_size: usize,
+    /// Which headers cannot be read, and why; other headers are used instead.
+    pub(crate) broken: Option<(u64, String)>,
 }
 
 /// Whether an ELF file is 32-bit or 64-bit.
@@ -51,23 +56,36 @@ impl<'a, H: Header> Elf<'a, H> {
     pub(crate) fn find(file: &'a Bytes) -> Result<Self, Unsupported> {
         let truncated =
             |file_offset, found, expected| Err(Unsupported::truncated(file, file_offset, found, expected));
-        let Ok(header) = H::parse(file.as_ref()) else {
-            return match file.get(6) {
-                Some(version) if file.len() >= size_of::<H>() => {
-                    let found = format!("the ELF version {version}");
-                    Err(Unsupported::new(6, found, "version 1, the only one"))
-                }
-                _ => truncated(file.len() as u64, "the rest of the ELF header", "52 or 64 bytes of it"),
-            };
+        // Systems ignore the version in the header.
+        let Ok((header, _)) = pod::from_bytes::<H>(file.as_ref()) else {
+            return truncated(file.len() as u64, "the rest of the ELF header", "52 or 64 bytes of it");
         };
         let endian = header.endian().unwrap_or_default();
-        let Ok(program_headers) = header.program_headers(endian, file.as_ref()) else {
-            let offset = header.e_phoff(endian).into();
-            return truncated(offset, "program headers", "a table of program headers");
+        let [segments_offset, sections_offset] =
+            [header.e_phoff(endian), header.e_shoff(endian)].map(Into::into);
+        let program_headers = header.program_headers(endian, file.as_ref());
+        let section_headers = header.section_headers(endian, file.as_ref());
+        let is_useful = |is_empty: Option<bool>| is_empty == Some(false);
+        let (has_segments, has_sections) = (
+            is_useful(program_headers.as_ref().ok().map(|headers| headers.is_empty())),
+            is_useful(section_headers.as_ref().ok().map(|headers| headers.is_empty())),
+        );
+        let mut broken = None;
+        let program_headers = match program_headers {
+            Ok(headers) => headers,
+            Err(error) if has_sections => {
+                broken = Some((segments_offset, format!("the program headers cannot be read: {error}")));
+                &[]
+            }
+            Err(_) => return truncated(segments_offset, "program headers", "a table of program headers"),
         };
-        let Ok(section_headers) = header.section_headers(endian, file.as_ref()) else {
-            let offset = header.e_shoff(endian).into();
-            return truncated(offset, "section headers", "a table of section headers");
+        let section_headers = match section_headers {
+            Ok(headers) => headers,
+            Err(error) if has_segments => {
+                broken = Some((sections_offset, format!("the section headers cannot be read: {error}")));
+                &[]
+            }
+            Err(_) => return truncated(sections_offset, "section headers", "a table of section headers"),
         };
         if program_headers.is_empty() && section_headers.is_empty() {
             return Err(Unsupported::new(
@@ -77,7 +95,25 @@ impl<'a, H: Header> Elf<'a, H> {
             ));
         }
         let machine = header.e_machine(endian);
-        Ok(Self { file, header, endian, machine, program_headers, section_headers })
+        let section_headers_size = size_of_val(section_headers);
+        let is_loaded = |header: &H::ProgramHeader| header.p_type(endian) == elf::PT_LOAD;
+        let matters = |header: &H::SectionHeader| {
+            let symbols = [elf::SHT_SYMTAB, elf::SHT_DYNSYM].contains(&header.sh_type(endian));
+            symbols || header.sh_flags(endian).contains(elf::SHF_ALLOC)
+        };
+        let only_segments_matter =
+            program_headers.iter().any(is_loaded) && !section_headers.iter().any(matters);
+        let section_headers = if only_segments_matter { &[] } else { section_headers };
+        Ok(Self {
+            file,
+            header,
+            endian,
+            machine,
+            program_headers,
+            section_headers,
+            section_headers_size,
+            broken,
+        })
     }
 
     /// The section headers, for look-ups of what they refer to, but not of names.
@@ -103,7 +139,7 @@ impl<'a, H: Header> Elf<'a, H> {
         let endian = self.endian;
         let tables = [
             (self.header.e_phoff(endian).into(), size_of_val(self.program_headers)),
-            (self.header.e_shoff(endian).into(), size_of_val(self.section_headers)),
+            (self.header.e_shoff(endian).into(), self.section_headers_size),
         ];
         let tables = tables.into_iter().map(|(offset, size)| Claim::header(offset, size as u64));
         [Claim::header(0, size_of::<H>() as u64)].into_iter().chain(tables).collect()
@@ -113,7 +149,7 @@ impl<'a, H: Header> Elf<'a, H> {
     pub(crate) fn dynamic(&self) -> object::Result<Option<DynamicSection<'a, H>>> {
         let (endian, file) = (self.endian, self.file.as_ref());
         let mut found = None;
-        for header in self.program_headers {
+        for header in self.program_headers.iter().filter(|header| !self.is_stripped(header)) {
             if let Some(entries) = header.dynamic(endian, file)? {
                 found = Some((header.p_offset(endian).into(), entries));
                 break;
@@ -135,6 +171,23 @@ impl<'a, H: Header> Elf<'a, H> {
         let text = value(elf::DT_STRTAB).zip(value(elf::DT_STRSZ));
         let strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0)).unwrap_or(&[]);
         Ok(Some(DynamicSection { file_offset, entries, strings }))
+    }
+
+    /// Whether the content of a segment is in another file: in a file of debug information, sections keep their headers
+    /// without content (`SHT_NOBITS`), and some tools keep the program headers as they were.
+    pub(crate) fn is_stripped(&self, segment: &H::ProgramHeader) -> bool {
+        let (endian, address) = (self.endian, segment.p_vaddr(self.endian).into());
+        // Thread-local data without content takes no space: other sections may start at its address.
+        let mut at_address = self
+            .section_headers
+            .iter()
+            .filter(|header| {
+                let flags = header.sh_flags(endian);
+                flags.contains(elf::SHF_ALLOC) && !flags.contains(elf::SHF_TLS)
+            })
+            .filter(|header| header.sh_addr(endian).into() == address)
+            .peekable();
+        at_address.peek().is_some() && at_address.all(|header| header.sh_type(endian) == elf::SHT_NOBITS)
     }
 
     /// The bytes of `address..address + size` in a loadable segment, and their file offset.
@@ -162,35 +215,39 @@ impl<'a, H: Header> Elf<'a, H> {
         })
     }
 
-    /// The notes of each section of notes; in a file without section headers, of each segment of notes.
+    /// The notes of each section of notes; in a file without such sections, of each segment of notes.
     pub(crate) fn notes(&self) -> Vec<NoteRange<'a, H>> {
         let (endian, file) = (self.endian, self.file.as_ref());
         // Notes of a valid file share no bytes, so that all of them are at most as large as the file.
         let mut bytes_left = file.len() as u64;
-        let mut range = |section_index, file_offset: u64, size: u64, notes: object::Result<_>| {
-            let notes = match notes {
-                Ok(None) => return None,
-                Ok(Some(notes)) => match bytes_left.checked_sub(size) {
-                    Some(rest) => {
-                        bytes_left = rest;
-                        Ok(notes)
-                    }
-                    None => Err("it shares bytes with others".to_owned()),
-                },
-                Err(error) => Err(error.to_string()),
+        let mut range =
+            |section_index, (file_offset, size): (u64, u64), alignment: u64, notes: object::Result<_>| {
+                let notes = match notes {
+                    Ok(None) => return None,
+                    Ok(Some(notes)) => match bytes_left.checked_sub(size) {
+                        Some(rest) => {
+                            bytes_left = rest;
+                            Ok(notes)
+                        }
+                        None => Err("it shares bytes with others".to_owned()),
+                    },
+                    Err(error) => Err(error.to_string()),
+                };
+                let alignment = if alignment == 8 { 8 } else { 4 };
+                Some(NoteRange { section_index, file_offset, alignment, notes })
             };
-            Some(NoteRange { section_index, file_offset, notes })
-        };
-        if self.section_headers.is_empty() {
+        let has_sections = self.section_headers.iter().any(|header| header.sh_type(endian) == elf::SHT_NOTE);
+        if !has_sections {
             let of_segment = |header: &H::ProgramHeader| {
-                let (offset, size) = header.file_range(endian);
-                range(None, offset, size, header.notes(endian, file))
+                let alignment = header.p_align(endian).into();
+                range(None, header.file_range(endian), alignment, header.notes(endian, file))
             };
             return self.program_headers.iter().filter_map(of_segment).collect();
         }
         let of_section = |(section_index, header): (u32, &H::SectionHeader)| {
-            let (offset, size) = (header.sh_offset(endian).into(), header.sh_size(endian).into());
-            range(Some(section_index), offset, size, header.notes(endian, file))
+            let bytes = (header.sh_offset(endian).into(), header.sh_size(endian).into());
+            let alignment = header.sh_addralign(endian).into();
+            range(Some(section_index), bytes, alignment, header.notes(endian, file))
         };
         (0..).zip(self.section_headers).filter_map(of_section).collect()
     }
@@ -212,6 +269,8 @@ pub(crate) struct NoteRange<'a, H: Header> {
     pub(crate) section_index: Option<u32>,
     /// File offset of the first note.
     pub(crate) file_offset: u64,
+    /// What notes and their contents are padded to a multiple of.
+    pub(crate) alignment: u64,
     /// The notes, or the reason why they cannot be read.
     pub(crate) notes: Result<NoteIterator<'a, H>, String>,
 }

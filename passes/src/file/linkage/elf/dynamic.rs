@@ -3,7 +3,6 @@
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{DynamicSection, Elf, Header};
-use binframe_ir::Term;
 use binframe_ir::tables::{BinaryLibrary, BinaryLoaderCommand, DiagnosticCode, LibraryKind};
 use object::elf::{self, machine_names};
 use object::read::elf::Dyn;
@@ -30,7 +29,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         let text = entry.is_string(endian).then(|| text(&dynamic, value, file_offset, linkage));
         linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
-            command: Term(names.name(tag).unwrap_or(&unnamed)),
+            command: names.name(tag).unwrap_or(&unnamed),
             file_offset,
             size,
             value: Some(value),

@@ -18,7 +18,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         let mut file_offset = range.file_offset;
         let read = range.notes.and_then(|mut notes| {
             while let Some(note) = notes.next().map_err(|error| error.to_string())? {
-                let size = note_size(elf, &note, file_offset);
+                let size = note_size(elf, &note, file_offset, range.alignment);
                 push_note(elf, &note, note_index, range.section_index, file_offset, size, linkage);
                 file_offset = file_offset.saturating_add(size);
                 note_index += 1;
@@ -37,16 +37,16 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
 }
 
 /// Size of a note with its padding: the distance to the next note.
-fn note_size<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>, file_offset: u64) -> u64 {
+fn note_size<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>, file_offset: u64, alignment: u64) -> u64 {
     let content = note.desc();
     let end =
         (content.as_ptr() as usize).wrapping_sub(elf.file.as_ptr() as usize).wrapping_add(content.len());
     let size = (end as u64).wrapping_sub(file_offset);
     // An empty content is not a slice of the file.
     if content.is_empty() || size > elf.file.len() as u64 {
-        12 + u64::from(note.n_namesz(elf.endian)).next_multiple_of(4)
+        (12 + u64::from(note.n_namesz(elf.endian))).next_multiple_of(alignment)
     } else {
-        size.next_multiple_of(4)
+        size.next_multiple_of(alignment)
     }
 }
 

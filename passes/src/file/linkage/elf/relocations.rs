@@ -6,12 +6,11 @@ use super::function_arrays::FunctionArray;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::sections::SectionsIr;
-use binframe_ir::Term;
 use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
 use object::elf::{self, RelocationType, machine_names};
 use object::pod;
 use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The pointers written by the loader that other tables refer to.
@@ -19,6 +18,8 @@ use std::ops::Range;
 pub(super) struct LoaderWrites {
     /// Address of the pointer to a symbol of the dynamic table, by symbol index, and whether it is for calls only.
     pub(super) import_slots: HashMap<u32, (u64, bool)>,
+    /// Index in the dynamic table of each variable that the loader copies from another file.
+    pub(super) copied: HashSet<u32>,
     /// Addend and symbol index (`None` for a relative relocation) of a pointer in a function array, by address.
     pub(super) array_pointers: HashMap<u64, (i64, Option<u32>)>,
 }
@@ -166,7 +167,13 @@ impl RelocationWriter<'_> {
         match table.section_type {
             elf::SHT_REL => {
                 let entries = pod::slice_from_all_bytes::<H::Rel>(table.data).map_err(|()| ODD_SIZE)?;
-                entries.iter().try_for_each(|entry| self.push(table, &Crel::from_rel(entry, endian), false))
+                entries.iter().try_for_each(|entry| {
+                    let mut entry = Crel::from_rel(entry, endian);
+                    if is_mips64el {
+                        (entry.r_sym, entry.r_type) = mips64el_info(&entry);
+                    }
+                    self.push(table, &entry, false)
+                })
             }
             elf::SHT_RELA => {
                 let entries = pod::slice_from_all_bytes::<H::Rela>(table.data).map_err(|()| ODD_SIZE)?;
@@ -195,13 +202,18 @@ impl RelocationWriter<'_> {
         if table.is_dynamic {
             self.record_write(entry.r_offset, r_type, symbol_index, addend);
         }
-        match machine_names(self.machine).r.name(r_type) {
-            Some(name) => self.push_row(table, entry.r_offset, name, symbol_index, addend),
+        let unnamed;
+        let name = match machine_names(self.machine).r.name(r_type) {
+            Some(name) => name,
             None => {
-                let unnamed = format!("{:#x}", r_type.0);
-                self.push_row(table, entry.r_offset, &unnamed, symbol_index, addend)
+                unnamed = composite_name(self.machine, r_type).unwrap_or_else(|| format!("{:#x}", r_type.0));
+                &unnamed
             }
+        };
+        if table.is_dynamic && name.ends_with("_COPY") {
+            self.writes.copied.extend(symbol_index);
         }
+        self.push_row(table, entry.r_offset, name, symbol_index, addend)
     }
 
     /// Records the pointer that a dynamic relocation writes, if other tables state it.
@@ -239,7 +251,7 @@ impl RelocationWriter<'_> {
             table_section_index: table.section_index,
             section_index: table.target_section_index.filter(exists),
             address,
-            relocation_type: Term(relocation_type),
+            relocation_type,
             symbol_index,
             symbol_name: name.and_then(|name| self.linkage.names.take(name)),
             addend,
@@ -281,6 +293,24 @@ impl<'a> SymbolRows<'a> {
         let row = first.checked_add((symbol_index as usize).checked_sub(1)?)?;
         (row < self.columns.len() && self.columns.is_dynamic.value(row) == is_dynamic).then_some(row)
     }
+}
+
+/// Symbol and type of an entry without addend of a 64-bit little-endian MIPS file, in which a 32-bit symbol and four
+/// bytes follow each other: a special symbol, and the third, the second and the first type.
+fn mips64el_info(entry: &Crel) -> (u32, RelocationType) {
+    (entry.r_type.0, RelocationType(entry.r_sym.swap_bytes()))
+}
+
+/// The names of up to three types that 64-bit MIPS applies one after the other; `None` for other machines, and for
+/// types without a name.
+fn composite_name(machine: elf::Machine, r_type: RelocationType) -> Option<String> {
+    if machine != elf::EM_MIPS {
+        return None;
+    }
+    let types = [r_type.0, r_type.0 >> 8, r_type.0 >> 16].map(|part| part & 0xff);
+    let count = types.iter().rposition(|part| *part != 0)? + 1;
+    let names = types[..count].iter().map(|part| machine_names(machine).r.name(RelocationType(*part)));
+    Some(names.collect::<Option<Vec<_>>>()?.join("/"))
 }
 
 /// Whether a relocation type writes an import slot: `Some(true)` if code only calls through it, `Some(false)` if code

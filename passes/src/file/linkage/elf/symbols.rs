@@ -30,7 +30,9 @@ pub(super) fn push<H: Header>(
         let Some(name) = linkage.names.take(symbol.symbol_name) else { return };
         let is_local = symbol.binding == SymbolBinding::Local;
         let is_visible = matches!(symbol.visibility, SymbolVisibility::Default | SymbolVisibility::Protected);
-        if symbol.definition_kind == SymbolDefinition::Undefined && !is_local {
+        let is_undefined = symbol.definition_kind == SymbolDefinition::Undefined;
+        // A variable that the loader copies is defined here, and is needed from another file all the same.
+        if (is_undefined || writes.copied.contains(&symbol.symbol_index)) && !is_local {
             let slot = writes.import_slots.get(&symbol.symbol_index);
             let library_name = library(symbol.symbol_index).and_then(|name| linkage.names.read(name, 0).ok());
             linkage.imports.push(BinaryImport {
@@ -45,7 +47,8 @@ pub(super) fn push<H: Header>(
                 is_delayed: binds_later && slot.is_some_and(|slot| slot.1),
             });
             import_index += 1;
-        } else if symbol.definition_kind != SymbolDefinition::Undefined && !is_local && is_visible {
+        }
+        if !is_undefined && !is_local && is_visible {
             let has_address = symbol.symbol_type != SymbolType::Tls.name();
             linkage.exports.push(BinaryExport {
                 export_index,

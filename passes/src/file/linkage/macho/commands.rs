@@ -4,7 +4,6 @@ use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Command, Header, MachO};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
-use binframe_ir::Term;
 use binframe_ir::tables::{BinaryLibrary, BinaryLoaderCommand, BinaryNote, DiagnosticCode, LibraryKind};
 use object::Endianness;
 use object::macho::{self, LcStr, NoteCommand};
@@ -29,7 +28,7 @@ pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut LinkageBuilder
         let text = text.and_then(|text| writer.linkage.names.take(text));
         writer.linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
-            command: Term(command.cmd().name().unwrap_or(&unnamed)),
+            command: command.cmd().name().unwrap_or(&unnamed),
             file_offset: command.offset(),
             size: command.cmdsize().into(),
             value,

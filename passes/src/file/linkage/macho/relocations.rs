@@ -4,7 +4,6 @@ use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
-use binframe_ir::Term;
 use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
 use object::macho::{self, Relocation, RelocationType, VM_PROT_WRITE, machine_names};
 use object::read::macho::{LoadCommandVariant, Section, Segment};
@@ -147,7 +146,7 @@ impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
             table_section_index: None,
             section_index: row.section_index,
             address: row.address,
-            relocation_type: Term(row.relocation_type),
+            relocation_type: row.relocation_type,
             symbol_index: row.symbol_index,
             symbol_name: row.symbol_name.and_then(|name| self.linkage.names.take(name)),
             addend: row.addend,

@@ -4,7 +4,6 @@ use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::bytes_at;
 use crate::file::formats::pe::Pe;
-use binframe_ir::Term;
 use binframe_ir::tables::{BinaryLoaderCommand, DiagnosticCode};
 use object::pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, NAMES_DIRECTORY_ENTRY};
 
@@ -31,7 +30,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
         };
         linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
-            command: Term(name),
+            command: name,
             file_offset,
             size: (bytes.len() as u64).min(size.into()),
             value: is_loaded.then(|| pe.address(rva)),

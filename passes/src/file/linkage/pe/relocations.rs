@@ -3,7 +3,6 @@
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
-use binframe_ir::Term;
 use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, Machine, RelocationType};
@@ -40,7 +39,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
                 table_section_index,
                 section_index: pe.section_index(entry.virtual_address),
                 address: pe.address(entry.virtual_address),
-                relocation_type: Term(base_name(pe.coff.machine, entry.typ).unwrap_or(&unnamed)),
+                relocation_type: base_name(pe.coff.machine, entry.typ).unwrap_or(&unnamed),
                 symbol_index: None,
                 symbol_name: None,
                 addend: None,
@@ -126,7 +125,7 @@ impl<H: ObjectHeader> ObjectRelocationWriter<'_, '_, H> {
             table_section_index: None,
             section_index: Some(section_index),
             address: entry.virtual_address.get(LE).wrapping_sub(section.virtual_address.get(LE)).into(),
-            relocation_type: Term(type_name(self.machine, r_type).unwrap_or(&unnamed)),
+            relocation_type: type_name(self.machine, r_type).unwrap_or(&unnamed),
             symbol_index: Some(index.0 as u32),
             symbol_name: Some(&name),
             addend: None,

@@ -14,20 +14,28 @@ use object::read::pe::{
 };
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
-    let Some((rva, size)) = pe.directory(IMAGE_DIRECTORY_ENTRY_RESOURCE) else { return };
-    let content = pe.bytes_from(rva).map_or(&[][..], |(bytes, _)| &bytes[..bytes.len().min(size as usize)]);
-    let tree = ResourceTree {
+    let Some((rva, _)) = pe.directory(IMAGE_DIRECTORY_ENTRY_RESOURCE) else { return };
+    // The loader does not read the size of the directory.
+    let content = pe.bytes_from(rva).map_or(&[][..], |(bytes, _)| bytes);
+    let mut tree = ResourceTree {
         pe,
+        rva,
         directory: ResourceDirectory::new(content),
         entries_left: content.len() / size_of::<ImageResourceDirectoryEntry>(),
         resource_index: 0,
         linkage,
     };
-    tree.push(rva);
+    match tree.directory.root() {
+        Ok(root) => tree.types(&root),
+        Err(error) => tree.report(&error.to_string()),
+    }
 }
 
+/// The walk over a tree. An entry that cannot be read is reported, and the others are read.
 struct ResourceTree<'a, 'd> {
     pe: &'a Pe<'d>,
+    /// Relative address of the tree.
+    rva: u32,
     directory: ResourceDirectory<'d>,
     /// Entries that may still be read: nodes of a broken tree may be shared, so that paths multiply.
     entries_left: usize,
@@ -37,45 +45,84 @@ struct ResourceTree<'a, 'd> {
 
 type Entry = ImageResourceDirectoryEntry;
 
+/// A table of entries, or a resource.
+type Node<'d> = ResourceDirectoryEntryData<'d>;
+
 impl<'d> ResourceTree<'_, 'd> {
-    fn push(mut self, rva: u32) {
-        let read =
-            self.directory.root().map_err(|error| error.to_string()).and_then(|root| self.types(&root));
-        if let Err(error) = read {
-            let location = DiagnosticLocation::Address(self.pe.address(rva));
-            let message = format!("the resources after the first {}: {error}", self.resource_index);
-            self.linkage.warning(DiagnosticCode::BrokenResource, location, &message);
-        }
+    fn report(&mut self, problem: &str) {
+        let location = DiagnosticLocation::Address(self.pe.address(self.rva));
+        let message = format!("a resource, or a branch of resources, is left out: {problem}");
+        self.linkage.warning(DiagnosticCode::BrokenResource, location, &message);
     }
 
-    fn types(&mut self, root: &ResourceDirectoryTable<'d>) -> Result<(), String> {
+    fn types(&mut self, root: &ResourceDirectoryTable<'d>) {
         for &entry in root.entries {
-            let resource_type = match entry.name_or_id() {
-                ResourceNameOrId::Id(id) => NAMES_RT.name(id).map_or_else(|| id.to_string(), str::to_owned),
-                ResourceNameOrId::Name(_) => self.name(entry)?,
-            };
-            for &named in self.table(entry)?.entries {
-                let resource_name = self.name(named)?;
-                for &of_language in self.table(named)?.entries {
-                    self.leaf(&resource_type, &resource_name, of_language)?;
+            let read = self.resource_type(entry).and_then(|resource_type| {
+                match self.node(entry)? {
+                    Node::Table(named) => self.names(&resource_type, &named),
+                    Node::Data(_) => return Err("a resource has a type, but no name".to_owned()),
                 }
+                Ok(())
+            });
+            if let Err(problem) = read {
+                self.report(&problem);
             }
         }
-        Ok(())
     }
 
-    /// Counts an entry.
-    fn count(&mut self) -> Result<(), String> {
+    fn names(&mut self, resource_type: &str, named: &ResourceDirectoryTable<'d>) {
+        for &entry in named.entries {
+            let read = self.name(entry).and_then(|resource_name| {
+                match self.node(entry)? {
+                    Node::Table(languages) => self.languages(resource_type, &resource_name, &languages),
+                    // A tree may have no level of languages.
+                    Node::Data(data) => self.push(resource_type, &resource_name, None, None, data)?,
+                }
+                Ok(())
+            });
+            if let Err(problem) = read {
+                self.report(&problem);
+            }
+        }
+    }
+
+    fn languages(
+        &mut self,
+        resource_type: &str,
+        resource_name: &str,
+        languages: &ResourceDirectoryTable<'d>,
+    ) {
+        for &entry in languages.entries {
+            let read = self.node(entry).and_then(|node| {
+                let Node::Data(data) = node else { return Err("the tree has a fourth level".to_owned()) };
+                match entry.name_or_id() {
+                    ResourceNameOrId::Id(id) => {
+                        self.push(resource_type, resource_name, Some(id.into()), None, data)
+                    }
+                    ResourceNameOrId::Name(_) => {
+                        let name = self.name(entry)?;
+                        self.push(resource_type, resource_name, None, Some(&name), data)
+                    }
+                }
+            });
+            if let Err(problem) = read {
+                self.report(&problem);
+            }
+        }
+    }
+
+    /// What an entry refers to.
+    fn node(&mut self, entry: Entry) -> Result<Node<'d>, String> {
         self.entries_left =
-            self.entries_left.checked_sub(1).ok_or("there are more than fit in the directory")?;
-        Ok(())
+            self.entries_left.checked_sub(1).ok_or("there are more than fit in the section")?;
+        entry.data(self.directory).map_err(|error| error.to_string())
     }
 
-    /// The table that an entry refers to.
-    fn table(&mut self, entry: Entry) -> Result<ResourceDirectoryTable<'d>, String> {
-        self.count()?;
-        let data = entry.data(self.directory).map_err(|error| error.to_string())?;
-        data.table().ok_or_else(|| "the tree ends before its third level".to_owned())
+    fn resource_type(&mut self, entry: Entry) -> Result<String, String> {
+        match entry.name_or_id() {
+            ResourceNameOrId::Id(id) => Ok(NAMES_RT.name(id).map_or_else(|| id.to_string(), str::to_owned)),
+            ResourceNameOrId::Name(_) => self.name(entry),
+        }
     }
 
     fn name(&mut self, entry: Entry) -> Result<String, String> {
@@ -88,17 +135,15 @@ impl<'d> ResourceTree<'_, 'd> {
         }
     }
 
-    /// Adds the row of an entry of the third level.
-    fn leaf(&mut self, resource_type: &str, resource_name: &str, entry: Entry) -> Result<(), String> {
-        self.count()?;
-        let data: &ImageResourceDataEntry = match entry.data(self.directory) {
-            Ok(ResourceDirectoryEntryData::Data(data)) => data,
-            Ok(ResourceDirectoryEntryData::Table(_)) => return Err("the tree has a fourth level".to_owned()),
-            Err(error) => return Err(error.to_string()),
-        };
-        let ResourceNameOrId::Id(language) = entry.name_or_id() else {
-            return Err("a language has no number".to_owned());
-        };
+    /// Adds the row of a resource.
+    fn push(
+        &mut self,
+        resource_type: &str,
+        resource_name: &str,
+        language: Option<u32>,
+        language_name: Option<&str>,
+        data: &ImageResourceDataEntry,
+    ) -> Result<(), String> {
         let names = &mut self.linkage.names;
         if [resource_type, resource_name].into_iter().any(|name| names.take(name).is_none()) {
             return Err(NAMES_TOO_LONG.to_owned());
@@ -108,7 +153,8 @@ impl<'d> ResourceTree<'_, 'd> {
             resource_index: self.resource_index,
             resource_type,
             resource_name,
-            language: language.into(),
+            language,
+            language_name,
             address: self.pe.address(rva),
             file_offset: self.pe.bytes_from(rva).map(|(_, file_offset)| file_offset),
             size: data.size.get(LE).into(),

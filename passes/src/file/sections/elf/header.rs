@@ -23,7 +23,7 @@ pub(super) fn table<H: Header>(
     diagnostics: &mut Collector,
 ) -> Rows<BinaryHeaders> {
     let (endian, header) = (elf.endian, elf.header);
-    let entry: u64 = header.e_entry(endian).into();
+    let entry = entry_address(elf);
     let notes = FileNotes::read(elf, diagnostics);
     let build_id = notes.build_id.map(hexadecimal);
     let interpreter = interpreter(elf);
@@ -86,11 +86,39 @@ pub(super) fn architecture(machine: elf::Machine) -> Architecture {
     }
 }
 
-/// Whether the stack is not executable. Linux makes it executable unless `PT_GNU_STACK` states otherwise.
+/// Whether the stack is not executable: what the last `PT_GNU_STACK` states. Without one, Linux decides by architecture.
+///
+/// Source: Linux, `fs/binfmt_elf.c` and `arch/*/include/asm/elf.h` (`elf_read_implies_exec`).
 fn has_no_execute<H: Header>(elf: &Elf<'_, H>) -> bool {
+    const PROTECTED: [elf::Machine; 5] =
+        [elf::EM_X86_64, elf::EM_AARCH64, elf::EM_RISCV, elf::EM_S390, elf::EM_LOONGARCH];
     let mut headers = elf.program_headers.iter();
-    let stack = headers.find(|header| header.p_type(elf.endian) == elf::PT_GNU_STACK);
-    stack.is_some_and(|header| !header.p_flags(elf.endian).contains(elf::PF_X))
+    match headers.rfind(|header| header.p_type(elf.endian) == elf::PT_GNU_STACK) {
+        Some(header) => !header.p_flags(elf.endian).contains(elf::PF_X),
+        None => PROTECTED.contains(&elf.machine),
+    }
+}
+
+/// The address of the first instruction. In the first ABI of 64-bit PowerPC, the header states the address of a function
+/// descriptor in data, whose first word is the address of code.
+fn entry_address<H: Header>(elf: &Elf<'_, H>) -> u64 {
+    let entry: u64 = elf.header.e_entry(elf.endian).into();
+    let is_code = |address: u64| {
+        let mut code = elf.program_headers.iter().filter(|header| {
+            header.p_type(elf.endian) == elf::PT_LOAD && header.p_flags(elf.endian).contains(elf::PF_X)
+        });
+        code.any(|header| {
+            let (start, size): (u64, u64) =
+                (header.p_vaddr(elf.endian).into(), header.p_memsz(elf.endian).into());
+            address.checked_sub(start).is_some_and(|offset| offset < size)
+        })
+    };
+    let has_descriptors = elf.machine == elf::EM_PPC64 && elf.header.e_flags(elf.endian).0 & 3 != 2;
+    let descriptor = if has_descriptors && !is_code(entry) { elf.loaded(entry, 8) } else { None };
+    let described = descriptor.and_then(|(bytes, _)| <[u8; 8]>::try_from(bytes).ok()).map(|word| {
+        if elf.header.is_big_endian() { u64::from_be_bytes(word) } else { u64::from_le_bytes(word) }
+    });
+    described.filter(|address| is_code(*address)).unwrap_or(entry)
 }
 
 fn relocation_read_only<H: Header>(elf: &Elf<'_, H>) -> RelocationReadOnly {
@@ -160,6 +188,6 @@ fn interpreter<H: Header>(elf: &Elf<'_, H>) -> Option<String> {
     /// Linux's `PATH_MAX`.
     const PATH_SIZE_MAX: usize = 4096;
     let path = |header: &H::ProgramHeader| header.interpreter(elf.endian, elf.file.as_ref()).ok()?;
-    let path = elf.program_headers.iter().find_map(path)?;
+    let path = elf.program_headers.iter().filter(|header| !elf.is_stripped(header)).find_map(path)?;
     Some(String::from_utf8_lossy(&path[..path.len().min(PATH_SIZE_MAX)]).into_owned())
 }

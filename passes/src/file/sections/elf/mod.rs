@@ -9,13 +9,17 @@ mod symbols;
 
 use super::ir::SectionsIr;
 use super::unwind;
-use crate::diagnostics::Collector;
+use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
-use binframe_ir::tables::DiagnosticPass;
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass};
 use sha2::{Digest, Sha256};
 
 pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
+    if let Some((file_offset, problem)) = &elf.broken {
+        let location = DiagnosticLocation::FileOffset(*file_offset);
+        diagnostics.warning(DiagnosticCode::BrokenSectionTable, location, problem);
+    }
     let segments = segments::table(elf, &mut diagnostics);
     let sections = match elf.section_headers.is_empty() {
         true => section_table::from_segments(elf, &segments, &mut diagnostics),

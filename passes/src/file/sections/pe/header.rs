@@ -25,7 +25,10 @@ pub(super) fn table(
     diagnostics: &mut Collector,
 ) -> Rows<BinaryHeaders> {
     let flags = pe.coff.header.characteristics.get(LE);
-    let is_relocatable = pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
+    // Windows moves no image without relocations, except those of .NET.
+    let is_fixed = flags.contains(pe::IMAGE_FILE_RELOCS_STRIPPED)
+        && pe.directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR).is_none();
+    let is_relocatable = pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE) && !is_fixed;
     let is_dynamic = is_relocatable || flags.contains(pe::IMAGE_FILE_DLL);
     let debug_entries = pe.debug_entries().unwrap_or_else(|| {
         let message = "the debug directory does not lie in the file";
