@@ -1,7 +1,9 @@
 //! What a loader reads decides, not what section headers, checksums and sizes say that no loader reads.
 
 use binframe::ir::tables::{BinaryKind, DiagnosticCode};
+use binframe::ir::to_text;
 use binframe_testsuite::lowering::{Tables, tables};
+use binframe_testsuite::mutation::without_sections;
 use binframe_testsuite::patch::{Patch, header, section, segment};
 use binframe_testsuite::{fixtures, programs};
 use bytes::Bytes;
@@ -215,5 +217,40 @@ fn the_entry_of_64_bit_powerpc_is_code() {
         file.0[MEMORY_OFFSET as usize..MEMORY_OFFSET as usize + 8].copy_from_slice(&(CODE + 4).to_le_bytes());
         let headers = tables(&file.0.into()).lowered.sections.headers;
         assert_eq!(headers.columns().row(0).entry_address, Some(expected), "ABI {abi}");
+    }
+}
+
+/// A loader finds symbols, versions and relocations by the dynamic section.
+#[test]
+fn imports_and_exports_do_not_depend_on_section_headers() {
+    let source = "extern int puts(const char *);\nint counter = 3;\n\
+                  int twice(int a) { char text[64]; text[a] = 0; puts(text); return 2 * a; }\n";
+    for style in ["sysv", "gnu", "both"] {
+        let hash = format!("-Wl,--hash-style={style}");
+        let flags = ["-shared", "-fPIC", "-fstack-protector-all", &hash];
+        let Some(path) = programs::compile_c(&format!("sections-{style}"), source, &flags) else { return };
+        let whole = fs::read(path).expect("it was compiled");
+        let parsed = Header::parse(&*whole).expect("an ELF file");
+        let endian = parsed.endian().expect("a byte order");
+        let headers = parsed.section_headers(endian, &*whole).expect("section headers");
+        let of_type = |wanted| headers.iter().position(|header| header.sh_type(endian) == wanted);
+        let symbols = of_type(elf::SHT_DYNSYM).expect("the library has symbols");
+        let mut retyped = Patch(whole.clone());
+        retyped.section(symbols, section::TYPE, u64::from(elf::SHT_PROGBITS.0));
+        let mut short = Patch(whole.clone());
+        short.section(symbols, section::SIZE, 48);
+        let facts = |file: Vec<u8>| {
+            let lowered = tables(&file.into()).lowered;
+            let header = lowered.sections.headers;
+            let [imports, exports] =
+                [lowered.linkage.imports.batch(), lowered.linkage.exports.batch()].map(to_text);
+            (imports, exports, header.columns().row(0).has_stack_protector)
+        };
+        let expected = facts(whole.clone());
+        assert!(expected.0.contains("puts") && expected.0.contains("GLIBC_2.2.5"), "{}", expected.0);
+        assert!(expected.1.contains("twice") && expected.2 == Some(true), "{}", expected.1);
+        for file in [without_sections(&whole), retyped.0, short.0] {
+            assert_eq!(facts(file), expected, "{style}");
+        }
     }
 }

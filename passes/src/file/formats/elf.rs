@@ -7,16 +7,51 @@ use super::unsupported::Unsupported;
 use bytes::Bytes;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader, SectionHeader, SectionTable};
-use object::{Endianness, FileKind, StringTable, pod};
+use object::{Endianness, FileKind, StringTable, U32, U64, pod};
 
 /// The header of 32-bit or of 64-bit files.
 pub(crate) trait Header:
     FileHeader<Endian = Endianness, ProgramHeader: Sync, SectionHeader: Sync, Sym: Sync> + Sync
 {
+    /// A section header with these fields, and zero in all others.
+    fn section_header(endian: Endianness, fields: &SectionFields) -> Self::SectionHeader;
 }
 
-impl Header for FileHeader32<Endianness> {}
-impl Header for FileHeader64<Endianness> {}
+/// Fields of a section header.
+#[derive(Default)]
+pub(crate) struct SectionFields {
+    pub(super) section_type: elf::SectionType,
+    pub(super) address: u64,
+    pub(super) offset: u64,
+    pub(super) size: u64,
+    pub(super) link: u32,
+    pub(super) info: u32,
+}
+
+/// Implements [`Header`] for a file header, given its section headers and the type of their addresses.
+macro_rules! header {
+    ($file_header:ident, $section_header:ident, $word:ident, $number:ty) => {
+        impl Header for $file_header<Endianness> {
+            fn section_header(endian: Endianness, fields: &SectionFields) -> Self::SectionHeader {
+                let word = |value: u64| $word::new(endian, value as $number);
+                let zeros = [0; size_of::<elf::$section_header<Endianness>>()];
+                let (zeros, _) = pod::from_bytes(&zeros).expect("as many bytes");
+                elf::$section_header {
+                    sh_type: U32::new(endian, fields.section_type),
+                    sh_addr: word(fields.address),
+                    sh_offset: word(fields.offset),
+                    sh_size: word(fields.size),
+                    sh_link: U32::new(endian, fields.link),
+                    sh_info: U32::new(endian, fields.info),
+                    ..*zeros
+                }
+            }
+        }
+    };
+}
+
+header!(FileHeader32, SectionHeader32, U32, u32);
+header!(FileHeader64, SectionHeader64, U64, u64);
 
 /// The headers of an ELF file.
 pub(crate) struct Elf<'a, H: Header> {
@@ -199,6 +234,17 @@ impl<'a, H: Header> Elf<'a, H> {
             let start: u64 = header.p_offset(endian).into();
             Some((bytes, start.checked_add(address.checked_sub(header.p_vaddr(endian).into())?)?))
         })
+    }
+
+    /// The bytes from an address to the end of its loadable segment, and their file offset.
+    pub(crate) fn loaded_from(&self, address: u64) -> Option<(&'a [u8], u64)> {
+        let endian = self.endian;
+        let loaded = self.program_headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
+        let mut rest = loaded.filter_map(|header| {
+            let (start, size): (u64, u64) = (header.p_vaddr(endian).into(), header.p_filesz(endian).into());
+            size.checked_sub(address.checked_sub(start)?).filter(|rest| *rest > 0)
+        });
+        self.loaded(address, rest.next()?)
     }
 
     /// Whether the loader resolves all symbols before the program starts (`BIND_NOW`).

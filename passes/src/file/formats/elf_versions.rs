@@ -8,20 +8,23 @@
 
 use super::elf::{Elf, Header};
 use crate::file::text_budget::NameBudget;
-use object::elf;
-use object::read::elf::{SectionHeader, VersionTable};
+use object::read::elf::{SectionHeader, SectionTable, VersionTable};
+use object::{StringTable, elf};
 
 /// Size of the smallest version record.
 const RECORD_SIZE: usize = 16;
 
-/// The versions of the dynamic symbols; `None` if the file has none.
-pub(crate) fn read<'a, H: Header>(elf: &Elf<'a, H>) -> Result<Option<VersionTable<'a, H>>, String> {
+/// The versions of the dynamic symbols, given the section headers that locate them; `None` if there are none.
+pub(crate) fn read<'e, H: Header>(
+    elf: &Elf<'e, H>,
+    headers: &'e [H::SectionHeader],
+) -> Result<Option<VersionTable<'e, H>>, String> {
     let (endian, file) = (elf.endian, elf.file.as_ref());
-    let sections = elf.section_table();
+    let sections = SectionTable::<H>::new(headers, StringTable::default());
     let text = |error: object::Error| error.to_string();
     let Some((_, link)) = sections.gnu_versym(endian, file).map_err(text)? else { return Ok(None) };
     let symbols = sections.symbol_table_by_index(endian, file, link).map_err(text)?;
-    let strings = elf.section_headers.get(symbols.string_section().0);
+    let strings = headers.get(symbols.string_section().0);
     let strings = strings.and_then(|header| header.data(endian, file).ok()).unwrap_or_default();
     let records_left = file.len() / RECORD_SIZE;
     let mut limits = VersionLimits { strings, names: NameBudget::of_file(file), records_left };

@@ -6,6 +6,7 @@ pub(crate) mod claims;
 pub(crate) mod compression;
 pub(crate) mod container;
 pub(crate) mod elf;
+pub(crate) mod elf_dynamic_tables;
 pub(crate) mod elf_versions;
 pub(crate) mod field_relocations;
 mod file_bytes;

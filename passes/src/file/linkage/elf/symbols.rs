@@ -3,7 +3,7 @@
 use super::super::ir::LinkageBuilder;
 use super::relocations::LoaderWrites;
 use crate::file::formats::elf::{Elf, Header};
-use crate::file::formats::elf_versions;
+use crate::file::formats::{elf_dynamic_tables, elf_versions};
 use crate::file::sections::SectionsIr;
 use binframe_ir::Enumeration;
 use binframe_ir::tables::{
@@ -17,8 +17,9 @@ pub(super) fn push<H: Header>(
     writes: &LoaderWrites,
     linkage: &mut LinkageBuilder,
 ) {
+    let dynamic_headers = elf_dynamic_tables::headers(elf);
     // The pass `sections` reports versions that cannot be read.
-    let versions = elf_versions::read(elf).ok().flatten().unwrap_or_default();
+    let versions = elf_versions::read(elf, &dynamic_headers).ok().flatten().unwrap_or_default();
     let library = |symbol_index: u32| {
         let version = versions.version_index(elf.endian, SymbolIndex(symbol_index as usize));
         versions.version(version.index()).ok()??.file()

@@ -2,16 +2,15 @@
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
-use crate::file::formats::elf_versions;
+use crate::file::formats::{elf_dynamic_tables, elf_versions};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
     SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
-use object::SymbolIndex;
-use object::elf;
-use object::read::elf::{SectionHeader, Sym, SymbolTable, VersionTable};
+use object::read::elf::{SectionHeader, SectionTable, Sym, SymbolTable, VersionTable};
+use object::{StringTable, SymbolIndex, elf};
 use std::borrow::Cow;
 
 pub(super) fn table<H: Header>(
@@ -20,7 +19,6 @@ pub(super) fn table<H: Header>(
     diagnostics: &mut Collector,
 ) -> Rows<BinarySymbols> {
     let (endian, file) = (elf.endian, elf.file.as_ref());
-    let headers = elf.section_table();
     let mut writer = SymbolWriter {
         elf,
         sections: sections.columns(),
@@ -28,18 +26,21 @@ pub(super) fn table<H: Header>(
         diagnostics,
         names: NameBudget::of_file(file),
     };
-    let versions = elf_versions::read(elf).unwrap_or_else(|error| {
+    let dynamic_headers = elf_dynamic_tables::headers(elf);
+    let versions = elf_versions::read(elf, &dynamic_headers).unwrap_or_else(|error| {
         let message = format!("versions of symbols were left out: {error}");
         writer.report_table(elf::SHT_GNU_VERSYM, &message);
         None
     });
     let versions = versions.unwrap_or_default();
-    for section_type in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
-        match headers.symbols(endian, file, section_type) {
-            Ok(table) if section_type == elf::SHT_DYNSYM => writer.push_table(&table, Some(&versions)),
-            Ok(table) => writer.push_table(&table, None),
-            Err(error) => writer.report_table(section_type, &format!("symbols were left out: {error}")),
-        }
+    match elf.section_table().symbols(endian, file, elf::SHT_SYMTAB) {
+        Ok(table) => writer.push_table(&table, elf.section_headers, None),
+        Err(error) => writer.report_table(elf::SHT_SYMTAB, &format!("symbols were left out: {error}")),
+    }
+    let dynamic = SectionTable::<H>::new(&dynamic_headers, StringTable::default());
+    match dynamic.symbols(endian, file, elf::SHT_DYNSYM) {
+        Ok(table) => writer.push_table(&table, &dynamic_headers, Some(&versions)),
+        Err(error) => writer.report_table(elf::SHT_DYNSYM, &format!("symbols were left out: {error}")),
     }
     writer.rows.finish()
 }
@@ -63,10 +64,15 @@ impl<H: Header> SymbolWriter<'_, H> {
         self.diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, message);
     }
 
-    /// Adds the rows of a table. `versions` is given for the dynamic table only.
-    fn push_table<'d>(&mut self, table: &SymbolTable<'d, H>, versions: Option<&VersionTable<'d, H>>) {
+    /// Adds the rows of a table, given the section headers that it is of. `versions` is given for the dynamic table only.
+    fn push_table<'d>(
+        &mut self,
+        table: &SymbolTable<'d, H>,
+        headers: &[H::SectionHeader],
+        versions: Option<&VersionTable<'d, H>>,
+    ) {
         let endian = self.elf.endian;
-        let strings = self.elf.section_headers.get(table.string_section().0);
+        let strings = headers.get(table.string_section().0);
         let strings =
             strings.and_then(|header| header.data(endian, self.elf.file.as_ref()).ok()).unwrap_or(&[]);
         self.rows.reserve(table.len());
@@ -96,6 +102,8 @@ impl<H: Header> SymbolWriter<'_, H> {
         let section = match shndx {
             elf::SHN_XINDEX => table.shndx(endian, index),
             section if section.is_special() => None,
+            // In a file without section headers, segments stand for sections.
+            _ if self.elf.section_headers.is_empty() => self.segment_at(symbol),
             section => Some(u32::from(section.0)),
         };
         let section_index = section.filter(|section| (*section as usize) < self.sections.len());
@@ -148,6 +156,19 @@ impl<H: Header> SymbolWriter<'_, H> {
             version: version.as_ref().map(|(name, _)| name.as_ref()),
             is_default_version,
         });
+    }
+}
+
+impl<H: Header> SymbolWriter<'_, H> {
+    /// Index of the loaded segment that a symbol is in.
+    fn segment_at(&self, symbol: &H::Sym) -> Option<u32> {
+        let address: u64 = symbol.st_value(self.elf.endian).into();
+        let is_at = |row: &usize| {
+            let offset = address.checked_sub(self.sections.address[*row]);
+            offset.is_some_and(|offset| offset < self.sections.size[*row])
+        };
+        let row = (0..self.sections.len()).find(is_at).filter(|_| symbol.st_type() != elf::STT_TLS)?;
+        Some(self.sections.section_index[row])
     }
 }
 
