@@ -60,7 +60,7 @@ pub(crate) struct Elf<'a, H: Header> {
     pub(crate) endian: Endianness,
     pub(crate) machine: elf::Machine,
     pub(crate) program_headers: &'a [H::ProgramHeader],
-    /// Empty if they cannot be read, or describe nothing that is loaded while segments do, as in core dumps.
+    /// Empty if they cannot be read, or describe only names of sections while segments are loaded, as in core dumps.
     pub(crate) section_headers: &'a [H::SectionHeader],
     /// Size of the section headers in the file.
     section_headers_size: usize,
@@ -133,8 +133,8 @@ impl<'a, H: Header> Elf<'a, H> {
         let section_headers_size = size_of_val(section_headers);
         let is_loaded = |header: &H::ProgramHeader| header.p_type(endian) == elf::PT_LOAD;
         let matters = |header: &H::SectionHeader| {
-            let symbols = [elf::SHT_SYMTAB, elf::SHT_DYNSYM].contains(&header.sh_type(endian));
-            symbols || header.sh_flags(endian).contains(elf::SHF_ALLOC)
+            let names_others = [elf::SHT_NULL, elf::SHT_STRTAB].contains(&header.sh_type(endian));
+            !names_others || header.sh_flags(endian).contains(elf::SHF_ALLOC)
         };
         let only_segments_matter =
             program_headers.iter().any(is_loaded) && !section_headers.iter().any(matters);

@@ -29,7 +29,8 @@ fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
     let hashed = hashed_count(elf, &dynamic);
     let count = hashed.or_else(|| count_before_next_table(elf, &dynamic, symbols))?;
     let (rest, _) = elf.loaded_from(symbols)?;
-    let size = count.min((rest.len() / size_of::<H::Sym>()) as u64) * size_of::<H::Sym>() as u64;
+    let count = count.min((rest.len() / size_of::<H::Sym>()) as u64);
+    let size = count * size_of::<H::Sym>() as u64;
     // A number that no hash table states is an estimate.
     let is_known = elf.section_headers.iter().any(|header| {
         header.sh_type(elf.endian) == elf::SHT_DYNSYM
@@ -50,9 +51,9 @@ fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
         table(elf::SHT_DYNSYM, symbols, size, NAMES, 0)?,
         table(elf::SHT_STRTAB, names, value(elf::DT_STRSZ).unwrap_or(u64::MAX), 0, 0)?,
     ];
+    // A version is 16 bits for each symbol.
     let versions = value(elf::DT_VERSYM);
-    let versions = versions.and_then(|address| table(elf::SHT_GNU_VERSYM, address, size, SYMBOLS, 0));
-    headers.extend(versions);
+    headers.extend(versions.and_then(|address| table(elf::SHT_GNU_VERSYM, address, 2 * count, SYMBOLS, 0)));
     for (section_type, address, count) in [
         (elf::SHT_GNU_VERDEF, elf::DT_VERDEF, elf::DT_VERDEFNUM),
         (elf::SHT_GNU_VERNEED, elf::DT_VERNEED, elf::DT_VERNEEDNUM),
