@@ -2,6 +2,7 @@
 
 use crate::fingerprint::Fingerprint;
 use crate::table::Batch;
+use crate::values::list_elements;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt8Type, UInt16Type};
 use arrow_array::{Array, ArrayRef, BinaryViewArray, StringArray, UInt32Array};
@@ -50,12 +51,10 @@ fn hash_values(hash: &mut Xxh3, array: &ArrayRef) {
         DataType::Dictionary(_, _) => hash_dictionary(hash, array),
         DataType::List(_) => {
             let lists = array.as_list::<i32>();
-            let offsets = lists.value_offsets();
-            for ends in offsets.windows(2) {
+            for ends in lists.value_offsets().windows(2) {
                 hash.update(&(ends[1] - ends[0]).to_le_bytes());
             }
-            let [start, end] = [offsets[0], offsets[lists.len()]].map(|offset| offset as usize);
-            hash_values(hash, &lists.values().slice(start, end - start));
+            hash_values(hash, &list_elements(lists));
         }
         _ => hash_buffer(hash, array),
     }

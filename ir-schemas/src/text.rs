@@ -11,7 +11,7 @@
 //! Text is plain if Markdown shows it unchanged; other text is between backticks, with Rust's escapes.
 
 use crate::markdown::{markdown_table, table_lines};
-use crate::values::integer;
+use crate::values::{dictionary_text, integer};
 use crate::{Batch, ColumnInfo, ColumnType, TableInfo, Terms, TermsBuilder};
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, cast::AsArray};
 use arrow_cast::{CastOptions, cast_with_options};
@@ -39,11 +39,7 @@ fn cell_to_text(column: &ColumnInfo, array: &ArrayRef, row: usize) -> String {
     match array.data_type() {
         DataType::Boolean => array.as_boolean().value(row).to_string(),
         DataType::Utf8 => quote(array.as_string::<i32>().value(row)),
-        DataType::Dictionary(_, _) => {
-            let dictionary = array.as_any_dictionary();
-            let key = dictionary.normalized_keys()[row];
-            quote(dictionary.values().as_string::<i32>().value(key))
-        }
+        DataType::Dictionary(_, _) => dictionary_text(array, row).map(quote).unwrap_or_default(),
         DataType::List(_) => {
             let words = array.as_list::<i32>().value(row);
             let words = Terms::of_array(&words).iter().map(quote).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! Values of columns whose type is known at run time.
 
 use crate::Batch;
-use arrow_array::{Array, ArrayRef, cast::AsArray, types};
+use arrow_array::{Array, ArrayRef, ListArray, cast::AsArray, types};
 use arrow_schema::DataType;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -11,7 +11,7 @@ pub fn integers(array: &ArrayRef) -> impl Iterator<Item = Option<u64>> + '_ {
 }
 
 /// The integer in a row; `None` for a null and for columns of other types.
-pub(crate) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
+pub(crate) fn integer(array: &dyn Array, row: usize) -> Option<i128> {
     if array.is_null(row) {
         return None;
     }
@@ -25,6 +25,20 @@ pub(crate) fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
         DataType::Timestamp(_, _) => array.as_primitive::<types::TimestampNanosecondType>().value(row).into(),
         _ => return None,
     })
+}
+
+/// The text in a row of a dictionary column; `None` for a null.
+pub(crate) fn dictionary_text(array: &dyn Array, row: usize) -> Option<&str> {
+    let dictionary = array.as_any_dictionary();
+    let key = integer(dictionary.keys(), row)?;
+    Some(dictionary.values().as_string::<i32>().value(key as usize))
+}
+
+/// The elements of the lists, which may be a slice of longer ones.
+pub(crate) fn list_elements(lists: &ListArray) -> ArrayRef {
+    let offsets = lists.value_offsets();
+    let [start, end] = [offsets[0], offsets[lists.len()]].map(|offset| offset as usize);
+    lists.values().slice(start, end - start)
 }
 
 /// For each row a number that equals that of other rows, of any table, in which the columns have the same values; `None`
@@ -42,11 +56,7 @@ pub fn reference_values<'a>(batch: &'a Batch, columns: &'a [&str]) -> impl Itera
                 match (integer(array, row), array.data_type()) {
                     (Some(value), _) => hash.update(&value.to_le_bytes()),
                     (None, DataType::Boolean) => hash.update(&[u8::from(array.as_boolean().value(row))]),
-                    (None, DataType::Dictionary(..)) => {
-                        let dictionary = array.as_any_dictionary();
-                        let key = dictionary.normalized_keys()[row];
-                        hash.update(dictionary.values().as_string::<i32>().value(key).as_bytes());
-                    }
+                    (None, DataType::Dictionary(..)) => hash.update(dictionary_text(array, row)?.as_bytes()),
                     (None, other) => unreachable!("no reference has a column of {other}"),
                 }
             }

@@ -25,6 +25,7 @@
 use super::bounds::Bounds;
 use super::delta_binary_packed::{Width, delta_binary_packed, push_bits, push_varint};
 use super::levels::push_run;
+use crate::values::list_elements;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
@@ -51,10 +52,7 @@ pub(super) fn slices(array: &ArrayRef) -> Vec<ArrayRef> {
 
 /// The values of a page of a column: of lists the elements, otherwise the page itself.
 pub(super) fn values(page: &ArrayRef) -> ArrayRef {
-    let Some(lists) = page.as_list_opt::<i32>() else { return Arc::clone(page) };
-    let offsets = lists.value_offsets();
-    let [start, end] = [offsets[0], offsets[lists.len()]].map(|offset| offset as usize);
-    lists.values().slice(start, end - start)
+    page.as_list_opt::<i32>().map_or_else(|| Arc::clone(page), list_elements)
 }
 
 /// Encodes the values of a column, which are divided into pages.
