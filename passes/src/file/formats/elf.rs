@@ -100,11 +100,8 @@ impl<'a, H: Header> Elf<'a, H> {
             [header.e_phoff(endian), header.e_shoff(endian)].map(Into::into);
         let program_headers = header.program_headers(endian, file.as_ref());
         let section_headers = header.section_headers(endian, file.as_ref());
-        let is_useful = |is_empty: Option<bool>| is_empty == Some(false);
-        let (has_segments, has_sections) = (
-            is_useful(program_headers.as_ref().ok().map(|headers| headers.is_empty())),
-            is_useful(section_headers.as_ref().ok().map(|headers| headers.is_empty())),
-        );
+        let has_segments = program_headers.as_ref().is_ok_and(|headers| !headers.is_empty());
+        let has_sections = section_headers.as_ref().is_ok_and(|headers| !headers.is_empty());
         let mut broken = None;
         let program_headers = match program_headers {
             Ok(headers) => headers,
