@@ -10,6 +10,7 @@ use crate::{fixtures, programs, windows};
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
 use binframe::passes::file::{extents, linkage, sections};
 use bytes::Bytes;
+use object::elf;
 use std::fs;
 use std::iter;
 use std::ops::Range;
@@ -85,11 +86,13 @@ pub fn originals() -> Vec<Original> {
     originals
 }
 
-/// A 64-bit ELF file whose header states no section headers.
+/// An ELF file whose header states no section headers.
 pub fn without_sections(file: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
-    file[40..48].fill(0);
-    file[60..64].fill(0);
+    let is_64 = file[4] == elf::ELFCLASS64.0;
+    let (offset, counts) = if is_64 { (40..48, 60..64) } else { (32..36, 48..52) };
+    file[offset].fill(0);
+    file[counts].fill(0);
     file
 }
 

@@ -64,7 +64,7 @@ pub struct BinaryLibrary<'a> {
 
 /// A function or variable that the file expects from another file.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "binary_imports", stage = Sections, key(import_index))]
+#[table(name = "binary_imports", stage = Sections, key(import_index), references(binary_symbols(is_symbol_dynamic, symbol_index)))]
 pub struct BinaryImport<'a> {
     /// Position among the imports.
     pub import_index: u32,
@@ -80,7 +80,9 @@ pub struct BinaryImport<'a> {
     /// Address of the import slot (GOT or IAT entry), a pointer that the loader sets; null if none is known.
     #[column(unit = "address")]
     pub slot_address: Option<u64>,
-    /// Position in the dynamic symbol table (Mach-O: in the symbol table); null if the import has no symbol.
+    /// Whether the symbol is in the dynamic symbol table; null if the import has no symbol.
+    pub is_symbol_dynamic: Option<bool>,
+    /// Position of the symbol in its table; null if the import has no symbol.
     pub symbol_index: Option<u32>,
     /// Whether the file can be loaded without it.
     pub is_weak: bool,
@@ -90,7 +92,7 @@ pub struct BinaryImport<'a> {
 
 /// A function or variable that the file provides to other files.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "binary_exports", stage = Sections, key(export_index))]
+#[table(name = "binary_exports", stage = Sections, key(export_index), references(binary_symbols(is_symbol_dynamic, symbol_index)))]
 pub struct BinaryExport<'a> {
     /// Position among the exports.
     pub export_index: u32,
@@ -106,13 +108,15 @@ pub struct BinaryExport<'a> {
     pub forwarded_to: Option<&'a str>,
     /// Version of the export; null if it has none.
     pub version: Option<&'a str>,
-    /// Position in the dynamic symbol table (Mach-O: in the symbol table); null if the export has no symbol.
+    /// Whether the symbol is in the dynamic symbol table; null if the export has no symbol.
+    pub is_symbol_dynamic: Option<bool>,
+    /// Position of the symbol in its table; null if the export has no symbol.
     pub symbol_index: Option<u32>,
 }
 
 /// A location that the linker or the loader modifies, and how.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "binary_relocations", stage = Sections, key(relocation_index))]
+#[table(name = "binary_relocations", stage = Sections, key(relocation_index), references(binary_symbols(is_symbol_dynamic, symbol_index)))]
 pub struct BinaryRelocation<'a> {
     /// Position among the relocations of all tables, in file order.
     pub relocation_index: u32,
@@ -130,7 +134,10 @@ pub struct BinaryRelocation<'a> {
     /// Relocation type as named by the specification, such as `R_X86_64_RELATIVE`, or its number in hexadecimal; `RELR`
     /// for ELF's packed relative relocations.
     pub relocation_type: &'a str,
-    /// Position of the referenced symbol, in the dynamic symbol table if `is_dynamic`; null if no symbol is referenced.
+    /// Whether the referenced symbol is in the dynamic symbol table; null if no symbol is referenced, and if the table
+    /// has no symbol at `symbol_index`.
+    pub is_symbol_dynamic: Option<bool>,
+    /// Position of the referenced symbol in its table; null if no symbol is referenced.
     pub symbol_index: Option<u32>,
     /// Name of the referenced symbol; null if no symbol is referenced.
     pub symbol_name: Option<&'a str>,

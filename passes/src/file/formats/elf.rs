@@ -177,32 +177,42 @@ impl<'a, H: Header> Elf<'a, H> {
         [Claim::header(0, size_of::<H>() as u64)].into_iter().chain(tables).collect()
     }
 
-    /// The dynamic section: located by `PT_DYNAMIC`; in a file without program headers, by its section header.
-    pub(crate) fn dynamic(&self) -> object::Result<Option<DynamicSection<'a, H>>> {
+    /// The dynamic section: located by the address of `PT_DYNAMIC`, as by loaders; in a file without program headers, by
+    /// its section header.
+    pub(crate) fn dynamic(&self) -> Result<Option<DynamicSection<'a, H>>, &'static str> {
         let (endian, file) = (self.endian, self.file.as_ref());
-        let mut found = None;
-        for header in self.program_headers.iter().filter(|header| !self.is_stripped(header)) {
-            if let Some(entries) = header.dynamic(endian, file)? {
-                found = Some((header.p_offset(endian).into(), entries));
-                break;
+        let mut segments = self.program_headers.iter().filter(|header| !self.is_stripped(header));
+        let segment = segments.find(|header| header.p_type(endian) == elf::PT_DYNAMIC);
+        let found = match segment {
+            Some(header) => self.dynamic_at(header.p_vaddr(endian).into()).or_else(|| {
+                let entries = whole_entries(header.data(endian, file).ok()?);
+                Some((header.p_offset(endian).into(), entries))
+            }),
+            None if self.program_headers.is_empty() => {
+                let is_dynamic = |header: &&H::SectionHeader| header.sh_type(endian) == elf::SHT_DYNAMIC;
+                let Some(header) = self.section_headers.iter().find(is_dynamic) else { return Ok(None) };
+                let data = header.data(endian, file).ok();
+                data.map(|data| (header.sh_offset(endian).into(), whole_entries(data)))
             }
-        }
-        if found.is_none() && self.program_headers.is_empty() {
-            for header in self.section_headers {
-                if let Some((entries, _)) = header.dynamic(endian, file)? {
-                    found = Some((header.sh_offset(endian).into(), entries));
-                    break;
-                }
-            }
-        }
-        let Some((file_offset, entries)) = found else { return Ok(None) };
-        let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL);
+            None => return Ok(None),
+        };
+        let Some((file_offset, entries)) = found else {
+            return Err("it is not in the file");
+        };
+        let end = entries.iter().position(|entry: &H::Dyn| entry.tag(endian) == elf::DT_NULL);
         let entries = &entries[..end.unwrap_or(entries.len())];
-        let value =
-            |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-        let text = value(elf::DT_STRTAB).zip(value(elf::DT_STRSZ));
-        let strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0)).unwrap_or(&[]);
-        Ok(Some(DynamicSection { file_offset, entries, strings }))
+        let mut dynamic = DynamicSection { endian, file_offset, entries, strings: &[] };
+        let text = dynamic.value(elf::DT_STRTAB).zip(dynamic.value(elf::DT_STRSZ));
+        dynamic.strings = text.and_then(|(address, size)| Some(self.loaded(address, size)?.0)).unwrap_or(&[]);
+        Ok(Some(dynamic))
+    }
+
+    /// File offset and entries of the dynamic section at an address; `None` if it has no end: loaders read up to
+    /// `DT_NULL`, whatever the size of the segment.
+    fn dynamic_at(&self, address: u64) -> Option<(u64, &'a [H::Dyn])> {
+        let (rest, file_offset) = self.loaded_from(address)?;
+        let entries: &[H::Dyn] = whole_entries(rest);
+        entries.iter().any(|entry| entry.tag(self.endian) == elf::DT_NULL).then_some((file_offset, entries))
     }
 
     /// Whether the content of a segment is in another file: in a file of debug information, sections keep their headers
@@ -296,14 +306,28 @@ impl<'a, H: Header> Elf<'a, H> {
     }
 }
 
+/// As many entries as are whole in a table.
+pub(crate) fn whole_entries<T: pod::Pod>(table: &[u8]) -> &[T] {
+    pod::slice_from_bytes(table, table.len() / size_of::<T>()).map_or(&[], |(entries, _)| entries)
+}
+
 /// The dynamic section.
 pub(crate) struct DynamicSection<'a, H: Header> {
+    endian: Endianness,
     /// File offset of the first entry.
     pub(crate) file_offset: u64,
     /// The entries before `DT_NULL`.
     pub(crate) entries: &'a [H::Dyn],
     /// The string table that entries refer to.
     pub(crate) strings: &'a [u8],
+}
+
+impl<H: Header> DynamicSection<'_, H> {
+    /// The value of the first entry with a tag.
+    pub(crate) fn value(&self, tag: elf::DynamicTag) -> Option<u64> {
+        let entry = self.entries.iter().find(|entry| entry.tag(self.endian) == tag);
+        entry.map(|entry| entry.val(self.endian))
+    }
 }
 
 /// Contiguous notes: those of a section or a segment.

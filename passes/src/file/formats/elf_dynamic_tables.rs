@@ -10,7 +10,7 @@
 
 use super::elf::{DynamicSection, Elf, Header, SectionFields};
 use object::elf;
-use object::read::elf::{Dyn, GnuHashTable, HashTable, SectionHeader};
+use object::read::elf::{GnuHashTable, HashTable, SectionHeader};
 use std::borrow::Cow;
 
 /// Indexes of the headers of symbols and names among those that are made.
@@ -24,10 +24,9 @@ pub(crate) fn headers<'a, H: Header>(elf: &Elf<'a, H>) -> Cow<'a, [H::SectionHea
 
 fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
     let dynamic = elf.dynamic().ok()??;
-    let value = |tag| value(elf, &dynamic, tag);
-    let (symbols, names) = (value(elf::DT_SYMTAB)?, value(elf::DT_STRTAB)?);
+    let (symbols, names) = (dynamic.value(elf::DT_SYMTAB)?, dynamic.value(elf::DT_STRTAB)?);
     let hashed = hashed_count(elf, &dynamic);
-    let count = hashed.or_else(|| count_before_next_table(elf, &dynamic, symbols))?;
+    let count = hashed.or_else(|| count_before_next_table(&dynamic, symbols))?;
     let (rest, _) = elf.loaded_from(symbols)?;
     let count = count.min((rest.len() / size_of::<H::Sym>()) as u64);
     let size = count * size_of::<H::Sym>() as u64;
@@ -49,16 +48,16 @@ fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
     let mut headers = vec![
         H::section_header(elf.endian, &reserved),
         table(elf::SHT_DYNSYM, symbols, size, NAMES, 0)?,
-        table(elf::SHT_STRTAB, names, value(elf::DT_STRSZ).unwrap_or(u64::MAX), 0, 0)?,
+        table(elf::SHT_STRTAB, names, dynamic.value(elf::DT_STRSZ).unwrap_or(u64::MAX), 0, 0)?,
     ];
     // A version is 16 bits for each symbol.
-    let versions = value(elf::DT_VERSYM);
+    let versions = dynamic.value(elf::DT_VERSYM);
     headers.extend(versions.and_then(|address| table(elf::SHT_GNU_VERSYM, address, 2 * count, SYMBOLS, 0)));
     for (section_type, address, count) in [
         (elf::SHT_GNU_VERDEF, elf::DT_VERDEF, elf::DT_VERDEFNUM),
         (elf::SHT_GNU_VERNEED, elf::DT_VERNEED, elf::DT_VERNEEDNUM),
     ] {
-        let records = value(address).zip(value(count));
+        let records = dynamic.value(address).zip(dynamic.value(count));
         headers.extend(
             records.and_then(|(address, count)| table(section_type, address, u64::MAX, NAMES, count)),
         );
@@ -66,13 +65,9 @@ fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
     Some(headers)
 }
 
-fn value<H: Header>(elf: &Elf<'_, H>, dynamic: &DynamicSection<'_, H>, tag: elf::DynamicTag) -> Option<u64> {
-    dynamic.entries.iter().find(|entry| entry.tag(elf.endian) == tag).map(|entry| entry.val(elf.endian))
-}
-
 /// Number of symbols that a hash table states, the reserved one included.
 fn hashed_count<H: Header>(elf: &Elf<'_, H>, dynamic: &DynamicSection<'_, H>) -> Option<u64> {
-    let table = |tag| Some(elf.loaded_from(value(elf, dynamic, tag)?)?.0);
+    let table = |tag| Some(elf.loaded_from(dynamic.value(tag)?)?.0);
     let of_hash = || {
         let hash: HashTable<'_, H> = HashTable::parse(elf.endian, table(elf::DT_HASH)?).ok()?;
         Some(hash.symbol_table_length())
@@ -85,12 +80,8 @@ fn hashed_count<H: Header>(elf: &Elf<'_, H>, dynamic: &DynamicSection<'_, H>) ->
 }
 
 /// Number of symbols that fit between their table and the next one that the dynamic section locates.
-fn count_before_next_table<H: Header>(
-    elf: &Elf<'_, H>,
-    dynamic: &DynamicSection<'_, H>,
-    symbols: u64,
-) -> Option<u64> {
-    const TABLES: [elf::DynamicTag; 9] = [
+fn count_before_next_table<H: Header>(dynamic: &DynamicSection<'_, H>, symbols: u64) -> Option<u64> {
+    const TABLES: [elf::DynamicTag; 12] = [
         elf::DT_STRTAB,
         elf::DT_HASH,
         elf::DT_GNU_HASH,
@@ -99,9 +90,12 @@ fn count_before_next_table<H: Header>(
         elf::DT_VERNEED,
         elf::DT_REL,
         elf::DT_RELA,
+        elf::DT_RELR,
+        elf::DT_ANDROID_REL,
+        elf::DT_ANDROID_RELA,
         elf::DT_JMPREL,
     ];
-    let starts = TABLES.into_iter().filter_map(|tag| value(elf, dynamic, tag));
+    let starts = TABLES.into_iter().filter_map(|tag| dynamic.value(tag));
     let next = starts.filter(|start| *start > symbols).min()?;
     Some((next - symbols) / size_of::<H::Sym>() as u64)
 }

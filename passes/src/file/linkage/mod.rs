@@ -39,8 +39,8 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
         Ok(Headers::MachO32(macho)) => macho::run(&macho, sections, &mut linkage),
         Ok(Headers::MachO64(macho)) => macho::run(&macho, sections, &mut linkage),
         Ok(Headers::Pe(pe)) => pe::run(&pe, &mut linkage),
-        Ok(Headers::Coff(coff)) => pe::run_object(&coff, &mut linkage),
-        Ok(Headers::CoffBig(coff)) => pe::run_object(&coff, &mut linkage),
+        Ok(Headers::Coff(coff)) => pe::run_object(&coff, sections, &mut linkage),
+        Ok(Headers::CoffBig(coff)) => pe::run_object(&coff, sections, &mut linkage),
         Ok(Headers::Archive | Headers::Universal) | Err(_) => {}
     }
     linkage.finish()

@@ -3,7 +3,7 @@
 use crate::file::formats::elf::{Elf, Header};
 use binframe_ir::tables::InitializerKind;
 use object::elf;
-use object::read::elf::{Dyn, SectionHeader};
+use object::read::elf::SectionHeader;
 use std::ops::Range;
 
 /// An array of pointers to functions.
@@ -24,15 +24,13 @@ pub(super) fn find<H: Header>(elf: &Elf<'_, H>) -> Vec<FunctionArray> {
         addresses: address..address.saturating_add(size),
     };
     if let Ok(Some(dynamic)) = elf.dynamic() {
-        let value = |tag| {
-            dynamic.entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian))
-        };
         let tags = [
             (InitializerKind::PreInit, elf::DT_PREINIT_ARRAY, elf::DT_PREINIT_ARRAYSZ),
             (InitializerKind::Init, elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ),
             (InitializerKind::Fini, elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
         ];
-        let of_tags = |(kind, address, size)| Some(array(kind, value(address)?, value(size)?));
+        let of_tags =
+            |(kind, address, size)| Some(array(kind, dynamic.value(address)?, dynamic.value(size)?));
         return tags.into_iter().filter_map(of_tags).collect();
     }
     let of_section = |header: &H::SectionHeader| {

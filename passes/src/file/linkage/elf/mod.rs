@@ -1,9 +1,11 @@
 //! The linking metadata of an ELF file.
 
+mod android_relocations;
 mod dynamic;
 mod function_arrays;
 mod initializers;
 mod notes;
+mod relocation_tables;
 mod relocations;
 mod symbols;
 

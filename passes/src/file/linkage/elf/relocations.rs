@@ -1,15 +1,15 @@
-//! `binary_relocations` of an ELF file, from its sections of relocations; without section headers, from the tables of
-//! the dynamic section.
+//! `binary_relocations` of an ELF file.
 
 use super::super::ir::LinkageBuilder;
+use super::android_relocations::AndroidRelocations;
 use super::function_arrays::FunctionArray;
+use super::relocation_tables::{self, RelocationTable};
 use crate::diagnostics::DiagnosticLocation;
-use crate::file::formats::elf::{Elf, Header};
+use crate::file::formats::elf::{Elf, Header, whole_entries};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
 use object::elf::{self, RelocationType, machine_names};
-use object::pod;
-use object::read::elf::{Crel, CrelIterator, Dyn, RelrIterator, SectionHeader};
+use object::read::elf::{Crel, CrelIterator, RelrIterator};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -24,30 +24,13 @@ pub(super) struct LoaderWrites {
     pub(super) array_pointers: HashMap<u64, (i64, Option<u32>)>,
 }
 
-/// A table of relocations.
-struct RelocationTable<'a> {
-    section_type: elf::SectionType,
-    data: &'a [u8],
-    file_offset: u64,
-    /// Index of the table's section; `None` for a table of the dynamic section.
-    section_index: Option<u32>,
-    /// Index of the section whose fields are relocated; `None` if the table states none.
-    target_section_index: Option<u32>,
-    is_dynamic: bool,
-    /// Whether symbol indexes refer to the dynamic symbol table.
-    has_dynamic_symbols: bool,
-}
-
 pub(super) fn push<H: Header>(
     elf: &Elf<'_, H>,
     sections: &SectionsIr,
     arrays: &[FunctionArray],
     linkage: &mut LinkageBuilder,
 ) -> LoaderWrites {
-    let tables = match elf.section_headers.is_empty() {
-        false => tables_of_sections(elf, linkage),
-        true => tables_of_dynamic(elf, linkage),
-    };
+    let tables = relocation_tables::find(elf, linkage);
     let mut writer = RelocationWriter {
         machine: elf.machine,
         sections_count: elf.section_headers.len() as u32,
@@ -70,83 +53,6 @@ pub(super) fn push<H: Header>(
     writer.writes
 }
 
-fn tables_of_sections<'a, H: Header>(
-    elf: &Elf<'a, H>,
-    linkage: &mut LinkageBuilder,
-) -> Vec<RelocationTable<'a>> {
-    let endian = elf.endian;
-    let is_relocatable = elf.header.e_type(endian) == elf::ET_REL;
-    let mut tables = Vec::new();
-    for (index, header) in (0..).zip(elf.section_headers) {
-        let section_type = header.sh_type(endian);
-        if ![elf::SHT_REL, elf::SHT_RELA, elf::SHT_RELR, elf::SHT_CREL].contains(&section_type) {
-            continue;
-        }
-        let file_offset = header.sh_offset(endian).into();
-        let Ok(data) = header.data(endian, elf.file.as_ref()) else {
-            let message = format!("the relocations of section {index} are not in the file");
-            linkage.warning(
-                DiagnosticCode::BrokenRelocation,
-                DiagnosticLocation::FileOffset(file_offset),
-                &message,
-            );
-            continue;
-        };
-        let (info, flags) = (header.sh_info(endian), header.sh_flags(endian));
-        let names_target = info != 0 && (is_relocatable || flags.contains(elf::SHF_INFO_LINK));
-        let symbols = elf.section_headers.get(header.sh_link(endian) as usize);
-        tables.push(RelocationTable {
-            section_type,
-            data,
-            file_offset,
-            section_index: Some(index),
-            target_section_index: names_target.then_some(info),
-            is_dynamic: !is_relocatable && flags.contains(elf::SHF_ALLOC),
-            has_dynamic_symbols: symbols.is_some_and(|symbols| symbols.sh_type(endian) == elf::SHT_DYNSYM),
-        });
-    }
-    tables
-}
-
-fn tables_of_dynamic<'a, H: Header>(
-    elf: &Elf<'a, H>,
-    linkage: &mut LinkageBuilder,
-) -> Vec<RelocationTable<'a>> {
-    let endian = elf.endian;
-    let Ok(Some(dynamic)) = elf.dynamic() else { return Vec::new() };
-    let value =
-        |tag| dynamic.entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-    let of_calls = match value(elf::DT_PLTREL) {
-        Some(tag) if i64::try_from(tag) == Ok(elf::DT_REL.0) => elf::SHT_REL,
-        _ => elf::SHT_RELA,
-    };
-    let candidates = [
-        (elf::SHT_REL, elf::DT_REL, elf::DT_RELSZ),
-        (elf::SHT_RELA, elf::DT_RELA, elf::DT_RELASZ),
-        (elf::SHT_RELR, elf::DT_RELR, elf::DT_RELRSZ),
-        (of_calls, elf::DT_JMPREL, elf::DT_PLTRELSZ),
-    ];
-    let mut tables = Vec::new();
-    for (section_type, address, size) in candidates {
-        let Some((address, size)) = value(address).zip(value(size)) else { continue };
-        let Some((data, file_offset)) = elf.loaded(address, size) else {
-            let message = format!("{size} bytes of relocations are not in the file");
-            linkage.warning(DiagnosticCode::BrokenRelocation, DiagnosticLocation::Address(address), &message);
-            continue;
-        };
-        tables.push(RelocationTable {
-            section_type,
-            data,
-            file_offset,
-            section_index: None,
-            target_section_index: None,
-            is_dynamic: true,
-            has_dynamic_symbols: true,
-        });
-    }
-    tables
-}
-
 struct RelocationWriter<'a> {
     machine: elf::Machine,
     sections_count: u32,
@@ -161,12 +67,11 @@ struct RelocationWriter<'a> {
 
 impl RelocationWriter<'_> {
     fn push_table<H: Header>(&mut self, elf: &Elf<'_, H>, table: &RelocationTable<'_>) -> Result<(), String> {
-        const ODD_SIZE: &str = "the table's size is no multiple of its entries'";
         let endian = elf.endian;
         let is_mips64el = elf.header.is_mips64el(endian);
         match table.section_type {
             elf::SHT_REL => {
-                let entries = pod::slice_from_all_bytes::<H::Rel>(table.data).map_err(|()| ODD_SIZE)?;
+                let entries = whole_entries::<H::Rel>(table.data);
                 entries.iter().try_for_each(|entry| {
                     let mut entry = Crel::from_rel(entry, endian);
                     if is_mips64el {
@@ -176,7 +81,7 @@ impl RelocationWriter<'_> {
                 })
             }
             elf::SHT_RELA => {
-                let entries = pod::slice_from_all_bytes::<H::Rela>(table.data).map_err(|()| ODD_SIZE)?;
+                let entries = whole_entries::<H::Rela>(table.data);
                 let crel = |entry| Crel::from_rela(entry, endian, is_mips64el);
                 entries.iter().try_for_each(|entry| self.push(table, &crel(entry), true))
             }
@@ -187,11 +92,20 @@ impl RelocationWriter<'_> {
                     self.push(table, &entry.map_err(|error| error.to_string())?, has_addend)
                 })
             }
+            elf::SHT_ANDROID_REL | elf::SHT_ANDROID_RELA => {
+                let has_addend = table.section_type == elf::SHT_ANDROID_RELA;
+                let mut entries = AndroidRelocations::new(table.data, elf.header.is_type_64())?;
+                entries.try_for_each(|entry| self.push(table, &entry?, has_addend))
+            }
             _ => {
-                let entries = pod::slice_from_all_bytes::<H::Relr>(table.data).map_err(|()| ODD_SIZE)?;
+                let entries = whole_entries::<H::Relr>(table.data);
                 RelrIterator::<H>::new(endian, entries)
                     .try_for_each(|address| self.push_row(table, address.into(), "RELR", None, None))
             }
+        }?;
+        match table.odd_bytes() {
+            0 => Ok(()),
+            odd => Err(format!("the table ends with {odd} bytes of an entry")),
         }
     }
 
@@ -252,6 +166,7 @@ impl RelocationWriter<'_> {
             section_index: table.target_section_index.filter(exists),
             address,
             relocation_type,
+            is_symbol_dynamic: row.map(|_| table.has_dynamic_symbols),
             symbol_index,
             symbol_name: name.and_then(|name| self.linkage.names.take(name)),
             addend,

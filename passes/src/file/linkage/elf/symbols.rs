@@ -43,6 +43,7 @@ pub(super) fn push<H: Header>(
                 ordinal: None,
                 version: symbol.version,
                 slot_address: slot.map(|slot| slot.0),
+                is_symbol_dynamic: Some(true),
                 symbol_index: Some(symbol.symbol_index),
                 is_weak: symbol.binding == SymbolBinding::Weak,
                 is_delayed: binds_later && slot.is_some_and(|slot| slot.1),
@@ -58,6 +59,7 @@ pub(super) fn push<H: Header>(
                 address: has_address.then_some(symbol.symbol_address),
                 forwarded_to: None,
                 version: symbol.version,
+                is_symbol_dynamic: Some(true),
                 symbol_index: Some(symbol.symbol_index),
             });
             export_index += 1;

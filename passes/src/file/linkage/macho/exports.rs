@@ -76,6 +76,7 @@ fn push_symbols(sections: &SectionsIr, linkage: &mut LinkageBuilder) {
             address: Some(symbol.symbol_address),
             forwarded_to: None,
             version: None,
+            is_symbol_dynamic: Some(false),
             symbol_index: Some(symbol.symbol_index),
         });
     }
@@ -176,6 +177,7 @@ impl ExportWriter<'_> {
             address,
             forwarded_to: forwarded_to.as_deref(),
             version: None,
+            is_symbol_dynamic: symbol_index.map(|_| false),
             symbol_index,
         });
         self.next_index += 1;

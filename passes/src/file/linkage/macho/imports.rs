@@ -154,6 +154,7 @@ impl<'a> Imports<'a> {
                 ordinal: None,
                 version: None,
                 slot_address: import.slot.map(|slot| slot.0),
+                is_symbol_dynamic: import.symbol_index.map(|_| false),
                 symbol_index: import.symbol_index,
                 is_weak: import.is_weak,
                 is_delayed: import.is_lazy,

@@ -147,6 +147,10 @@ impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
             section_index: row.section_index,
             address: row.address,
             relocation_type: row.relocation_type,
+            is_symbol_dynamic: row
+                .symbol_index
+                .filter(|index| (*index as usize) < self.symbols.len())
+                .map(|_| false),
             symbol_index: row.symbol_index,
             symbol_name: row.symbol_name.and_then(|name| self.linkage.names.take(name)),
             addend: row.addend,

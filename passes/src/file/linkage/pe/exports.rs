@@ -78,6 +78,7 @@ fn push_exports(
                 address: (!is_forwarded).then(|| pe.address(function_rva)),
                 forwarded_to: forwarded_to.as_deref(),
                 version: None,
+                is_symbol_dynamic: None,
                 symbol_index: None,
             });
             export_index += 1;

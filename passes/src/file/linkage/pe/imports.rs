@@ -144,6 +144,7 @@ impl ImportWriter<'_, '_> {
             ordinal: Some(ordinal.into()),
             version: None,
             slot_address: Some(self.pe.address(slot_rva)),
+            is_symbol_dynamic: None,
             symbol_index: None,
             is_weak: false,
             is_delayed: library.kind == LibraryKind::Delayed,

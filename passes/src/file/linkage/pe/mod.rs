@@ -10,6 +10,7 @@ mod resources;
 
 use super::ir::LinkageBuilder;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};
+use crate::file::sections::SectionsIr;
 
 /// Reads the data directories of an image.
 pub(super) fn run(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
@@ -23,6 +24,10 @@ pub(super) fn run(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
 }
 
 /// Reads the relocations of an object.
-pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut LinkageBuilder) {
-    relocations::push_object(coff, linkage);
+pub(super) fn run_object<H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    sections: &SectionsIr,
+    linkage: &mut LinkageBuilder,
+) {
+    relocations::push_object(coff, sections, linkage);
 }

@@ -3,6 +3,7 @@
 use super::super::ir::LinkageBuilder;
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, Machine, RelocationType};
@@ -40,6 +41,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
                 section_index: pe.section_index(entry.virtual_address),
                 address: pe.address(entry.virtual_address),
                 relocation_type: base_name(pe.coff.machine, entry.typ).unwrap_or(&unnamed),
+                is_symbol_dynamic: None,
                 symbol_index: None,
                 symbol_name: None,
                 addend: None,
@@ -65,10 +67,15 @@ fn base_name(machine: Machine, relocation_type: BaseRelocationType) -> Option<&'
 }
 
 /// Adds the relocations of an object's sections.
-pub(super) fn push_object<H: ObjectHeader>(coff: &Coff<'_, H>, linkage: &mut LinkageBuilder) {
+pub(super) fn push_object<H: ObjectHeader>(
+    coff: &Coff<'_, H>,
+    sections: &SectionsIr,
+    linkage: &mut LinkageBuilder,
+) {
     let mut writer = ObjectRelocationWriter {
         coff,
         symbols: coff.symbols().unwrap_or_default(),
+        symbol_indexes: sections.symbols.columns().symbol_index,
         machine: names_machine(coff.machine),
         linkage,
         relocation_index: 0,
@@ -99,6 +106,8 @@ fn names_machine(machine: Machine) -> Machine {
 struct ObjectRelocationWriter<'a, 'd, H: ObjectHeader> {
     coff: &'a Coff<'d, H>,
     symbols: SymbolTable<'d, &'d [u8], H>,
+    /// Positions of the rows of symbols, sorted.
+    symbol_indexes: &'a [u32],
     machine: Machine,
     linkage: &'a mut LinkageBuilder,
     relocation_index: u32,
@@ -126,6 +135,7 @@ impl<H: ObjectHeader> ObjectRelocationWriter<'_, '_, H> {
             section_index: Some(section_index),
             address: entry.virtual_address.get(LE).wrapping_sub(section.virtual_address.get(LE)).into(),
             relocation_type: type_name(self.machine, r_type).unwrap_or(&unnamed),
+            is_symbol_dynamic: self.symbol_indexes.binary_search(&(index.0 as u32)).is_ok().then_some(false),
             symbol_index: Some(index.0 as u32),
             symbol_name: Some(&name),
             addend: None,

@@ -106,7 +106,13 @@ fn kind<H: Header>(header: &H::SectionHeader, endian: Endianness, name: &str) ->
         | elf::SHT_GNU_VERSYM
         | elf::SHT_GNU_VERDEF
         | elf::SHT_GNU_VERNEED => SectionKind::Symbols,
-        elf::SHT_REL | elf::SHT_RELA | elf::SHT_RELR => SectionKind::Relocations,
+        elf::SHT_REL
+        | elf::SHT_RELA
+        | elf::SHT_RELR
+        | elf::SHT_CREL
+        | elf::SHT_ANDROID_REL
+        | elf::SHT_ANDROID_RELA
+        | elf::SHT_ANDROID_RELR => SectionKind::Relocations,
         elf::SHT_NOTE => SectionKind::Note,
         elf::SHT_DYNAMIC => SectionKind::Dynamic,
         elf::SHT_NULL => SectionKind::Other,
