@@ -19,8 +19,8 @@ int run(void) { return puts(\"text\") + *table[3]; }
 /// Address, symbol and addend of each relocation; sorted, since a packing may reorder them.
 type Rows = Vec<(u64, String, Option<u64>)>;
 
-fn found(file: Bytes) -> (Rows, usize) {
-    let linkage = tables(&file).lowered.linkage;
+fn found(file: &Bytes) -> (Rows, usize) {
+    let linkage = tables(file).lowered.linkage;
     let rows = linkage.relocations.columns();
     // A packed relative relocation has its addend in the field.
     let mut found: Rows = rows
@@ -80,7 +80,7 @@ fn every_packing_has_the_relocations_that_readobj_prints() {
             for (kind, file) in
                 [("whole", file.clone()), ("without sections", without_sections(&file).into())]
             {
-                let (found, initializers) = found(file);
+                let (found, initializers) = found(&file);
                 let pairs = found.iter().zip(&expected);
                 let differs = pairs.filter(|(found, expected)| {
                     // Where the addend is in the field, `llvm-readobj` may print it all the same.

@@ -1,10 +1,11 @@
 //! The debug tables do not depend on how debug information is stored: compressed, split, or in a separate file.
 
 use crate::debug;
+use binframe::ir::tables::LocationClass;
 use binframe::ir::{Batch, Fingerprint, to_text};
 use binframe_testsuite::lowering::tables;
 use binframe_testsuite::programs::SHAPES_C;
-use binframe_testsuite::{apple, tools};
+use binframe_testsuite::{apple, programs, tools};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -159,6 +160,71 @@ fn an_object_gives_the_same_tables_as_the_linked_file() {
         files.collect()
     };
     assert_eq!(lines(&linked), lines(&object));
+}
+
+#[test]
+fn thread_local_variables_of_objects_have_offsets() {
+    const SOURCE: &str = "__thread int one = 1; __thread int two = 2; __thread int three = 3;";
+    let x86 = [("gcc", "-m64"), ("clang", "--target=x86_64-linux-gnu")];
+    let targets = [
+        "i386",
+        "arm",
+        "aarch64",
+        "riscv64",
+        "powerpc64",
+        "powerpc64le",
+        "mips64",
+        "mipsel",
+        "s390x",
+        "sparc64",
+    ]
+    .map(|target| format!("--target={target}-linux-gnu"));
+    let all = x86.into_iter().chain(targets.iter().map(|target| ("clang", target.as_str())));
+    let mut compared = 0;
+    for (compiler, target) in all {
+        for version in ["-gdwarf-4", "-gdwarf-5"] {
+            let flags = ["-c", "-g", version, "-fdata-sections", target];
+            let Some(path) = programs::compile_c_with(compiler, "threads", SOURCE, &flags) else { continue };
+            let variables = debug(&path).variables;
+            let found: Vec<_> =
+                variables.columns().iter().map(|row| (row.location_kind, row.address)).collect();
+            // Clang's AArch64 objects do not say where thread-local variables are.
+            if found.iter().all(|(kind, _)| *kind == LocationClass::OptimizedOut) {
+                continue;
+            }
+            // Each variable is in a section of its own.
+            let expected = [Some(0); 3].map(|offset| (LocationClass::ThreadLocal, offset));
+            assert_eq!(found, expected, "{compiler} {target} {version}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 10 || tools::find("clang").is_none(), "{compared}");
+}
+
+#[test]
+fn files_of_split_units_can_be_read_alone() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let folder = folder();
+        let folder = folder.path();
+        let flags = ["-g", "-O2", version, "-gsplit-dwarf"];
+        let Some(linked) = compiled(folder, "split", &flags) else { return };
+        let names = |path: &Path| -> (Vec<_>, usize) {
+            let debug = debug(path);
+            let names =
+                debug.types.columns().iter().filter_map(|row| Some(row.type_name?.to_owned())).collect();
+            (names, debug.members.columns().len())
+        };
+        let expected = names(&linked);
+        assert!(expected.1 > 5, "{version}: {expected:?}");
+        if ran(folder, "dwp", &["-e", "split", "-o", "split.dwp"]) {
+            assert_eq!(names(&folder.join("split.dwp")), expected, "{version}");
+        }
+        let entries = fs::read_dir(folder).expect("the folder").flatten().map(|entry| entry.path());
+        let parts: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|extension| extension == "dwo")).collect();
+        let [part] = parts.as_slice() else { panic!("{parts:?}") };
+        assert_eq!(names(part), expected, "{version}");
+    }
 }
 
 #[test]

@@ -62,9 +62,49 @@ fn executables() -> Vec<PathBuf> {
     executables
 }
 
+/// Objects for processors whose assemblers leave different things to the linker.
+fn objects() -> Vec<PathBuf> {
+    const TARGETS: [&str; 10] = [
+        "x86_64",
+        "i386",
+        "aarch64",
+        "arm",
+        "riscv64",
+        "riscv32",
+        "loongarch64",
+        "powerpc64le",
+        "mips64el",
+        "s390x",
+    ];
+    // The tool's sequences at address 0 are taken for discarded code.
+    const SOURCE: &str = "
+__asm__(\".text\\n.zero 64\");
+struct point { int x; struct point *next; };
+static int limit = 7;
+int helper(int);
+static inline __attribute__((always_inline)) int square(int number) { int result = number * number; return result; }
+int sum(struct point *point) {
+    int total = 0;
+    while (point) { total += square(point->x) + helper(total); point = point->next; }
+    return total > limit ? limit : total;
+}
+int twice(struct point *point) { int once = sum(point); if (once < 0) return helper(once); return once * 2; }
+";
+    let mut objects = Vec::new();
+    for target in TARGETS {
+        for version in ["-gdwarf-4", "-gdwarf-5"] {
+            let name = format!("points-{target}{version}");
+            let target = format!("--target={target}-linux-gnu");
+            let flags = ["-c", "-g", version, "-O1", "-ffreestanding", target.as_str()];
+            objects.extend(programs::compile_c_with("clang", &name, SOURCE, &flags));
+        }
+    }
+    objects
+}
+
 #[test]
 fn datasets_pass_the_verifier() {
-    for path in executables() {
+    for path in executables().into_iter().chain(objects()) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = folder.path().join("dataset");
         let lowered = binframe_testsuite::lowering::lower_into(&path, &output, &[Stage::Debug]);
@@ -102,7 +142,7 @@ fn functions_match_symbols() {
 
 #[test]
 fn lines_match_dwarfdump() {
-    for path in executables() {
+    for path in executables().into_iter().chain(objects()) {
         let Some(expected) = dwarfdump::lines(&path) else { return };
         let entries = dwarfdump::entries(&path).expect("the tool is installed");
         let debug = debug(&path);
@@ -185,7 +225,7 @@ fn inherited<'e, T>(
 
 #[test]
 fn functions_match_dwarfdump() {
-    for path in executables() {
+    for path in executables().into_iter().chain(objects()) {
         let Some(entries) = dwarfdump::entries(&path) else { return };
         let debug = debug(&path);
         let units = debug.units.columns();

@@ -6,17 +6,17 @@
 use super::attributes::DwarfString;
 use super::companion_files::{Companion, CompanionFile, CompanionKind};
 use super::reports::Reports;
-use super::sections::{self, BuildBudget, DebugSections};
+use super::sections::{self, BuildBudget, DebugSections, debug_link};
 use super::units::read_units;
-use crate::file::formats::hexadecimal;
+use crate::file::formats::{Headers, hexadecimal};
+use crate::file::sections::declared;
+use bytes::Bytes;
 use gimli::SectionId;
-use object::BinaryFormat;
-use object::read::Object;
 use std::collections::BTreeMap;
 
 /// The companion files of the file at a path, given those that were found so far. Call it again until it returns no new
 /// one.
-pub(super) fn companions(path: &str, file: &[u8], found: &[CompanionFile]) -> Vec<Companion> {
+pub(super) fn companions(path: &str, file: &Bytes, found: &[CompanionFile]) -> Vec<Companion> {
     let mut companions = Vec::new();
     let mut bytes = file;
     if !sections::has(bytes, SectionId::DebugInfo) {
@@ -71,19 +71,21 @@ fn lossy(text: DwarfString<'_>) -> String {
 }
 
 /// The separate debug file of a stripped file; `None` if the file refers to none.
-fn separate(path: &str, file: &[u8]) -> Option<Companion> {
-    let file = object::File::parse(file).ok()?;
+fn separate(path: &str, file: &Bytes) -> Option<Companion> {
+    let headers = Headers::find(file).ok()?;
+    let is_macho = matches!(headers, Headers::MachO32(_) | Headers::MachO64(_));
+    let build_id = headers.build_id().filter(|id| id.len() > 1 && !is_macho);
+    let link = debug_link(file, &declared(&headers));
     let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
     let mut paths = Vec::new();
     // Apple's linker leaves debug information in objects; `dsymutil` collects it in a bundle next to the file.
-    if file.format() == BinaryFormat::MachO {
+    if is_macho {
         paths.push(format!("{path}.dSYM/Contents/Resources/DWARF/{file_name}"));
     }
-    if let Some([first, rest @ ..]) = file.build_id().ok().flatten().filter(|id| id.len() > 1) {
+    if let Some([first, rest @ ..]) = build_id {
         let rest = hexadecimal(rest);
         paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug"));
     }
-    let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));
     if let Some(name) = link.as_ref().filter(|name| !name.contains('/')) {
         paths.extend([format!("{directory}/{name}"), format!("{directory}/.debug/{name}")]);
         paths.push(format!("/usr/lib/debug{directory}/{name}"));

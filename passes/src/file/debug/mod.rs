@@ -37,6 +37,7 @@ mod lines;
 mod lists;
 mod locations;
 mod names;
+mod relocations;
 mod reports;
 mod sections;
 mod split;
@@ -160,8 +161,13 @@ fn tables(
 ) -> Vec<Batch> {
     let split = SplitFiles::load(found, budget, reports);
     let mut dwarfs = vec![main.linked()];
-    let units = units::read_units(&dwarfs[0], 0, reports);
-    let units = split.join(&mut dwarfs, units, reports);
+    let units = match main.is_split() {
+        true => split::units_alone(main, &mut dwarfs, reports),
+        false => {
+            let units = units::read_units(&dwarfs[0], 0, reports);
+            split.join(&mut dwarfs, units, reports)
+        }
+    };
     let units = Units::new(dwarfs, units);
     // Beyond this point split units are joined with their skeletons, and units are known by position.
     let lowest_address = lowest_address(sections);

@@ -2,14 +2,16 @@
 //!
 //! Source: DWARF 5, section 7.3.5 (packages of split units).
 
-use crate::file::formats::EndianReader;
-use crate::file::formats::compression::decompress;
+use super::relocations;
+use crate::file::formats::compression::{self, ElfEncoding, decompress};
+use crate::file::formats::{EndianReader, Headers, bytes_at};
+use crate::file::sections;
+use binframe_ir::Rows;
+use binframe_ir::tables::BinarySections;
+use bytes::Bytes;
 use gimli::{Dwarf, DwarfPackage, EndianSlice, RunTimeEndian, SectionId};
-use object::read::{
-    CompressedData, CompressionFormat, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationKind,
-    RelocationTarget,
-};
-use object::{Architecture, Endianness, RelocationFlags, SectionIndex, elf};
+use object::read::{CompressedData, CompressionFormat};
+use object::{Endianness, SectionIndex};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -47,7 +49,7 @@ pub(super) struct DebugSections<'a> {
     /// File offset of the first of them.
     pub(super) file_offset: u64,
     /// Build identifier of the file; `None` if it has none.
-    pub(super) build_id: Option<Vec<u8>>,
+    pub(super) build_id: Option<&'a [u8]>,
     /// Name of the separate debug file (`.gnu_debuglink`).
     pub(super) link: Option<Cow<'a, str>>,
     /// File offset and message of each section that cannot be read.
@@ -66,29 +68,101 @@ struct SectionChunk<'a> {
 
 /// The debug sections of one file that are found, but not built.
 pub(super) struct FoundSections<'a> {
-    file: object::File<'a>,
+    endian: Endianness,
+    /// The file, if it is an object.
+    object: Option<object::File<'a>>,
     chunks: Vec<SectionChunk<'a>>,
+    build_id: Option<&'a [u8]>,
+    link: Option<Cow<'a, str>>,
     problems: Vec<(u64, String)>,
 }
 
 impl<'a> FoundSections<'a> {
-    /// Finds the sections for which the budget is enough; `None` for a file that cannot be read.
-    pub(super) fn of(bytes: &'a [u8], budget: &mut BuildBudget) -> Option<Self> {
-        let file = object::File::parse(bytes).ok()?;
-        let (chunks, problems) = chunks(&file, budget);
-        Some(Self { file, chunks, problems })
+    /// Finds the sections for which the budget is enough; `None` for a file that cannot be read. Only an object's symbols
+    /// and relocations matter: without them, its sections are left as they are.
+    pub(super) fn of(file: &'a Bytes, budget: &mut BuildBudget) -> Option<Self> {
+        let headers = Headers::find(file).ok()?;
+        let sections = sections::declared(&headers);
+        let mut problems = Vec::new();
+        let mut object = None;
+        if headers.is_relocatable()
+            && sections.columns().iter().any(|row| elf_name(row.section_name).is_some())
+        {
+            match object::File::parse(file.as_ref()) {
+                Ok(file) => object = Some(file),
+                Err(error) => problems.push((0, format!("debug sections were not relocated: {error}"))),
+            }
+        }
+        let mut found = Self {
+            endian: headers.endian(),
+            object,
+            chunks: Vec::new(),
+            build_id: headers.build_id(),
+            link: debug_link(file, &sections),
+            problems,
+        };
+        found.add_chunks(file, &sections, headers.elf_encoding(), budget);
+        Some(found)
+    }
+
+    /// Adds the sections that are read, without those that exceed the budget.
+    fn add_chunks(
+        &mut self,
+        file: &'a Bytes,
+        sections: &Rows<BinarySections>,
+        elf: Option<ElfEncoding>,
+        budget: &mut BuildBudget,
+    ) {
+        let mut sizes: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for section in sections.columns().iter() {
+            // The content of a section in a file of its own has no bytes here.
+            let Some(name) = elf_name(section.section_name).filter(|_| section.file_size > 0) else {
+                continue;
+            };
+            let file_offset = section.file_offset;
+            let mut report = |problem: &str| self.problems.push((file_offset, format!("{name}: {problem}")));
+            let content = match compression::stored(file, &section, elf) {
+                Ok(content) => content,
+                Err(error) => {
+                    report(&error);
+                    continue;
+                }
+            };
+            let index = SectionIndex(section.section_index as usize);
+            let base = sizes.entry(name).or_default();
+            let is_built = content.format != CompressionFormat::None
+                || *base > 0
+                || self.object.as_ref().is_some_and(|object| relocations::has_any(object, index));
+            if is_built && !budget.take(content.uncompressed_size) {
+                report(&format!(
+                    "its {} bytes exceed the limit for sections in memory",
+                    content.uncompressed_size
+                ));
+                continue;
+            }
+            self.chunks.push(SectionChunk { name, index, file_offset, content, base: *base });
+            *base += content.uncompressed_size;
+        }
     }
 
     /// Builds the sections.
     pub(super) fn build(self) -> DebugSections<'a> {
-        let Self { file, chunks, mut problems } = self;
-        let endian = match file.endianness() {
+        let Self { endian, object, chunks, build_id, link, mut problems } = self;
+        let endian = match endian {
             Endianness::Little => RunTimeEndian::Little,
             Endianness::Big => RunTimeEndian::Big,
         };
         let file_offset = chunks.iter().map(|chunk| chunk.file_offset).min().unwrap_or(0);
         let bases: HashMap<_, _> = chunks.iter().map(|chunk| (chunk.index, chunk.base)).collect();
-        let built: Vec<_> = chunks.par_iter().map(|chunk| build(&file, chunk, &bases)).collect();
+        let build = |chunk: &SectionChunk<'a>| match decompress(&chunk.content) {
+            Ok(mut content) => {
+                let relocate = |object| relocations::apply(object, chunk.index, &mut content, &bases);
+                let problem = object.as_ref().and_then(relocate);
+                (content, problem)
+            }
+            Err(problem) => (Cow::Borrowed(&[] as &[u8]), Some(problem)),
+        };
+        let built: Vec<_> = chunks.par_iter().map(build).collect();
         let mut sections: BTreeMap<&'static str, Cow<'a, [u8]>> = BTreeMap::new();
         for (chunk, (content, problem)) in chunks.iter().zip(built) {
             problems.extend(problem.map(|problem| (chunk.file_offset, format!("{}: {problem}", chunk.name))));
@@ -97,16 +171,21 @@ impl<'a> FoundSections<'a> {
                 Some(before) => before.to_mut().extend_from_slice(&content),
             }
         }
-        let uuid = file.mach_uuid().ok().flatten().map(Vec::from);
-        let build_id = file.build_id().ok().flatten().map(Vec::from).or(uuid);
-        let link = file.gnu_debuglink().ok().flatten().map(|(name, _)| String::from_utf8_lossy(name));
         DebugSections { endian, sections, file_offset, build_id, link, problems }
     }
 }
 
+/// The name of the separate debug file, in a section of its own.
+pub(super) fn debug_link<'a>(file: &'a Bytes, sections: &Rows<BinarySections>) -> Option<Cow<'a, str>> {
+    let section = sections.columns().iter().find(|section| section.section_name == ".gnu_debuglink")?;
+    let (content, _) = bytes_at(file, section.file_offset, section.file_size);
+    let name = content.split(|byte| *byte == 0).next().filter(|name| !name.is_empty())?;
+    Some(String::from_utf8_lossy(name))
+}
+
 impl<'a> DebugSections<'a> {
     /// Finds and builds the sections; `None` for a file that cannot be read.
-    pub(super) fn load(bytes: &'a [u8], budget: &mut BuildBudget) -> Option<Self> {
+    pub(super) fn load(bytes: &'a Bytes, budget: &mut BuildBudget) -> Option<Self> {
         FoundSections::of(bytes, budget).map(FoundSections::build)
     }
 
@@ -122,6 +201,12 @@ impl<'a> DebugSections<'a> {
     pub(super) fn linked(&self) -> Dwarf<EndianReader<'_>> {
         let Ok(dwarf) = Dwarf::load(|id| Ok::<_, Infallible>(self.get(Some(id.name()))));
         dwarf
+    }
+
+    /// Whether the file has only split units.
+    pub(super) fn is_split(&self) -> bool {
+        self.get(Some(SectionId::DebugInfo.name())).is_empty()
+            && !self.get(SectionId::DebugInfo.dwo_name()).is_empty()
     }
 
     /// The sections of a `.dwo` file.
@@ -165,139 +250,25 @@ const SECTIONS: [SectionId; 14] = [
     SectionId::DebugTypes,
 ];
 
-/// Whether a file has a debug section.
-pub(super) fn has(bytes: &[u8], id: SectionId) -> bool {
-    let Ok(file) = object::File::parse(bytes) else { return false };
-    file.sections().any(|section| section.name().ok().and_then(elf_name) == Some(id.name()))
+/// Whether a file has a debug section with content.
+pub(super) fn has(file: &Bytes, id: SectionId) -> bool {
+    let Ok(headers) = Headers::find(file) else { return false };
+    let sections = sections::declared(&headers);
+    let mut sections = sections.columns().iter();
+    sections.any(|section| section.file_size > 0 && elf_name(section.section_name) == Some(id.name()))
 }
 
 /// ELF name of a section that is read: `.debug_info` for `.zdebug_info` and `__debug_info`. `None` for other sections.
 fn elf_name(name: &str) -> Option<&'static str> {
-    let kind = [".debug_", ".zdebug_", "__debug_"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    let name = name.strip_prefix("__DWARF,").unwrap_or(name);
+    let prefixes = [".debug_", ".zdebug_", "__debug_", "__zdebug_"];
+    let kind = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?;
     let is_truncated = name.len() == MACHO_NAME_SIZE && name.starts_with("__");
     let mut names = SECTIONS.iter().flat_map(|id| [Some(id.name()), id.dwo_name()]).flatten();
     names.find(|known| match known.strip_prefix(".debug_") {
         Some(known) if is_truncated => known.starts_with(kind),
         known => known == Some(kind),
     })
-}
-
-/// The sections that are read, without those that exceed the budget.
-fn chunks<'a>(
-    file: &object::File<'a>,
-    budget: &mut BuildBudget,
-) -> (Vec<SectionChunk<'a>>, Vec<(u64, String)>) {
-    let mut problems = Vec::new();
-    let mut sizes: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut chunks = Vec::new();
-    for section in file.sections() {
-        let Some(name) = section.name().ok().and_then(elf_name) else { continue };
-        let file_offset = section.file_range().map_or(0, |range| range.0);
-        let mut report = |problem: &str| problems.push((file_offset, format!("{name}: {problem}")));
-        let content = match section.compressed_data() {
-            Ok(content) => content,
-            Err(error) => {
-                report(&error.to_string());
-                continue;
-            }
-        };
-        let base = sizes.entry(name).or_default();
-        let is_built = content.format != CompressionFormat::None
-            || *base > 0
-            || file.kind() == ObjectKind::Relocatable && section.relocations().next().is_some();
-        if is_built && !budget.take(content.uncompressed_size) {
-            report(&format!(
-                "its {} bytes exceed the limit for sections in memory",
-                content.uncompressed_size
-            ));
-            continue;
-        }
-        chunks.push(SectionChunk { name, index: section.index(), file_offset, content, base: *base });
-        *base += content.uncompressed_size;
-    }
-    (chunks, problems)
-}
-
-/// The bytes of a chunk, decompressed and relocated, and the message of an error.
-fn build<'a>(
-    file: &object::File<'a>,
-    chunk: &SectionChunk<'a>,
-    bases: &HashMap<SectionIndex, u64>,
-) -> (Cow<'a, [u8]>, Option<String>) {
-    let mut content = match decompress(&chunk.content) {
-        Ok(content) => content,
-        Err(problem) => return (Cow::Borrowed(&[]), Some(problem)),
-    };
-    let problem = match file.kind() {
-        ObjectKind::Relocatable => relocate(file, chunk, &mut content, bases),
-        _ => None,
-    };
-    (content, problem)
-}
-
-/// Applies relocations as a linker would that leaves every section at address 0.
-fn relocate(
-    file: &object::File<'_>,
-    chunk: &SectionChunk<'_>,
-    content: &mut Cow<'_, [u8]>,
-    bases: &HashMap<SectionIndex, u64>,
-) -> Option<String> {
-    let section = file.section_by_index(chunk.index).ok()?;
-    let base_of = |section: Option<SectionIndex>| section.and_then(|index| bases.get(&index)).copied();
-    let mut skipped = 0_u64;
-    for (offset, relocation) in section.relocations() {
-        let kind = relocation.kind();
-        let target = match relocation.target() {
-            RelocationTarget::Symbol(symbol) => file
-                .symbol_by_index(symbol)
-                .ok()
-                .map(|symbol| symbol.address().wrapping_add(base_of(symbol.section_index()).unwrap_or(0))),
-            RelocationTarget::Section(section) => file
-                .section_by_index(section)
-                .ok()
-                .map(|target| target.address().wrapping_add(base_of(Some(section)).unwrap_or(0))),
-            _ => Some(0),
-        };
-        let is_supported = matches!(kind, RelocationKind::Absolute | RelocationKind::SectionOffset)
-            || is_thread_local(file.architecture(), relocation.flags());
-        let size = usize::from(relocation.size() / 8);
-        let field = usize::try_from(offset).ok().and_then(|start| Some(start..start.checked_add(size)?));
-        let field =
-            field.filter(|field| is_supported && [4, 8].contains(&size) && field.end <= content.len());
-        let (Some(target), Some(field)) = (target, field) else {
-            skipped += u64::from(kind != RelocationKind::None);
-            continue;
-        };
-        let bytes = &mut content.to_mut()[field];
-        let is_little = file.is_little_endian();
-        let stored = if relocation.has_implicit_addend() { number(bytes, is_little) } else { 0 };
-        let value = target.wrapping_add(relocation.addend().cast_unsigned()).wrapping_add(stored);
-        match is_little {
-            true => bytes.copy_from_slice(&value.to_le_bytes()[..size]),
-            false => bytes.copy_from_slice(&value.to_be_bytes()[8 - size..]),
-        }
-    }
-    (skipped > 0).then(|| format!("{skipped} relocations are of a kind that is not applied"))
-}
-
-/// Whether a relocation writes the offset of a thread-local variable, which is applied like an address.
-fn is_thread_local(architecture: Architecture, flags: RelocationFlags) -> bool {
-    let RelocationFlags::Elf { r_type, .. } = flags else { return false };
-    match architecture {
-        Architecture::X86_64 => [elf::R_X86_64_DTPOFF32, elf::R_X86_64_DTPOFF64].contains(&r_type),
-        Architecture::I386 => r_type == elf::R_386_TLS_LDO_32,
-        Architecture::Aarch64 => r_type == elf::R_AARCH64_TLS_DTPREL,
-        _ => false,
-    }
-}
-
-/// The unsigned integer in `bytes`.
-fn number(bytes: &[u8], is_little: bool) -> u64 {
-    let add = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
-    match is_little {
-        true => bytes.iter().rev().fold(0, add),
-        false => bytes.iter().fold(0, add),
-    }
 }
 
 #[cfg(test)]
@@ -316,7 +287,8 @@ mod tests {
         assert_eq!(elf_name(".debug_info"), Some(".debug_info"));
         assert_eq!(elf_name(".zdebug_line"), Some(".debug_line"));
         assert_eq!(elf_name("__debug_str"), Some(".debug_str"));
-        assert_eq!(elf_name("__debug_line"), Some(".debug_line"));
+        assert_eq!(elf_name("__DWARF,__debug_line"), Some(".debug_line"));
+        assert_eq!(elf_name("__DWARF,__zdebug_str_off"), Some(".debug_str_offsets"));
         assert_eq!(elf_name("__debug_line_str"), Some(".debug_line_str"));
         assert_eq!(elf_name("__debug_str_offs"), Some(".debug_str_offsets"));
         assert_eq!(elf_name(".debug_info.dwo"), Some(".debug_info.dwo"));

@@ -87,30 +87,81 @@ struct SplitUnits<'s> {
     of_files: BTreeMap<&'s str, BTreeMap<u64, Unit<'s>>>,
     /// The type units of these files.
     type_units: Vec<Unit<'s>>,
-    package: Option<DwarfPackage<EndianReader<'s>>>,
-    /// Bytes of the package that may still be read.
-    package_left: u64,
+    package: Option<Package<'s>>,
     is_package_used: bool,
+}
+
+/// The units of a file of split units that is not the companion of another. Their addresses are in the file with their
+/// skeletons, and are not known.
+pub(super) fn units_alone<'s>(
+    sections: &'s DebugSections<'s>,
+    dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
+    reports: &mut Reports,
+) -> Vec<Unit<'s>> {
+    let is_package =
+        [SectionId::DebugCuIndex, SectionId::DebugTuIndex].iter().any(|id| sections.size(*id) > 0);
+    if !is_package {
+        dwarfs.push(sections.split(&dwarfs[0]));
+        return read_units(&dwarfs[dwarfs.len() - 1], dwarfs.len() - 1, reports);
+    }
+    let Some(mut package) = Package::new(sections, reports) else { return Vec::new() };
+    let mut units = Vec::new();
+    for row in 1..=package.inner.cu_index.unit_count() {
+        let Ok(dwarf) = package.inner.cu_sections(row, &dwarfs[0]) else { break };
+        units.extend(package.read(dwarf, dwarfs, reports));
+    }
+    units.extend(package.type_units(dwarfs, reports));
+    units
+}
+
+/// A package of split units.
+struct Package<'s> {
+    inner: DwarfPackage<EndianReader<'s>>,
+    /// Bytes that may still be read.
+    left: u64,
+}
+
+impl<'s> Package<'s> {
+    fn new(sections: &'s DebugSections<'_>, reports: &mut Reports) -> Option<Self> {
+        let size: u64 = PACKAGED.iter().map(|id| sections.size(*id)).sum();
+        let broken =
+            |error| reports.error(DiagnosticCode::BrokenDebugSection, &format!("the package: {error}"));
+        let inner = sections.package().map_err(broken).ok()?;
+        Some(Self { inner, left: size * READS_MAX })
+    }
+
+    /// Reads the unit in a contribution; `None` beyond the limit.
+    fn read(
+        &mut self,
+        dwarf: Dwarf<EndianReader<'s>>,
+        dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
+        reports: &mut Reports,
+    ) -> Option<Unit<'s>> {
+        let sizes = [dwarf.debug_abbrev.reader(), dwarf.debug_info.reader(), dwarf.debug_types.reader()]
+            .map(|r| r.len());
+        self.left = self.left.checked_sub(sizes.iter().sum::<usize>() as u64)?;
+        dwarfs.push(dwarf);
+        read_units(&dwarfs[dwarfs.len() - 1], dwarfs.len() - 1, reports).into_iter().next()
+    }
+
+    fn type_units(
+        &mut self,
+        dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
+        reports: &mut Reports,
+    ) -> Vec<Unit<'s>> {
+        let mut units = Vec::new();
+        for row in 1..=self.inner.tu_index.unit_count() {
+            let Ok(dwarf) = self.inner.tu_sections(row, &dwarfs[0]) else { break };
+            units.extend(self.read(dwarf, dwarfs, reports));
+        }
+        units
+    }
 }
 
 impl<'s> SplitUnits<'s> {
     fn new(files: &'s SplitFiles<'s>, reports: &mut Reports) -> Self {
-        let mut package_size = 0;
-        let package = files.package.as_ref().and_then(|sections| {
-            package_size = PACKAGED.iter().map(|id| sections.size(*id)).sum();
-            let broken =
-                |error| reports.error(DiagnosticCode::BrokenDebugSection, &format!("the package: {error}"));
-            sections.package().map_err(broken).ok()
-        });
-        let package_left = package_size * READS_MAX;
-        Self {
-            files,
-            of_files: BTreeMap::new(),
-            type_units: Vec::new(),
-            package,
-            package_left,
-            is_package_used: false,
-        }
+        let package = files.package.as_ref().and_then(|sections| Package::new(sections, reports));
+        Self { files, of_files: BTreeMap::new(), type_units: Vec::new(), package, is_package_used: false }
     }
 
     /// Takes a split unit from a `.dwo` file.
@@ -140,24 +191,11 @@ impl<'s> SplitUnits<'s> {
         dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
         reports: &mut Reports,
     ) -> Option<Unit<'s>> {
-        let dwarf = self.package.as_ref()?.find_cu(id, &dwarfs[0]).ok().flatten()?;
-        let unit = self.read_packaged(dwarf, dwarfs, reports)?;
+        let package = self.package.as_mut()?;
+        let dwarf = package.inner.find_cu(id, &dwarfs[0]).ok().flatten()?;
+        let unit = package.read(dwarf, dwarfs, reports)?;
         self.is_package_used = true;
         (unit.inner.dwo_id == Some(id)).then_some(unit)
-    }
-
-    /// Reads the unit in a contribution of the package; `None` beyond the limit.
-    fn read_packaged(
-        &mut self,
-        dwarf: Dwarf<EndianReader<'s>>,
-        dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
-        reports: &mut Reports,
-    ) -> Option<Unit<'s>> {
-        let sizes = [dwarf.debug_abbrev.reader(), dwarf.debug_info.reader(), dwarf.debug_types.reader()]
-            .map(|r| r.len());
-        self.package_left = self.package_left.checked_sub(sizes.iter().sum::<usize>() as u64)?;
-        dwarfs.push(dwarf);
-        read_units(&dwarfs[dwarfs.len() - 1], dwarfs.len() - 1, reports).into_iter().next()
     }
 
     /// The type units of all files that were used.
@@ -166,16 +204,10 @@ impl<'s> SplitUnits<'s> {
         dwarfs: &mut Vec<Dwarf<EndianReader<'s>>>,
         reports: &mut Reports,
     ) -> Vec<Unit<'s>> {
-        let mut type_units = std::mem::take(&mut self.type_units);
-        let rows =
-            self.package.as_ref().filter(|_| self.is_package_used).map_or(0, |it| it.tu_index.unit_count());
-        for row in 1..=rows {
-            let Some(Ok(dwarf)) = self.package.as_ref().map(|it| it.tu_sections(row, &dwarfs[0])) else {
-                break;
-            };
-            type_units.extend(self.read_packaged(dwarf, dwarfs, reports));
-        }
-        type_units
+        let package = self.package.as_mut().filter(|_| self.is_package_used);
+        let packaged = package.map(|package| package.type_units(dwarfs, reports));
+        self.type_units.extend(packaged.into_iter().flatten());
+        self.type_units
     }
 }
 

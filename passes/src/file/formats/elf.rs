@@ -268,6 +268,21 @@ impl<'a, H: Header> Elf<'a, H> {
         })
     }
 
+    /// Whether the file is an object.
+    pub(crate) fn is_relocatable(&self) -> bool {
+        self.header.e_type(self.endian) == elf::ET_REL
+    }
+
+    /// The build identifier that GNU's linkers write.
+    pub(crate) fn build_id(&self) -> Option<&'a [u8]> {
+        let notes = self.notes().into_iter().filter_map(|range| range.notes.ok());
+        let mut notes = notes.flat_map(|notes| notes.map_while(Result::ok));
+        let note = notes.find(|note| {
+            note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID
+        });
+        Some(note?.desc())
+    }
+
     /// The notes of each section of notes; in a file without such sections, of each segment of notes.
     pub(crate) fn notes(&self) -> Vec<NoteRange<'a, H>> {
         let (endian, file) = (self.endian, self.file.as_ref());

@@ -114,6 +114,14 @@ impl<'a, H: Header> MachO<'a, H> {
         self.commands.iter().filter_map(|command| Some((*command, command.variant().ok()?)))
     }
 
+    /// The identifier of the build.
+    pub(crate) fn uuid(&self) -> Option<&'a [u8]> {
+        self.variants().find_map(|(_, variant)| match variant {
+            LoadCommandVariant::Uuid(command) => Some(command.uuid.as_slice()),
+            _ => None,
+        })
+    }
+
     /// The `LC_SYMTAB` command.
     pub(crate) fn symtab(&self) -> Option<&'a SymtabCommand<Endianness>> {
         self.commands.iter().find_map(|command| command.symtab().ok().flatten())

@@ -83,6 +83,49 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// Byte order of the fields of the file.
+    pub(crate) fn endian(&self) -> Endianness {
+        match self {
+            Self::Elf32(elf) => elf.endian,
+            Self::Elf64(elf) => elf.endian,
+            Self::MachO32(macho) => macho.endian,
+            Self::MachO64(macho) => macho.endian,
+            _ => Endianness::Little,
+        }
+    }
+
+    /// Whether the file is to be linked.
+    pub(crate) fn is_relocatable(&self) -> bool {
+        match self {
+            Self::Elf32(elf) => elf.is_relocatable(),
+            Self::Elf64(elf) => elf.is_relocatable(),
+            Self::MachO32(macho) => macho.is_relocatable(),
+            Self::MachO64(macho) => macho.is_relocatable(),
+            Self::Coff(_) | Self::CoffBig(_) => true,
+            Self::Pe(_) | Self::Archive | Self::Universal => false,
+        }
+    }
+
+    /// What compressed sections of an ELF file depend on; `None` for other formats.
+    pub(crate) fn elf_encoding(&self) -> Option<compression::ElfEncoding> {
+        match self {
+            Self::Elf32(elf) => Some((false, elf.endian)),
+            Self::Elf64(elf) => Some((true, elf.endian)),
+            _ => None,
+        }
+    }
+
+    /// The identifier of the build: the note of GNU's linkers in an ELF file, the UUID of a Mach-O file.
+    pub(crate) fn build_id(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Elf32(elf) => elf.build_id(),
+            Self::Elf64(elf) => elf.build_id(),
+            Self::MachO32(macho) => macho.uuid(),
+            Self::MachO64(macho) => macho.uuid(),
+            _ => None,
+        }
+    }
+
     /// File ranges of the headers, and of tables that are in no section.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         match self {

@@ -31,8 +31,10 @@ mod rows;
 pub(crate) mod test_support;
 mod unwind;
 
+use crate::diagnostics::Collector;
 use crate::file::formats::{self, Headers, Unsupported};
-use binframe_ir::tables::Format;
+use binframe_ir::Rows;
+use binframe_ir::tables::{BinarySections, DiagnosticPass, Format};
 use bytes::Bytes;
 
 pub use crate::file::names::with_demangled_names;
@@ -52,6 +54,21 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         Headers::Archive => container::run(file, Format::Archive, member_index),
         Headers::Universal => container::run(file, Format::Universal, member_index),
     })
+}
+
+/// The sections that a file declares, without other tables and diagnostics; none for one that declares none.
+pub(crate) fn declared(headers: &Headers<'_>) -> Rows<BinarySections> {
+    let diagnostics = &mut Collector::new(DiagnosticPass::Sections);
+    match headers {
+        Headers::Elf32(file) => elf::section_table::table(file, diagnostics),
+        Headers::Elf64(file) => elf::section_table::table(file, diagnostics),
+        Headers::MachO32(file) => macho::section_table::from_headers(file, diagnostics),
+        Headers::MachO64(file) => macho::section_table::from_headers(file, diagnostics),
+        Headers::Pe(file) => pe::section_table::table(&file.coff, diagnostics),
+        Headers::Coff(file) => pe::section_table::table(file, diagnostics),
+        Headers::CoffBig(file) => pe::section_table::table(file, diagnostics),
+        Headers::Archive | Headers::Universal => Rows::default(),
+    }
 }
 
 /// Whether the first bytes of a file are those of a supported format.

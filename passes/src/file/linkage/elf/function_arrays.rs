@@ -16,7 +16,7 @@ pub(super) struct FunctionArray {
 /// The arrays of a linked file: those of the dynamic section; without one, the sections of these types.
 pub(super) fn find<H: Header>(elf: &Elf<'_, H>) -> Vec<FunctionArray> {
     let endian = elf.endian;
-    if elf.header.e_type(endian) == elf::ET_REL {
+    if elf.is_relocatable() {
         return Vec::new();
     }
     let array = |kind, address: u64, size: u64| FunctionArray {

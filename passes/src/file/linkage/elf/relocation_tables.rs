@@ -72,7 +72,7 @@ fn tables_of_sections<'a, H: Header>(
     linkage: &mut LinkageBuilder,
 ) -> Vec<RelocationTable<'a>> {
     let endian = elf.endian;
-    let is_relocatable = elf.header.e_type(endian) == elf::ET_REL;
+    let is_relocatable = elf.is_relocatable();
     let mut tables = Vec::new();
     for (index, header) in (0..).zip(elf.section_headers) {
         let section_type = header.sh_type(endian);

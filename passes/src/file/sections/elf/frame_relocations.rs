@@ -15,7 +15,7 @@ pub(super) fn read<H: Header>(
     sections: &Rows<BinarySections>,
 ) -> Option<Vec<FieldRelocation>> {
     let (endian, file) = (elf.endian, elf.file.as_ref());
-    if elf.header.e_type(endian) != elf::ET_REL {
+    if !elf.is_relocatable() {
         return None;
     }
     let columns = sections.columns();

@@ -3,7 +3,7 @@
 mod frame_relocations;
 mod frames;
 mod header;
-mod section_table;
+pub(super) mod section_table;
 mod segments;
 mod symbols;
 

@@ -14,7 +14,10 @@ use object::elf::{self, machine_names};
 use object::read::elf::{ProgramHeader, SectionHeader};
 use std::borrow::Cow;
 
-pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
+pub(in crate::file::sections) fn table<H: Header>(
+    elf: &Elf<'_, H>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySections> {
     let endian = elf.endian;
     let types = machine_names(elf.machine).sht;
     let strings = elf.section_names().unwrap_or_else(|error| {

@@ -2,7 +2,7 @@
 
 mod compact_unwind;
 mod header;
-mod section_table;
+pub(super) mod section_table;
 mod segments;
 mod symbols;
 
@@ -27,14 +27,13 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, member_index: u32) -> Section
     let sections = section_table::table(macho, &segments, &mut diagnostics);
     let architecture = header::architecture(macho.cpu_type);
     let encoding = FrameEncoding::new(architecture, macho.endian, macho.header.is_type_64());
+    let sources = FrameSources {
+        decompressed: frames::decompressed(macho.file, &sections, None),
+        ..FrameSources::default()
+    };
     let (symbols, (unwind, sha256)) = rayon::join(
         || symbols::table(macho, &sections, &mut diagnostics),
-        || {
-            rayon::join(
-                || frames::read(&sections, encoding, &FrameSources::default()),
-                || Sha256::digest(macho.file),
-            )
-        },
+        || rayon::join(|| frames::read(&sections, encoding, &sources), || Sha256::digest(macho.file)),
     );
     unwind.report(&mut diagnostics);
     let mut entries = unwind.rows;

@@ -33,7 +33,10 @@ pub(super) fn table<H: Header>(
     }
 }
 
-fn from_headers<H: Header>(macho: &MachO<'_, H>, diagnostics: &mut Collector) -> Rows<BinarySections> {
+pub(in crate::file::sections) fn from_headers<H: Header>(
+    macho: &MachO<'_, H>,
+    diagnostics: &mut Collector,
+) -> Rows<BinarySections> {
     let endian = macho.endian;
     let mut contents = SectionContents::new(macho.file, diagnostics);
     let mut rows = BinarySectionBuilder::default();

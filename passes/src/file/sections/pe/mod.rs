@@ -2,7 +2,7 @@
 
 mod function_table;
 mod header;
-mod section_table;
+pub(super) mod section_table;
 mod symbols;
 
 use super::ir::SectionsIr;
@@ -22,14 +22,11 @@ pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let sections = section_table::table(&pe.coff, &mut diagnostics);
     let (architecture, _) = architecture(pe.coff.machine);
     let encoding = FrameEncoding::new(architecture, Endianness::Little, pe.is_64);
+    let decompressed = frames::decompressed(pe.coff.file, &sections, None);
+    let sources = FrameSources { decompressed, ..FrameSources::default() };
     let (symbols, (mut unwind, sha256)) = rayon::join(
         || symbols::table(&pe.coff, &sections, &mut diagnostics),
-        || {
-            rayon::join(
-                || frames::read(&sections, encoding, &FrameSources::default()),
-                || Sha256::digest(pe.coff.file),
-            )
-        },
+        || rayon::join(|| frames::read(&sections, encoding, &sources), || Sha256::digest(pe.coff.file)),
     );
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
@@ -51,7 +48,8 @@ pub(super) fn run_object<H: ObjectHeader>(coff: &Coff<'_, H>, member_index: u32)
     let headers = header::table_of_object(coff, &sha256, member_index);
     let (architecture, bits) = architecture(coff.machine);
     let encoding = FrameEncoding::new(architecture, Endianness::Little, bits == 64);
-    let sources = FrameSources { relocations: Some(relocations), ..FrameSources::default() };
+    let decompressed = frames::decompressed(coff.file, &sections, None);
+    let sources = FrameSources { relocations: Some(relocations), decompressed, in_segment: None };
     let mut unwind = frames::read(&sections, encoding, &sources);
     unwind.report(&mut diagnostics);
     let relocations = sources.relocations.as_deref().unwrap_or_default();

@@ -11,7 +11,7 @@ use binframe_ir::tables::{BinarySection, BinarySectionBuilder, BinarySections, D
 use object::LittleEndian as LE;
 use object::pe::{self, SectionFlags};
 
-pub(super) fn table<H: ObjectHeader>(
+pub(in crate::file::sections) fn table<H: ObjectHeader>(
     coff: &Coff<'_, H>,
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {

@@ -21,6 +21,7 @@ use super::cfa_rule::CfaRule;
 use super::plain_entry;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::EndianReader;
+use crate::file::formats::compression::{self, ElfEncoding, decompress};
 use crate::file::formats::field_relocations::{self, FieldRelocation};
 use crate::file::pointers::{Pointer, PointerBases};
 use crate::file::sections_by_address::SectionsByAddress;
@@ -31,6 +32,7 @@ use binframe_ir::tables::{
 };
 use gimli::{DwEhPe, EndianSlice, Error, Format, Reader as _, RunTimeEndian, constants};
 use object::Endianness;
+use object::read::CompressionFormat;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,7 +108,9 @@ impl FrameEntries {
 pub(in crate::file::sections) fn source_of(section_name: &str) -> Option<UnwindSource> {
     match section_name {
         ".eh_frame" | "__TEXT,__eh_frame" => Some(UnwindSource::EhFrame),
-        ".debug_frame" | ".zdebug_frame" | "__DWARF,__debug_frame" => Some(UnwindSource::DebugFrame),
+        ".debug_frame" | ".zdebug_frame" | "__DWARF,__debug_frame" | "__DWARF,__zdebug_frame" => {
+            Some(UnwindSource::DebugFrame)
+        }
         _ => None,
     }
 }
@@ -122,6 +126,33 @@ pub(in crate::file::sections) struct FrameSources<'a> {
     /// Row of the segment that contains the entries of a file without section headers, and their offset in it. An entry
     /// of length 0 ends them. `None` if sections contain the entries.
     pub(in crate::file::sections) in_segment: Option<(usize, usize)>,
+}
+
+/// Decompressed call frames may be this many times the file's size.
+const FRAMES_PER_FILE_SIZE_MAX: u64 = 8;
+
+/// The contents of compressed sections of call frames, by section index. `elf` is given for an ELF file.
+pub(in crate::file::sections) fn decompressed<'a>(
+    file: &'a [u8],
+    sections: &Rows<BinarySections>,
+    elf: Option<ElfEncoding>,
+) -> BTreeMap<u32, Result<Cow<'a, [u8]>, String>> {
+    let mut bytes_left = (file.len() as u64).saturating_mul(FRAMES_PER_FILE_SIZE_MAX);
+    let content = |section: BinarySection<'_>| {
+        let stored = compression::stored(file, &section, elf);
+        if stored.as_ref().is_ok_and(|stored| stored.format == CompressionFormat::None) {
+            return None;
+        }
+        let content = stored.and_then(|stored| {
+            let size = stored.uncompressed_size;
+            let left = bytes_left.checked_sub(size);
+            bytes_left = left.ok_or_else(|| format!("{size} bytes are more than are made"))?;
+            decompress(&stored)
+        });
+        Some((section.section_index, content))
+    };
+    let sections = sections.columns().iter();
+    sections.filter(|section| source_of(section.section_name).is_some()).filter_map(content).collect()
 }
 
 /// Reads all call frame information of a file.
