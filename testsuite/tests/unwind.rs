@@ -286,3 +286,35 @@ fn entries_of_compressed_sections_are_read() {
         }
     }
 }
+
+/// Linkers leave the entries of functions that they removed in `.debug_frame`.
+#[test]
+fn entries_of_removed_functions_are_left_out() {
+    const SOURCE: &str = "
+__attribute__((noinline)) int removed(int x) { int a[4] = {x, x, x, x}; return a[x & 3]; }
+__attribute__((noinline)) int unused(int x) { return removed(x) + 1; }
+__attribute__((noinline)) int used(int x) { return x * 3; }
+int _start(int x) { return used(x); }
+";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flags =
+        ["-O1", "-g", "-nostdlib", "-static", "-fno-asynchronous-unwind-tables", "-ffunction-sections"];
+    for link in [
+        &["-Wl,--gc-sections"] as &[&str],
+        &["-Wl,--gc-sections,-Ttext=0"],
+        &["-Wl,--gc-sections", "-fuse-ld=lld"],
+    ] {
+        let compiler = if link.len() > 1 { "clang" } else { "gcc" };
+        let Some(path) = build(&folder, compiler, &[&flags, link].concat(), "c", SOURCE) else { return };
+        let file = sections(&path);
+        let symbols = file.symbols.columns();
+        let functions = symbols.iter().filter(|row| row.symbol_type == SymbolType::Function.name());
+        let expected: BTreeSet<_> = functions.map(|row| (row.symbol_address, row.symbol_size)).collect();
+        let found = file.unwind_entries.columns();
+        let found: Vec<_> = found.iter().map(|row| (row.address, row.size)).collect();
+        assert!(
+            found.len() == 2 && found.iter().all(|entry| expected.contains(entry)),
+            "{link:?}: {found:x?}"
+        );
+    }
+}

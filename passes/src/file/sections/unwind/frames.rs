@@ -94,6 +94,26 @@ impl fmt::Display for FrameError {
 }
 
 impl FrameEntries {
+    /// Drops the entries of code that the linker discarded: it leaves them in `.debug_frame`, with the address 0 or the
+    /// greatest one. Where code is at 0, only the shortest entry there can be true, if no other begins within it.
+    fn drop_discarded(&mut self, code: &SectionsByAddress, greatest: u64) {
+        let is_at = |entry: &BinaryUnwindEntry, address| {
+            entry.unwind_kind == UnwindSource::DebugFrame && entry.address == address
+        };
+        let next = self.rows.iter().map(|entry| entry.address).filter(|address| *address > 0).min();
+        let at_zero = self.rows.iter().filter(|entry| is_at(entry, 0) && code.holding(0).is_some());
+        let size = at_zero.map(|entry| entry.size).min().filter(|size| next.is_none_or(|next| *size <= next));
+        let mut is_found = false;
+        self.rows.retain(|entry| {
+            if !is_at(entry, 0) {
+                return !is_at(entry, greatest);
+            }
+            let is_true = size == Some(entry.size) && !is_found;
+            is_found |= is_true;
+            is_true
+        });
+    }
+
     /// Reports the entries that cannot be read.
     pub(in crate::file::sections) fn report(&self, diagnostics: &mut Collector) {
         for (file_offset, broken) in &self.broken {
@@ -193,6 +213,9 @@ pub(in crate::file::sections) fn read(
             is_decompressed: sources.decompressed.contains_key(&section.section_index),
         };
         frames.read(start, &mut entries);
+    }
+    if sources.relocations.is_none() {
+        entries.drop_discarded(&code, bases.within_address_size(u64::MAX));
     }
     entries
 }
