@@ -1,7 +1,10 @@
-//! Companion files: other files with debug information of an executable, found on first use.
+//! Companion files: other files with debug information of an executable, found on first use; and the members of thin
+//! archives.
 
-use crate::file::{self, map_file};
-use binframe_passes::file::debug::{Companion, CompanionFile, companions};
+use crate::file::{self, FileBytes, map_file};
+use binframe_passes::file::debug::{CompanionFile, companions};
+use binframe_passes::file::sections;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,14 +29,13 @@ const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 const EXCLUDED: [&str; 4] = ["/dev", "/net", "/proc", "/sys"];
 
 impl CompanionSearch {
-    /// The paths to search for a companion, in order.
-    fn paths(&self, companion: &Companion) -> Vec<PathBuf> {
-        let named = companion.paths.iter().map(PathBuf::from);
+    /// The paths to search for a file that an executable names by some paths, in order.
+    fn paths(&self, named: &[String]) -> Vec<PathBuf> {
         match self {
-            Self::Standard => named.filter(|path| !is_excluded(path)).collect(),
+            Self::Standard => named.iter().map(PathBuf::from).filter(|path| !is_excluded(path)).collect(),
             Self::Directories(directories) => {
                 let paths = directories.iter().flat_map(|directory| {
-                    companion.paths.iter().flat_map(move |named| {
+                    named.iter().flat_map(move |named| {
                         let named = Path::new(named);
                         let debug = named.strip_prefix(DEBUG_DIRECTORY).ok().map(|rest| directory.join(rest));
                         debug.into_iter().chain(named.file_name().map(|last| directory.join(last)))
@@ -66,7 +68,7 @@ type Search = Box<dyn FnOnce() -> Vec<CompanionFile> + Send>;
 
 impl LazyCompanions {
     /// Companions of the executable at `path`.
-    pub(crate) fn of(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Self {
+    pub(crate) fn of(path: &Path, bytes: &Bytes, search: &CompanionSearch) -> Self {
         let (path, bytes, search) = (path.to_owned(), bytes.clone(), search.clone());
         Self(Arc::new(LazyLock::new(Box::new(move || find(&path, &bytes, &search)))))
     }
@@ -90,17 +92,40 @@ impl fmt::Debug for LazyCompanions {
     }
 }
 
+/// The members of a thin archive that exist, each with its name in the archive. A file is a member once.
+pub(crate) fn thin_members(
+    archive: &Path,
+    bytes: &Bytes,
+    search: &CompanionSearch,
+) -> Vec<(String, FileBytes)> {
+    let directory = file::directory(archive);
+    let mut used: BTreeSet<_> = identity(archive).into_iter().collect();
+    let mut found = Vec::new();
+    for name in sections::thin_members(bytes) {
+        let path = directory.join(&name).to_string_lossy().into_owned();
+        found.extend(existing(search.paths(&[path]), &mut used).map(|bytes| (name, bytes)));
+    }
+    found
+}
+
+/// The first of some files that exists; `None` if it is in use.
+fn existing(paths: Vec<PathBuf>, used: &mut BTreeSet<(u64, u64)>) -> Option<FileBytes> {
+    let (identity, path) = paths.into_iter().find_map(|path| Some((identity(&path)?, path)))?;
+    if used.insert(identity) { map_file(&path).ok() } else { None }
+}
+
+/// The identity of a regular file: opening a pipe or a device could block.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some(file::identity(&metadata))
+}
+
 /// Largest number of companion files of an executable.
 const COMPANIONS_MAX: usize = 1 << 16;
 
 /// The companions that exist. A companion may name further ones. Unreadable files are left out: the pass `debug`
 /// reports missing companions. A file is used once, however many names lead to it, and never as its own companion.
-fn find(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Vec<CompanionFile> {
-    let identity = |path: &Path| {
-        // Opening a pipe or a device could block.
-        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some(file::identity(&metadata))
-    };
+fn find(path: &Path, bytes: &Bytes, search: &CompanionSearch) -> Vec<CompanionFile> {
     let mut used: BTreeSet<_> = identity(path).into_iter().collect();
     let path = path.to_string_lossy();
     let (mut found, mut searched) = (Vec::new(), BTreeSet::new());
@@ -111,10 +136,7 @@ fn find(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Vec<Comp
             return found;
         }
         for companion in wanted {
-            let mut paths = search.paths(&companion).into_iter();
-            let existing = paths.find_map(|path| Some((identity(&path)?, path)));
-            let unused = existing.filter(|(identity, _)| used.insert(*identity));
-            if let Some(bytes) = unused.and_then(|(_, path)| map_file(&path).ok()) {
+            if let Some(bytes) = existing(search.paths(&companion.paths), &mut used) {
                 found.push(CompanionFile { kind: companion.kind, name: companion.name, bytes: bytes.0 });
             }
         }
@@ -124,12 +146,11 @@ fn find(path: &Path, bytes: &bytes::Bytes, search: &CompanionSearch) -> Vec<Comp
 #[cfg(test)]
 mod tests {
     use super::{CompanionSearch, is_excluded};
-    use binframe_passes::file::debug::{Companion, CompanionKind};
     use std::path::{Path, PathBuf};
 
     fn paths(search: &CompanionSearch, paths: &[&str]) -> Vec<PathBuf> {
-        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-        search.paths(&Companion { kind: CompanionKind::Split, name: "a".to_owned(), paths })
+        let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+        search.paths(&paths)
     }
 
     #[test]

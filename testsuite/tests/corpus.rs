@@ -2,8 +2,9 @@
 //! runs are tested in `cli/tests/atomicity.rs`.
 
 use binframe::ir::Stage;
-use binframe::{Dataset, Error, Manifest, Progress, Request, verify};
+use binframe::{CompanionSearch, Dataset, Error, Manifest, Progress, Request, verify};
 use binframe_testsuite::lowering::with_threads;
+use binframe_testsuite::objects::{self, Architecture, Format};
 use binframe_testsuite::patch::Patch;
 use binframe_testsuite::{fixtures, programs};
 use std::collections::BTreeMap;
@@ -118,6 +119,47 @@ fn unsupported_inputs_are_skipped_and_recorded() {
     assert!(skipped.reason.contains("; expected "), "{}", skipped.reason);
     let recorded = Dataset::open(&output).expect("a dataset");
     assert_eq!(recorded.manifest().skipped, manifest.skipped);
+}
+
+/// The members of a thin archive are files beside it. They are read unless other files must not be.
+#[test]
+fn members_of_thin_archives_are_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(folder.path().join(name), bytes).expect("the temporary folder is writable");
+    };
+    fs::create_dir(folder.path().join("parts")).expect("the temporary folder is writable");
+    for name in ["one.o", "parts/two.o"] {
+        write(name, &objects::object(Format::Elf, Architecture::X86_64));
+    }
+    let field = |text: &str, width: usize| format!("{text:width$}");
+    let header = |name: &str, size: usize| {
+        field(name, 16)
+            + &field("0", 12)
+            + &field("0", 6)
+            + &field("0", 6)
+            + &field("644", 8)
+            + &field(&size.to_string(), 10)
+            + "`\n"
+    };
+    let names = "one.o/\nparts/two.o/\nabsent.o/\n";
+    let mut thin = "!<thin>\n".to_owned() + &header("//", names.len()) + names;
+    for start in ["/0", "/7", "/20"] {
+        thin += &header(start, 1000);
+    }
+    write("thin.a", thin.as_bytes());
+    for (companions, expected) in
+        [(CompanionSearch::Standard, 3), (CompanionSearch::Directories(Vec::new()), 1)]
+    {
+        let output = tempfile::tempdir().expect("a temporary folder");
+        let (inputs, output) = ([folder.path().join("thin.a")], output.path().join("out"));
+        let request = Request { companions, ..Request::new(&inputs, &output, &[Stage::Sections]) };
+        let manifest = binframe::lower(&request, &|_| {}).unwrap_or_else(|error| panic!("{error}"));
+        let rows =
+            |table| manifest.tables.iter().find(|found| found.table == table).map_or(0, |table| table.rows);
+        assert_eq!(rows("binaries"), expected);
+        assert_eq!(rows("diagnostics"), 3, "each member is named");
+    }
 }
 
 /// Work on a large file writes rows before it ends; rows of small files are written together.

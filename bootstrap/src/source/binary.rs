@@ -3,7 +3,7 @@
 //! Connects the queries of one binary with its path and name, and divides tables into parts that become row groups.
 
 use super::corpus::{CorpusFile, UniqueNames};
-use crate::companions::{CompanionSearch, LazyCompanions};
+use crate::companions::{CompanionSearch, LazyCompanions, thin_members};
 use crate::error::Error;
 use crate::file::{FileBytes, read_file, retried};
 use crate::queries::bodies;
@@ -101,12 +101,15 @@ impl BinaryFile {
 
     /// Appends the file and, recursively, its members.
     fn push_with_members(self, search: &CompanionSearch, names: &mut UniqueNames, files: &mut Vec<Self>) {
-        let members = (0..).zip(members(&self.bytes().0)).map(|(index, member)| {
-            let name = names.add(&format!("{}({})", self.name, member.name));
+        let file = self.bytes().0;
+        let inner = members(&file).into_iter().map(|member| (member.name, FileBytes::from(member.bytes)));
+        let outer = thin_members(&self.path, &file, search);
+        let members = (0..).zip(inner.chain(outer)).map(|(index, (name, bytes))| {
+            let name = names.add(&format!("{}({name})", self.name));
             // A database of its own, so that the outputs of a member are freed with it.
             let database = Database::default();
             let container = Some(self.name.clone());
-            Self::new(self.path.clone(), name, container, database, member.bytes.into(), index, search)
+            Self::new(self.path.clone(), name, container, database, bytes, index, search)
         });
         let members: Vec<_> = members.collect();
         files.push(self);

@@ -76,6 +76,8 @@ enumeration! {
         Dynamic = "dynamic",
         /// Object file: input of a linker; its sections have no addresses yet.
         Relocatable = "relocatable",
+        /// Short import object, which names one symbol of a DLL for linkers.
+        ShortImport = "short_import",
         /// Core dump: the memory of a stopped process.
         CoreDump = "core_dump",
         /// Container of other files, each of which is a binary of its own.

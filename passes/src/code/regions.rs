@@ -219,7 +219,7 @@ fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
             (None, Some("code that is not linked yet has no addresses, and is not decoded"))
         }
         (BinaryKind::CoreDump, _) => (None, Some("the code in a core dump is not decoded")),
-        (BinaryKind::Container, _) => (None, None),
+        (BinaryKind::Container | BinaryKind::ShortImport, _) => (None, None),
         (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
         (_, isa) => (isa, None),
     }

@@ -125,6 +125,56 @@ fn exports_match_the_definition_file() {
     assert!(own.len() == 1 && own[0].library_name == "library.dll");
 }
 
+/// Members of an import library that name one symbol each.
+#[test]
+fn short_imports_name_symbol_library_and_export() {
+    let folder = crate::Folder::with(&[(
+        "kern.def",
+        "LIBRARY kern.dll\nEXPORTS\nCreateThing\nByNumber @7 NONAME\nDatum DATA\n",
+    )]);
+    let Some(()) = folder.run("llvm-dlltool -m i386:x86-64 -d kern.def -l kern.lib") else { return };
+    let mut found = Vec::new();
+    for member in sections::members(&bytes(&folder.path("kern.lib"))) {
+        let tables = tables(&member.bytes);
+        if tables.lowered.sections.headers.columns().row(0).kind != BinaryKind::ShortImport {
+            continue;
+        }
+        let import = tables.lowered.linkage.imports.columns().row(0);
+        let symbols = tables.lowered.sections.symbols.columns();
+        let symbols: Vec<_> =
+            symbols.iter().map(|row| format!("{} {}", row.symbol_type, row.symbol_name)).collect();
+        let library = import.library_name.expect("a library");
+        let ordinal = import.ordinal.filter(|_| import.import_name.is_none());
+        found.push(format!("{library} {:?} {ordinal:?} {}", import.import_name, symbols.join(", ")));
+    }
+    found.sort();
+    let expected = [
+        "kern.dll None Some(7) function ByNumber, variable __imp_ByNumber",
+        r#"kern.dll Some("CreateThing") None function CreateThing, variable __imp_CreateThing"#,
+        r#"kern.dll Some("Datum") None variable Datum, variable __imp_Datum"#,
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Objects have no magic number: any known machine, with tables that are in the file, makes one.
+#[test]
+fn objects_of_every_machine_are_read() {
+    let Some((_folder, paths)) = crate::compiled_objects() else { return };
+    for path in paths {
+        let mut file = bytes(&path).to_vec();
+        if file[..2] == [0, 0] {
+            continue;
+        }
+        for machine in [0x0162_u16, 0x0184, 0x01a6, 0x01c0, 0x0200, 0x0ebc, 0x5064, 0x6264, 0x9041] {
+            file[..2].copy_from_slice(&machine.to_le_bytes());
+            let sections = sections::run(&file.clone().into(), 0).expect("a COFF object").sections;
+            assert!(!sections.is_empty(), "{machine:#x}");
+        }
+        file.truncate(60);
+        assert!(sections::run(&file.into(), 0).is_err());
+    }
+}
+
 #[test]
 fn relocations_match_readobj() {
     let (_folders, paths) = read_files();

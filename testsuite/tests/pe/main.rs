@@ -3,6 +3,7 @@
 
 mod exceptions;
 mod linkage;
+mod mapping;
 mod microsoft;
 mod tools;
 

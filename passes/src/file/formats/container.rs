@@ -31,6 +31,8 @@ pub(crate) struct Container {
     pub(crate) members: Vec<Member>,
     /// The other members, each with the reason.
     pub(crate) opaque: Vec<(Member, String)>,
+    /// Paths of the members that are files of their own, relative to the directory of a thin archive.
+    pub(crate) thin: Vec<String>,
     /// The first error; `None` if all members were read.
     pub(crate) broken: Option<String>,
 }
@@ -112,8 +114,7 @@ fn archive_members(file: &Bytes, container: &mut Container) -> object::Result<Li
     let mut listed = Vec::new();
     for member in archive.members().take(MEMBERS_MAX) {
         match member {
-            // The members of a thin archive are separate files.
-            Ok(member) if member.is_thin() => {}
+            Ok(member) if member.is_thin() => container.thin.push(member_name(member.name())),
             Ok(member) => {
                 let (start, size) = member.file_range();
                 let name = member_name(member.name());

@@ -13,6 +13,7 @@ mod file_bytes;
 pub(crate) mod macho;
 pub(crate) mod pe;
 pub(crate) mod pe_addresses;
+pub(crate) mod short_import;
 mod unsupported;
 
 use bytes::Bytes;
@@ -36,9 +37,9 @@ pub(crate) fn file_kind(file: &[u8]) -> Result<FileKind, Unsupported> {
         b"!<ar" if file == object::archive::MAGIC => return Ok(FileKind::Archive),
         [0xca, 0xfe, 0xba, 0xbe] if !is_universal(file) => "a Java class".to_owned(),
         magic => match FileKind::parse(file) {
-            Ok(FileKind::CoffImport) => "a short import, which only linkers read".to_owned(),
             Ok(FileKind::DyldCache) => "a cache of Apple's dynamic linker".to_owned(),
             Ok(kind) => return Ok(kind),
+            Err(_) if pe::is_object(file) => return Ok(FileKind::Coff),
             Err(_) if magic.starts_with(b"MZ") => "a DOS executable, or a PE file cut short".to_owned(),
             Err(_) => format!("the bytes {magic:02x?}"),
         },
@@ -61,6 +62,7 @@ pub(crate) enum Headers<'a> {
     Pe(pe::Pe<'a>),
     Coff(pe::Coff<'a, ImageFileHeader>),
     CoffBig(pe::Coff<'a, AnonObjectHeaderBigobj>),
+    ShortImport(short_import::ShortImport<'a>),
     Archive,
     Universal,
 }
@@ -77,6 +79,7 @@ impl<'a> Headers<'a> {
             FileKind::Pe64 => pe::Pe::find::<ImageNtHeaders64>(file).map(Self::Pe),
             FileKind::Coff => pe::Coff::find(file).map(Self::Coff),
             FileKind::CoffBig => pe::Coff::find(file).map(Self::CoffBig),
+            FileKind::CoffImport => short_import::ShortImport::find(file).map(Self::ShortImport),
             FileKind::Archive => Ok(Self::Archive),
             FileKind::MachOFat32 | FileKind::MachOFat64 => Ok(Self::Universal),
             kind => Err(Unsupported::new(0, format!("{kind:?}"), EXPECTED_FORMAT)),
@@ -102,7 +105,7 @@ impl<'a> Headers<'a> {
             Self::MachO32(macho) => macho.is_relocatable(),
             Self::MachO64(macho) => macho.is_relocatable(),
             Self::Coff(_) | Self::CoffBig(_) => true,
-            Self::Pe(_) | Self::Archive | Self::Universal => false,
+            Self::Pe(_) | Self::ShortImport(_) | Self::Archive | Self::Universal => false,
         }
     }
 
@@ -136,6 +139,7 @@ impl<'a> Headers<'a> {
             Self::Pe(pe) => pe.claims(),
             Self::Coff(coff) => coff.claims(),
             Self::CoffBig(coff) => coff.claims(),
+            Self::ShortImport(import) => vec![Claim::header(0, import.file.len() as u64)],
             Self::Archive | Self::Universal => Vec::new(),
         }
     }

@@ -49,7 +49,13 @@ pub(crate) struct ImageLayout {
     pub(crate) base: u64,
     /// Alignment of sections in memory, in bytes.
     pub(crate) section_alignment: u32,
+    /// Whether the file is mapped as it is: RVAs are file offsets, whatever its section headers say.
+    is_flat: bool,
 }
+
+/// Size of a page in memory, and the unit in which the loader counts file offsets.
+const PAGE_SIZE: u32 = 0x1000;
+const SECTOR_SIZE: u32 = 0x200;
 
 /// The headers of an image.
 pub(crate) struct Pe<'a> {
@@ -158,14 +164,23 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         self.image.map_or(0, |image| image.base.wrapping_add(section.virtual_address.get(LE).into()))
     }
 
-    /// File offset and size of a section's bytes.
+    /// Whether the file is an image without sections that is mapped as it is: one section with all of its bytes.
+    pub(crate) fn is_one_section(&self) -> bool {
+        self.section_headers.is_empty() && self.image.is_some_and(|image| image.is_flat)
+    }
+
+    /// File offset and size of a section's bytes. The loader rounds the offset down to sectors.
     pub(crate) fn file_range(&self, section: &ImageSectionHeader) -> (u64, u64) {
-        let offset = section.pointer_to_raw_data.get(LE).into();
-        let is_zero = match self.image {
-            Some(_) => offset == 0,
-            None => section.characteristics.get(LE).contains(pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA),
+        let (offset, size) = (section.pointer_to_raw_data.get(LE), section.size_of_raw_data.get(LE));
+        let (offset, is_zero) = match self.image {
+            Some(image) if image.is_flat => (section.virtual_address.get(LE), false),
+            Some(_) => (offset / SECTOR_SIZE * SECTOR_SIZE, offset == 0),
+            None => {
+                let flags = section.characteristics.get(LE);
+                (offset, flags.contains(pe::IMAGE_SCN_CNT_UNINITIALIZED_DATA))
+            }
         };
-        (offset, if is_zero { 0 } else { section.size_of_raw_data.get(LE).into() })
+        (offset.into(), if is_zero { 0 } else { size.into() })
     }
 
     /// File offset of a section header.
@@ -223,8 +238,20 @@ impl<'a> Pe<'a> {
         let sections_offset = headers_offset
             + (size_of::<u32>() + size_of::<ImageFileHeader>()) as u64
             + u64::from(file_header.size_of_optional_header.get(LE));
-        let image =
-            ImageLayout { base: optional.image_base(), section_alignment: optional.section_alignment() };
+        // Firmware maps each section by its header.
+        let is_firmware = [
+            pe::IMAGE_SUBSYSTEM_EFI_APPLICATION,
+            pe::IMAGE_SUBSYSTEM_EFI_BOOT_SERVICE_DRIVER,
+            pe::IMAGE_SUBSYSTEM_EFI_RUNTIME_DRIVER,
+            pe::IMAGE_SUBSYSTEM_EFI_ROM,
+        ]
+        .contains(&optional.subsystem());
+        let section_alignment = optional.section_alignment();
+        let image = ImageLayout {
+            base: optional.image_base(),
+            section_alignment,
+            is_flat: section_alignment < PAGE_SIZE && !is_firmware,
+        };
         let coff = Coff::with_sections(file, file_header, sections_offset, Some(image))?;
         Ok(Self {
             is_64: headers.is_type_64(),
@@ -238,9 +265,10 @@ impl<'a> Pe<'a> {
         })
     }
 
-    /// The address of an RVA.
+    /// The address of an RVA; in a 32-bit image, addresses wrap.
     pub(crate) fn address(&self, rva: u32) -> u64 {
-        self.image_base.wrapping_add(rva.into())
+        let address = self.image_base.wrapping_add(rva.into());
+        if self.is_64 { address } else { address & u64::from(u32::MAX) }
     }
 
     /// The RVA of an address; `None` if the address is below the image base, or 4 GiB or more above it.
@@ -330,8 +358,10 @@ impl<'a> Pe<'a> {
     }
 
     fn loaded_at(&self, rva: u32) -> Option<&LoadedRange> {
+        let holds = |range: &&LoadedRange| rva.wrapping_sub(range.rva) < range.size;
         let position = self.loaded.partition_point(|range| range.rva <= rva).checked_sub(1)?;
-        self.loaded.get(position).filter(|range| rva - range.rva < range.size)
+        // In a file that is mapped as it is, the first range is the whole file.
+        self.loaded.get(position).filter(holds).or_else(|| self.loaded.first().filter(holds))
     }
 }
 
@@ -341,28 +371,27 @@ pub(crate) fn string(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[..bytes.iter().position(|byte| *byte == 0)?])
 }
 
-/// The headers and sections as they are loaded, sorted by RVA.
+/// The headers and sections as they are loaded, sorted by RVA: in whole pages, so that bytes of the file behind the stated
+/// size of a section are there up to the end of its last page.
 fn loaded_ranges(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<LoadedRange> {
-    let headers = LoadedRange {
-        rva: 0,
-        size: headers_size,
-        file_offset: 0,
-        file_size: headers_size,
-        section_index: None,
-    };
+    let is_flat = coff.image.is_some_and(|image| image.is_flat);
+    let pages = |size: u32| size.checked_next_multiple_of(PAGE_SIZE).unwrap_or(u32::MAX);
+    let size = if is_flat { u32::try_from(coff.file.len()).unwrap_or(u32::MAX) } else { pages(headers_size) };
+    let section_index = coff.is_one_section().then_some(1);
+    let headers = LoadedRange { rva: 0, size, file_offset: 0, file_size: size, section_index };
     let of_section = |(section_index, section): (u32, &ImageSectionHeader)| {
-        let (_, file_size) = coff.file_range(section);
-        let file_size = file_size as u32;
+        let (file_offset, file_size) = coff.file_range(section);
         // Old linkers leave the size in memory 0.
         let size = match section.virtual_size.get(LE) {
             0 => section.size_of_raw_data.get(LE),
             size => size,
         };
+        let size = if is_flat { size } else { pages(size) };
         LoadedRange {
             rva: section.virtual_address.get(LE),
             size,
-            file_offset: section.pointer_to_raw_data.get(LE),
-            file_size: file_size.min(size),
+            file_offset: file_offset as u32,
+            file_size: (file_size as u32).min(size),
             section_index: Some(section_index),
         }
     };
@@ -372,9 +401,45 @@ fn loaded_ranges(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<Loa
     ranges
 }
 
+/// What .NET combines with the machine of code that it compiled ahead of time, for systems other than Windows: Linux,
+/// macOS, FreeBSD, NetBSD, Solaris.
+const SYSTEMS: [u16; 5] = [0x7b79, 0x4644, 0xadc4, 0x1993, 0x1992];
+
+/// The machine of `LoongArch` files, which `object` has no name for.
+const LOONGARCH64: Machine = Machine(0x6264);
+
+/// The machine of Windows with the same instructions.
+fn windows_machine(machine: Machine) -> Machine {
+    let known = [
+        pe::IMAGE_FILE_MACHINE_AMD64,
+        pe::IMAGE_FILE_MACHINE_I386,
+        pe::IMAGE_FILE_MACHINE_ARM64,
+        pe::IMAGE_FILE_MACHINE_ARMNT,
+        pe::IMAGE_FILE_MACHINE_RISCV64,
+        LOONGARCH64,
+    ];
+    let mut candidates = SYSTEMS.iter().map(|system| Machine(machine.0 ^ system));
+    candidates.find(|candidate| known.contains(candidate)).unwrap_or(machine)
+}
+
+/// Whether a file without a magic number can be a COFF object: its machine is known, and its tables are in the file.
+pub(super) fn is_object(file: &[u8]) -> bool {
+    let Ok((header, _)) = pod::from_bytes::<ImageFileHeader>(file) else { return false };
+    let machine = header.machine.get(LE);
+    let is_known = machine == LOONGARCH64 || machine.0 > 1 && Machine::NAMES.name(machine).is_some();
+    let sections = u64::from(header.number_of_sections.get(LE)) * size_of::<ImageSectionHeader>() as u64;
+    let symbols = u64::from(header.number_of_symbols.get(LE)) * size_of::<pe::ImageSymbolBytes>() as u64;
+    let size = file.len() as u64;
+    is_known
+        && header.size_of_optional_header.get(LE) == 0
+        && sections > 0
+        && size_of::<ImageFileHeader>() as u64 + sections <= size
+        && u64::from(header.pointer_to_symbol_table.get(LE)) + symbols <= size
+}
+
 /// The architecture of a machine, and the width of its addresses in bits.
 pub(crate) fn architecture(machine: Machine) -> (Architecture, u8) {
-    match machine {
+    match windows_machine(machine) {
         pe::IMAGE_FILE_MACHINE_AMD64 => (Architecture::X86_64, 64),
         pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_CHPE_X86 => (Architecture::X86, 32),
         pe::IMAGE_FILE_MACHINE_ARM64 | pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X => {
@@ -396,6 +461,7 @@ pub(crate) fn architecture(machine: Machine) -> (Architecture, u8) {
         | pe::IMAGE_FILE_MACHINE_MIPSFPU
         | pe::IMAGE_FILE_MACHINE_MIPSFPU16 => (Architecture::Mips, 32),
         pe::IMAGE_FILE_MACHINE_IA64 => (Architecture::Itanium, 64),
+        LOONGARCH64 => (Architecture::LoongArch, 64),
         pe::IMAGE_FILE_MACHINE_ALPHA64 => (Architecture::Other, 64),
         _ => (Architecture::Other, 32),
     }

@@ -41,6 +41,7 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> LinkageIr {
         Ok(Headers::Pe(pe)) => pe::run(&pe, &mut linkage),
         Ok(Headers::Coff(coff)) => pe::run_object(&coff, sections, &mut linkage),
         Ok(Headers::CoffBig(coff)) => pe::run_object(&coff, sections, &mut linkage),
+        Ok(Headers::ShortImport(import)) => pe::run_short_import(&import, &mut linkage),
         Ok(Headers::Archive | Headers::Universal) | Err(_) => {}
     }
     linkage.finish()

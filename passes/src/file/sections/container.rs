@@ -17,6 +17,11 @@ pub fn members(file: &Bytes) -> Vec<Member> {
     container::read(file).members
 }
 
+/// The paths, relative to the archive's directory, of the members of a thin archive.
+pub fn thin_members(file: &Bytes) -> Vec<String> {
+    container::read(file).thin
+}
+
 pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr {
     let mut diagnostics = Collector::new(DiagnosticPass::Sections);
     let container = container::read(file);
@@ -24,6 +29,10 @@ pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr
         let message = format!("member `{}`: {reason}", member.name);
         let location = DiagnosticLocation::FileOffset(member.range.start);
         diagnostics.note(DiagnosticCode::OpaqueMember, location, &message);
+    }
+    for path in &container.thin {
+        let message = format!("member `{path}` is a file of its own");
+        diagnostics.note(DiagnosticCode::OpaqueMember, DiagnosticLocation::FileOffset(0), &message);
     }
     if let Some(error) = container.broken {
         let message = format!("members were left out: {error}");

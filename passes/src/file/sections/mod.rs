@@ -38,7 +38,7 @@ use binframe_ir::tables::{BinarySections, DiagnosticPass, Format};
 use bytes::Bytes;
 
 pub use crate::file::names::with_demangled_names;
-pub use container::members;
+pub use container::{members, thin_members};
 pub use ir::SectionsIr;
 
 /// Reads the structure of a file. `member_index` is its position in its container; 0 if it is in none.
@@ -51,6 +51,7 @@ pub fn run(file: &Bytes, member_index: u32) -> Result<SectionsIr, Unsupported> {
         Headers::Pe(pe) => pe::run(&pe, member_index),
         Headers::Coff(coff) => pe::run_object(&coff, member_index),
         Headers::CoffBig(coff) => pe::run_object(&coff, member_index),
+        Headers::ShortImport(import) => pe::run_short_import(&import, member_index),
         Headers::Archive => container::run(file, Format::Archive, member_index),
         Headers::Universal => container::run(file, Format::Universal, member_index),
     })
@@ -67,7 +68,7 @@ pub(crate) fn declared(headers: &Headers<'_>) -> Rows<BinarySections> {
         Headers::Pe(file) => pe::section_table::table(&file.coff, diagnostics),
         Headers::Coff(file) => pe::section_table::table(file, diagnostics),
         Headers::CoffBig(file) => pe::section_table::table(file, diagnostics),
-        Headers::Archive | Headers::Universal => Rows::default(),
+        Headers::ShortImport(_) | Headers::Archive | Headers::Universal => Rows::default(),
     }
 }
 

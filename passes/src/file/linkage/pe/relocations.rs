@@ -8,9 +8,9 @@ use binframe_ir::tables::{Architecture, BinaryRelocation, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe::{self, BaseRelocationType, ImageRelocation, ImageSectionHeader, Machine, RelocationType};
 use object::read::coff::{Symbol, SymbolTable};
-use object::read::pe::RelocationBlockIterator;
 
-/// Adds the base relocations of an image.
+/// Adds the base relocations of an image: blocks of a page each. Like the loader, this takes the next block where one
+/// ends, whatever its alignment.
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let Some((rva, size)) = pe.directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) else { return };
     let location = DiagnosticLocation::Address(pe.address(rva));
@@ -18,37 +18,62 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
         let message = "the base relocations are not in the file";
         return linkage.warning(DiagnosticCode::BrokenRelocation, location, message);
     };
-    let table_section_index = pe.section_index(rva);
-    let mut relocation_index = 0;
-    let mut blocks = RelocationBlockIterator::new(&bytes[..bytes.len().min(size as usize)]);
-    loop {
-        let block = match blocks.next() {
-            Ok(Some(block)) => block,
-            Ok(None) => return,
-            Err(error) => {
-                let message = format!("the relocations after the first {relocation_index}: {error}");
-                return linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
-            }
+    let mut writer =
+        BaseRelocationWriter { pe, linkage, table_section_index: pe.section_index(rva), next_index: 0 };
+    let mut rest = &bytes[..bytes.len().min(size as usize)];
+    while let Some((header, _)) = rest.split_first_chunk::<8>() {
+        let [page, block_size] =
+            [0, 4].map(|at| u32::from_le_bytes(header[at..][..4].try_into().expect("four bytes")));
+        // Zeros behind the last block are padding.
+        if block_size == 0 {
+            return;
+        }
+        let Some(entries) = rest.get(8..block_size as usize) else {
+            let first = writer.next_index;
+            let message = format!(
+                "the relocations after the first {first}: a block states a size of {block_size} bytes"
+            );
+            return linkage.warning(DiagnosticCode::BrokenRelocation, location, &message);
         };
-        // Padding entries relocate nothing.
-        let mut entries = block.filter(|entry| entry.typ != pe::IMAGE_REL_BASED_ABSOLUTE);
+        writer.push_block(page, entries);
+        rest = &rest[block_size as usize..];
+    }
+}
+
+struct BaseRelocationWriter<'a, 'd> {
+    pe: &'a Pe<'d>,
+    linkage: &'a mut LinkageBuilder,
+    table_section_index: Option<u32>,
+    next_index: u32,
+}
+
+impl BaseRelocationWriter<'_, '_> {
+    /// Adds the relocations of a block. An entry has the type in the upper four bits, and the offset in the page.
+    fn push_block(&mut self, page: u32, entries: &[u8]) {
+        let mut entries = entries.as_chunks().0.iter().map(|entry| u16::from_le_bytes(*entry));
         while let Some(entry) = entries.next() {
-            let unnamed = format!("{:#x}", entry.typ.0);
-            linkage.relocations.push(BinaryRelocation {
-                relocation_index,
+            let relocation_type = BaseRelocationType(entry >> 12);
+            // Padding entries relocate nothing.
+            if relocation_type == pe::IMAGE_REL_BASED_ABSOLUTE {
+                continue;
+            }
+            let rva = page.wrapping_add((entry & 0xfff).into());
+            let unnamed = format!("{:#x}", relocation_type.0);
+            self.linkage.relocations.push(BinaryRelocation {
+                relocation_index: self.next_index,
                 is_dynamic: true,
-                table_section_index,
-                section_index: pe.section_index(entry.virtual_address),
-                address: pe.address(entry.virtual_address),
-                relocation_type: base_name(pe.coff.machine, entry.typ).unwrap_or(&unnamed),
+                table_section_index: self.table_section_index,
+                section_index: self.pe.section_index(rva),
+                address: self.pe.address(rva),
+                relocation_type: base_name(self.pe.coff.machine, relocation_type).unwrap_or(&unnamed),
                 is_symbol_dynamic: None,
                 symbol_index: None,
                 symbol_name: None,
                 addend: None,
             });
-            relocation_index += 1;
-            if entry.typ == pe::IMAGE_REL_BASED_HIGHADJ {
-                // The next entry holds the low half of the value.
+            self.next_index += 1;
+            if relocation_type == pe::IMAGE_REL_BASED_HIGHADJ {
+                // The next entry is no relocation, but the low half of the value.
                 entries.next();
             }
         }

@@ -4,12 +4,13 @@ use super::super::rows::plain_header;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::hexadecimal;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
+use crate::file::formats::short_import::ShortImport;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
 };
 use object::LittleEndian as LE;
-use object::pe;
+use object::pe::{self, Machine};
 use std::mem::offset_of;
 
 /// Signature of a reference to a PDB, which GUID and age of the PDB follow.
@@ -48,7 +49,9 @@ pub(super) fn table(
     rows.push(BinaryHeader {
         bits: Some(if pe.is_64 { 64 } else { 32 }),
         kind: if is_dynamic { BinaryKind::Dynamic } else { BinaryKind::Executable },
-        entry_address: (pe.entry_rva != 0).then(|| pe.address(pe.entry_rva)),
+        // A library need not have an entry; that of a program without one is its first byte.
+        entry_address: (pe.entry_rva != 0 || !flags.contains(pe::IMAGE_FILE_DLL))
+            .then(|| pe.address(pe.entry_rva)),
         image_address: Some(pe.image_base),
         build_id: build_id.as_deref(),
         is_position_independent: Some(is_relocatable),
@@ -72,6 +75,18 @@ pub(super) fn table_of_object<H: ObjectHeader>(
     rows.finish()
 }
 
+pub(super) fn table_of_short_import(
+    import: &ShortImport<'_>,
+    sha256: &[u8],
+    member_index: u32,
+) -> Rows<BinaryHeaders> {
+    let sha256 = hexadecimal(sha256);
+    let plain = plain_header(Format::Coff, BinaryKind::ShortImport, import.file.len(), &sha256);
+    let mut rows = BinaryHeaderBuilder::default();
+    rows.push(BinaryHeader { member_index, ..with_machine(plain, import.machine) });
+    rows.finish()
+}
+
 /// The columns that images and objects share.
 fn header<'s, H: ObjectHeader>(
     coff: &Coff<'_, H>,
@@ -79,16 +94,20 @@ fn header<'s, H: ObjectHeader>(
     sha256: &'s str,
     member_index: u32,
 ) -> BinaryHeader<'s> {
-    let (architecture, bits) = architecture(coff.machine);
-    let is_big_endian = coff.machine == pe::IMAGE_FILE_MACHINE_POWERPCBE;
+    let plain = plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256);
+    let flags = coff.header.characteristics().0.into();
+    BinaryHeader { member_index, flags, ..with_machine(plain, coff.machine) }
+}
+
+fn with_machine(header: BinaryHeader<'_>, machine: Machine) -> BinaryHeader<'_> {
+    let (architecture, bits) = architecture(machine);
+    let is_big_endian = machine == pe::IMAGE_FILE_MACHINE_POWERPCBE;
     BinaryHeader {
-        member_index,
         architecture: Some(architecture),
-        machine: Some(coff.machine.0.into()),
+        machine: Some(machine.0.into()),
         bits: Some(bits),
         endianness: Some(if is_big_endian { Endianness::Big } else { Endianness::Little }),
-        flags: coff.header.characteristics().0.into(),
-        ..plain_header(format, BinaryKind::Relocatable, coff.file.len(), sha256)
+        ..header
     }
 }
 

@@ -11,8 +11,11 @@ use super::unwind::frames::{self, FrameEncoding, FrameSources};
 use crate::diagnostics::Collector;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use crate::file::formats::pe_addresses::{FUNCTION_TABLE, UNWIND_INFO, base_name, relocations};
-use binframe_ir::Rows;
-use binframe_ir::tables::DiagnosticPass;
+use crate::file::formats::short_import::ShortImport;
+use binframe_ir::tables::{
+    BinarySymbol, BinarySymbolBuilder, DiagnosticPass, SymbolBinding, SymbolDefinition, SymbolType,
+};
+use binframe_ir::{Enumeration, Rows};
 use object::Endianness;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +37,34 @@ pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     let headers = header::table(pe, &sha256, member_index, &mut diagnostics);
     let diagnostics = diagnostics.finish();
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
+}
+
+/// The tables of a short import object: its symbol, and that of the pointer to it which the linker makes.
+pub(super) fn run_short_import(import: &ShortImport<'_>, member_index: u32) -> SectionsIr {
+    let symbol = String::from_utf8_lossy(import.symbol);
+    let pointer = format!("__imp_{symbol}");
+    let mut symbols = BinarySymbolBuilder::default();
+    let own_type = if import.is_function { SymbolType::Function } else { SymbolType::Variable };
+    for (symbol_index, (name, symbol_type)) in
+        (0..).zip([(&*symbol, own_type), (&pointer, SymbolType::Variable)])
+    {
+        symbols.push(BinarySymbol {
+            symbol_name: name,
+            symbol_type: symbol_type.name(),
+            binding: SymbolBinding::Global,
+            definition_kind: SymbolDefinition::Undefined,
+            symbol_index,
+            ..BinarySymbol::default()
+        });
+    }
+    SectionsIr {
+        headers: header::table_of_short_import(import, &Sha256::digest(import.file), member_index),
+        segments: Rows::default(),
+        sections: Rows::default(),
+        symbols: symbols.finish(),
+        unwind_entries: Rows::default(),
+        diagnostics: Rows::default(),
+    }
 }
 
 /// The tables of an object.

@@ -65,7 +65,41 @@ pub(in crate::file::sections) fn table<H: ObjectHeader>(
             entry_size: None,
         });
     }
+    if coff.is_one_section() {
+        rows.push(whole_file(coff, &mut contents));
+    }
     rows.finish()
+}
+
+/// An image without sections, which the loader maps as it is.
+fn whole_file<'a, H: ObjectHeader>(
+    coff: &Coff<'a, H>,
+    contents: &mut SectionContents<'a, '_>,
+) -> BinarySection<'a> {
+    let size = coff.file.len() as u64;
+    let location = DiagnosticLocation::FileOffset(coff.section_header_offset(1));
+    let message = "no section headers: the whole file stands for a section, as the loader maps it";
+    contents.diagnostics.note(DiagnosticCode::NoSectionTable, location, message);
+    BinarySection {
+        section_name: "",
+        address: coff.image.map_or(0, |image| image.base),
+        size,
+        content: contents.take(1, 0, size),
+        permissions: permissions(true, true, true),
+        is_executable: true,
+        is_writable: true,
+        is_readable: true,
+        section_index: 1,
+        file_offset: 0,
+        file_size: size,
+        alignment: coff.image.map_or(0, |image| image.section_alignment.into()),
+        kind: SectionKind::Code,
+        flags: 0,
+        section_type: None,
+        link: None,
+        info: None,
+        entry_size: None,
+    }
 }
 
 fn kind(flags: SectionFlags, name: &str) -> SectionKind {
