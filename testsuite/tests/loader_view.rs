@@ -1,15 +1,16 @@
 //! What a loader reads decides, not what section headers, checksums and sizes say that no loader reads.
 
-use binframe::ir::tables::{BinaryKind, DiagnosticCode};
+use binframe::ir::tables::{BinaryKind, BinarySymbol, DiagnosticCode};
 use binframe::ir::to_text;
 use binframe_testsuite::lowering::{Tables, tables};
 use binframe_testsuite::mutation::without_sections;
 use binframe_testsuite::patch::{Patch, header, section, segment};
-use binframe_testsuite::{fixtures, programs};
+use binframe_testsuite::{fixtures, programs, tools};
 use bytes::Bytes;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use std::fs;
+use std::process::Command;
 
 type Header = elf::FileHeader64<object::Endianness>;
 
@@ -253,4 +254,52 @@ fn imports_and_exports_do_not_depend_on_section_headers() {
             assert_eq!(facts(file), expected, "{style}");
         }
     }
+}
+
+/// Distributions strip programs and leave the static symbols in a compressed section.
+#[test]
+fn stripped_symbols_are_read_from_their_compressed_section() {
+    const SOURCE: &str = "
+__attribute__((noinline)) static int helper(int x) { return x * 3; }
+__attribute__((noinline)) static int other(int x) { return helper(x) + 1; }
+static int counter = 4;
+int main(int argc, char **argv) { counter += argc; return other(counter); }
+";
+    let Some(path) = programs::compile_c("minidebug", SOURCE, &["-O1"]) else { return };
+    if ["objcopy", "strip", "xz"].iter().any(|tool| tools::find(tool).is_none()) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |line: &str| {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().expect("a tool"));
+        let output = tools::output(command.args(words).current_dir(folder.path()));
+        assert!(output.is_some_and(|output| output.status.success()), "{line}");
+    };
+    fs::copy(&path, folder.path().join("whole")).expect("the temporary folder is writable");
+    run("objcopy --only-keep-debug whole mini");
+    run("strip -g mini");
+    run("xz -k mini");
+    run("strip whole -o stripped");
+    run("objcopy --add-section .gnu_debugdata=mini.xz stripped packed");
+    let read = |name: &str| tables(&fs::read(folder.path().join(name)).expect("it was made").into());
+    let [whole, packed] = ["whole", "packed"].map(read);
+    let names = ["helper", "other", "counter", "main"];
+    let symbols = |tables: &Tables| -> Vec<_> {
+        let symbols = tables.lowered.sections.symbols.columns();
+        let of = |symbol: BinarySymbol<'_>| {
+            let section = symbol.section_name.map(str::to_owned);
+            (symbol.symbol_name.to_owned(), symbol.symbol_address, symbol.symbol_size, section)
+        };
+        symbols.iter().filter(|symbol| names.contains(&symbol.symbol_name)).map(of).collect()
+    };
+    assert_eq!(symbols(&whole).len(), 4);
+    assert_eq!(symbols(&packed), symbols(&whole));
+    assert!(!has_diagnostic(&packed, DiagnosticCode::BrokenSymbolTable));
+    let file = fs::read(folder.path().join("packed")).expect("it was made");
+    let at = file.windows(6).position(|bytes| bytes == b"\xfd7zXZ\0").expect("the section");
+    let mut broken = file;
+    broken[at + 40] ^= 0xff;
+    let broken = tables(&broken.into());
+    assert!(symbols(&broken).is_empty() && has_diagnostic(&broken, DiagnosticCode::BrokenSymbolTable));
 }

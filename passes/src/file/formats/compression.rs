@@ -1,10 +1,11 @@
 //! Compressed sections.
 //!
-//! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections.
+//! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections; "The .xz File Format".
 
 use super::bytes_at;
 use binframe_ir::tables::BinarySection;
 use flate2::read::ZlibDecoder;
+use lzma_rust2::XzReader;
 use object::elf::{self, CompressionHeader32, CompressionHeader64};
 use object::read::elf::CompressionHeader;
 use object::read::{CompressedData, CompressionFormat};
@@ -76,6 +77,20 @@ pub(crate) fn decompress<'a>(section: &CompressedData<'a>) -> Result<Cow<'a, [u8
             let stated = section.uncompressed_size;
             Err(format!("{size} bytes or more are compressed, where it says {stated}"))
         }
+        Err(error) => Err(format!("it cannot be decompressed: {error}")),
+    }
+}
+
+/// Size in KiB of the window that decompression of an xz file may use: that of the strongest level, and some more.
+const XZ_MEMORY_MAX: u32 = 72 << 10;
+
+/// The decompressed bytes of an xz file; an error if there are more than `size_max`.
+pub(crate) fn decompress_xz(content: &[u8], size_max: u64) -> Result<Vec<u8>, String> {
+    let mut decompressed = Vec::new();
+    let reader = XzReader::new_mem_limit(content, true, XZ_MEMORY_MAX);
+    match reader.take(size_max.saturating_add(1)).read_to_end(&mut decompressed) {
+        Ok(size) if size as u64 > size_max => Err(format!("it has more than {size_max} bytes")),
+        Ok(_) => Ok(decompressed),
         Err(error) => Err(format!("it cannot be decompressed: {error}")),
     }
 }

@@ -1,6 +1,12 @@
 //! `binary_symbols` of an ELF file, from the static and the dynamic symbol table.
+//!
+//! Where the static table was stripped, it may be in a compressed ELF file in `.gnu_debugdata`, whose section indexes are
+//! its own. Sections are looked up by address then, as in a file without section headers.
+//!
+//! Source: GDB manual, "Debugging information in a special section" (`MiniDebugInfo`).
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
+use crate::file::formats::compression::decompress_xz;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::{elf_dynamic_tables, elf_versions};
 use crate::file::text_budget::NameBudget;
@@ -9,6 +15,7 @@ use binframe_ir::tables::{
     SymbolBinding, SymbolDefinition, SymbolType, SymbolVisibility,
 };
 use binframe_ir::{Enumeration, Rows};
+use bytes::Bytes;
 use object::read::elf::{SectionHeader, SectionTable, Sym, SymbolTable, VersionTable};
 use object::{StringTable, SymbolIndex, elf};
 use std::borrow::Cow;
@@ -25,6 +32,7 @@ pub(super) fn table<H: Header>(
         rows: BinarySymbolBuilder::default(),
         diagnostics,
         names: NameBudget::of_file(file),
+        sections_by_address: elf.section_headers.is_empty(),
     };
     let dynamic_headers = elf_dynamic_tables::headers(elf);
     let versions = elf_versions::read(elf, &dynamic_headers).unwrap_or_else(|error| {
@@ -34,12 +42,13 @@ pub(super) fn table<H: Header>(
     });
     let versions = versions.unwrap_or_default();
     match elf.section_table().symbols(endian, file, elf::SHT_SYMTAB) {
-        Ok(table) => writer.push_table(&table, elf.section_headers, None),
+        Ok(table) if table.is_empty() => writer.push_compressed(),
+        Ok(table) => writer.push_table(&table, strings(elf, elf.section_headers, &table), None),
         Err(error) => writer.report_table(elf::SHT_SYMTAB, &format!("symbols were left out: {error}")),
     }
     let dynamic = SectionTable::<H>::new(&dynamic_headers, StringTable::default());
     match dynamic.symbols(endian, file, elf::SHT_DYNSYM) {
-        Ok(table) => writer.push_table(&table, &dynamic_headers, Some(&versions)),
+        Ok(table) => writer.push_table(&table, strings(elf, &dynamic_headers, &table), Some(&versions)),
         Err(error) => writer.report_table(elf::SHT_DYNSYM, &format!("symbols were left out: {error}")),
     }
     writer.rows.finish()
@@ -51,7 +60,22 @@ struct SymbolWriter<'a, H: Header> {
     rows: BinarySymbolBuilder,
     diagnostics: &'a mut Collector,
     names: NameBudget,
+    /// Whether the sections of symbols are those at their addresses.
+    sections_by_address: bool,
 }
+
+/// The names of a symbol table, given the section headers that it is of.
+fn strings<'d, H: Header>(
+    elf: &Elf<'d, H>,
+    headers: &[H::SectionHeader],
+    table: &SymbolTable<'d, H>,
+) -> &'d [u8] {
+    let header = headers.get(table.string_section().0);
+    header.and_then(|header| header.data(elf.endian, elf.file.as_ref()).ok()).unwrap_or(&[])
+}
+
+/// The static symbol table in `.gnu_debugdata` may be this many times the size of the file.
+const COMPRESSED_PER_FILE_SIZE_MAX: u64 = 16;
 
 impl<H: Header> SymbolWriter<'_, H> {
     /// Reports an error at the first section of a type.
@@ -64,17 +88,41 @@ impl<H: Header> SymbolWriter<'_, H> {
         self.diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, message);
     }
 
-    /// Adds the rows of a table, given the section headers that it is of. `versions` is given for the dynamic table only.
+    /// Adds the symbols of `.gnu_debugdata`, if the file has one.
+    fn push_compressed(&mut self) {
+        let sections = self.sections;
+        let Some(section) = sections.iter().find(|section| section.section_name == ".gnu_debugdata") else {
+            return;
+        };
+        let size_max = (self.elf.file.len() as u64).saturating_mul(COMPRESSED_PER_FILE_SIZE_MAX);
+        let read = decompress_xz(section.content, size_max).and_then(|content| {
+            let file = Bytes::from(content);
+            if file.get(..5) != self.elf.file.get(..5) {
+                return Err("it is no ELF file of the same class".to_owned());
+            }
+            let inner: Elf<'_, H> = Elf::find(&file).map_err(|error| error.to_string())?;
+            let table = inner.section_table().symbols(inner.endian, file.as_ref(), elf::SHT_SYMTAB);
+            let table = table.map_err(|error| error.to_string())?;
+            let by_address = std::mem::replace(&mut self.sections_by_address, true);
+            self.push_table(&table, strings(&inner, inner.section_headers, &table), None);
+            self.sections_by_address = by_address;
+            Ok(())
+        });
+        if let Err(error) = read {
+            let message = format!("the symbols in .gnu_debugdata were left out: {error}");
+            let location = DiagnosticLocation::FileOffset(section.file_offset);
+            self.diagnostics.error(DiagnosticCode::BrokenSymbolTable, location, &message);
+        }
+    }
+
+    /// Adds the rows of a table, given its names. `versions` is given for the dynamic table only.
     fn push_table<'d>(
         &mut self,
         table: &SymbolTable<'d, H>,
-        headers: &[H::SectionHeader],
+        strings: &[u8],
         versions: Option<&VersionTable<'d, H>>,
     ) {
         let endian = self.elf.endian;
-        let strings = headers.get(table.string_section().0);
-        let strings =
-            strings.and_then(|header| header.data(endian, self.elf.file.as_ref()).ok()).unwrap_or(&[]);
         self.rows.reserve(table.len());
         // The first symbol is reserved: index 0 means "no symbol".
         for (index, symbol) in table.enumerate().skip(1) {
@@ -102,8 +150,7 @@ impl<H: Header> SymbolWriter<'_, H> {
         let section = match shndx {
             elf::SHN_XINDEX => table.shndx(endian, index),
             section if section.is_special() => None,
-            // In a file without section headers, segments stand for sections.
-            _ if self.elf.section_headers.is_empty() => self.segment_at(symbol),
+            _ if self.sections_by_address => self.section_at(symbol),
             section => Some(u32::from(section.0)),
         };
         let section_index = section.filter(|section| (*section as usize) < self.sections.len());
@@ -160,12 +207,13 @@ impl<H: Header> SymbolWriter<'_, H> {
 }
 
 impl<H: Header> SymbolWriter<'_, H> {
-    /// Index of the loaded segment that a symbol is in.
-    fn segment_at(&self, symbol: &H::Sym) -> Option<u32> {
+    /// Index of the loaded section that a symbol is in.
+    fn section_at(&self, symbol: &H::Sym) -> Option<u32> {
         let address: u64 = symbol.st_value(self.elf.endian).into();
         let is_at = |row: &usize| {
             let offset = address.checked_sub(self.sections.address[*row]);
-            offset.is_some_and(|offset| offset < self.sections.size[*row])
+            self.sections.is_readable.value(*row)
+                && offset.is_some_and(|offset| offset < self.sections.size[*row])
         };
         let row = (0..self.sections.len()).find(is_at).filter(|_| symbol.st_type() != elf::STT_TLS)?;
         Some(self.sections.section_index[row])
