@@ -227,6 +227,51 @@ fn files_of_split_units_can_be_read_alone() {
     }
 }
 
+/// `dwz` moves what several files share to a supplementary file.
+#[test]
+fn names_and_types_in_a_supplementary_file_are_found() {
+    if tools::find("dwz").is_none() {
+        return;
+    }
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let folder = folder();
+        let folder = folder.path();
+        for (name, define) in [("one", "-DONE"), ("two", "-DTWO")] {
+            let Some(_) = compiled(folder, name, &["-g", "-O2", version, define]) else { return };
+            fs::copy(folder.join(name), folder.join(format!("{name}.packed"))).expect("a copy");
+        }
+        assert!(ran(folder, "dwz", &["-m", "shared.debug", "one.packed", "two.packed"]), "{version}");
+        let names = |path: &Path| {
+            let debug = debug(path);
+            let inlined = debug.functions.columns().iter().filter(|row| row.is_inlined).count();
+            let functions: Vec<_> = debug
+                .functions
+                .columns()
+                .iter()
+                .map(|row| format!("{} {:?} {:?}", row.address, row.function_name, row.linkage_name))
+                .collect();
+            let types = debug.types.columns();
+            let mut variables: Vec<_> = debug
+                .variables
+                .columns()
+                .iter()
+                .map(|row| {
+                    let of = row.type_index.map(|index| types.row(index as usize));
+                    let of = of.map(|of| format!("{:?} {:?}", of.kind, of.type_name));
+                    format!("{:?} {:?} {of:?} {:?}", row.variable_name, row.address, row.size)
+                })
+                .collect();
+            variables.sort();
+            (inlined, functions, variables)
+        };
+        let expected = names(&folder.join("one"));
+        assert!(expected.0 > 0 && expected.2.len() > 10);
+        assert_eq!(names(&folder.join("one.packed")), expected, "{version}");
+        fs::remove_file(folder.join("shared.debug")).expect("the folder is writable");
+        assert_ne!(names(&folder.join("one.packed")), expected, "{version}");
+    }
+}
+
 #[test]
 fn dsym_bundles_of_mach_o_files_are_found() {
     const SOURCE: &str = "

@@ -17,6 +17,8 @@ pub(super) enum EntryReference {
     Unit(u32),
     /// Offset in `.debug_info`.
     Section(u64),
+    /// Offset in `.debug_info` of the supplementary file.
+    Supplement(u64),
     /// Signature of a type unit.
     Signature(u64),
 }
@@ -36,6 +38,7 @@ impl<'a> DwarfString<'a> {
         let (section, offset) = match value {
             AttributeValue::String(text) => (text, 0),
             AttributeValue::DebugStrRef(offset) => (dwarf.debug_str.reader(), offset.0),
+            AttributeValue::DebugStrRefSup(offset) => (dwarf.sup()?.debug_str.reader(), offset.0),
             AttributeValue::DebugLineStrRef(offset) => (dwarf.debug_line_str.reader(), offset.0),
             AttributeValue::DebugStrOffsetsIndex(index) => {
                 (dwarf.debug_str.reader(), dwarf.string_offset(unit, *index).ok()?.0)
@@ -191,6 +194,7 @@ fn reference(value: &AttributeValue<EndianReader<'_>>) -> Option<EntryReference>
     match value {
         AttributeValue::UnitRef(UnitOffset(offset)) => u32::try_from(*offset).ok().map(EntryReference::Unit),
         AttributeValue::DebugInfoRef(offset) => Some(EntryReference::Section(offset.0 as u64)),
+        AttributeValue::DebugInfoRefSup(offset) => Some(EntryReference::Supplement(offset.0 as u64)),
         AttributeValue::DebugTypesRef(signature) => Some(EntryReference::Signature(signature.0)),
         _ => None,
     }

@@ -11,6 +11,8 @@ pub enum CompanionKind {
     Package,
     /// All debug information, stripped from the file.
     Separate,
+    /// What the debug information of several files shares (`dwz`).
+    Supplementary,
 }
 
 /// A file that may hold debug information.

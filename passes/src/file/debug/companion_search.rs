@@ -6,7 +6,7 @@
 use super::attributes::DwarfString;
 use super::companion_files::{Companion, CompanionFile, CompanionKind};
 use super::reports::Reports;
-use super::sections::{self, BuildBudget, DebugSections, debug_link};
+use super::sections::{self, BuildBudget, DebugSections, SupplementLink, debug_link, supplement_link};
 use super::units::read_units;
 use crate::file::formats::{Headers, hexadecimal};
 use crate::file::sections::declared;
@@ -25,6 +25,11 @@ pub(super) fn companions(path: &str, file: &Bytes, found: &[CompanionFile]) -> V
             Some(separate) => bytes = &separate.bytes,
             None => return companions,
         }
+    }
+    if let Ok(headers) = Headers::find(bytes)
+        && let Some(link) = supplement_link(bytes, &declared(&headers))
+    {
+        companions.push(supplementary(path, &link));
     }
     // Skeletons use `.debug_addr`; most files have none, and need not be read.
     if !sections::has(bytes, SectionId::DebugAddr) {
@@ -92,4 +97,21 @@ fn separate(path: &str, file: &Bytes) -> Option<Companion> {
     }
     let name = link.map_or_else(|| "the file of its build id".to_owned(), std::borrow::Cow::into_owned);
     (!paths.is_empty()).then_some(Companion { kind: CompanionKind::Separate, name, paths })
+}
+
+/// The supplementary file, whose name is relative to the file that refers to it.
+fn supplementary(path: &str, link: &SupplementLink<'_>) -> Companion {
+    let (directory, _) = path.rsplit_once('/').unwrap_or((".", path));
+    let name = link.name.clone().into_owned();
+    let mut paths = match name.starts_with('/') {
+        true => vec![name.clone()],
+        false => vec![format!("{directory}/{name}")],
+    };
+    if let Some([first, rest @ ..]) = Some(link.build_id).filter(|id| id.len() > 1) {
+        paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{}.debug", hexadecimal(rest)));
+    }
+    if let Some((_, last)) = name.rsplit_once(".dwz/") {
+        paths.push(format!("/usr/lib/debug/.dwz/{last}"));
+    }
+    Companion { kind: CompanionKind::Supplementary, name, paths }
 }

@@ -46,6 +46,7 @@ impl<'a> EntryIndex<'a> {
             EntryReference::Section(offset) => {
                 self.units.at(self.units.all[unit_index as usize].dwarf, offset)
             }
+            EntryReference::Supplement(offset) => self.units.at(self.units.supplement?, offset),
             EntryReference::Signature(signature) => self.units.of_signature(signature),
         }
     }

@@ -8,15 +8,14 @@
 //! keeps a skeleton of it. An entry's origin is the entry that it completes, or is a copy of.
 //!
 //! *Algorithm.* (1) Load sections: decompress, and relocate in an object (`sections.rs`). (2) Read unit headers, and
-//! join split units with their skeletons (`units.rs`, `split.rs`). (3) Read the entries of each unit once, in parallel,
+//! join split units with their skeletons (`units.rs`, `split.rs`); units of a supplementary file (`dwz`) follow. (3) Read the entries of each unit once, in parallel,
 //! without resolving references (`entry_reader.rs`). (4) Write rows in parallel for chunks of units, resolving
 //! references and names (`index.rs`); line tables likewise, for chunks of line number programs (`lines.rs`).
 //!
 //! *Invariants.* Units are in file order, followed by the type units of companion files; functions, variables and types
 //! are in the order of units and entries. The index of a row is its position in its table.
 //!
-//! *Not done here.* Supplementary files (`dwz`), macros, evaluation of expressions, line number programs that no unit
-//! names.
+//! *Not done here.* Macros, evaluation of expressions, line number programs that no unit names.
 //!
 //! *Limits.* Entries of a broken file may share lists, names and tables. Each unit has a share of list entries
 //! (`lists.rs`) and of text (`names.rs`) in proportion to its size, so that the result does not depend on parallelism.
@@ -151,6 +150,31 @@ fn main_sections<'a>(
     Some(sections)
 }
 
+/// The supplementary file of the debug information, if it was found.
+fn supplement<'a>(
+    main: &DebugSections<'_>,
+    found: &'a [CompanionFile],
+    budget: &mut BuildBudget,
+    reports: &mut Reports,
+) -> Option<DebugSections<'a>> {
+    let link = main.supplement.as_ref()?;
+    let file = found.iter().find(|file| file.kind == CompanionKind::Supplementary);
+    let Some(sections) = file.and_then(|file| DebugSections::load(&file.bytes, budget)) else {
+        let message = format!("names and types stand in {}, which was not found", link.name);
+        reports.warning(DiagnosticCode::MissingDebugFile, &message);
+        return None;
+    };
+    if sections.build_id.is_some_and(|id| id != link.build_id) {
+        let message = format!("{} is of another build", link.name);
+        reports.warning(DiagnosticCode::MissingDebugFile, &message);
+        return None;
+    }
+    for (_, problem) in &sections.problems {
+        reports.error(DiagnosticCode::BrokenDebugSection, &format!("{}: {problem}", link.name));
+    }
+    Some(sections)
+}
+
 /// The parts of all tables.
 fn tables(
     main: &DebugSections<'_>,
@@ -160,18 +184,28 @@ fn tables(
     reports: &mut Reports,
 ) -> Vec<Batch> {
     let split = SplitFiles::load(found, budget, reports);
+    let supplement = supplement(main, found, budget, reports);
     let mut dwarfs = vec![main.linked()];
-    let units = match main.is_split() {
+    if let Some(supplement) = &supplement {
+        dwarfs[0].set_sup(supplement.linked());
+    }
+    let mut units = match main.is_split() {
         true => split::units_alone(main, &mut dwarfs, reports),
         false => {
             let units = units::read_units(&dwarfs[0], 0, reports);
             split.join(&mut dwarfs, units, reports)
         }
     };
-    let units = Units::new(dwarfs, units);
+    let supplement_position = supplement.as_ref().map(|supplement| {
+        let position = dwarfs.len();
+        dwarfs.push(supplement.linked());
+        units.extend(units::read_units(&dwarfs[position], position, reports));
+        position
+    });
+    let units = Units::new(dwarfs, units, supplement_position);
     // Beyond this point split units are joined with their skeletons, and units are known by position.
     let lowest_address = lowest_address(sections);
-    let files = [main].into_iter().chain(split.iter());
+    let files = [main].into_iter().chain(split.iter()).chain(&supplement);
     let budget = ListBudget::new(files, units.size(), lowest_address);
     let unit_rows = units::table(&units, &budget, reports);
     let programs = LinePrograms::find(&units);

@@ -52,6 +52,8 @@ pub(super) struct DebugSections<'a> {
     pub(super) build_id: Option<&'a [u8]>,
     /// Name of the separate debug file (`.gnu_debuglink`).
     pub(super) link: Option<Cow<'a, str>>,
+    /// The supplementary file; `None` if the file has none.
+    pub(super) supplement: Option<SupplementLink<'a>>,
     /// File offset and message of each section that cannot be read.
     pub(super) problems: Vec<(u64, String)>,
 }
@@ -74,6 +76,7 @@ pub(super) struct FoundSections<'a> {
     chunks: Vec<SectionChunk<'a>>,
     build_id: Option<&'a [u8]>,
     link: Option<Cow<'a, str>>,
+    supplement: Option<SupplementLink<'a>>,
     problems: Vec<(u64, String)>,
 }
 
@@ -99,6 +102,7 @@ impl<'a> FoundSections<'a> {
             chunks: Vec::new(),
             build_id: headers.build_id(),
             link: debug_link(file, &sections),
+            supplement: supplement_link(file, &sections),
             problems,
         };
         found.add_chunks(file, &sections, headers.elf_encoding(), budget);
@@ -147,7 +151,7 @@ impl<'a> FoundSections<'a> {
 
     /// Builds the sections.
     pub(super) fn build(self) -> DebugSections<'a> {
-        let Self { endian, object, chunks, build_id, link, mut problems } = self;
+        let Self { endian, object, chunks, build_id, link, supplement, mut problems } = self;
         let endian = match endian {
             Endianness::Little => RunTimeEndian::Little,
             Endianness::Big => RunTimeEndian::Big,
@@ -171,16 +175,46 @@ impl<'a> FoundSections<'a> {
                 Some(before) => before.to_mut().extend_from_slice(&content),
             }
         }
-        DebugSections { endian, sections, file_offset, build_id, link, problems }
+        DebugSections { endian, sections, file_offset, build_id, link, supplement, problems }
     }
+}
+
+/// The supplementary file that a file refers to.
+pub(super) struct SupplementLink<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) build_id: &'a [u8],
 }
 
 /// The name of the separate debug file, in a section of its own.
 pub(super) fn debug_link<'a>(file: &'a Bytes, sections: &Rows<BinarySections>) -> Option<Cow<'a, str>> {
-    let section = sections.columns().iter().find(|section| section.section_name == ".gnu_debuglink")?;
-    let (content, _) = bytes_at(file, section.file_offset, section.file_size);
-    let name = content.split(|byte| *byte == 0).next().filter(|name| !name.is_empty())?;
-    Some(String::from_utf8_lossy(name))
+    let (name, _) = split_name(section_content(file, sections, ".gnu_debuglink")?)?;
+    Some(name)
+}
+
+/// The supplementary file: a name and its build identifier. Before DWARF 5 there was no standard for them.
+pub(super) fn supplement_link<'a>(
+    file: &'a Bytes,
+    sections: &Rows<BinarySections>,
+) -> Option<SupplementLink<'a>> {
+    if let Some(content) = section_content(file, sections, ".gnu_debugaltlink") {
+        let (name, build_id) = split_name(content)?;
+        return Some(SupplementLink { name, build_id });
+    }
+    // A version, and whether this is the supplementary file itself.
+    let (name, rest) = split_name(section_content(file, sections, ".debug_sup")?.strip_prefix(&[5, 0, 0])?)?;
+    let (size, build_id) = rest.split_first()?;
+    Some(SupplementLink { name, build_id: build_id.get(..usize::from(*size))? })
+}
+
+/// A zero-terminated name at the start of a section, and what follows; `None` if it is empty.
+fn split_name(content: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
+    let end = content.iter().position(|byte| *byte == 0).filter(|end| *end > 0)?;
+    Some((String::from_utf8_lossy(&content[..end]), &content[end + 1..]))
+}
+
+fn section_content<'a>(file: &'a Bytes, sections: &Rows<BinarySections>, name: &str) -> Option<&'a [u8]> {
+    let section = sections.columns().iter().find(|section| section.section_name == name)?;
+    Some(bytes_at(file, section.file_offset, section.file_size).0)
 }
 
 impl<'a> DebugSections<'a> {
@@ -194,7 +228,15 @@ impl<'a> DebugSections<'a> {
     pub(super) fn of(sections: &[(&'static str, &'a [u8])]) -> Self {
         let sections = sections.iter().map(|(name, content)| (*name, Cow::Borrowed(*content))).collect();
         let endian = RunTimeEndian::Little;
-        Self { endian, sections, file_offset: 0, build_id: None, link: None, problems: Vec::new() }
+        Self {
+            endian,
+            sections,
+            file_offset: 0,
+            build_id: None,
+            link: None,
+            supplement: None,
+            problems: Vec::new(),
+        }
     }
 
     /// The sections of an image or object.

@@ -25,7 +25,8 @@ impl<'a> SplitFiles<'a> {
     /// Loads the companion files that were found, as far as the budget is enough.
     pub(super) fn load(found: &'a [CompanionFile], budget: &mut BuildBudget, reports: &mut Reports) -> Self {
         let mut files = Self { parts: BTreeMap::new(), package: None };
-        let split = found.iter().filter(|file| file.kind != CompanionKind::Separate);
+        let split =
+            found.iter().filter(|file| matches!(file.kind, CompanionKind::Split | CompanionKind::Package));
         let sections = split.filter_map(|file| Some((file, FoundSections::of(&file.bytes, budget)?)));
         let sections: Vec<_> = sections.collect();
         let build = |(file, sections): (_, FoundSections<'a>)| (file, sections.build());
@@ -38,7 +39,7 @@ impl<'a> SplitFiles<'a> {
             match file.kind {
                 CompanionKind::Split => _ = files.parts.insert(&file.name, sections),
                 CompanionKind::Package => files.package = Some(sections),
-                CompanionKind::Separate => {}
+                CompanionKind::Separate | CompanionKind::Supplementary => {}
             }
         }
         files

@@ -1,7 +1,7 @@
 //! `debug_units`, and the units as later steps read them.
 //!
 //! Units are in row order: those of the file, each joined with its split unit if there is one, then the type units of
-//! companion files. Units may share a table of abbreviations. It is parsed once, up to the start of the next table, so
+//! companion files, then the units of the supplementary file. Units may share a table of abbreviations. It is parsed once, up to the start of the next table, so
 //! that no byte is parsed twice.
 
 use super::attributes::{Attributes, DwarfString};
@@ -56,6 +56,8 @@ struct RootEntry<'a> {
 pub(super) struct Units<'a> {
     pub(super) dwarfs: Vec<Dwarf<EndianReader<'a>>>,
     pub(super) all: Vec<Unit<'a>>,
+    /// Position in `dwarfs` of the supplementary file.
+    pub(super) supplement: Option<usize>,
     /// Position in `dwarfs`, offset in `.debug_info` and position in `all` of each unit, sorted.
     by_offset: Vec<(usize, u64, u32)>,
     /// Signature and position in `all` of each type unit, sorted.
@@ -64,7 +66,11 @@ pub(super) struct Units<'a> {
 
 impl<'a> Units<'a> {
     /// Indexes units by offset and by signature.
-    pub(super) fn new(dwarfs: Vec<Dwarf<EndianReader<'a>>>, units: Vec<Unit<'a>>) -> Self {
+    pub(super) fn new(
+        dwarfs: Vec<Dwarf<EndianReader<'a>>>,
+        units: Vec<Unit<'a>>,
+        supplement: Option<usize>,
+    ) -> Self {
         let offset = |(position, unit): (u32, &Unit<'_>)| {
             let start = unit.inner.header.debug_info_offset()?.0 as u64;
             Some((unit.dwarf, start, position))
@@ -74,7 +80,7 @@ impl<'a> Units<'a> {
         let mut by_signature: Vec<_> =
             (0..).zip(&units).filter_map(|(position, unit)| Some((unit.signature()?.0, position))).collect();
         by_signature.sort_unstable();
-        Self { dwarfs, all: units, by_offset, by_signature }
+        Self { dwarfs, all: units, supplement, by_offset, by_signature }
     }
 
     /// The sections of a unit.
