@@ -83,7 +83,7 @@ pub use sections::{
 };
 pub use symbols::{
     BinarySymbol, BinarySymbolBuilder, BinarySymbolColumns, BinarySymbols, SymbolBinding, SymbolDefinition,
-    SymbolType, SymbolVisibility,
+    SymbolLanguage, SymbolType, SymbolVisibility,
 };
 pub use unwind::{
     BinaryExceptionCallSite, BinaryExceptionCallSiteBuilder, BinaryExceptionCallSiteColumns,

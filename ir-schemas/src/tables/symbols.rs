@@ -71,6 +71,26 @@ enumeration! {
     }
 }
 
+enumeration! {
+    /// The language whose compilers make a name.
+    SymbolLanguage {
+        /// C++.
+        Cpp = "cpp",
+        /// Rust.
+        Rust = "rust",
+        /// Swift.
+        Swift = "swift",
+        /// D.
+        D = "d",
+        /// Go.
+        Go = "go",
+        /// Ada, of GNAT: units of its library, and main programs.
+        Ada = "ada",
+        /// Objective-C.
+        ObjectiveC = "objective_c",
+    }
+}
+
 /// A symbol of the static or dynamic symbol table.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "binary_symbols", stage = Sections, key(is_dynamic, symbol_index), span(symbol_address, symbol_size))]
@@ -92,6 +112,8 @@ pub struct BinarySymbol<'a> {
     /// Name as written in Rust or C++ source; null if the stored name is not mangled by Rust, the Itanium C++ ABI or
     /// Microsoft's compilers.
     pub demangled_name: Option<&'a str>,
+    /// Language whose compilers make such names; null for names that do not tell.
+    pub language: Option<SymbolLanguage>,
     /// Which files may refer to the symbol.
     pub binding: SymbolBinding,
     /// Whether other shared libraries can refer to the symbol.

@@ -8,6 +8,7 @@ pub mod debug;
 pub mod exceptions;
 pub mod extents;
 pub(crate) mod formats;
+pub(crate) mod itanium;
 pub mod linkage;
 pub(crate) mod names;
 pub(crate) mod pointers;

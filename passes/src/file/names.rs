@@ -3,8 +3,9 @@
 //! A mangled name can stand for text that is exponentially longer. The text of one name and of all names is limited; a
 //! name that exceeds a limit is not demangled.
 
+use super::itanium;
 use super::text_budget::TextBudget;
-use binframe_ir::tables::BinarySymbols;
+use binframe_ir::tables::{BinarySections, BinarySymbols, SymbolLanguage};
 use binframe_ir::{ColumnType, Rows, Table};
 use std::fmt::Write;
 use std::io::ErrorKind;
@@ -77,21 +78,56 @@ fn demangled_microsoft(name: &str) -> (Option<String>, usize) {
 }
 
 fn demangled_itanium(name: &str) -> Option<String> {
-    // Mach-O and 32-bit Windows prefix names with an underscore.
+    // A version may follow the name: `_ZdlPv@@GLIBCXX_3.4`.
+    let name = name.split('@').next().unwrap_or(name);
+    let mut text = Limited(String::new());
+    match rust_symbol(name) {
+        Some(symbol) => write!(text, "{symbol:#}").is_ok().then_some(text.0),
+        None => itanium::demangle(name, DEMANGLED_SIZE_MAX),
+    }
+}
+
+/// A mangled name of Rust. Mach-O and 32-bit Windows prefix names with an underscore.
+fn rust_symbol(name: &str) -> Option<rustc_demangle::Demangle<'_>> {
     let mangled =
         if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
-    if !["_R", "_Z"].iter().any(|prefix| mangled.starts_with(prefix)) {
-        return None;
-    }
-    // A version may follow the name: `_ZdlPv@@GLIBCXX_3.4`.
-    let mangled = mangled.split('@').next().unwrap_or(mangled);
-    let mut text = Limited(String::new());
-    if let Ok(symbol) = rustc_demangle::try_demangle(mangled) {
-        return write!(text, "{symbol:#}").is_ok().then_some(text.0);
-    }
-    let options = cpp_demangle::DemangleOptions::default();
-    let symbol = cpp_demangle::Symbol::new(mangled).ok()?;
-    symbol.structured_demangle(&mut text, &options).is_ok().then_some(text.0)
+    let is_candidate = ["_R", "_ZN"].iter().any(|prefix| mangled.starts_with(prefix));
+    is_candidate.then(|| rustc_demangle::try_demangle(mangled).ok())?
+}
+
+/// The language whose compilers make such names. In a file with Go's table of functions, unmangled names with a full stop
+/// are Go's.
+pub(crate) fn language(name: &str, is_go: bool) -> Option<SymbolLanguage> {
+    const ADA: [&str; 5] = ["_ada_", "ada__", "system__", "gnat__", "interfaces__"];
+    const SWIFT: [&str; 6] = ["$s", "$S", "$e", "_T0", "_$s", "_$S"];
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    // `_D`, then the size of the first identifier.
+    let is_d = || {
+        let rest = name.trim_start_matches('_').strip_prefix('D')?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let size: usize = rest[..digits].parse().ok()?;
+        (name.starts_with('_') && size > 0 && size < rest.len() - digits).then_some(())
+    };
+    let has_go_form = || name.contains('.') && !name.starts_with(['.', '_', '$']);
+    Some(match name {
+        _ if name.starts_with('?') => SymbolLanguage::Cpp,
+        _ if starts(&["_Z", "__Z", "___Z", "____Z", "_R", "__R"]) => match rust_symbol(name) {
+            Some(_) => SymbolLanguage::Rust,
+            None if name.contains('Z') => SymbolLanguage::Cpp,
+            None => return None,
+        },
+        _ if starts(&SWIFT) => SymbolLanguage::Swift,
+        _ if is_d().is_some() => SymbolLanguage::D,
+        _ if starts(&["-[", "+[", "_OBJC_", "OBJC_"]) => SymbolLanguage::ObjectiveC,
+        _ if starts(&ADA) => SymbolLanguage::Ada,
+        _ if is_go && has_go_form() => SymbolLanguage::Go,
+        _ => return None,
+    })
+}
+
+/// Whether a file has Go's table of functions, given its sections.
+pub(crate) fn is_go(sections: &Rows<BinarySections>) -> bool {
+    sections.columns().section_name.iter().flatten().any(|name| name.ends_with("gopclntab"))
 }
 
 /// A string of at most [`DEMANGLED_SIZE_MAX`] bytes.
@@ -109,7 +145,30 @@ impl Write for Limited {
 
 #[cfg(test)]
 mod tests {
-    use super::demangled;
+    use super::{demangled, language};
+    use binframe_ir::tables::SymbolLanguage;
+
+    #[test]
+    fn names_have_the_language_whose_compilers_make_them() {
+        for (name, expected) in [
+            ("_ZN1a1bEv", Some(SymbolLanguage::Cpp)),
+            ("?f@@YAXXZ", Some(SymbolLanguage::Cpp)),
+            ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", Some(SymbolLanguage::Rust)),
+            ("__RNvC6_123foo3bar", Some(SymbolLanguage::Rust)),
+            ("$s4main3fooyyF", Some(SymbolLanguage::Swift)),
+            ("_D3std5stdio7writelnFZv", Some(SymbolLanguage::D)),
+            ("_Dynamic", None),
+            ("_D9", None),
+            ("-[NSString length]", Some(SymbolLanguage::ObjectiveC)),
+            ("ada__text_io__put_line", Some(SymbolLanguage::Ada)),
+            ("runtime.main", Some(SymbolLanguage::Go)),
+            ("_READ", None),
+            ("main", None),
+        ] {
+            assert_eq!(language(name, true), expected, "{name}");
+        }
+        assert_eq!(language("runtime.main", false), None);
+    }
 
     #[test]
     fn rust_and_cpp_names_are_demangled_and_others_are_not() {
@@ -120,7 +179,7 @@ mod tests {
         assert_eq!(demangled("_RNvC6_123foo3bar").unwrap(), "123foo::bar");
         assert_eq!(
             demangled("_ZNSt6vectorIiSaIiEE9push_backERKi").unwrap(),
-            "std::vector<int, std::allocator<int> >::push_back(int const&)"
+            "std::vector<int, std::allocator<int>>::push_back(int const&)"
         );
         assert_eq!(demangled("__RNvC6_123foo3bar").unwrap(), "123foo::bar");
         assert_eq!(demangled("?func@MyClass@@UEAAHHH@Z").unwrap(), "MyClass::func(int, int)");

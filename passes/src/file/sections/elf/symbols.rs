@@ -9,6 +9,7 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::compression::decompress_xz;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::{elf_dynamic_tables, elf_versions};
+use crate::file::names::{is_go, language};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
@@ -32,6 +33,7 @@ pub(super) fn table<H: Header>(
         rows: BinarySymbolBuilder::default(),
         diagnostics,
         names: NameBudget::of_file(file),
+        is_go: is_go(sections),
         sections_by_address: elf.section_headers.is_empty(),
     };
     let dynamic_headers = elf_dynamic_tables::headers(elf);
@@ -60,6 +62,7 @@ struct SymbolWriter<'a, H: Header> {
     rows: BinarySymbolBuilder,
     diagnostics: &'a mut Collector,
     names: NameBudget,
+    is_go: bool,
     /// Whether the sections of symbols are those at their addresses.
     sections_by_address: bool,
 }
@@ -177,6 +180,7 @@ impl<H: Header> SymbolWriter<'_, H> {
             symbol_size: symbol.st_size(endian).into(),
             section_name: section_index.map(|section| self.sections.section_name.value(section as usize)),
             demangled_name: None,
+            language: language(symbol_name, self.is_go),
             binding: match symbol.st_bind() {
                 elf::STB_LOCAL => SymbolBinding::Local,
                 elf::STB_GLOBAL => SymbolBinding::Global,

@@ -3,6 +3,7 @@
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
+use crate::file::names::{is_go, language};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
@@ -34,7 +35,8 @@ pub(super) fn table<H: Header>(
     let (strings, _) =
         bytes_at(macho.file, symtab.stroff.get(endian).into(), symtab.strsize.get(endian).into());
     let mut names = NameBudget::of_file(macho.file);
-    let mut reader = SymbolReader { sections: sections.columns(), diagnostics, file_offset };
+    let mut reader =
+        SymbolReader { sections: sections.columns(), is_go: is_go(sections), diagnostics, file_offset };
     for (symbol_index, symbol) in (0..).zip(symbols.iter()) {
         let name = names.read(strings, symbol.n_strx(endian).into()).unwrap_or_else(|error| {
             let message = format!("symbol {symbol_index} has no name: {error}");
@@ -49,6 +51,7 @@ pub(super) fn table<H: Header>(
 
 struct SymbolReader<'a, 'd> {
     sections: BinarySectionColumns<'a>,
+    is_go: bool,
     diagnostics: &'d mut Collector,
     /// File offset of the symbol table.
     file_offset: u64,
@@ -109,6 +112,7 @@ impl<'a> SymbolReader<'a, '_> {
             symbol_size: if symbol.is_common() { value } else { 0 },
             section_name: row.map(|row| self.sections.section_name.value(row)),
             demangled_name: None,
+            language: language(symbol_name, self.is_go),
             binding: binding(flags, description),
             visibility: match flags.contains(macho::N_PEXT) && !flags.is_stab() {
                 true => SymbolVisibility::Hidden,

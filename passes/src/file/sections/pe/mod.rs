@@ -12,6 +12,7 @@ use crate::diagnostics::Collector;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use crate::file::formats::pe_addresses::{FUNCTION_TABLE, UNWIND_INFO, base_name, relocations};
 use crate::file::formats::short_import::ShortImport;
+use crate::file::names::language;
 use binframe_ir::tables::{
     BinarySymbol, BinarySymbolBuilder, DiagnosticPass, SymbolBinding, SymbolDefinition, SymbolType,
 };
@@ -51,6 +52,7 @@ pub(super) fn run_short_import(import: &ShortImport<'_>, member_index: u32) -> S
         symbols.push(BinarySymbol {
             symbol_name: name,
             symbol_type: symbol_type.name(),
+            language: language(name.trim_start_matches("__imp_"), false),
             binding: SymbolBinding::Global,
             definition_kind: SymbolDefinition::Undefined,
             symbol_index,

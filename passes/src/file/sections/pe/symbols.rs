@@ -3,6 +3,7 @@
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::pe::{Coff, ObjectHeader};
+use crate::file::names::{is_go, language};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
     BinarySectionColumns, BinarySections, BinarySymbol, BinarySymbolBuilder, BinarySymbols, DiagnosticCode,
@@ -32,6 +33,7 @@ pub(super) fn table<H: ObjectHeader>(
         rows: BinarySymbolBuilder::default(),
         diagnostics,
         names: NameBudget::of_file(coff.file),
+        is_go: is_go(sections),
     };
     writer.push_all();
     writer.rows.finish()
@@ -44,6 +46,7 @@ struct SymbolWriter<'a, 'd, H: ObjectHeader> {
     rows: BinarySymbolBuilder,
     diagnostics: &'a mut Collector,
     names: NameBudget,
+    is_go: bool,
 }
 
 impl<H: ObjectHeader> SymbolWriter<'_, '_, H> {
@@ -80,6 +83,7 @@ impl<H: ObjectHeader> SymbolWriter<'_, '_, H> {
             symbol_size: size(self.table, index, symbol, definition).into(),
             section_name: section_row.map(|row| self.sections.section_name.value(row)),
             demangled_name: None,
+            language: language(name, self.is_go),
             binding: match symbol.storage_class() {
                 pe::IMAGE_SYM_CLASS_EXTERNAL => SymbolBinding::Global,
                 pe::IMAGE_SYM_CLASS_WEAK_EXTERNAL => SymbolBinding::Weak,
