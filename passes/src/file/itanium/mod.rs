@@ -16,7 +16,7 @@
 //! several times, and a pack once per element.
 //!
 //! **Termination.** Each step of the parser consumes input or returns. Both phases count levels of recursion and stop
-//! at [`DEPTH_MAX`]. The printer counts its steps and its bytes; the caller's limit on the text bounds both, since a
+//! at [`nodes::DEPTH_MAX`]. The printer counts its steps and its bytes; the caller's limit on the text bounds both, since a
 //! short name can stand for exponentially long text. A reference to an argument that contains the reference itself
 //! prints as nothing.
 //!
@@ -62,9 +62,6 @@ use printer::Printer;
 
 /// Size of the longest name that is demangled, in bytes. The longest of a million real names has 2,074.
 const NAME_SIZE_MAX: usize = 1 << 20;
-
-/// Number of levels at which the parser and the printer give up.
-const DEPTH_MAX: usize = 256;
 
 /// The text of a mangled name in C++ source. `None` if `name` is not a mangled name of the Itanium C++ ABI, or if its
 /// text is longer than `size_max` bytes or nests too deeply.

@@ -3,6 +3,9 @@
 use super::operators::{Operator, Precedence};
 use std::num::NonZeroU32;
 
+/// Number of levels at which the parser and the printer give up.
+pub(super) const DEPTH_MAX: usize = 256;
+
 /// A node of an [`Arena`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NodeId(NonZeroU32);

@@ -1,7 +1,6 @@
 //! State of the parser: the cursor, the table of substitutions, the template arguments that `T_` may refer to.
 
-use super::DEPTH_MAX;
-use super::nodes::{Arena, FunctionQualifiers, List, Node, NodeId, Qualifiers};
+use super::nodes::{Arena, DEPTH_MAX, FunctionQualifiers, List, Node, NodeId, Qualifiers};
 
 /// What a name tells about the rest of its encoding.
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! State of the printer: the text, its limits, and the element that is selected of each pack.
 
-use super::DEPTH_MAX;
-use super::nodes::{Arena, List, Node, NodeId};
+use super::nodes::{Arena, DEPTH_MAX, List, Node, NodeId};
 use super::operators::Precedence;
 
 /// Number of steps and bytes that the printer may spend per byte of text.

@@ -1,7 +1,6 @@
 //! Text of types. A declarator like a pointer or an array surrounds the declared name with text.
 
-use super::DEPTH_MAX;
-use super::nodes::{Node, NodeId};
+use super::nodes::{DEPTH_MAX, Node, NodeId};
 use super::printer::Printer;
 
 impl Printer<'_, '_> {

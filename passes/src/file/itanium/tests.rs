@@ -1,6 +1,7 @@
 //! Tests of the demangler: texts that LLVM writes, mutated names, limits.
 
-use super::{DEPTH_MAX, demangle};
+use super::demangle;
+use super::nodes::DEPTH_MAX;
 
 /// Names and their text, one a line, after a space; the lines with `#` are headings. The texts are those of LLVM 19's
 /// `llvm-cxxfilt`, but under the last two headings.
@@ -10,12 +11,6 @@ const TEXT_SIZE_MAX: usize = 1 << 14;
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
     NAMES.lines().filter_map(|line| line.split_once(' ').filter(|(name, _)| name.starts_with('_')))
-}
-
-/// Runs the test on a thread with the stack size of a usual thread.
-fn on_small_stack(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(test);
-    thread.expect("a thread starts").join().expect("the test passes");
 }
 
 #[test]
@@ -82,47 +77,43 @@ fn base_36(number: u32) -> String {
     }
 }
 
+/// The thread of a test has a stack of 2 MiB, as usual threads have.
 #[test]
 fn deep_names_do_not_exhaust_the_stack() {
-    on_small_stack(|| {
-        let parts = [
-            "P", "R", "K", "A1_", "M1a", "F", "1aI", "N1aI", "Dp", "Dv1_", "DTpl", "DTcl", "DTqu", "DTcvi",
-            "DTtli", "DTnw_", "DTL_Z1f", "DTsr", "DTrqX", "DTfrpl", "U3foo", "u3fooI", "Z1f", "N1acv",
-            "N1aCI1", "UlTtTp", "Ul", "Nt", "C", "1aIX", "1aIJ", "1aITtTp", "1aILZ1f", "DoF", "DO", "DBpl",
-            "DTildi1a",
-        ];
-        for part in parts {
-            for depth in [DEPTH_MAX / 4, DEPTH_MAX / 2 - 2, DEPTH_MAX - 2, DEPTH_MAX, 40_000] {
-                for ending in ["", "i", "iE", "1x", "Li1E"] {
-                    let name = format!("_Z1f{}{ending}", part.repeat(depth));
-                    let _ = demangle(&name, TEXT_SIZE_MAX);
-                    let _ = demangle(&format!("{name}{}", "E".repeat(depth)), TEXT_SIZE_MAX);
-                }
+    let parts = [
+        "P", "R", "K", "A1_", "M1a", "F", "1aI", "N1aI", "Dp", "Dv1_", "DTpl", "DTcl", "DTqu", "DTcvi",
+        "DTtli", "DTnw_", "DTL_Z1f", "DTsr", "DTrqX", "DTfrpl", "U3foo", "u3fooI", "Z1f", "N1acv", "N1aCI1",
+        "UlTtTp", "Ul", "Nt", "C", "1aIX", "1aIJ", "1aITtTp", "1aILZ1f", "DoF", "DO", "DBpl", "DTildi1a",
+    ];
+    for part in parts {
+        for depth in [DEPTH_MAX / 4, DEPTH_MAX / 2 - 2, DEPTH_MAX - 2, DEPTH_MAX, 40_000] {
+            for ending in ["", "i", "iE", "1x", "Li1E"] {
+                let name = format!("_Z1f{}{ending}", part.repeat(depth));
+                let _ = demangle(&name, TEXT_SIZE_MAX);
+                let _ = demangle(&format!("{name}{}", "E".repeat(depth)), TEXT_SIZE_MAX);
             }
         }
-    });
+    }
 }
 
 #[test]
 fn deep_graphs_do_not_exhaust_the_stack() {
-    on_small_stack(|| {
-        let parts = [
-            ("PPi", "P", ""),
-            ("1aIiE", "S_I", "E"),
-            ("PPFivE", "PF", "vE"),
-            ("A1_A1_i", "A1_", ""),
-            ("PRi", "R", ""),
-        ];
-        for (first, prefix, suffix) in parts {
-            for depth in [DEPTH_MAX / 4, DEPTH_MAX / 2, DEPTH_MAX, 1200] {
-                // Each parameter refers to an earlier one: the graph is deep although the name is flat.
-                let parameter = |index| format!("{prefix}S{}_{suffix}", base_36(index));
-                let parameters: String = (0..depth as u32).map(parameter).collect();
-                let text = demangle(&format!("_Z1f{first}{parameters}"), usize::MAX);
-                assert!(text.is_some() || depth > DEPTH_MAX / 4, "{first} {depth}");
-            }
+    let parts = [
+        ("PPi", "P", ""),
+        ("1aIiE", "S_I", "E"),
+        ("PPFivE", "PF", "vE"),
+        ("A1_A1_i", "A1_", ""),
+        ("PRi", "R", ""),
+    ];
+    for (first, prefix, suffix) in parts {
+        for depth in [DEPTH_MAX / 4, DEPTH_MAX / 2, DEPTH_MAX, 1200] {
+            // Each parameter refers to an earlier one: the graph is deep although the name is flat.
+            let parameter = |index| format!("{prefix}S{}_{suffix}", base_36(index));
+            let parameters: String = (0..depth as u32).map(parameter).collect();
+            let text = demangle(&format!("_Z1f{first}{parameters}"), usize::MAX);
+            assert!(text.is_some() || depth > DEPTH_MAX / 4, "{first} {depth}");
         }
-    });
+    }
 }
 
 #[test]
