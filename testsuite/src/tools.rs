@@ -3,6 +3,7 @@
 //! If a tool is missing, the checks that need it are skipped with a message. If the environment variable `CI` is set,
 //! a missing tool fails the test instead, so that CI cannot skip checks. `.ci/run` installs the tools.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,27 @@ pub fn run(command: &mut Command) -> Option<String> {
 pub fn print(tool: &str, arguments: &[&str], file: &Path) -> Option<String> {
     let arguments = arguments.iter().map(OsStr::new).chain([file.as_os_str()]);
     run(Command::new(tool).args(arguments))
+}
+
+/// The files below the folder that `BINFRAME_COMPARE` names, sorted; `None` if it names none.
+pub fn files_to_compare() -> Option<Vec<PathBuf>> {
+    let folder = std::env::var_os("BINFRAME_COMPARE").filter(|asked| asked != "all")?;
+    let mut found = BTreeSet::new();
+    collect(Path::new(&folder), &mut found);
+    assert!(!found.is_empty(), "no files in {}", folder.display());
+    Some(found.into_iter().collect())
+}
+
+/// Collects files below a folder without following symbolic links.
+pub fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => collect(&entry.path(), found),
+            Ok(kind) if kind.is_file() => _ = found.insert(entry.path()),
+            _ => {}
+        }
+    }
 }
 
 /// Every `step`th ELF file of the system, sorted by path.

@@ -89,13 +89,17 @@ impl Files {
 /// Generated files, and a sample of the installed files or all of them.
 pub(super) fn files() -> Files {
     let made = tempfile::tempdir().expect("a temporary folder");
+    if let Some(paths) = tools::files_to_compare() {
+        let paths = paths.into_iter().filter(|path| is_elf(path)).collect();
+        return Files { paths, _made: made };
+    }
     let mut paths = make(made.path());
     let mut present = BTreeSet::new();
     let toolchains = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
     let toolchains = toolchains.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".rustup")));
     for folder in FOLDERS.iter().map(PathBuf::from).chain(toolchains) {
         // Some folders are symbolic links to others.
-        collect(&fs::canonicalize(&folder).unwrap_or(folder), &mut present);
+        tools::collect(&fs::canonicalize(&folder).unwrap_or(folder), &mut present);
     }
     if std::env::var_os("BINFRAME_COMPARE").is_none_or(|asked| asked != "all") {
         present.retain(|path| fs::metadata(path).is_ok_and(|metadata| metadata.len() <= SAMPLE_SIZE_MAX));
@@ -105,18 +109,6 @@ pub(super) fn files() -> Files {
     }
     paths.extend(present.into_iter().filter(|path| is_elf(path)));
     Files { paths, _made: made }
-}
-
-/// Collects files below a folder without following symbolic links.
-fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => collect(&entry.path(), found),
-            Ok(kind) if kind.is_file() => _ = found.insert(entry.path()),
-            _ => {}
-        }
-    }
 }
 
 fn is_elf(path: &Path) -> bool {

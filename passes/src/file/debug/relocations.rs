@@ -27,7 +27,7 @@ pub(super) fn apply(
 ) -> Option<String> {
     let section = object.section_by_index(section).ok()?;
     let base_of = |section: Option<SectionIndex>| section.and_then(|index| bases.get(&index)).copied();
-    let mut skipped = 0_u64;
+    let (mut applied, mut skipped) = (0_u64, 0_u64);
     for (offset, relocation) in section.relocations() {
         let target = match relocation.target() {
             RelocationTarget::Symbol(symbol) => object
@@ -43,14 +43,22 @@ pub(super) fn apply(
         let is_applied =
             target.zip(Operation::of(object.architecture(), &relocation)).and_then(|(target, operation)| {
                 let field = operation.field(offset, content)?;
-                let stored = relocation.has_implicit_addend();
+                // SuperH's assembler leaves the addend in the field, whatever its relocations say.
+                let stored =
+                    relocation.has_implicit_addend() || object.architecture() == Architecture::SuperH;
                 let value = target.wrapping_add(relocation.addend().cast_unsigned());
                 operation.apply(&mut content.to_mut()[field], value, stored, object.is_little_endian());
                 Some(())
             });
         let changes_nothing =
             relocation.kind() == RelocationKind::None || is_hint(object.architecture(), relocation.flags());
+        applied += u64::from(is_applied.is_some());
         skipped += u64::from(is_applied.is_none() && !changes_nothing);
+    }
+    if skipped > 0 && applied == 0 {
+        // Without any of them, names and addresses are those of other things.
+        *content = Cow::Borrowed(&[]);
+        return Some(format!("it was left out: none of its {skipped} relocations is of a known kind"));
     }
     (skipped > 0).then(|| format!("{skipped} relocations are of a kind that is not applied"))
 }

@@ -32,7 +32,13 @@ impl LsdaOutput<'_> {
     pub(super) fn report(&mut self, lsda_address: u64, error: LsdaError) {
         let message = format!("language-specific data cannot be read: {error}");
         let location = DiagnosticLocation::Address(lsda_address);
-        self.diagnostics.error(DiagnosticCode::BrokenExceptionTable, location, &message);
+        match error {
+            // Nothing is broken.
+            LsdaError::NeedsRelocations => {
+                self.diagnostics.note(DiagnosticCode::UnreadExceptionTable, location, &message);
+            }
+            _ => self.diagnostics.error(DiagnosticCode::BrokenExceptionTable, location, &message),
+        }
     }
 }
 

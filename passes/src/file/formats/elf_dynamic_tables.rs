@@ -9,8 +9,8 @@
 //! Source: System V ABI, "Dynamic Section"; Linux Standard Base, Core specification, section 10.7 (symbol versioning).
 
 use super::elf::{DynamicSection, Elf, Header, SectionFields};
-use object::elf;
 use object::read::elf::{GnuHashTable, HashTable, SectionHeader};
+use object::{Endian, elf};
 use std::borrow::Cow;
 
 /// Indexes of the headers of symbols and names among those that are made.
@@ -69,6 +69,10 @@ fn made_headers<H: Header>(elf: &Elf<'_, H>) -> Option<Vec<H::SectionHeader>> {
 fn hashed_count<H: Header>(elf: &Elf<'_, H>, dynamic: &DynamicSection<'_, H>) -> Option<u64> {
     let table = |tag| Some(elf.loaded_from(dynamic.value(tag)?)?.0);
     let of_hash = || {
+        let words = table(elf::DT_HASH)?;
+        if let Some(count) = wide_hash_count(elf, words) {
+            return Some(count);
+        }
         let hash: HashTable<'_, H> = HashTable::parse(elf.endian, table(elf::DT_HASH)?).ok()?;
         Some(hash.symbol_table_length())
     };
@@ -77,6 +81,15 @@ fn hashed_count<H: Header>(elf: &Elf<'_, H>, dynamic: &DynamicSection<'_, H>) ->
         hash.symbol_table_length(elf.endian)
     };
     of_hash().or_else(of_gnu_hash).map(u64::from)
+}
+
+/// Number of symbols that a hash table of 64-bit words states, as GNU's linker makes them for two machines. LLVM's linker
+/// makes 32-bit words for them too; two of these are no small number together.
+fn wide_hash_count<H: Header>(elf: &Elf<'_, H>, table: &[u8]) -> Option<u32> {
+    let is_wide = elf.header.is_type_64() && [elf::EM_S390, elf::EM_ALPHA].contains(&elf.machine);
+    let ([buckets, chains, ..], _) = table.as_chunks::<8>() else { return None };
+    let [buckets, chains] = [buckets, chains].map(|word| u32::try_from(elf.endian.read_u64(*word)).ok());
+    buckets.filter(|count| is_wide && *count > 0).and(chains)
 }
 
 /// Number of symbols that fit between their table and the next one that the dynamic section locates.

@@ -19,7 +19,6 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         }
     };
     let endian = elf.endian;
-    let names = machine_names(elf.machine).dt;
     let size = size_of::<H::Dyn>() as u64;
     let mut library_index = 0;
     for (command_index, entry) in (0..).zip(dynamic.entries) {
@@ -29,7 +28,7 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         let text = entry.is_string(endian).then(|| text(&dynamic, value, file_offset, linkage));
         linkage.loader_commands.push(BinaryLoaderCommand {
             command_index,
-            command: names.name(tag).unwrap_or(&unnamed),
+            command: tag_name(elf.machine, tag).unwrap_or(&unnamed),
             file_offset,
             size,
             value: Some(value),
@@ -46,6 +45,17 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
         let library_name = text.as_deref().unwrap_or_default();
         linkage.libraries.push(BinaryLibrary { library_index, kind, library_name, version: None });
         library_index += 1;
+    }
+}
+
+/// The specification's name of a tag.
+fn tag_name(machine: elf::Machine, tag: elf::DynamicTag) -> Option<&'static str> {
+    const MIPS_XHASH: elf::DynamicTag = elf::DynamicTag(0x7000_0036);
+    match (machine, tag) {
+        // `DT_ENCODING` has the same number. It is no tag: it says how those above it are to be read.
+        (_, elf::DT_PREINIT_ARRAY) => Some("DT_PREINIT_ARRAY"),
+        (elf::EM_MIPS, MIPS_XHASH) => Some("DT_MIPS_XHASH"),
+        _ => machine_names(machine).dt.name(tag),
     }
 }
 

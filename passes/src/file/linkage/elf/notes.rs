@@ -78,10 +78,20 @@ fn push_note<H: Header>(
 /// The owner's name for a type of its notes; `None` if it is unknown.
 fn type_name(owner: &[u8], note_type: NoteType) -> Option<&'static str> {
     match (owner, note_type.0) {
-        // Notes of SystemTap, systemd and binutils, which `object` has no names for.
+        // Notes of SystemTap, systemd, binutils and other systems, which `object` has no names for.
         (b"stapsdt", 3) => Some("NT_STAPSDT"),
         (b"FDO", 0xcafe_1a7e) => Some("NT_FDO_PACKAGING_METADATA"),
         (b"FDO", 0x407c_0c0a) => Some("NT_FDO_DLOPEN_METADATA"),
+        (b"FreeBSD", 1) => Some("NT_FREEBSD_ABI_TAG"),
+        (b"FreeBSD", 2) => Some("NT_FREEBSD_NOINIT_TAG"),
+        (b"FreeBSD", 3) => Some("NT_FREEBSD_ARCH_TAG"),
+        (b"FreeBSD", 4) => Some("NT_FREEBSD_FEATURE_CTL"),
+        (b"NetBSD", 1) => Some("NT_NETBSD_IDENT"),
+        (b"NetBSD", 5) => Some("NT_NETBSD_MARCH"),
+        (b"PaX", 3) => Some("NT_NETBSD_PAX"),
+        (b"OpenBSD", 1) => Some("NT_OPENBSD_IDENT"),
+        (b"Android", 1) => Some("NT_ANDROID_IDENT"),
+        (b"Android", 4) => Some("NT_ANDROID_MEMTAG"),
         ([b'G', b'A', ..], 0x100) => Some("NT_GNU_BUILD_ATTRIBUTE_OPEN"),
         ([b'G', b'A', ..], 0x101) => Some("NT_GNU_BUILD_ATTRIBUTE_FUNC"),
         _ => NoteType::names(owner).name(note_type),

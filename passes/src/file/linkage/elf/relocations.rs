@@ -117,7 +117,7 @@ impl RelocationWriter<'_> {
             self.record_write(entry.r_offset, r_type, symbol_index, addend);
         }
         let unnamed;
-        let name = match machine_names(self.machine).r.name(r_type) {
+        let name = match type_name(self.machine, r_type) {
             Some(name) => name,
             None => {
                 unnamed = composite_name(self.machine, r_type).unwrap_or_else(|| format!("{:#x}", r_type.0));
@@ -214,6 +214,17 @@ impl<'a> SymbolRows<'a> {
 /// bytes follow each other: a special symbol, and the third, the second and the first type.
 fn mips64el_info(entry: &Crel) -> (u32, RelocationType) {
     (entry.r_type.0, RelocationType(entry.r_sym.swap_bytes()))
+}
+
+/// The specification's name of a type; the first name in the table of `object` may be an older one.
+fn type_name(machine: elf::Machine, r_type: RelocationType) -> Option<&'static str> {
+    match (machine, r_type.0) {
+        (elf::EM_ARM, 10) => Some("R_ARM_THM_CALL"),
+        (elf::EM_ARM, 25) => Some("R_ARM_BASE_PREL"),
+        (elf::EM_ARM, 26) => Some("R_ARM_GOT_BREL"),
+        (elf::EM_MIPS, 248) => Some("R_MIPS_PC32"),
+        _ => machine_names(machine).r.name(r_type),
+    }
 }
 
 /// The names of up to three types that 64-bit MIPS applies one after the other; `None` for other machines, and for

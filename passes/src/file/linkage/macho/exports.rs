@@ -160,7 +160,7 @@ impl ExportWriter<'_> {
             forwarded_to = Some(format!("{}.{other_name}", library.unwrap_or_default()));
         } else if flags.kind() == macho::EXPORT_SYMBOL_FLAGS_KIND_ABSOLUTE {
             address = Some(value);
-        } else {
+        } else if flags.kind() != macho::EXPORT_SYMBOL_FLAGS_KIND_THREAD_LOCAL {
             address = Some(self.image_address.wrapping_add(value));
         }
         let name = String::from_utf8_lossy(name);

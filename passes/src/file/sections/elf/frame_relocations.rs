@@ -65,6 +65,8 @@ fn relocation<H: Header>(
         section if section.is_special() => None,
         section => Some(u32::from(section.0)),
     };
+    // SuperH's assembler leaves the addend in the field all the same.
+    let adds_stored = adds_stored || elf.machine == elf::EM_SH;
     let addend = if adds_stored { 0 } else { entry.r_addend };
     Some(FieldRelocation {
         field_section_index,

@@ -10,7 +10,7 @@ use binframe_ir::tables::{
     BinarySection, BinarySectionBuilder, BinarySections, BinarySegments, DiagnosticCode, SectionKind,
 };
 use object::Endianness;
-use object::elf::{self, machine_names};
+use object::elf::{self, Machine, machine_names};
 use object::read::elf::{ProgramHeader, SectionHeader};
 use std::borrow::Cow;
 
@@ -19,7 +19,6 @@ pub(in crate::file::sections) fn table<H: Header>(
     diagnostics: &mut Collector,
 ) -> Rows<BinarySections> {
     let endian = elf.endian;
-    let types = machine_names(elf.machine).sht;
     let strings = elf.section_names().unwrap_or_else(|error| {
         let location = DiagnosticLocation::FileOffset(elf.section_header_offset(0));
         let message = format!("sections have no names: {error}");
@@ -62,13 +61,42 @@ pub(in crate::file::sections) fn table<H: Header>(
             alignment: header.sh_addralign(endian).into(),
             kind: kind::<H>(header, endian, &name),
             flags: flags.0,
-            section_type: Some(types.name(section_type).unwrap_or(&unnamed)),
+            section_type: Some(type_name(elf.machine, section_type).unwrap_or(&unnamed)),
             link: Some(header.sh_link(endian)),
             info: Some(header.sh_info(endian)),
             entry_size: Some(header.sh_entsize(endian).into()),
         });
     }
     rows.finish()
+}
+
+/// The name of a section type.
+fn type_name(machine: Machine, section_type: elf::SectionType) -> Option<&'static str> {
+    /// Names that `object` does not have: of LLVM, and of machines.
+    const LLVM: [(u32, &str); 13] = [
+        (0x6fff_4c00, "SHT_LLVM_ODRTAB"),
+        (0x6fff_4c01, "SHT_LLVM_LINKER_OPTIONS"),
+        (0x6fff_4c03, "SHT_LLVM_ADDRSIG"),
+        (0x6fff_4c04, "SHT_LLVM_DEPENDENT_LIBRARIES"),
+        (0x6fff_4c05, "SHT_LLVM_SYMPART"),
+        (0x6fff_4c06, "SHT_LLVM_PART_EHDR"),
+        (0x6fff_4c07, "SHT_LLVM_PART_PHDR"),
+        (0x6fff_4c08, "SHT_LLVM_BB_ADDR_MAP_V0"),
+        (0x6fff_4c09, "SHT_LLVM_CALL_GRAPH_PROFILE"),
+        (0x6fff_4c0a, "SHT_LLVM_BB_ADDR_MAP"),
+        (0x6fff_4c0b, "SHT_LLVM_OFFLOADING"),
+        (0x6fff_4c0c, "SHT_LLVM_LTO"),
+        (0x6fff_4c0d, "SHT_LLVM_JT_SIZES"),
+    ];
+    const OF_MACHINES: [(Machine, u32, &str); 3] = [
+        (elf::EM_MIPS, 0x7000_002a, "SHT_MIPS_ABIFLAGS"),
+        (elf::EM_MIPS, 0x7000_002b, "SHT_MIPS_XHASH"),
+        (elf::EM_HEXAGON, 0x7000_0003, "SHT_HEXAGON_ATTRIBUTES"),
+    ];
+    let of_llvm = LLVM.iter().find(|(number, _)| *number == section_type.0).map(|(_, name)| *name);
+    let of_machine =
+        OF_MACHINES.iter().find(|row| (row.0, row.1) == (machine, section_type.0)).map(|row| row.2);
+    machine_names(machine).sht.name(section_type).or(of_llvm).or(of_machine)
 }
 
 /// The loadable segments as sections.

@@ -341,6 +341,14 @@ impl<'a> FrameSection<'a> {
             data_factor: 1,
             cfa_rule: CfaRule::Other,
         };
+        // Old compilers put a pointer to exception tables between the string and the factors.
+        let augmentation = match augmentation.slice().strip_prefix(b"eh") {
+            Some(letters) => {
+                rest.skip(self.bases.address_size.into())?;
+                letters
+            }
+            None => augmentation.slice(),
+        };
         if version == 4 && self.source == UnwindSource::DebugFrame {
             cie.address_size = rest.read_address_size()?;
             cie.segment_size = rest.read_u8()?;
@@ -359,15 +367,10 @@ impl<'a> FrameSection<'a> {
     }
 
     /// Reads the augmentation data that the letters of an augmentation string announce.
-    fn augment(
-        &self,
-        cie: &mut Cie,
-        augmentation: EndianReader<'a>,
-        rest: &mut EndianReader<'a>,
-    ) -> gimli::Result<()> {
+    fn augment(&self, cie: &mut Cie, augmentation: &[u8], rest: &mut EndianReader<'a>) -> gimli::Result<()> {
         let bases = PointerBases { address_size: cie.address_size, ..self.bases };
         let mut data = rest.split(0)?;
-        for letter in augmentation.slice() {
+        for letter in augmentation {
             match letter {
                 b'z' if !cie.has_augmentation_data => {
                     data = augmentation_data(rest)?;

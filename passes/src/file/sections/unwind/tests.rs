@@ -98,3 +98,14 @@ fn a_debug_frame_cie_may_state_address_and_segment_sizes_and_follow_its_fde() {
     assert_eq!((found[0].address, found[0].size, found[0].entry_offset), (0x1000, 8, 0));
     assert_eq!(found[0].unwind_kind, UnwindSource::DebugFrame);
 }
+
+/// Compilers of the nineties state a pointer to exception tables by the letters `eh`.
+#[test]
+fn the_oldest_augmentation_has_a_pointer() {
+    let cie = entry(&[&[0; 4], &[1], b"eh\0", &[0x77; 8], &[1, 0x78, 16]]);
+    let distance = cie.len() as u32 + 4;
+    let fde = entry(&[&distance.to_le_bytes(), &TEXT.to_le_bytes(), &8_u64.to_le_bytes()]);
+    let (found, diagnostics) = rows(".eh_frame", &[cie, fde].concat());
+    assert_eq!((found.len(), diagnostics), (1, 0));
+    assert_eq!((found[0].address, found[0].size), (TEXT, 8));
+}
