@@ -4,8 +4,8 @@ use crate::tables::{
     BasicBlocks, Binaries, BinaryExceptionCallSites, BinaryExports, BinaryExtents, BinaryHeaders,
     BinaryImports, BinaryInitializers, BinaryLibraries, BinaryLoaderCommands, BinaryNotes, BinaryRelocations,
     BinaryResources, BinarySections, BinarySegments, BinaryStrings, BinarySymbols, BinaryUnwindEntries,
-    CallEdges, CfgEdges, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes, DebugUnits,
-    DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
+    CallEdges, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
+    DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
     InstructionEffects, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses, MemoryObjects,
     MemoryRegions, StackFrames,
 };
@@ -30,6 +30,7 @@ pub const TABLES: &[&TableInfo] = &[
     BinaryInitializers::INFO,
     BinaryNotes::INFO,
     BinaryResources::INFO,
+    ClrMethods::INFO,
     BinaryStrings::INFO,
     BinaryExtents::INFO,
     DebugUnits::INFO,

@@ -75,7 +75,7 @@ macro_rules! passes {
                 /// resources.
                 linkage: LinkageIr = linkage::run(file, sections), version 6,
                     fills [BinaryLoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
-                        BinaryNotes, BinaryResources, Diagnostics];
+                        BinaryNotes, BinaryResources, ClrMethods, Diagnostics];
 
                 /// Call sites that may throw, with their landing pads or handlers.
                 exceptions: ExceptionsIr = exceptions::run(file, sections), version 6,

@@ -16,13 +16,14 @@ pub const STACK_AND_GLOBALS: &str = include_str!("../fixtures/stack_and_globals.
 
 /// All fixtures: ELF files generated here, one of them without symbols, and the committed files of
 /// `testsuite/fixtures/binaries/`.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "loops_and_calls",
     "stack_and_globals",
     "stripped",
     "library.so",
     "freestanding_x86_32",
     "windows.dll",
+    "managed.dll",
     "apple",
 ];
 

@@ -5,6 +5,7 @@
 //! and the typed views [`FunctionColumns`].
 
 mod cfg;
+mod clr;
 mod contents;
 mod data_flow;
 mod debug;
@@ -28,6 +29,7 @@ pub use cfg::{
     JumpTableEntryColumns, JumpTableKind, JumpTables, Loop, LoopBuilder, LoopColumns, Loops, PartEvidence,
     Terminator,
 };
+pub use clr::{ClrMethod, ClrMethodBuilder, ClrMethodColumns, ClrMethods};
 pub use contents::{
     BinaryExtent, BinaryExtentBuilder, BinaryExtentColumns, BinaryExtents, BinaryNote, BinaryNoteBuilder,
     BinaryNoteColumns, BinaryNotes, BinaryResource, BinaryResourceBuilder, BinaryResourceColumns,

@@ -10,7 +10,9 @@
 //! regions.
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
-use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
+use crate::file::formats::clr::Clr;
+use crate::file::formats::pe::Pe;
+use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, Headers, bytes_at};
 use crate::file::sections::SectionsIr;
 use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
 use binframe_ir::tables::{
@@ -39,7 +41,7 @@ pub struct Code {
     fingerprint: Fingerprint,
 }
 
-/// One executable section.
+/// One executable section, or a part of it between data of .NET.
 #[derive(Debug, Clone)]
 pub struct CodeRegion {
     /// Instruction set of the code.
@@ -104,8 +106,12 @@ impl CodeRegion {
 impl Code {
     /// The code of a file and of its sections.
     pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
-        let (isa, undecoded) = isa(sections);
-        let (regions, overlapping) = isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
+        let (isa, undecoded) = isa(sections, file);
+        let (mut regions, overlapping) =
+            isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
+        for data in managed_data(file) {
+            cut(&mut regions, &data);
+        }
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
@@ -212,7 +218,7 @@ impl Code {
 }
 
 /// The instruction set of a file, or the reason why its code is not decoded.
-fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
+fn isa(sections: &SectionsIr, file: &Bytes) -> (Option<Isa>, Option<&'static str>) {
     let Some(header) = sections.headers.columns().iter().next() else { return (None, None) };
     match (header.kind, header.architecture.and_then(Isa::of)) {
         (BinaryKind::Relocatable, _) => {
@@ -220,9 +226,35 @@ fn isa(sections: &SectionsIr) -> (Option<Isa>, Option<&'static str>) {
         }
         (BinaryKind::CoreDump, _) => (None, Some("the code in a core dump is not decoded")),
         (BinaryKind::Container | BinaryKind::ShortImport, _) => (None, None),
+        _ if has_only_managed_code(file) => {
+            (None, Some("the code is .NET's intermediate language, which is not decoded"))
+        }
         (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
         (_, isa) => (isa, None),
     }
+}
+
+/// Calls a function for .NET's part of a file; `None` if there is none.
+fn with_clr<T>(file: &Bytes, read: impl FnOnce(&Clr<'_>, &Pe<'_>) -> T) -> Option<T> {
+    let Ok(Headers::Pe(pe)) = Headers::find(file) else { return None };
+    let clr = Clr::find(&pe)?.ok()?;
+    Some(read(&clr, &pe))
+}
+
+fn has_only_managed_code(file: &Bytes) -> bool {
+    with_clr(file, |clr, _| !clr.has_native_code).unwrap_or(false)
+}
+
+/// The addresses of .NET's intermediate language and metadata beside code of the processor, sorted.
+fn managed_data(file: &Bytes) -> Vec<Range<u64>> {
+    let addresses = |clr: &Clr<'_>, pe: &Pe<'_>| {
+        let data = clr.data().into_iter();
+        data.map(|range| {
+            pe.address(range.start)..pe.address(range.start) + u64::from(range.end - range.start)
+        })
+        .collect()
+    };
+    with_clr(file, addresses).unwrap_or_default()
 }
 
 fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
@@ -262,6 +294,24 @@ fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, V
         is_free
     });
     (regions, overlapping)
+}
+
+/// Removes an address range from the regions, of which one may become two. Ranges are removed in ascending order.
+fn cut(regions: &mut Vec<CodeRegion>, data: &Range<u64>) {
+    let first = regions.partition_point(|region| region.end_address() <= data.start);
+    let Some(region) = regions.get(first).filter(|region| region.address < data.end) else { return };
+    let whole = region.clone();
+    let part = |from: u64, to: u64| {
+        let [start, end] = [from, to].map(|address| (address - whole.address) as usize);
+        (start < end).then(|| CodeRegion {
+            address: from,
+            bytes: whole.bytes.slice(start..end),
+            ..whole.clone()
+        })
+    };
+    let before = part(whole.address, data.start.max(whole.address));
+    let after = part(data.end.min(whole.end_address()), whole.end_address());
+    regions.splice(first..=first, before.into_iter().chain(after));
 }
 
 /// The declared function starts.

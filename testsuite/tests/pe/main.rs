@@ -1,6 +1,7 @@
 //! Tables of PE files and COFF objects are equal to the output of `llvm-readobj` and `objdump` and to the linker
 //! options.
 
+mod clr;
 mod exceptions;
 mod linkage;
 mod mapping;

@@ -3,7 +3,7 @@
 use binframe_testsuite::lowering::tables;
 use object::pe;
 
-const IMAGE_BASE: u64 = 0x1_4000_0000;
+pub(crate) const IMAGE_BASE: u64 = 0x1_4000_0000;
 const BODY_SIZE: u32 = 0x400;
 
 /// A 64-bit image of one section whose code returns, that imports `ExitProcess`, and has base relocations.
@@ -18,6 +18,8 @@ struct Image<'a> {
     relocations: &'a [u8],
     machine: u16,
     entry_rva: u32,
+    /// CLI header and what follows it, at offset 0x200 of the section.
+    clr: &'a [u8],
 }
 
 const PLAIN: Image<'static> = Image {
@@ -29,7 +31,13 @@ const PLAIN: Image<'static> = Image {
     relocations: &[],
     machine: 0x8664,
     entry_rva: 0x1000,
+    clr: &[],
 };
+
+/// A plain image with the given CLI header and what follows it.
+pub(crate) fn image_of_net(clr: &[u8]) -> Vec<u8> {
+    Image { clr, ..PLAIN }.bytes()
+}
 
 impl Image<'_> {
     fn bytes(self) -> Vec<u8> {
@@ -61,6 +69,10 @@ impl Image<'_> {
             let size = self.relocations.len() as u32;
             put(directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) + 4, &size.to_le_bytes());
         }
+        if !self.clr.is_empty() {
+            put(directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR), &(self.rva + 0x200).to_le_bytes());
+            put(directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR) + 4, &72_u32.to_le_bytes());
+        }
         if self.has_section {
             let header = optional + 112 + 128;
             put(header, b".text");
@@ -89,6 +101,7 @@ impl Image<'_> {
         put(0x140, b"KERNEL32.dll\0");
         put(0x162, b"ExitProcess\0");
         put(0x200, self.relocations);
+        put(0x200, self.clr);
         body
     }
 }

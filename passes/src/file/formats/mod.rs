@@ -3,6 +3,7 @@
 //! No other module locates headers. The passes read the fields of the headers that are found here.
 
 pub(crate) mod claims;
+pub(crate) mod clr;
 pub(crate) mod compression;
 pub(crate) mod container;
 pub(crate) mod elf;

@@ -6,8 +6,8 @@ use binframe_ir::tables::{
     BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializer,
     BinaryInitializerBuilder, BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder,
     BinaryLoaderCommandBuilder, BinaryLoaderCommands, BinaryNoteBuilder, BinaryNotes,
-    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, DiagnosticCode,
-    DiagnosticPass, Diagnostics, InitializerKind,
+    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, ClrMethodBuilder,
+    ClrMethods, DiagnosticCode, DiagnosticPass, Diagnostics, InitializerKind,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use bytes::Bytes;
@@ -31,13 +31,15 @@ pub struct LinkageIr {
     pub notes: Rows<BinaryNotes>,
     /// Resources.
     pub resources: Rows<BinaryResources>,
+    /// Methods of .NET.
+    pub clr_methods: Rows<ClrMethods>,
     /// The diagnostics.
     pub diagnostics: Rows<Diagnostics>,
 }
 
 impl LinkageIr {
     /// The tables, untyped.
-    pub fn tables(&self) -> [&Batch; 9] {
+    pub fn tables(&self) -> [&Batch; 10] {
         [
             self.loader_commands.batch(),
             self.libraries.batch(),
@@ -47,6 +49,7 @@ impl LinkageIr {
             self.initializers.batch(),
             self.notes.batch(),
             self.resources.batch(),
+            self.clr_methods.batch(),
             self.diagnostics.batch(),
         ]
     }
@@ -67,6 +70,7 @@ pub(super) struct LinkageBuilder {
     initializers: BinaryInitializerBuilder,
     pub(super) notes: BinaryNoteBuilder,
     pub(super) resources: BinaryResourceBuilder,
+    pub(super) clr_methods: ClrMethodBuilder,
     diagnostics: Collector,
     /// The text that rows may still hold.
     pub(super) names: NameBudget,
@@ -88,6 +92,7 @@ impl LinkageBuilder {
             initializers: BinaryInitializerBuilder::default(),
             notes,
             resources: BinaryResourceBuilder::default(),
+            clr_methods: ClrMethodBuilder::default(),
             diagnostics: Collector::new(DiagnosticPass::Linkage),
             names: NameBudget::of_file(file),
         }
@@ -120,6 +125,7 @@ impl LinkageBuilder {
             initializers: self.initializers.finish(),
             notes: self.notes.finish(),
             resources: self.resources.finish(),
+            clr_methods: self.clr_methods.finish(),
             diagnostics: self.diagnostics.finish(),
         }
     }

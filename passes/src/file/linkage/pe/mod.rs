@@ -1,5 +1,6 @@
 //! The linking metadata of a PE image or COFF object.
 
+mod clr;
 mod directories;
 mod exports;
 mod imports;
@@ -23,6 +24,7 @@ pub(super) fn run(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     initializers::push(pe, linkage);
     notes::push(pe, linkage);
     resources::push(pe, linkage);
+    clr::push(pe, linkage);
 }
 
 /// The library and the import that a short import object names.
