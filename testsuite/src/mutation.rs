@@ -6,15 +6,16 @@
 use crate::apple::{self, Fixups};
 use crate::objects::{self, Architecture, Format};
 use crate::random::Random;
-use crate::{fixtures, programs, windows};
+use crate::{fixtures, programs, tools, windows};
 use binframe::ir::tables::{Endianness, ExtentOwner, SectionKind};
 use binframe::passes::file::{extents, linkage, sections};
 use bytes::Bytes;
 use object::elf;
+use std::collections::BTreeSet;
 use std::fs;
 use std::iter;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Maximum number of mutations of one file.
 const STEPS_MAX: usize = 4;
@@ -42,13 +43,27 @@ pub struct Mutant {
 pub fn mutant(originals: &[Original], seed: u64) -> Mutant {
     let mut random = Random(seed);
     let original = random.pick(originals);
-    let mut mutator = Mutator { original, bytes: original.bytes.clone(), random };
+    let mut mutator = Mutator { originals, original, bytes: original.bytes.clone(), random };
     let mut recipe = vec![original.name.clone()];
     for _ in 0..=mutator.random.below(STEPS_MAX) {
         let step = *mutator.random.pick(STEPS);
         recipe.push(step(&mut mutator));
     }
     Mutant { recipe: recipe.join("; "), bytes: mutator.bytes }
+}
+
+/// Size in bytes of the largest file of a folder that is corrupted: time limits are for small files.
+const FILE_SIZE_MAX: u64 = 1 << 20;
+
+/// The files below a folder that are binaries and not too large, sorted by path.
+pub fn originals_of(folder: &Path) -> Vec<Original> {
+    let mut paths = BTreeSet::new();
+    tools::collect(folder, &mut paths);
+    let is_small = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() <= FILE_SIZE_MAX);
+    let read = |path: PathBuf| Some((path.display().to_string(), fs::read(&path).ok()?));
+    let files = paths.into_iter().filter(is_small).filter_map(read);
+    let binaries = files.filter(|(_, bytes)| sections::is_recognised(bytes));
+    binaries.map(|(name, bytes)| Original::new(&name, bytes)).collect()
 }
 
 /// Small files of every format. Files whose compiler is not installed are missing.
@@ -183,6 +198,8 @@ fn structures(file: &Bytes, base: usize) -> Vec<Range<usize>> {
 struct Mutator<'a> {
     original: &'a Original,
     bytes: Vec<u8>,
+    /// All originals: one can get a part of another.
+    originals: &'a [Original],
     random: Random,
 }
 
@@ -202,6 +219,7 @@ const STEPS: &[Step] = &[
     |mutator| mutator.remove(),
     |mutator| mutator.insert(),
     |mutator| mutator.cut(),
+    |mutator| mutator.graft(),
 ];
 
 impl Mutator<'_> {
@@ -319,6 +337,23 @@ impl Mutator<'_> {
         let more = self.bytes[at..end].to_vec();
         self.bytes.splice(at..at, more);
         format!("{at:#x}..{end:#x} twice")
+    }
+
+    /// Overwrites a header or table with one of another file, or everything from it on.
+    fn graft(&mut self) -> String {
+        let other = self.random.pick(self.originals);
+        let whole = 0..other.bytes.len();
+        let from =
+            if other.structures.is_empty() { whole } else { self.random.pick(&other.structures).clone() };
+        let from = from.start.min(other.bytes.len())..from.end.min(other.bytes.len());
+        let to = self.target().start;
+        let is_rest = self.random.chance(20);
+        match is_rest {
+            true => self.bytes.splice(to.., other.bytes[from.start..].iter().copied()).for_each(drop),
+            false => drop(self.write(to, &other.bytes[from.clone()])),
+        }
+        let extent = if is_rest { "and the rest " } else { "" };
+        format!("{from:x?} {extent}of {} at {to:#x}", other.name)
     }
 
     /// Truncates the file at or near a boundary of a header or table, or inside it.

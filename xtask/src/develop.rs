@@ -46,6 +46,12 @@ pub(crate) fn mutate(workspace: &Workspace, arguments: &[OsString]) -> Result<()
         let variable = match argument.to_str() {
             Some("--seed") => "BINFRAME_MUTANTS_SEED",
             Some("--count") => "BINFRAME_MUTANTS",
+            Some("--from") => {
+                let folder =
+                    arguments.next().ok_or_else(|| Failure::Usage("--from needs a folder".to_owned()))?;
+                cargo.env("BINFRAME_MUTANTS_FROM", workspace.root.join(folder));
+                continue;
+            }
             _ => return Err(Failure::Usage(format!("mutate has no argument `{}`", argument.display()))),
         };
         let value =

@@ -64,10 +64,11 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "mutate",
-        arguments: "[--seed NUMBER] [--count NUMBER]",
+        arguments: "[--seed NUMBER] [--count NUMBER] [--from FOLDER]",
         summary: "corrupt files at random and check that each is refused or lowered to valid tables",
         details: "Runs the test `mutants` in a release build, by default with a million corrupted files. A failure prints\n\
-                  the seed and the path of its file; `--seed SEED --count 1` makes that file again.",
+                  the seed and the path of its file; `--seed SEED --count 1` makes that file again. `--from FOLDER`\n\
+                  corrupts the files below a folder, up to a size of 1 MiB, instead of generated ones.",
         run: develop::mutate,
     },
     Task {

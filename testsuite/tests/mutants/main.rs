@@ -2,12 +2,12 @@
 //! and memory.
 //!
 //! `BINFRAME_MUTANTS` sets the number of mutants, `BINFRAME_MUTANTS_SEED` the first seed. A printed seed reproduces
-//! its mutant.
+//! its mutant. `BINFRAME_MUTANTS_FROM` names a folder whose files are corrupted instead of generated ones.
 
 mod shared_bytes;
 
 use binframe_testsuite::memory::{self, CountingAllocator};
-use binframe_testsuite::mutation::{Original, mutant, originals};
+use binframe_testsuite::mutation::{Original, mutant, originals, originals_of};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::io::Write;
@@ -42,7 +42,8 @@ const FAILURES_MAX: usize = 10;
 fn mutants_have_no_violations_or_are_rejected() {
     let first = variable("BINFRAME_MUTANTS_SEED").unwrap_or(0);
     let seeds = first..first.saturating_add(variable("BINFRAME_MUTANTS").unwrap_or(MUTANTS));
-    let originals = originals();
+    let folder = env::var_os("BINFRAME_MUTANTS_FROM");
+    let originals = folder.map_or_else(originals, |folder| originals_of(Path::new(&folder)));
     let run = Run { originals: &originals, failures: Mutex::default(), lowered: AtomicU64::new(0) };
     let next = AtomicU64::new(seeds.start);
     thread::scope(|scope| {

@@ -6,7 +6,7 @@ use binframe_testsuite::lowering::{Tables, tables};
 use std::fs;
 use std::path::Path;
 
-/// RVA of the CLI header, and what follows it.
+/// RVAs of the CLI header, of method bodies and of the metadata.
 const HEADER: u32 = 0x1200;
 const TINY_BODY: u32 = HEADER + 72;
 const FAT_BODY: u32 = TINY_BODY + 4;
@@ -26,7 +26,7 @@ fn metadata() -> Vec<u8> {
         tables.extend(count.to_le_bytes());
     }
     let halves = |tables: &mut Vec<u8>, numbers: &[u16]| {
-        tables.extend(numbers.iter().flat_map(|number| number.to_le_bytes()))
+        tables.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     };
     halves(&mut tables, &[0, name("<Module>"), 0, 0, 0]);
     // Flags, name, namespace, base, first field, first method.

@@ -18,7 +18,7 @@ struct Image<'a> {
     relocations: &'a [u8],
     machine: u16,
     entry_rva: u32,
-    /// CLI header and what follows it, at offset 0x200 of the section.
+    /// CLI header, bodies and metadata, at offset 0x200 of the section.
     clr: &'a [u8],
 }
 
@@ -34,7 +34,7 @@ const PLAIN: Image<'static> = Image {
     clr: &[],
 };
 
-/// A plain image with the given CLI header and what follows it.
+/// A plain image with the given CLI header, bodies and metadata.
 pub(crate) fn image_of_net(clr: &[u8]) -> Vec<u8> {
     Image { clr, ..PLAIN }.bytes()
 }

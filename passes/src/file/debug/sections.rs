@@ -206,7 +206,7 @@ pub(super) fn supplement_link<'a>(
     Some(SupplementLink { name, build_id: build_id.get(..usize::from(*size))? })
 }
 
-/// A zero-terminated name at the start of a section, and what follows; `None` if it is empty.
+/// A zero-terminated name at the start of a section, and the bytes after it; `None` if it is empty.
 fn split_name(content: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
     let end = content.iter().position(|byte| *byte == 0).filter(|end| *end > 0)?;
     Some((String::from_utf8_lossy(&content[..end]), &content[end + 1..]))

@@ -371,7 +371,7 @@ pub(crate) fn string(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[..bytes.iter().position(|byte| *byte == 0)?])
 }
 
-/// The headers and sections as they are loaded, sorted by RVA: in whole pages, so that bytes of the file behind the stated
+/// The headers and sections as they are loaded, sorted by RVA: in whole pages, so that bytes of the file after the stated
 /// size of a section are there up to the end of its last page.
 fn loaded_ranges(coff: &Coff<'_, ImageFileHeader>, headers_size: u32) -> Vec<LoadedRange> {
     let is_flat = coff.image.is_some_and(|image| image.is_flat);

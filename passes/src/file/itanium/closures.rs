@@ -24,7 +24,7 @@ impl<'a> Parser<'a> {
         None
     }
 
-    /// The number, which an underscore ends, that tells apart unnamed types of one scope.
+    /// The number, which an underscore ends, that distinguishes unnamed types of one scope.
     fn closing_number(&mut self) -> Option<&'a str> {
         let number = self.number(false);
         self.expect(b'_')?;

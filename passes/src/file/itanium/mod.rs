@@ -7,7 +7,7 @@
 //! **Notation.** The grammar of the ABI. The table of *substitutions* holds the components that the name has spelled
 //! so far; `S_`, `S0_`, … refer to them. A *template parameter* `T_`, `T0_`, … refers to a template argument of the
 //! function that the name encodes, or of a lambda. An argument *pack* is a list of arguments that takes the place of
-//! one parameter. The text of a type has a *left* and a *right* part; the declared name stands in between:
+//! one parameter. The text of a type has a *left* and a *right* part; the declared name is between them:
 //! `int (*` and `)(char)`.
 //!
 //! **Phases.** (1) A recursive-descent parser without backtracking builds a graph of nodes in an arena. If it fails, it
@@ -99,7 +99,7 @@ fn text(parser: &Parser<'_>, root: NodeId, suffix: &str, size_max: usize) -> Opt
     printer.finish()
 }
 
-/// The function that holds the code of a block. What follows a full stop is not printed.
+/// The function that holds the code of a block. A suffix after a full stop is not printed.
 fn block_invocation(parser: &mut Parser<'_>) -> Option<NodeId> {
     let encoding = parser.encoding()?;
     if !parser.eat_text("_block_invoke") {

@@ -163,7 +163,7 @@ impl Parser<'_> {
         Some(self.add(Node::Scoped { scope, name }))
     }
 
-    /// Skips the number that tells apart entities of one name in one function.
+    /// Skips the number that distinguishes entities of one name in one function.
     fn discriminator(&mut self) {
         let is_long = self.rest().starts_with("__");
         let skipped = if is_long { 2 } else { usize::from(self.peek() == b'_') };

@@ -92,7 +92,7 @@ pub(super) enum Node<'a> {
     Unnamed { count: &'a str },
     /// `'lambda0'(int)`: the class of a lambda expression.
     Closure { count: &'a str, declarator: NodeId },
-    /// `<typename $T> requires C (int) requires D`: what follows the name or the brackets of a lambda expression.
+    /// `<typename $T> requires C (int) requires D`: the text after the name or the brackets of a lambda expression.
     Declarator {
         template_parameters: List,
         template_constraint: Option<NodeId>,

@@ -87,7 +87,7 @@ impl<'a> Parser<'a> {
         self.peek_at(0)
     }
 
-    /// The two bytes at the cursor; 0 where the text has ended.
+    /// The two bytes at the cursor; 0 if the text has ended.
     pub(super) fn peek_pair(&self) -> [u8; 2] {
         [self.peek(), self.peek_at(1)]
     }

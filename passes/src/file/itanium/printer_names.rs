@@ -137,7 +137,7 @@ impl Printer<'_, '_> {
         }
     }
 
-    /// What follows the name of a closure or the brackets of a lambda expression.
+    /// The text after the name of a closure or the brackets of a lambda expression.
     pub(super) fn declarator(&mut self, node: &Node<'_>) {
         let Node::Declarator { template_parameters, template_constraint, parameters, constraint } = *node
         else {

@@ -181,7 +181,7 @@ impl<'a> Clr<'a> {
     }
 }
 
-/// The end of the sections behind the code: exception clauses.
+/// The end of the sections after the code: exception clauses.
 fn end_of_clauses(bytes: &[u8], code_end: u32) -> u32 {
     const IS_FAT: u8 = 0x40;
     const HAS_MORE: u8 = 0x80;

@@ -18,7 +18,7 @@ const NESTED_TYPE: Table = 0x29;
 /// What a column holds.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A number of so many bytes.
+    /// A number, with its size in bytes.
     Number(usize),
     /// Offset in the heap of strings, of GUIDs, of blobs.
     Text,
@@ -26,7 +26,7 @@ enum Kind {
     Blob,
     /// Row of a table.
     Row(Table),
-    /// Row of one of some tables; so many low bits tell which.
+    /// Row of one of some tables, after the number of low bits that select the table.
     OneOf(usize, &'static [Table]),
 }
 

@@ -24,7 +24,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     while let Some((header, _)) = rest.split_first_chunk::<8>() {
         let [page, block_size] =
             [0, 4].map(|at| u32::from_le_bytes(header[at..][..4].try_into().expect("four bytes")));
-        // Zeros behind the last block are padding.
+        // Zeros after the last block are padding.
         if block_size == 0 {
             return;
         }
