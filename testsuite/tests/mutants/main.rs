@@ -25,8 +25,9 @@ const MUTANTS: u64 = 10_000;
 /// Number of mutants per thread. The thread's name contains their seeds, since a stack overflow prints only that name.
 const MUTANTS_PER_THREAD: u64 = 100;
 
-/// Time limit for a file of a few hundred kilobytes.
+/// Time limit for a file of a few hundred kilobytes, and for one of a given folder, which may be as large as programs are.
 const HANG: Duration = Duration::from_secs(5);
+const HANG_OF_PROGRAM: Duration = Duration::from_secs(20);
 
 /// Memory limit per file: a multiple of its size plus a constant.
 const MEMORY_PER_FILE_SIZE_MAX: usize = 300;
@@ -43,8 +44,9 @@ fn mutants_have_no_violations_or_are_rejected() {
     let first = variable("BINFRAME_MUTANTS_SEED").unwrap_or(0);
     let seeds = first..first.saturating_add(variable("BINFRAME_MUTANTS").unwrap_or(MUTANTS));
     let folder = env::var_os("BINFRAME_MUTANTS_FROM");
+    let hang = if folder.is_some() { HANG_OF_PROGRAM } else { HANG };
     let originals = folder.map_or_else(originals, |folder| originals_of(Path::new(&folder)));
-    let run = Run { originals: &originals, failures: Mutex::default(), lowered: AtomicU64::new(0) };
+    let run = Run { originals: &originals, hang, failures: Mutex::default(), lowered: AtomicU64::new(0) };
     let next = AtomicU64::new(seeds.start);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -71,6 +73,7 @@ fn variable(name: &str) -> Option<u64> {
 
 struct Run<'a> {
     originals: &'a [Original],
+    hang: Duration,
     failures: Mutex<Vec<String>>,
     lowered: AtomicU64,
 }
@@ -111,7 +114,7 @@ impl Run<'_> {
             while !is_over.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(2));
                 let (seed, since) = *running.lock().expect("no thread panicked");
-                if since.elapsed() > HANG {
+                if since.elapsed() > self.hang {
                     let recipe = mutant(self.originals, seed).recipe;
                     abort(&format!("BINFRAME_MUTANTS_SEED={seed} BINFRAME_MUTANTS=1 hangs: {recipe}"));
                 }
