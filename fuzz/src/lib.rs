@@ -12,6 +12,8 @@ pub use journals::{journals, resume};
 use binframe::Dataset;
 use binframe::ir::TABLES;
 use binframe::ir::parquet::TableReader;
+use binframe::passes::demangled;
+use binframe::passes::file::{debug, linkage, sections};
 use binframe_query::{Options, Session};
 use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::TemporaryDataset;
@@ -31,6 +33,43 @@ pub fn pipeline(bytes: &[u8]) {
     if let Ok(violations) = table_invariants::violations(&file) {
         assert!(violations.is_empty(), "{violations:?}");
     }
+}
+
+/// The bytes are a file. It is refused, or its structure and its linking metadata are read. Faster than [`pipeline`].
+pub fn formats(bytes: &[u8]) {
+    let file = Bytes::copy_from_slice(bytes);
+    if let Ok(sections) = sections::run(&file, 0) {
+        _ = linkage::run(&file, &sections);
+    }
+}
+
+/// The bytes are a file. It is refused, or its debug information is read.
+pub fn debug_information(bytes: &[u8]) {
+    let file = Bytes::copy_from_slice(bytes);
+    if let Ok(sections) = sections::run(&file, 0) {
+        _ = debug::run(&file, &sections, &[]);
+    }
+}
+
+/// Inputs of [`debug_information`]: the fixtures that have some.
+pub fn files_with_debug_information() -> Vec<Original> {
+    let names = ["library.so", "freestanding_x86_32"];
+    let files = names.iter().filter_map(|name| Some(Original::new(name, fixtures::file(name)?)));
+    files.collect()
+}
+
+/// The bytes are names, one a line. Each has a text, or none.
+pub fn demangle(bytes: &[u8]) {
+    for name in String::from_utf8_lossy(bytes).lines() {
+        _ = demangled(name);
+    }
+}
+
+/// Inputs of [`demangle`]: the names of the demangler's own tests.
+pub fn mangled_names() -> Vec<Original> {
+    let lines = include_str!("../../passes/src/file/itanium/tests/names.txt").lines();
+    let names = lines.filter_map(|line| line.split(' ').next().filter(|name| name.starts_with('_')));
+    names.map(|name| Original::new("name", name.as_bytes().to_vec())).collect()
 }
 
 /// The bytes are a file. It is refused, or rebuilding it from its dataset gives the same bytes.

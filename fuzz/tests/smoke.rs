@@ -1,12 +1,30 @@
 //! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same.
 
-use binframe_fuzz::{executables, journals, manifests, queries, run_mutants, table_files};
+use binframe_fuzz::{
+    executables, files_with_debug_information, journals, mangled_names, manifests, queries, run_mutants,
+    table_files,
+};
 
 const MUTANTS: u64 = 300;
 
 #[test]
 fn pipeline() {
     run_mutants(binframe_fuzz::pipeline, &executables(), 0..MUTANTS);
+}
+
+#[test]
+fn formats() {
+    run_mutants(binframe_fuzz::formats, &executables(), MUTANTS..10 * MUTANTS);
+}
+
+#[test]
+fn debug_information() {
+    run_mutants(binframe_fuzz::debug_information, &files_with_debug_information(), 0..10 * MUTANTS);
+}
+
+#[test]
+fn demangle() {
+    run_mutants(binframe_fuzz::demangle, &mangled_names(), 0..10 * MUTANTS);
 }
 
 #[test]
