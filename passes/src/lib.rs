@@ -66,19 +66,19 @@ macro_rules! passes {
                 // First the file's structure: everything else refers to its sections. Only this pass can refuse a file.
 
                 /// Headers, segments, sections, symbols and unwind entries, as the file declares them.
-                sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 6,
+                sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 7,
                     fills [BinaryHeaders, BinarySegments, BinarySections, BinarySymbols, BinaryUnwindEntries, Diagnostics];
 
                 // Then the rest of what the file states. These passes do not depend on each other.
 
                 /// Linking and loading metadata: libraries, imports, exports, relocations, initializers, notes,
-                /// resources.
-                linkage: LinkageIr = linkage::run(file, sections), version 6,
+                /// resources, methods of .NET.
+                linkage: LinkageIr = linkage::run(file, sections), version 7,
                     fills [BinaryLoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
                         BinaryNotes, BinaryResources, ClrMethods, Diagnostics];
 
                 /// Call sites that may throw, with their landing pads or handlers.
-                exceptions: ExceptionsIr = exceptions::run(file, sections), version 6,
+                exceptions: ExceptionsIr = exceptions::run(file, sections), version 7,
                     fills [BinaryExceptionCallSites, Diagnostics];
 
                 /// Printable text in sections.
@@ -88,14 +88,14 @@ macro_rules! passes {
                 extents: BinaryExtentRows = extents::run(file, sections), version 6, fills [BinaryExtents];
 
                 /// Units, lines, functions, variables and types of the source code, from debug information.
-                debug: DebugIr = debug::run(file, sections, companions), version 6,
+                debug: DebugIr = debug::run(file, sections, companions), version 7,
                     fills [DebugUnits, DebugLines, DebugFunctions, DebugVariables, DebugTypes, DebugTypeMembers, Diagnostics];
 
                 // Passes over code read projections of the file: most edits leave these equal, and no pass over code
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, file), version 6, fills [];
+                code: Code = Code::of(sections, file), version 7, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
