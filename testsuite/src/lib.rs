@@ -8,7 +8,7 @@
 //! - [`random`]: CLIF modules generated from a seed, for property tests.
 //! - [`objects`]: relocatable objects of all formats, archives and universal files.
 //! - [`programs`]: C, C++ and Rust programs, compiled on demand by the compilers of the machine. [`apple`] and
-//!   [`windows`] link Mach-O and PE files.
+//!   [`windows`] link Mach-O and PE files. [`matrix`] makes ELF files for many architectures.
 //!
 //! [`lowering`] computes the tables of an input, in memory or as a dataset. [`patch`] edits chosen fields of ELF
 //! files, [`mutation`] corrupts files of all formats at random, and [`hostile_code`] generates code that compilers do
@@ -23,6 +23,7 @@ pub mod executable;
 pub mod fixtures;
 pub mod hostile_code;
 pub mod lowering;
+pub mod matrix;
 pub mod memory;
 pub mod mutation;
 pub mod objects;

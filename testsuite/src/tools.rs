@@ -30,7 +30,8 @@ pub fn find(tool: &str) -> Option<String> {
     found
 }
 
-fn is_installed(tool: &str) -> bool {
+/// Whether a folder in `PATH` has a tool of this name.
+pub fn is_installed(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }

@@ -1,0 +1,242 @@
+//! `(target, kind) -> ELF file`: one program, compiled for many architectures and linked in many ways.
+//!
+//! clang and lld make the files, and gcc where a cross compiler is installed. [`TARGETS`] and [`KINDS`] are the two
+//! dimensions; [`REJECTED`] lists what the tools cannot make, with the reason.
+
+use crate::tools;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The program that all files are made of.
+const SOURCE: &str = include_str!("../programs/matrix.c");
+
+/// Versions of some of its symbols, for the linker.
+const VERSIONS: &str =
+    "V_1 { global: run; weak_one; }; V_2 { global: choose; head; per_thread; local: hidden_one; } V_1;";
+
+/// A compiler with the architecture and ABI that it compiles for.
+pub struct Target {
+    /// Name of the folder that receives the files.
+    pub name: &'static str,
+    compiler: Compiler,
+    flags: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Compiler {
+    /// clang with lld, for a target triple.
+    Clang(&'static str),
+    /// gcc with GNU ld, by the prefix of their names.
+    Gcc(&'static str),
+}
+
+const fn clang(name: &'static str, triple: &'static str, flags: &'static [&'static str]) -> Target {
+    Target { name, compiler: Compiler::Clang(triple), flags }
+}
+
+const fn gcc(name: &'static str, prefix: &'static str, flags: &'static [&'static str]) -> Target {
+    Target { name, compiler: Compiler::Gcc(prefix), flags }
+}
+
+/// Number of targets of a sample. clang compiles for all of them.
+pub const SAMPLE_TARGETS: usize = 16;
+
+/// For targets whose code calls functions of the C library or the compiler that the program does not have.
+const UNRESOLVED: &[&str] = &["-Wl,--unresolved-symbols=ignore-all"];
+
+/// All targets: 32-bit and 64-bit, little-endian and big-endian, with `REL` and `RELA`. The first
+/// [`SAMPLE_TARGETS`] differ most.
+pub const TARGETS: &[Target] = &[
+    clang("x86-64", "x86_64-linux-gnu", &[]),
+    clang("i386", "i386-linux-gnu", &[]),
+    clang("arm", "armv7a-linux-gnueabihf", UNRESOLVED),
+    clang("aarch64", "aarch64-linux-gnu", &["-mbranch-protection=standard"]),
+    clang("aarch64_be", "aarch64_be-linux-gnu", &[]),
+    clang("riscv32", "riscv32-linux-gnu", &["-march=rv32gc"]),
+    clang("riscv64", "riscv64-linux-gnu", &["-march=rv64gc"]),
+    clang("ppc", "powerpc-linux-gnu", &[]),
+    clang("ppc64", "powerpc64-linux-gnu", &["-mabi=elfv1"]),
+    clang("ppc64le", "powerpc64le-linux-gnu", &[]),
+    clang("mips", "mips-linux-gnu", &[]),
+    clang("mips64", "mips64-linux-gnuabi64", &[]),
+    clang("mips64el", "mips64el-linux-gnuabi64", &[]),
+    clang("s390x", "s390x-linux-gnu", &[]),
+    clang("loongarch64", "loongarch64-linux-gnu", &[]),
+    clang("sparc64", "sparc64-linux-gnu", &[]),
+    clang("x32", "x86_64-linux-gnux32", &[]),
+    clang("armeb", "armebv7a-linux-gnueabi", UNRESOLVED),
+    clang("ppc64-elfv2", "powerpc64-linux-gnu", &["-mabi=elfv2"]),
+    clang("mipsel", "mipsel-linux-gnu", &[]),
+    clang("mips-n32", "mips64-linux-gnuabin32", &[]),
+    gcc("gcc-x86-64", "x86_64-linux-gnu", &[]),
+    gcc("gcc-aarch64", "aarch64-linux-gnu", &[]),
+    gcc("gcc-arm", "arm-linux-gnueabihf", &[]),
+    gcc("gcc-riscv64", "riscv64-linux-gnu", &[]),
+    gcc("gcc-ppc", "powerpc-linux-gnu", &[]),
+    gcc("gcc-ppc64", "powerpc64-linux-gnu", &[]),
+    gcc("gcc-ppc64le", "powerpc64le-linux-gnu", &[]),
+    gcc("gcc-mips", "mips-linux-gnu", &[]),
+    gcc("gcc-mipsel", "mipsel-linux-gnu", &[]),
+    gcc("gcc-mips64", "mips64-linux-gnuabi64", &[]),
+    gcc("gcc-mips64el", "mips64el-linux-gnuabi64", &[]),
+    gcc("gcc-s390x", "s390x-linux-gnu", &[]),
+    gcc("gcc-sparc64", "sparc64-linux-gnu", &[]),
+    gcc("gcc-m68k", "m68k-linux-gnu", UNRESOLVED),
+    gcc("gcc-hppa", "hppa-linux-gnu", &[]),
+    gcc("gcc-alpha", "alpha-linux-gnu", &[]),
+    gcc("gcc-sh4", "sh4-linux-gnu", &[]),
+];
+
+/// A way to compile and link, and the name of its file.
+pub struct Kind {
+    /// Name of the file.
+    pub name: &'static str,
+    step: Step,
+}
+
+enum Step {
+    /// The compiler of the target, with flags.
+    Compile(&'static [&'static str]),
+    /// The same, only with clang and lld.
+    CompileWithClang(&'static [&'static str]),
+    /// `llvm-objcopy`, with flags and the file that it changes.
+    Change { flags: &'static [&'static str], from: &'static str },
+}
+
+const fn compile(name: &'static str, flags: &'static [&'static str]) -> Kind {
+    Kind { name, step: Step::Compile(flags) }
+}
+
+const fn compile_with_clang(name: &'static str, flags: &'static [&'static str]) -> Kind {
+    Kind { name, step: Step::CompileWithClang(flags) }
+}
+
+const fn change(name: &'static str, flags: &'static [&'static str], from: &'static str) -> Kind {
+    Kind { name, step: Step::Change { flags, from } }
+}
+
+/// All kinds. A kind that is made from another comes after it.
+pub const KINDS: &[Kind] = &[
+    compile("object.o", &["-c"]),
+    compile("sections.o", &["-c", "-fPIC", "-ffunction-sections", "-fdata-sections"]),
+    compile("dwarf4.o", &["-c", "-gdwarf-4"]),
+    compile("dwarf5.o", &["-c", "-gdwarf-5"]),
+    compile("compressed.o", &["-c", "-gz=zlib"]),
+    compile("split.o", &["-c", "-gsplit-dwarf"]),
+    compile_with_clang("crel.o", &["-c", "-fPIC", "-Wa,--crel", "-Wa,--allow-experimental-crel"]),
+    compile("relocatable.o", &["-r", "-fPIC"]),
+    compile("exe", &["-static", "-no-pie"]),
+    compile("static-pie", &["-static-pie", "-fPIE"]),
+    compile(
+        "shared.so",
+        &["-shared", "-fPIC", "-Wl,-soname=libmatrix.so.1", "-Wl,--version-script=matrix.map"],
+    ),
+    compile(
+        "needed.so",
+        &["-shared", "-fPIC", "-Wl,--no-as-needed", "shared.so", "-Wl,-rpath,/folder", "-Wl,--build-id=sha1"],
+    ),
+    compile("hash.so", &["-shared", "-fPIC", "-Wl,--hash-style=sysv", "-Wl,-z,now"]),
+    compile("emit-relocs.so", &["-shared", "-fPIC", "-Wl,--emit-relocs"]),
+    compile("relr.so", &["-shared", "-fPIC", "-Wl,-z,pack-relative-relocs"]),
+    compile_with_clang("android.so", &["-shared", "-fPIC", "-Wl,--pack-dyn-relocs=android"]),
+    compile_with_clang(
+        "android-relr.so",
+        &["-shared", "-fPIC", "-Wl,--pack-dyn-relocs=android+relr", "-Wl,--use-android-relr-tags"],
+    ),
+    compile_with_clang("compressed.so", &["-shared", "-fPIC", "-Wl,--compress-debug-sections=zstd"]),
+    change("copied.dwo", &[], "split.dwo"),
+    change("stripped.o", &["--strip-debug"], "object.o"),
+    change("stripped.so", &["--strip-all"], "shared.so"),
+    change("stripped", &["--strip-all"], "exe"),
+    change("shared.debug", &["--only-keep-debug"], "shared.so"),
+    change("no-sections.so", &["--strip-sections"], "shared.so"),
+    change("no-sections-hash.so", &["--strip-sections"], "hash.so"),
+    change("no-sections-relr.so", &["--strip-sections"], "relr.so"),
+    change("no-sections-android.so", &["--strip-sections"], "android.so"),
+];
+
+/// Combinations that a tool cannot make: target and kind, with `*` for any start or end; why. Kinds that are made from
+/// them are missing too. A row whose files can be made after all is an error.
+pub const REJECTED: &[(&str, &str, &str)] = &[
+    ("riscv*", "split.o", "clang does not split debug information of code that the linker relaxes"),
+    ("mips*", "crel.o", "clang has no CREL for MIPS"),
+    ("gcc-hppa", "exe", "calls by pointer need a function of the compiler's library"),
+    ("gcc-hppa", "static-pie", "calls by pointer need a function of the compiler's library"),
+    ("x32", "*.so", "lld has no dynamic relocation for 32-bit addresses on x86-64"),
+    ("x32", "static-pie", "lld has no dynamic relocation for 32-bit addresses on x86-64"),
+    ("sparc64", "*.so", "lld does not know the relocations of thread-local variables"),
+    ("sparc64", "static-pie", "lld has no dynamic relocation for addresses in data"),
+];
+
+/// What became of a combination.
+pub enum Made {
+    /// The file.
+    File(PathBuf),
+    /// A row of [`REJECTED`] names the combination, and the tool rejects it.
+    Rejected,
+    /// The compiler is not installed, does not have the option, or made no file that this one is made from.
+    Skipped,
+}
+
+/// Makes the file of a kind for a target in the folder `folder/TARGET`. Panics with the message of the tool if it
+/// rejects a combination that [`REJECTED`] does not list, or makes one that it lists.
+pub fn make(folder: &Path, target: &Target, kind: &Kind) -> Made {
+    let folder = folder.join(target.name);
+    let Some(mut command) = command(&folder, target, kind) else { return Made::Skipped };
+    fs::create_dir_all(&folder).expect("the folder is writable");
+    for (name, text) in [("matrix.c", SOURCE), ("matrix.map", VERSIONS)] {
+        fs::write(folder.join(name), text).expect("the folder is writable");
+    }
+    let file = folder.join(kind.name);
+    drop(fs::remove_file(&file));
+    let output = command.current_dir(&folder).output().expect("the tool is installed");
+    let is_made = output.status.success() && file.exists();
+    let rejected = REJECTED.iter().find(|row| matches(row.0, target.name) && matches(row.1, kind.name));
+    match rejected {
+        Some(row) => assert!(!is_made, "{command:?} makes a file, but REJECTED has {row:?}"),
+        None => assert!(is_made, "{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
+    }
+    if is_made { Made::File(file) } else { Made::Rejected }
+}
+
+/// Whether a name is equal to a pattern, in which `*` stands for any start or end.
+fn matches(pattern: &str, name: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (None, None) => name == pattern,
+    }
+}
+
+/// The command that makes a file; `None` if a tool or the file that it changes is missing.
+fn command(folder: &Path, target: &Target, kind: &Kind) -> Option<Command> {
+    let (flags, is_for_clang) = match kind.step {
+        Step::Compile(flags) => (flags, false),
+        Step::CompileWithClang(flags) => (flags, true),
+        Step::Change { flags, from } => {
+            folder.join(from).exists().then_some(())?;
+            let mut command = Command::new(tools::find("llvm-objcopy")?);
+            command.args(flags).args([from, kind.name]);
+            return Some(command);
+        }
+    };
+    let mut command = match target.compiler {
+        Compiler::Gcc(_) if is_for_clang => return None,
+        Compiler::Clang(triple) => {
+            let mut command = Command::new(tools::find("clang")?);
+            command.arg(format!("--target={triple}"));
+            if !flags.contains(&"-c") {
+                command.arg("-fuse-ld=lld");
+            }
+            command
+        }
+        Compiler::Gcc(prefix) => {
+            let gcc = format!("{prefix}-gcc");
+            Command::new(tools::is_installed(&gcc).then_some(gcc)?)
+        }
+    };
+    command.args(["-ffreestanding", "-fno-stack-protector", "-nostdlib", "-O2", "-g", "-w"]);
+    command.args(target.flags).args(flags).args(["matrix.c", "-o", kind.name]);
+    Some(command)
+}
