@@ -1,4 +1,5 @@
-//! Tasks that run one command each: `test`, `mutate`, `compare`, `score`, `oracle`, `dump`, `diff`, `schemas`, `bench`.
+//! Tasks that run one command each: `test`, `mutate`, `compare`, `peers-files`, `score`, `oracle`, `dump`, `diff`,
+//! `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -70,6 +71,26 @@ pub(crate) fn compare(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     tools::require("readelf", "compare the tables with its output")?;
     let mut cargo = release_test(workspace, "readelf");
     command::run(cargo.env("BINFRAME_COMPARE", "all")).map(drop)
+}
+
+/// Compares the tables of files for many architectures, or of the files in a folder, with the output of llvm-readobj.
+pub(crate) fn peers_files(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let (variable, folder) = match arguments {
+        [] => ("BINFRAME_MATRIX", workspace.root.join(workspace.below_target("peers-files"))),
+        [folder] => ("BINFRAME_COMPARE", std::path::absolute(folder).unwrap_or_default()),
+        _ => return Err(Failure::Usage("peers-files takes at most one folder".to_owned())),
+    };
+    tools::require("llvm-readobj-19", "compare the tables with its output")?;
+    if arguments.is_empty() {
+        for tool in ["clang-19", "ld.lld-19", "llvm-objcopy-19"] {
+            tools::require(tool, "make the files")?;
+        }
+    }
+    // Not a release build, which takes longer than it saves: most of the time is spent in the tools.
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "-p", "binframe-testsuite", "--test", "peers", "--", "--nocapture"]);
+    cargo.env(variable, folder);
+    command::run(&mut cargo).map(drop)
 }
 
 /// Measures the accuracy of the tables on real programs.

@@ -12,7 +12,7 @@ const PACKAGE_MANAGERS: &[PackageManager] = &[
         install: "apt-get install -y",
         cc: "gcc libc6-dev",
         cpp: "g++",
-        clang: Some("clang-19 lld-19"),
+        clang: Some("clang-19 lld-19 llvm-19"),
         binutils: "binutils",
     },
     PackageManager {
@@ -54,7 +54,7 @@ struct PackageManager {
     install: &'static str,
     cc: &'static str,
     cpp: &'static str,
-    /// Clang 19, which `score` uses, and its linker; `None` if the system does not package that version.
+    /// Clang 19, its linker and its binary utilities, which `score` and `peers-files` use; `None` if the system does not package that version.
     clang: Option<&'static str>,
     binutils: &'static str,
 }
@@ -65,7 +65,7 @@ impl PackageManager {
         match tool {
             "cc" | "gcc" => Some(self.cc),
             "g++" => Some(self.cpp),
-            "clang-19" | "ld.lld-19" => self.clang,
+            "clang-19" | "ld.lld-19" | "llvm-readobj-19" | "llvm-objcopy-19" => self.clang,
             "objdump" | "readelf" | "as" | "strip" => Some(self.binutils),
             "git" => Some("git"),
             "python3" => Some("python3"),
