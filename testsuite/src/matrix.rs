@@ -156,7 +156,7 @@ pub const KINDS: &[Kind] = &[
     change("no-sections-android.so", &["--strip-sections"], "android.so"),
 ];
 
-/// Combinations that a tool cannot make: target and kind, with `*` for any start or end; why. Kinds that are made from
+/// Combinations that a tool cannot make: target and kind, with `*` for any text; why. Kinds that are made from
 /// them are missing too. A row whose files can be made after all is an error.
 pub const REJECTED: &[(&str, &str, &str)] = &[
     ("riscv*", "split.o", "clang does not split debug information of code that the linker relaxes"),
@@ -200,12 +200,11 @@ pub fn make(folder: &Path, target: &Target, kind: &Kind) -> Made {
     if is_made { Made::File(file) } else { Made::Rejected }
 }
 
-/// Whether a name is equal to a pattern, in which `*` stands for any start or end.
-fn matches(pattern: &str, name: &str) -> bool {
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(end), _) => name.ends_with(end),
-        (None, Some(start)) => name.starts_with(start),
-        (None, None) => name == pattern,
+/// Whether a text is equal to a pattern, in which one `*` stands for any text.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => text == pattern,
     }
 }
 

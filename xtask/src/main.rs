@@ -82,11 +82,11 @@ const TASKS: &[Task] = &[
     Task {
         name: "peers-files",
         arguments: "[FOLDER]",
-        summary: "compare the tables of ELF files for many architectures with what llvm-readobj prints",
+        summary: "compare the tables of files for many architectures with what llvm-readobj prints",
         details: "Compiles one program for every architecture that clang-19 and the installed cross compilers of gcc know,\n\
                   and links it in many ways, into target/peers-files/. Then runs the test `peers` on these files, or on\n\
-                  every ELF file below FOLDER. Prints the numbers of architectures, kinds and files, how many facts of each\n\
-                  table are the same, the explained differences with their reasons, and each other difference.\n\
+                  every ELF and PE file below FOLDER. Prints the numbers of architectures, kinds and files, how many facts\n\
+                  of each table are the same, the explained differences with their reasons, and each other difference.\n\
                   `cargo xtask test` uses a sample of the files.",
         run: develop::peers_files,
     },
