@@ -45,14 +45,15 @@ pub(super) fn files() -> Files {
     }
     if let Some(folder) = std::env::var_os("BINFRAME_MATRIX") {
         let kinds: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-        return made(Path::new(&folder), TARGETS, &kinds, None);
+        return made(Path::new(&folder), TARGETS, &kinds);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    made(&folder.path().to_owned(), &TARGETS[..SAMPLE_TARGETS], &SAMPLE, Some(folder))
+    let files = made(folder.path(), &TARGETS[..SAMPLE_TARGETS], &SAMPLE);
+    Files { _made: Some(folder), ..files }
 }
 
 /// Makes the files of some kinds for some targets.
-fn made(folder: &Path, targets: &[Target], kinds: &[&str], sample: Option<TempDir>) -> Files {
+fn made(folder: &Path, targets: &[Target], kinds: &[&str]) -> Files {
     let files_of = targets.par_iter().map(|target| {
         let kinds = KINDS.iter().filter(|kind| kinds.contains(&kind.name));
         let made = kinds.filter_map(|kind| match matrix::make(folder, target, kind) {
@@ -63,5 +64,5 @@ fn made(folder: &Path, targets: &[Target], kinds: &[&str], sample: Option<TempDi
     });
     let files_of: Vec<_> = files_of.collect();
     let targets = files_of.iter().filter(|files| !files.is_empty()).count();
-    Files { paths: files_of.concat(), extent: Some((targets, kinds.len())), _made: sample }
+    Files { paths: files_of.concat(), extent: Some((targets, kinds.len())), _made: None }
 }

@@ -14,7 +14,7 @@ pub(super) fn found(file: &File) -> Option<Vec<Row>> {
     let entry_address = header.entry_address.unwrap_or_default();
     let cells = vec![
         ("bits", or_none(header.bits)),
-        ("endianness", or_none(header.endianness.map(|endianness| endianness.name()))),
+        ("endianness", or_none(header.endianness.map(Enumeration::name))),
         ("machine", or_none(header.machine)),
         ("kind", header.kind.name().to_owned()),
         ("flags", hexadecimal(header.flags)),

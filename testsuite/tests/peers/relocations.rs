@@ -18,8 +18,8 @@ const RELR: &str = "RELR";
 struct Positions(BTreeMap<String, usize>);
 
 impl Positions {
-    fn next(&mut self, group: String) -> String {
-        let position = self.0.entry(group.clone()).or_default();
+    fn next(&mut self, group: &str) -> String {
+        let position = self.0.entry(group.to_owned()).or_default();
         *position += 1;
         format!("{group}, {}", *position - 1)
     }
@@ -46,7 +46,7 @@ pub(super) fn found(file: &File) -> Option<Vec<Row>> {
             cells.push(("symbol_index", row.symbol_index.unwrap_or_default().to_string()));
             cells.push(("addend", or_none(row.addend)));
         }
-        Row { key: positions.next(group), cells }
+        Row { key: positions.next(&group), cells }
     });
     Some(row.collect())
 }
@@ -90,7 +90,7 @@ pub(super) fn expected(file: &File) -> Option<Vec<Row>> {
         let index = number(table, "SectionIndex");
         let is_packed = types.get(&index).is_some_and(|kind| PACKED_RELATIVE.contains(kind));
         for relocation in list(table, "Relocs", "Relocation") {
-            let key = positions.next(format!("section {index}"));
+            let key = positions.next(&format!("section {index}"));
             rows.push(Row { key, cells: cells(relocation, is_packed, is_32) });
         }
     }
@@ -122,7 +122,7 @@ fn parse(line: &str, positions: &mut Positions) -> Option<Row> {
         ("relocation_type", without_none(words.next()?).to_owned()),
         ("symbol_name", unversioned(words.next()?).to_owned()),
     ];
-    Some(Row { key: positions.next(format!("address {}", hexadecimal(address))), cells })
+    Some(Row { key: positions.next(&format!("address {}", hexadecimal(address))), cells })
 }
 
 /// A relocation of 64-bit MIPS has three types; the table omits the last ones that are `R_MIPS_NONE`.
