@@ -98,7 +98,7 @@ pub struct Kind {
 enum Step {
     /// The compiler of the target, with flags.
     Compile(&'static [&'static str]),
-    /// The same, only with clang and lld.
+    /// The compiler of targets that clang and lld support, with flags.
     CompileWithClang(&'static [&'static str]),
     /// `llvm-objcopy`, with flags and the file that it changes.
     Change { flags: &'static [&'static str], from: &'static str },

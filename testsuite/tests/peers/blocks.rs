@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The text as a tree: `Name {` and `Name [ (0x2)` start a node that ends with `}` or `]`, and `Key: text` is a leaf.
-/// Each node is an object that has a list of nodes or texts for each name. What follows the bracket is the text `head`.
+/// Each node is an object that has a list of nodes or texts for each name. The text after the bracket is `head`.
 pub(super) fn parse(text: &str) -> Value {
     let mut open: Vec<(String, Map<String, Value>)> = vec![(String::new(), Map::new())];
     for line in text.lines().map(str::trim) {

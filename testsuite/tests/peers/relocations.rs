@@ -134,7 +134,7 @@ fn without_none(relocation_type: &str) -> &str {
     rest
 }
 
-/// The name of a symbol without its version; empty for what stands for no symbol.
+/// The name of a symbol without its version; empty for a text that is no symbol.
 fn unversioned(name: &str) -> &str {
     if matches!(name, "-" | "<null>") { "" } else { name.split('@').next().unwrap_or_default() }
 }

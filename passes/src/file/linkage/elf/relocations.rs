@@ -223,6 +223,7 @@ fn type_name(machine: elf::Machine, r_type: RelocationType) -> Option<&'static s
         (elf::EM_ARM, 25) => Some("R_ARM_BASE_PREL"),
         (elf::EM_ARM, 26) => Some("R_ARM_GOT_BREL"),
         (elf::EM_MIPS, 248) => Some("R_MIPS_PC32"),
+        (elf::EM_PARISC, 128) => Some("R_PARISC_COPY"),
         _ => machine_names(machine).r.name(r_type),
     }
 }
