@@ -91,8 +91,15 @@ fn demangled_itanium(name: &str) -> Option<String> {
 fn rust_symbol(name: &str) -> Option<rustc_demangle::Demangle<'_>> {
     let mangled =
         if ["__R", "__Z"].iter().any(|prefix| name.starts_with(prefix)) { &name[1..] } else { name };
-    let is_candidate = ["_R", "_ZN"].iter().any(|prefix| mangled.starts_with(prefix));
+    let is_candidate = mangled.starts_with("_R") || mangled.starts_with("_ZN") && has_rust_hash(mangled);
     is_candidate.then(|| rustc_demangle::try_demangle(mangled).ok())?
+}
+
+/// Whether the last part of a nested name is a hash, by which the older form of Rust's names differs from C++.
+fn has_rust_hash(mangled: &str) -> bool {
+    let after = mangled.rsplit_once("17h").map_or("", |(_, after)| after);
+    let (hash, rest) = after.as_bytes().split_at_checked(16).unwrap_or_default();
+    hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit) && rest.starts_with(b"E")
 }
 
 /// The language whose compilers make such names. In a file with Go's table of functions, unmangled names with a full stop
@@ -111,11 +118,8 @@ pub(crate) fn language(name: &str, is_go: bool) -> Option<SymbolLanguage> {
     let has_go_form = || name.contains('.') && !name.starts_with(['.', '_', '$']);
     Some(match name {
         _ if name.starts_with('?') => SymbolLanguage::Cpp,
-        _ if starts(&["_Z", "__Z", "___Z", "____Z", "_R", "__R"]) => match rust_symbol(name) {
-            Some(_) => SymbolLanguage::Rust,
-            None if name.contains('Z') => SymbolLanguage::Cpp,
-            None => return None,
-        },
+        _ if rust_symbol(name).is_some() => SymbolLanguage::Rust,
+        _ if starts(&["_Z", "__Z", "___Z", "____Z"]) => SymbolLanguage::Cpp,
         _ if starts(&SWIFT) => SymbolLanguage::Swift,
         _ if is_d().is_some() => SymbolLanguage::D,
         _ if starts(&["-[", "+[", "_OBJC_", "OBJC_"]) => SymbolLanguage::ObjectiveC,
@@ -152,6 +156,7 @@ mod tests {
     fn names_have_the_language_whose_compilers_make_them() {
         for (name, expected) in [
             ("_ZN1a1bEv", Some(SymbolLanguage::Cpp)),
+            ("_ZN1a1bE", Some(SymbolLanguage::Cpp)),
             ("?f@@YAXXZ", Some(SymbolLanguage::Cpp)),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", Some(SymbolLanguage::Rust)),
             ("__RNvC6_123foo3bar", Some(SymbolLanguage::Rust)),
