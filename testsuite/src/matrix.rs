@@ -88,7 +88,7 @@ pub const TARGETS: &[Target] = &[
     gcc("gcc-sh4", "sh4-linux-gnu", &[]),
 ];
 
-/// A way to compile and link, and the name of its file.
+/// A kind of file: its name, and the command that makes it.
 pub struct Kind {
     /// Name of the file.
     pub name: &'static str,

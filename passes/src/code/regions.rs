@@ -11,7 +11,6 @@
 
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::clr::Clr;
-use crate::file::formats::pe::Pe;
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, Headers, bytes_at};
 use crate::file::sections::SectionsIr;
 use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
@@ -106,11 +105,12 @@ impl CodeRegion {
 impl Code {
     /// The code of a file and of its sections.
     pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
-        let (isa, undecoded) = isa(sections, file);
+        let managed = ManagedCode::of(file);
+        let (isa, undecoded) = isa(sections, managed.as_ref());
         let (mut regions, overlapping) =
             isa.map_or_else(Default::default, |isa| regions(isa, sections, file));
-        for data in managed_data(file) {
-            cut(&mut regions, &data);
+        for data in managed.iter().flat_map(|managed| &managed.data) {
+            cut(&mut regions, data);
         }
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let mut names = String::new();
@@ -218,7 +218,7 @@ impl Code {
 }
 
 /// The instruction set of a file, or the reason why its code is not decoded.
-fn isa(sections: &SectionsIr, file: &Bytes) -> (Option<Isa>, Option<&'static str>) {
+fn isa(sections: &SectionsIr, managed: Option<&ManagedCode>) -> (Option<Isa>, Option<&'static str>) {
     let Some(header) = sections.headers.columns().iter().next() else { return (None, None) };
     match (header.kind, header.architecture.and_then(Isa::of)) {
         (BinaryKind::Relocatable, _) => {
@@ -226,7 +226,7 @@ fn isa(sections: &SectionsIr, file: &Bytes) -> (Option<Isa>, Option<&'static str
         }
         (BinaryKind::CoreDump, _) => (None, Some("the code in a core dump is not decoded")),
         (BinaryKind::Container | BinaryKind::ShortImport, _) => (None, None),
-        _ if has_only_managed_code(file) => {
+        _ if managed.is_some_and(|managed| !managed.has_native_code) => {
             (None, Some("the code is .NET's intermediate language, which is not decoded"))
         }
         (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
@@ -234,27 +234,26 @@ fn isa(sections: &SectionsIr, file: &Bytes) -> (Option<Isa>, Option<&'static str
     }
 }
 
-/// Calls a function for .NET's part of a file; `None` if there is none.
-fn with_clr<T>(file: &Bytes, read: impl FnOnce(&Clr<'_>, &Pe<'_>) -> T) -> Option<T> {
-    let Ok(Headers::Pe(pe)) = Headers::find(file) else { return None };
-    let clr = Clr::find(&pe)?.ok()?;
-    Some(read(&clr, &pe))
+/// The part of a file that .NET's runtime reads.
+struct ManagedCode {
+    has_native_code: bool,
+    /// The addresses of intermediate language and metadata, sorted and disjoint.
+    data: Vec<Range<u64>>,
 }
 
-fn has_only_managed_code(file: &Bytes) -> bool {
-    with_clr(file, |clr, _| !clr.has_native_code).unwrap_or(false)
-}
-
-/// The addresses of .NET's intermediate language and metadata beside code of the processor, sorted.
-fn managed_data(file: &Bytes) -> Vec<Range<u64>> {
-    let addresses = |clr: &Clr<'_>, pe: &Pe<'_>| {
-        let data = clr.data().into_iter();
-        data.map(|range| {
-            pe.address(range.start)..pe.address(range.start) + u64::from(range.end - range.start)
-        })
-        .collect()
-    };
-    with_clr(file, addresses).unwrap_or_default()
+impl ManagedCode {
+    /// `None` for a file that is not for .NET.
+    fn of(file: &Bytes) -> Option<Self> {
+        let Ok(Headers::Pe(pe)) = Headers::find(file) else { return None };
+        let clr = Clr::find(&pe)?.ok()?;
+        let addresses = |range: Range<u32>| {
+            let start = pe.address(range.start);
+            start..start + u64::from(range.end - range.start)
+        };
+        let data =
+            if clr.has_native_code { clr.data().into_iter().map(addresses).collect() } else { Vec::new() };
+        Some(Self { has_native_code: clr.has_native_code, data })
+    }
 }
 
 fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {

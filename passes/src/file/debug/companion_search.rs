@@ -6,10 +6,12 @@
 use super::attributes::DwarfString;
 use super::companion_files::{Companion, CompanionFile, CompanionKind};
 use super::reports::Reports;
-use super::sections::{self, BuildBudget, DebugSections, SupplementLink, debug_link, supplement_link};
+use super::sections::{BuildBudget, DebugSections, SupplementLink, debug_link, has, supplement_link};
 use super::units::read_units;
 use crate::file::formats::{Headers, hexadecimal};
 use crate::file::sections::declared;
+use binframe_ir::Rows;
+use binframe_ir::tables::BinarySections;
 use bytes::Bytes;
 use gimli::SectionId;
 use std::collections::BTreeMap;
@@ -19,25 +21,27 @@ use std::collections::BTreeMap;
 pub(super) fn companions(path: &str, file: &Bytes, found: &[CompanionFile]) -> Vec<Companion> {
     let mut companions = Vec::new();
     let mut bytes = file;
-    if !sections::has(bytes, SectionId::DebugInfo) {
-        companions.extend(separate(path, file));
+    let Ok(headers) = Headers::find(bytes) else { return companions };
+    let mut sections = declared(&headers);
+    if !has(&sections, SectionId::DebugInfo) {
+        companions.extend(separate(path, file, &headers, &sections));
         match found.iter().find(|file| file.kind == CompanionKind::Separate) {
             Some(separate) => bytes = &separate.bytes,
             None => return companions,
         }
+        let Ok(headers) = Headers::find(bytes) else { return companions };
+        sections = declared(&headers);
     }
-    if let Ok(headers) = Headers::find(bytes)
-        && let Some(link) = supplement_link(bytes, &declared(&headers))
-    {
+    if let Some(link) = supplement_link(bytes, &sections) {
         companions.push(supplementary(path, &link));
     }
     // Skeletons use `.debug_addr`; most files have none, and need not be read.
-    if !sections::has(bytes, SectionId::DebugAddr) {
+    if !has(&sections, SectionId::DebugAddr) {
         return companions;
     }
     let mut budget = BuildBudget::of(bytes.len() as u64);
-    let Some(sections) = DebugSections::load(bytes, &mut budget) else { return companions };
-    let dwarf = sections.linked();
+    let Some(loaded) = DebugSections::load(bytes, &mut budget) else { return companions };
+    let dwarf = loaded.linked();
     let mut names = BTreeMap::new();
     for unit in read_units(&dwarf, 0, &mut Reports::new(0)) {
         if let Some((name, _)) = unit.split_unit() {
@@ -76,27 +80,33 @@ fn lossy(text: DwarfString<'_>) -> String {
 }
 
 /// The separate debug file of a stripped file; `None` if the file refers to none.
-fn separate(path: &str, file: &Bytes) -> Option<Companion> {
-    let headers = Headers::find(file).ok()?;
+fn separate(
+    path: &str,
+    file: &Bytes,
+    headers: &Headers<'_>,
+    sections: &Rows<BinarySections>,
+) -> Option<Companion> {
     let is_macho = matches!(headers, Headers::MachO32(_) | Headers::MachO64(_));
-    let build_id = headers.build_id().filter(|id| id.len() > 1 && !is_macho);
-    let link = debug_link(file, &declared(&headers));
+    let link = debug_link(file, sections);
     let (directory, file_name) = path.rsplit_once('/').unwrap_or((".", path));
     let mut paths = Vec::new();
     // Apple's linker leaves debug information in objects; `dsymutil` collects it in a bundle next to the file.
     if is_macho {
         paths.push(format!("{path}.dSYM/Contents/Resources/DWARF/{file_name}"));
     }
-    if let Some([first, rest @ ..]) = build_id {
-        let rest = hexadecimal(rest);
-        paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug"));
-    }
+    paths.extend(headers.build_id().filter(|_| !is_macho).and_then(build_id_path));
     if let Some(name) = link.as_ref().filter(|name| !name.contains('/')) {
         paths.extend([format!("{directory}/{name}"), format!("{directory}/.debug/{name}")]);
         paths.push(format!("/usr/lib/debug{directory}/{name}"));
     }
     let name = link.map_or_else(|| "the file of its build id".to_owned(), std::borrow::Cow::into_owned);
     (!paths.is_empty()).then_some(Companion { kind: CompanionKind::Separate, name, paths })
+}
+
+/// Where systems keep the debug file with a build identifier; `None` for one of less than two bytes.
+fn build_id_path(build_id: &[u8]) -> Option<String> {
+    let (first, rest) = build_id.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    Some(format!("/usr/lib/debug/.build-id/{first:02x}/{}.debug", hexadecimal(rest)))
 }
 
 /// The supplementary file, whose name is relative to the file that refers to it.
@@ -107,9 +117,7 @@ fn supplementary(path: &str, link: &SupplementLink<'_>) -> Companion {
         true => vec![name.clone()],
         false => vec![format!("{directory}/{name}")],
     };
-    if let Some([first, rest @ ..]) = Some(link.build_id).filter(|id| id.len() > 1) {
-        paths.push(format!("/usr/lib/debug/.build-id/{first:02x}/{}.debug", hexadecimal(rest)));
-    }
+    paths.extend(build_id_path(link.build_id));
     if let Some((_, last)) = name.rsplit_once(".dwz/") {
         paths.push(format!("/usr/lib/debug/.dwz/{last}"));
     }

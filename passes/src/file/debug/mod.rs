@@ -8,9 +8,10 @@
 //! keeps a skeleton of it. An entry's origin is the entry that it completes, or is a copy of.
 //!
 //! *Algorithm.* (1) Load sections: decompress, and relocate in an object (`sections.rs`). (2) Read unit headers, and
-//! join split units with their skeletons (`units.rs`, `split.rs`); units of a supplementary file (`dwz`) follow. (3) Read the entries of each unit once, in parallel,
-//! without resolving references (`entry_reader.rs`). (4) Write rows in parallel for chunks of units, resolving
-//! references and names (`index.rs`); line tables likewise, for chunks of line number programs (`lines.rs`).
+//! join split units with their skeletons (`units.rs`, `split.rs`); units of a supplementary file (`dwz`) follow. (3)
+//! Read the entries of each unit once, in parallel, without resolving references (`entry_reader.rs`). (4) Write rows in
+//! parallel for chunks of units, resolving references and names (`index.rs`); line tables likewise, for chunks of line
+//! number programs (`lines.rs`).
 //!
 //! *Invariants.* Units are in file order, followed by the type units of companion files; functions, variables and types
 //! are in the order of units and entries. The index of a row is its position in its table.

@@ -292,10 +292,8 @@ const SECTIONS: [SectionId; 14] = [
     SectionId::DebugTypes,
 ];
 
-/// Whether a file has a debug section with content.
-pub(super) fn has(file: &Bytes, id: SectionId) -> bool {
-    let Ok(headers) = Headers::find(file) else { return false };
-    let sections = sections::declared(&headers);
+/// Whether a debug section with content is among the sections of a file.
+pub(super) fn has(sections: &Rows<BinarySections>, id: SectionId) -> bool {
     let mut sections = sections.columns().iter();
     sections.any(|section| section.file_size > 0 && elf_name(section.section_name) == Some(id.name()))
 }

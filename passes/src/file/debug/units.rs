@@ -1,8 +1,8 @@
 //! `debug_units`, and the units as later steps read them.
 //!
 //! Units are in row order: those of the file, each joined with its split unit if there is one, then the type units of
-//! companion files, then the units of the supplementary file. Units may share a table of abbreviations. It is parsed once, up to the start of the next table, so
-//! that no byte is parsed twice.
+//! companion files, then the units of the supplementary file. Units may share a table of abbreviations. It is parsed
+//! once, up to the start of the next table, so that no byte is parsed twice.
 
 use super::attributes::{Attributes, DwarfString};
 use super::lists::{self, ListBudget};

@@ -1,6 +1,7 @@
 //! Compressed sections.
 //!
-//! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections; "The .xz File Format".
+//! Sources: System V Application Binary Interface, "Compression header" (ELF); GNU binutils for `.zdebug_` sections;
+//! "The .xz File Format".
 
 use super::bytes_at;
 use binframe_ir::tables::BinarySection;

@@ -57,8 +57,7 @@ pub(super) enum ParameterKind {
     Template,
 }
 
-/// A part of a name. Each variant is one way to write text; productions of the grammar that are written the same way
-/// share a variant.
+/// A part of a name. Productions of the grammar that the printer writes in the same form share a variant.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Node<'a> {
     /// The text itself.

@@ -10,6 +10,7 @@ use binframe_ir::tables::{
     BinaryHeader, BinaryHeaderBuilder, BinaryKind, DiagnosticCode, DiagnosticPass, Endianness, Format,
 };
 use bytes::Bytes;
+use object::archive::THIN_MAGIC;
 use sha2::{Digest, Sha256};
 
 /// The members of a container that are binaries of their own, sorted by file offset; a file of another format has none.
@@ -17,9 +18,10 @@ pub fn members(file: &Bytes) -> Vec<Member> {
     container::read(file).members
 }
 
-/// The paths, relative to the archive's directory, of the members of a thin archive.
+/// The paths, relative to the archive's directory, of the members of a thin archive; none for other files.
 pub fn thin_members(file: &Bytes) -> Vec<String> {
-    container::read(file).thin
+    // Other archives, whose members are all examined, need not be read for this.
+    if file.starts_with(&THIN_MAGIC) { container::read(file).thin } else { Vec::new() }
 }
 
 pub(super) fn run(file: &Bytes, format: Format, member_index: u32) -> SectionsIr {

@@ -13,7 +13,7 @@ use tables::{Column, Tables};
 const IL_ONLY: u32 = 1;
 
 /// Implementation attributes that say what kind of code a method has; 0 is intermediate language.
-const CODE_KIND: u16 = 3;
+const CODE_KIND: u32 = 3;
 
 /// Alignment of bodies with a fat header, in bytes.
 const BODY_ALIGNMENT: u32 = 4;
@@ -80,22 +80,30 @@ impl<'a> Clr<'a> {
         let owners = self.owners();
         (1..=tables.count(tables::METHOD)).map(move |number| {
             let row = |column| tables.number(tables::METHOD, number, column);
-            let implementation = row(1) as u16;
-            let body = (row(0) != 0 && implementation & CODE_KIND == 0).then(|| self.body(row(0)));
             Method {
                 number,
                 type_number: owners[number as usize - 1],
                 name: tables.text(tables::METHOD, number, 3),
                 attributes: row(2) as u16,
-                implementation,
-                body: body.flatten(),
+                implementation: row(1) as u16,
+                body: self.body_of(number),
             }
         })
     }
 
+    /// The body of a method; `None` if it has none, or native code.
+    fn body_of(&self, method: u32) -> Option<Body> {
+        let [rva, implementation] = [0, 1].map(|column| self.tables.number(tables::METHOD, method, column));
+        if rva == 0 || implementation & CODE_KIND != 0 {
+            return None;
+        }
+        self.body(rva)
+    }
+
     /// RVAs of what no processor runs, sorted and disjoint. Bodies are aligned; what pads them belongs to the one before.
     pub(crate) fn data(&self) -> Vec<Range<u32>> {
-        let bodies = self.methods().filter_map(|method| Some(method.body?.range));
+        let methods = 1..=self.tables.count(tables::METHOD);
+        let bodies = methods.filter_map(|method| Some(self.body_of(method)?.range));
         let mut data: Vec<_> = self.header_data.iter().cloned().chain(bodies).collect();
         data.retain(|range| !range.is_empty());
         data.sort_by_key(|range| (range.start, range.end));

@@ -186,21 +186,17 @@ impl<'a> Tables<'a> {
     /// Size of a column in bytes.
     fn size(&self, kind: Kind) -> usize {
         let heap = |bit: u8| if self.heap_sizes & bit == 0 { 2 } else { 4 };
+        // The low bits that select a table leave fewer for the row.
+        let row = |bits: usize, count: u32| if count < 1 << (16 - bits) { 2 } else { 4 };
         match kind {
             Number(size) => size,
             Text => heap(1),
             Guid => heap(2),
             Blob => heap(4),
-            Row(table) => {
-                if self.counts[table] < 1 << 16 {
-                    2
-                } else {
-                    4
-                }
-            }
+            Row(table) => row(0, self.counts[table]),
             OneOf(bits, tables) => {
-                let most = tables.iter().map(|table| self.counts[*table]).max().unwrap_or(0);
-                if most < 1 << (16 - bits) { 2 } else { 4 }
+                let most = tables.iter().map(|table| self.counts[*table]).max();
+                row(bits, most.unwrap_or(0))
             }
         }
     }
