@@ -1,9 +1,10 @@
 //! The list of all tables.
 
 use crate::tables::{
-    BasicBlocks, Binaries, BinaryExceptionCallSites, BinaryExports, BinaryExtents, BinaryHeaders,
-    BinaryImports, BinaryInitializers, BinaryLibraries, BinaryLoaderCommands, BinaryNotes, BinaryRelocations,
-    BinaryResources, BinarySections, BinarySegments, BinaryStrings, BinarySymbols, BinaryUnwindEntries,
+    BasicBlocks, Binaries, BinaryAttributes, BinaryExceptionCallSites, BinaryExports, BinaryExtents,
+    BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries, BinaryLoaderCommands,
+    BinaryMappedFiles, BinaryNotes, BinaryRelocations, BinaryResources, BinaryRichEntries, BinarySections,
+    BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
     CallEdges, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
     DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
     InstructionEffects, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses, MemoryObjects,
@@ -29,6 +30,11 @@ pub const TABLES: &[&TableInfo] = &[
     BinaryRelocations::INFO,
     BinaryInitializers::INFO,
     BinaryNotes::INFO,
+    BinaryAttributes::INFO,
+    BinaryRichEntries::INFO,
+    BinaryThreads::INFO,
+    BinaryThreadRegisters::INFO,
+    BinaryMappedFiles::INFO,
     BinaryResources::INFO,
     ClrMethods::INFO,
     BinaryStrings::INFO,

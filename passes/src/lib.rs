@@ -72,10 +72,11 @@ macro_rules! passes {
                 // Then the rest of what the file states. These passes do not depend on each other.
 
                 /// Linking and loading metadata: libraries, imports, exports, relocations, initializers, notes,
-                /// resources, methods of .NET.
-                linkage: LinkageIr = linkage::run(file, sections), version 7,
+                /// threads of core dumps, resources, methods of .NET.
+                linkage: LinkageIr = linkage::run(file, sections), version 8,
                     fills [BinaryLoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
-                        BinaryNotes, BinaryResources, ClrMethods, Diagnostics];
+                        BinaryNotes, BinaryAttributes, BinaryRichEntries, BinaryThreads, BinaryThreadRegisters,
+                        BinaryMappedFiles, BinaryResources, ClrMethods, Diagnostics];
 
                 /// Call sites that may throw, with their landing pads or handlers.
                 exceptions: ExceptionsIr = exceptions::run(file, sections), version 7,

@@ -143,6 +143,12 @@ pub struct BinaryRelocation<'a> {
     pub symbol_name: Option<&'a str>,
     /// Addend; null if it is stored in the modified location.
     pub addend: Option<i64>,
+    /// Key that the loader signs the pointer with: `IA`, `IB`, `DA` or `DB`; null if it does not sign it.
+    pub signing_key: Option<&'a str>,
+    /// Number that is signed with the pointer; null if it is not signed.
+    pub signing_diversity: Option<u16>,
+    /// Whether the address of the pointer is signed with it; null if it is not signed.
+    pub is_address_signed: Option<bool>,
 }
 
 enumeration! {

@@ -1,9 +1,10 @@
 //! The tables, one struct per row type. Each stage has a file of its name; the tables of the first stage are spread
-//! over `headers`, `sections`, `symbols`, `unwind`, `linkage` and `contents`.
+//! over `headers`, `sections`, `symbols`, `unwind`, `linkage`, `clr`, `contents`, `attributes` and `threads`.
 //!
 //! For a row struct such as [`Function`], the derive generates the table [`Functions`], the builder [`FunctionBuilder`]
 //! and the typed views [`FunctionColumns`].
 
+mod attributes;
 mod cfg;
 mod clr;
 mod contents;
@@ -18,8 +19,13 @@ mod memory;
 mod run;
 mod sections;
 mod symbols;
+mod threads;
 mod unwind;
 
+pub use attributes::{
+    BinaryAttribute, BinaryAttributeBuilder, BinaryAttributeColumns, BinaryAttributes, BinaryRichEntries,
+    BinaryRichEntry, BinaryRichEntryBuilder, BinaryRichEntryColumns,
+};
 pub use cfg::{
     BasicBlock, BasicBlockBuilder, BasicBlockColumns, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge,
     CallEdgeBuilder, CallEdgeColumns, CallEdges, CallEvidence, CallKind, CfgEdge, CfgEdgeBuilder,
@@ -86,6 +92,11 @@ pub use sections::{
 pub use symbols::{
     BinarySymbol, BinarySymbolBuilder, BinarySymbolColumns, BinarySymbols, SymbolBinding, SymbolDefinition,
     SymbolLanguage, SymbolType, SymbolVisibility,
+};
+pub use threads::{
+    BinaryMappedFile, BinaryMappedFileBuilder, BinaryMappedFileColumns, BinaryMappedFiles, BinaryThread,
+    BinaryThreadBuilder, BinaryThreadColumns, BinaryThreadRegister, BinaryThreadRegisterBuilder,
+    BinaryThreadRegisterColumns, BinaryThreadRegisters, BinaryThreads,
 };
 pub use unwind::{
     BinaryExceptionCallSite, BinaryExceptionCallSiteBuilder, BinaryExceptionCallSiteColumns,

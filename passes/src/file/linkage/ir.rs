@@ -3,10 +3,12 @@
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::text_budget::NameBudget;
 use binframe_ir::tables::{
-    BinaryExportBuilder, BinaryExports, BinaryImportBuilder, BinaryImports, BinaryInitializer,
-    BinaryInitializerBuilder, BinaryInitializers, BinaryLibraries, BinaryLibraryBuilder,
-    BinaryLoaderCommandBuilder, BinaryLoaderCommands, BinaryNoteBuilder, BinaryNotes,
-    BinaryRelocationBuilder, BinaryRelocations, BinaryResourceBuilder, BinaryResources, ClrMethodBuilder,
+    BinaryAttribute, BinaryAttributeBuilder, BinaryAttributes, BinaryExportBuilder, BinaryExports,
+    BinaryImportBuilder, BinaryImports, BinaryInitializer, BinaryInitializerBuilder, BinaryInitializers,
+    BinaryLibraries, BinaryLibraryBuilder, BinaryLoaderCommandBuilder, BinaryLoaderCommands,
+    BinaryMappedFileBuilder, BinaryMappedFiles, BinaryNoteBuilder, BinaryNotes, BinaryRelocationBuilder,
+    BinaryRelocations, BinaryResourceBuilder, BinaryResources, BinaryRichEntries, BinaryRichEntryBuilder,
+    BinaryThreadBuilder, BinaryThreadRegisterBuilder, BinaryThreadRegisters, BinaryThreads, ClrMethodBuilder,
     ClrMethods, DiagnosticCode, DiagnosticPass, Diagnostics, InitializerKind,
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
@@ -29,6 +31,16 @@ pub struct LinkageIr {
     pub initializers: Rows<BinaryInitializers>,
     /// Notes.
     pub notes: Rows<BinaryNotes>,
+    /// Fields of notes and load commands.
+    pub attributes: Rows<BinaryAttributes>,
+    /// Products of a Rich header.
+    pub rich_entries: Rows<BinaryRichEntries>,
+    /// Threads of a core dump.
+    pub threads: Rows<BinaryThreads>,
+    /// Registers of these threads.
+    pub thread_registers: Rows<BinaryThreadRegisters>,
+    /// Files that are mapped in a core dump.
+    pub mapped_files: Rows<BinaryMappedFiles>,
     /// Resources.
     pub resources: Rows<BinaryResources>,
     /// Methods of .NET.
@@ -39,7 +51,7 @@ pub struct LinkageIr {
 
 impl LinkageIr {
     /// The tables, untyped.
-    pub fn tables(&self) -> [&Batch; 10] {
+    pub fn tables(&self) -> [&Batch; 15] {
         [
             self.loader_commands.batch(),
             self.libraries.batch(),
@@ -48,6 +60,11 @@ impl LinkageIr {
             self.relocations.batch(),
             self.initializers.batch(),
             self.notes.batch(),
+            self.attributes.batch(),
+            self.rich_entries.batch(),
+            self.threads.batch(),
+            self.thread_registers.batch(),
+            self.mapped_files.batch(),
             self.resources.batch(),
             self.clr_methods.batch(),
             self.diagnostics.batch(),
@@ -69,6 +86,12 @@ pub(super) struct LinkageBuilder {
     pub(super) relocations: BinaryRelocationBuilder,
     initializers: BinaryInitializerBuilder,
     pub(super) notes: BinaryNoteBuilder,
+    attributes: BinaryAttributeBuilder,
+    next_attribute: u32,
+    pub(super) rich_entries: BinaryRichEntryBuilder,
+    pub(super) threads: BinaryThreadBuilder,
+    pub(super) thread_registers: BinaryThreadRegisterBuilder,
+    pub(super) mapped_files: BinaryMappedFileBuilder,
     pub(super) resources: BinaryResourceBuilder,
     pub(super) clr_methods: ClrMethodBuilder,
     diagnostics: Collector,
@@ -91,6 +114,12 @@ impl LinkageBuilder {
             relocations: BinaryRelocationBuilder::default(),
             initializers: BinaryInitializerBuilder::default(),
             notes,
+            attributes: BinaryAttributeBuilder::default(),
+            next_attribute: 0,
+            rich_entries: BinaryRichEntryBuilder::default(),
+            threads: BinaryThreadBuilder::default(),
+            thread_registers: BinaryThreadRegisterBuilder::default(),
+            mapped_files: BinaryMappedFileBuilder::default(),
             resources: BinaryResourceBuilder::default(),
             clr_methods: ClrMethodBuilder::default(),
             diagnostics: Collector::new(DiagnosticPass::Linkage),
@@ -110,6 +139,16 @@ impl LinkageBuilder {
         }
     }
 
+    /// Adds an attribute, and sets its index. Leaves out text that exceeds the budget of names.
+    pub(super) fn push_attribute(&mut self, attribute: BinaryAttribute<'_>) {
+        self.attributes.push(BinaryAttribute {
+            attribute_index: self.next_attribute,
+            text: attribute.text.and_then(|text| self.names.take(text)),
+            ..attribute
+        });
+        self.next_attribute += 1;
+    }
+
     /// Reports a warning.
     pub(super) fn warning(&mut self, code: DiagnosticCode, location: DiagnosticLocation, message: &str) {
         self.diagnostics.warning(code, location, message);
@@ -124,6 +163,11 @@ impl LinkageBuilder {
             relocations: self.relocations.finish(),
             initializers: self.initializers.finish(),
             notes: self.notes.finish(),
+            attributes: self.attributes.finish(),
+            rich_entries: self.rich_entries.finish(),
+            threads: self.threads.finish(),
+            thread_registers: self.thread_registers.finish(),
+            mapped_files: self.mapped_files.finish(),
             resources: self.resources.finish(),
             clr_methods: self.clr_methods.finish(),
             diagnostics: self.diagnostics.finish(),

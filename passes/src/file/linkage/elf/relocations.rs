@@ -170,6 +170,7 @@ impl RelocationWriter<'_> {
             symbol_index,
             symbol_name: name.and_then(|name| self.linkage.names.take(name)),
             addend,
+            ..BinaryRelocation::default()
         });
         self.next_index += 1;
         Ok(())

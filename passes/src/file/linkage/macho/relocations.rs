@@ -154,6 +154,7 @@ impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
             symbol_index: row.symbol_index,
             symbol_name: row.symbol_name.and_then(|name| self.linkage.names.take(name)),
             addend: row.addend,
+            ..BinaryRelocation::default()
         });
         self.next_index += 1;
         Ok(())

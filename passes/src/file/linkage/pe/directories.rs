@@ -1,11 +1,15 @@
-//! `binary_loader_commands` of a PE image: its data directories.
+//! `binary_loader_commands` of a PE image: its data directories, and `binary_attributes` of some of them.
 
 use super::super::ir::LinkageBuilder;
+use super::{clr, load_configuration};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::bytes_at;
 use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryLoaderCommand, DiagnosticCode};
-use object::pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, NAMES_DIRECTORY_ENTRY};
+use object::pe::{
+    IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR, IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, IMAGE_DIRECTORY_ENTRY_SECURITY,
+    NAMES_DIRECTORY_ENTRY,
+};
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let mut command_index = 0;
@@ -36,6 +40,13 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
             value: is_loaded.then(|| pe.address(rva)),
             text: None,
         });
+        match index {
+            IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG => {
+                load_configuration::push(pe, rva, command_index, name, linkage);
+            }
+            IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR => clr::push_header(pe, rva, command_index, name, linkage),
+            _ => {}
+        }
         command_index += 1;
     }
 }

@@ -1,13 +1,16 @@
 //! The linking metadata of a PE image or COFF object.
 
 mod clr;
+mod debug_entries;
 mod directories;
 mod exports;
 mod imports;
 mod initializers;
+mod load_configuration;
 mod notes;
 mod relocations;
 mod resources;
+mod rich;
 
 use super::ir::LinkageBuilder;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe};

@@ -1,20 +1,18 @@
-//! `binary_notes` of a PE image: the entries of its debug directory, and the "Rich header", in which Microsoft's linker
-//! counts the inputs by compiler product, between the DOS program and the PE headers.
+//! `binary_notes` of a PE image: its Rich header (`rich.rs`), and the entries of its debug directory with their
+//! attributes (`debug_entries.rs`).
 
 use super::super::ir::LinkageBuilder;
+use super::{debug_entries, rich};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::CONTENT_PER_FILE_SIZE_MAX;
 use crate::file::formats::pe::{DebugDirectoryEntry, Pe, string};
 use binframe_ir::tables::{BinaryNote, DiagnosticCode};
 use object::LittleEndian as LE;
 use object::pe;
-use object::read::pe::RichHeaderInfo;
+use std::borrow::Cow;
 
 /// The owner of all notes.
-const OWNER: &str = "PE";
-
-/// Number of products of a Rich header that its text lists.
-const PRODUCTS_MAX: usize = 256;
+pub(super) const OWNER: &str = "PE";
 
 /// Names of the bits of the extended DLL characteristics.
 const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
@@ -28,25 +26,7 @@ const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let file = pe.coff.file;
-    let mut note_index = 0;
-    if let Some(rich) = RichHeaderInfo::parse(file.as_ref(), pe.headers_offset) {
-        let products = rich.unmasked_entries().take(PRODUCTS_MAX).map(|entry| {
-            let (product, build) = (entry.comp_id >> 16, entry.comp_id & 0xffff);
-            format!("product {product} build {build}: {}", entry.count)
-        });
-        let text = products.collect::<Vec<_>>().join(", ");
-        linkage.notes.push(BinaryNote {
-            note_index,
-            section_index: None,
-            file_offset: rich.offset as u64,
-            size: rich.length as u64,
-            owner: OWNER,
-            note_type: "Rich",
-            content: &file[rich.offset..rich.offset + rich.length],
-            text: linkage.names.take(text).as_deref(),
-        });
-        note_index += 1;
-    }
+    let mut note_index = rich::push(pe, linkage);
     let location = DiagnosticLocation::FileOffset(pe.headers_offset);
     let Some(entries) = pe.debug_entries() else {
         let message = "the debug directory does not lie in the file";
@@ -67,7 +47,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
 
 fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, linkage: &mut LinkageBuilder) {
     let debug_type = entry.header.typ.get(LE);
-    let unnamed = format!("{:#x}", debug_type.0);
+    let note_type = type_name(debug_type);
     // Data that is not loaded is in no section.
     let rva = entry.header.address_of_raw_data.get(LE);
     let section_index = if rva == 0 { None } else { pe.section_index(rva) };
@@ -77,10 +57,29 @@ fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, lin
         file_offset: entry.file_offset,
         size: entry.content.len() as u64,
         owner: OWNER,
-        note_type: debug_type.name().unwrap_or(&unnamed),
+        note_type: &note_type,
         content: entry.content,
         text: text(debug_type, entry.content).and_then(|text| linkage.names.take(text)).as_deref(),
     });
+    debug_entries::push(pe, entry, note_index, &note_type, linkage);
+}
+
+/// The names of the bits of extended DLL characteristics.
+pub(super) fn extended_characteristics(flags: u32) -> String {
+    let named = EXTENDED_CHARACTERISTICS.iter().filter(|(flag, _)| flags & flag != 0);
+    named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of a type, or its number in hexadecimal.
+fn type_name(debug_type: pe::DebugType) -> Cow<'static, str> {
+    let name = match debug_type.0 {
+        // .NET's types, which `object` has no names for.
+        17 => Some("IMAGE_DEBUG_TYPE_EMBEDDED_PORTABLE_PDB"),
+        19 => Some("IMAGE_DEBUG_TYPE_PDB_CHECKSUM"),
+        21 => Some("IMAGE_DEBUG_TYPE_PERFMAP"),
+        _ => debug_type.name(),
+    };
+    name.map_or_else(|| format!("{:#x}", debug_type.0).into(), Cow::from)
 }
 
 /// A readable form of an entry's content; `None` for types that have none.
@@ -97,9 +96,7 @@ fn text(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
             Some(String::from_utf8_lossy(string(path).unwrap_or_default()).into_owned())
         }
         pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS => {
-            let flags = u32::from_le_bytes(*content.first_chunk()?);
-            let named = EXTENDED_CHARACTERISTICS.iter().filter(|(flag, _)| flags & flag != 0);
-            Some(named.map(|(_, name)| *name).collect::<Vec<_>>().join(", "))
+            Some(extended_characteristics(u32::from_le_bytes(*content.first_chunk()?)))
         }
         _ => None,
     }

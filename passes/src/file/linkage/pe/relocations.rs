@@ -70,6 +70,7 @@ impl BaseRelocationWriter<'_, '_> {
                 symbol_index: None,
                 symbol_name: None,
                 addend: None,
+                ..BinaryRelocation::default()
             });
             self.next_index += 1;
             if relocation_type == pe::IMAGE_REL_BASED_HIGHADJ {
@@ -164,6 +165,7 @@ impl<H: ObjectHeader> ObjectRelocationWriter<'_, '_, H> {
             symbol_index: Some(index.0 as u32),
             symbol_name: Some(&name),
             addend: None,
+            ..BinaryRelocation::default()
         });
         self.relocation_index += 1;
         Ok(())
