@@ -66,7 +66,7 @@ macro_rules! passes {
                 // First the file's structure: everything else refers to its sections. Only this pass can refuse a file.
 
                 /// Headers, segments, sections, symbols and unwind entries, as the file declares them.
-                sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 7,
+                sections: SectionsIr = sections::run(file, member_index) or Unsupported, version 8,
                     fills [BinaryHeaders, BinarySegments, BinarySections, BinarySymbols, BinaryUnwindEntries, Diagnostics];
 
                 // Then the rest of what the file states. These passes do not depend on each other.

@@ -1,5 +1,6 @@
 //! `(file, binary_sections, binary_symbols) -> (binary_loader_commands, binary_libraries, binary_imports, binary_exports,`
-//! `binary_relocations, binary_initializers, binary_notes, binary_resources)`
+//! `binary_relocations, binary_initializers, binary_notes, binary_attributes, binary_rich_entries, binary_threads,`
+//! `binary_thread_registers, binary_mapped_files, binary_resources, clr_methods)`
 //!
 //! *Problem.* Read what a file states for linker and loader: required libraries, imported and exported symbols, fields
 //! that are relocated, functions that are called at start and end. Notes and resources, which other tools read, are
@@ -22,6 +23,7 @@ mod elf;
 mod ir;
 mod macho;
 mod pe;
+mod registers;
 
 use crate::file::formats::Headers;
 use crate::file::sections::SectionsIr;

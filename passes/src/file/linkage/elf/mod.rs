@@ -1,10 +1,12 @@
 //! The linking metadata of an ELF file.
 
 mod android_relocations;
+mod core;
 mod dynamic;
 mod function_arrays;
 mod initializers;
 mod notes;
+mod relocation_names;
 mod relocation_tables;
 mod relocations;
 mod symbols;

@@ -1,6 +1,7 @@
 //! `binary_notes` of an ELF file, from its sections of notes; without section headers, from its segments of notes.
 
 use super::super::ir::LinkageBuilder;
+use super::core::{self, CoreNote, CoreReader};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
@@ -13,13 +14,15 @@ use object::read::elf::Note;
 const TEXT_SIZE_MAX: usize = 4096;
 
 pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
+    let mut core = CoreReader::of(elf);
     let mut note_index = 0;
     for range in elf.notes() {
         let mut file_offset = range.file_offset;
         let read = range.notes.and_then(|mut notes| {
             while let Some(note) = notes.next().map_err(|error| error.to_string())? {
                 let size = note_size(elf, &note, file_offset, range.alignment);
-                push_note(elf, &note, note_index, range.section_index, file_offset, size, linkage);
+                let place = (note_index, range.section_index, file_offset, size);
+                push_note(elf, &note, place, core.as_mut(), linkage);
                 file_offset = file_offset.saturating_add(size);
                 note_index += 1;
             }
@@ -33,6 +36,9 @@ pub(super) fn push<H: Header>(elf: &Elf<'_, H>, linkage: &mut LinkageBuilder) {
                 &message,
             );
         }
+    }
+    if let Some(core) = core {
+        core.finish(linkage);
     }
 }
 
@@ -53,14 +59,14 @@ fn note_size<H: Header>(elf: &Elf<'_, H>, note: &Note<'_, H>, file_offset: u64, 
 fn push_note<H: Header>(
     elf: &Elf<'_, H>,
     note: &Note<'_, H>,
-    note_index: u32,
-    section_index: Option<u32>,
-    file_offset: u64,
-    size: u64,
+    (note_index, section_index, file_offset, size): (u32, Option<u32>, u64, u64),
+    core: Option<&mut CoreReader>,
     linkage: &mut LinkageBuilder,
 ) {
     let note_type = note.n_type(elf.endian);
     let unnamed = format!("{:#x}", note_type.0);
+    let in_core = core.as_ref().and_then(|_| core::type_name(note.name(), note_type.0));
+    let type_name = in_core.or_else(|| type_name(note.name(), note_type)).unwrap_or(&unnamed);
     let owner = String::from_utf8_lossy(note.name());
     let Some(owner) = linkage.names.take(owner) else { return };
     linkage.notes.push(BinaryNote {
@@ -69,10 +75,15 @@ fn push_note<H: Header>(
         file_offset,
         size,
         owner: &owner,
-        note_type: type_name(note.name(), note_type).unwrap_or(&unnamed),
+        note_type: type_name,
         content: note.desc(),
         text: text(elf, note).and_then(|text| linkage.names.take(text)).as_deref(),
     });
+    if let Some(core) = core {
+        let (owner, content) = (note.name(), note.desc());
+        let note = CoreNote { index: note_index, owner, note_type: note_type.0, type_name, content };
+        core.read(note, linkage);
+    }
 }
 
 /// The owner's name for a type of its notes; `None` if it is unknown.

@@ -3,6 +3,7 @@
 use super::super::ir::LinkageBuilder;
 use super::android_relocations::AndroidRelocations;
 use super::function_arrays::FunctionArray;
+use super::relocation_names;
 use super::relocation_tables::{self, RelocationTable};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header, whole_entries};
@@ -219,14 +220,7 @@ fn mips64el_info(entry: &Crel) -> (u32, RelocationType) {
 
 /// The specification's name of a type; the first name in the table of `object` may be an older one.
 fn type_name(machine: elf::Machine, r_type: RelocationType) -> Option<&'static str> {
-    match (machine, r_type.0) {
-        (elf::EM_ARM, 10) => Some("R_ARM_THM_CALL"),
-        (elf::EM_ARM, 25) => Some("R_ARM_BASE_PREL"),
-        (elf::EM_ARM, 26) => Some("R_ARM_GOT_BREL"),
-        (elf::EM_MIPS, 248) => Some("R_MIPS_PC32"),
-        (elf::EM_PARISC, 128) => Some("R_PARISC_COPY"),
-        _ => machine_names(machine).r.name(r_type),
-    }
+    relocation_names::find(machine, r_type).or_else(|| machine_names(machine).r.name(r_type))
 }
 
 /// The names of up to three types that 64-bit MIPS applies one after the other; `None` for other machines, and for

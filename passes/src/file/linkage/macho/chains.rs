@@ -75,6 +75,12 @@ fn push_segment<H: Header>(
     for fixup in segment.fixups(endian, image_address, content) {
         let (offset, fixup) = fixup.map_err(|error| error.to_string())?;
         let address = start.wrapping_add(offset);
+        let auth = match &fixup {
+            Fixup::Rebase(rebase) => rebase.auth,
+            Fixup::KernelCacheRebase(rebase) => rebase.auth,
+            Fixup::SegmentedRebase(rebase) => rebase.auth,
+            Fixup::Bind(bind) => bind.auth,
+        };
         let (symbol, target) = match fixup {
             Fixup::Rebase(rebase) => (None, image_address.wrapping_add(rebase.target_offset)),
             Fixup::KernelCacheRebase(rebase) => (None, image_address.wrapping_add(rebase.target_offset)),
@@ -102,6 +108,7 @@ fn push_segment<H: Header>(
             symbol_index: symbol.and_then(|symbol| symbol.index),
             symbol_name: symbol.map(|symbol| symbol.name.as_str()),
             addend: Some(target as i64),
+            auth,
         })?;
     }
     Ok(())

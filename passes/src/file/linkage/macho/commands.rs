@@ -106,7 +106,10 @@ impl CommandWriter<'_> {
                 });
                 (Some(version), Some(parts.map(|part| part.to_string()).join(".")))
             }
-            Variant::LinkerOption(_) => (None, linker_options(command)),
+            Variant::LinkerOption(_) => {
+                let options = linker_options(command).map(String::from_utf8_lossy);
+                (None, Some(options.collect::<Vec<_>>().join(" ")))
+            }
             Variant::FilesetEntry(entry) => {
                 (Some(entry.vmaddr.get(endian)), Some(self.text(endian, command, entry.entry_id)))
             }
@@ -230,10 +233,9 @@ fn segment<H: Header>(endian: Endianness, command: &Command<'_>) -> ValueAndText
 }
 
 /// The options of `LC_LINKER_OPTION`, which are consecutive strings.
-fn linker_options(command: &Command<'_>) -> Option<String> {
+pub(super) fn linker_options<'a>(command: &Command<'a>) -> impl Iterator<Item = &'a [u8]> {
     /// Size of the fields command, size and number of options.
     const HEADER_SIZE: usize = 12;
-    let options = command.raw_data().get(HEADER_SIZE..)?.split(|byte| *byte == 0);
-    let options = options.filter(|option| !option.is_empty()).map(String::from_utf8_lossy);
-    Some(options.collect::<Vec<_>>().join(" "))
+    let options = command.raw_data().get(HEADER_SIZE..).unwrap_or_default().split(|byte| *byte == 0);
+    options.filter(|option| !option.is_empty())
 }

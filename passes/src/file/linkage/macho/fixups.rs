@@ -80,6 +80,7 @@ fn push_rebases<H: Header>(
             symbol_index: None,
             symbol_name: None,
             addend: None,
+            auth: None,
         })?;
     }
     Ok(())
@@ -114,6 +115,7 @@ fn push_binds<'a, H: Header>(
             symbol_index: symbol.index,
             symbol_name: Some(&symbol.name),
             addend: Some(bind.addend),
+            auth: None,
         })?;
     }
     Ok(())

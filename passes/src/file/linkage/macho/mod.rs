@@ -1,5 +1,6 @@
 //! The linking metadata of a Mach-O file.
 
+mod attributes;
 mod chains;
 mod commands;
 mod exports;
@@ -8,6 +9,7 @@ mod imports;
 mod initializers;
 mod pointers;
 mod relocations;
+mod threads;
 
 use super::ir::LinkageBuilder;
 use crate::file::formats::macho::{Header, MachO};
@@ -15,6 +17,8 @@ use crate::file::sections::SectionsIr;
 
 pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkage: &mut LinkageBuilder) {
     let libraries = commands::push(macho, linkage);
+    attributes::push(macho, linkage);
+    threads::push(macho, linkage);
     let arrays = initializers::arrays(macho);
     let mut imports = imports::Imports::new(macho, sections);
     let mut writer = relocations::RelocationWriter::new(macho, sections, linkage);

@@ -6,8 +6,11 @@ use crate::file::formats::macho::{Header, MachO};
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
 use object::macho::{self, Relocation, RelocationType, VM_PROT_WRITE, machine_names};
-use object::read::macho::{LoadCommandVariant, Section, Segment};
+use object::read::macho::{FixupAuth, LoadCommandVariant, Section, Segment};
 use object::{Endianness, ReadRef};
+
+/// Keys of signed pointers, by number: two for code and two for data.
+const KEYS: [&str; 4] = ["IA", "IB", "DA", "DB"];
 
 /// Adds rows of relocations.
 pub(super) struct RelocationWriter<'a, 'l, H: Header> {
@@ -38,6 +41,8 @@ pub(super) struct RelocationRow<'r> {
     pub(super) symbol_index: Option<u32>,
     pub(super) symbol_name: Option<&'r str>,
     pub(super) addend: Option<i64>,
+    /// How the loader signs the pointer; `None` if it does not.
+    pub(super) auth: Option<FixupAuth>,
 }
 
 impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
@@ -132,6 +137,7 @@ impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
                 symbol_index,
                 symbol_name,
                 addend: next_addend.take(),
+                auth: None,
             })?;
         }
         Ok(())
@@ -154,7 +160,9 @@ impl<'a, 'l, H: Header> RelocationWriter<'a, 'l, H> {
             symbol_index: row.symbol_index,
             symbol_name: row.symbol_name.and_then(|name| self.linkage.names.take(name)),
             addend: row.addend,
-            ..BinaryRelocation::default()
+            signing_key: row.auth.map(|auth| KEYS[auth.key as usize]),
+            signing_diversity: row.auth.map(|auth| auth.diversity),
+            is_address_signed: row.auth.map(|auth| auth.addr_div),
         });
         self.next_index += 1;
         Ok(())

@@ -1,12 +1,11 @@
 //! `binary_headers` of an ELF file: from its header, program headers, dynamic section and notes.
 
-use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::elf::{Elf, Header};
 use crate::file::formats::hexadecimal;
 use binframe_ir::Rows;
 use binframe_ir::tables::{
-    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols,
-    DiagnosticCode, Endianness, Format, RelocationReadOnly,
+    Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, BinarySymbols, Endianness,
+    Format, RelocationReadOnly,
 };
 use object::elf;
 use object::read::elf::ProgramHeader;
@@ -20,11 +19,10 @@ pub(super) fn table<H: Header>(
     symbols: &Rows<BinarySymbols>,
     sha256: &[u8],
     member_index: u32,
-    diagnostics: &mut Collector,
 ) -> Rows<BinaryHeaders> {
     let (endian, header) = (elf.endian, elf.header);
     let entry = entry_address(elf);
-    let notes = FileNotes::read(elf, diagnostics);
+    let notes = FileNotes::read(elf);
     let build_id = notes.build_id.map(hexadecimal);
     let interpreter = interpreter(elf);
     let kind = match header.e_type(endian) {
@@ -141,21 +139,15 @@ struct FileNotes<'a> {
 }
 
 impl<'a> FileNotes<'a> {
-    fn read<H: Header>(elf: &Elf<'a, H>, diagnostics: &mut Collector) -> Self {
+    fn read<H: Header>(elf: &Elf<'a, H>) -> Self {
         let mut found = Self::default();
         for range in elf.notes() {
-            let read = range.notes.and_then(|mut notes| {
-                while let Some(note) = notes.next().map_err(|error| error.to_string())? {
-                    if note.name() == elf::ELF_NOTE_GNU {
-                        found.take(elf, &note);
-                    }
+            // The pass `linkage` reports notes that cannot be read.
+            let Ok(mut notes) = range.notes else { continue };
+            while let Ok(Some(note)) = notes.next() {
+                if note.name() == elf::ELF_NOTE_GNU {
+                    found.take(elf, &note);
                 }
-                Ok(())
-            });
-            if let Err(error) = read {
-                let location = DiagnosticLocation::FileOffset(range.file_offset);
-                let message = format!("a note cannot be read: {error}");
-                diagnostics.warning(DiagnosticCode::BrokenNote, location, &message);
             }
         }
         found

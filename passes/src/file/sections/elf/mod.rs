@@ -31,6 +31,6 @@ pub(super) fn run<H: Header>(elf: &Elf<'_, H>, member_index: u32) -> SectionsIr 
     );
     unwind.report(&mut diagnostics);
     let unwind_entries = unwind::table(unwind.rows, &sections);
-    let headers = header::table(elf, &symbols, &sha256, member_index, &mut diagnostics);
+    let headers = header::table(elf, &symbols, &sha256, member_index);
     SectionsIr { headers, segments, sections, symbols, unwind_entries, diagnostics: diagnostics.finish() }
 }

@@ -28,7 +28,9 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
         }
         rows.push(BinarySegment {
             segment_index,
-            segment_type: Some(names.name(segment_type).unwrap_or(&unnamed)),
+            segment_type: Some(
+                names.name(segment_type).or_else(|| other_name(segment_type.0)).unwrap_or(&unnamed),
+            ),
             segment_name: None,
             address: header.p_vaddr(endian).into(),
             size: header.p_memsz(endian).into(),
@@ -39,4 +41,19 @@ pub(super) fn table<H: Header>(elf: &Elf<'_, H>, diagnostics: &mut Collector) ->
         });
     }
     rows.finish()
+}
+
+/// The name of a segment type that `object` has no name for.
+///
+/// Source: `sys/exec_elf.h` of OpenBSD.
+fn other_name(segment_type: u32) -> Option<&'static str> {
+    Some(match segment_type {
+        0x65a3_dbe5 => "PT_OPENBSD_MUTABLE",
+        0x65a3_dbe6 => "PT_OPENBSD_RANDOMIZE",
+        0x65a3_dbe7 => "PT_OPENBSD_WXNEEDED",
+        0x65a3_dbe8 => "PT_OPENBSD_NOBTCFI",
+        0x65a3_dbe9 => "PT_OPENBSD_SYSCALLS",
+        0x65a4_1be6 => "PT_OPENBSD_BOOTDATA",
+        _ => return None,
+    })
 }

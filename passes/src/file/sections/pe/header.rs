@@ -1,14 +1,11 @@
 //! `binary_headers` of a PE image or COFF object, from its headers, load configuration and debug directory.
 
 use super::super::rows::plain_header;
-use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::hexadecimal;
 use crate::file::formats::pe::{Coff, ObjectHeader, Pe, architecture};
 use crate::file::formats::short_import::ShortImport;
 use binframe_ir::Rows;
-use binframe_ir::tables::{
-    BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, DiagnosticCode, Endianness, Format,
-};
+use binframe_ir::tables::{BinaryHeader, BinaryHeaderBuilder, BinaryHeaders, BinaryKind, Endianness, Format};
 use object::LittleEndian as LE;
 use object::pe::{self, Machine};
 use std::mem::offset_of;
@@ -19,23 +16,15 @@ const PDB_MAGIC: &[u8] = b"RSDS";
 /// Bit of the extended DLL characteristics: compatible with a shadow stack.
 const CET_COMPAT: u8 = 1;
 
-pub(super) fn table(
-    pe: &Pe<'_>,
-    sha256: &[u8],
-    member_index: u32,
-    diagnostics: &mut Collector,
-) -> Rows<BinaryHeaders> {
+pub(super) fn table(pe: &Pe<'_>, sha256: &[u8], member_index: u32) -> Rows<BinaryHeaders> {
     let flags = pe.coff.header.characteristics.get(LE);
     // Windows moves no image without relocations, except those of .NET.
     let is_fixed = flags.contains(pe::IMAGE_FILE_RELOCS_STRIPPED)
         && pe.directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR).is_none();
     let is_relocatable = pe.dll_flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE) && !is_fixed;
     let is_dynamic = is_relocatable || flags.contains(pe::IMAGE_FILE_DLL);
-    let debug_entries = pe.debug_entries().unwrap_or_else(|| {
-        let message = "the debug directory does not lie in the file";
-        diagnostics.warning(DiagnosticCode::BrokenNote, DiagnosticLocation::FileOffset(0), message);
-        Vec::new()
-    });
+    // The pass `linkage` reports a directory that cannot be read.
+    let debug_entries = pe.debug_entries().unwrap_or_default();
     let mut contents = debug_entries.iter().map(|entry| (entry.header.typ.get(LE), entry.content));
     let build_id = contents.clone().find_map(|(debug_type, content)| match debug_type {
         pe::IMAGE_DEBUG_TYPE_CODEVIEW => content.strip_prefix(PDB_MAGIC)?.get(..20).map(hexadecimal),

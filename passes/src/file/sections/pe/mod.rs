@@ -35,7 +35,7 @@ pub(super) fn run(pe: &Pe<'_>, member_index: u32) -> SectionsIr {
     unwind.report(&mut diagnostics);
     unwind.rows.extend(function_table::of_image(pe, &mut diagnostics));
     let unwind_entries = unwind::table(unwind.rows, &sections);
-    let headers = header::table(pe, &sha256, member_index, &mut diagnostics);
+    let headers = header::table(pe, &sha256, member_index);
     let diagnostics = diagnostics.finish();
     SectionsIr { headers, segments: Rows::default(), sections, symbols, unwind_entries, diagnostics }
 }
