@@ -16,7 +16,7 @@ pub const STACK_AND_GLOBALS: &str = include_str!("../fixtures/stack_and_globals.
 
 /// All fixtures: ELF files generated here, one of them without symbols, and the committed files of
 /// `testsuite/fixtures/binaries/`.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "loops_and_calls",
     "stack_and_globals",
     "stripped",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 8] = [
     "windows.dll",
     "managed.dll",
     "apple",
+    "core",
 ];
 
 /// Bytes of a fixture by name.

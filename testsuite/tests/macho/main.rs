@@ -1,5 +1,7 @@
 //! Tables of Mach-O files match the sources and the output of LLVM's tools.
 
+mod attributes;
+mod chains;
 mod llvm;
 
 use binframe::ir::tables::{

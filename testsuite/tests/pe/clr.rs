@@ -1,6 +1,7 @@
 //! Files of .NET: methods are rows, and intermediate language is not decoded as instructions.
 
 use crate::mapping::{IMAGE_BASE, image_of_net};
+use crate::notes::{RICH_KEY, rich_header};
 use binframe::ir::tables::DiagnosticCode;
 use binframe_testsuite::lowering::{Tables, tables};
 use std::fs;
@@ -54,21 +55,23 @@ fn metadata() -> Vec<u8> {
 }
 
 /// The file; `flags` of its CLI header say whether it has native code.
-fn file(flags: u32) -> Vec<u8> {
+pub(crate) fn file(flags: u32) -> Vec<u8> {
     let metadata = metadata();
     let mut clr = vec![0; 72];
     let mut put = |at: usize, number: u32| clr[at..at + 4].copy_from_slice(&number.to_le_bytes());
     put(0, 72);
+    put(4, 5 << 16 | 2);
     put(8, METADATA);
     put(12, metadata.len() as u32);
     put(16, flags);
+    put(20, 0x0600_0001);
     // `nop; ret`, padded.
     clr.extend([2 << 2 | 2, 0x00, 0x2a, 0]);
     // A header of twelve bytes with more sections, four bytes of code, and a section of twelve bytes.
     clr.extend([0x0b, 0x30, 5, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x17, 0x26, 0x2a]);
     clr.extend([0x01, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     clr.extend(metadata);
-    image_of_net(&clr)
+    image_of_net(&clr, &rich_header(RICH_KEY))
 }
 
 fn lowered(flags: u32) -> Tables {

@@ -6,6 +6,7 @@ mod exceptions;
 mod linkage;
 mod mapping;
 mod microsoft;
+mod notes;
 mod tools;
 
 use binframe::ir::tables::{BinaryKind, Format, FunctionEvidence, SymbolDefinition, UnwindSource};

@@ -18,8 +18,10 @@ struct Image<'a> {
     relocations: &'a [u8],
     machine: u16,
     entry_rva: u32,
-    /// CLI header, bodies and metadata, at offset 0x200 of the section.
-    clr: &'a [u8],
+    /// Directory, its size, and its data at offset 0x200 of the section.
+    directory: (usize, usize, &'a [u8]),
+    /// Bytes between the DOS header and the PE headers.
+    rich_header: &'a [u8],
 }
 
 const PLAIN: Image<'static> = Image {
@@ -31,12 +33,24 @@ const PLAIN: Image<'static> = Image {
     relocations: &[],
     machine: 0x8664,
     entry_rva: 0x1000,
-    clr: &[],
+    directory: (0, 0, &[]),
+    rich_header: &[],
 };
 
-/// A plain image with the given CLI header, bodies and metadata.
-pub(crate) fn image_of_net(clr: &[u8]) -> Vec<u8> {
-    Image { clr, ..PLAIN }.bytes()
+/// A plain image with the given CLI header, bodies and metadata, and a Rich header.
+pub(crate) fn image_of_net(clr: &[u8], rich_header: &[u8]) -> Vec<u8> {
+    let directory = (pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR, 72, clr);
+    Image { directory, rich_header, ..PLAIN }.bytes()
+}
+
+/// A plain image with the data of a directory.
+pub(crate) fn image_with_directory(index: usize, size: usize, data: &[u8], machine: u16) -> Vec<u8> {
+    Image { directory: (index, size, data), machine, ..PLAIN }.bytes()
+}
+
+/// A plain image with a Rich header.
+pub(crate) fn image_with_rich_header(rich_header: &[u8]) -> Vec<u8> {
+    Image { rich_header, ..PLAIN }.bytes()
 }
 
 impl Image<'_> {
@@ -45,13 +59,15 @@ impl Image<'_> {
         let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
         let half = |number: u32| (number as u16).to_le_bytes();
         put(0, b"MZ");
-        put(0x3c, &0x40_u32.to_le_bytes());
-        put(0x40, b"PE\0\0");
-        put(0x44, &self.machine.to_le_bytes());
-        put(0x46, &half(self.has_section.into()));
-        put(0x54, &half(112 + 128));
-        put(0x56, &half(0x22));
-        let optional = 0x58;
+        put(0x40, self.rich_header);
+        let headers = 0x40 + self.rich_header.len();
+        put(0x3c, &(headers as u32).to_le_bytes());
+        put(headers, b"PE\0\0");
+        put(headers + 4, &self.machine.to_le_bytes());
+        put(headers + 6, &half(self.has_section.into()));
+        put(headers + 20, &half(112 + 128));
+        put(headers + 22, &half(0x22));
+        let optional = headers + 24;
         put(optional, &half(0x20b));
         put(optional + 16, &self.entry_rva.to_le_bytes());
         put(optional + 24, &IMAGE_BASE.to_le_bytes());
@@ -69,9 +85,10 @@ impl Image<'_> {
             let size = self.relocations.len() as u32;
             put(directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC) + 4, &size.to_le_bytes());
         }
-        if !self.clr.is_empty() {
-            put(directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR), &(self.rva + 0x200).to_le_bytes());
-            put(directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR) + 4, &72_u32.to_le_bytes());
+        let (index, size, data) = self.directory;
+        if !data.is_empty() {
+            put(directory(index), &(self.rva + 0x200).to_le_bytes());
+            put(directory(index) + 4, &(size as u32).to_le_bytes());
         }
         if self.has_section {
             let header = optional + 112 + 128;
@@ -101,7 +118,7 @@ impl Image<'_> {
         put(0x140, b"KERNEL32.dll\0");
         put(0x162, b"ExitProcess\0");
         put(0x200, self.relocations);
-        put(0x200, self.clr);
+        put(0x200, self.directory.2);
         body
     }
 }
