@@ -113,7 +113,7 @@ fn attributes<'a>(tables: &'a Tables, source_name: &str) -> Vec<BinaryAttribute<
 }
 
 /// Names that eu-readelf uses for registers.
-const NAMES: [(&str, &str); 10] = [
+const NAMES: [(&str, &str); 9] = [
     ("rflags", "eflags"),
     ("fs.base", "fs_base"),
     ("gs.base", "gs_base"),
@@ -122,8 +122,7 @@ const NAMES: [(&str, &str); 10] = [
     ("orig_gpr3", "orig_r3"),
     ("cr", "ccr"),
     ("lr", "link"),
-    ("spsr", "orig_r0"),
-    ("tstate", "tstate"),
+    ("spsr", "cpsr"),
 ];
 
 /// The numbers of the first note as eu-readelf prints them: `name: value`.

@@ -77,7 +77,7 @@ fn tools_options_and_data_in_code_are_rows() {
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(
         found("LC_BUILD_VERSION"),
-        [("TOOL_LD".to_owned(), text("820.1")), ("TOOL_CLANG".to_owned(), text("15.0"))]
+        [("TOOL_LD".to_owned(), text("820.1.0")), ("TOOL_CLANG".to_owned(), text("15.0.0"))]
     );
     let options = [("option".to_owned(), text("-framework")), ("option".to_owned(), text("Cocoa"))];
     assert_eq!(found("LC_LINKER_OPTION"), options);

@@ -31,7 +31,6 @@ const SHORT: &str = "the tool shortens the name of the type";
 const CAPITALS: &str = "the table writes all names of types in capitals";
 const SPELLING: &str = "LLVM does not use the name that the ABI or binutils gives the type";
 const NOT_IN_LLVM: &str = "the tool has no name for it";
-const NOT_IN_TABLE: &str = "the table names no relocations of this architecture";
 
 /// All explained differences.
 pub(super) const EXPLAINED: &[Explained] = &[
@@ -48,8 +47,6 @@ pub(super) const EXPLAINED: &[Explained] = &[
     explained(RELOCATION_TYPE, "R_ALPHA_*", "*", NOT_IN_LLVM),
     explained(RELOCATION_TYPE, "R_PARISC_*", "*", NOT_IN_LLVM),
     explained(RELOCATION_TYPE, "R_SH_*", "*", NOT_IN_LLVM),
-    explained(RELOCATION_TYPE, "0x*", "R_HEX_*", NOT_IN_TABLE),
-    explained(RELOCATION_TYPE, "0x*", "R_VE_*", NOT_IN_TABLE),
     explained(
         RELOCATION_TYPE,
         "RELR",
@@ -77,12 +74,6 @@ pub(super) const EXPLAINED: &[Explained] = &[
     explained(NOTE_TYPE, "NT_GNU_BUILD_ATTRIBUTE_OPEN", "OPEN", SHORT),
     explained(NOTE_TYPE, "NT_GNU_BUILD_ATTRIBUTE_FUNC", "func", SHORT),
     explained(NOTE_TYPE, "NT_*BSD_IDENT", "NT_VERSION", "the tool does not know the notes of this system"),
-    explained(
-        "binary_segments.segment_type",
-        "0x65a3dbe8",
-        "PT_OPENBSD_NOBTCFI",
-        "the table has no name for the type",
-    ),
     explained(NOTE_TYPE, "NT_ANDROID_IDENT", "NT_ANDROID_TYPE_IDENT", SPELLING),
     explained(
         NOTE_TYPE,

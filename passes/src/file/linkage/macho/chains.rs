@@ -10,6 +10,7 @@ use crate::file::formats::bytes_at;
 use crate::file::formats::macho::{Header, MachO};
 use crate::file::text_budget::NAMES_PER_FILE_SIZE_MAX;
 use object::Endianness;
+use object::macho::DYLD_CHAINED_PTR_32_FIRMWARE;
 use object::read::macho::{DyldChainedFixups, DyldChainedImport, DyldChainedSegment, Fixup, Segment};
 
 /// Adds the relocations of all chains.
@@ -82,6 +83,8 @@ fn push_segment<H: Header>(
             Fixup::Bind(bind) => bind.auth,
         };
         let (symbol, target) = match fixup {
+            // Targets of this format are addresses.
+            Fixup::Rebase(rebase) if format == DYLD_CHAINED_PTR_32_FIRMWARE => (None, rebase.target_offset),
             Fixup::Rebase(rebase) => (None, image_address.wrapping_add(rebase.target_offset)),
             Fixup::KernelCacheRebase(rebase) => (None, image_address.wrapping_add(rebase.target_offset)),
             Fixup::SegmentedRebase(rebase) => {
