@@ -1,8 +1,8 @@
 //! Registers of a thread, as core dumps and load commands store them.
 //!
 //! A layout is a list of names, separated by blanks, in the order of the stored registers. `x0..30` is a sequence of
-//! names, `:4` the size of each register in bytes if it is not that of a word, and `_:8` stands for so many bytes without
-//! a register.
+//! names, `:4` the size of each register in bytes if it is not that of a word, and `_:8` are eight bytes without a
+//! register.
 
 use super::ir::LinkageBuilder;
 use binframe_ir::tables::BinaryThreadRegister;

@@ -16,6 +16,16 @@ const GUID_SIZE: usize = 16;
 /// Fields of `IMAGE_DEBUG_TYPE_VC_FEATURE`: numbers of functions or objects, by how they were compiled.
 const VC_FEATURES: [&str; 5] = ["pre_vc11", "c_cpp", "gs", "sdl", "guard_n"];
 
+/// Names of the bits of the extended DLL characteristics.
+const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
+    (0x01, "CET_COMPAT"),
+    (0x02, "CET_COMPAT_STRICT_MODE"),
+    (0x04, "CET_SET_CONTEXT_IP_VALIDATION_RELAXED_MODE"),
+    (0x08, "CET_DYNAMIC_APIS_ALLOW_IN_PROC"),
+    (0x40, "FORWARD_CFI_COMPAT"),
+    (0x80, "HOTPATCH_COMPATIBLE"),
+];
+
 /// Adds the attributes of the entry that has a note.
 pub(super) fn push(
     pe: &Pe<'_>,
@@ -85,7 +95,7 @@ impl Writer<'_, '_> {
             }
             pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS => {
                 let flags = number(content, 0)?;
-                self.add("flags", Some(flags.into()), Some(&super::notes::extended_characteristics(flags)));
+                self.add("flags", Some(flags.into()), Some(&extended_characteristics(flags)));
             }
             // Of .NET: an embedded PDB, the checksum of a PDB, a map of code that was compiled ahead of time.
             pe::DebugType(17) if content.starts_with(b"MPDB") => {
@@ -176,6 +186,12 @@ impl Writer<'_, '_> {
         }
         Some(())
     }
+}
+
+/// The names of the bits of extended DLL characteristics.
+pub(super) fn extended_characteristics(flags: u32) -> String {
+    let named = EXTENDED_CHARACTERISTICS.iter().filter(|(flag, _)| flags & flag != 0);
+    named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// The number at an offset.

@@ -11,19 +11,6 @@ use object::LittleEndian as LE;
 use object::pe;
 use std::borrow::Cow;
 
-/// The owner of all notes.
-pub(super) const OWNER: &str = "PE";
-
-/// Names of the bits of the extended DLL characteristics.
-const EXTENDED_CHARACTERISTICS: [(u32, &str); 6] = [
-    (0x01, "CET_COMPAT"),
-    (0x02, "CET_COMPAT_STRICT_MODE"),
-    (0x04, "CET_SET_CONTEXT_IP_VALIDATION_RELAXED_MODE"),
-    (0x08, "CET_DYNAMIC_APIS_ALLOW_IN_PROC"),
-    (0x40, "FORWARD_CFI_COMPAT"),
-    (0x80, "HOTPATCH_COMPATIBLE"),
-];
-
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let file = pe.coff.file;
     let mut note_index = rich::push(pe, linkage);
@@ -56,18 +43,12 @@ fn push_entry(pe: &Pe<'_>, entry: &DebugDirectoryEntry<'_>, note_index: u32, lin
         section_index,
         file_offset: entry.file_offset,
         size: entry.content.len() as u64,
-        owner: OWNER,
+        owner: rich::OWNER,
         note_type: &note_type,
         content: entry.content,
         text: text(debug_type, entry.content).and_then(|text| linkage.names.take(text)).as_deref(),
     });
     debug_entries::push(pe, entry, note_index, &note_type, linkage);
-}
-
-/// The names of the bits of extended DLL characteristics.
-pub(super) fn extended_characteristics(flags: u32) -> String {
-    let named = EXTENDED_CHARACTERISTICS.iter().filter(|(flag, _)| flags & flag != 0);
-    named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a type, or its number in hexadecimal.
@@ -96,7 +77,7 @@ fn text(debug_type: pe::DebugType, content: &[u8]) -> Option<String> {
             Some(String::from_utf8_lossy(string(path).unwrap_or_default()).into_owned())
         }
         pe::IMAGE_DEBUG_TYPE_EX_DLLCHARACTERISTICS => {
-            Some(extended_characteristics(u32::from_le_bytes(*content.first_chunk()?)))
+            Some(debug_entries::extended_characteristics(u32::from_le_bytes(*content.first_chunk()?)))
         }
         _ => None,
     }

@@ -8,6 +8,9 @@ use crate::file::formats::pe::Pe;
 use binframe_ir::tables::{BinaryAttribute, BinaryNote, BinaryRichEntry};
 use object::read::pe::{RichHeaderEntry, RichHeaderInfo};
 
+/// The owner of all notes of PE images.
+pub(super) const OWNER: &str = "PE";
+
 /// Type of the note.
 const NAME: &str = "Rich";
 
@@ -31,7 +34,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) -> u32 {
         section_index: None,
         file_offset: rich.offset as u64,
         size: rich.length as u64,
-        owner: super::notes::OWNER,
+        owner: OWNER,
         note_type: NAME,
         content: &file[rich.offset..rich.offset + rich.length],
         text: linkage.names.take(text).as_deref(),

@@ -1,8 +1,7 @@
 //! `binary_attributes` of an ELF core dump: the process, its signal, and its auxiliary vector.
 
 use super::super::super::ir::LinkageBuilder;
-use super::CoreNote;
-use super::fields::Fields;
+use super::fields::{CoreNote, Fields};
 use super::registers::System;
 use binframe_ir::tables::BinaryAttribute;
 use object::elf::{self, Machine};

@@ -1,8 +1,19 @@
-//! Fields of the structures in notes of core dumps, whose numbers and words depend on the file.
+//! A note of a core dump, and the fields of the structure in it, whose numbers and words depend on the file.
 
 use super::super::super::registers::integer;
 use object::Endianness;
 use std::borrow::Cow;
+
+/// A note of a core dump.
+#[derive(Clone, Copy)]
+pub(in super::super) struct CoreNote<'a> {
+    pub(in super::super) index: u32,
+    pub(in super::super) owner: &'a [u8],
+    pub(in super::super) note_type: u32,
+    /// Name of the type, for attributes.
+    pub(in super::super) type_name: &'a str,
+    pub(in super::super) content: &'a [u8],
+}
 
 /// A structure in memory.
 pub(super) struct Fields<'a> {
@@ -30,7 +41,7 @@ impl<'a> Fields<'a> {
         if self.is_64 { 8 } else { 4 }
     }
 
-    /// The unsigned number of `size` bytes, at most 8, at an offset; `None` behind the end.
+    /// The unsigned number of `size` bytes, at most 8, at an offset; `None` if they are not in the structure.
     pub(super) fn integer(&self, offset: usize, size: usize) -> Option<u64> {
         let bytes = self.bytes.get(offset..)?.get(..size)?;
         Some(integer(bytes, self.endian))

@@ -13,6 +13,7 @@ mod registers;
 use super::super::ir::LinkageBuilder;
 use crate::file::formats::elf::{Elf, Header};
 use binframe_ir::tables::{BinaryMappedFile, BinaryThread};
+pub(super) use fields::CoreNote;
 use fields::Fields;
 use object::Endianness;
 use object::elf::{self, Machine};
@@ -72,17 +73,6 @@ pub(super) fn type_name(owner: &[u8], note_type: u32) -> Option<&'static str> {
         (b"OpenBSD", 24) => "NT_OPENBSD_PACMASK",
         _ => return None,
     })
-}
-
-/// A note of a core dump.
-#[derive(Clone, Copy)]
-pub(super) struct CoreNote<'a> {
-    pub(super) index: u32,
-    pub(super) owner: &'a [u8],
-    pub(super) note_type: u32,
-    /// Name of the type, for attributes.
-    pub(super) type_name: &'a str,
-    pub(super) content: &'a [u8],
 }
 
 /// A thread whose other notes may follow.
