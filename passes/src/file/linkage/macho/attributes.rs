@@ -36,7 +36,7 @@ pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut LinkageBuilder
                     let (kind, version) = (tool.tool.get(macho.endian), tool.version.get(macho.endian));
                     let unnamed = format!("{:#x}", kind.0);
                     writer.push(BinaryAttribute {
-                        attribute_name: tool_name(kind).unwrap_or(&unnamed),
+                        attribute_name: kind.name().unwrap_or(&unnamed),
                         text: Some(&version.to_string()),
                         ..BinaryAttribute::default()
                     });
@@ -124,11 +124,6 @@ impl Writer<'_> {
         }
         Some(())
     }
-}
-
-/// The name of a tool; `object` has none for LLVM's linker.
-fn tool_name(tool: macho::Tool) -> Option<&'static str> {
-    if tool.0 == 4 { Some("TOOL_LLD") } else { tool.name() }
 }
 
 /// An unsigned number as ULEB128, of at most 64 bits.
