@@ -13,12 +13,14 @@
 //! [`lowering`] computes the tables of an input, in memory or as a dataset. [`patch`] edits chosen fields of ELF
 //! files, [`mutation`] corrupts files of all formats at random, and [`hostile_code`] generates code that compilers do
 //! not emit. [`table_invariants`] and [`control_flow`] check invariants that hold for the tables of any input.
-//! [`memory`] measures allocated memory, [`tools`] runs external tools, and [`dataset_comparison`] compares two
+//! [`memory`] measures allocated memory, [`tools`] runs external tools, [`dwarfdump`] reads the
+//! output of one of them, and [`dataset_comparison`] compares two
 //! datasets.
 
 pub mod apple;
 pub mod control_flow;
 pub mod dataset_comparison;
+pub mod dwarfdump;
 pub mod executable;
 pub mod fixtures;
 pub mod hostile_code;

@@ -1,7 +1,6 @@
 //! Debug tables are equal to the output of `llvm-dwarfdump`, for several compilers and DWARF versions.
 
 mod corrupted;
-mod dwarfdump;
 mod forms;
 mod sources;
 
@@ -11,8 +10,8 @@ use binframe::ir::tables::{
 };
 use binframe::ir::{Rows, Stage, Table};
 use binframe::{Filter, Source};
+use binframe_testsuite::dwarfdump::{self, Entry, Line, function_at, inherited, location, number};
 use binframe_testsuite::programs;
-use dwarfdump::{Entry, Line, number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -190,39 +189,6 @@ fn lines_match_dwarfdump() {
     }
 }
 
-/// The innermost function or inlined call with code that is or contains an entry.
-fn function_at(entries: &BTreeMap<u64, Entry>, offset: u64) -> Option<u64> {
-    let (mut offset, mut entry) = (offset, &entries[&offset]);
-    loop {
-        let is_inlined = entry.tag == "inlined_subroutine";
-        if is_inlined || entry.tag == "subprogram" {
-            match entry.ranges().is_empty() {
-                false => return Some(offset),
-                true if is_inlined => {}
-                true => return None,
-            }
-        }
-        offset = entry.parent?;
-        entry = &entries[&offset];
-    }
-}
-
-/// Value of an attribute of an entry, or of the entry it refers to by `abstract_origin` or `specification`.
-fn inherited<'e, T>(
-    entries: &'e BTreeMap<u64, Entry>,
-    offset: u64,
-    get: impl Fn(&'e Entry) -> Option<T>,
-) -> Option<T> {
-    let mut entry = entries.get(&offset)?;
-    loop {
-        if let Some(value) = get(entry) {
-            return Some(value);
-        }
-        let origin = entry.reference("abstract_origin").or_else(|| entry.reference("specification"))?;
-        entry = entries.get(&origin)?;
-    }
-}
-
 #[test]
 fn functions_match_dwarfdump() {
     for path in executables().into_iter().chain(objects()) {
@@ -258,53 +224,17 @@ fn functions_match_dwarfdump() {
             assert_eq!(row.declaration_file.map(|file| file.0), file, "{place}");
             let line = inherited(&entries, offset, |entry| entry.number("decl_line"));
             assert_eq!(row.declaration_line.map(u64::from), line, "{place}");
-            let parent = entries[&offset].parent.and_then(|parent| function_at(&entries, parent));
+            let parent = entries[&offset].parent.and_then(|parent| function_at(&entries, parent, 1));
             assert_eq!(row.parent_function_index.map(|parent| offsets[&parent]), parent, "{place}");
         }
         let expected: BTreeMap<u64, Vec<(u64, u64)>> = entries
             .iter()
             .filter(|(_, entry)| ["subprogram", "inlined_subroutine"].contains(&entry.tag.as_str()))
-            .map(|(offset, entry)| (*offset, entry.ranges()))
+            .map(|(offset, entry)| (*offset, entry.ranges(1)))
             .filter(|(_, ranges)| !ranges.is_empty())
             .collect();
         assert!(expected.len() > 1, "{}", path.display());
         assert_eq!(found, expected, "{}", path.display());
-    }
-}
-
-/// Parses a location such as `DW_OP_fbreg -20`: class, and offset, address or register.
-fn location(text: &str) -> (LocationClass, Option<u64>) {
-    let operations: Vec<_> = text.split(", ").collect();
-    let words: Vec<_> = operations[0].split_whitespace().collect();
-    let operation = words[0].trim_start_matches("DW_OP_");
-    let value = words.get(1).and_then(|word| number(word));
-    match (operation, operations.get(1), operations.len()) {
-        ("fbreg", None, _) => (LocationClass::FrameOffset, value),
-        ("addr", None, _) => (LocationClass::Global, value),
-        // dwarfdump does not print the address.
-        ("addrx", None, _) => (LocationClass::Global, None),
-        ("addr", Some(plus), 2) if plus.starts_with("DW_OP_plus_uconst") => {
-            let plus = number(plus.split(' ').next_back().expect("a word")).expect("a number");
-            (LocationClass::Global, value.map(|value| value + plus))
-        }
-        ("constx", Some(next), 2) if next.contains("tls_address") => (LocationClass::ThreadLocal, None),
-        (_, Some(next), 2) if next.contains("tls_address") => (LocationClass::ThreadLocal, value),
-        ("implicit_value", None, _) => (LocationClass::Constant, None),
-        (constant, Some(&"DW_OP_stack_value"), 2) if constant.starts_with("lit") => {
-            (LocationClass::Constant, number(&constant[3..]))
-        }
-        (constant, Some(&"DW_OP_stack_value"), 2) if constant.starts_with("const") => {
-            (LocationClass::Constant, value)
-        }
-        (register, None, _) if register.starts_with("reg") => {
-            (LocationClass::Register, number(register.trim_start_matches("regx").trim_start_matches("reg")))
-        }
-        (register, None, _) if register.starts_with("breg") => {
-            let offset = words.last().and_then(|word| word.find(['+', '-']).map(|at| &word[at..]));
-            let offset = offset.and_then(|offset| number(offset.trim_start_matches('+')));
-            (LocationClass::RegisterOffset, offset)
-        }
-        _ => (LocationClass::Complex, None),
     }
 }
 
@@ -361,7 +291,7 @@ fn variables_match_dwarfdump() {
         }
         let missing = entries.iter().find(|(offset, entry)| {
             let is_variable = ["variable", "formal_parameter"].contains(&entry.tag.as_str());
-            let is_reached = function_at(&entries, **offset).is_some();
+            let is_reached = function_at(&entries, **offset, 1).is_some();
             is_variable && is_reached && entry.get("location").is_some() && !found.contains_key(offset)
         });
         assert!(missing.is_none(), "{}: {missing:x?}", path.display());

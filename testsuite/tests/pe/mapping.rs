@@ -17,6 +17,7 @@ struct Image<'a> {
     has_section: bool,
     relocations: &'a [u8],
     machine: u16,
+    subsystem: u16,
     entry_rva: u32,
     /// Directory, its size, and its data at offset 0x200 of the section.
     directory: (usize, usize, &'a [u8]),
@@ -32,6 +33,7 @@ const PLAIN: Image<'static> = Image {
     has_section: true,
     relocations: &[],
     machine: 0x8664,
+    subsystem: 3,
     entry_rva: 0x1000,
     directory: (0, 0, &[]),
     rich_header: &[],
@@ -75,7 +77,7 @@ impl Image<'_> {
         put(optional + 36, &self.section_alignment.min(0x200).to_le_bytes());
         put(optional + 56, &(self.rva + 0x1000).to_le_bytes());
         put(optional + 60, &0x200_u32.to_le_bytes());
-        put(optional + 68, &half(3));
+        put(optional + 68, &half(self.subsystem.into()));
         put(optional + 108, &16_u32.to_le_bytes());
         let directory = |index: usize| optional + 112 + 8 * index;
         put(directory(pe::IMAGE_DIRECTORY_ENTRY_IMPORT), &(self.rva + 0x40).to_le_bytes());
@@ -152,6 +154,29 @@ fn sections_are_mapped_as_windows_maps_them() {
         assert_eq!(imports, ["ExitProcess"], "{name}");
         assert_eq!(shown, ["mov Some(1)", "ret None"], "{name}");
     }
+}
+
+/// Firmware reads the bytes of a section where its header states them, whatever the offset.
+#[test]
+fn sections_are_mapped_as_firmware_maps_them() {
+    let image = Image { section_alignment: 0x20, rva: 0x220, subsystem: 10, entry_rva: 0x220, ..PLAIN };
+    let mut file = Image { raw_offset: 0x220, ..image }.bytes();
+    file.splice(0x200..0x200, [0; 0x20]);
+    let tables = tables(&file.into());
+    let imports = tables.lowered.linkage.imports.columns();
+    assert_eq!(imports.row(0).import_name, Some("ExitProcess"));
+    assert_eq!(tables.lowered.sections.sections.columns().row(0).file_offset, 0x220);
+}
+
+/// Zeros between two blocks are no padding: the second block is reported as lost.
+#[test]
+fn relocation_blocks_after_zeros_are_reported() {
+    let block = [0x1000_u32.to_le_bytes(), 10_u32.to_le_bytes()].concat();
+    let relocations = [&block[..], &[0x10, 0xa0], &[0; 8], &block, &[0x20, 0xa0]].concat();
+    let tables = tables(&Image { relocations: &relocations, ..PLAIN }.bytes().into());
+    assert_eq!(tables.lowered.linkage.relocations.columns().len(), 1);
+    let diagnostics = tables.lowered.linkage.diagnostics.columns();
+    assert!(diagnostics.row(0).message.contains("a block states a size of 0 bytes"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// The text as a tree: `Name {` and `Name [ (0x2)` start a node that ends with `}` or `]`, and `Key: text` is a leaf.
+/// The text as a tree: `Name {` and `Name [ (0x2)` start a node that ends with `}` or `]`, and `Key: text` is a leaf; so is a flag, `Extern`.
 /// Each node is an object that has a list of nodes or texts for each name. The text after the bracket is `head`.
 pub(super) fn parse(text: &str) -> Value {
     let mut open: Vec<(String, Map<String, Value>)> = vec![(String::new(), Map::new())];
@@ -16,6 +16,8 @@ pub(super) fn parse(text: &str) -> Value {
             add(&mut open, &name, node.into());
         } else if let Some((name, value)) = line.split_once(": ") {
             add(&mut open, name, value.into());
+        } else if is_name(line) {
+            add(&mut open, line, "".into());
         }
     }
     open.swap_remove(0).1.into()
@@ -24,8 +26,11 @@ pub(super) fn parse(text: &str) -> Value {
 /// Splits `Characteristics [ (0x2022)`.
 fn opened(line: &str) -> Option<(&str, &str)> {
     let (name, head) = line.split_once(" {").or_else(|| line.split_once(" ["))?;
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_name.then(|| (name, head.trim()))
+    is_name(name).then(|| (name, head.trim()))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn add(open: &mut [(String, Map<String, Value>)], name: &str, value: Value) {

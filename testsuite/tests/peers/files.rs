@@ -1,6 +1,6 @@
 //! The files to compare.
 
-use crate::Format;
+use crate::formats::Kind;
 use binframe_testsuite::matrix::{self, KINDS, Made, SAMPLE_TARGETS, TARGETS, Target};
 use binframe_testsuite::tools;
 use rayon::prelude::*;
@@ -40,7 +40,7 @@ impl Files {
 /// it, or a sample of it.
 pub(super) fn files() -> Files {
     if let Some(mut paths) = tools::files_to_compare() {
-        paths.retain(|path| Format::of(path).is_some());
+        paths.retain(|path| Kind::of(path).is_some());
         return Files { paths, extent: None, _made: None };
     }
     if let Some(folder) = std::env::var_os("BINFRAME_MATRIX") {

@@ -1,17 +1,39 @@
-//! Tables of ELF and PE files are equal to the output of `llvm-readobj`.
+//! The tables of a file's structure and of its debug information are equal to the output of other tools.
 //!
-//! The test makes a sample of the ELF files of [`matrix`](binframe_testsuite::matrix). With `BINFRAME_MATRIX=FOLDER` it
-//! makes all of them there; with `BINFRAME_COMPARE=FOLDER` it takes the ELF and PE files below the folder instead.
+//! The test makes a sample of the files of [`matrix`](binframe_testsuite::matrix). With `BINFRAME_MATRIX=FOLDER` it makes
+//! all of them there; with `BINFRAME_COMPARE=FOLDER` it takes the files below the folder instead. It compares:
 //!
-//! Each module reads one table twice: from binframe, and from what the tool prints. `rows` compares the two cell by
-//! cell, and `explained` lists the differences that are right.
+//! | files | with | tables `binary_…` |
+//! |---|---|---|
+//! | ELF | llvm-readobj | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries` (needed ones), `notes` |
+//! | PE | llvm-readobj | `headers`, `sections`, `imports`, `exports`, `relocations`, `unwind_entries` (function tables) |
+//! | COFF | llvm-readobj | `headers`, `sections`, `symbols`, `relocations` |
+//! | Mach-O | llvm-readobj, llvm-objdump | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries`, `imports`, `exports`, `unwind_entries` (compact) |
+//! | archives, universal files | llvm-ar, llvm-nm, llvm-objdump | the members, and the symbols that the index of an archive names |
+//! | with DWARF | llvm-dwarfdump | `unwind_entries`; `debug_units`, `debug_lines`, `debug_functions`, `debug_variables`, `debug_types`, `debug_type_members` up to a size of `.debug_info` |
+//!
+//! Members of containers are compared as files of their own, of an archive only some.
+//!
+//! Not compared here: `binary_initializers` (tests `readelf`, `pe`, `macho`), `binary_resources` and `clr_methods` (`pe`),
+//! `binary_exception_call_sites` (`exceptions`), `binary_strings` (`strings`), `binary_extents` (`rebuild`), and all tables
+//! of code, whose truth are compilers (`compiler_truth`, `score`) and running programs (`oracle`). No tool prints
+//! `diagnostics` and `binaries`.
+//!
+//! Each module reads a table twice: from binframe, and from what the tool prints. `rows` compares the two cell by cell,
+//! and `explained` lists the differences that are right.
 #![expect(clippy::unnecessary_wraps, reason = "all tables are read by functions of one type")]
 
 mod blocks;
+mod coff;
+mod containers;
+mod debug;
+mod dyld;
 mod dynamic;
 mod explained;
 mod files;
+mod formats;
 mod headers;
+mod macho;
 mod notes;
 mod pe;
 mod relocations;
@@ -19,19 +41,22 @@ mod rows;
 mod sections;
 mod segments;
 mod symbols;
+mod unwind;
 
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::SectionsIr;
 use binframe::read_file;
 use binframe_testsuite::tools;
+use bytes::Bytes;
+use containers::Container;
 use explained::EXPLAINED;
+use formats::{Format, Kind};
 use rayon::prelude::*;
 use rows::{Difference, Row};
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Minimum number of facts of each table in a sample.
@@ -42,6 +67,8 @@ const DIFFERENCES_SHOWN_MAX: usize = 200;
 
 /// The tables of a file, and what the tool says about it.
 struct File {
+    path: PathBuf,
+    bytes: Bytes,
     sections: SectionsIr,
     linkage: LinkageIr,
     printed: Value,
@@ -50,77 +77,36 @@ struct File {
     dynamic_relocations: Option<String>,
 }
 
-/// Reads the rows of a table; `None` if the tool cannot print the table of this file.
-type Read = fn(&File) -> Option<Vec<Row>>;
-
-/// A file format, with the options that print its tables.
-struct Format {
-    /// The first bytes of a file.
-    magic: &'static [u8],
-    options: &'static [&'static str],
-    /// Reads the output of the tool.
-    parse: fn(String) -> Result<Value, String>,
-    /// Tables, each with the functions that read it from binframe and from the tool.
-    tables: &'static [(&'static str, Read, Read)],
+impl File {
+    /// Output of another tool, or of the same with other options. `None`, with a message, if it is not installed.
+    fn output(&self, tool: &str, options: &[&str]) -> Option<String> {
+        Some(print(&tools::find(tool)?, options, &self.path))
+    }
 }
-
-const ELF: Format = Format {
-    magic: b"\x7fELF",
-    options: &[
-        "--elf-output-style=JSON",
-        "--file-headers",
-        "--sections",
-        "--program-headers",
-        "--symbols",
-        "--dyn-symbols",
-        "--relocations",
-        "--dynamic-table",
-        "--needed-libs",
-        "--notes",
-    ],
-    parse: json,
-    tables: &[
-        ("binary_headers", headers::found, headers::expected),
-        ("binary_sections", sections::found, sections::expected),
-        ("binary_segments", segments::found, segments::expected),
-        ("binary_symbols", symbols::found, symbols::expected),
-        ("binary_relocations", relocations::found, relocations::expected),
-        ("binary_loader_commands", dynamic::found_commands, dynamic::expected_commands),
-        ("binary_libraries", dynamic::found_libraries, dynamic::expected_libraries),
-        ("binary_notes", notes::found, notes::expected),
-    ],
-};
-
-const PE: Format = Format {
-    magic: b"MZ",
-    options: &["--file-headers", "--sections", "--coff-imports", "--coff-exports", "--coff-basereloc"],
-    parse: |text| Ok(blocks::parse(&text)),
-    tables: &[
-        ("binary_sections", pe::found_sections, pe::expected_sections),
-        ("binary_imports", pe::found_imports, pe::expected_imports),
-        ("binary_exports", pe::found_exports, pe::expected_exports),
-        ("binary_relocations", pe::found_relocations, pe::expected_relocations),
-    ],
-};
 
 /// Number of equal cells of each table, and the cells that differ.
 #[derive(Default)]
 struct Outcome {
+    /// Number of files, with containers and their members.
+    files: usize,
     facts: BTreeMap<&'static str, usize>,
-    differences: Vec<Difference>,
+    /// Each with the position of its explanation.
+    differences: Vec<(Difference, Option<usize>)>,
 }
 
 #[test]
 fn tables_match_llvm_readobj() {
-    let Some(tool) = tools::find("llvm-readobj") else { return };
+    if tools::find("llvm-readobj").is_none() {
+        return;
+    }
     let files = files::files();
-    let compared = files.paths().par_iter().map(|path| compare(&tool, path));
+    let compared = files.paths().par_iter().map(|path| compare(path));
     let outcome = compared.reduce(Outcome::default, Outcome::and);
     let mut explained = vec![0; EXPLAINED.len()];
     let mut unexplained: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for difference in &outcome.differences {
-        match EXPLAINED.iter().position(|row| row.explains(difference)) {
-            Some(row) => explained[row] += 1,
+    for (difference, explanation) in &outcome.differences {
+        match explanation {
+            Some(row) => explained[*row] += 1,
             None => unexplained.entry(difference.kind()).or_default().push(difference),
         }
     }
@@ -135,7 +121,7 @@ fn tables_match_llvm_readobj() {
     eprintln!("{}", files.description());
     eprintln!(
         "{} files, {facts} facts, {} explained and {count} unexplained differences",
-        files.paths().len(),
+        outcome.files,
         outcome.differences.len() - count
     );
     let mut shown: Vec<_> = unexplained.values().collect();
@@ -144,7 +130,7 @@ fn tables_match_llvm_readobj() {
     let shown = shown.iter().map(|differences| format!("{} times {}", differences.len(), differences[0]));
     assert!(count == 0, "{count} differences:\n{}", shown.collect::<Vec<_>>().join("\n"));
     if files.is_of_matrix() {
-        for (table, ..) in ELF.tables {
+        for (table, ..) in formats::ELF.tables {
             assert!(
                 outcome.facts.get(table).is_some_and(|facts| *facts >= FACTS_MIN),
                 "too few facts of {table}"
@@ -154,7 +140,26 @@ fn tables_match_llvm_readobj() {
 }
 
 impl Outcome {
+    /// Compares the rows of a table, and explains the differences.
+    fn compare(
+        &mut self,
+        path: &Path,
+        table: &'static str,
+        found: Vec<Row>,
+        expected: Vec<Row>,
+        file: Option<&File>,
+    ) {
+        let mut differences = Vec::new();
+        let facts = rows::compare(path, table, found, expected, &mut differences);
+        *self.facts.entry(table).or_default() += facts;
+        self.differences.extend(differences.into_iter().map(|difference| {
+            let row = EXPLAINED.iter().position(|row| row.explains(&difference, file));
+            (difference, row)
+        }));
+    }
+
     fn and(mut self, other: Self) -> Self {
+        self.files += other.files;
         for (table, facts) in other.facts {
             *self.facts.entry(table).or_default() += facts;
         }
@@ -163,61 +168,78 @@ impl Outcome {
     }
 }
 
-fn compare(tool: &str, path: &Path) -> Outcome {
-    let mut outcome = Outcome::default();
-    let Some(format) = Format::of(path) else { return outcome };
-    let file = match read(tool, &format, path) {
+/// Compares a file; of a container, its list of members and each member to compare.
+fn compare(path: &Path) -> Outcome {
+    match Kind::of(path) {
+        Some(Kind::File(format)) => compare_file(&format, path),
+        Some(Kind::Container) => compare_container(path),
+        None => Outcome::default(),
+    }
+}
+
+fn compare_file(format: &Format, path: &Path) -> Outcome {
+    let mut outcome = Outcome { files: 1, ..Outcome::default() };
+    let file = match read(format, path) {
         Ok(file) => file,
         Err(error) => {
-            outcome.differences.push(Difference::of_file(path, error));
+            outcome.differences.push((Difference::of_file(path, error), None));
             return outcome;
         }
     };
     for (table, found, expected) in format.tables {
         let (Some(found), Some(expected)) = (found(&file), expected(&file)) else { continue };
-        let facts = rows::compare(path, table, found, expected, &mut outcome.differences);
-        *outcome.facts.entry(table).or_default() += facts;
+        outcome.compare(path, table, found, expected, Some(&file));
+    }
+    for (table, found, expected) in debug::tables(&file) {
+        outcome.compare(path, table, found, expected, Some(&file));
     }
     outcome
 }
 
-fn read(tool: &str, format: &Format, path: &Path) -> Result<File, String> {
-    let input = read_file(path).map_err(|error| error.to_string())?.0;
-    let sections = binframe::passes::file::sections::run(&input, 0).map_err(|error| error.to_string())?;
-    let linkage = linkage::run(&input, &sections);
-    let printed = (format.parse)(print(tool, format.options, path))?;
+fn compare_container(path: &Path) -> Outcome {
+    let mut outcome = Outcome { files: 1, ..Outcome::default() };
+    let read = read_file(path).map_err(|error| error.to_string());
+    let container = match read.and_then(|file| Container::read(path, file.0)) {
+        Ok(container) => container,
+        Err(error) => {
+            outcome.differences.push((Difference::of_file(path, error), None));
+            return outcome;
+        }
+    };
+    if let Some(expected) = container.expected_members() {
+        outcome.compare(path, "members", container.found_members(), expected, None);
+    }
+    if container.is_archive()
+        && let Some(expected) = container.expected_index()
+    {
+        outcome.compare(path, "index", container.found_index(), expected, None);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (index, member) in container.sample().enumerate() {
+        let member_path = folder.path().join(index.to_string());
+        std::fs::write(&member_path, &member.bytes).expect("the temporary folder is writable");
+        let mut compared = compare(&member_path);
+        for (difference, _) in &mut compared.differences {
+            difference.path = PathBuf::from(format!("{}({})", path.display(), member.name));
+        }
+        outcome = outcome.and(compared);
+    }
+    outcome
+}
+
+fn read(format: &Format, path: &Path) -> Result<File, String> {
+    let bytes = read_file(path).map_err(|error| error.to_string())?.0;
+    let sections = binframe::passes::file::sections::run(&bytes, 0).map_err(|error| error.to_string())?;
+    let linkage = linkage::run(&bytes, &sections);
+    let tool = tools::find("llvm-readobj").ok_or("the tool is not installed")?;
+    let printed = (format.parse)(print(&tool, format.options, path))?;
     let has_sections = printed["Sections"].as_array().is_some_and(|sections| !sections.is_empty());
-    let dynamic_relocations = (!has_sections).then(|| print(tool, &["--dyn-relocations"], path));
-    Ok(File { sections, linkage, printed, dynamic_relocations })
+    let dynamic_relocations = (!has_sections).then(|| print(&tool, &["--dyn-relocations"], path));
+    Ok(File { path: path.to_owned(), bytes, sections, linkage, printed, dynamic_relocations })
 }
 
 /// Output of the tool. Invalid UTF-8 is replaced, as in the tables.
 fn print(tool: &str, options: &[&str], path: &Path) -> String {
     let output = Command::new(tool).args(options).arg(path).output().expect("the tool is installed");
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The only file of the JSON that the tool prints.
-fn json(text: String) -> Result<Value, String> {
-    let mut files: Value = serde_json::from_str(&repaired(text)).map_err(|error| error.to_string())?;
-    Ok(files[0].take())
-}
-
-/// The tool does not print a machine that it does not know as JSON, but as `Machine: 0x9026` on a line.
-fn repaired(text: String) -> String {
-    let Some((before, rest)) = text.split_once("Machine: 0x") else { return text };
-    let Some((digits, after)) = rest.split_once('\n') else { return text };
-    match u32::from_str_radix(digits, 16) {
-        Ok(machine) => format!("{before},\"Machine\":{{\"Value\":{machine}}}{after}"),
-        Err(_) => text,
-    }
-}
-
-impl Format {
-    /// The format of a file, by its first bytes.
-    fn of(path: &Path) -> Option<Self> {
-        let mut start = [0; 4];
-        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).ok()?;
-        [ELF, PE].into_iter().find(|format| start.starts_with(format.magic))
-    }
 }

@@ -1,11 +1,62 @@
-//! Reads the sections, imports, exports and relocations of PE files.
+//! Reads the header, sections, libraries, imports, exports and relocations of PE files.
 
 use crate::File;
 use crate::blocks::{all, number, parts, text};
 use crate::rows::{Row, hexadecimal, or_none};
+use binframe::ir::Enumeration;
+use binframe::ir::tables::LibraryKind;
 
 /// Magic number of the optional header of 64-bit files.
 const MAGIC_64: u64 = 0x20b;
+
+const IMAGE_FILE_DLL: u64 = 0x2000;
+
+pub(super) fn found_header(file: &File) -> Option<Vec<Row>> {
+    let header = file.sections.headers.columns().iter().next()?;
+    let cells = vec![
+        ("machine", hexadecimal(header.machine.unwrap_or_default().into())),
+        ("bits", or_none(header.bits)),
+        ("flags", hexadecimal(header.flags)),
+        ("entry_address", or_none(header.entry_address.map(hexadecimal))),
+        ("image_address", or_none(header.image_address.map(hexadecimal))),
+    ];
+    Some(vec![Row { key: "file".to_owned(), cells }])
+}
+
+pub(super) fn expected_header(file: &File) -> Option<Vec<Row>> {
+    let (header, optional) = (&file.printed["ImageFileHeader"][0], &file.printed["ImageOptionalHeader"][0]);
+    let flags = number(header, "Characteristics");
+    let entry = number(optional, "AddressOfEntryPoint");
+    // A library without entry point has 0; the entry point of a program may be its first byte.
+    let entry = (entry != 0 || flags & IMAGE_FILE_DLL == 0).then(|| base(file) + entry);
+    let bits = if number(optional, "Magic") == MAGIC_64 { 64 } else { 32 };
+    let cells = vec![
+        ("machine", hexadecimal(number(header, "Machine"))),
+        ("bits", bits.to_string()),
+        ("flags", hexadecimal(flags)),
+        ("entry_address", or_none(entry.map(hexadecimal))),
+        ("image_address", hexadecimal(base(file))),
+    ];
+    Some(vec![Row { key: "file".to_owned(), cells }])
+}
+
+pub(super) fn found_libraries(file: &File) -> Option<Vec<Row>> {
+    let libraries = file.linkage.libraries.columns();
+    let used = libraries.iter().filter(|row| row.kind != LibraryKind::OwnName);
+    Some(used.map(|row| library(row.kind, row.library_name)).collect())
+}
+
+pub(super) fn expected_libraries(file: &File) -> Option<Vec<Row>> {
+    let kinds = [("Import", LibraryKind::Needed), ("DelayImport", LibraryKind::Delayed)];
+    let libraries = kinds
+        .into_iter()
+        .flat_map(|(head, kind)| all(&file.printed, head).map(move |node| library(kind, text(node, "Name"))));
+    Some(libraries.collect())
+}
+
+fn library(kind: LibraryKind, name: &str) -> Row {
+    Row { key: format!("{} {name}", kind.name()), cells: vec![("row", "present".to_owned())] }
+}
 
 pub(super) fn found_sections(file: &File) -> Option<Vec<Row>> {
     let row = file.sections.sections.columns().iter().map(|row| {
@@ -13,6 +64,7 @@ pub(super) fn found_sections(file: &File) -> Option<Vec<Row>> {
             ("section_name", row.section_name.to_owned()),
             ("address", hexadecimal(row.address)),
             ("size", hexadecimal(row.size)),
+            ("file_offset", hexadecimal(row.file_offset)),
             ("flags", hexadecimal(row.flags)),
         ];
         Row { key: row.section_index.to_string(), cells }
@@ -32,6 +84,7 @@ pub(super) fn expected_sections(file: &File) -> Option<Vec<Row>> {
             ("section_name", name.to_owned()),
             ("address", hexadecimal(base(file) + number(section, "VirtualAddress"))),
             ("size", hexadecimal(size)),
+            ("file_offset", hexadecimal(number(section, "PointerToRawData"))),
             ("flags", hexadecimal(number(section, "Characteristics"))),
         ];
         Row { key: number(section, "Number").to_string(), cells }

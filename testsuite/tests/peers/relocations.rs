@@ -1,7 +1,7 @@
 //! Reads `binary_relocations`.
 
 use crate::File;
-use crate::rows::{Row, hexadecimal, list, name, name_or_number, number, or_none};
+use crate::rows::{Positions, Row, hexadecimal, list, name, name_or_number, number, or_none};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +12,6 @@ const PACKED_RELATIVE: [&str; 2] = ["SHT_RELR", "SHT_ANDROID_RELR"];
 const EM_MIPS: u64 = 8;
 
 const RELR: &str = "RELR";
-
-/// Numbers the rows of each group, so that equal rows have different keys.
-#[derive(Default)]
-struct Positions(BTreeMap<String, usize>);
-
-impl Positions {
-    fn next(&mut self, group: &str) -> String {
-        let position = self.0.entry(group.to_owned()).or_default();
-        *position += 1;
-        format!("{group}, {}", *position - 1)
-    }
-}
 
 /// Relocations are identified by their section and position. Without section headers they are identified by their
 /// address, since the tool prints them in another order.

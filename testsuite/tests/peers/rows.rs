@@ -11,6 +11,18 @@ pub(super) struct Row {
     pub(super) cells: Vec<(&'static str, String)>,
 }
 
+/// Numbers the rows of each group, so that equal rows have different keys.
+#[derive(Default)]
+pub(super) struct Positions(BTreeMap<String, usize>);
+
+impl Positions {
+    pub(super) fn next(&mut self, group: &str) -> String {
+        let position = self.0.entry(group.to_owned()).or_default();
+        *position += 1;
+        format!("{group}, {}", *position - 1)
+    }
+}
+
 /// A cell that differs.
 pub(super) struct Difference {
     pub(super) path: PathBuf,
@@ -32,8 +44,11 @@ impl Difference {
         Self { path: path.to_owned(), column: "file".to_owned(), key, found: error, expected }
     }
 
-    /// What differences in many files have in common: the column, and the values if they are no numbers.
+    /// What differences in many files have in common: the column, and the values if they are neither numbers nor rows.
     pub(super) fn kind(&self) -> [&str; 3] {
+        if self.column.ends_with(".row") {
+            return [&self.column, if self.found == NONE { NONE } else { "" }, ""];
+        }
         [&self.column, without_number(&self.found), without_number(&self.expected)]
     }
 }

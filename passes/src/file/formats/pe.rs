@@ -51,6 +51,8 @@ pub(crate) struct ImageLayout {
     pub(crate) section_alignment: u32,
     /// Whether the file is mapped as it is: RVAs are file offsets, whatever its section headers say.
     is_flat: bool,
+    /// Whether firmware loads the file.
+    is_firmware: bool,
 }
 
 /// Size of a page in memory, and the unit in which the loader counts file offsets.
@@ -169,11 +171,13 @@ impl<'a, H: ObjectHeader> Coff<'a, H> {
         self.section_headers.is_empty() && self.image.is_some_and(|image| image.is_flat)
     }
 
-    /// File offset and size of a section's bytes. The loader rounds the offset down to sectors.
+    /// File offset and size of a section's bytes. The loader of Windows rounds the offset down to sectors; firmware does
+    /// not (EDK II, `PeCoffLoaderLoadImage`).
     pub(crate) fn file_range(&self, section: &ImageSectionHeader) -> (u64, u64) {
         let (offset, size) = (section.pointer_to_raw_data.get(LE), section.size_of_raw_data.get(LE));
         let (offset, is_zero) = match self.image {
             Some(image) if image.is_flat => (section.virtual_address.get(LE), false),
+            Some(image) if image.is_firmware => (offset, offset == 0),
             Some(_) => (offset / SECTOR_SIZE * SECTOR_SIZE, offset == 0),
             None => {
                 let flags = section.characteristics.get(LE);
@@ -251,6 +255,7 @@ impl<'a> Pe<'a> {
             base: optional.image_base(),
             section_alignment,
             is_flat: section_alignment < PAGE_SIZE && !is_firmware,
+            is_firmware,
         };
         let coff = Coff::with_sections(file, file_header, sections_offset, Some(image))?;
         Ok(Self {

@@ -25,7 +25,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
         let [page, block_size] =
             [0, 4].map(|at| u32::from_le_bytes(header[at..][..4].try_into().expect("four bytes")));
         // Zeros after the last block are padding.
-        if block_size == 0 {
+        if rest.iter().all(|byte| *byte == 0) {
             return;
         }
         let Some(entries) = rest.get(8..block_size as usize) else {

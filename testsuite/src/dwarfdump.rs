@@ -1,57 +1,55 @@
 //! Parser for the output of `llvm-dwarfdump`.
 
-use binframe_testsuite::tools;
+use crate::tools;
+use binframe::ir::tables::LocationClass;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A debugging information entry (DIE).
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Tag without prefix, such as `variable`.
-    pub(crate) tag: String,
+    pub tag: String,
     /// Offset of the parent entry.
-    pub(crate) parent: Option<u64>,
+    pub parent: Option<u64>,
     /// Attributes: name, and value without parentheses and line breaks.
-    pub(crate) attributes: BTreeMap<String, String>,
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl Entry {
     /// Value of an attribute.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(String::as_str)
     }
 
     /// String value of an attribute.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// Numeric value of an attribute, decimal or hexadecimal with `0x`.
-    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+    pub fn number(&self, name: &str) -> Option<u64> {
         number(self.get(name)?)
     }
 
     /// Entry that an attribute refers to: `0x00000054 "int"`.
-    pub(crate) fn reference(&self, name: &str) -> Option<u64> {
+    pub fn reference(&self, name: &str) -> Option<u64> {
         number(self.get(name)?.split(' ').next()?)
     }
 
-    /// Code ranges, without ranges that are empty or start at 0, which the linker discarded.
-    pub(crate) fn ranges(&self) -> Vec<(u64, u64)> {
+    /// Code ranges, without ranges that are empty or start below the lowest address of code, which the linker discarded.
+    pub fn ranges(&self, lowest: u64) -> Vec<(u64, u64)> {
+        let is_kept = |range: &(u64, u64)| lowest <= range.0 && range.0 < range.1 && range.0 < u64::MAX - 1;
         if let Some(list) = self.get("ranges") {
-            return ranges(list)
-                .into_iter()
-                .map(|(range, _)| range)
-                .filter(|range| 0 < range.0 && range.0 < range.1)
-                .collect();
+            return ranges(list).into_iter().map(|(range, _)| range).filter(is_kept).collect();
         }
         let range = self.number("low_pc").zip(self.number("high_pc"));
-        range.filter(|(start, end)| *start > 0 && start < end && *start < u64::MAX - 1).into_iter().collect()
+        range.filter(is_kept).into_iter().collect()
     }
 }
 
 /// Parses `0x0000000c [0x119d, 0x11a0): DW_OP_reg5 RDI [0x…` to ranges, each with the text after it.
-pub(crate) fn ranges(list: &str) -> Vec<((u64, u64), &str)> {
+pub fn ranges(list: &str) -> Vec<((u64, u64), &str)> {
     list.split('[').filter_map(range).collect()
 }
 
@@ -61,16 +59,21 @@ fn range(part: &str) -> Option<((u64, u64), &str)> {
     Some(((number(start)?, number(end)?), rest.trim_start_matches(':').trim()))
 }
 
-pub(crate) fn number(text: &str) -> Option<u64> {
+/// Parses a decimal number, or a hexadecimal one with `0x`.
+pub fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok().or_else(|| text.parse().ok().map(i64::cast_unsigned)),
     }
 }
 
-/// Entries of `.debug_info` by offset.
-pub(crate) fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
-    let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-info"], file)?;
+/// Entries of `.debug_info` by offset. `None`, with a message, if the tool is not installed.
+pub fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
+    Some(parse_entries(&tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-info"], file)?))
+}
+
+/// Parses the output of `llvm-dwarfdump --debug-info` to entries by offset.
+pub fn parse_entries(text: &str) -> BTreeMap<u64, Entry> {
     let mut entries = BTreeMap::new();
     let mut current: Option<(u64, Entry)> = None;
     let mut last = String::new();
@@ -116,24 +119,36 @@ pub(crate) fn entries(file: &Path) -> Option<BTreeMap<u64, Entry>> {
             *value = trimmed.strip_suffix(')').unwrap_or(trimmed).trim().replace("\\\"", "\"");
         }
     }
-    Some(entries)
+    entries
 }
 
 /// A row of a line number program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) address: u64,
-    pub(crate) size: u64,
-    pub(crate) file: String,
-    pub(crate) number: u32,
-    pub(crate) column: u32,
-    pub(crate) discriminator: u32,
-    pub(crate) flags: [bool; 3],
+pub struct Line {
+    /// Address of the first byte.
+    pub address: u64,
+    /// Distance to the next row.
+    pub size: u64,
+    /// Path of the source file.
+    pub file: String,
+    /// Line; 0 for none.
+    pub number: u32,
+    /// Column; 0 for none.
+    pub column: u32,
+    /// Distinguishes blocks on the same line.
+    pub discriminator: u32,
+    /// `is_stmt`, `prologue_end`, `epilogue_begin`.
+    pub flags: [bool; 3],
 }
 
-/// Rows of the line number programs, by offset of the program.
-pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
-    let text = tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-line"], file)?;
+/// Rows of the line number programs, by offset of the program. `None`, with a message, if the tool is not installed.
+pub fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
+    Some(parse_lines(&tools::print(&tools::find("llvm-dwarfdump")?, &["--debug-line"], file)?, 1))
+}
+
+/// Parses the output of `llvm-dwarfdump --debug-line`. Sequences below the lowest address of code are left out, which the
+/// linker discarded.
+pub fn parse_lines(text: &str, lowest: u64) -> BTreeMap<u64, Vec<Line>> {
     let mut programs: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
     let (mut offset, mut version) = (0, 0);
     let (mut directories, mut files) = (BTreeMap::new(), BTreeMap::new());
@@ -164,13 +179,12 @@ pub(crate) fn lines(file: &Path) -> Option<BTreeMap<u64, Vec<Line>>> {
             if let Some(last) = program.last_mut().filter(|_| is_open) {
                 last.size = row.address - last.address;
             }
-            // Sequences at address 0 were discarded by the linker.
-            is_discarded = !is_end && (is_discarded || !is_open && row.address == 0);
+            is_discarded = !is_end && (is_discarded || !is_open && row.address < lowest);
             is_open = !is_end && !is_discarded;
             program.extend(is_open.then_some(row));
         }
     }
-    Some(programs)
+    programs
 }
 
 /// `0x1190     10     35      1   0             0  is_stmt`
@@ -206,5 +220,74 @@ fn path<'a>(
             Some(known) => format!("{known}/{name}"),
             None => name.clone(),
         }
+    }
+}
+
+/// The innermost function or inlined call with code at or above the address `lowest` that is or contains an entry.
+pub fn function_at(entries: &BTreeMap<u64, Entry>, offset: u64, lowest: u64) -> Option<u64> {
+    let (mut offset, mut entry) = (offset, &entries[&offset]);
+    loop {
+        let is_inlined = entry.tag == "inlined_subroutine";
+        if is_inlined || entry.tag == "subprogram" {
+            match entry.ranges(lowest).is_empty() {
+                false => return Some(offset),
+                true if is_inlined => {}
+                true => return None,
+            }
+        }
+        offset = entry.parent?;
+        entry = &entries[&offset];
+    }
+}
+
+/// Value of an attribute of an entry, or of the entry it refers to by `abstract_origin` or `specification`.
+pub fn inherited<'e, T>(
+    entries: &'e BTreeMap<u64, Entry>,
+    offset: u64,
+    get: impl Fn(&'e Entry) -> Option<T>,
+) -> Option<T> {
+    let mut entry = entries.get(&offset)?;
+    loop {
+        if let Some(value) = get(entry) {
+            return Some(value);
+        }
+        let origin = entry.reference("abstract_origin").or_else(|| entry.reference("specification"))?;
+        entry = entries.get(&origin)?;
+    }
+}
+
+/// Parses a location such as `DW_OP_fbreg -20`: class, and offset, address or register.
+pub fn location(text: &str) -> (LocationClass, Option<u64>) {
+    let operations: Vec<_> = text.split(", ").collect();
+    let words: Vec<_> = operations[0].split_whitespace().collect();
+    let operation = words[0].trim_start_matches("DW_OP_");
+    let value = words.get(1).and_then(|word| number(word));
+    match (operation, operations.get(1), operations.len()) {
+        ("fbreg", None, _) => (LocationClass::FrameOffset, value),
+        ("addr", None, _) => (LocationClass::Global, value),
+        // dwarfdump does not print the address.
+        ("addrx", None, _) => (LocationClass::Global, None),
+        ("addr", Some(plus), 2) if plus.starts_with("DW_OP_plus_uconst") => {
+            let plus = number(plus.split(' ').next_back().expect("a word")).expect("a number");
+            (LocationClass::Global, value.map(|value| value + plus))
+        }
+        ("constx", Some(next), 2) if next.contains("tls_address") => (LocationClass::ThreadLocal, None),
+        (_, Some(next), 2) if next.contains("tls_address") => (LocationClass::ThreadLocal, value),
+        ("implicit_value", None, _) => (LocationClass::Constant, None),
+        (constant, Some(&"DW_OP_stack_value"), 2) if constant.starts_with("lit") => {
+            (LocationClass::Constant, number(&constant[3..]))
+        }
+        (constant, Some(&"DW_OP_stack_value"), 2) if constant.starts_with("const") => {
+            (LocationClass::Constant, value)
+        }
+        (register, None, _) if register.starts_with("reg") => {
+            (LocationClass::Register, number(register.trim_start_matches("regx").trim_start_matches("reg")))
+        }
+        (register, None, _) if register.starts_with("breg") => {
+            let offset = words.last().and_then(|word| word.find(['+', '-']).map(|at| &word[at..]));
+            let offset = offset.and_then(|offset| number(offset.trim_start_matches('+')));
+            (LocationClass::RegisterOffset, offset)
+        }
+        _ => (LocationClass::Complex, None),
     }
 }
