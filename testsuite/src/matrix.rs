@@ -1,26 +1,63 @@
-//! `(target, kind) -> ELF file`: one program, compiled for many architectures and linked in many ways.
+//! `(target, kind) -> file`: one program of each file format, compiled for many architectures and linked in many ways.
 //!
 //! clang and lld make the files, and gcc where a cross compiler is installed. [`TARGETS`] and [`KINDS`] are the two
-//! dimensions; [`REJECTED`] lists what the tools cannot make, with the reason.
+//! dimensions, of which only those of the same [`Format`] meet; [`REJECTED`] lists what the tools cannot make, with the
+//! reason.
 
 use crate::tools;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The program that all files are made of.
-const SOURCE: &str = include_str!("../programs/matrix.c");
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Linux.
+    Elf,
+    /// Windows: PE files and COFF objects.
+    Pe,
+    /// Apple's systems.
+    MachO,
+}
 
-/// Versions of some of its symbols, for the linker.
+impl Format {
+    /// The program that all files of the format are made of.
+    const fn source(self) -> &'static str {
+        match self {
+            Self::Elf => include_str!("../programs/matrix.c"),
+            Self::Pe => include_str!("../programs/exports.c"),
+            Self::MachO => include_str!("../programs/apple.c"),
+        }
+    }
+}
+
+/// Versions of some symbols of the program, for the linker.
 const VERSIONS: &str =
     "V_1 { global: run; weak_one; }; V_2 { global: choose; head; per_thread; local: hidden_one; } V_1;";
+
+/// The library that a PE file imports from.
+const IMPORTED: &str = "LIBRARY other.dll\nEXPORTS\nelsewhere\n";
 
 /// A compiler with the architecture and ABI that it compiles for.
 pub struct Target {
     /// Name of the folder that receives the files.
     pub name: &'static str,
+    /// Format of its files.
+    pub format: Format,
     compiler: Compiler,
     flags: &'static [&'static str],
+}
+
+impl Target {
+    /// What `llvm-dlltool` calls the architecture.
+    fn machine(&self) -> &'static str {
+        match self.name {
+            "windows-i686" => "i386",
+            "windows-aarch64" => "arm64",
+            "windows-arm" => "arm",
+            _ => "i386:x86-64",
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -32,18 +69,26 @@ enum Compiler {
 }
 
 const fn clang(name: &'static str, triple: &'static str, flags: &'static [&'static str]) -> Target {
-    Target { name, compiler: Compiler::Clang(triple), flags }
+    Target { name, format: Format::Elf, compiler: Compiler::Clang(triple), flags }
 }
 
 const fn gcc(name: &'static str, prefix: &'static str, flags: &'static [&'static str]) -> Target {
-    Target { name, compiler: Compiler::Gcc(prefix), flags }
+    Target { name, format: Format::Elf, compiler: Compiler::Gcc(prefix), flags }
+}
+
+/// A target of another format.
+const fn of(format: Format, target: Target) -> Target {
+    Target { format, ..target }
 }
 
 /// Number of targets of a sample. clang compiles for all of them.
-pub const SAMPLE_TARGETS: usize = 16;
+pub const SAMPLE_TARGETS: usize = 22;
 
 /// For targets whose code calls functions of the C library or the compiler that the program does not have.
 const UNRESOLVED: &[&str] = &["-Wl,--unresolved-symbols=ignore-all"];
+
+/// For Apple's linker: the loader finds what the program does not have.
+const DYNAMIC_LOOKUP: &[&str] = &["-Wl,-undefined,dynamic_lookup"];
 
 /// All targets: 32-bit and 64-bit, little-endian and big-endian, with `REL` and `RELA`. The first
 /// [`SAMPLE_TARGETS`] differ most.
@@ -64,11 +109,18 @@ pub const TARGETS: &[Target] = &[
     clang("s390x", "s390x-linux-gnu", &[]),
     clang("loongarch64", "loongarch64-linux-gnu", &[]),
     clang("sparc64", "sparc64-linux-gnu", &[]),
+    of(Format::Pe, clang("windows-x86-64", "x86_64-w64-windows-gnu", &[])),
+    of(Format::Pe, clang("windows-i686", "i686-w64-windows-gnu", &[])),
+    of(Format::Pe, clang("windows-aarch64", "aarch64-w64-windows-gnu", &[])),
+    of(Format::Pe, clang("windows-arm", "armv7-w64-windows-gnu", &[])),
+    of(Format::MachO, clang("macos-x86-64", "x86_64-apple-macos10.12", DYNAMIC_LOOKUP)),
+    of(Format::MachO, clang("macos-arm64", "arm64-apple-macos13", DYNAMIC_LOOKUP)),
     clang("x32", "x86_64-linux-gnux32", &[]),
     clang("armeb", "armebv7a-linux-gnueabi", UNRESOLVED),
     clang("ppc64-elfv2", "powerpc64-linux-gnu", &["-mabi=elfv2"]),
     clang("mipsel", "mipsel-linux-gnu", &[]),
     clang("mips-n32", "mips64-linux-gnuabin32", &[]),
+    of(Format::Pe, gcc("mingw-x86-64", "x86_64-w64-mingw32", &[])),
     gcc("gcc-x86-64", "x86_64-linux-gnu", &[]),
     gcc("gcc-aarch64", "aarch64-linux-gnu", &[]),
     gcc("gcc-arm", "arm-linux-gnueabihf", &[]),
@@ -92,6 +144,8 @@ pub const TARGETS: &[Target] = &[
 pub struct Kind {
     /// Name of the file.
     pub name: &'static str,
+    /// Format of the file.
+    pub format: Format,
     step: Step,
 }
 
@@ -102,18 +156,36 @@ enum Step {
     CompileWithClang(&'static [&'static str]),
     /// `llvm-objcopy`, with flags and the file that it changes.
     Change { flags: &'static [&'static str], from: &'static str },
+    /// `llvm-ar`, with the members.
+    Archive(&'static [&'static str]),
+    /// `llvm-dlltool`: the library that the program imports from.
+    ImportLibrary,
 }
 
 const fn compile(name: &'static str, flags: &'static [&'static str]) -> Kind {
-    Kind { name, step: Step::Compile(flags) }
+    Kind { name, format: Format::Elf, step: Step::Compile(flags) }
 }
 
 const fn compile_with_clang(name: &'static str, flags: &'static [&'static str]) -> Kind {
-    Kind { name, step: Step::CompileWithClang(flags) }
+    Kind { name, format: Format::Elf, step: Step::CompileWithClang(flags) }
 }
 
 const fn change(name: &'static str, flags: &'static [&'static str], from: &'static str) -> Kind {
-    Kind { name, step: Step::Change { flags, from } }
+    Kind { name, format: Format::Elf, step: Step::Change { flags, from } }
+}
+
+const fn archive(name: &'static str, members: &'static [&'static str]) -> Kind {
+    Kind { name, format: Format::Elf, step: Step::Archive(members) }
+}
+
+/// A kind of PE files.
+const fn pe(kind: Kind) -> Kind {
+    Kind { format: Format::Pe, ..kind }
+}
+
+/// A kind of Mach-O files.
+const fn macho(kind: Kind) -> Kind {
+    Kind { format: Format::MachO, ..kind }
 }
 
 /// All kinds. A kind that is made from another comes after it.
@@ -154,6 +226,21 @@ pub const KINDS: &[Kind] = &[
     change("no-sections-hash.so", &["--strip-sections"], "hash.so"),
     change("no-sections-relr.so", &["--strip-sections"], "relr.so"),
     change("no-sections-android.so", &["--strip-sections"], "android.so"),
+    archive("archive.a", &["object.o", "sections.o", "dwarf4.o"]),
+    pe(compile("object.obj", &["-c"])),
+    pe(compile("sections.obj", &["-c", "-ffunction-sections"])),
+    Kind { name: "import.a", format: Format::Pe, step: Step::ImportLibrary },
+    pe(compile("library.dll", &["-shared", "-Wl,-e,run", "import.a"])),
+    pe(compile("program.exe", &["-Wl,-e,run", "import.a"])),
+    pe(change("stripped.dll", &["--strip-all"], "library.dll")),
+    pe(archive("archive.lib", &["object.obj", "sections.obj"])),
+    macho(compile("macho.o", &["-c"])),
+    macho(compile("library.dylib", &["-dynamiclib", "-Wl,-current_version,1.2.3"])),
+    macho(compile("chained.dylib", &["-dynamiclib", "-Wl,-fixup_chains"])),
+    macho(compile("program", &[])),
+    macho(compile("plugin.bundle", &["-bundle"])),
+    macho(change("stripped.dylib", &["--strip-all"], "library.dylib")),
+    macho(archive("macho.a", &["macho.o"])),
 ];
 
 /// Combinations that a tool cannot make: target and kind, with `*` for any text; why. Kinds that are made from
@@ -185,7 +272,8 @@ pub fn make(folder: &Path, target: &Target, kind: &Kind) -> Made {
     let folder = folder.join(target.name);
     let Some(mut command) = command(&folder, target, kind) else { return Made::Skipped };
     fs::create_dir_all(&folder).expect("the folder is writable");
-    for (name, text) in [("matrix.c", SOURCE), ("matrix.map", VERSIONS)] {
+    let texts = [("matrix.c", target.format.source()), ("matrix.map", VERSIONS), ("other.def", IMPORTED)];
+    for (name, text) in texts {
         fs::write(folder.join(name), text).expect("the folder is writable");
     }
     let file = folder.join(kind.name);
@@ -210,6 +298,9 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 
 /// The command that makes a file; `None` if a tool or the file that it changes is missing.
 fn command(folder: &Path, target: &Target, kind: &Kind) -> Option<Command> {
+    if kind.format != target.format {
+        return None;
+    }
     let (flags, is_for_clang) = match kind.step {
         Step::Compile(flags) => (flags, false),
         Step::CompileWithClang(flags) => (flags, true),
@@ -217,6 +308,17 @@ fn command(folder: &Path, target: &Target, kind: &Kind) -> Option<Command> {
             folder.join(from).exists().then_some(())?;
             let mut command = Command::new(tools::find("llvm-objcopy")?);
             command.args(flags).args([from, kind.name]);
+            return Some(command);
+        }
+        Step::Archive(members) => {
+            let made = members.iter().filter(|member| folder.join(member).exists());
+            let mut command = Command::new(tools::find("llvm-ar")?);
+            command.args(["rcs", kind.name]).args(made);
+            return Some(command);
+        }
+        Step::ImportLibrary => {
+            let mut command = Command::new(tools::find("llvm-dlltool")?);
+            command.args(["-m", target.machine(), "-d", "other.def", "-l", kind.name]);
             return Some(command);
         }
     };

@@ -128,10 +128,8 @@ impl Debug {
         for row in self.lines.columns().iter() {
             let unit = units.row(row.unit_index as usize);
             let program = self.root(unit.unit_offset).and_then(|root| root.number("stmt_list"));
-            // The tool does not print the compilation directory, which DWARF 4 and older do not list.
             let file = row.source_file.map_or("", |file| file.0);
-            let directory = format!("{}/", unit.compilation_directory.unwrap_or_default());
-            let file = if unit.version < 5 { file.strip_prefix(&directory).unwrap_or(file) } else { file };
+            let file = below(unit.compilation_directory, file);
             programs.entry(program.unwrap_or(u64::MAX)).or_default().push(Line {
                 address: row.address,
                 size: row.size,
@@ -150,13 +148,8 @@ impl Debug {
         for unit in self.units.columns().iter() {
             let program = self.root(unit.unit_offset).and_then(|root| root.number("stmt_list"));
             let Some(program) = program.filter(|program| used.insert(*program)) else { continue };
-            let directory = format!("{}/", unit.compilation_directory.unwrap_or_default());
             for line in programs.get_mut(&program).into_iter().flatten() {
-                if unit.version < 5
-                    && let Some(rest) = line.file.strip_prefix(&directory)
-                {
-                    line.file = rest.to_owned();
-                }
+                line.file = below(unit.compilation_directory, &line.file).to_owned();
             }
         }
         // The tables have no lines of a program that no unit refers to.
@@ -353,6 +346,12 @@ fn byte_offset(entry: &Entry) -> Option<u64> {
     }
     let bit_offset = entry.number("data_bit_offset").map(|bits| bits / 8);
     Some(location.or(bit_offset).unwrap_or(0))
+}
+
+/// A path without the compilation directory, which line number programs before DWARF 5 do not list.
+fn below<'a>(directory: Option<&str>, path: &'a str) -> &'a str {
+    let rest = path.strip_prefix(directory.unwrap_or_default());
+    rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
 }
 
 fn line_rows(programs: BTreeMap<u64, Vec<Line>>) -> Vec<Row> {

@@ -8,7 +8,19 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Kinds of which the sample has files, in the order in which they are made.
-const SAMPLE: [&str; 5] = ["object.o", "shared.so", "needed.so", "android-relr.so", "no-sections.so"];
+const SAMPLE: [&str; 11] = [
+    "object.o",
+    "shared.so",
+    "needed.so",
+    "android-relr.so",
+    "no-sections.so",
+    "object.obj",
+    "import.a",
+    "library.dll",
+    "macho.o",
+    "library.dylib",
+    "chained.dylib",
+];
 
 /// Paths of files; a sample is in a temporary folder that is deleted when dropped.
 pub(super) struct Files {

@@ -78,9 +78,15 @@ struct File {
 }
 
 impl File {
-    /// Output of another tool, or of the same with other options. `None`, with a message, if it is not installed.
+    /// Output of another tool, or of the same with other options. `None`, with a message, if it is not installed or crashes.
     fn output(&self, tool: &str, options: &[&str]) -> Option<String> {
-        Some(print(&tools::find(tool)?, options, &self.path))
+        let output = Command::new(tools::find(tool)?).args(options).arg(&self.path).output();
+        let output = output.expect("the tool is installed");
+        if output.status.code().is_none() {
+            eprintln!("{}: {tool} {} crashes", self.path.display(), options.join(" "));
+            return None;
+        }
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -238,7 +244,7 @@ fn read(format: &Format, path: &Path) -> Result<File, String> {
     Ok(File { path: path.to_owned(), bytes, sections, linkage, printed, dynamic_relocations })
 }
 
-/// Output of the tool. Invalid UTF-8 is replaced, as in the tables.
+/// Output of a tool. Invalid UTF-8 is replaced, as in the tables.
 fn print(tool: &str, options: &[&str], path: &Path) -> String {
     let output = Command::new(tool).args(options).arg(path).output().expect("the tool is installed");
     String::from_utf8_lossy(&output.stdout).into_owned()
