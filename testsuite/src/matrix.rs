@@ -338,6 +338,7 @@ fn command(folder: &Path, target: &Target, kind: &Kind) -> Option<Command> {
         }
     };
     command.args(["-ffreestanding", "-fno-stack-protector", "-nostdlib", "-O2", "-g", "-w"]);
-    command.args(target.flags).args(flags).args(["matrix.c", "-o", kind.name]);
+    // Libraries are searched for what the files before them need.
+    command.args(target.flags).arg("matrix.c").args(flags).args(["-o", kind.name]);
     Some(command)
 }

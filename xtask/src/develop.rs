@@ -88,8 +88,7 @@ pub(crate) fn peers_files(workspace: &Workspace, arguments: &[OsString]) -> Resu
     }
     // Not a release build, which takes longer than it saves: most of the time is spent in the tools.
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "-p", "binframe-testsuite", "--test", "peers", "--", "--nocapture"]);
-    cargo.env(variable, folder);
+    cargo.args(TEST).args(["--test", "peers", "--", "--nocapture"]).env(variable, folder);
     command::run(&mut cargo).map(drop)
 }
 

@@ -82,10 +82,10 @@ const TASKS: &[Task] = &[
     Task {
         name: "peers-files",
         arguments: "[FOLDER]",
-        summary: "compare the tables of files for many architectures with what llvm-readobj prints",
-        details: "Compiles one program for every architecture that clang-19 and the installed cross compilers of gcc know,\n\
-                  and links it in many ways, into target/peers-files/. Then runs the test `peers` on these files, or on\n\
-                  every ELF and PE file below FOLDER. Prints the numbers of architectures, kinds and files, how many facts\n\
+        summary: "compare the tables of files for many architectures with what LLVM's tools print",
+        details: "Compiles a program of each format for every architecture that clang-19 and the installed cross compilers\n\
+                  of gcc know, and links it in many ways, into target/peers-files/. Then runs the test `peers` on these\n\
+                  files, or on every ELF, PE, COFF and Mach-O file and archive below FOLDER. Prints the numbers of architectures, kinds and files, how many facts\n\
                   of each table are the same, the explained differences with their reasons, and each other difference.\n\
                   `cargo xtask test` uses a sample of the files.",
         run: develop::peers_files,

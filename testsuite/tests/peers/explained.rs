@@ -44,6 +44,7 @@ const SPELLING: &str = "LLVM does not use the name that the ABI or binutils give
 const NOT_IN_LLVM: &str = "the tool has no name for it";
 const NOT_RELOCATED: &str = "the tool does not apply the relocations of this architecture, or packed ones";
 const NOT_IN_EXPRESSIONS: &str = "the tool does not apply relocations in the location of a variable";
+const STOPS_AT_EXPORTS: &str = "the tool stops at an export directory that has no names";
 
 /// All explained differences.
 pub(super) const EXPLAINED: &[Explained] = &[
@@ -117,13 +118,8 @@ pub(super) const EXPLAINED: &[Explained] = &[
         "the tool refuses the notes of a section whose alignment is neither 4 nor 8",
     )
     .of(has_notes_of_other_alignment),
-    explained(
-        "binary_exports.row",
-        "export_name= *",
-        "none",
-        "the tool stops at an export directory that has no names",
-    )
-    .of(has_no_export_name),
+    explained("binary_exports.row", "export_name= *", "none", STOPS_AT_EXPORTS).of(exports_no_name),
+    explained("binary_relocations.row", "*", "none", STOPS_AT_EXPORTS).of(exports_no_name),
 ];
 
 /// Alignments of notes: that of the words of either class, and those that mean the former.
@@ -155,8 +151,9 @@ fn is_not_relocated(file: &File) -> bool {
     is_object(file) && (has_packed || NOT_RELOCATED_MACHINES.into_iter().any(is_of) && !is_known)
 }
 
-fn has_no_export_name(file: &File) -> bool {
-    file.linkage.exports.columns().iter().all(|row| row.export_name.is_none())
+fn exports_no_name(file: &File) -> bool {
+    let exports = file.linkage.exports.columns();
+    exports.len() > 0 && exports.iter().all(|row| row.export_name.is_none())
 }
 
 impl Explained {

@@ -36,6 +36,7 @@ mod headers;
 mod macho;
 mod notes;
 mod pe;
+mod readers;
 mod relocations;
 mod rows;
 mod sections;
@@ -196,7 +197,7 @@ fn compare_file(format: &Format, path: &Path) -> Outcome {
         let (Some(found), Some(expected)) = (found(&file), expected(&file)) else { continue };
         outcome.compare(path, table, found, expected, Some(&file));
     }
-    for (table, found, expected) in debug::tables(&file) {
+    for (table, found, expected) in debug::tables(&file).into_iter().chain(readers::tables(&file)) {
         outcome.compare(path, table, found, expected, Some(&file));
     }
     outcome
