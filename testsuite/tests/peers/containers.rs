@@ -84,8 +84,12 @@ impl<'a> Container<'a> {
         Some(rows.into_iter().map(|(symbol, member)| index_row(member, symbol)).collect())
     }
 
-    /// The symbols that members define for others.
-    pub(super) fn found_index(&self) -> Vec<Row> {
+    /// The symbols that members define for others. An index may name a symbol of several members once; the others are left
+    /// out.
+    pub(super) fn found_index(&self, expected: &[Row]) -> Vec<Row> {
+        let indexed: BTreeSet<_> = expected.iter().map(|row| row.key.as_str()).collect();
+        let symbols: BTreeSet<_> =
+            indexed.iter().filter_map(|key| Some(key.rsplit_once(" in ")?.0)).collect();
         let mut rows = BTreeSet::new();
         for member in &self.members {
             let Ok(read) = sections::run(&member.bytes, 0) else { continue };
@@ -98,7 +102,11 @@ impl<'a> Container<'a> {
                 }
             }
         }
-        rows.into_iter().map(|(member, symbol)| index_row(&member, &symbol)).collect()
+        let row = rows.into_iter().filter_map(|(member, symbol)| {
+            let row = index_row(&member, &symbol);
+            (indexed.contains(row.key.as_str()) || !symbols.contains(symbol.as_str())).then_some(row)
+        });
+        row.collect()
     }
 }
 

@@ -119,6 +119,15 @@ pub(super) const EXPLAINED: &[Explained] = &[
     )
     .of(has_notes_of_other_alignment),
     explained("binary_exports.row", "export_name= *", "none", STOPS_AT_EXPORTS).of(exports_no_name),
+    explained("binary_unwind_entries.row", "*", "none", "the tool stops at the augmentation `eh` of GCC 2")
+        .of(has_old_augmentation),
+    explained(
+        "binary_unwind_entries.row",
+        "none",
+        "size=*",
+        "the tool reads the whole section, of which the directory states that less is the function table",
+    )
+    .of(has_more_than_functions),
     explained("binary_relocations.row", "*", "none", STOPS_AT_EXPORTS).of(exports_no_name),
 ];
 
@@ -149,6 +158,21 @@ fn is_not_relocated(file: &File) -> bool {
     let mut sections = file.sections.sections.columns().iter();
     let has_packed = sections.any(|row| row.section_type == Some("SHT_CREL"));
     is_object(file) && (has_packed || NOT_RELOCATED_MACHINES.into_iter().any(is_of) && !is_known)
+}
+
+/// The augmentation follows the version of an entry.
+fn has_old_augmentation(file: &File) -> bool {
+    let mut sections = file.sections.sections.columns().iter();
+    sections.any(|row| {
+        row.section_name == ".eh_frame" && row.content.windows(4).any(|bytes| bytes == b"\x01eh\0")
+    })
+}
+
+fn has_more_than_functions(file: &File) -> bool {
+    let mut commands = file.linkage.loader_commands.columns().iter();
+    let table = commands.find(|row| row.command == "IMAGE_DIRECTORY_ENTRY_EXCEPTION");
+    let mut sections = file.sections.sections.columns().iter();
+    table.is_some_and(|table| sections.any(|row| row.section_name == ".pdata" && table.size < row.size))
 }
 
 fn exports_no_name(file: &File) -> bool {

@@ -6,15 +6,16 @@
 //! | files | with | tables `binary_…` |
 //! |---|---|---|
 //! | ELF | llvm-readobj | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries` (needed ones), `notes` |
-//! | PE | llvm-readobj | `headers`, `sections`, `imports`, `exports`, `relocations`, `unwind_entries` (function tables) |
+//! | PE | llvm-readobj | `headers`, `sections`, `symbols`, `libraries`, `imports`, `exports`, `relocations`, `unwind_entries` (function tables) |
 //! | COFF | llvm-readobj | `headers`, `sections`, `symbols`, `relocations` |
 //! | Mach-O | llvm-readobj, llvm-objdump | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries`, `imports`, `exports`, `unwind_entries` (compact) |
 //! | archives, universal files | llvm-ar, llvm-nm, llvm-objdump | the members, and the symbols that the index of an archive names |
 //! | with DWARF | llvm-dwarfdump | `unwind_entries`; `debug_units`, `debug_lines`, `debug_functions`, `debug_variables`, `debug_types`, `debug_type_members` up to a size of `.debug_info` |
+//! | PE and Mach-O up to a size | pefile, LIEF | `imports` with their libraries, `exports`, `resources` |
 //!
 //! Members of containers are compared as files of their own, of an archive only some.
 //!
-//! Not compared here: `binary_initializers` (tests `readelf`, `pe`, `macho`), `binary_resources` and `clr_methods` (`pe`),
+//! Not compared here: `binary_initializers` (tests `readelf`, `pe`, `macho`), `clr_methods` (`pe`),
 //! `binary_exception_call_sites` (`exceptions`), `binary_strings` (`strings`), `binary_extents` (`rebuild`), and all tables
 //! of code, whose truth are compilers (`compiler_truth`, `score`) and running programs (`oracle`). No tool prints
 //! `diagnostics` and `binaries`.
@@ -219,7 +220,7 @@ fn compare_container(path: &Path) -> Outcome {
     if container.is_archive()
         && let Some(expected) = container.expected_index()
     {
-        outcome.compare(path, "index", container.found_index(), expected, None);
+        outcome.compare(path, "index", container.found_index(&expected), expected, None);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (index, member) in container.sample().enumerate() {

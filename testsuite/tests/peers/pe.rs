@@ -2,7 +2,7 @@
 
 use crate::File;
 use crate::blocks::{all, number, parts, text};
-use crate::rows::{Row, hexadecimal, or_none};
+use crate::rows::{Positions, Row, hexadecimal, or_none};
 use binframe::ir::Enumeration;
 use binframe::ir::tables::LibraryKind;
 
@@ -43,19 +43,27 @@ pub(super) fn expected_header(file: &File) -> Option<Vec<Row>> {
 pub(super) fn found_libraries(file: &File) -> Option<Vec<Row>> {
     let libraries = file.linkage.libraries.columns();
     let used = libraries.iter().filter(|row| row.kind != LibraryKind::OwnName);
-    Some(used.map(|row| library(row.kind, row.library_name)).collect())
+    let mut positions = Positions::default();
+    Some(used.map(|row| library(row.kind, row.library_name, &mut positions)).collect())
 }
 
 pub(super) fn expected_libraries(file: &File) -> Option<Vec<Row>> {
     let kinds = [("Import", LibraryKind::Needed), ("DelayImport", LibraryKind::Delayed)];
-    let libraries = kinds
-        .into_iter()
-        .flat_map(|(head, kind)| all(&file.printed, head).map(move |node| library(kind, text(node, "Name"))));
-    Some(libraries.collect())
+    let mut positions = Positions::default();
+    let mut rows = Vec::new();
+    for (head, kind) in kinds {
+        let nodes = all(&file.printed, head);
+        rows.extend(nodes.map(|node| library(kind, text(node, "Name"), &mut positions)));
+    }
+    Some(rows)
 }
 
-fn library(kind: LibraryKind, name: &str) -> Row {
-    Row { key: format!("{} {name}", kind.name()), cells: vec![("row", "present".to_owned())] }
+/// A library; a file may import from one several times.
+fn library(kind: LibraryKind, name: &str, positions: &mut Positions) -> Row {
+    Row {
+        key: positions.next(&format!("{} {name}", kind.name())),
+        cells: vec![("row", "present".to_owned())],
+    }
 }
 
 pub(super) fn found_sections(file: &File) -> Option<Vec<Row>> {
