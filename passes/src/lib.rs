@@ -89,7 +89,7 @@ macro_rules! passes {
                 extents: BinaryExtentRows = extents::run(file, sections), version 6, fills [BinaryExtents];
 
                 /// Units, lines, functions, variables and types of the source code, from debug information.
-                debug: DebugIr = debug::run(file, sections, companions), version 7,
+                debug: DebugIr = debug::run(file, sections, companions), version 8,
                     fills [DebugUnits, DebugLines, DebugFunctions, DebugVariables, DebugTypes, DebugTypeMembers, Diagnostics];
 
                 // Passes over code read projections of the file: most edits leave these equal, and no pass over code

@@ -116,6 +116,7 @@ fn pointer_lines(file: &File) -> Option<Vec<Vec<String>>> {
         if line.ends_with(" table:") {
             is_rebase = line.starts_with("Rebase");
         }
+        let line = line.replace(" (weak import)", "");
         let mut words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
         if words.iter().any(|word| word.starts_with("0x")) && !words[0].starts_with('/') {
             if is_rebase {

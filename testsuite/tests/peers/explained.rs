@@ -2,7 +2,7 @@
 
 use crate::File;
 use crate::rows::Difference;
-use binframe::ir::tables::BinaryKind;
+use binframe::ir::tables::{BinaryKind, Format};
 use binframe_testsuite::matrix::matches;
 
 /// A difference, and why it is right.
@@ -128,6 +128,14 @@ pub(super) const EXPLAINED: &[Explained] = &[
         "the tool reads the whole section, of which the directory states that less is the function table",
     )
     .of(has_more_than_functions),
+    explained(
+        "binary_unwind_entries.address",
+        "*",
+        "*",
+        "the table has offsets in the section; the sections of a Mach-O object have addresses, which the tool prints",
+    )
+    .of(is_macho_object),
+    explained(RELOCATION_TYPE, "IMAGE_REL_BASED_THUMB_MOV32", "IMAGE_REL_BASED_ARM_MOV32(T)", SPELLING),
     explained("binary_relocations.row", "*", "none", STOPS_AT_EXPORTS).of(exports_no_name),
 ];
 
@@ -173,6 +181,10 @@ fn has_more_than_functions(file: &File) -> bool {
     let table = commands.find(|row| row.command == "IMAGE_DIRECTORY_ENTRY_EXCEPTION");
     let mut sections = file.sections.sections.columns().iter();
     table.is_some_and(|table| sections.any(|row| row.section_name == ".pdata" && table.size < row.size))
+}
+
+fn is_macho_object(file: &File) -> bool {
+    is_object(file) && file.sections.headers.columns().row(0).format == Format::MachO
 }
 
 fn exports_no_name(file: &File) -> bool {

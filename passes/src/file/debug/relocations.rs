@@ -7,7 +7,7 @@
 //! s390x, SPARC ("thread-local storage": the offset of a variable in its block, less a bias on some processors).
 
 use object::read::{Object, ObjectSection, ObjectSymbol, Relocation, RelocationKind, RelocationTarget};
-use object::{Architecture, RelocationFlags, SectionIndex, elf};
+use object::{Architecture, BinaryFormat, RelocationFlags, SectionIndex, elf};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -34,6 +34,10 @@ pub(super) fn apply(
                 .symbol_by_index(symbol)
                 .ok()
                 .map(|symbol| symbol.address().wrapping_add(base_of(symbol.section_index()).unwrap_or(0))),
+            // In Mach-O, the field holds an address, to which that of the section was added already.
+            RelocationTarget::Section(section) if object.format() == BinaryFormat::MachO => {
+                Some(base_of(Some(section)).unwrap_or(0))
+            }
             RelocationTarget::Section(section) => object
                 .section_by_index(section)
                 .ok()
