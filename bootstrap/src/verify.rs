@@ -1,10 +1,9 @@
 //! Verification of a dataset against the declarations of its tables.
 
 use crate::error::Error;
-use crate::file::map_file;
 use crate::store::reader::Dataset;
 use binframe_ir::{
-    Batch, Fingerprint, Reference, TABLES, Violation, reference_values, references, table_named, validate,
+    Batch, Reference, TABLES, Violation, reference_values, references, table_named, validate,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -56,13 +55,8 @@ fn verify_files(dataset: &Dataset) -> Result<(), Error> {
             let found = format!("has {present} files, and its manifest the fingerprints of {listed}");
             return Err(Error::Changed { path: directory, found });
         }
-        for (path, expected) in paths.into_iter().zip(&entry.fingerprints) {
-            let fingerprint = Fingerprint::of_bytes(&map_file(&path)?.0).to_string();
-            if fingerprint != *expected {
-                let found =
-                    format!("its bytes have the fingerprint {fingerprint}, in the manifest it is {expected}");
-                return Err(Error::Changed { path, found });
-            }
+        for (position, path) in paths.iter().enumerate() {
+            dataset.compare(table, path, position)?;
         }
         let row_groups = dataset.row_groups(table, None, None)?;
         let changed = |found| Error::Changed { path: dataset.path().join(table.name), found };

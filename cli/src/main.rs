@@ -20,6 +20,7 @@ mod companion_arguments;
 mod drawing;
 mod escape;
 mod failure;
+mod memory_limit;
 mod output;
 mod progress_bar;
 mod value_parsers;

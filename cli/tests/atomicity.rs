@@ -1,6 +1,7 @@
 //! A killed run leaves nothing that a reader could mistake for a dataset, and the next run succeeds.
 
 use binframe::{Dataset, Error, verify};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -179,6 +180,82 @@ fn a_killed_run_is_resumed_after_the_committed_groups() {
     let (said, made) = run_again(folder, &output);
     assert_eq!(said, "", "an input has changed");
     assert!(made == expected, "files differ after the run of other inputs");
+}
+
+/// Number of kills and of races; the environment variable `BINFRAME_REPETITIONS` changes it.
+fn repetitions() -> u32 {
+    std::env::var("BINFRAME_REPETITIONS").map_or(4, |repetitions| repetitions.parse().expect("a number"))
+}
+
+#[test]
+fn a_run_killed_at_any_time_leaves_a_complete_dataset_or_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (folder, output) = (folder.path(), folder.path().join("out"));
+    fs::copy(small_input(folder), folder.join("other")).expect("copied");
+    let run = || {
+        let mut command = lower(&folder.join("small"), &output);
+        command.arg(large_input()).arg(folder.join("other"));
+        command.args(["--emit", "sections", "--unit-size", "1"]);
+        command
+    };
+    let started = Instant::now();
+    assert!(run().status().expect("the command starts").success());
+    let (duration, expected) = (started.elapsed(), files(&output));
+    let mut killed = 0;
+    for repetition in 0..repetitions() {
+        if repetition % 2 == 0 {
+            fs::remove_dir_all(&output).expect("the dataset can be removed");
+        }
+        let mut child = run().spawn().expect("the command starts");
+        // In a hundred repetitions, every percent of the time of a run, in no order.
+        std::thread::sleep(duration * (37 * repetition % 100) / 100);
+        let signal = [Signal::KILL, Signal::TERM, Signal::INT][repetition as usize % 3];
+        kill_process(Pid::from_child(&child), signal).expect("the process is not waited for yet");
+        killed += u32::from(!child.wait().expect("it can be waited for").success());
+        assert!(!output.exists() || files(&output) == expected, "repetition {repetition}: an incomplete dataset");
+        assert!(run().status().expect("the command starts").success(), "repetition {repetition}");
+        assert!(files(&output) == expected, "repetition {repetition}: files differ after a kill");
+        let left = fs::read_dir(folder).expect("the folder").count();
+        assert_eq!(left, 3, "repetition {repetition}: files are left");
+    }
+    assert!(killed > repetitions() / 4, "only {killed} runs were killed");
+}
+
+#[test]
+fn of_two_writers_of_a_path_one_wins() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (folder, output) = (folder.path(), folder.path().join("out"));
+    let small = small_input(folder);
+    fs::copy(&small, folder.join("other")).expect("copied");
+    let dump = |table: &str| {
+        let mut command = Command::new(BINFRAME);
+        command.args(["dump", table]).arg(large_input()).args(["--format", "csv", "--limit", "20000"]);
+        command
+    };
+    let tables = ["binary_symbols", "binary_sections"];
+    let rows = tables.map(|table| dump(table).output().expect("the command starts").stdout);
+    assert!(rows.iter().all(|rows| rows.len() > 1000) && rows[0] != rows[1]);
+    for _ in 0..repetitions() {
+        let writers = tables.map(|table| dump(table).arg("-o").arg(&output).spawn().expect("it starts"));
+        for mut writer in writers {
+            assert!(writer.wait().expect("it can be waited for").success());
+        }
+        assert!(rows.contains(&fs::read(&output).expect("it was written")), "the file is incomplete");
+        fs::remove_file(&output).expect("the file can be removed");
+
+        let writers = ["small", "other"].map(|name| {
+            lower(&folder.join(name), &output).stderr(Stdio::piped()).spawn().expect("the command starts")
+        });
+        let results = writers.map(|writer| writer.wait_with_output().expect("it can be waited for"));
+        assert!(results.iter().any(|result| result.status.success()));
+        for result in results.iter().filter(|result| !result.status.success()) {
+            let message = String::from_utf8_lossy(&result.stderr);
+            assert!(message.contains("another binframe is writing there"), "{message}");
+        }
+        assert_eq!(verify(&output).unwrap_or_else(|error| panic!("{error}")), []);
+        fs::remove_dir_all(&output).expect("the dataset can be removed");
+        assert_eq!(fs::read_dir(folder).expect("the folder").count(), 2, "files are left");
+    }
 }
 
 #[test]

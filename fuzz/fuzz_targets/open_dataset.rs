@@ -6,5 +6,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| binframe_fuzz::open_dataset(bytes));
 
 #[cfg(not(fuzzing))]
 fn main() {
-    binframe_fuzz::main(binframe_fuzz::open_dataset, binframe_fuzz::manifests);
+    binframe_fuzz::main(binframe_fuzz::open_dataset, binframe_fuzz::dataset_files);
 }

@@ -9,8 +9,8 @@ mod journals;
 
 pub use journals::{journals, resume};
 
-use binframe::Dataset;
-use binframe::ir::TABLES;
+use binframe::ir::{Fingerprint, TABLES};
+use binframe::{Dataset, Source};
 use binframe::ir::parquet::TableReader;
 use binframe::passes::demangled;
 use binframe::passes::file::{debug, linkage, sections};
@@ -21,8 +21,10 @@ use binframe_testsuite::mutation::{Original, mutant};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, iter};
 
 /// Inputs of [`pipeline`] and [`rebuild`]: small files of every format.
 pub use binframe_testsuite::mutation::originals as executables;
@@ -91,13 +93,46 @@ pub fn read_table(bytes: &[u8]) {
     }
 }
 
-/// The bytes are the manifest of a dataset. It is refused, or the dataset is verified or refused.
+/// The first byte selects a file of a dataset, and the others replace it. The dataset is refused, or it is verified,
+/// rebuilt and queried, each with a result or an error.
 pub fn open_dataset(bytes: &[u8]) {
+    static FILES: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(files_of_dataset);
     static DATASET: LazyLock<TemporaryDataset> = LazyLock::new(small_dataset);
-    let path = DATASET.path();
-    fs::write(path.join(MANIFEST), bytes).expect("the temporary folder is writable");
-    if Dataset::open(&path).is_ok() {
-        _ = binframe::verify(&path);
+    let Some((&index, replacement)) = bytes.split_first() else { return };
+    let (name, original) = &FILES[usize::from(index) % FILES.len()];
+    let (path, manifest) = (DATASET.path(), DATASET.path().join(MANIFEST));
+    let write = |path: &Path, bytes: &[u8]| {
+        // A new file: an earlier query may not have closed its mapping yet.
+        let replaced = fs::remove_file(path).and_then(|()| fs::write(path, bytes));
+        replaced.expect("the temporary folder is writable");
+    };
+    write(&path.join(name), replacement);
+    if !name.ends_with(MANIFEST) {
+        // Whoever forges a file of a table can also forge the manifest.
+        let fingerprints = [original.as_slice(), replacement].map(|bytes| Fingerprint::of_bytes(bytes).to_string());
+        let text = String::from_utf8_lossy(&FILES[0].1).replace(&fingerprints[0], &fingerprints[1]);
+        write(&manifest, text.as_bytes());
+    }
+    use_dataset(&path);
+    write(&path.join(name), original);
+    write(&manifest, &FILES[0].1);
+}
+
+/// Does with a dataset what commands do.
+fn use_dataset(path: &Path) {
+    let Ok(source) = Source::open(path) else { return };
+    _ = binframe::verify(path);
+    if let Source::Dataset(dataset) = &source {
+        _ = binframe::rebuild(dataset, None, &path.with_extension("rebuilt"));
+    }
+    let options = Options { threads: 1, ..Options::default() };
+    let Ok(session) = Session::open(&[path.to_owned()], options) else { return };
+    for table in TABLES.iter().filter(|table| source.has_table(table)) {
+        for query in ["SELECT count(*) FROM", "SELECT * FROM"] {
+            if let Ok(rows) = session.query(&format!("{query} {}", table.name)) {
+                rows.take_while(Result::is_ok).for_each(drop);
+            }
+        }
     }
 }
 
@@ -124,10 +159,26 @@ pub fn queries() -> Vec<Original> {
     text.lines().map(|line| Original::new("query", line.as_bytes().to_vec())).collect()
 }
 
-/// Inputs of [`open_dataset`]: one manifest.
-pub fn manifests() -> Vec<Original> {
-    let manifest = fs::read(small_dataset().path().join(MANIFEST)).expect("the dataset was just written");
-    vec![Original::new("manifest", manifest)]
+/// Inputs of [`open_dataset`]: the files of one dataset.
+pub fn dataset_files() -> Vec<Original> {
+    let files = files_of_dataset().into_iter().enumerate().map(|(index, (name, bytes))| {
+        let index = u8::try_from(index).expect("there are fewer than 256 files");
+        Original::new(&name.to_string_lossy(), [&[index], bytes.as_slice()].concat())
+    });
+    files.collect()
+}
+
+/// Paths and bytes of the files of a dataset, the manifest first.
+fn files_of_dataset() -> Vec<(PathBuf, Vec<u8>)> {
+    let written = small_dataset();
+    let dataset = Dataset::open(&written.path()).expect("the dataset was just written");
+    let manifest = written.path().join(MANIFEST);
+    let files = iter::once(manifest).chain(TABLES.iter().flat_map(|table| dataset.files(table)));
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(written.path()).expect("it is in the dataset").to_owned();
+        (name, fs::read(path).expect("the manifest names files that exist"))
+    };
+    files.map(read).collect()
 }
 
 /// Path of the manifest in a dataset.
@@ -151,13 +202,18 @@ pub fn table_files() -> Vec<Original> {
     files.collect()
 }
 
+/// Time limit of a target for one mutant, which takes milliseconds: only a hang exceeds it.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Runs a target on the mutants with the seeds.
 #[expect(clippy::print_stdout, reason = "the last line says which mutant fails")]
 pub fn run_mutants(target: fn(&[u8]), originals: &[Original], seeds: Range<u64>) {
     for seed in seeds {
         let mutant = mutant(originals, seed);
         println!("seed {seed}: {}", mutant.recipe);
+        let started = Instant::now();
         target(&mutant.bytes);
+        assert!(started.elapsed() < TIME_MAX, "took {:?}", started.elapsed());
     }
 }
 

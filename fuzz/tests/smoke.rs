@@ -1,7 +1,8 @@
-//! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same.
+//! Each fuzz target runs, and finds nothing in a few hundred mutants, which are always the same. The environment variable
+//! `BINFRAME_DATASET_MUTANTS` is the number of mutants of datasets.
 
 use binframe_fuzz::{
-    executables, files_with_debug_information, journals, mangled_names, manifests, queries, run_mutants,
+    dataset_files, executables, files_with_debug_information, journals, mangled_names, queries, run_mutants,
     table_files,
 };
 
@@ -39,7 +40,9 @@ fn read_table() {
 
 #[test]
 fn open_dataset() {
-    run_mutants(binframe_fuzz::open_dataset, &manifests(), 0..MUTANTS);
+    let mutants = std::env::var("BINFRAME_DATASET_MUTANTS").ok();
+    let mutants = mutants.map_or(MUTANTS, |mutants| mutants.parse().expect("a number"));
+    run_mutants(binframe_fuzz::open_dataset, &dataset_files(), 0..mutants);
 }
 
 #[test]

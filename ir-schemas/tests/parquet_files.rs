@@ -123,6 +123,24 @@ fn a_truncated_file_is_an_error() {
     }
 }
 
+#[test]
+fn an_invalid_column_is_named() {
+    let file = written(&[(blocks(), "a")]);
+    let last = file.len() - 8;
+    let footer_size = u32::from_le_bytes(file[last..last + 4].try_into().unwrap()) as usize;
+    let mut errors = 0;
+    for position in 4..last - footer_size {
+        let mut bytes = file.to_vec();
+        bytes[position] ^= 0xff;
+        let reader = TableReader::open(BasicBlocks::INFO, Bytes::from(bytes)).unwrap();
+        if let Err(error) = reader.read(0) {
+            assert!(error.to_string().starts_with("basic_blocks."), "{position}: {error}");
+            errors += 1;
+        }
+    }
+    assert!(errors > 100, "{errors}");
+}
+
 fn written(parts: &[(Batch, &str)]) -> Bytes {
     let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new(), &Compressors::default())
         .expect("memory does not fail");

@@ -225,6 +225,10 @@ fn forged_statistics_and_files_that_are_not_listed_are_found() {
         footer[position..position + 8].copy_from_slice(&0_u64.to_le_bytes());
     }
     fs::write(&file, &bytes).expect("writable");
+    // No query skips rows by statistics that changed after the manifest was written.
+    let source = Source::open(&dataset).expect("it is a dataset");
+    let error = source.parts(BinarySections::INFO, &Filter::default()).map(drop).expect_err("it was changed");
+    assert!(error.to_string().contains("part-00000.parquet: its bytes have the fingerprint"), "{error}");
     let manifest = workspace.path("out/_binframe/manifest.json");
     let text = fs::read_to_string(&manifest).expect("the manifest exists");
     let forged = text.replace(&before, &Fingerprint::of_bytes(&bytes).to_string());
@@ -247,32 +251,39 @@ fn forged_statistics_and_files_that_are_not_listed_are_found() {
 
 #[test]
 fn files_that_change_during_a_run_are_lowered_or_skipped_once() {
-    const FILES: usize = 60;
+    const FILES: usize = 200;
     let workspace = Workspace::new();
-    let name = |file| format!("corpus/{file:02}");
+    let name = |file| format!("corpus/{file:03}");
     for file in 0..FILES {
         workspace.write(&name(file), &fixtures::loops_and_calls().bytes);
     }
     let changed = Once::new();
-    let change = |file: usize| {
+    let change = |(kind, file): (usize, usize)| {
         let path = workspace.path(&name(file));
+        if kind % 6 == 0 {
+            fs::set_permissions(&path, Permissions::from_mode(0)).expect("the file is ours");
+            return;
+        }
         fs::remove_file(&path).expect("the folder is writable");
-        match file % 5 {
-            0 => workspace.write(&name(file), &fixtures::loops_and_calls().bytes[..100]),
-            1 => workspace.write(&name(file), b"dear"),
-            2 => workspace.pipe(&name(file)),
-            3 => fs::create_dir(&path).expect("the folder is writable"),
+        match kind % 6 {
+            1 => workspace.write(&name(file), &fixtures::loops_and_calls().bytes[..100]),
+            2 => workspace.write(&name(file), b"dear"),
+            3 => workspace.pipe(&name(file)),
+            4 => fs::create_dir(&path).expect("the folder is writable"),
             _ => {}
         }
     };
+    // Thirty files.
+    let changes = || (FILES / 10..FILES).step_by(6).enumerate();
     let (inputs, output) = ([workspace.path("corpus")], workspace.path("out"));
     let request = Request::new(&inputs, &output, &[Stage::Sections]);
-    let observe = |_: Progress<'_>| changed.call_once(|| (FILES / 2..FILES).for_each(change));
+    let observe = |_: Progress<'_>| changed.call_once(|| changes().for_each(change));
     let manifest = binframe::lower(&request, &observe).expect("some files are supported");
     let lowered = manifest.binaries.iter().map(|binary| binary.path.clone());
     let mut found: Vec<_> = lowered.chain(manifest.skipped.iter().map(|file| file.path.clone())).collect();
     found.sort();
     let expected = (0..FILES).map(|file| workspace.path(&name(file)).to_string_lossy().into_owned());
     assert!(found.into_iter().eq(expected));
-    assert!(manifest.skipped.len() > FILES / 4, "{:#?}", manifest.skipped);
+    // The first changes may come too late, and root can read every file.
+    assert!((20..=30).contains(&manifest.skipped.len()), "{:#?}", manifest.skipped);
 }

@@ -5,7 +5,8 @@
 //! *Algorithm.* Files are mapped, and their footers parsed once and cached. A row group belongs to one binary, which
 //! the statistics of its column `binary_name` name. Of the row groups of a binary, those are skipped whose minimum and
 //! maximum of the [`address_column`] exclude the requested range, where a row covers up to the maximal size of the row
-//! group.
+//! group. The bytes of a file are compared with the manifest before its first use, unless sizes and times say that the
+//! file is as it was written ([`is_as_written`]).
 //!
 //! *Approximation.* Over-approximation: a row group without statistics is read, and rows outside the range are
 //! returned.
@@ -16,12 +17,13 @@ use crate::error::Error;
 use crate::file::map_file;
 use arrow_array::new_null_array;
 use binframe_ir::parquet::{ColumnCondition, ReadError, TableReader};
-use binframe_ir::{Batch, ColumnInfo, TableInfo, table_named};
+use binframe_ir::{Batch, ColumnInfo, Fingerprint, TableInfo, table_named};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +31,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
+    /// For each table, whether sizes and times say that its files are as they were written.
+    as_written: BTreeMap<&'static str, bool>,
     /// Files that were opened: a caller that iterates over many binaries reads each file many times.
     files: Mutex<BTreeMap<PathBuf, Arc<TableFile>>>,
 }
@@ -122,10 +126,15 @@ impl Dataset {
                 format!("its layout has version {}, this binframe reads {LAYOUT_VERSION}", manifest.layout);
             return Err(not_a_dataset(found));
         }
+        let mut as_written = BTreeMap::new();
         for table in &manifest.tables {
-            check_files(path, table).map_err(not_a_dataset)?;
+            let name = known_table(table).map_err(not_a_dataset)?.name;
+            if as_written.contains_key(name) {
+                return Err(not_a_dataset(format!("its manifest has the table `{name}` twice")));
+            }
+            as_written.insert(name, is_as_written(path, table).map_err(not_a_dataset)?);
         }
-        Ok(Self { path: path.to_owned(), manifest, files: Mutex::default() })
+        Ok(Self { path: path.to_owned(), manifest, as_written, files: Mutex::default() })
     }
 
     /// Contents of the dataset, and how they were computed.
@@ -155,7 +164,23 @@ impl Dataset {
             .collect()
     }
 
-    fn table_file(&self, table: &'static TableInfo, path: &Path) -> Result<Arc<TableFile>, Error> {
+    /// Fails if the bytes of a file are not those that were written.
+    pub(crate) fn compare(&self, table: &TableInfo, path: &Path, position: usize) -> Result<(), Error> {
+        let expected = self.table(table).and_then(|entry| entry.fingerprints.get(position));
+        let found = Fingerprint::of_bytes(&map_file(path)?.0).to_string();
+        let is_expected = expected.is_some_and(|expected| *expected == found);
+        let expected = expected.map_or("missing", String::as_str);
+        let found = format!("its bytes have the fingerprint {found}, in the manifest it is {expected}");
+        if is_expected { Ok(()) } else { Err(Error::Changed { path: path.to_owned(), found }) }
+    }
+
+    /// Opens the file of a table at a position.
+    fn table_file(
+        &self,
+        table: &'static TableInfo,
+        path: &Path,
+        position: usize,
+    ) -> Result<Arc<TableFile>, Error> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = files.get(path) {
             return Ok(Arc::clone(file));
@@ -167,6 +192,9 @@ impl Dataset {
             error => error,
         });
         let file = Arc::new(file?);
+        if self.as_written.get(table.name) != Some(&true) {
+            self.compare(table, path, position)?;
+        }
         files.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }
@@ -180,8 +208,8 @@ impl Dataset {
         addresses: Option<&Range<u64>>,
     ) -> Result<Vec<(String, StoredRowGroup)>, Error> {
         let mut found = Vec::new();
-        for path in self.files(table) {
-            let file = self.table_file(table, &path)?;
+        for (position, path) in self.files(table).into_iter().enumerate() {
+            let file = self.table_file(table, &path, position)?;
             let of_binary = match binary {
                 Some(binary) => file.row_groups.get(binary).cloned().unwrap_or_default(),
                 None => (0..file.binaries.len()).collect(),
@@ -197,20 +225,27 @@ impl Dataset {
     }
 }
 
-/// Fails if a directory has fewer files of a table than the manifest states. A list of the files would take memory in
-/// proportion to the stated number.
-fn check_files(dataset: &Path, table: &ManifestTable) -> Result<(), String> {
-    let Some(info) = table_named(&table.table) else {
-        return Err(format!("its manifest has a table `{}` that this binframe does not know", table.table));
-    };
-    let files = fs::read_dir(dataset.join(info.name)).map_or(0, Iterator::count) as u32;
-    let mut positions = 0..table.parts.min(files.saturating_add(1));
-    match positions.find(|position| !file_path(dataset, info.name, *position).exists()) {
-        Some(missing) => {
-            Err(format!("{} is missing", file_path(Path::new(""), info.name, missing).display()))
-        }
-        None => Ok(()),
+/// The declaration of a table of a manifest.
+fn known_table(table: &ManifestTable) -> Result<&'static TableInfo, String> {
+    let unknown = || format!("its manifest has a table `{}` that this binframe does not know", table.table);
+    table_named(&table.table).ok_or_else(unknown)
+}
+
+/// Whether the files of a table have the size that the manifest states, and were not changed after the manifest, which is
+/// written last. Fails if a file is missing. A list of the files would take memory in proportion to their stated number.
+fn is_as_written(dataset: &Path, table: &ManifestTable) -> Result<bool, String> {
+    let changed = |file: &Metadata| (file.ctime(), file.ctime_nsec());
+    let manifest = fs::metadata(manifest_path(dataset)).map_err(|error| error.to_string())?;
+    let (mut size, mut is_older) = (0, true);
+    for position in 0..table.parts {
+        let Ok(file) = fs::metadata(file_path(dataset, &table.table, position)) else {
+            let name = file_path(Path::new(""), &table.table, position);
+            return Err(format!("{} is missing", name.display()));
+        };
+        size += file.len();
+        is_older &= changed(&file) <= changed(&manifest);
     }
+    Ok(is_older && size == table.bytes)
 }
 
 /// Whether a row group may have a row that covers an address of the range.

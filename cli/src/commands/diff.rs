@@ -2,6 +2,7 @@
 
 use crate::escape::escaped;
 use crate::failure::Failure;
+use crate::memory_limit::limit_for_datasets;
 use crate::output::cell_text::cell_text;
 use crate::output::columns::record_batch;
 use crate::output::destination;
@@ -52,14 +53,15 @@ pub(crate) struct DiffArguments {
 
 /// Prints the differences between two sources.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
+    limit_for_datasets(&[&arguments.old, &arguments.new]);
     let (old, new) = (Source::open(&arguments.old)?, Source::open(&arguments.new)?);
     let difference = binframe_inspect::diff(&old, &new, arguments.limit)?;
     let mut out = destination::stdout();
     for binary in &difference.removed {
-        writeln!(out, "only in {}: {}", arguments.old.display(), escaped(binary))?;
+        writeln!(out, "{}", escaped(&format!("only in {}: {binary}", arguments.old.display())))?;
     }
     for binary in &difference.added {
-        writeln!(out, "only in {}: {}", arguments.new.display(), escaped(binary))?;
+        writeln!(out, "{}", escaped(&format!("only in {}: {binary}", arguments.new.display())))?;
     }
     for (position, binary) in difference.binaries.iter().enumerate() {
         if position > 0 {

@@ -1,6 +1,7 @@
 //! `binframe rebuild`: an input of a dataset as a file again.
 
 use crate::failure::Failure;
+use crate::memory_limit::limit_for_datasets;
 use binframe::{Dataset, Rebuilt, rebuild};
 use clap::Args;
 use indicatif::HumanBytes;
@@ -34,6 +35,7 @@ pub(crate) struct RebuildArguments {
 
 /// Writes an input of a dataset as a file.
 pub(crate) fn run(arguments: &RebuildArguments) -> Result<ExitCode, Failure> {
+    limit_for_datasets(&[&arguments.dataset]);
     let dataset = Dataset::open(&arguments.dataset)?;
     let Rebuilt { binary, size, sha256 } = rebuild(&dataset, arguments.binary.as_deref(), &arguments.output)?;
     let mut stderr = io::stderr().lock();

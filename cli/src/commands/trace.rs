@@ -2,6 +2,7 @@
 
 use crate::escape::escaped;
 use crate::failure::Failure;
+use crate::memory_limit::limit_for_datasets;
 use crate::output::aligned_table::{AlignedTable, write_row};
 use crate::output::columns::record_batch;
 use crate::output::destination;
@@ -40,6 +41,7 @@ pub(crate) struct TraceArguments {
 /// Explains an address, and prints every row about it.
 pub(crate) fn run(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     let TraceArguments { address, ref source, limit } = *arguments;
+    limit_for_datasets(&[source]);
     let (path, source) = (source.display(), Source::open(source)?);
     let traced = binframe_inspect::trace(&source, address)?;
     if traced.is_empty() {

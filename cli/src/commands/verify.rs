@@ -1,9 +1,11 @@
 //! `binframe verify`: whether a dataset is as it was written.
 
 use crate::failure::Failure;
+use crate::memory_limit::limit_for_datasets;
+use crate::output::destination;
 use binframe::{Dataset, verify};
 use clap::Args;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ pub(crate) struct VerifyArguments {
 
 /// Checks a dataset, and prints what it has.
 pub(crate) fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
+    limit_for_datasets(&[&arguments.dataset]);
     let dataset = Dataset::open(&arguments.dataset)?;
     let violations = verify(&arguments.dataset)?;
     if !violations.is_empty() {
@@ -34,6 +37,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
     let (tables, binaries) = (manifest.tables.len(), manifest.binaries.len());
     let binaries = if binaries == 1 { "1 binary".to_owned() } else { format!("{binaries} binaries") };
-    writeln!(io::stdout(), "{rows} rows of {tables} tables from {binaries}: no violation")?;
+    let mut out = destination::stdout();
+    writeln!(out, "{rows} rows of {tables} tables from {binaries}: no violation")?;
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! Where commands write: standard output, or a file that appears when it is complete.
 
+use super::closed_output;
 use crate::failure::Failure;
 use binframe::NewFile;
 use std::fs::File;
@@ -9,9 +10,24 @@ use std::path::Path;
 /// A buffered destination of rows or text.
 pub(crate) type Output = BufWriter<Box<dyn Write + Send>>;
 
-/// Standard output.
+/// Standard output. If it is closed, writing fails.
 pub(crate) fn stdout() -> Output {
-    buffered(Box::new(io::stdout()))
+    match closed_output::was_closed() {
+        true => buffered(Box::new(ClosedOutput)),
+        false => buffered(Box::new(io::stdout())),
+    }
+}
+
+struct ClosedOutput;
+
+impl Write for ClosedOutput {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("standard output is closed"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The file at `path`, or standard output if there is no path. A new file has to be published when it is complete.

@@ -82,6 +82,54 @@ fn a_full_disk_is_reported() {
     }
 }
 
+/// Rust replaces a closed standard output by `/dev/null`.
+#[test]
+fn a_closed_output_is_reported() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "tables", "--emit", "sections"]);
+    let closed = |arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_binframe")]).args(arguments);
+        command.current_dir(folder.path());
+        command
+    };
+    for arguments in [
+        &["dump", "instructions", "loops"] as &[_],
+        &["dump", "instructions", "loops", "--format", "parquet"],
+        &["dump", "cfg", "loops", "--function", "clamp"],
+        &["trace", "0x401000", "loops"],
+        &["verify", "tables"],
+        &["schemas"],
+        #[cfg(feature = "sql")]
+        &["sql", "SELECT function_name FROM functions", "loops"],
+    ] {
+        let message = message(&mut closed(arguments));
+        assert!(message.contains("standard output is closed"), "{arguments:?}: {message}");
+    }
+    let status = closed(&["rebuild", "tables", "-o", "rebuilt"]).status().expect("it starts");
+    assert!(status.success(), "nothing is printed");
+}
+
+#[test]
+fn memory_is_limited_when_a_dataset_is_read() {
+    let (folder, _) = loops();
+    folder.text(&["lower", "loops", "-o", "tables", "--emit", "sections"]);
+    pipe(&folder, "pipe");
+    // Opening the pipe waits for a reader.
+    let arguments = ["dump", "binary_sections", "tables", "--output", "pipe"];
+    let mut child = folder.command(&arguments).spawn().expect("it starts");
+    let limits = format!("/proc/{}/limits", child.id());
+    let has_limit = || {
+        let text = fs::read_to_string(&limits).expect("the process waits");
+        text.lines().any(|line| line.starts_with("Max data size") && line.contains("8589934592"))
+    };
+    while !has_limit() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    fs::read(folder.path().join("pipe")).expect("the rows");
+    assert!(child.wait().expect("it ends").success());
+}
+
 #[test]
 fn a_file_size_limit_is_reported_and_leaves_no_files() {
     // A block has 512 bytes. Without the trap, the signal would end the process.

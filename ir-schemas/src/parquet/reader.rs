@@ -6,7 +6,7 @@
 
 use super::layout::file_schema;
 use super::pruning::ColumnCondition;
-use crate::{Batch, TableInfo, catching_panics};
+use crate::{BINARY_COLUMN, Batch, TableInfo, catching_panics};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, Scalar};
 use arrow_ord::cmp::{gt, lt};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
@@ -125,11 +125,10 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
             _ => None,
         };
         let stated = stated.and_then(|name| name.as_utf8().ok());
-        stated.map(str::to_owned).ok_or_else(|| ReadError::Value {
-            column: format!("{}.binary", self.info.name),
-            message: format!(
-                "the statistics of row group {index} do not name one input; lower the files again"
-            ),
+        stated.map(str::to_owned).ok_or_else(|| {
+            let message =
+                format!("the statistics of row group {index} do not name one input; lower the files again");
+            self.value_error(self.info.columns.len(), message)
         })
     }
 
@@ -157,7 +156,8 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
     /// The columns of a row group, the one of the input included, whose values are not within the statistics. Whoever
     /// skips row groups by statistics would miss these values.
     pub fn columns_beyond_statistics(&self, index: usize) -> Result<Vec<String>, ReadError> {
-        let rows = self.read_columns(index, ProjectionMask::all())?;
+        let positions: Vec<_> = (0..=self.info.columns.len()).collect();
+        let rows = self.read_columns(index, &positions)?;
         guarded(|| {
             let mut found = Vec::new();
             for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
@@ -201,13 +201,10 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
 
     /// Stored columns of a row group, by ascending positions, converted to their memory types.
     pub fn read_adopted(&self, index: usize, positions: &[usize]) -> Result<Vec<ArrayRef>, ReadError> {
-        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), positions.iter().copied());
-        let columns = self.read_columns(index, mask)?;
+        let columns = self.read_columns(index, positions)?;
         let adopt = |(array, position): (&ArrayRef, &usize)| {
             let column = &self.info.columns[*position];
-            let value_error =
-                |message| ReadError::Value { column: format!("{}.{}", self.info.name, column.name), message };
-            (column.adopt)(array).map_err(value_error)
+            (column.adopt)(array).map_err(|message| self.value_error(*position, message))
         };
         columns.columns().iter().zip(positions).map(adopt).collect()
     }
@@ -215,11 +212,26 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
     /// A stored column of a row group, in its declared type.
     pub fn read_column(&self, index: usize, column: &str) -> Result<ArrayRef, ReadError> {
         let position = self.info.column_index(column).unwrap_or_else(|| panic!("no column {column}"));
-        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), [position]);
-        Ok(Arc::clone(self.read_columns(index, mask)?.column(0)))
+        Ok(Arc::clone(self.read_columns(index, &[position])?.column(0)))
     }
 
-    fn read_columns(&self, index: usize, mask: ProjectionMask) -> Result<RecordBatch, ReadError> {
+    /// Reads columns by their positions. An error names the column.
+    fn read_columns(&self, index: usize, positions: &[usize]) -> Result<RecordBatch, ReadError> {
+        self.read_together(index, positions).map_err(|error| {
+            let own_error = |position: &usize| {
+                let error = self.read_together(index, &[*position]).err()?;
+                Some(self.value_error(*position, error.to_string()))
+            };
+            positions.iter().find_map(own_error).unwrap_or(error)
+        })
+    }
+
+    fn value_error(&self, position: usize, message: String) -> ReadError {
+        let column = self.info.columns.get(position).map_or(BINARY_COLUMN, |column| column.name);
+        ReadError::Value { column: format!("{}.{column}", self.info.name), message }
+    }
+
+    fn read_together(&self, index: usize, positions: &[usize]) -> Result<RecordBatch, ReadError> {
         let rows = self.row_group_rows(index) as usize;
         let bytes = self.metadata.metadata().row_group(index).compressed_size().max(0) as usize;
         let rows_max = ROWS_MAX_BASE + ROWS_PER_BYTE_MAX * bytes.min(self.input.len() as usize);
@@ -228,6 +240,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
                 format!("row group {index} states {rows} rows in {bytes} bytes; expected at most {rows_max}");
             return Err(ParquetError::General(message).into());
         }
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), positions.iter().copied());
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone())
                 .with_row_groups(vec![index])

@@ -2,6 +2,7 @@
 
 use super::arguments::DumpArguments;
 use crate::failure::Failure;
+use crate::memory_limit::limit_for_datasets;
 use crate::value_parsers::parse_address;
 use binframe::ir::TableInfo;
 use binframe::{Error, Source};
@@ -12,6 +13,7 @@ pub(super) fn open_source(
     arguments: &DumpArguments,
     tables: impl IntoIterator<Item = &'static TableInfo>,
 ) -> Result<Source, Failure> {
+    limit_for_datasets(&[&arguments.source]);
     let source = Source::open_with(&arguments.source, &arguments.companions.search())?;
     for table in tables {
         if !source.has_table(table) {

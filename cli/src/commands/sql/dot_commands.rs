@@ -2,6 +2,7 @@
 
 use super::printer::Printer;
 use crate::failure::Failure;
+use crate::output::destination;
 use crate::output::row_writer::RowFormat;
 use arrow_schema::DataType;
 use binframe::ir::table_named;
@@ -9,7 +10,7 @@ use binframe_query::{FUNCTIONS, Session, TABLE_FUNCTIONS, VIEWS};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -63,7 +64,9 @@ pub(super) fn run(session: &Session, printer: &mut Printer, text: &str) -> Resul
     };
     let arguments: Vec<_> = words.collect();
     let text = (command.run)(session, printer, &arguments)?;
-    io::stdout().write_all(text.as_bytes())?;
+    let mut out = destination::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
     Ok(if name == "quit" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 

@@ -11,11 +11,11 @@ pub(crate) use arguments::{EXAMPLES, SqlArguments};
 
 use crate::escape::escaped;
 use crate::failure::Failure;
+use crate::memory_limit;
 use crate::output::row_writer::RowFormat;
 use binframe_query::{Options, QueryError, Session};
 use pass_progress::PassProgress;
 use printer::Printer;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
     pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
     let progress = PassProgress::new();
     let memory = arguments.memory.unwrap_or(defaults.memory);
-    limit_data(memory);
+    memory_limit::limit(memory.saturating_mul(2).saturating_add(OTHER_MEMORY));
     let options = Options {
         threads,
         memory,
@@ -54,18 +54,9 @@ pub(crate) fn run(arguments: &SqlArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Memory of a process that `--memory` does not count: threads, and what is computed of executables.
+/// Memory of a process that `--memory` does not count: threads, and what is computed of executables. Functions that make
+/// long texts count no memory either.
 const OTHER_MEMORY: u64 = 1 << 30;
-
-/// Limits the writable memory of the process. Functions that make long texts count no memory; such a query ends the process
-/// instead of filling the memory of the machine.
-fn limit_data(memory: u64) {
-    let limit = memory.saturating_mul(2).saturating_add(OTHER_MEMORY);
-    let mut current = getrlimit(Resource::Data);
-    current.current = Some(current.current.map_or(limit, |current| current.min(limit)));
-    // A limit can always be lowered; if that fails nevertheless, the query runs without it.
-    _ = setrlimit(Resource::Data, current);
-}
 
 /// The queries and the inputs. The queries are `None` if a shell has to read them.
 fn queries(arguments: &SqlArguments) -> Result<(Option<Vec<String>>, Vec<PathBuf>), Failure> {
