@@ -2,9 +2,7 @@
 
 use crate::error::Error;
 use crate::store::reader::Dataset;
-use binframe_ir::{
-    Batch, Reference, TABLES, Violation, reference_values, references, table_named, validate,
-};
+use binframe_ir::{Batch, Reference, TABLES, Violation, reference_values, references, table_named, validate};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;

@@ -52,7 +52,11 @@ fn large_input() -> PathBuf {
 }
 
 fn small_input(folder: &Path) -> PathBuf {
-    // An executable without section headers, of one byte of code: `ret`.
+    input(folder, "small", 1)
+}
+
+/// An executable without section headers, whose code is `ret`, so many times.
+fn input(folder: &Path, name: &str, code_size: u64) -> PathBuf {
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
     for number in [0x40_0078_u64, 64, 0] {
         bytes.extend(number.to_le_bytes());
@@ -61,11 +65,11 @@ fn small_input(folder: &Path) -> PathBuf {
         bytes.extend(number.to_le_bytes());
     }
     bytes.extend([1_u32, 5].into_iter().flat_map(u32::to_le_bytes));
-    for number in [0_u64, 0x40_0000, 0x40_0000, 0x79, 0x79, 0x1000] {
+    for number in [0_u64, 0x40_0000, 0x40_0000, 0x78 + code_size, 0x78 + code_size, 0x1000] {
         bytes.extend(number.to_le_bytes());
     }
-    bytes.push(0xc3);
-    let path = folder.join("small");
+    bytes.extend((0..code_size).map(|_| 0xc3));
+    let path = folder.join(name);
     fs::write(&path, bytes).expect("the temporary folder is writable");
     path
 }
@@ -191,10 +195,12 @@ fn repetitions() -> u32 {
 fn a_run_killed_at_any_time_leaves_a_complete_dataset_or_none() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (folder, output) = (folder.path(), folder.path().join("out"));
-    fs::copy(small_input(folder), folder.join("other")).expect("copied");
+    fs::create_dir(folder.join("inputs")).expect("the temporary folder is writable");
+    for size in 1..=10 {
+        input(folder, &format!("inputs/{size}"), size);
+    }
     let run = || {
-        let mut command = lower(&folder.join("small"), &output);
-        command.arg(large_input()).arg(folder.join("other"));
+        let mut command = lower(&folder.join("inputs"), &output);
         command.args(["--emit", "sections", "--unit-size", "1"]);
         command
     };
@@ -212,11 +218,14 @@ fn a_run_killed_at_any_time_leaves_a_complete_dataset_or_none() {
         let signal = [Signal::KILL, Signal::TERM, Signal::INT][repetition as usize % 3];
         kill_process(Pid::from_child(&child), signal).expect("the process is not waited for yet");
         killed += u32::from(!child.wait().expect("it can be waited for").success());
-        assert!(!output.exists() || files(&output) == expected, "repetition {repetition}: an incomplete dataset");
+        assert!(
+            !output.exists() || files(&output) == expected,
+            "repetition {repetition}: an incomplete dataset"
+        );
         assert!(run().status().expect("the command starts").success(), "repetition {repetition}");
         assert!(files(&output) == expected, "repetition {repetition}: files differ after a kill");
         let left = fs::read_dir(folder).expect("the folder").count();
-        assert_eq!(left, 3, "repetition {repetition}: files are left");
+        assert_eq!(left, 2, "repetition {repetition}: files are left");
     }
     assert!(killed > repetitions() / 4, "only {killed} runs were killed");
 }
@@ -225,27 +234,26 @@ fn a_run_killed_at_any_time_leaves_a_complete_dataset_or_none() {
 fn of_two_writers_of_a_path_one_wins() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (folder, output) = (folder.path(), folder.path().join("out"));
-    let small = small_input(folder);
-    fs::copy(&small, folder.join("other")).expect("copied");
-    let dump = |table: &str| {
+    let (small, large) = (small_input(folder), input(folder, "large", 20_000));
+    let dump = |columns: &str| {
         let mut command = Command::new(BINFRAME);
-        command.args(["dump", table]).arg(large_input()).args(["--format", "csv", "--limit", "20000"]);
+        command.args(["dump", "instructions", "--format", "csv", "--columns", columns]).arg(&large);
         command
     };
-    let tables = ["binary_symbols", "binary_sections"];
-    let rows = tables.map(|table| dump(table).output().expect("the command starts").stdout);
-    assert!(rows.iter().all(|rows| rows.len() > 1000) && rows[0] != rows[1]);
+    let columns = ["address", "address,mnemonic"];
+    let rows = columns.map(|columns| dump(columns).output().expect("the command starts").stdout);
+    // More than is written at once.
+    assert!(rows.iter().all(|rows| rows.len() > 1 << 17) && rows[0] != rows[1]);
     for _ in 0..repetitions() {
-        let writers = tables.map(|table| dump(table).arg("-o").arg(&output).spawn().expect("it starts"));
+        let writers = columns.map(|columns| dump(columns).arg("-o").arg(&output).spawn().expect("it starts"));
         for mut writer in writers {
             assert!(writer.wait().expect("it can be waited for").success());
         }
         assert!(rows.contains(&fs::read(&output).expect("it was written")), "the file is incomplete");
         fs::remove_file(&output).expect("the file can be removed");
 
-        let writers = ["small", "other"].map(|name| {
-            lower(&folder.join(name), &output).stderr(Stdio::piped()).spawn().expect("the command starts")
-        });
+        let writers = [&small, &large]
+            .map(|input| lower(input, &output).stderr(Stdio::piped()).spawn().expect("the command starts"));
         let results = writers.map(|writer| writer.wait_with_output().expect("it can be waited for"));
         assert!(results.iter().any(|result| result.status.success()));
         for result in results.iter().filter(|result| !result.status.success()) {

@@ -2,7 +2,7 @@
 
 use binframe::ir::parquet::{Compressors, TableReader, TableWriter};
 use binframe::ir::tables::{DataFlowEdges, Diagnostics, Instructions, MemoryAccesses};
-use binframe::ir::{Batch, Rows, Stage, Table, TableInfo};
+use binframe::ir::{Batch, Fingerprint, Rows, Stage, Table, TableInfo};
 use binframe::passes::{
     self, Inputs, Lowered, Unsupported,
     code::{cfg, instructions::code_ranges, memory},
@@ -97,14 +97,19 @@ impl TemporaryDataset {
         self.folder.path().join("dataset")
     }
 
-    /// Replaces the rows of a table that is stored in one file.
+    /// Replaces the rows of a table that is stored in one file, and its fingerprint in the manifest.
     pub fn replace(&self, binary: &str, rows: &Batch) {
         let path = self.path().join(rows.info().name).join("part-00000.parquet");
+        let fingerprint = || Fingerprint::of_bytes(&fs::read(&path).expect("the file exists")).to_string();
+        let before = fingerprint();
         let file = fs::File::create(&path).expect("the dataset is writable");
         let mut writer =
             TableWriter::new(rows.info(), file, &Compressors::default()).expect("the table can be written");
         let encoded = writer.encoder().encode(rows, binary).expect("the rows can be encoded");
         writer.append(encoded).and_then(|()| writer.finish()).expect("the rows can be written");
+        let manifest = self.path().join("_binframe/manifest.json");
+        let text = fs::read_to_string(&manifest).expect("a dataset has a manifest");
+        fs::write(manifest, text.replace(&before, &fingerprint())).expect("the dataset is writable");
     }
 
     /// All rows of a table, read from its files.
