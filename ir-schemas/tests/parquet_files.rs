@@ -141,6 +141,42 @@ fn an_invalid_column_is_named() {
     assert!(errors > 100, "{errors}");
 }
 
+/// A file of [`blocks`] whose footer states another number of rows, and of values of each column.
+fn with_row_count(rows: u64) -> Bytes {
+    let file = written(&[(blocks(), "a")]);
+    let last = file.len() - 8;
+    let footer_size = u32::from_le_bytes(file[last..last + 4].try_into().unwrap()) as usize;
+    let (data, footer) = (&file[..last - footer_size], &file[last - footer_size..last]);
+    let mut forged = Vec::new();
+    let mut position = 0;
+    while position < footer.len() {
+        forged.push(footer[position]);
+        // A field that is a 64-bit integer and has the value 2. Twice a number is stored, seven bits a byte.
+        if matches!(footer[position..], [0x16 | 0x26 | 0x36, 4, ..]) {
+            let mut rest = 2 * rows;
+            while rest > 0x7f {
+                forged.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            forged.push(rest as u8);
+            position += 1;
+        }
+        position += 1;
+    }
+    let size = u32::try_from(forged.len()).unwrap().to_le_bytes();
+    [data, &forged, &size, b"PAR1"].concat().into()
+}
+
+#[test]
+fn a_row_group_has_the_stated_number_of_rows() {
+    let open = |rows| TableReader::open(BasicBlocks::INFO, with_row_count(rows));
+    assert_eq!(open(2).unwrap().read(0).unwrap().rows(), 2);
+    let error = open(3).unwrap().read(0).unwrap_err().to_string();
+    assert!(error.starts_with("basic_blocks."), "{error}");
+    let error = open(1 << 40).map(drop).unwrap_err().to_string();
+    assert!(error.contains("states 1099511627776 rows in "), "{error}");
+}
+
 fn written(parts: &[(Batch, &str)]) -> Bytes {
     let mut writer = TableWriter::new(BasicBlocks::INFO, Vec::new(), &Compressors::default())
         .expect("memory does not fail");

@@ -59,6 +59,19 @@ fn a_link_in_place_of_the_staging_directory_is_not_followed() {
     workspace.assert_refused();
 }
 
+/// A process that is killed after the exchange leaves the old dataset under the temporary name.
+#[test]
+fn a_dataset_in_place_of_the_staging_directory_is_removed() {
+    let workspace = Workspace::new();
+    workspace.lower().expect("the fixture is supported");
+    fs::rename(workspace.path("out"), workspace.path(".out.partial")).expect("the folder is writable");
+    workspace.write(".out.partial/letter.txt", b"dear");
+    workspace.assert_refused();
+    fs::remove_file(workspace.path(".out.partial/letter.txt")).expect("the folder is writable");
+    workspace.lower().expect("nothing else is in the way");
+    assert!(Dataset::open(&workspace.path("out")).is_ok() && !workspace.path(".out.partial").exists());
+}
+
 #[test]
 fn a_directory_in_place_of_the_staging_directory_is_not_emptied() {
     let workspace = Workspace::new();

@@ -10,7 +10,8 @@
 //! call. (4) Sync the parent directory. (5) Remove the old dataset.
 //!
 //! *Invariants.* Only a dataset without other files, or an empty directory, is replaced. A directory is reused only if
-//! it belongs to this user and is empty or has the file [`MARKER`], so that nothing else is removed. The system
+//! it belongs to this user, and is empty, has the file [`MARKER`], or is a dataset without other files, which a process
+//! killed in step 3 or 5 leaves. So nothing else is removed. The system
 //! releases the lock when the process ends, so an unlocked staging directory has no owner. A run that fails removes the
 //! staging directory, and the parent directories that it created.
 
@@ -102,11 +103,11 @@ impl Staging {
         if is_marked {
             return Ok(());
         }
-        let mut entries = fs::read_dir(&self.descriptor_path).map_err(Error::io(&self.path, "read"))?;
-        if entries.next().is_some() {
-            return Err(occupied(&self.path, "has files that binframe did not write"));
-        }
-        let created = fs::create_dir(&metadata_directory).and_then(|()| File::create_new(&marker));
+        // Fails if the directory is not empty, as intended.
+        _ = fs::remove_dir(&metadata_directory);
+        check_target(&self.descriptor_path)
+            .map_err(|_| occupied(&self.path, "has files that binframe did not write"))?;
+        let created = fs::create_dir_all(&metadata_directory).and_then(|()| File::create_new(&marker));
         created.map(drop).map_err(Error::io(&self.path, "create"))
     }
 
@@ -122,20 +123,7 @@ impl Staging {
 
     /// Removes everything in the directory but the marker.
     pub(super) fn empty(&self) -> Result<(), Error> {
-        let metadata_directory = metadata_directory(&self.descriptor_path);
-        for folder in [&self.descriptor_path, &metadata_directory] {
-            for entry in fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
-                let entry = entry.map_err(Error::io(folder, "read"))?;
-                let path = entry.path();
-                if path == metadata_directory || path == metadata_directory.join(MARKER) {
-                    continue;
-                }
-                let kind = entry.file_type().map_err(Error::io(&path, "read"))?;
-                let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                removed.map_err(Error::io(&path, "remove"))?;
-            }
-        }
-        Ok(())
+        empty(&self.descriptor_path)
     }
 
     /// Moves the directory to the target path.
@@ -148,6 +136,7 @@ impl Staging {
         if !is_own(from) {
             return Err(occupied(from, "was replaced while the dataset was written"));
         }
+        _ = fs::remove_file(metadata_directory(&self.descriptor_path).join(MARKER));
         if manifest_path(to).exists() {
             exchange(from, to)?;
             // The old dataset is at `from` now. It may have changed since it was checked.
@@ -155,12 +144,14 @@ impl Staging {
                 exchange(from, to)?;
                 return Err(error.at(from, to));
             }
-            _ = fs::remove_dir_all(from);
+            // Marked, so that the next run removes what is left if this process is killed.
+            if File::create_new(metadata_directory(from).join(MARKER)).is_ok() {
+                remove(from, from);
+            }
         } else {
             fs::rename(from, to).map_err(Error::io(to, "create"))?;
         }
         self.is_own = false;
-        _ = fs::remove_file(metadata_directory(&self.descriptor_path).join(MARKER));
         sync_directory(directory(to))
     }
 }
@@ -168,16 +159,40 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.is_own {
-            // A failure has no consequence: the next run removes the rest.
-            _ = self.empty();
-            _ = fs::remove_dir_all(metadata_directory(&self.descriptor_path));
-            _ = fs::remove_dir(&self.path);
+            remove(&self.descriptor_path, &self.path);
             for parent in &self.new_parents {
                 // Fails if the directory is not empty, as intended.
                 _ = fs::remove_dir(parent);
             }
         }
         _ = self.directory.unlock();
+    }
+}
+
+/// Removes everything in a directory but the marker.
+fn empty(directory: &Path) -> Result<(), Error> {
+    let metadata_directory = metadata_directory(directory);
+    for folder in [directory, &metadata_directory] {
+        for entry in fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
+            let entry = entry.map_err(Error::io(folder, "read"))?;
+            let path = entry.path();
+            if path == metadata_directory || path == metadata_directory.join(MARKER) {
+                continue;
+            }
+            let kind = entry.file_type().map_err(Error::io(&path, "read"))?;
+            let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(Error::io(&path, "remove"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a marked directory, the marker after all other files. A failure has no consequence: the next run removes the
+/// rest. `opened` is the path through a descriptor, if there is one.
+fn remove(opened: &Path, path: &Path) {
+    if empty(opened).is_ok() {
+        _ = fs::remove_dir_all(metadata_directory(opened));
+        _ = fs::remove_dir(path);
     }
 }
 
@@ -218,7 +233,7 @@ fn check_target(target: &Path) -> Result<(), Error> {
         let (name, path) = (entry.file_name(), entry.path());
         let is_table = manifest.tables.iter().any(|table| *table.table == *name);
         let has_ours_only = match name == METADATA {
-            true => has_only(&path, |name| [MANIFEST, MARKER].contains(&name)),
+            true => has_only(&path, |name| name == MANIFEST),
             false => {
                 is_table && has_only(&path, |name| name.starts_with("part-") && name.ends_with(".parquet"))
             }

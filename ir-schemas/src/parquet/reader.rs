@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use std::fmt;
@@ -24,9 +24,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Largest number of rows of a row group: a number that any row group may have, and a number for each of its bytes in
-/// the file. Memory is reserved for the stated number of rows.
-const ROWS_MAX_BASE: usize = 1 << 20;
-const ROWS_PER_BYTE_MAX: usize = 64;
+/// the file. Memory is reserved for the stated number of rows, and a count of all rows is the sum of the stated numbers.
+const ROWS_MAX_BASE: u64 = 1 << 20;
+const ROWS_PER_BYTE_MAX: u64 = 64;
 
 /// Why a file cannot be read as a table.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
         let schema = file_schema(info);
         let metadata = guarded(|| {
             let metadata = Arc::new(ParquetMetaDataReader::new().parse_and_finish(&input)?);
+            check_row_counts(&metadata, input.len())?;
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let found = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options.clone())?;
             let differences = schema_differences(&schema, found.schema());
@@ -233,13 +234,6 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
 
     fn read_together(&self, index: usize, positions: &[usize]) -> Result<RecordBatch, ReadError> {
         let rows = self.row_group_rows(index) as usize;
-        let bytes = self.metadata.metadata().row_group(index).compressed_size().max(0) as usize;
-        let rows_max = ROWS_MAX_BASE + ROWS_PER_BYTE_MAX * bytes.min(self.input.len() as usize);
-        if rows > rows_max {
-            let message =
-                format!("row group {index} states {rows} rows in {bytes} bytes; expected at most {rows_max}");
-            return Err(ParquetError::General(message).into());
-        }
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), positions.iter().copied());
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.input.clone(), self.metadata.clone())
@@ -250,12 +244,29 @@ impl<R: ChunkReader + Clone + 'static> TableReader<R> {
             let mut reader = reader.build()?;
             let batch =
                 reader.next().transpose().map_err(|error| ParquetError::ArrowError(error.to_string()))?;
-            match batch {
-                None if rows > 0 => Err(ParquetError::EOF(format!("row group {index} has no rows")).into()),
-                batch => Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(reader.schema()))),
+            let batch = batch.unwrap_or_else(|| RecordBatch::new_empty(reader.schema()));
+            let found = batch.num_rows();
+            if found != rows {
+                let message = format!("row group {index} has {found} rows, and states {rows}");
+                return Err(ParquetError::General(message).into());
             }
+            Ok(batch)
         })
     }
+}
+
+/// Fails if a row group states more rows than fit into its bytes.
+fn check_row_counts(metadata: &ParquetMetaData, file_size: u64) -> Result<(), ParquetError> {
+    for (index, row_group) in metadata.row_groups().iter().enumerate() {
+        let (rows, bytes) = (row_group.num_rows(), row_group.compressed_size());
+        let rows_max = ROWS_MAX_BASE + ROWS_PER_BYTE_MAX * (bytes.max(0) as u64).min(file_size);
+        if rows < 0 || rows as u64 > rows_max {
+            let message =
+                format!("row group {index} states {rows} rows in {bytes} bytes; expected at most {rows_max}");
+            return Err(ParquetError::General(message));
+        }
+    }
+    Ok(())
 }
 
 /// Calls the Parquet library. A panic is an error.
