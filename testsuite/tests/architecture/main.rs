@@ -80,7 +80,7 @@ const LAYERS: [(&str, &[&str]); 2] = [
     (
         "cli/src",
         &[
-            "companion_arguments.rs escape.rs value_parsers.rs failure.rs progress_bar.rs",
+            "companion_arguments.rs escape.rs value_parsers.rs failure.rs memory_limit.rs progress_bar.rs",
             "output",
             "drawing",
             "commands",
