@@ -145,7 +145,7 @@ fn an_invalid_column_is_named() {
 fn with_row_count(rows: u64) -> Bytes {
     let file = written(&[(blocks(), "a")]);
     let last = file.len() - 8;
-    let footer_size = u32::from_le_bytes(file[last..last + 4].try_into().unwrap()) as usize;
+    let footer_size = u32::from_le_bytes(file[last..last + 4].try_into().expect("four bytes")) as usize;
     let (data, footer) = (&file[..last - footer_size], &file[last - footer_size..last]);
     let mut forged = Vec::new();
     let mut position = 0;
@@ -163,7 +163,7 @@ fn with_row_count(rows: u64) -> Bytes {
         }
         position += 1;
     }
-    let size = u32::try_from(forged.len()).unwrap().to_le_bytes();
+    let size = u32::try_from(forged.len()).expect("a small file").to_le_bytes();
     [data, &forged, &size, b"PAR1"].concat().into()
 }
 

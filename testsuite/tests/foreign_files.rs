@@ -274,7 +274,7 @@ fn files_that_change_during_a_run_are_lowered_or_skipped_once() {
     let change = |(kind, file): (usize, usize)| {
         let path = workspace.path(&name(file));
         if kind % 6 == 0 {
-            fs::set_permissions(&path, Permissions::from_mode(0)).expect("the file is ours");
+            fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("the file is ours");
             return;
         }
         fs::remove_file(&path).expect("the folder is writable");

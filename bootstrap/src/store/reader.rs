@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A dataset on disk.
 pub struct Dataset {
     path: PathBuf,
-    manifest: Manifest,
+    manifest: Box<Manifest>,
     /// For each table, whether sizes and times say that its files are as they were written.
     as_written: BTreeMap<&'static str, bool>,
     /// Files that were opened: a caller that iterates over many binaries reads each file many times.
@@ -134,7 +134,7 @@ impl Dataset {
             }
             as_written.insert(name, is_as_written(path, table).map_err(not_a_dataset)?);
         }
-        Ok(Self { path: path.to_owned(), manifest, as_written, files: Mutex::default() })
+        Ok(Self { path: path.to_owned(), manifest: manifest.into(), as_written, files: Mutex::default() })
     }
 
     /// Contents of the dataset, and how they were computed.
