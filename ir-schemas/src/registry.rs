@@ -7,8 +7,8 @@ use crate::tables::{
     BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
     CallEdges, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
     DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
-    InstructionEffects, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses, MemoryObjects,
-    MemoryRegions, StackFrames,
+    InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses,
+    MemoryObjects, MemoryRegions, StackFrames,
 };
 use crate::{Reference, Table, TableInfo};
 
@@ -47,6 +47,7 @@ pub const TABLES: &[&TableInfo] = &[
     DebugTypeMembers::INFO,
     Instructions::INFO,
     InstructionEffects::INFO,
+    InstructionOps::INFO,
     Functions::INFO,
     FunctionNames::INFO,
     FunctionParts::INFO,

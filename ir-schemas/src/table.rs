@@ -45,6 +45,8 @@ pub enum Stage {
     Instructions,
     /// Registers and flags that instructions use. Optional: computed only if requested.
     Effects,
+    /// What instructions do, as micro-operations. Optional: computed only if requested.
+    Ops,
     /// Functions, basic blocks and control-flow edges.
     Cfg,
     /// Memory regions, stack frames, effects of calls, memory objects and accesses.
@@ -60,11 +62,12 @@ impl Stage {
     pub const PIPELINE: [Self; 4] = [Self::Sections, Self::Instructions, Self::Cfg, Self::Memory];
 
     /// All stages that can be requested, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Sections,
         Self::Debug,
         Self::Instructions,
         Self::Effects,
+        Self::Ops,
         Self::Cfg,
         Self::Memory,
         Self::DataFlow,
@@ -76,6 +79,7 @@ impl Stage {
             Self::Sections => "sections",
             Self::Debug => "debug",
             Self::Effects => "effects",
+            Self::Ops => "ops",
             Self::Instructions => "instructions",
             Self::Cfg => "cfg",
             Self::Memory => "memory",

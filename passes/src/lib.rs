@@ -96,7 +96,7 @@ macro_rules! passes {
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, file), version 7, fills [];
+                code: Code = Code::of(sections, file), version 8, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
@@ -107,12 +107,12 @@ macro_rules! passes {
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
                 /// Instruction starts and branches, by a linear sweep that identifies data in code.
-                instructions: InstructionsIr = instructions::run(code), version 6, fills [Diagnostics];
+                instructions: InstructionsIr = instructions::run(code), version 7, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 6,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 7,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 
@@ -124,7 +124,7 @@ macro_rules! passes {
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
                 /// function.
-                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 6,
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 7,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 
@@ -137,6 +137,10 @@ macro_rules! passes {
 
                 /// Registers and flags that instructions read and write.
                 InstructionEffects = instructions::effects(code, instructions)
+                    over instructions::code_ranges(code, instructions);
+
+                /// What instructions do, as micro-operations.
+                InstructionOps = instructions::ops(code, instructions)
                     over instructions::code_ranges(code, instructions);
 
                 /// Memory references of instructions.

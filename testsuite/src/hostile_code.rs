@@ -50,13 +50,13 @@ pub fn symbols(functions: impl Iterator<Item = (u64, u64)>) -> Vec<u8> {
 
 /// A pseudo-random number of a seed.
 pub fn random_number(seed: u64) -> u64 {
-    Random(seed).next()
+    Random(seed).number()
 }
 
 /// Pseudo-random bytes of a seed.
 pub fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut random = Random(seed);
-    (0..count).map(|_| random.next() as u8).collect()
+    (0..count).map(|_| random.number() as u8).collect()
 }
 
 /// Size of an instruction of [`branches`] in bytes.

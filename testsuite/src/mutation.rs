@@ -298,7 +298,7 @@ impl Mutator<'_> {
         let mut replaced = Vec::new();
         for _ in 0..=self.random.below(8) {
             let at = self.place(1);
-            let any = self.random.next() as u8;
+            let any = self.random.number() as u8;
             let byte = *self.random.pick(&[0, 0xff, 0x80, b'9', b' ', any, any]);
             replaced.push(self.write(at, &[byte]));
         }

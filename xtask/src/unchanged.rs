@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::workspace::{self, Workspace};
 
 /// Every stage, also those that `lower` runs only if they are named.
-const STAGES: &str = "sections,debug,instructions,effects,cfg,memory,data_flow";
+const STAGES: &str = "sections,debug,instructions,effects,ops,cfg,memory,data_flow";
 
 /// The largest archive of the standard library that is lowered by default: the whole library takes minutes.
 const ARCHIVE_SIZE_MAX: u64 = 1 << 20;

@@ -60,8 +60,8 @@ fn timings_name_every_pass_and_table() {
         .expect("it starts");
     assert!(output.status.success());
     let text = String::from_utf8(output.stderr).expect("text is UTF-8");
-    // Effects and data flow have no pass: they are computed while they are written.
-    let is_pass = |stage: &Stage| !matches!(stage, Stage::Effects | Stage::DataFlow);
+    // Effects, ops and data flow have no pass: they are computed while they are written.
+    let is_pass = |stage: &Stage| !matches!(stage, Stage::Effects | Stage::Ops | Stage::DataFlow);
     let passes = Stage::ALL.into_iter().filter(is_pass);
     let passes = passes.map(|stage| stage.name().to_owned());
     let tables = TABLES.iter().map(|table| format!("write {}", table.name));

@@ -84,7 +84,7 @@ fn loops() -> (Folder, Executable) {
 }
 
 /// The value of `--emit` for all tables.
-const EVERY_STAGE: &str = "sections,debug,instructions,effects,cfg,memory,data_flow";
+const EVERY_STAGE: &str = "sections,debug,instructions,effects,ops,cfg,memory,data_flow";
 
 /// A folder with the files `loops` and `stack`, and the dataset `both` of the two.
 fn both() -> Folder {

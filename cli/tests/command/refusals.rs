@@ -83,7 +83,7 @@ fn wrong_usage_is_reported_before_files_are_read() {
         (&["lower", "absent"], "--output <DIR>"),
         (
             &["lower", "absent", "-o", "out", "--emit", "code"],
-            "[possible values: sections, debug, instructions, effects, cfg, memory, data_flow]",
+            "[possible values: sections, debug, instructions, effects, ops, cfg, memory, data_flow]",
         ),
         (&["lower", "absent", "-o", "out", "--jobs", "0"], "--jobs"),
     ] {

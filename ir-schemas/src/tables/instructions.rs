@@ -145,7 +145,8 @@ pub struct Instruction<'a> {
     pub section_index: u32,
     /// Encoded instruction.
     pub bytes: &'a [u8],
-    /// Name of the operation, in lower case; `(bad)` for invalid bytes, `(data)` for data.
+    /// Name of the operation, in lower case, with the condition of a branch on AArch64 (`b.eq`); `(bad)` for invalid
+    /// bytes, `(data)` for data.
     pub mnemonic: Term<'a>,
     /// Control flow of the instruction.
     pub flow: Flow,
@@ -161,9 +162,9 @@ pub struct Instruction<'a> {
     pub op2_kind: Option<OperandKind>,
     /// Kind of the fourth operand; null if there is none.
     pub op3_kind: Option<OperandKind>,
-    /// Kind of the fifth operand, which is always an immediate; null if there is none.
+    /// Kind of the fifth operand, which is always an immediate on x86; null if there is none.
     pub op4_kind: Option<OperandKind>,
-    /// Register of the first operand; null if it is not a register.
+    /// Register of the first operand, the first one of a list; null if it is not a register.
     pub op0_register: Option<Term<'a>>,
     /// Register of the second operand; null if it is not a register.
     pub op1_register: Option<Term<'a>>,
@@ -171,7 +172,8 @@ pub struct Instruction<'a> {
     pub op2_register: Option<Term<'a>>,
     /// Register of the fourth operand; null if it is not a register.
     pub op3_register: Option<Term<'a>>,
-    /// First immediate operand, extended to 64 bits as the instruction does; null if there is none.
+    /// First immediate operand, extended to 64 bits as the instruction does; null if there is none. A floating-point one is
+    /// the bits of a 64-bit number; a condition, system register or system operation is its number in the encoding.
     pub immediate: Option<i64>,
     /// Second immediate operand, as of `enter`; null if there is none.
     pub immediate2: Option<i64>,
@@ -185,16 +187,18 @@ pub struct Instruction<'a> {
     /// Index register of the memory operand; null if there is none.
     pub mem_index: Option<Term<'a>>,
     /// Factor that the index register is multiplied by; null if there is no index register.
-    #[column(range = 1..=8)]
+    #[column(range = 1..=16)]
     pub mem_scale: Option<u8>,
     /// Constant part of the address of the memory operand (relative to the end of the instruction if the base is
-    /// `rip`); null if there is no memory operand.
+    /// `rip`); null if there is no memory operand, or if it is a multiple of the length of vectors. What is added to the
+    /// base after the access is an operand of its own.
     pub mem_displacement: Option<i64>,
     /// Address of the memory operand, if the encoding alone determines it: without registers, or relative to the
     /// instruction pointer; null for other instructions.
     #[column(unit = "address")]
     pub mem_address: Option<u64>,
-    /// Size of the memory operand; null if there is none or if only its address is computed.
+    /// Size of the memory operand; null if there is none, if only its address is computed, or if the processor or a
+    /// register determines it.
     #[column(unit = "bytes")]
     pub mem_size: Option<u16>,
     /// How the memory operand is used; null if there is none.

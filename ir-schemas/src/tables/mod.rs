@@ -16,6 +16,7 @@ mod headers;
 mod instructions;
 mod linkage;
 mod memory;
+mod ops;
 mod run;
 mod sections;
 mod symbols;
@@ -81,6 +82,7 @@ pub use memory::{
     MemoryRegionColumns, MemoryRegions, ObjectEvidence, ObjectKind, ObjectRegion, RegionType, ReturnedValue,
     StackDepthLimit, StackFrame, StackFrameBuilder, StackFrameColumns, StackFrames, UnknownReason,
 };
+pub use ops::{InstructionOp, InstructionOpBuilder, InstructionOpColumns, InstructionOps};
 pub use run::{
     Binaries, Binary, BinaryBuilder, BinaryColumns, Diagnostic, DiagnosticBuilder, DiagnosticCode,
     DiagnosticColumns, DiagnosticPass, Diagnostics, Severity,

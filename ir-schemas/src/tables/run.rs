@@ -121,6 +121,8 @@ enumeration! {
         StackPointerLost = "stack_pointer_lost",
         /// The analysis of a function exceeded its limit and was abandoned.
         FunctionTooComplex = "function_too_complex",
+        /// Memory and data flow of code are not analyzed: the instruction set has no interpreter.
+        UnanalyzedCode = "unanalyzed_code",
         /// More diagnostics of one code than are stored; the message states how many were omitted.
         More = "more",
     }

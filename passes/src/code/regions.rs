@@ -13,7 +13,7 @@ use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::clr::Clr;
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, Headers, bytes_at};
 use crate::file::sections::SectionsIr;
-use crate::isa::{Decoder, INSTRUCTION_SIZE_MAX, Isa};
+use crate::isa::{InstructionSet, Isa};
 use binframe_ir::tables::{
     BinaryKind, BinaryUnwindEntry, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity,
     SymbolBinding, SymbolType,
@@ -30,6 +30,8 @@ pub struct Code {
     pub regions: Vec<CodeRegion>,
     /// The declared function starts, sorted by address.
     pub starts: Vec<FunctionStart>,
+    /// The address ranges in regions that mapping symbols declare to be data, sorted and disjoint.
+    pub(crate) declared_data: Vec<Range<u64>>,
     /// Whether functions use a calling convention of Windows.
     pub(crate) is_windows: bool,
     /// Executable sections that were dropped because they overlap another: their indexes and addresses.
@@ -97,8 +99,9 @@ impl CodeRegion {
         self.address + self.bytes.len() as u64
     }
 
-    pub(crate) fn decoder(&self) -> Decoder<'_> {
-        self.isa.decoder(&self.bytes, self.address)
+    /// A decoder of the region, whose instruction set is `S`.
+    pub(crate) fn decoder<S: InstructionSet>(&self) -> S::Decoder<'_> {
+        S::decoder(self.isa, &self.bytes, self.address)
     }
 }
 
@@ -112,12 +115,14 @@ impl Code {
         for data in managed.iter().flat_map(|managed| &managed.data) {
             cut(&mut regions, data);
         }
+        let declared_data = declared_data(sections, &regions);
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
         let mut code = Self {
             regions,
             starts,
+            declared_data,
             is_windows,
             overlapping,
             undecoded,
@@ -145,7 +150,10 @@ impl Code {
     pub fn clip_range(&self, range: &mut CodeRange, addresses: Option<&Range<u64>>) {
         let Some(addresses) = addresses else { return };
         let region = &self.regions[range.region];
-        let from = addresses.start.saturating_sub(region.address).saturating_sub(INSTRUCTION_SIZE_MAX as u64);
+        let from = addresses
+            .start
+            .saturating_sub(region.address)
+            .saturating_sub(region.isa.instruction_size_max() as u64);
         let to = addresses.end.saturating_sub(region.address);
         let clamp =
             |position: u64| usize::try_from(position).unwrap_or(range.end).clamp(range.start, range.end);
@@ -155,13 +163,6 @@ impl Code {
     /// The name of a declared function; `None` if no symbol names it.
     pub fn name(&self, start: &FunctionStart) -> Option<&str> {
         start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
-    }
-
-    /// A decoder of the `size` bytes at an address, and their number, which is less if the region ends before.
-    pub(crate) fn decoder(&self, address: u64, size: u64) -> Option<(Decoder<'_>, usize)> {
-        let (region, _) = self.locate(address)?;
-        let bytes = self.bytes(address, size);
-        Some((self.regions[region].isa.decoder(bytes, address), bytes.len()))
     }
 
     /// The `size` bytes at `address`; fewer if the region ends before, none if `address` is not in code.
@@ -196,7 +197,7 @@ impl Code {
                 region.address,
                 u64::from(region.section_index),
                 u64::from(region.is_plt),
-                u64::from(region.isa.bits()),
+                region.isa as u64,
                 region.pointer_table.unwrap_or(0),
             ];
             [Fingerprint::of_numbers(&position), Fingerprint::of_bytes(&region.bytes)]
@@ -205,9 +206,11 @@ impl Code {
             let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
             [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_fragment), name]
         });
+        let data = self.declared_data.iter().flat_map(|range| [range.start, range.end]);
         let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
         let rest = [
             Fingerprint::of_numbers(&starts.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&data.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
@@ -229,7 +232,7 @@ fn isa(sections: &SectionsIr, managed: Option<&ManagedCode>) -> (Option<Isa>, Op
         _ if managed.is_some_and(|managed| !managed.has_native_code) => {
             (None, Some("the code is .NET's intermediate language, which is not decoded"))
         }
-        (_, None) => (None, Some("code is decoded for x86 and x86_64 only")),
+        (_, None) => (None, Some("code is decoded for x86, x86_64 and aarch64 only")),
         (_, isa) => (isa, None),
     }
 }
@@ -311,6 +314,38 @@ fn cut(regions: &mut Vec<CodeRegion>, data: &Range<u64>) {
     let before = part(whole.address, data.start.max(whole.address));
     let after = part(data.end.min(whole.end_address()), whole.end_address());
     regions.splice(first..=first, before.into_iter().chain(after));
+}
+
+/// The address ranges from each mapping symbol of data (`$d`) to the next one of code (`$x`), or to the end of the
+/// region. If both are at one address, it is code.
+///
+/// Source: ELF for the Arm 64-bit Architecture, section "Mapping symbols".
+fn declared_data(sections: &SectionsIr, regions: &[CodeRegion]) -> Vec<Range<u64>> {
+    if !regions.iter().any(|region| region.isa.has_mapping_symbols()) {
+        return Vec::new();
+    }
+    let is_named = |name: &str, mark: &str| {
+        name.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let symbols = sections.symbols.columns();
+    let marks = symbols.iter().filter(|symbol| symbol.section_index.is_some()).filter_map(|symbol| {
+        let is_data = is_named(symbol.symbol_name, "$d");
+        (is_data || is_named(symbol.symbol_name, "$x")).then_some((symbol.symbol_address, is_data))
+    });
+    let mut marks: Vec<_> = marks.collect();
+    marks.sort_unstable();
+    marks.dedup_by_key(|(address, _)| *address);
+    let mut data = Vec::new();
+    for region in regions {
+        let first = marks.partition_point(|(address, _)| *address < region.address);
+        let own: Vec<_> =
+            marks[first..].iter().take_while(|(address, _)| *address < region.end_address()).collect();
+        for (index, (start, is_data)) in own.iter().enumerate() {
+            let end = own.get(index + 1).map_or(region.end_address(), |(next, _)| *next);
+            data.extend(is_data.then_some(*start..end));
+        }
+    }
+    data
 }
 
 /// The declared function starts.

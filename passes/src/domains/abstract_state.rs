@@ -139,6 +139,11 @@ impl AbstractState {
         }
     }
 
+    /// Whether a state holds the value of the register with a number.
+    pub(crate) fn tracks(register: u8) -> bool {
+        usize::from(register) < REGISTERS
+    }
+
     pub(crate) fn register(&self, register: u8) -> AbstractValue {
         self.registers[usize::from(register)]
     }

@@ -1,89 +1,148 @@
 //! Instruction sets: the only code that knows what machine code means.
 //!
-//! Passes use this interface and name no instruction set: the methods of [`Isa`] decode code and answer what depends
-//! only on the instruction set and bytes; functions of an [`Instruction`] answer what that instruction does. [`Isa`] is
-//! an enumeration, not a trait, so passes need no type parameter and no instruction costs a dynamic call.
+//! Passes name no instruction set. Loops over instructions are generic over [`InstructionSet`], and
+//! [`with_instruction_set`] chooses the set once for a range of code; the methods of [`Isa`] answer what depends only on
+//! the instruction set and bytes. Each set has a folder, and the folders are twins: `decode`, `flow`, `rows`, `prologue`,
+//! `effects`, `text`, `abi`, `registers`.
+//!
+//! The memory stage is for x86 only so far: it imports from [`x86`], and leaves other code out.
 
+pub(crate) mod aarch64;
+mod abi;
 mod instruction_set;
+mod op_rows;
+pub mod ops;
 pub mod x86;
 
+pub(crate) use abi::Abi;
 pub use instruction_set::Isa;
-pub(crate) use x86::{
-    AbstractInterpreter, CallingConvention, ConstantAddress, Decoder, Effects, FRAME_POINTER, Instruction,
-    MemoryReference, MergedRegisters, RESULT, Resource, ResourceAccess, RowWriter, STACK_POINTER,
-    SymbolicState, add_effects, classify, constant_address, direct_call_target, is_call, is_whole_move,
-    popped_by_callee, refine_by_branch, stack_alignment, stored_register, target,
-};
+pub(crate) use instruction_set::{Buffers, ConstantAddress, Decoder, InstructionSet, RowPlace, RowWriter};
+pub(crate) use op_rows::OpRowWriter;
 
-use bytes::Bytes;
+use ops::Ops;
 
-/// The longest instruction of any instruction set, in bytes.
-pub(crate) const INSTRUCTION_SIZE_MAX: usize = x86::INSTRUCTION_SIZE_MAX;
+/// Evaluates an expression with a type name bound to the [`InstructionSet`] of an [`Isa`].
+macro_rules! with_instruction_set {
+    ($isa:expr, $set:ident => $body:expr) => {
+        match $isa {
+            $crate::isa::Isa::X86_64 | $crate::isa::Isa::X86 => {
+                type $set = $crate::isa::x86::X86;
+                $body
+            }
+            $crate::isa::Isa::AArch64 => {
+                type $set = $crate::isa::aarch64::AArch64;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_instruction_set;
 
 impl Isa {
-    /// A decoder of `bytes`, the first of which is at `address`.
-    pub(crate) fn decoder(self, bytes: &[u8], address: u64) -> Decoder<'_> {
-        Decoder::new(self.bits(), bytes, address)
+    /// The longest instruction, in bytes.
+    pub(crate) fn instruction_size_max(self) -> usize {
+        with_instruction_set!(self, S => S::SIZE_MAX)
     }
 
-    /// A writer of the rows of about `count` instructions whose bytes are in `code`.
-    pub(crate) fn rows(self, code: &Bytes, count: usize) -> RowWriter {
-        match self {
-            Self::X86_64 | Self::X86 => RowWriter::new(code, count),
-        }
+    /// The number of which addresses of instructions are multiples.
+    pub(crate) fn alignment(self) -> usize {
+        with_instruction_set!(self, S => S::ALIGNMENT)
     }
 
-    /// The first instruction of `bytes` in Intel syntax; `(bad)` if it is invalid.
+    /// The size of the first instruction of `bytes`; `None` if it is invalid.
+    pub(crate) fn instruction_size(self, bytes: &[u8], address: u64) -> Option<usize> {
+        with_instruction_set!(self, S => {
+            let mut instruction = <S as InstructionSet>::Instruction::default();
+            S::decoder(self, bytes, address).decode(&mut instruction).then(|| S::size(&instruction))
+        })
+    }
+
+    /// The first instruction of `bytes`, in Intel syntax for x86; `(bad)` if it is invalid.
     pub fn disassemble(self, bytes: &[u8], address: u64) -> String {
-        x86::disassemble(self, bytes, address)
+        with_instruction_set!(self, S => S::disassemble(self, bytes, address))
     }
 
-    /// The first instruction of `bytes` in AT&T syntax, as the GNU assembler reads it; `(bad)` if it is invalid.
+    /// The first instruction of `bytes`, in AT&T syntax for x86, as the GNU assembler reads it; `(bad)` if it is invalid.
     pub fn disassemble_att(self, bytes: &[u8], address: u64) -> String {
-        x86::disassemble_att(self, bytes, address)
+        with_instruction_set!(self, S => S::disassemble_att(self, bytes, address))
     }
 
-    /// Whether the bytes are padding: all zeros, or whole instructions without effect that linkers and compilers put
-    /// between functions.
+    /// Writes the ops of the first instruction of `bytes` into a buffer; its size, or `None` if it is invalid.
+    pub fn ops(self, bytes: &[u8], address: u64, ops: &mut Ops) -> Option<usize> {
+        ops.clear();
+        with_instruction_set!(self, S => {
+            let mut instruction = <S as InstructionSet>::Instruction::default();
+            let is_valid = S::decoder(self, bytes, address).decode(&mut instruction);
+            is_valid.then(|| {
+                S::lower(&instruction, &mut Buffers::default(), ops);
+                S::size(&instruction)
+            })
+        })
+    }
+
+    /// Width in bits of a register that ops refer to.
+    pub fn register_bits(self, register: ops::Reg) -> u16 {
+        with_instruction_set!(self, S => S::register_bits(register))
+    }
+
+    /// The name of a part of a register that ops refer to.
+    pub fn register_name(self, register: ops::Reg, part: ops::Part) -> String {
+        with_instruction_set!(self, S => S::register_name(register, part))
+    }
+
+    /// Whether the bytes are padding: all zeros, or whole instructions that linkers and compilers put between functions.
     pub fn is_padding(self, bytes: &[u8]) -> bool {
-        x86::is_padding(self, bytes)
+        with_instruction_set!(self, S => S::is_padding(self, bytes))
     }
 
-    /// Whether a byte is the last of common padding between functions.
-    pub(crate) fn is_padding_byte(self, byte: u8) -> bool {
-        match self {
-            Self::X86_64 | Self::X86 => x86::is_padding_byte(byte),
-        }
+    /// Whether code ends with common padding between functions.
+    pub(crate) fn ends_in_padding(self, bytes: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::ends_in_padding(bytes))
     }
 
     /// Whether jump tables in code may hold absolute addresses of 32 bits.
     pub(crate) fn has_absolute_tables(self) -> bool {
-        self == Self::X86
+        self.bits() == 32
+    }
+
+    /// Whether symbols `$d` and `$x` tell data in code from instructions.
+    pub(crate) fn has_mapping_symbols(self) -> bool {
+        self == Self::AArch64
+    }
+
+    /// Whether the memory stage analyzes code of this set.
+    pub(crate) fn is_analyzed_by_memory(self) -> bool {
+        matches!(self, Self::X86_64 | Self::X86)
     }
 
     /// Whether code can be the start of a function: it reads nothing that a caller does not pass.
     pub(crate) fn may_begin_function(self, bytes: &[u8]) -> bool {
-        x86::may_begin_function(self, bytes)
+        with_instruction_set!(self, S => S::may_begin_function(self, bytes))
     }
 
     /// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
     pub(crate) fn is_prologue(self, bytes: &[u8]) -> bool {
-        x86::is_prologue(self, bytes)
+        with_instruction_set!(self, S => S::is_prologue(self, bytes))
     }
 
-    /// Whether the first instruction saves a callee-saved register.
+    /// Whether code saves a callee-saved register first.
     pub(crate) fn saves_register(self, bytes: &[u8]) -> bool {
-        x86::saves_register(self, bytes)
+        with_instruction_set!(self, S => S::saves_register(self, bytes))
     }
 
     /// Whether code ends with its stack frame removed: no later instruction moves the stack pointer.
     pub(crate) fn ends_in_epilogue(self, bytes: &[u8]) -> bool {
-        x86::ends_in_epilogue(self, bytes)
+        with_instruction_set!(self, S => S::ends_in_epilogue(self, bytes))
+    }
+
+    /// What all ABIs of the instruction set have in common.
+    pub(crate) fn abi(self) -> Abi {
+        with_instruction_set!(self, S => S::abi(self))
     }
 
     /// The register into which a function loads its return address, if the code at its start does nothing else; `None`
     /// otherwise.
-    pub(crate) fn address_getter(self, code: &[u8]) -> Option<usize> {
-        x86::address_getter(self, code)
+    pub(crate) fn address_getter(self, code: &[u8]) -> Option<ops::Reg> {
+        with_instruction_set!(self, S => S::address_getter(self, code))
     }
 }

@@ -32,7 +32,7 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 4] = [
         &["salsa", "memmap2", "rustix", "rayon", "object", "iced-x86", "gimli", "clap", "tempfile"],
     ),
     ("binframe-passes", &["salsa", "parquet", "memmap2", "rustix", "clap", "serde_json", "tempfile"]),
-    ("binframe", &["object", "iced-x86", "gimli", "datafusion", "clap", "indicatif"]),
+    ("binframe", &["object", "iced-x86", "fARM64", "gimli", "datafusion", "clap", "indicatif"]),
     ("binframe-cli", &["datafusion"]),
 ];
 
@@ -53,6 +53,27 @@ const IMPURE: [&str; 12] = [
     "thread_local!",
     "static mut",
     "unsafe ",
+];
+
+/// Words of one instruction set, of which passes use none.
+const INSTRUCTION_SET_WORDS: [&str; 6] =
+    ["iced_x86", "fARM64", "isa::x86", "isa::aarch64", "Isa::X86", "Isa::AArch64"];
+
+/// Folders and files of passes that may use them: the instruction sets, and what of the memory stage is for x86 only.
+const INSTRUCTION_SET_FILES: [&str; 13] = [
+    "passes/src/isa",
+    "passes/src/code/memory/accesses.rs",
+    "passes/src/code/memory/block_interpreter.rs",
+    "passes/src/code/memory/call_regions.rs",
+    "passes/src/code/memory/callee_pop.rs",
+    "passes/src/code/memory/data_flow/def_use_chains.rs",
+    "passes/src/code/memory/data_flow/function_events.rs",
+    "passes/src/code/memory/exit_state.rs",
+    "passes/src/code/memory/fixpoint.rs",
+    "passes/src/code/memory/frame_collector.rs",
+    "passes/src/code/memory/function_code.rs",
+    "passes/src/code/memory/library_models.rs",
+    "passes/src/code/memory/program.rs",
 ];
 
 /// Maximum number of lines of a source file.
@@ -180,6 +201,22 @@ fn passes_are_pure() {
         for (number, line) in (1..).zip(source.lines()) {
             let code = line.split("//").next().unwrap_or(line);
             let found = IMPURE.iter().find(|word| code.contains(**word));
+            assert_eq!(found, None, "{}:{number}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn passes_name_no_instruction_set() {
+    let root = root();
+    let is_free =
+        |path: &PathBuf| !INSTRUCTION_SET_FILES.iter().any(|free| path.starts_with(root.join(free)));
+    for path in sources(&root.join("passes/src")).into_iter().filter(is_free) {
+        let source = fs::read_to_string(&path).expect("a source can be read");
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in (1..).zip(source.lines()) {
+            let code = line.split("//").next().unwrap_or(line);
+            let found = INSTRUCTION_SET_WORDS.iter().find(|word| code.contains(**word));
             assert_eq!(found, None, "{}:{number}: {line}", path.display());
         }
     }

@@ -6,7 +6,7 @@
 
 use super::ir::CfgIr;
 use crate::code::regions::Code;
-use crate::isa::Instruction;
+use crate::isa::{Decoder, InstructionSet, Isa, with_instruction_set};
 use arrow_array::StringArray;
 use binframe_ir::tables::Functions;
 use binframe_ir::{Fingerprint, Rows};
@@ -29,7 +29,10 @@ pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>
             let range = columns.address[row]..columns.address[row].saturating_add(columns.size[row]);
             content.clear();
             for block in by_function.rows_of(first + row).iter().map(|block| *block as usize) {
-                add_block(code, blocks.address[block], blocks.size[block], &range, content);
+                let address = blocks.address[block];
+                let Some((region, _)) = code.locate(address) else { continue };
+                let (isa, bytes) = (code.regions[region].isa, code.bytes(address, blocks.size[block]));
+                with_instruction_set!(isa, S => add_block::<S>(isa, bytes, address, &range, content));
             }
             format!("{:016x}", Fingerprint::of_bytes(content).0 as u64)
         },
@@ -40,16 +43,21 @@ pub fn with_content_hashes(code: &Code, cfg: &CfgIr, functions: &Rows<Functions>
 }
 
 /// Adds the bytes of a block, with zeros in place of relative addresses that point outside the function.
-fn add_block(code: &Code, address: u64, size: u64, function: &Range<u64>, content: &mut Vec<u8>) {
-    let bytes = code.bytes(address, size);
-    let Some((mut decoder, _)) = code.decoder(address, size) else { return };
-    let mut instruction = Instruction::default();
+fn add_block<S: InstructionSet>(
+    isa: Isa,
+    bytes: &[u8],
+    address: u64,
+    function: &Range<u64>,
+    content: &mut Vec<u8>,
+) {
+    let mut decoder = S::decoder(isa, bytes, address);
+    let mut instruction = S::Instruction::default();
     let mut position = 0;
     while position < bytes.len() && decoder.decode(&mut instruction) {
-        let end = (position + instruction.len()).min(bytes.len());
+        let end = (position + S::size(&instruction)).min(bytes.len());
         let begin = content.len();
         content.extend_from_slice(&bytes[position..end]);
-        if let Some((field, target)) = decoder.relative_field(&instruction)
+        if let Some((field, target)) = S::relative_field(&decoder, &instruction)
             && !function.contains(&target)
             && let Some(field) = content[begin..].get_mut(field)
         {

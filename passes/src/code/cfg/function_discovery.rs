@@ -122,7 +122,7 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let region = &self.ranges.code.regions[location.region as usize];
         let (before, bytes) = region.bytes.split_at(location.position as usize);
         // Code right after other code, without padding, most likely belongs to it.
-        let follows_padding = before.last().is_none_or(|byte| region.isa.is_padding_byte(*byte));
+        let follows_padding = before.is_empty() || region.isa.ends_in_padding(before);
         self.can_start(location) && !starts_with_jump && (follows_padding || region.isa.is_prologue(bytes))
     }
 

@@ -7,8 +7,8 @@ use binframe_ir::tables::{
 use binframe_ir::{Batch, Fingerprint, Rows};
 use rayon::prelude::*;
 
-/// The tables of the stage.
-#[derive(Debug, Clone)]
+/// The tables of the stage; by default without rows.
+#[derive(Debug, Clone, Default)]
 pub struct CfgIr {
     /// Functions.
     pub functions: Rows<Functions>,

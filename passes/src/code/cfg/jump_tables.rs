@@ -12,7 +12,7 @@
 //!     selected block.
 //!  2. Evaluate them forwards, symbolically, to a fixed point. Blocks with a predecessor outside the selection, landing
 //!     pads and the entry of the function start with fresh symbols. A register on which predecessors disagree becomes a
-//!     fresh symbol of that join point for good ([`MergedRegisters`](crate::isa::MergedRegisters)). A branch condition
+//!     fresh symbol of that join point for good ([`MergedRegisters`](super::symbolic_state::MergedRegisters)). A branch condition
 //!     adds a bound, `value <= constant`.
 //!  3. Match the target expression with the patterns that compilers emit: `load(table + index * size)`, an absolute
 //!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one. `base` is a
@@ -46,8 +46,8 @@ use super::facts::CfgFacts;
 use super::flow::{FunctionCfg, JumpTable, targets_max};
 use super::ids::{BranchId, CodeLocation, FunctionId};
 use super::symbolic_evaluation::{BLOCKS_MAX, Scratch, SymbolicEvaluator, evaluate_block};
+use super::symbolic_state::SymbolicState;
 use crate::domains::symbolic::{Bound, ExprId, Expression, upper_bound};
-use crate::isa::SymbolicState;
 use binframe_ir::tables::{BoundEvidence, JumpTableKind};
 
 /// Blocks that are selected first, since most comparisons are near the jump; and those selected to find a comparison.
@@ -71,8 +71,7 @@ struct TablePattern {
 
 /// Whether a jump may read a table, by its own block alone. A jump through a field of an object does not.
 pub(super) fn may_read_table(facts: &CfgFacts<'_>, jump: BranchId, scratch: &mut Scratch) -> bool {
-    let Scratch { arena, info } = scratch;
-    arena.clear();
+    scratch.arena.clear();
     let BranchId { region, row } = jump;
     let position = facts.ranges.branches(region as usize).positions[row as usize];
     let range =
@@ -82,8 +81,8 @@ pub(super) fn may_read_table(facts: &CfgFacts<'_>, jump: BranchId, scratch: &mut
     let Some(leader) = facts.leaders[region as usize].last_in(before) else { return false };
     let block = facts.block(range, leader as u32);
     let mut state = SymbolicState::unknown(facts.ranges.address(block.start));
-    let last = evaluate_block(facts, &block, &mut state, arena, info);
-    let target = state.target(arena, &last);
+    let Some(target) = evaluate_block(facts, &block, &mut state, scratch).target else { return false };
+    let arena = &scratch.arena;
     let Expression::Load { address, .. } = arena.get(target) else { return true };
     let base = match arena.get(address) {
         Expression::Offset(base, _) => base,
@@ -162,13 +161,13 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
 
     /// Whether an expression is a symbol of the entry of a selected block.
     fn is_entry_symbol(&self, value: ExprId) -> bool {
-        let expression = self.evaluator.arena.get(value);
+        let expression = self.evaluator.scratch.arena.get(value);
         matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
     }
 
     /// Whether the unknown symbol in a target comes from the entry of a selected block.
     fn is_from_entry(&self, target: ExprId) -> bool {
-        let arena = &self.evaluator.arena;
+        let arena = &self.evaluator.scratch.arena;
         match arena.get(target) {
             Expression::Unknown(_) => self.is_entry_symbol(target),
             Expression::Sum(one, other) => self.is_entry_symbol(one) || self.is_entry_symbol(other),
@@ -183,7 +182,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// Whether the index of a table is an unknown symbol from the entry of a selected block.
     fn is_index_from_entry(&self, target: ExprId) -> bool {
         let Some(pattern) = self.pattern(target) else { return false };
-        self.is_entry_symbol(match self.evaluator.arena.get(pattern.index) {
+        self.is_entry_symbol(match self.evaluator.scratch.arena.get(pattern.index) {
             Expression::ZeroExtended(index, _)
             | Expression::SignExtended(index, _)
             | Expression::Offset(index, _) => index,
@@ -236,7 +235,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
 
     /// Matches a target expression with the patterns of tables; `None` if it has none of them.
     fn pattern(&self, target: ExprId) -> Option<TablePattern> {
-        let arena = &self.evaluator.arena;
+        let arena = &self.evaluator.scratch.arena;
         let (entry, base) = match arena.get(target) {
             Expression::Offset(entry, base) => (entry, Some(base)),
             _ => (target, None),
@@ -268,7 +267,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// address.
     fn rebase(&self, pattern: &mut TablePattern, bounds: &[Bound]) {
         for bound in bounds.iter().rev() {
-            match self.evaluator.arena.get(bound.value) {
+            match self.evaluator.scratch.arena.get(bound.value) {
                 _ if bound.value == pattern.index => return,
                 Expression::Offset(inner, added) if inner == pattern.index => {
                     pattern.index = bound.value;
@@ -284,7 +283,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// The table that an index is loaded from, if there is one; the greatest possible number of entries, and how it is
     /// known.
     fn bound(&self, index: ExprId, bounds: &[Bound]) -> Option<(Option<u64>, u64, BoundEvidence)> {
-        let arena = &self.evaluator.arena;
+        let arena = &self.evaluator.scratch.arena;
         if let Some(maximum) = upper_bound(arena, bounds, index) {
             return Some((None, maximum.checked_add(1)?, BoundEvidence::Compare));
         }

@@ -48,6 +48,7 @@ mod jump_tables;
 mod noreturn;
 mod recursive_traversal;
 mod symbolic_evaluation;
+mod symbolic_state;
 mod tables;
 
 pub use content::with_content_hashes;

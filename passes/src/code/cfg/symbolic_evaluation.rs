@@ -4,9 +4,11 @@ use super::blocks::{Block, index_of};
 use super::facts::CfgFacts;
 use super::flow::FunctionCfg;
 use super::ids::{CodeLocation, FunctionId};
+use super::symbolic_state::{Evaluation, MergedRegisters, SymbolicState};
 use crate::domains::symbolic::{Bound, ExprArena, ExprId};
 use crate::graph::Graph;
-use crate::isa::{Effects, Instruction, MergedRegisters, SymbolicState, direct_call_target};
+use crate::isa::ops::{Condition, Ops};
+use crate::isa::{Buffers, Decoder, InstructionSet, with_instruction_set};
 use binframe_ir::tables::{EdgeKind, Terminator};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,15 +22,12 @@ const VISITS_MAX: usize = 12;
 const EVALUATIONS_PER_BLOCK_MAX: usize = 64;
 
 /// Buffers that are reused from one function to the next.
+#[derive(Default)]
 pub(super) struct Scratch {
     pub(super) arena: ExprArena,
-    pub(super) info: Effects,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { arena: ExprArena::default(), info: Effects::new() }
-    }
+    buffers: Buffers,
+    ops: Ops,
+    temporaries: Vec<ExprId>,
 }
 
 /// The class of an edge, as far as evaluation distinguishes them.
@@ -46,8 +45,8 @@ struct BlockStates {
     has_unknown_predecessor: bool,
     merged: MergedRegisters,
     entry: Option<SymbolicState>,
-    /// The state after the block, and its last instruction.
-    exit: Option<(SymbolicState, Instruction)>,
+    /// The state after the block, and the condition of the jump at its end.
+    exit: Option<(SymbolicState, Option<Condition>)>,
 }
 
 /// Evaluates blocks of one function.
@@ -60,8 +59,7 @@ pub(super) struct SymbolicEvaluator<'k, 'a> {
     predecessors: Graph,
     /// The class of each edge of `predecessors`.
     edge_classes: Vec<EdgeClass>,
-    pub(super) arena: &'k mut ExprArena,
-    info: &'k mut Effects,
+    pub(super) scratch: &'k mut Scratch,
     /// Blocks of the function that were evaluated so far.
     pub(super) evaluated_blocks: usize,
 }
@@ -91,20 +89,19 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         }
         let successors = Graph::new(blocks.len(), &sources, &targets);
         let (predecessors, edge_classes) = Graph::weighted(blocks.len(), &targets, &sources, &classes);
-        let Scratch { arena, info } = scratch;
         let evaluated_blocks = cfg.evaluated_blocks + blocks.len();
         let entry = facts.ranges[function.0].start.location;
-        Self { facts, entry, blocks, successors, predecessors, edge_classes, arena, info, evaluated_blocks }
+        Self { facts, entry, blocks, successors, predecessors, edge_classes, scratch, evaluated_blocks }
     }
 
     /// The target expression of the indirect jump at the end of a block, and the bounds that hold there, from at most
     /// `blocks_max` blocks. `None` if the evaluation did not reach the block within its limits.
     pub(super) fn target_at(&mut self, block: usize, blocks_max: usize) -> Option<(ExprId, Vec<Bound>)> {
-        self.arena.clear();
+        self.scratch.arena.clear();
         let mut states = self.evaluate(block, blocks_max);
         let mut state = states.get_mut(&block)?.entry.take()?;
-        let last = evaluate_block(self.facts, &self.blocks[block], &mut state, self.arena, self.info);
-        Some((state.target(self.arena, &last), state.bounds))
+        let target = evaluate_block(self.facts, &self.blocks[block], &mut state, self.scratch).target?;
+        Some((target, state.bounds))
     }
 
     /// The incoming edges of a block: the source and the class of each.
@@ -163,8 +160,8 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
             }
             let mut exit = entry.clone();
             states.entry = Some(entry);
-            let last = evaluate_block(self.facts, &self.blocks[block], &mut exit, self.arena, self.info);
-            selected.get_mut(&block).expect("the block is selected").exit = Some((exit, last));
+            let end = evaluate_block(self.facts, &self.blocks[block], &mut exit, self.scratch);
+            selected.get_mut(&block).expect("the block is selected").exit = Some((exit, end.condition));
             let successors = self.successors.successors(block as u32).iter().map(|block| *block as usize);
             worklist.extend(successors.filter(|successor| selected.contains_key(successor)));
         }
@@ -187,12 +184,16 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         let mut joined: Option<SymbolicState> = None;
         for edge in self.predecessors.edges_of(block as u32) {
             let source = self.predecessors.target(edge) as usize;
-            let Some((state, last)) = selected.get(&source).and_then(|source| source.exit.as_ref()) else {
+            let Some((state, condition)) = selected.get(&source).and_then(|source| source.exit.as_ref())
+            else {
                 continue;
             };
             let mut state = state.clone();
-            if self.blocks[source].terminator == Terminator::CondJump {
-                state.assume_branch(self.arena, last, self.edge_classes[edge] == EdgeClass::Taken);
+            if let Some(condition) =
+                condition.filter(|_| self.blocks[source].terminator == Terminator::CondJump)
+            {
+                let is_taken = self.edge_classes[edge] == EdgeClass::Taken;
+                state.assume_branch(&self.scratch.arena, condition, is_taken);
             }
             match &mut joined {
                 Some(joined) => joined.join(&state, &mut merged, address),
@@ -206,29 +207,57 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
     }
 }
 
-/// Applies the instructions of a block to a state, except a branch at its end, and returns the last instruction.
+/// What the last instruction of a block does.
+#[derive(Default)]
+pub(super) struct BlockEnd {
+    /// Where it jumps or calls; `None` if it does not.
+    pub(super) target: Option<ExprId>,
+    /// The condition of its jump; `None` if it has none.
+    condition: Option<Condition>,
+}
+
+/// Applies the instructions of a block to a state.
 pub(super) fn evaluate_block(
     facts: &CfgFacts<'_>,
     block: &Block,
     state: &mut SymbolicState,
-    arena: &mut ExprArena,
-    info: &mut Effects,
-) -> Instruction {
+    scratch: &mut Scratch,
+) -> BlockEnd {
+    let isa = facts.ranges.code.regions[block.start.region as usize].isa;
+    with_instruction_set!(isa, S => evaluate_block_as::<S>(facts, block, state, scratch))
+}
+
+fn evaluate_block_as<S: InstructionSet>(
+    facts: &CfgFacts<'_>,
+    block: &Block,
+    state: &mut SymbolicState,
+    scratch: &mut Scratch,
+) -> BlockEnd {
     let region = &facts.ranges.code.regions[block.start.region as usize];
     let bytes = &region.bytes[block.start.position as usize..block.end as usize];
-    let mut decoder = region.isa.decoder(bytes, facts.ranges.address(block.start));
-    let mut instruction = Instruction::default();
+    let mut decoder = S::decoder(region.isa, bytes, facts.ranges.address(block.start));
+    let abi = region.isa.abi();
+    let mut instruction = S::Instruction::default();
     let mut position = 0;
-    let ends_in_branch = block.last_branch().is_some() && block.terminator != Terminator::Call;
+    let mut end = BlockEnd::default();
     while position < bytes.len() && decoder.decode(&mut instruction) {
-        position += instruction.len();
-        if position < bytes.len() || !ends_in_branch {
-            state.step(arena, &instruction, info);
-            let callee = direct_call_target(&instruction).map(|callee| facts.ranges.code.bytes(callee, 4));
-            if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
-                state.set_next_address(arena, &instruction, register);
-            }
+        position += S::size(&instruction);
+        S::lower(&instruction, &mut scratch.buffers, &mut scratch.ops);
+        let address = S::address(&instruction);
+        let next = address.wrapping_add(S::size(&instruction) as u64);
+        let mut evaluation = Evaluation {
+            arena: &mut scratch.arena,
+            abi: &abi,
+            temporaries: &mut scratch.temporaries,
+            address,
+            next,
+        };
+        let target = state.step(&scratch.ops, &mut evaluation);
+        end = BlockEnd { target, condition: scratch.ops.condition() };
+        let callee = S::direct_call_target(&instruction).map(|callee| facts.ranges.code.bytes(callee, 4));
+        if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+            state.set_register(&mut scratch.arena, register, next);
         }
     }
-    instruction
+    end
 }

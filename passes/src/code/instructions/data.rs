@@ -16,7 +16,8 @@
 //!     to the candidate is reached, it is data: from the terminator, or from the candidate if only padding is between.
 //!     Branches decoded inside a table that follows an indirect jump reach nothing.
 //!  3. A data range ends with its candidate, or before the next reached position. Ranges at most 16 bytes apart are
-//!     merged, unless a position between is reached.
+//!     merged, unless a position between is reached. What mapping symbols declare to be data is data up to the next
+//!     reached position, and branches decoded inside it reach nothing.
 //!  4. [`apply`] replaces the rows of each range by data rows of 8 bytes, and sweeps from its end until the new sweep
 //!     and the old one have an instruction start in common.
 //!
@@ -76,9 +77,10 @@ pub(super) fn find(
     for instructions in regions {
         add_referenced(code, regions, instructions, &mut candidates);
     }
-    let tables = candidates.iter().zip(regions).map(|(candidates, region)| {
+    let declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
+    let tables = candidates.iter().zip(regions).zip(&declared).map(|((candidates, region), declared)| {
         let tables = candidates.iter().filter(|candidate| follows_indirect_jump(region, candidate.position));
-        let mut tables: Vec<_> = tables.copied().collect();
+        let mut tables: Vec<_> = tables.chain(declared).copied().collect();
         tables.sort_unstable();
         tables.into_iter().map(|Candidate { position, size }| position..position + size).collect()
     });
@@ -86,17 +88,28 @@ pub(super) fn find(
     for (candidates, (region, instructions)) in candidates.iter_mut().zip(code.regions.iter().zip(regions)) {
         add_zeros(region, &instructions.branches, candidates);
     }
-    if candidates.iter().all(Vec::is_empty) {
+    if candidates.iter().chain(&declared).all(Vec::is_empty) {
         return Vec::new();
     }
     let targets = branch_targets(code, regions, &tables);
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
-        RegionReach { region, instructions, anchors: &anchors[index], targets: &targets[index] }
-            .data_ranges(&candidates)
+        let reach = RegionReach { region, instructions, anchors: &anchors[index], targets: &targets[index] };
+        reach.with_declared(&declared[index], reach.data_ranges(&candidates))
     });
     found.collect()
+}
+
+/// What mapping symbols declare to be data in a region.
+fn declared_candidates(code: &Code, region: &CodeRegion) -> Vec<Candidate> {
+    let first = code.declared_data.partition_point(|range| range.start < region.address);
+    let own = code.declared_data[first..].iter().take_while(|range| range.start < region.end_address());
+    own.map(|range| {
+        let position = (range.start - region.address) as usize;
+        Candidate { position, size: (range.end - range.start) as usize }
+    })
+    .collect()
 }
 
 /// Adds the memory in code that instructions access at constant addresses, and the tables whose addresses they take or
@@ -223,8 +236,9 @@ impl RegionReach<'_> {
     fn data_ranges(&self, candidates: &[Candidate]) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for Candidate { position, size } in candidates.iter().copied() {
-            let end =
-                self.next_reached(position + 1, position.saturating_add(size).min(self.region.bytes.len()));
+            let end = position.saturating_add(size).checked_next_multiple_of(self.region.isa.alignment());
+            let end = end.unwrap_or(usize::MAX).min(self.region.bytes.len());
+            let end = self.next_reached(position + 1, end);
             let last_end = ranges.last().map_or(0, |range| range.end);
             let is_near = !ranges.is_empty()
                 && position <= last_end + GAP_MAX
@@ -235,6 +249,27 @@ impl RegionReach<'_> {
             }
         }
         ranges
+    }
+
+    /// The given data ranges and the declared ones, merged where they overlap.
+    fn with_declared(&self, declared: &[Candidate], mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+        if declared.is_empty() {
+            return ranges;
+        }
+        for Candidate { position, size } in declared.iter().copied() {
+            if self.next_reached(position, position + 1) > position {
+                ranges.push(position..self.next_reached(position + 1, position + size));
+            }
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for range in ranges {
+            match merged.last_mut().filter(|last| range.start < last.end) {
+                Some(last) => last.end = last.end.max(range.end),
+                None => merged.push(range),
+            }
+        }
+        merged
     }
 
     /// The first reached position in a range; its end if there is none.

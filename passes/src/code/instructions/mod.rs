@@ -42,11 +42,10 @@ pub use ir::InstructionsIr;
 pub(crate) use ir::{Branches, RegionInstructions};
 pub use ranges::{code_ranges, row_count};
 pub(in crate::code) use rows::decode;
-pub use rows::effects;
+pub use rows::{effects, ops};
 
 use crate::code::regions::{Code, CodeRegion};
 use crate::diagnostics::{Collector, DiagnosticLocation};
-use crate::isa::Instruction;
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Flow, Severity};
 use sweep::{CHUNK_SIZE, sweep};
 
@@ -70,11 +69,14 @@ pub fn run(code: &Code) -> InstructionsIr {
     InstructionsIr::new(regions, diagnostics.finish())
 }
 
-/// The positions of a region at which functions are declared, sorted.
+/// The positions of a region at which functions are declared and instructions may start, sorted.
 fn anchors(code: &Code, region: &CodeRegion) -> Vec<u32> {
     let from = code.starts.partition_point(|start| start.address < region.address);
     let inside = code.starts[from..].iter().take_while(|start| start.address < region.end_address());
-    inside.map(|start| (start.address - region.address) as u32).collect()
+    inside
+        .filter(|start| start.address.is_multiple_of(region.isa.alignment() as u64))
+        .map(|start| (start.address - region.address) as u32)
+        .collect()
 }
 
 /// Reports every contiguous range of invalid rows that are not data.
@@ -83,7 +85,6 @@ fn report_invalid(region: &CodeRegion, instructions: &RegionInstructions, diagno
     let is_invalid = |row: usize| {
         branches.flows[row] == Flow::Invalid && !instructions.is_data(branches.positions[row] as usize)
     };
-    let mut instruction = Instruction::default();
     let mut row = 0;
     while row < branches.len() {
         if !is_invalid(row) {
@@ -97,19 +98,14 @@ fn report_invalid(region: &CodeRegion, instructions: &RegionInstructions, diagno
             end = branches.end(row);
             row += 1;
         }
-        let location = DiagnosticLocation::Address(region.address + first as u64);
-        let mut decoder = region.decoder();
-        decoder.seek(first);
-        let (code, message) = match decoder.decode(&mut instruction) {
-            true => (
+        let location_address = region.address + first as u64;
+        let location = DiagnosticLocation::Address(location_address);
+        let (code, message) = match region.isa.instruction_size(&region.bytes[first..], location_address) {
+            Some(size) => (
                 DiagnosticCode::InstructionOverStart,
-                format!(
-                    "a function begins {} bytes into an instruction of {}",
-                    end - first,
-                    instruction.len()
-                ),
+                format!("a function begins {} bytes into an instruction of {size}", end - first),
             ),
-            false => {
+            None => {
                 (DiagnosticCode::InvalidInstructions, format!("{} bytes are no instruction", end - first))
             }
         };

@@ -3,7 +3,6 @@
 use super::ir::{InstructionsIr, RegionInstructions};
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRange, CodeRegion};
-use crate::isa::{Instruction, classify};
 use binframe_ir::tables::Role;
 use std::ops::Range;
 
@@ -44,15 +43,16 @@ impl<'a> RoleClassifier<'a> {
         roles
     }
 
-    /// The role of the next row, whose bytes are at these positions.
-    pub(super) fn next(&mut self, positions: Range<usize>, instruction: Option<&Instruction>) -> Role {
+    /// The role of the next row, whose bytes are at these positions, and after which the next instruction may be executed
+    /// if it continues.
+    pub(super) fn next(&mut self, positions: Range<usize>, continues: bool) -> Role {
         let end = positions.end;
         if self.swept.is_data(positions.start) {
             self.padding_from = Some(end);
             return Role::Data;
         }
         let is_padding = self.is_padding(positions);
-        if !instruction.is_some_and(|instruction| classify(instruction).continues()) {
+        if !continues {
             self.padding_from = Some(end);
         } else if !is_padding {
             self.padding_from = None;

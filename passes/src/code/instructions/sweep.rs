@@ -3,7 +3,7 @@
 use super::ir::{Branches, ConstantAddresses, RegionInstructions};
 use crate::bitmap::Bitmap;
 use crate::code::regions::CodeRegion;
-use crate::isa::{Instruction, classify, constant_address, target};
+use crate::isa::{Decoder, InstructionSet, with_instruction_set};
 use binframe_ir::tables::Flow;
 use rayon::prelude::*;
 
@@ -62,9 +62,19 @@ impl SweepChunk {
         from: usize,
         stop: impl Fn(usize) -> bool,
     ) -> usize {
-        let mut decoder = region.decoder();
+        with_instruction_set!(region.isa, S => self.sweep_as::<S>(region, anchors, from, stop))
+    }
+
+    fn sweep_as<S: InstructionSet>(
+        &mut self,
+        region: &CodeRegion,
+        anchors: &[u32],
+        from: usize,
+        stop: impl Fn(usize) -> bool,
+    ) -> usize {
+        let mut decoder = region.decoder::<S>();
         decoder.seek(from);
-        let mut instruction = Instruction::default();
+        let mut instruction = S::Instruction::default();
         let mut anchors = anchors[anchors.partition_point(|anchor| *anchor as usize <= from)..].iter();
         let mut next_anchor = anchors.next().map_or(usize::MAX, |anchor| *anchor as usize);
         let mut position = from;
@@ -73,16 +83,16 @@ impl SweepChunk {
                 next_anchor = anchors.next().map_or(usize::MAX, |anchor| *anchor as usize);
             }
             let is_decoded = decoder.decode(&mut instruction);
-            let end = position + instruction.len();
+            let end = position + S::size(&instruction);
             let (size, flow) = match is_decoded {
-                true if end <= next_anchor => (instruction.len(), classify(&instruction)),
+                true if end <= next_anchor => (end - position, S::classify(&instruction)),
                 true => (next_anchor - position, Flow::Invalid),
-                false => (1, Flow::Invalid),
+                false => (invalid_size::<S>(region, position), Flow::Invalid),
             };
             self.starts.insert(position - self.start);
             match flow {
                 Flow::Next => {
-                    if let Some(constant) = constant_address(&instruction) {
+                    if let Some(constant) = S::constant_address(&decoder, &instruction) {
                         self.constants.push(position as u32, constant);
                     }
                 }
@@ -91,7 +101,7 @@ impl SweepChunk {
                     position as u32,
                     size as u8,
                     flow,
-                    target(&instruction, region.pointer_table).unwrap_or(0),
+                    S::target(&decoder, &instruction, region.pointer_table).unwrap_or(0),
                 ),
             }
             position += size;
@@ -122,6 +132,12 @@ impl SweepChunk {
         self.branches.append(branches.split_off(common));
         self.constants.append(constants.split_off(common));
     }
+}
+
+/// Size of the invalid row at a position: up to where the next instruction may start.
+fn invalid_size<S: InstructionSet>(region: &CodeRegion, position: usize) -> usize {
+    let address = region.address as usize + position;
+    (S::ALIGNMENT - address % S::ALIGNMENT).min(region.bytes.len() - position)
 }
 
 #[cfg(test)]

@@ -19,13 +19,14 @@
 
 use super::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
 use super::fixpoint::FunctionAnalyzer;
+use super::interpreter::{Interpreter, MemoryReference};
 use super::ir::MemoryIr;
 use super::objects::{ObjectBounds, ObjectTable};
 use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
 use crate::domains::{AbstractState, AbstractValue, Base, frame_offset};
-use crate::isa::{AbstractInterpreter, Instruction, MemoryReference};
+use crate::isa::x86::Instruction;
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
     UnknownReason,
@@ -35,6 +36,9 @@ use std::ops::Range;
 
 /// The memory accesses of a range of blocks.
 pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
+    if !Program::is_analyzed(code) {
+        return Rows::default();
+    }
     let facts = &memory.facts;
     let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
     let is_fixed_address = |address: u64| program.image.is_fixed_address(address);
@@ -91,11 +95,11 @@ impl InstructionVisitor for AccessWriter<'_, '_> {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut AbstractInterpreter<'_>,
+        interpreter: &mut Interpreter<'_>,
         instruction: &Instruction,
         context: InstructionContext<'_>,
     ) {
-        for reference in interpreter.memory_references(context.before, instruction).into_iter().flatten() {
+        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
             self.push(instruction.ip(), self.program.blocks.address[row], &reference);
         }
     }

@@ -1,9 +1,11 @@
 //! Interprets the instructions of one block over an abstract state, and applies the summaries of callees.
 
+use super::interpreter::Interpreter;
 use super::library_models;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Summary};
-use crate::isa::{AbstractInterpreter, Instruction, RESULT, STACK_POINTER, is_call};
+use crate::isa::ops::{Condition, Ops};
+use crate::isa::x86::{Effects, Instruction, RESULT, STACK_POINTER, is_call, lower, sets_direction};
 use binframe_ir::tables::CallEdge;
 use std::ops::Range;
 
@@ -33,7 +35,7 @@ pub(super) trait InstructionVisitor {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut AbstractInterpreter<'_>,
+        interpreter: &mut Interpreter<'_>,
         instruction: &Instruction,
         context: InstructionContext<'_>,
     );
@@ -53,7 +55,10 @@ pub(super) struct BlockInterpreter<'f, 'a> {
     program: &'f Program<'a>,
     /// The summary of each function: final for functions that were analyzed, assumed for others.
     summaries: &'f [Summary],
-    interpreter: AbstractInterpreter<'f>,
+    interpreter: Interpreter<'f>,
+    info: Effects,
+    /// The ops of a jump.
+    ops: Ops,
     /// A range of calls that has all calls of the function.
     calls: Range<usize>,
 }
@@ -65,13 +70,20 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         summaries: &'f [Summary],
         is_fixed_address: &'f dyn Fn(u64) -> bool,
     ) -> Self {
-        Self { program, summaries, interpreter: AbstractInterpreter::new(is_fixed_address), calls: 0..0 }
+        Self {
+            program,
+            summaries,
+            interpreter: Interpreter::new(program.abi, is_fixed_address),
+            info: Effects::new(),
+            ops: Ops::default(),
+            calls: 0..0,
+        }
     }
 
     /// Prepares for the instructions of one function, given the rows of its blocks.
     pub(super) fn prepare(&mut self, blocks: &[u32], instructions: &[Instruction]) {
         self.calls = self.program.calls_in(blocks);
-        self.interpreter.prepare(instructions);
+        self.interpreter.prepare(instructions.iter().any(sets_direction));
     }
 
     /// Interprets instructions in sequence. `each` gets every instruction with the state before it, `after_call` the
@@ -80,14 +92,16 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         &mut self,
         instructions: &[Instruction],
         state: &mut AbstractState,
-        mut each: impl FnMut(&mut AbstractInterpreter<'f>, &Instruction, InstructionContext<'_>),
+        mut each: impl FnMut(&mut Interpreter<'f>, &Instruction, InstructionContext<'_>),
         mut after_call: impl FnMut(&AbstractState),
     ) {
         for instruction in instructions {
+            let info = &mut self.info;
+            self.interpreter.evaluate(state, instruction.ip(), |ops| lower(instruction, info, ops));
             if !is_call(instruction) {
                 let context = InstructionContext { before: state, callee: None };
                 each(&mut self.interpreter, instruction, context);
-                self.interpreter.transfer(state, instruction);
+                self.interpreter.transfer(state);
                 continue;
             }
             let call = self.call_at(instruction.ip());
@@ -103,6 +117,12 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         }
     }
 
+    /// The condition of a conditional jump; `None` if flags do not decide it.
+    pub(super) fn condition(&mut self, jump: &Instruction) -> Option<Condition> {
+        lower(jump, &mut self.info, &mut self.ops);
+        self.ops.condition()
+    }
+
     /// The call by an instruction of the function.
     pub(super) fn call_at(&self, address: u64) -> Option<CallEdge<'a>> {
         self.program.call_among(self.calls.clone(), address)
@@ -113,7 +133,7 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         let address = call?.callee_address.filter(|_| self.program.convention.address_size == 4)?;
         let (region, position) = self.program.code.locate(address)?;
         let region = &self.program.code.regions[region];
-        region.isa.address_getter(&region.bytes[position..]).map(|register| register as u8)
+        region.isa.address_getter(&region.bytes[position..]).map(|register| register.0)
     }
 
     /// The callee of a call. Its summary is the model of an imported function, else the result of the analysis of a

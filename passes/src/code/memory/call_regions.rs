@@ -5,7 +5,7 @@ use super::block_interpreter::Callee;
 use super::library_models;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};
-use crate::isa::STACK_POINTER;
+use crate::isa::x86::STACK_POINTER;
 use binframe_ir::tables::CallEdge;
 
 /// The memory that the call at an address allocates, given the state before it; `None` if the callee returns no new

@@ -5,7 +5,8 @@
 
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
-use crate::isa::{Instruction, Isa, popped_by_callee};
+use crate::isa::x86::{Instruction, X86, popped_by_callee};
+use crate::isa::{Decoder, InstructionSet, Isa};
 use binframe_ir::tables::Terminator;
 
 /// Argument bytes that each function pops at its first return; `None` for functions without one. Empty without 32-bit
@@ -21,10 +22,11 @@ pub(super) fn callee_popped_bytes(code: &Code, cfg: &CfgIr) -> Vec<Option<i64>> 
         if popped[function].is_some() {
             continue;
         }
-        let Some((mut decoder, size)) = code.decoder(block.address, block.size) else { continue };
+        let bytes = code.bytes(block.address, block.size);
+        let mut decoder = X86::decoder(Isa::X86, bytes, block.address);
         let mut instruction = Instruction::default();
         let mut position = 0;
-        while position < size && decoder.decode(&mut instruction) {
+        while position < bytes.len() && decoder.decode(&mut instruction) {
             position += instruction.len();
         }
         popped[function] = popped_by_callee(&instruction);

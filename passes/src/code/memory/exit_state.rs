@@ -12,7 +12,7 @@
 use super::block_interpreter::Callee;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};
-use crate::isa::{RESULT, STACK_POINTER};
+use crate::isa::x86::{RESULT, STACK_POINTER};
 use binframe_ir::tables::UnknownReason;
 
 /// The join of the states at the exits of a function.

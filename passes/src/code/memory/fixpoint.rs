@@ -24,7 +24,7 @@
 //!    landing pads reach.
 //!
 //! The join is in `domains/state_join`, the effect of calls in `domains/call_transfer`, that of other instructions in
-//! `isa/x86/abstract_transfer`.
+//! `interpreter`.
 //!
 //! *Edges.* On an edge of a conditional jump, the left operand of the comparison, and nothing else, is refined by the
 //! condition (`refine_by_branch`). A landing-pad edge carries the join of the states after the calls of the block, any
@@ -55,10 +55,11 @@
 
 use super::block_interpreter::{BlockInterpreter, InstructionVisitor};
 use super::function_code::{FunctionCode, Successor};
+use super::interpreter::refine_by_branch;
 use super::program::Program;
 use super::worklist::Worklist;
 use crate::domains::{AbstractState, AbstractValue, Summary, Threshold};
-use crate::isa::{STACK_POINTER, refine_by_branch};
+use crate::isa::x86::STACK_POINTER;
 use binframe_ir::tables::{EdgeKind, Terminator, UnknownReason};
 use std::ops::Range;
 
@@ -225,7 +226,9 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
         let row = self.code.rows[block as usize] as usize;
         let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
-        let jump = self.code.instructions_of(block as usize).last().filter(|_| is_conditional).copied();
+        let jump = self.code.instructions_of(block as usize).last().filter(|_| is_conditional);
+        let condition = jump.and_then(|jump| self.blocks.condition(jump));
+        let address_bits = self.program.abi.address_bits;
         let mut after = Some(after);
         for edge in edges.start..=last {
             let Some((Successor { target, kind }, target_position)) = wanted(&self.code, edge) else {
@@ -238,8 +241,9 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
                 _ => after.clone(),
             };
             let Some(mut next) = next else { continue };
-            if let (Some(jump), EdgeKind::Taken | EdgeKind::Fallthrough) = (&jump, kind)
-                && let Some(threshold) = refine_by_branch(&mut next, jump, kind == EdgeKind::Taken)
+            if let (Some(condition), EdgeKind::Taken | EdgeKind::Fallthrough) = (condition, kind)
+                && let Some(threshold) =
+                    refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, address_bits)
             {
                 self.add_threshold(threshold);
             }

@@ -13,15 +13,13 @@ use super::block_interpreter::{BlockInterpreter, Callee, InstructionContext, Ins
 use super::call_regions;
 use super::exit_state::ExitState;
 use super::fixpoint::FunctionAnalyzer;
+use super::interpreter::{Interpreter, MemoryReference};
 use super::library_models;
 use super::program::Program;
 use super::slots::{StackAccess, outgoing_size, stack_slots};
 use super::stack_depth::{DeepestCall, StackDepth};
 use crate::domains::{AbstractState, AbstractValue, Base, ParameterSet, Summary, frame_offset};
-use crate::isa::{
-    AbstractInterpreter, FRAME_POINTER, Instruction, MemoryReference, STACK_POINTER, is_whole_move,
-    popped_by_callee, stack_alignment, stored_register,
-};
+use crate::isa::x86::{FRAME_POINTER, Instruction, STACK_POINTER, popped_by_callee};
 use binframe_ir::tables::{Access, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator};
 
 /// Collects the memory references, calls and exits of a function.
@@ -71,16 +69,16 @@ impl InstructionVisitor for FrameCollector<'_, '_> {
     fn instruction(
         &mut self,
         _: usize,
-        interpreter: &mut AbstractInterpreter<'_>,
+        interpreter: &mut Interpreter<'_>,
         instruction: &Instruction,
         context: InstructionContext<'_>,
     ) {
-        for reference in interpreter.memory_references(context.before, instruction).into_iter().flatten() {
-            self.add_reference(instruction, context.before, &reference);
+        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
+            self.add_reference(interpreter, context.before, &reference);
         }
-        self.read.add(interpreter.parameters_read(context.before, instruction, self.read));
+        self.read.add(interpreter.parameters_read(context.before, self.read));
         self.note_stack_pointer(context.before);
-        self.note_alignment(instruction, context.before);
+        self.note_alignment(interpreter, context.before);
         if let Some(callee) = context.callee {
             self.add_call(instruction, context.before, callee);
         }
@@ -158,7 +156,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records a memory reference to the binary's data or to the stack.
     fn add_reference(
         &mut self,
-        instruction: &Instruction,
+        interpreter: &Interpreter<'_>,
         before: &AbstractState,
         reference: &MemoryReference,
     ) {
@@ -182,7 +180,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             _ => {
                 let at_index_zero = AbstractValue::at(value.base, value.index_zero);
                 if let Some(start) = frame_offset::of_address(at_index_zero) {
-                    self.add_stack_reference(instruction, before, reference, start);
+                    self.add_stack_reference(interpreter, before, reference, start);
                 }
             }
         }
@@ -191,7 +189,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records a memory reference to the stack, given the frame offset at index 0 (`slots`).
     fn add_stack_reference(
         &mut self,
-        instruction: &Instruction,
+        interpreter: &Interpreter<'_>,
         before: &AbstractState,
         reference: &MemoryReference,
         start: i64,
@@ -201,10 +199,10 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let is_read = matches!(reference.access, Access::Read | Access::ReadWrite);
         let is_written = matches!(reference.access, Access::Write | Access::ReadWrite);
         let stored =
-            stored_register(instruction).filter(|_| is_written).map(|register| before.register(register));
+            interpreter.stored_register().filter(|_| is_written).map(|register| before.register(register));
         // An instruction that computes with a stack argument in memory reads that parameter; a load into a register
         // does not yet.
-        if is_read && is_exact && !is_whole_move(instruction) {
+        if is_read && is_exact && !interpreter.is_whole_move() {
             let size = reference.size.map_or(0, |size| size.min(8)) as u8;
             self.read.add(ParameterSet::of_base(before.load(address, size).base));
         }
@@ -223,7 +221,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             is_read,
             is_written,
             is_inexact: !is_exact,
-            is_whole_move: is_whole_move(instruction) && reference.size.is_some(),
+            is_whole_move: interpreter.is_whole_move() && reference.size.is_some(),
             saved_register: stored.and_then(|value| self.saved_register(value)),
             is_canary,
         });
@@ -280,8 +278,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 
     /// Records that an instruction aligns the stack pointer.
-    fn note_alignment(&mut self, instruction: &Instruction, before: &AbstractState) {
-        let Some(alignment) = stack_alignment(instruction) else { return };
+    fn note_alignment(&mut self, interpreter: &Interpreter<'_>, before: &AbstractState) {
+        let Some(alignment) = interpreter.stack_alignment() else { return };
         let pointer = before.register(STACK_POINTER);
         if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
             self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {

@@ -3,7 +3,8 @@
 use super::block_order::BlockOrder;
 use super::program::Program;
 use crate::graph::Graph;
-use crate::isa::{Decoder, Instruction};
+use crate::isa::Decoder as _;
+use crate::isa::x86::{Decoder, Instruction, X86};
 use binframe_ir::tables::EdgeKind;
 use std::ops::Range;
 
@@ -81,7 +82,7 @@ impl<'f> FunctionCode<'f> {
             let (address, size) = (blocks.address[*row as usize], blocks.size[*row as usize] as usize);
             if let Some((region, position)) = code.locate(address) {
                 if current.as_ref().is_none_or(|(own, _)| *own != region) {
-                    current = Some((region, code.regions[region].decoder()));
+                    current = Some((region, code.regions[region].decoder::<X86>()));
                 }
                 if let Some((_, decoder)) = &mut current {
                     decoder.seek(position);

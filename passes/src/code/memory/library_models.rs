@@ -1,7 +1,7 @@
 //! Models of library functions: the effects of imported functions by name, from `library_models.txt`.
 
 use crate::domains::{AbstractValue, Base, ParameterSet, Summary};
-use crate::isa::CallingConvention;
+use crate::isa::x86::CallingConvention;
 use binframe_ir::tables::UnknownReason;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

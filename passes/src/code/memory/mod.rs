@@ -25,7 +25,7 @@
 //! *Limitations.* An argument in a register that the callee leaves unchanged is not seen by the caller's analysis
 //! (`AbstractState::tracked_arguments`). Writes to the stack by other threads and signal handlers are not modelled.
 //!
-//! *Diagnostics.* `stack_pointer_lost`, `function_too_complex`.
+//! *Diagnostics.* `stack_pointer_lost`, `function_too_complex`, `unanalyzed_code`.
 
 mod accesses;
 mod analysis_results;
@@ -42,6 +42,7 @@ mod fixpoint;
 mod frame_collector;
 mod function_code;
 mod globals;
+mod interpreter;
 mod ir;
 mod library_models;
 mod memory_image;
@@ -63,12 +64,28 @@ pub use memory_image::MemoryImage;
 use crate::code::cfg::CfgIr;
 use crate::code::instructions::InstructionsIr;
 use crate::code::regions::Code;
+use crate::diagnostics::{Collector, DiagnosticLocation};
+use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Severity};
 use objects::ObjectTable;
 use program::Program;
 use std::sync::Arc;
 
 /// Computes the tables of the stage, without those that are computed on demand.
+///
+/// Code of an instruction set without an interpreter is left out, as if it had no functions.
 pub fn run(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
+    if Program::is_analyzed(code) {
+        return analyze(image, code, instructions, cfg);
+    }
+    let mut diagnostics = Collector::new(DiagnosticPass::Memory);
+    let location = DiagnosticLocation::Address(code.regions.first().map_or(0, |region| region.address));
+    let message = "memory and data flow are analyzed for x86 and x86_64 only: frames, effects, objects, accesses and \
+                   def-use edges of this code are not in the tables";
+    diagnostics.report(Severity::Note, DiagnosticCode::UnanalyzedCode, location, message);
+    MemoryIr { diagnostics: diagnostics.finish(), ..analyze(image, code, instructions, &CfgIr::default()) }
+}
+
+fn analyze(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
     let blocks_by_function = cfg.blocks_by_function();
     let program = Program::new(code, cfg, image, &blocks_by_function);
     let (functions, summaries) = bottom_up::analyze_functions(&program, cfg);

@@ -3,7 +3,8 @@
 use super::memory_image::MemoryImage;
 use crate::code::cfg::{BlocksByFunction, CfgIr};
 use crate::code::regions::Code;
-use crate::isa::{CallingConvention, Isa};
+use crate::isa::x86::CallingConvention;
+use crate::isa::{Abi, Isa};
 use binframe_ir::tables::{BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, FunctionColumns};
 use std::ops::Range;
 
@@ -18,6 +19,7 @@ pub(super) struct Program<'a> {
     pub(super) image: &'a MemoryImage,
     pub(super) blocks_by_function: &'a BlocksByFunction,
     pub(super) convention: CallingConvention,
+    pub(super) abi: Abi,
 }
 
 impl<'a> Program<'a> {
@@ -39,7 +41,13 @@ impl<'a> Program<'a> {
             image,
             blocks_by_function,
             convention: CallingConvention::of(isa, code.is_windows),
+            abi: isa.abi(),
         }
+    }
+
+    /// Whether code has an instruction set that can be interpreted.
+    pub(super) fn is_analyzed(code: &Code) -> bool {
+        code.regions.iter().all(|region| region.isa.is_analyzed_by_memory())
     }
 
     /// The function that starts at an address.

@@ -1,16 +1,14 @@
 //! The registers and flags that an instruction reads and writes.
 
 use super::flags::FLAGS;
-use super::operands::register_name;
+use super::rows::register_name;
+use crate::isa::instruction_set::Effect;
 use binframe_ir::Enumeration;
 use binframe_ir::tables::EffectAccess;
 use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register};
 
-/// A register or flag, its access, and whether the access is implicit, that is, no operand names it.
-pub(crate) type Effect = (&'static str, EffectAccess, bool);
-
 /// Adds the effects of an instruction on registers and flags, sorted by name, without duplicates.
-pub(crate) fn add_effects(
+pub(super) fn add_effects(
     instruction: &Instruction,
     info: &mut InstructionInfoFactory,
     effects: &mut Vec<Effect>,

@@ -1,7 +1,7 @@
 //! Control flow of an instruction, and the constant addresses in it.
 
-use super::decoder::{Decoder, displacement, is_32};
-use crate::isa::instruction_set::Isa;
+use super::decode::{Decoder, displacement, is_32};
+use crate::isa::instruction_set::{ConstantAddress, Decoder as _, Isa};
 use binframe_ir::tables::Flow;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
@@ -9,7 +9,7 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 ///
 /// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and return.
 #[inline]
-pub(crate) fn classify(instruction: &Instruction) -> Flow {
+pub(super) fn classify(instruction: &Instruction) -> Flow {
     let has_target = || direct_target(instruction).is_some();
     match instruction.flow_control() {
         FlowControl::Next if instruction.mnemonic() == Mnemonic::Hlt => Flow::Trap,
@@ -45,14 +45,14 @@ pub(super) fn direct_target(instruction: &Instruction) -> Option<u64> {
 }
 
 /// The target of a direct call; `None` for other instructions.
-pub(crate) fn direct_call_target(instruction: &Instruction) -> Option<u64> {
+pub(super) fn direct_call_target(instruction: &Instruction) -> Option<u64> {
     direct_target(instruction).filter(|_| instruction.flow_control() == FlowControl::Call)
 }
 
 /// The target of a direct jump or call, or the constant address of the pointer that an indirect one reads; `None` for
 /// other instructions. `pointer_table` is the table of such pointers (GOT), whose address is in `ebx` in 32-bit stubs.
 #[inline]
-pub(crate) fn target(instruction: &Instruction, pointer_table: Option<u64>) -> Option<u64> {
+pub(super) fn target(instruction: &Instruction, pointer_table: Option<u64>) -> Option<u64> {
     direct_target(instruction).or_else(|| memory_address(instruction)).or_else(|| {
         let is_in_table = is_32(instruction)
             && instruction.memory_base() == Register::EBX
@@ -63,20 +63,10 @@ pub(crate) fn target(instruction: &Instruction, pointer_table: Option<u64>) -> O
     })
 }
 
-/// A constant address in an instruction that is not a branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConstantAddress {
-    pub(crate) address: u64,
-    /// Whether the instruction takes the address, rather than access the memory at it.
-    pub(crate) is_taken: bool,
-    /// Bytes that are accessed; 0 if the address is taken.
-    pub(crate) size: u8,
-}
-
 /// The constant address in an instruction; `None` if it has none. A large immediate that is moved or pushed is treated
 /// as an address.
 #[inline]
-pub(crate) fn constant_address(instruction: &Instruction) -> Option<ConstantAddress> {
+pub(super) fn constant_address(instruction: &Instruction) -> Option<ConstantAddress> {
     if let Some(address) = memory_address(instruction) {
         let is_taken = instruction.mnemonic() == Mnemonic::Lea;
         let size = if is_taken { 0 } else { instruction.memory_size().size().min(64) as u8 };
@@ -128,11 +118,11 @@ pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
 }
 
 /// Whether the bytes are all zeros, or whole instructions without effect.
-pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
+pub(super) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     if bytes.iter().all(|byte| *byte == 0) {
         return true;
     }
-    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
+    let mut decoder = Decoder::new(isa, bytes, 0);
     let mut instruction = Instruction::default();
     let mut size = 0;
     while size < bytes.len() {
@@ -144,9 +134,9 @@ pub(crate) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     true
 }
 
-/// Whether a byte is zero, `nop` or `int3`.
-pub(crate) fn is_padding_byte(byte: u8) -> bool {
-    [0, 0x90, 0xcc].contains(&byte)
+/// Whether the last byte is zero, `nop` or `int3`.
+pub(super) fn ends_in_padding(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|byte| [0, 0x90, 0xcc].contains(byte))
 }
 
 /// Whether an instruction is padding between functions: `nop`, `int3`, or an instruction that 32-bit compilers use as a

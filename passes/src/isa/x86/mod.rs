@@ -1,41 +1,137 @@
 //! x86 in 64-bit and 32-bit mode, decoded by iced-x86. An instruction knows the mode that it was decoded in.
 
-mod abstract_interpreter;
-mod abstract_transfer;
-mod branch_refinement;
-pub(crate) mod calling_convention;
-mod decoder;
+pub(crate) mod abi;
+mod decode;
 mod effects;
 mod flags;
 mod flow;
 mod instruction_facts;
-mod memory_references;
-mod operand_values;
-mod operands;
 mod prologue;
+mod registers;
 mod resources;
-mod string_instructions;
-mod symbolic_transfer;
+mod rows;
+mod semantics;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub(crate) use abstract_interpreter::AbstractInterpreter;
-pub(crate) use branch_refinement::refine_by_branch;
-pub(crate) use calling_convention::{CallingConvention, FRAME_POINTER, RESULT, STACK_POINTER};
-pub(crate) use decoder::Decoder;
-pub(super) use decoder::INSTRUCTION_SIZE_MAX;
-pub(crate) use effects::add_effects;
-pub(crate) use flow::{
-    ConstantAddress, classify, constant_address, direct_call_target, is_call, is_padding, is_padding_byte,
-    popped_by_callee, target,
-};
-pub(crate) use instruction_facts::{is_whole_move, stack_alignment, stored_register};
-pub(crate) use memory_references::MemoryReference;
-pub(crate) use operands::RowWriter;
-pub(crate) use prologue::{ends_in_epilogue, is_prologue, may_begin_function, saves_register};
-pub(crate) use resources::{Resource, ResourceAccess};
-pub(crate) use symbolic_transfer::{MergedRegisters, SymbolicState, address_getter};
-pub(crate) use text::{disassemble, disassemble_att};
-
+// What the memory stage uses, which is for x86 only.
+pub(crate) use abi::{CallingConvention, FRAME_POINTER, RESULT, STACK_POINTER};
+pub(crate) use decode::Decoder;
+pub(crate) use flow::{is_call, popped_by_callee};
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
+pub(crate) use instruction_facts::sets_direction;
+pub(crate) use resources::{Resource, ResourceAccess, each_resource};
+pub(crate) use semantics::lower;
+
+use crate::isa::abi::Abi;
+use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
+use crate::isa::ops::{Ops, Part, Reg};
+use binframe_ir::tables::Flow;
+use std::ops::Range;
+
+/// x86 in either mode.
+#[derive(Debug)]
+pub(crate) struct X86;
+
+impl InstructionSet for X86 {
+    type Instruction = Instruction;
+    type Decoder<'a> = Decoder<'a>;
+    type RowWriter = rows::RowWriter;
+
+    const SIZE_MAX: usize = 15;
+    const ALIGNMENT: usize = 1;
+
+    fn decoder(isa: Isa, bytes: &[u8], address: u64) -> Decoder<'_> {
+        Decoder::new(isa, bytes, address)
+    }
+
+    #[inline]
+    fn size(instruction: &Instruction) -> usize {
+        instruction.len()
+    }
+
+    #[inline]
+    fn address(instruction: &Instruction) -> u64 {
+        instruction.ip()
+    }
+
+    #[inline]
+    fn classify(instruction: &Instruction) -> Flow {
+        flow::classify(instruction)
+    }
+
+    fn direct_call_target(instruction: &Instruction) -> Option<u64> {
+        flow::direct_call_target(instruction)
+    }
+
+    #[inline]
+    fn target(_: &Decoder<'_>, instruction: &Instruction, pointer_table: Option<u64>) -> Option<u64> {
+        flow::target(instruction, pointer_table)
+    }
+
+    #[inline]
+    fn constant_address(_: &Decoder<'_>, instruction: &Instruction) -> Option<ConstantAddress> {
+        flow::constant_address(instruction)
+    }
+
+    fn relative_field(decoder: &Decoder<'_>, instruction: &Instruction) -> Option<(Range<usize>, u64)> {
+        decoder.relative_field(instruction)
+    }
+
+    fn add_effects(instruction: &Instruction, buffers: &mut Buffers, effects: &mut Vec<Effect>) {
+        effects::add_effects(instruction, &mut buffers.x86, effects);
+    }
+
+    fn lower(instruction: &Instruction, buffers: &mut Buffers, ops: &mut Ops) {
+        semantics::lower(instruction, &mut buffers.x86, ops);
+    }
+
+    fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
+        text::disassemble(isa, bytes, address)
+    }
+
+    fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
+        text::disassemble_att(isa, bytes, address)
+    }
+
+    fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
+        flow::is_padding(isa, bytes)
+    }
+
+    fn ends_in_padding(bytes: &[u8]) -> bool {
+        flow::ends_in_padding(bytes)
+    }
+
+    fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::may_begin_function(isa, bytes)
+    }
+
+    fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::is_prologue(isa, bytes)
+    }
+
+    fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::saves_register(isa, bytes)
+    }
+
+    fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::ends_in_epilogue(isa, bytes)
+    }
+
+    fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
+        prologue::address_getter(isa, code)
+    }
+
+    fn abi(isa: Isa) -> Abi {
+        abi::abi(isa)
+    }
+
+    fn register_bits(register: Reg) -> u16 {
+        registers::width(register)
+    }
+
+    fn register_name(register: Reg, part: Part) -> String {
+        registers::part_name(register, part)
+    }
+}

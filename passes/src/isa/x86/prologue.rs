@@ -1,9 +1,10 @@
 //! Recognizes starts and ends of functions.
 
-use super::decoder::Decoder;
+use super::decode::Decoder;
 use super::flow::classify;
-use super::operands::is_memory;
-use crate::isa::instruction_set::Isa;
+use super::rows::is_memory;
+use crate::isa::instruction_set::{Decoder as _, Isa};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::Flow;
 use iced_x86::{
     Instruction, InstructionInfoFactory, InstructionInfoOptions, Mnemonic, OpAccess, OpKind, Register,
@@ -13,9 +14,9 @@ use iced_x86::{
 const INSTRUCTIONS_MAX: usize = 16;
 
 /// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
-pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
+pub(super) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
-    if !Decoder::new(isa.bits(), bytes, 0).decode(&mut instruction) {
+    if !Decoder::new(isa, bytes, 0).decode(&mut instruction) {
         return false;
     }
     matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push)
@@ -23,17 +24,17 @@ pub(crate) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
 }
 
 /// Whether the first instruction saves a callee-saved register.
-pub(crate) fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
+pub(super) fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
-    let is_push = Decoder::new(isa.bits(), bytes, 0).decode(&mut instruction)
+    let is_push = Decoder::new(isa, bytes, 0).decode(&mut instruction)
         && instruction.mnemonic() == Mnemonic::Push
         && instruction.op0_kind() == OpKind::Register;
     is_push && CALLEE_SAVED >> instruction.op0_register().number() & 1 == 1
 }
 
 /// Whether code ends with its stack frame removed: no later instruction moves the stack pointer.
-pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
-    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
+pub(super) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(isa, bytes, 0);
     let mut instruction = Instruction::default();
     let (mut is_removed, mut position) = (false, 0);
     while position < bytes.len() && decoder.decode(&mut instruction) {
@@ -46,8 +47,8 @@ pub(crate) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
 
 /// Whether the instructions up to the first branch read nothing that a caller does not pass: no flags, no register but
 /// argument registers (except to save it). Nor do they pop more than they pushed.
-pub(crate) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
-    let mut decoder = Decoder::new(isa.bits(), bytes, 0);
+pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(isa, bytes, 0);
     let mut info = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
     let (mut written, mut has_flags, mut depth, mut position) = (0_u32, false, 0_i64, 0);
@@ -138,6 +139,17 @@ fn reads(access: OpAccess) -> bool {
 
 fn writes(access: OpAccess) -> bool {
     !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+}
+
+/// The register into which a function loads its return address, if it does nothing else: `mov ebx, [esp]; ret`.
+/// Position-independent 32-bit code calls such a function to learn its own address.
+pub(super) fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
+    match code {
+        [0x8b, operands, 0x24, 0xc3, ..] if isa == Isa::X86 && operands & 0b1100_0111 == 0b100 => {
+            Some(Reg(operands >> 3 & 0b111))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

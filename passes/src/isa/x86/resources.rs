@@ -1,11 +1,10 @@
 //! Resources: parts of registers that instructions write separately, and flags. The units of reaching definitions.
 
-use super::abstract_interpreter::AbstractInterpreter;
-use super::calling_convention::{CallingConvention, RESULT};
+use super::abi::{CallingConvention, RESULT};
 use super::flags::{FLAGS, TRACKED_FLAGS};
 use super::instruction_facts::{is_high_byte, is_system_call};
-use super::operands::register_name;
-use iced_x86::{Instruction, InstructionInfoOptions, OpAccess, OpKind, Register};
+use super::rows::register_name;
+use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, OpKind, Register};
 use std::ops::Range;
 
 /// A part of a register that instructions write separately, or a flag.
@@ -110,49 +109,47 @@ impl Resource {
     }
 }
 
-impl AbstractInterpreter<'_> {
-    /// Calls `each` for every access of an instruction to a resource; reads come first.
-    pub(crate) fn each_resource(
-        &mut self,
-        instruction: &Instruction,
-        mut each: impl FnMut(Resource, ResourceAccess),
-    ) {
-        let used = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
-        let flags = |bits: u32| {
-            let set = (FLAGS_START..Resource::COUNT).zip(FLAGS).filter(move |(_, (bit, _))| bits & bit != 0);
-            set.map(|(index, _)| Resource(index))
-        };
-        for register in used.used_registers() {
-            use OpAccess::{CondRead, Read, ReadCondWrite, ReadWrite};
-            if !matches!(register.access(), Read | CondRead | ReadWrite | ReadCondWrite) {
-                continue;
-            }
-            let full = register.register().full_register();
-            let is_part = |part: Register| part != Register::None && part.full_register() == full;
-            let is_operand = (0..instruction.op_count()).any(|operand| {
-                instruction.op_kind(operand) == OpKind::Register
-                    && is_part(instruction.op_register(operand))
-                    && used.op_access(operand) != OpAccess::Write
-            });
-            let is_address = is_part(instruction.memory_base()) || is_part(instruction.memory_index());
-            let access =
-                if is_address && !is_operand { ResourceAccess::ReadAddress } else { ResourceAccess::Read };
-            Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
+/// Calls `each` for every access of an instruction to a resource; reads come first.
+pub(crate) fn each_resource(
+    instruction: &Instruction,
+    info: &mut InstructionInfoFactory,
+    mut each: impl FnMut(Resource, ResourceAccess),
+) {
+    let used = info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+    let flags = |bits: u32| {
+        let set = (FLAGS_START..Resource::COUNT).zip(FLAGS).filter(move |(_, (bit, _))| bits & bit != 0);
+        set.map(|(index, _)| Resource(index))
+    };
+    for register in used.used_registers() {
+        use OpAccess::{CondRead, Read, ReadCondWrite, ReadWrite};
+        if !matches!(register.access(), Read | CondRead | ReadWrite | ReadCondWrite) {
+            continue;
         }
-        flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceAccess::Read));
-        // The number of the system call, and its result.
-        if is_system_call(instruction) {
-            Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Read));
-            Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Write));
-        }
-        for register in used.used_registers() {
-            let access = match register.access() {
-                OpAccess::Write | OpAccess::ReadWrite => ResourceAccess::Write,
-                OpAccess::CondWrite | OpAccess::ReadCondWrite => ResourceAccess::MayWrite,
-                _ => continue,
-            };
-            Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
-        }
-        flags(instruction.rflags_modified()).for_each(|flag| each(flag, ResourceAccess::Write));
+        let full = register.register().full_register();
+        let is_part = |part: Register| part != Register::None && part.full_register() == full;
+        let is_operand = (0..instruction.op_count()).any(|operand| {
+            instruction.op_kind(operand) == OpKind::Register
+                && is_part(instruction.op_register(operand))
+                && used.op_access(operand) != OpAccess::Write
+        });
+        let is_address = is_part(instruction.memory_base()) || is_part(instruction.memory_index());
+        let access =
+            if is_address && !is_operand { ResourceAccess::ReadAddress } else { ResourceAccess::Read };
+        Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
     }
+    flags(instruction.rflags_read()).for_each(|flag| each(flag, ResourceAccess::Read));
+    // The number of the system call, and its result.
+    if is_system_call(instruction) {
+        Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Read));
+        Resource::general(RESULT).for_each(|part| each(part, ResourceAccess::Write));
+    }
+    for register in used.used_registers() {
+        let access = match register.access() {
+            OpAccess::Write | OpAccess::ReadWrite => ResourceAccess::Write,
+            OpAccess::CondWrite | OpAccess::ReadCondWrite => ResourceAccess::MayWrite,
+            _ => continue,
+        };
+        Resource::parts(register.register()).for_each(|part| each(Resource(part), access));
+    }
+    flags(instruction.rflags_modified()).for_each(|flag| each(flag, ResourceAccess::Write));
 }

@@ -1,7 +1,8 @@
 //! Rows of instructions with rare operands; effects of instructions.
 
 use super::effects::add_effects;
-use crate::isa::{Instruction, Isa};
+use super::{Decoder, Instruction, rows::RowWriter};
+use crate::isa::{Decoder as _, Isa, RowPlace, RowWriter as _};
 use binframe_ir::tables::{
     Access, Flow, Instruction as Row, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
 };
@@ -10,11 +11,12 @@ use bytes::Bytes;
 
 fn decoded(isa: Isa, bytes: &[u8]) -> Rows<Instructions> {
     let bytes = Bytes::copy_from_slice(bytes);
-    let mut rows = isa.rows(&bytes, 1);
+    let mut rows = RowWriter::new(&bytes, 1);
     let mut instruction = Instruction::default();
-    assert!(isa.decoder(&bytes, 0x1000).decode(&mut instruction), "{bytes:02x?}");
+    assert!(Decoder::new(isa, &bytes, 0x1000).decode(&mut instruction), "{bytes:02x?}");
     assert_eq!(instruction.len(), bytes.len(), "{bytes:02x?}");
-    rows.push(0x1000, 1, &bytes, Some(&instruction), Role::Code, (None, None));
+    let (role, owner) = (Role::Code, (None, None));
+    rows.push(RowPlace { address: 0x1000, section_index: 1, bytes: &bytes, role, owner }, Some(&instruction));
     rows.finish()
 }
 
@@ -161,7 +163,9 @@ fn rows_of_three_thousand_instructions_have_all_operands() {
         random_instruction(&mut state, &mut bytes);
         let isa = if round % 2 == 0 { Isa::X86_64 } else { Isa::X86 };
         let mut instruction = Instruction::default();
-        if !isa.decoder(&bytes, 0x1000).decode(&mut instruction) || !seen.insert(instruction.code() as u16) {
+        if !Decoder::new(isa, &bytes, 0x1000).decode(&mut instruction)
+            || !seen.insert(instruction.code() as u16)
+        {
             continue;
         }
         let size = instruction.len();
@@ -223,7 +227,7 @@ fn effects_agree_with_the_manual() {
     let mut factory = iced_x86::InstructionInfoFactory::new();
     for (name, bytes, expected) in cases {
         let mut instruction = Instruction::default();
-        assert!(Isa::X86_64.decoder(bytes, 0x1000).decode(&mut instruction), "{name}");
+        assert!(Decoder::new(Isa::X86_64, bytes, 0x1000).decode(&mut instruction), "{name}");
         let mut effects = Vec::new();
         add_effects(&instruction, &mut factory, &mut effects);
         let found = effects.iter().map(|(resource, access, is_implicit)| {

@@ -1,11 +1,11 @@
 //! Disassembly text.
 
-use super::decoder::Decoder;
-use crate::isa::instruction_set::Isa;
+use super::decode::Decoder;
+use crate::isa::instruction_set::{Decoder as _, Isa};
 use iced_x86::{FastFormatter, Formatter, GasFormatter, Instruction};
 
 /// The first instruction of `bytes` in Intel syntax with hexadecimal numbers; `(bad)` if it is invalid.
-pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
+pub(super) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
     text(isa, bytes, address, |instruction, text| {
         let mut formatter = FastFormatter::new();
         let options = formatter.options_mut();
@@ -17,7 +17,7 @@ pub(crate) fn disassemble(isa: Isa, bytes: &[u8], address: u64) -> String {
 }
 
 /// The first instruction of `bytes` in AT&T syntax, as the GNU assembler reads it; `(bad)` if it is invalid.
-pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
+pub(super) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
     text(isa, bytes, address, |instruction, text| {
         let mut formatter = GasFormatter::new();
         let options = formatter.options_mut();
@@ -29,7 +29,7 @@ pub(crate) fn disassemble_att(isa: Isa, bytes: &[u8], address: u64) -> String {
 
 fn text(isa: Isa, bytes: &[u8], address: u64, format: impl FnOnce(&Instruction, &mut String)) -> String {
     let mut instruction = Instruction::default();
-    if !Decoder::new(isa.bits(), bytes, address).decode(&mut instruction) {
+    if !Decoder::new(isa, bytes, address).decode(&mut instruction) {
         return "(bad)".to_owned();
     }
     let mut text = String::new();

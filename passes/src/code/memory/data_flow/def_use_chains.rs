@@ -37,7 +37,7 @@ use super::function_events::FunctionEvents;
 use super::reaching_definitions::{GenKill, solve};
 use crate::code::memory::function_code::FunctionCode;
 use crate::domains::{ParameterSet, frame_offset};
-use crate::isa::{RESULT, Resource};
+use crate::isa::x86::{RESULT, Resource};
 use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind, ObjectRegion};
 use binframe_ir::{Enumeration, Term};
 

@@ -2,12 +2,11 @@
 
 use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
 use crate::code::memory::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
+use crate::code::memory::interpreter::{Interpreter, MemoryReference};
 use crate::code::memory::objects::ObjectTable;
 use crate::code::memory::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base, Summary, frame_offset};
-use crate::isa::{
-    AbstractInterpreter, Instruction, MemoryReference, Resource, ResourceAccess, STACK_POINTER,
-};
+use crate::isa::x86::{Effects, Instruction, Resource, ResourceAccess, STACK_POINTER, each_resource};
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
@@ -34,6 +33,7 @@ pub(super) struct FunctionEvents<'g, 'a> {
     pub(super) is_defined: Vec<bool>,
     /// The rows of the requested blocks.
     pub(super) requested: Range<usize>,
+    info: Effects,
 }
 
 impl InstructionVisitor for FunctionEvents<'_, '_> {
@@ -44,18 +44,18 @@ impl InstructionVisitor for FunctionEvents<'_, '_> {
     fn instruction(
         &mut self,
         row: usize,
-        interpreter: &mut AbstractInterpreter<'_>,
+        interpreter: &mut Interpreter<'_>,
         instruction: &Instruction,
         context: InstructionContext<'_>,
     ) {
         let block = self.block_of(row);
         let address = instruction.ip();
-        for reference in interpreter.memory_references(context.before, instruction).into_iter().flatten() {
+        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
             self.add_reference(block, address, context.before, &reference);
         }
         let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
         let (events, is_defined) = (&mut self.events, &mut self.is_defined);
-        interpreter.each_resource(instruction, |resource, access| {
+        each_resource(instruction, &mut self.info, |resource, access| {
             let kind = match access {
                 ResourceAccess::Read => EventKind::Use(DataUse::Value, Confidence::Certain),
                 ResourceAccess::ReadAddress => EventKind::Use(DataUse::Address, Confidence::Certain),
@@ -116,6 +116,7 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
             calls_and_returns: Vec::new(),
             is_defined: vec![false; Resource::COUNT as usize],
             requested,
+            info: Effects::new(),
         }
     }
 

@@ -24,6 +24,9 @@ use std::ops::Range;
 
 /// The def-use edges whose use is in a range of blocks.
 pub fn data_flow(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<DataFlowEdges> {
+    if !Program::is_analyzed(code) {
+        return Rows::default();
+    }
     let facts = &memory.facts;
     let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
     let is_fixed_address = |address: u64| program.image.is_fixed_address(address);

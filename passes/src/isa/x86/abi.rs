@@ -3,14 +3,14 @@
 //! Sources: System V ABI, x86-64 supplement, section 3.2.1, and i386 supplement, section 2.2; Microsoft, "x64 calling
 //! convention" and "Argument passing and naming conventions".
 
+use super::registers::{FS_BASE, GS_BASE};
 use crate::domains::{AbstractValue, ParameterSet, Summary};
+use crate::isa::abi::Abi;
 use crate::isa::instruction_set::Isa;
+use crate::isa::ops::{Reg, RegSet};
 use binframe_ir::tables::UnknownReason;
 
-/// Number of the register that counts the repetitions of string instructions. Registers have the numbers that
-/// instructions encode.
-pub(super) const COUNTER: u8 = 1;
-/// Number of the stack pointer.
+/// Numbers of registers are those that instructions encode. Number of the stack pointer.
 pub(crate) const STACK_POINTER: u8 = 4;
 /// Number of the frame pointer.
 pub(crate) const FRAME_POINTER: u8 = 5;
@@ -42,6 +42,32 @@ pub(crate) struct CallingConvention {
     pub(crate) red_zone_size: i64,
 }
 
+/// What all ABIs of the instruction set have in common. Of the registers that System V lets a call change, Windows
+/// preserves two. System calls and canaries are those of Linux.
+pub(crate) fn abi(isa: Isa) -> Abi {
+    let common = Abi {
+        address_bits: 64,
+        stack_pointer: Reg(STACK_POINTER),
+        frame_pointer: Reg(FRAME_POINTER),
+        result: Reg(RESULT),
+        is_return_address_pushed: true,
+        clobbered: RegSet::of(&[Reg(0), Reg(1), Reg(2), Reg(6), Reg(7), Reg(8), Reg(9), Reg(10), Reg(11)]),
+        thread_bases: RegSet::of(&[FS_BASE, GS_BASE]),
+        canary_offset: Some(0x28),
+        service_arguments: &[Reg(7), Reg(6), Reg(2), Reg(10), Reg(8), Reg(9)],
+    };
+    match isa {
+        Isa::X86 => Abi {
+            address_bits: 32,
+            clobbered: RegSet::of(&[Reg(0), Reg(1), Reg(2)]),
+            canary_offset: Some(0x14),
+            service_arguments: &[Reg(3), Reg(1), Reg(2), Reg(6), Reg(7), Reg(5)],
+            ..common
+        },
+        _ => common,
+    }
+}
+
 impl CallingConvention {
     /// The calling convention of a binary's code.
     pub(crate) fn of(isa: Isa, is_windows: bool) -> Self {
@@ -56,9 +82,9 @@ impl CallingConvention {
             has_landing_pads: true,
             red_zone_size: 128,
         };
-        match (isa, is_windows) {
-            (Isa::X86_64, false) => common,
-            (Isa::X86_64, true) => Self {
+        match (isa == Isa::X86, is_windows) {
+            (false, false) => common,
+            (false, true) => Self {
                 preserved: common.preserved | mask(&[6, 7]),
                 parameters: &[1, 2, 8, 9],
                 vector_parameters: 4,
@@ -68,7 +94,7 @@ impl CallingConvention {
                 red_zone_size: 0,
                 ..common
             },
-            (Isa::X86, _) => Self {
+            (true, _) => Self {
                 address_size: 4,
                 preserved: mask(&[3, 4, 5, 6, 7]),
                 parameters: &[],

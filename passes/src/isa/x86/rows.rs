@@ -1,7 +1,8 @@
 //! `(instructions of x86) -> rows of instructions`: operands, prefixes, memory operands.
 
-use super::decoder::displacement;
+use super::decode::displacement;
 use super::flow::{classify, direct_target};
+use crate::isa::instruction_set::{self, RowPlace};
 use arrow_array::{ArrayRef, StringArray};
 use binframe_ir::tables::{
     Access, Flow, InstructionBuilder, InstructionPrefix, Instructions, OperandKind, Role, Rounding,
@@ -50,9 +51,10 @@ pub(crate) struct RowWriter {
     info: InstructionInfoFactory,
 }
 
-impl RowWriter {
-    /// A writer of about `count` instructions whose bytes are in `code`.
-    pub(in crate::isa) fn new(code: &Bytes, count: usize) -> Self {
+impl instruction_set::RowWriter for RowWriter {
+    type Instruction = Instruction;
+
+    fn new(code: &Bytes, count: usize) -> Self {
         let registers = || NullableBuilder::over(TermBuilder::with_vocabulary(Arc::clone(&REGISTERS)));
         let mut rows = InstructionBuilder {
             mnemonic: TermBuilder::with_vocabulary(Arc::clone(&MNEMONICS)),
@@ -73,33 +75,16 @@ impl RowWriter {
         Self { rows, info: InstructionInfoFactory::new() }
     }
 
-    /// Appends the instruction in `bytes` at `address`; `None` if the bytes are invalid or data.
-    /// `owner` is the function and the block that contain it.
-    pub(crate) fn push(
-        &mut self,
-        address: u64,
-        section_index: u32,
-        bytes: &[u8],
-        instruction: Option<&Instruction>,
-        role: Role,
-        owner: (Option<u64>, Option<u64>),
-    ) {
+    fn push(&mut self, place: RowPlace<'_>, instruction: Option<&Instruction>) {
         let rows = &mut self.rows;
-        rows.address.push(address);
-        rows.size.push(bytes.len() as u8);
-        rows.end_address.push(address + bytes.len() as u64);
-        rows.function_address.push(owner.0);
-        rows.block_address.push(owner.1);
-        rows.section_index.push(section_index);
-        rows.bytes.push(bytes);
+        place.push_to(rows);
         rows.is_valid.push(instruction.is_some());
         let invalid = Instruction::default();
         let decoded = instruction.unwrap_or(&invalid);
-        rows.mnemonic.push_code(match role {
+        rows.mnemonic.push_code(match place.role {
             Role::Data => MNEMONICS.len() as u16 - 1,
             Role::Code | Role::Padding => decoded.mnemonic() as u16,
         });
-        rows.role.push(role);
         rows.flow.push(instruction.map_or(Flow::Invalid, classify));
         rows.target_address.push(direct_target(decoded).filter(|_| instruction.is_some()));
         self.push_operands(decoded);
@@ -107,6 +92,12 @@ impl RowWriter {
         self.push_memory(decoded);
     }
 
+    fn finish(self) -> Rows<Instructions> {
+        self.rows.finish()
+    }
+}
+
+impl RowWriter {
     fn push_operands(&mut self, instruction: &Instruction) {
         let rows = &mut self.rows;
         let count = instruction.op_count();
@@ -193,11 +184,6 @@ impl RowWriter {
         );
         push_register(&mut rows.mem2_base, second.as_ref().map_or(Register::None, |(_, memory)| memory.base));
         rows.mem2_access.push(second.map(|(operand, _)| access(&mut self.info, instruction, operand)));
-    }
-
-    /// The rows.
-    pub(crate) fn finish(self) -> Rows<Instructions> {
-        self.rows.finish()
     }
 }
 

@@ -1,10 +1,8 @@
 //! Decoding, and properties of an instruction that depend on the mode it was decoded in.
 
+use crate::isa::instruction_set::{self, Isa};
 use iced_x86::{CodeSize, DecoderOptions, Instruction, OpKind, Register};
 use std::ops::Range;
-
-/// The longest instruction that the processor accepts, in bytes.
-pub(in crate::isa) const INSTRUCTION_SIZE_MAX: usize = 15;
 
 /// Decodes a range of code, one instruction at a time.
 pub(crate) struct Decoder<'a> {
@@ -14,26 +12,14 @@ pub(crate) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// A decoder of `bytes`, the first of which is at `address`, in 32-bit or 64-bit mode.
-    pub(in crate::isa) fn new(bits: u32, bytes: &'a [u8], address: u64) -> Self {
-        Self { decoder: iced_x86::Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE), address }
-    }
-
-    /// Continues at an offset in the bytes.
-    pub(crate) fn seek(&mut self, offset: usize) {
-        self.decoder.set_position(offset).expect("the offset is within the bytes");
-        self.decoder.set_ip(self.address.wrapping_add(offset as u64));
-    }
-
-    /// Decodes the next instruction; false if the bytes are invalid.
-    #[inline]
-    pub(crate) fn decode(&mut self, instruction: &mut Instruction) -> bool {
-        self.decoder.decode_out(instruction);
-        !instruction.is_invalid()
+    pub(in crate::isa) fn new(isa: Isa, bytes: &'a [u8], address: u64) -> Self {
+        let decoder = iced_x86::Decoder::with_ip(isa.bits(), bytes, address, DecoderOptions::NONE);
+        Self { decoder, address }
     }
 
     /// The bytes of the last decoded instruction that encode an address relative to its end, and that address. `None`
     /// if it has no relative address.
-    pub(crate) fn relative_field(&self, instruction: &Instruction) -> Option<(Range<usize>, u64)> {
+    pub(super) fn relative_field(&self, instruction: &Instruction) -> Option<(Range<usize>, u64)> {
         let is_branch = matches!(
             instruction.op0_kind(),
             OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
@@ -50,15 +36,25 @@ impl<'a> Decoder<'a> {
     }
 }
 
+impl instruction_set::Decoder for Decoder<'_> {
+    type Instruction = Instruction;
+
+    fn seek(&mut self, offset: usize) {
+        self.decoder.set_position(offset).expect("the offset is within the bytes");
+        self.decoder.set_ip(self.address.wrapping_add(offset as u64));
+    }
+
+    #[inline]
+    fn decode(&mut self, instruction: &mut Instruction) -> bool {
+        self.decoder.decode_out(instruction);
+        !instruction.is_invalid()
+    }
+}
+
 /// Whether an instruction was decoded in 32-bit mode.
 #[inline]
 pub(super) fn is_32(instruction: &Instruction) -> bool {
     instruction.code_size() == CodeSize::Code32
-}
-
-/// Size in bytes of an address, and of a stack slot.
-pub(super) fn address_size(instruction: &Instruction) -> u8 {
-    if is_32(instruction) { 4 } else { 8 }
 }
 
 /// The constant part of the address of a memory operand. In 32-bit mode it is sign-extended if there is a base
@@ -75,10 +71,4 @@ pub(super) fn displacement(instruction: &Instruction) -> u64 {
 /// A 32-bit number, sign-extended.
 pub(super) fn sign_extended(number: u64) -> u64 {
     i64::from(number as u32 as i32) as u64
-}
-
-/// An immediate operand; in 32-bit mode sign-extended to 64 bits.
-pub(super) fn immediate(instruction: &Instruction, operand: u32) -> u64 {
-    let number = instruction.immediate(operand);
-    if is_32(instruction) { sign_extended(number) } else { number }
 }
