@@ -13,8 +13,8 @@
 //! [`lowering`] computes the tables of an input, in memory or as a dataset. [`patch`] edits chosen fields of ELF
 //! files, [`mutation`] corrupts files of all formats at random, and [`hostile_code`] generates code that compilers do
 //! not emit. [`table_invariants`] and [`control_flow`] check invariants that hold for the tables of any input.
-//! [`memory`] measures allocated memory, [`tools`] runs external tools, [`dwarfdump`] reads the
-//! output of one of them, and [`dataset_comparison`] compares two
+//! [`semantics`] evaluates the ops of instructions. [`memory`] measures allocated memory, [`tools`] runs external tools,
+//! [`dwarfdump`] reads the output of one of them, and [`dataset_comparison`] compares two
 //! datasets.
 
 pub mod apple;
@@ -33,6 +33,7 @@ pub mod patch;
 pub mod programs;
 pub mod random;
 pub mod reserved_words;
+pub mod semantics;
 pub mod table_invariants;
 pub mod tools;
 pub mod windows;

@@ -39,11 +39,12 @@ pub fn clif_with_features(seed: u64, features: Features) -> String {
     text
 }
 
-/// The splitmix64 generator.
-pub(crate) struct Random(pub(crate) u64);
+/// The splitmix64 generator, from a seed.
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,15 +53,17 @@ impl Random {
     }
 
     /// A number below `bound`. The bias of the remainder is negligible here.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.number() % bound as u64) as usize
     }
 
-    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+    /// True in so many of a hundred cases.
+    pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    /// One of the items, of which there must be one.
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 }
@@ -163,7 +166,7 @@ impl<'a> Function<'a> {
     fn constant(&mut self, random: &mut Random) -> usize {
         // Small, medium and 64-bit constants have different encodings.
         let bits = *random.pick(&[3, 7, 15, 31, 63]);
-        let constant = random.next() & ((1 << bits) - 1);
+        let constant = random.number() & ((1 << bits) - 1);
         self.define(&format!("iconst.i64 {constant}"))
     }
 

@@ -1,5 +1,5 @@
-//! Tasks that run one command each: `test`, `mutate`, `compare`, `peers-files`, `score`, `oracle`, `dump`, `diff`,
-//! `schemas`, `bench`.
+//! Tasks that run one command each: `test`, `mutate`, `compare`, `peers-files`, `score`, `oracle`, `semantics`, `dump`,
+//! `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -147,6 +147,25 @@ pub(crate) fn oracle(workspace: &Workspace, arguments: &[OsString]) -> Result<()
     };
     cargo.env("BINFRAME_ORACLE", if program.is_empty() { PROGRAMS.to_owned() } else { program });
     command::run(cargo.args(["--quiet", "--", "programs_of_the_machine", "--nocapture"])).map(drop)
+}
+
+/// Compares what ops say of instructions with what this processor does.
+pub(crate) fn semantics(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    const COUNT: &str = "2000";
+    let mut cargo = release_test(workspace, "semantics");
+    cargo.env("BINFRAME_SEMANTICS", COUNT);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let variable = match argument.to_str() {
+            Some("--count") => "BINFRAME_SEMANTICS",
+            Some("--form") => "BINFRAME_SEMANTICS_FORM",
+            _ => return Err(Failure::Usage(format!("semantics has no argument `{}`", argument.display()))),
+        };
+        let value = arguments.next();
+        let value = value.ok_or_else(|| Failure::Usage(format!("{} needs a value", argument.display())))?;
+        cargo.env(variable, value);
+    }
+    command::run(cargo.args(["--quiet", "--", "forms_of_the_machine", "--nocapture"])).map(drop)
 }
 
 /// The command that runs one integration test in a release build.

@@ -114,6 +114,17 @@ const TASKS: &[Task] = &[
         run: develop::oracle,
     },
     Task {
+        name: "semantics",
+        arguments: "[--count NUMBER] [--form PATTERN]",
+        summary: "run instructions on this processor and compare them with what their ops say",
+        details: "Runs the test `semantics` in a release build. Takes every form of instruction (mnemonic, prefixes, kinds and\n\
+                  sizes of operands) from programs of the system, or those whose name contains PATTERN. Runs each NUMBER\n\
+                  times (default: 2000), natively and by the evaluator of ops, from states with special and random numbers,\n\
+                  and compares registers, flags, memory, the next address and faults. Prints a row for each form, most\n\
+                  frequent first, with the first difference, and what is skipped and why. Linux on x86-64 only.",
+        run: develop::semantics,
+    },
+    Task {
         name: "dump",
         arguments: "TABLE FILE [ARGS...]",
         summary: "build the release command and run `binframe dump`",
