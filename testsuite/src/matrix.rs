@@ -77,8 +77,9 @@ const fn gcc(name: &'static str, prefix: &'static str, flags: &'static [&'static
 }
 
 /// A target of another format.
-const fn of(format: Format, target: Target) -> Target {
-    Target { format, ..target }
+const fn of(format: Format, mut target: Target) -> Target {
+    target.format = format;
+    target
 }
 
 /// Number of targets of a sample. clang compiles for all of them.

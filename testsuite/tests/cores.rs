@@ -31,14 +31,14 @@ const fn big(machine: Machine, is_64: bool) -> Core {
 }
 
 impl Core {
-    fn number(&self, value: u64, size: usize) -> Vec<u8> {
+    fn number(self, value: u64, size: usize) -> Vec<u8> {
         let bytes = value.to_le_bytes();
         let bytes = bytes[..size].iter().copied();
         if self.is_big { bytes.rev().collect() } else { bytes.collect() }
     }
 
     /// The file, given owner, type and content of each note.
-    fn file(&self, notes: &[(&str, u32, &[u8])]) -> Vec<u8> {
+    fn file(self, notes: &[(&str, u32, &[u8])]) -> Vec<u8> {
         let mut segment = Vec::new();
         for (owner, note_type, content) in notes {
             let name = [owner.as_bytes(), &[0]].concat();
@@ -82,7 +82,7 @@ impl Core {
     }
 
     /// The value at an offset of `pattern`.
-    fn value(&self, offset: usize, size: usize) -> u64 {
+    fn value(self, offset: usize, size: usize) -> u64 {
         let bytes = pattern(offset + size)[offset..].to_vec();
         let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
         if self.is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
@@ -199,8 +199,9 @@ fn registers_of_linux_are_those_of_elfutils() {
 #[test]
 fn registers_of_other_systems_are_at_their_offsets() {
     type Place = (&'static str, usize, usize);
+    type Case = (Core, &'static str, u32, usize, usize, usize, [Place; 2]);
     let solaris = |core: Core| Core { abi: 6, ..core };
-    let cores: [(Core, &str, u32, usize, usize, usize, [Place; 2]); 18] = [
+    let cores: [Case; 18] = [
         // x32, and the ABIs of MIPS.
         (little(elf::EM_X86_64, false), "CORE", 1, 296, 24, 27, [("r15", 72, 8), ("gs", 280, 8)]),
         (big(elf::EM_MIPS, false), "CORE", 1, 256, 24, 38, [("r0", 96, 4), ("cause", 244, 4)]),

@@ -108,7 +108,7 @@ fn push_place(names: &mut Names, isa: Isa, place: Place) -> usize {
     match place {
         Place::None => return 0,
         Place::Register(register, part, _) => {
-            names.push(|text| text.push_str(&isa.register_name(register, part)))
+            names.push(|text| text.push_str(&isa.register_name(register, part)));
         }
         Place::Temporary(index, _) => names.push(|text| write!(text, "t{index}").expect("text grows")),
         Place::Flag(flag) => names.push(|text| text.push_str(flag.name())),

@@ -60,7 +60,7 @@ impl Printed {
     }
 }
 
-/// Instructions by address: `   4fc: 94000015     	bl	0x550`.
+/// Instructions by address: `   4fc: 94000015     bl 0x550`, with tabs around the mnemonic.
 fn disassembled(path: &Path) -> Option<BTreeMap<u64, Printed>> {
     let text = tools::print(&tools::find("llvm-objdump")?, &["-d", "--mattr=+all"], path)?;
     let instruction = |line: &str| {

@@ -68,7 +68,7 @@ fn tools_options_and_data_in_code_are_rows() {
     let mut file = [header.map(u32::to_le_bytes).concat(), commands].concat();
     file.resize(0x1000, 0);
     // Offset, size and kind: a jump table, and a kind that is unknown.
-    file.extend([0x400_u32, 3 << 16 | 12, 0x500, 0x99 << 16 | 4].map(u32::to_le_bytes).concat());
+    file.extend([0x400_u32, 3 << 16 | 0xc, 0x500, 0x99 << 16 | 0x4].map(u32::to_le_bytes).concat());
     let tables = tables(&file.into());
     let found = |source_name| -> Vec<_> {
         let rows = attributes(&tables, source_name);

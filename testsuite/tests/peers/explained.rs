@@ -189,7 +189,7 @@ fn is_macho_object(file: &File) -> bool {
 
 fn exports_no_name(file: &File) -> bool {
     let exports = file.linkage.exports.columns();
-    exports.len() > 0 && exports.iter().all(|row| row.export_name.is_none())
+    !exports.is_empty() && exports.iter().all(|row| row.export_name.is_none())
 }
 
 impl Explained {

@@ -81,6 +81,7 @@ struct File {
 
 impl File {
     /// Output of another tool, or of the same with other options. `None`, with a message, if it is not installed or crashes.
+    #[expect(clippy::print_stderr, reason = "a test must report skipped checks")]
     fn output(&self, tool: &str, options: &[&str]) -> Option<String> {
         let output = Command::new(tools::find(tool)?).args(options).arg(&self.path).output();
         let output = output.expect("the tool is installed");

@@ -46,7 +46,7 @@ impl Difference {
 
     /// What differences in many files have in common: the column, and the values if they are neither numbers nor rows.
     pub(super) fn kind(&self) -> [&str; 3] {
-        if self.column.ends_with(".row") {
+        if self.column.rsplit('.').next() == Some("row") {
             return [&self.column, if self.found == NONE { NONE } else { "" }, ""];
         }
         [&self.column, without_number(&self.found), without_number(&self.expected)]

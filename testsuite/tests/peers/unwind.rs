@@ -45,7 +45,7 @@ pub(super) fn expected_frames(file: &File) -> Option<Vec<Row>> {
         match words.as_slice() {
             [offset, _, _, "CIE"] => common = Some((*offset).to_owned()),
             ["Augmentation:", augmentation] if augmentation.contains('S') => {
-                signal_frames.extend(common.take())
+                signal_frames.extend(common.take());
             }
             ["LSDA", "Address:", address] => {
                 let address = hexadecimal_of(address).map(hexadecimal);

@@ -62,7 +62,7 @@ pub struct Op {
 /// The ops of one instruction. The buffer is reused from instruction to instruction.
 #[derive(Debug, Clone, Default)]
 pub struct Ops {
-    ops: Vec<Op>,
+    list: Vec<Op>,
     /// The inputs and the places of opaque ops, which may have any number.
     operands: Vec<Operand>,
     places: Vec<Place>,
@@ -80,7 +80,7 @@ impl Op {
 impl Ops {
     /// Removes all ops.
     pub fn clear(&mut self) {
-        self.ops.clear();
+        self.list.clear();
         self.operands.clear();
         self.places.clear();
         self.temporaries.clear();
@@ -88,7 +88,7 @@ impl Ops {
 
     /// The ops, in the order in which they take effect.
     pub fn as_slice(&self) -> &[Op] {
-        &self.ops
+        &self.list
     }
 
     /// The inputs of an op.
@@ -122,12 +122,12 @@ impl Ops {
 
     /// Whether an op is opaque.
     pub fn has_opaque(&self) -> bool {
-        self.ops.iter().any(|op| matches!(op.operation, Operation::Opaque { .. }))
+        self.list.iter().any(|op| matches!(op.operation, Operation::Opaque { .. }))
     }
 
     /// The condition of a conditional jump; `None` if flags do not decide it.
     pub fn condition(&self) -> Option<Condition> {
-        self.ops.iter().find_map(|op| match op.operation {
+        self.list.iter().find_map(|op| match op.operation {
             Operation::Condition(condition) => Some(condition),
             _ => None,
         })
@@ -142,7 +142,7 @@ impl Ops {
 
     /// Appends an op.
     pub(super) fn push(&mut self, op: Op) {
-        self.ops.push(op);
+        self.list.push(op);
     }
 
     /// Appends an opaque op that computes `places` from `inputs`. `memory` is what it does to memory besides the loads
@@ -152,7 +152,7 @@ impl Ops {
         let (first_input, first_place) = (self.operands.len(), self.places.len());
         self.operands.extend_from_slice(inputs);
         self.places.extend_from_slice(places);
-        self.ops.push(Op {
+        self.list.push(Op {
             operation: Operation::Opaque {
                 inputs: range(first_input, self.operands.len()),
                 places: range(first_place, self.places.len()),

@@ -112,11 +112,13 @@ impl FlagSet {
     }
 
     /// The flags of this set that are not in `other`.
+    #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
     /// The flags in either set.
+    #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -141,6 +143,7 @@ impl Operand {
     }
 
     /// Bits `low..low + bits` of the operand.
+    #[must_use]
     pub fn part(self, low: u16, bits: u16) -> Self {
         let within = |part: Part| Part { low: part.low + low, bits };
         match self {

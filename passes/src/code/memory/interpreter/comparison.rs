@@ -7,6 +7,7 @@ use crate::domains::{
 use crate::isa::ops::{Condition, Flag, FlagsOf, Op, Operand, Operation, Place, Predicate};
 
 /// The comparison of an instruction, before its registers are written.
+#[derive(Clone, Copy)]
 pub(super) enum NewComparison {
     /// The flags come from no comparison.
     None,
@@ -60,7 +61,7 @@ impl Interpreter<'_> {
             _ => false,
         };
         self.ops.as_slice().iter().find_map(|op| match op.place {
-            Place::Register(register, _, _) if self.is_general(register) => {
+            Place::Register(register, _, _) if Self::is_general(register) => {
                 let is_written =
                     is_result(&op) || (op.operation == Operation::Copy && is_value(op.inputs[0]));
                 is_written.then_some(NewComparison::OfResult(register.0, u32::from(flags.bits)))
@@ -80,7 +81,7 @@ impl Interpreter<'_> {
         };
         let location = match a {
             Operand::Register(register, part)
-                if self.is_general(register) && part.low == 0 && part.bits >= 32 =>
+                if Self::is_general(register) && part.low == 0 && part.bits >= 32 =>
             {
                 OperandLocation::Register(register.0)
             }

@@ -128,8 +128,7 @@ impl<'a> Interpreter<'a> {
         match op.operation {
             Operation::AddScaled(_) | Operation::ShiftLeft => true,
             Operation::Add => {
-                let is_segment =
-                    |operand| matches!(operand, Operand::Register(register, _) if !self.is_general(register));
+                let is_segment = |operand| matches!(operand, Operand::Register(register, _) if !Self::is_general(register));
                 was_indexed(a) || was_indexed(b) || !(is_known(a) || is_known(b) || is_segment(a))
             }
             Operation::ZeroExtend | Operation::Copy => was_indexed(a),
@@ -138,7 +137,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Whether a register is one of those that states track.
-    pub(super) fn is_general(&self, register: Reg) -> bool {
+    pub(super) fn is_general(register: Reg) -> bool {
         AbstractState::tracks(register.0)
     }
 }

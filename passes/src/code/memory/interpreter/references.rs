@@ -145,7 +145,7 @@ impl Interpreter<'_> {
                     Operation::Store | Operation::Atomic(_) => position == 1,
                     _ => false,
                 };
-                if !self.is_general(*register) || (is_moved && part.bits >= self.abi.address_bits) {
+                if !Self::is_general(*register) || (is_moved && part.bits >= self.abi.address_bits) {
                     continue;
                 }
                 let parameter = ParameterSet::of_base(state.register(register.0).base);
@@ -185,7 +185,7 @@ impl Interpreter<'_> {
         let stored = self.ops.as_slice().iter().find(|op| op.operation == Operation::Store)?;
         match stored.inputs[1] {
             Operand::Register(register, part)
-                if self.is_general(register)
+                if Self::is_general(register)
                     && part.bits >= self.abi.address_bits
                     && self.is_whole_move() =>
             {

@@ -54,7 +54,7 @@ impl Interpreter<'_> {
             Operation::Service => self.call_system(state),
             Operation::Opaque { memory, .. } => self.apply_opaque(state, op, memory),
             operation => {
-                if self.is_data(op) && self.lets_escape(op, value) {
+                if self.is_data(op) && Self::lets_escape(op, value) {
                     for input in [a, b, c] {
                         self.escape(state, input);
                     }
@@ -79,7 +79,7 @@ impl Interpreter<'_> {
     }
 
     /// Whether the inputs of an op are not tracked in its result.
-    fn lets_escape(&self, op: &Op, value: AbstractValue) -> bool {
+    fn lets_escape(op: &Op, value: AbstractValue) -> bool {
         let [a, b, ..] = op.inputs;
         match op.operation {
             _ if op.lanes > 1 => true,
@@ -161,7 +161,7 @@ impl Interpreter<'_> {
         (register, part, rest): (Reg, Part, Rest),
         value: AbstractValue,
     ) {
-        if !self.is_general(register) {
+        if !Self::is_general(register) {
             state.escape(value);
             return;
         }

@@ -39,7 +39,7 @@ impl Interpreter<'_> {
             }
             Operand::Constant(number, _) => AbstractValue::number(number as i64),
             Operand::Address(address, _) => AbstractValue::at(Base::Global(address), 0),
-            Operand::Register(register, part) if self.is_general(register) => {
+            Operand::Register(register, part) if Self::is_general(register) => {
                 part_of(state.register(register.0), part)
             }
             Operand::Register(register, _) if self.abi.thread_bases.contains(register) => {

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     let file = pe.coff.file;
-    let mut note_index = rich::push(pe, linkage);
+    let first = rich::push(pe, linkage);
     let location = DiagnosticLocation::FileOffset(pe.headers_offset);
     let Some(entries) = pe.debug_entries() else {
         let message = "the debug directory does not lie in the file";
@@ -21,14 +21,13 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) {
     };
     // Entries of a valid file do not overlap.
     let mut bytes_left = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
-    for entry in entries {
+    for (note_index, entry) in (first..).zip(entries) {
         let Some(rest) = bytes_left.checked_sub(entry.content.len()) else {
             let message = "the rest of the debug directory has more bytes than the file";
             return linkage.warning(DiagnosticCode::BrokenNote, location, message);
         };
         bytes_left = rest;
         push_entry(pe, &entry, note_index, linkage);
-        note_index += 1;
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) -> u32 {
     let file = pe.coff.file;
     let Some(rich) = RichHeaderInfo::parse(file.as_ref(), pe.headers_offset) else { return 0 };
     let products = rich.unmasked_entries().take(PRODUCTS_MAX).map(|entry| {
-        let (product, build) = product(&entry);
+        let (product, build) = product(entry);
         format!("product {product} build {build}: {}", entry.count)
     });
     let text = products.collect::<Vec<_>>().join(", ");
@@ -40,7 +40,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) -> u32 {
         text: linkage.names.take(text).as_deref(),
     });
     for (entry_index, entry) in (0..).zip(rich.unmasked_entries()) {
-        let (product_id, build_number) = product(&entry);
+        let (product_id, build_number) = product(entry);
         let input_count = entry.count;
         linkage.rich_entries.push(BinaryRichEntry { entry_index, product_id, build_number, input_count });
     }
@@ -61,7 +61,7 @@ pub(super) fn push(pe: &Pe<'_>, linkage: &mut LinkageBuilder) -> u32 {
 }
 
 /// Number and build of a product.
-fn product(entry: &RichHeaderEntry) -> (u16, u16) {
+fn product(entry: RichHeaderEntry) -> (u16, u16) {
     ((entry.comp_id >> 16) as u16, entry.comp_id as u16)
 }
 

@@ -175,6 +175,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// A register as an operand.
+    #[expect(clippy::unused_self, reason = "all operands are asked of the emitter")]
     pub(super) fn register(&self, register: Register) -> Operand {
         let (register, part) = part_of(register);
         Operand::Register(register, part)
@@ -369,6 +370,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// A general register of the given width by its number.
+    #[expect(clippy::unused_self, reason = "all operands are asked of the emitter")]
     pub(super) fn general(&self, number: u8, bits: u16) -> Operand {
         low(general(number), bits)
     }

@@ -33,6 +33,7 @@ pub(crate) fn lower(instruction: &Instruction, info: &mut InstructionInfoFactory
 }
 
 /// Instructions of general registers, memory and flags; false if the form has no exact meaning here.
+#[expect(clippy::too_many_lines, reason = "a line for each mnemonic")]
 fn integer(e: &mut Emitter<'_>) -> bool {
     use Operation as O;
     match e.instruction.mnemonic() {

@@ -47,7 +47,7 @@ pub(super) fn lower(e: &mut Emitter<'_>, info: &mut InstructionInfoFactory) {
     let mut stores = Vec::new();
     let mut memory = OtherMemory::None;
     for used in used.used_registers() {
-        add_register(used, &mut inputs, &mut places);
+        add_register(*used, &mut inputs, &mut places);
     }
     add_hidden(e.instruction, &mut inputs, &mut places);
     let read = e.instruction.rflags_read();
@@ -106,7 +106,7 @@ pub(super) fn lower(e: &mut Emitter<'_>, info: &mut InstructionInfoFactory) {
 }
 
 /// Adds a register to what is read and written.
-fn add_register(used: &UsedRegister, inputs: &mut Vec<Operand>, places: &mut Vec<Place>) {
+fn add_register(used: UsedRegister, inputs: &mut Vec<Operand>, places: &mut Vec<Place>) {
     if matches!(used.register(), Register::RIP | Register::EIP | Register::None) {
         return;
     }

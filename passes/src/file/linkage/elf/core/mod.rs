@@ -145,7 +145,7 @@ impl CoreReader {
             }
             note_type::PRPSINFO if !self.is_solaris => attributes::linux_process(note, fields, linkage)?,
             note_type::SOLARIS_PSINFO if self.is_solaris => {
-                attributes::solaris_process(note, fields, linkage)?
+                attributes::solaris_process(note, fields, linkage)?;
             }
             note_type::AUXV => {
                 let system = if self.is_solaris { System::Solaris } else { System::Linux };
