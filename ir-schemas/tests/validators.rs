@@ -119,11 +119,11 @@ fn a_reference_of_several_columns_is_to_one_row() {
 #[test]
 fn a_number_out_of_range_is_found() {
     let batch =
-        rows(Instructions::INFO, "address | size | mem_scale\n0x0 | 15 | 8\n0xf | 16 | 9\n0x1f | 0 | -\n");
+        rows(Instructions::INFO, "address | size | mem_scale\n0x0 | 15 | 8\n0xf | 16 | 17\n0x1f | 0 | -\n");
     let expected = [
         violation("instructions", 1, "size", "16 is not within 1..=15"),
         violation("instructions", 2, "size", "0 is not within 1..=15"),
-        violation("instructions", 1, "mem_scale", "9 is not within 1..=8"),
+        violation("instructions", 1, "mem_scale", "17 is not within 1..=16"),
     ];
     assert_eq!(alone(&batch, None), expected);
 }

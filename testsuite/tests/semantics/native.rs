@@ -162,7 +162,7 @@ impl Processor {
         Ok(Self { exchange, old_actions, old_stack, _stack: stack, _one: one })
     }
 
-    /// Runs the instruction that `bytes` are, at [`CODE`], and changes the machine as it does. `is_stepped` stops behind
+    /// Runs the instruction that `bytes` are, at [`CODE`], and changes the machine as it does. `is_stepped` stops after
     /// it wherever it goes; otherwise a breakpoint at the next instruction does.
     pub(crate) fn run(&mut self, bytes: &[u8], is_32: bool, is_stepped: bool, machine: &mut Machine) -> End {
         const BREAKPOINT: u8 = 0xcc;

@@ -86,17 +86,21 @@ pub(super) fn initial_starts(
 
 /// The starts that the file declares. A declared fragment that is called is a function.
 fn declared_starts(code: &Code, is_called: impl Fn(u64) -> bool) -> Vec<RangeStart> {
-    let declared = code.starts.iter().zip(0..).map(|(start, declaration)| {
+    let declared = code.starts.iter().zip(0..).filter_map(|(start, declaration)| {
         let (region, position) = code.locate(start.address).expect("declared starts are in regions");
+        // No instruction starts at another address.
+        if !start.address.is_multiple_of(code.regions[region].isa.alignment() as u64) {
+            return None;
+        }
         // One unwind entry covers all stubs of a section.
         let size = if code.regions[region].is_plt { 0 } else { start.size };
-        RangeStart {
+        Some(RangeStart {
             location: CodeLocation { region: region as u32, position: position as u32 },
             declared_size: NonZeroU64::new(size),
             evidence: start.evidence,
             declaration: Some(declaration),
             is_fragment: start.is_fragment && !is_called(start.address),
-        }
+        })
     });
     declared.collect()
 }
