@@ -1,7 +1,7 @@
 //! Instruction sets: the only code that knows what machine code means.
 //!
-//! Passes name no instruction set. Loops over instructions are generic over [`InstructionSet`], and
-//! [`with_instruction_set`] chooses the set once for a range of code; the methods of [`Isa`] answer what depends only on
+//! Passes name no instruction set. Loops over instructions are generic over `InstructionSet`, and
+//! `with_instruction_set` chooses the set once for a range of code; the methods of [`Isa`] answer what depends only on
 //! the instruction set and bytes. Each set has a folder, and the folders are twins: `decode`, `flow`, `rows`, `prologue`,
 //! `effects`, `text`, `abi`, `registers`.
 //!
