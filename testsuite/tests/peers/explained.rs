@@ -103,6 +103,13 @@ pub(super) const EXPLAINED: &[Explained] = &[
     ),
     explained("debug_*", "*", "*", NOT_RELOCATED).of(is_not_relocated),
     explained("binary_unwind_entries.*", "*", "*", NOT_RELOCATED).of(is_not_relocated),
+    explained(
+        "binary_unwind_entries.address*",
+        "*",
+        "*",
+        "the tool does not apply relocations of s390x that are relative to their place",
+    )
+    .of(is_s390_object),
     explained("debug_variables.location", "*", "0", NOT_IN_EXPRESSIONS).of(is_object),
     explained("debug_variables.location", "*", "32768", NOT_IN_EXPRESSIONS).of(is_object),
     explained(
@@ -149,6 +156,11 @@ fn has_notes_of_other_alignment(file: &File) -> bool {
 
 fn is_object(file: &File) -> bool {
     file.sections.headers.columns().row(0).kind == BinaryKind::Relocatable
+}
+
+fn is_s390_object(file: &File) -> bool {
+    const EM_S390: u32 = 22;
+    is_object(file) && file.sections.headers.columns().row(0).machine == Some(EM_S390)
 }
 
 /// Machines of ELF objects whose relocations the tool does not apply: all, or those with 32-bit addresses.
