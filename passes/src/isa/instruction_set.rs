@@ -2,8 +2,8 @@
 
 use super::abi::Abi;
 use super::ops::{Ops, Part, Reg};
-use binframe_ir::Rows;
 use binframe_ir::tables::{Architecture, EffectAccess, Flow, InstructionBuilder, Instructions, Role};
+use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -184,6 +184,21 @@ pub(crate) struct ConstantAddress {
 
 /// A register or flag, its access, and whether the access is implicit, that is, no operand names it.
 pub(crate) type Effect = (&'static str, EffectAccess, bool);
+
+/// Sorts the effects from a position on by name, and removes duplicates: an access that is both implicit and not is
+/// not.
+pub(super) fn sort_effects(effects: &mut Vec<Effect>, first: usize) {
+    effects[first..].sort_unstable_by_key(|(name, access, is_implicit)| (*name, access.name(), *is_implicit));
+    let mut kept = first;
+    for index in first..effects.len() {
+        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1)
+        {
+            effects[kept] = effects[index];
+            kept += 1;
+        }
+    }
+    effects.truncate(kept);
+}
 
 /// Buffers that instruction sets reuse from instruction to instruction.
 pub(crate) struct Buffers {

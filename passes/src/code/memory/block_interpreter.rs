@@ -4,7 +4,7 @@ use super::interpreter::Interpreter;
 use super::library_models;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Summary};
-use crate::isa::ops::{Condition, Ops};
+use crate::isa::ops::Condition;
 use crate::isa::x86::{Effects, Instruction, RESULT, STACK_POINTER, is_call, lower, sets_direction};
 use binframe_ir::tables::CallEdge;
 use std::ops::Range;
@@ -57,8 +57,6 @@ pub(super) struct BlockInterpreter<'f, 'a> {
     summaries: &'f [Summary],
     interpreter: Interpreter<'f>,
     info: Effects,
-    /// The ops of a jump.
-    ops: Ops,
     /// A range of calls that has all calls of the function.
     calls: Range<usize>,
 }
@@ -75,7 +73,6 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
             summaries,
             interpreter: Interpreter::new(program.abi, is_fixed_address),
             info: Effects::new(),
-            ops: Ops::default(),
             calls: 0..0,
         }
     }
@@ -117,10 +114,9 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         }
     }
 
-    /// The condition of a conditional jump; `None` if flags do not decide it.
-    pub(super) fn condition(&mut self, jump: &Instruction) -> Option<Condition> {
-        lower(jump, &mut self.info, &mut self.ops);
-        self.ops.condition()
+    /// The condition of the conditional jump that was run last; `None` if flags do not decide it.
+    pub(super) fn condition(&self) -> Option<Condition> {
+        self.interpreter.condition()
     }
 
     /// The call by an instruction of the function.

@@ -226,8 +226,9 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
         let row = self.code.rows[block as usize] as usize;
         let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
-        let jump = self.code.instructions_of(block as usize).last().filter(|_| is_conditional);
-        let condition = jump.and_then(|jump| self.blocks.condition(jump));
+        // The block was run just now, so its last instruction is the current one.
+        let has_jump = is_conditional && !self.code.instructions_of(block as usize).is_empty();
+        let condition = self.blocks.condition().filter(|_| has_jump);
         let address_bits = self.program.abi.address_bits;
         let mut after = Some(after);
         for edge in edges.start..=last {

@@ -1,7 +1,6 @@
 //! The registers and flags that an instruction reads and writes.
 
-use crate::isa::instruction_set::Effect;
-use binframe_ir::Enumeration;
+use crate::isa::instruction_set::{Effect, sort_effects};
 use binframe_ir::tables::EffectAccess;
 use fARM64::{Instruction, OpAccess, RegClass, Register, instruction_info};
 
@@ -24,16 +23,7 @@ pub(super) fn add_effects(instruction: &Instruction, effects: &mut Vec<Effect>) 
         let is_implicit = implicit.access_of(used.register) != OpAccess::None;
         effects.extend(accesses.iter().map(|access| (used.register.name(), *access, is_implicit)));
     }
-    effects[first..].sort_unstable_by_key(|(name, access, is_implicit)| (*name, access.name(), *is_implicit));
-    let mut kept = first;
-    for index in first..effects.len() {
-        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1)
-        {
-            effects[kept] = effects[index];
-            kept += 1;
-        }
-    }
-    effects.truncate(kept);
+    sort_effects(effects, first);
 }
 
 /// Whether a register has state that an instruction can change.

@@ -2,8 +2,7 @@
 
 use super::flags::FLAGS;
 use super::rows::register_name;
-use crate::isa::instruction_set::Effect;
-use binframe_ir::Enumeration;
+use crate::isa::instruction_set::{Effect, sort_effects};
 use binframe_ir::tables::EffectAccess;
 use iced_x86::{Instruction, InstructionInfoFactory, InstructionInfoOptions, OpAccess, Register};
 
@@ -40,16 +39,7 @@ pub(super) fn add_effects(
         let flags = FLAGS.iter().filter(|(bit, _)| bits & bit != 0);
         effects.extend(flags.map(|(_, name)| (*name, access, true)));
     }
-    effects[first..].sort_unstable_by_key(|(name, access, is_implicit)| (*name, access.name(), *is_implicit));
-    let mut kept = first;
-    for index in first..effects.len() {
-        if kept == first || (effects[kept - 1].0, effects[kept - 1].1) != (effects[index].0, effects[index].1)
-        {
-            effects[kept] = effects[index];
-            kept += 1;
-        }
-    }
-    effects.truncate(kept);
+    sort_effects(effects, first);
 }
 
 /// Whether an operand names a register, or a part of it, directly or in an address.

@@ -2,7 +2,7 @@
 
 use crate::domains::{AbstractState, AbstractValue, OperandLocation};
 use crate::isa::Abi;
-use crate::isa::ops::{Op, Operand, Operation, Ops, Place, Reg};
+use crate::isa::ops::{Condition, Op, Operand, Operation, Ops, Place, Reg};
 use binframe_ir::tables::UnknownReason;
 
 /// What is not computed here.
@@ -77,13 +77,13 @@ impl<'a> Interpreter<'a> {
         self.temporaries.resize(self.ops.temporaries().len(), unknown);
         self.find_data();
         self.results.clear();
-        for index in 0..self.ops.as_slice().len() {
-            let op = self.ops.as_slice()[index];
-            let value = self.value(state, &op);
+        let ops = std::mem::take(&mut self.ops);
+        for op in ops.as_slice() {
+            let value = self.value(state, op);
             self.results.push(value);
             if let Place::Temporary(temporary, _) = op.place {
-                let location = self.loaded_from(state, &op);
-                let is_indexed = self.is_sum_with_index(&op);
+                let location = self.loaded_from(state, op);
+                let is_indexed = self.is_sum_with_index(op);
                 let own = &mut self.temporaries[usize::from(temporary)];
                 own.value = value;
                 own.location = location;
@@ -91,6 +91,12 @@ impl<'a> Interpreter<'a> {
                 own.is_arithmetic = is_arithmetic(op.operation);
             }
         }
+        self.ops = ops;
+    }
+
+    /// The condition of the current instruction, a conditional jump; `None` if flags do not decide it.
+    pub(in crate::code::memory) fn condition(&self) -> Option<Condition> {
+        self.ops.condition()
     }
 
     /// Finds the temporaries from which more than addresses is computed.

@@ -42,11 +42,9 @@ impl Interpreter<'_> {
                 state.store(address, op.bits / 8, UNKNOWN);
             }
             Operation::CopyElements | Operation::FillElements => {
-                state.escape(if op.operation == Operation::FillElements {
-                    self.read(state, b)
-                } else {
-                    UNKNOWN
-                });
+                if op.operation == Operation::FillElements {
+                    state.escape(self.read(state, b));
+                }
                 let range = self.element_range(state, op, a);
                 // Copied bytes may be an address.
                 state.store(range, op.bits / 8, AbstractValue::unknown(UnknownReason::Loaded));

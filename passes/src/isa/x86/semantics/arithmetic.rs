@@ -41,15 +41,10 @@ fn write_with_flags(
     flags: impl FnOnce(&mut Emitter<'_>),
 ) {
     let bits = e.bits(0);
-    if e.is_memory(0) {
+    // A carry that is an input is read before the flags are written.
+    if e.is_memory(0) || inputs.len() > 2 {
         let value = e.make(operation, bits, inputs);
-        e.write(0, value);
-        flags(e);
-    } else if inputs.len() > 2 {
-        // The carry is an input: the flags are written after the result.
-        let value = e.make(operation, bits, inputs);
-        flags(e);
-        e.write(0, value);
+        e.write_with_flags(value, flags);
     } else {
         flags(e);
         e.write_result(0, operation, bits, inputs);
@@ -104,12 +99,10 @@ pub(super) fn logic(e: &mut Emitter<'_>, operation: Operation, is_written: bool)
         (Operation::And | Operation::Or, true) if !e.is_memory(0) => old,
         _ => e.make(operation, bits, &[old, other]),
     };
-    if is_written && e.is_memory(0) {
-        e.write(0, value);
-    }
-    result_flags(e, value);
-    if is_written && !e.is_memory(0) {
-        e.write(0, value);
+    if is_written {
+        e.write_with_flags(value, |e| result_flags(e, value));
+    } else {
+        result_flags(e, value);
     }
     true
 }
@@ -266,14 +259,10 @@ pub(super) fn exchange_add(e: &mut Emitter<'_>) -> bool {
     let old = e.read(0);
     let sum = e.make(Operation::Add, bits, &[old, other]);
     let old = e.make(Operation::Copy, bits, &[old]);
-    if e.is_memory(0) {
-        e.write(0, sum);
-    }
-    e.flags(ARITHMETIC, FlagsOf::Add, bits, &[old, other]);
-    e.write(1, old);
-    if !e.is_memory(0) {
-        e.write(0, sum);
-    }
+    e.write_with_flags(sum, |e| {
+        e.flags(ARITHMETIC, FlagsOf::Add, bits, &[old, other]);
+        e.write(1, old);
+    });
     true
 }
 

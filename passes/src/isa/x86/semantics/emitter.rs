@@ -222,6 +222,19 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Writes a value to operand 0, and flags: after a store, which may fault, and before a register, which they may
+    /// refer to.
+    pub(super) fn write_with_flags(&mut self, value: Operand, flags: impl FnOnce(&mut Self)) {
+        let is_memory = self.is_memory(0);
+        if is_memory {
+            self.write(0, value);
+        }
+        flags(self);
+        if !is_memory {
+            self.write(0, value);
+        }
+    }
+
     /// Stores a value of `bits`.
     pub(super) fn store(&mut self, address: Operand, value: Operand, bits: u16) {
         self.push(Operation::Store, bits, 1, Place::None, &[address, value]);

@@ -10,8 +10,11 @@ use crate::isa::ops::{Comparison, Flag, FlagSet, FlagsOf, Operand, Operation};
 /// Zero, sign and parity.
 const OF_VALUE: FlagSet = FlagSet::of(&[Flag::Zero, Flag::Sign, Flag::Parity]);
 
-/// How far: the operand, modulo 32, or 64 for operands of 64 bits.
+/// How far: the operand, modulo 32, or 64 for operands of 64 bits; 1 if there is no operand.
 fn count(e: &mut Emitter<'_>, operand: u32, bits: u16) -> Operand {
+    if operand >= e.instruction.op_count() {
+        return constant(1, 8);
+    }
     let mask = if bits == 64 { 63 } else { 31 };
     if is_immediate(e, operand) {
         return constant(e.instruction.immediate(operand) & mask, 8);
@@ -51,10 +54,7 @@ fn overflow_of_one(e: &mut Emitter<'_>, count: Operand, value: Operand) {
 pub(super) fn shift(e: &mut Emitter<'_>, operation: Operation) -> bool {
     let bits = e.bits(0);
     let old = e.read(0);
-    let count = match e.instruction.op_count() {
-        1 => constant(1, 8),
-        _ => count(e, 1, bits),
-    };
+    let count = count(e, 1, bits);
     let old = e.make(Operation::Copy, bits, &[old]);
     let value = e.make(operation, bits, &[old, count]);
     // The last bit shifted out: what a shift by one less brings to the edge.
@@ -66,28 +66,24 @@ pub(super) fn shift(e: &mut Emitter<'_>, operation: Operation) -> bool {
         Operation::ShiftRight => Emitter::sign(old),
         _ => constant(0, 1),
     };
-    if e.is_memory(0) {
-        e.write(0, value);
-    }
-    unless_zero(e, count, |e| {
-        e.flags(OF_VALUE, FlagsOf::Result, bits, &[value]);
-        e.set_flag(Flag::Carry, carry);
-        e.undefined(&[Flag::Adjust]);
-    });
-    if operation != Operation::ShiftRightSigned && bits < 32 {
-        match count {
-            Operand::Constant(number, _) if number > u64::from(bits) => e.undefined(&[Flag::Carry]),
-            Operand::Constant(..) => {}
-            _ => {
-                let is_far = e.compare(Comparison::LessUnsigned, constant(u64::from(bits), 8), count);
-                e.guarded(is_far, |e| e.undefined(&[Flag::Carry]));
+    e.write_with_flags(value, |e| {
+        unless_zero(e, count, |e| {
+            e.flags(OF_VALUE, FlagsOf::Result, bits, &[value]);
+            e.set_flag(Flag::Carry, carry);
+            e.undefined(&[Flag::Adjust]);
+        });
+        if operation != Operation::ShiftRightSigned && bits < 32 {
+            match count {
+                Operand::Constant(number, _) if number > u64::from(bits) => e.undefined(&[Flag::Carry]),
+                Operand::Constant(..) => {}
+                _ => {
+                    let is_far = e.compare(Comparison::LessUnsigned, constant(u64::from(bits), 8), count);
+                    e.guarded(is_far, |e| e.undefined(&[Flag::Carry]));
+                }
             }
         }
-    }
-    overflow_of_one(e, count, overflow);
-    if !e.is_memory(0) {
-        e.write(0, value);
-    }
+        overflow_of_one(e, count, overflow);
+    });
     true
 }
 
@@ -95,24 +91,17 @@ pub(super) fn shift(e: &mut Emitter<'_>, operation: Operation) -> bool {
 pub(super) fn rotate(e: &mut Emitter<'_>, operation: Operation) -> bool {
     let bits = e.bits(0);
     let old = e.read(0);
-    let count = match e.instruction.op_count() {
-        1 => constant(1, 8),
-        _ => count(e, 1, bits),
-    };
+    let count = count(e, 1, bits);
     let value = e.make(operation, bits, &[old, count]);
     let (carry, other) = match operation {
         Operation::RotateLeft => (value.part(0, 1), Emitter::sign(value)),
         _ => (Emitter::sign(value), value.part(bits - 2, 1)),
     };
     let overflow = e.make(Operation::Xor, 1, &[carry, other]);
-    if e.is_memory(0) {
-        e.write(0, value);
-    }
-    unless_zero(e, count, |e| e.set_flag(Flag::Carry, carry));
-    overflow_of_one(e, count, overflow);
-    if !e.is_memory(0) {
-        e.write(0, value);
-    }
+    e.write_with_flags(value, |e| {
+        unless_zero(e, count, |e| e.set_flag(Flag::Carry, carry));
+        overflow_of_one(e, count, overflow);
+    });
     true
 }
 
@@ -121,10 +110,7 @@ pub(super) fn rotate(e: &mut Emitter<'_>, operation: Operation) -> bool {
 pub(super) fn rotate_through_carry(e: &mut Emitter<'_>, is_left: bool) -> bool {
     let bits = e.bits(0);
     let old = e.read(0);
-    let masked = match e.instruction.op_count() {
-        1 => constant(1, 8),
-        _ => count(e, 1, bits),
-    };
+    let masked = count(e, 1, bits);
     let total = constant(u64::from(bits) + 1, 8);
     let count = match masked {
         Operand::Constant(number, _) => constant(number % (u64::from(bits) + 1), 8),
@@ -154,14 +140,10 @@ pub(super) fn rotate_through_carry(e: &mut Emitter<'_>, is_left: bool) -> bool {
     let value = e.make(Operation::Or, bits, &[value, carry_in]);
     let edge = if is_left { carry_out } else { value.part(bits - 2, 1) };
     let overflow = e.make(Operation::Xor, 1, &[Emitter::sign(value), edge]);
-    if e.is_memory(0) {
-        e.write(0, value);
-    }
-    unless_zero(e, count, |e| e.set_flag(Flag::Carry, carry_out));
-    overflow_of_one(e, masked, overflow);
-    if !e.is_memory(0) {
-        e.write(0, value);
-    }
+    e.write_with_flags(value, |e| {
+        unless_zero(e, count, |e| e.set_flag(Flag::Carry, carry_out));
+        overflow_of_one(e, masked, overflow);
+    });
     true
 }
 
@@ -190,18 +172,14 @@ pub(super) fn double_shift(e: &mut Emitter<'_>, is_left: bool) -> bool {
         (shifted.part(0, bits), last.part(0, 1))
     };
     let overflow = e.make(Operation::Xor, 1, &[Emitter::sign(value), Emitter::sign(old)]);
-    if e.is_memory(0) {
-        e.write(0, value);
-    }
-    unless_zero(e, count, |e| {
-        e.flags(OF_VALUE, FlagsOf::Result, bits, &[value]);
-        e.set_flag(Flag::Carry, carry);
-        e.undefined(&[Flag::Adjust]);
+    e.write_with_flags(value, |e| {
+        unless_zero(e, count, |e| {
+            e.flags(OF_VALUE, FlagsOf::Result, bits, &[value]);
+            e.set_flag(Flag::Carry, carry);
+            e.undefined(&[Flag::Adjust]);
+        });
+        overflow_of_one(e, count, overflow);
     });
-    overflow_of_one(e, count, overflow);
-    if !e.is_memory(0) {
-        e.write(0, value);
-    }
     true
 }
 
