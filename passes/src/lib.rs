@@ -124,7 +124,7 @@ macro_rules! passes {
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
                 /// function.
-                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 7,
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 8,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 
@@ -144,7 +144,8 @@ macro_rules! passes {
                     over instructions::code_ranges(code, instructions);
 
                 /// Memory references of instructions.
-                MemoryAccesses = memory::accesses(code, cfg, memory) over memory::block_ranges(cfg);
+                MemoryAccesses = memory::accesses(code, cfg, memory)
+                    over memory::block_ranges(cfg), counted by memory::access_count(code, cfg, memory);
 
                 /// Def-use chains.
                 DataFlowEdges = memory::data_flow(code, cfg, memory) over memory::block_ranges(cfg);

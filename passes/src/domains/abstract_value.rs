@@ -31,6 +31,7 @@
 //! arithmetical congruences; G. Balakrishnan, T. Reps (2004), Analyzing memory accesses in x86 executables (value
 //! sets; here with one base each).
 
+use binframe_ir::Enumeration;
 use binframe_ir::tables::UnknownReason;
 
 /// The symbolic base that the offsets of a value are relative to.
@@ -75,6 +76,24 @@ impl Base {
                 | Self::Returned(_)
                 | Self::Global(_)
         )
+    }
+
+    /// Kind and content as numbers, for a fingerprint.
+    pub(crate) fn words(self) -> (u64, u64) {
+        match self {
+            Self::Unknown(reason) => (0, u64::from(reason.code())),
+            Self::Number => (1, 0),
+            Self::Stack => (2, 0),
+            Self::Aligned => (3, 0),
+            Self::Dynamic(address) => (4, address),
+            Self::Register(register) => (5, u64::from(register)),
+            Self::Argument(offset) => (6, i64::from(offset) as u64),
+            Self::Returned(call) => (7, call),
+            Self::Heap(call) => (8, call),
+            Self::Global(address) => (9, address),
+            Self::Thread => (10, 0),
+            Self::Canary => (11, 0),
+        }
     }
 
     /// Whether it matters that values relative to the base escape: such a value may point into the frame, or derive
@@ -151,6 +170,14 @@ impl AbstractValue {
             63 => Self::between(0, UNBOUNDED_HIGH),
             bits => Self { is_type_range: true, ..Self::between(0, (1 << bits) - 1) },
         }
+    }
+
+    /// All fields as numbers, for a fingerprint.
+    pub(crate) fn words(&self) -> [u64; 7] {
+        let Self { base, low, high, index_zero, stride, assumes_in_bounds, is_type_range } = *self;
+        let (base, of_base) = base.words();
+        let flags = u64::from(assumes_in_bounds) | u64::from(is_type_range) << 1;
+        [base, of_base, low as u64, high as u64, index_zero as u64, u64::from(stride), flags]
     }
 
     /// Whether the value is top.

@@ -89,7 +89,7 @@ pub(crate) trait InstructionSet {
     ) -> Option<(Range<usize>, u64)>;
     /// Adds the effects on registers and flags, sorted by name, without duplicates.
     fn add_effects(instruction: &Self::Instruction, buffers: &mut Buffers, effects: &mut Vec<Effect>);
-    /// Writes the ops of a valid instruction, in place of what is there.
+    /// Appends the ops of a valid instruction.
     fn lower(instruction: &Self::Instruction, buffers: &mut Buffers, ops: &mut Ops);
 
     // Of bytes.
@@ -110,6 +110,8 @@ pub(crate) trait InstructionSet {
     fn saves_register(isa: Isa, bytes: &[u8]) -> bool;
     /// Whether code ends with its stack frame removed: no later instruction moves the stack pointer.
     fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool;
+    /// Whether string instructions after code may run from high addresses to low ones.
+    fn sets_direction(isa: Isa, code: &[u8]) -> bool;
     /// The register into which a function loads its return address, if the code at its start does nothing else.
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg>;
 

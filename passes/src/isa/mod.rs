@@ -135,6 +135,11 @@ impl Isa {
         with_instruction_set!(self, S => S::ends_in_epilogue(self, bytes))
     }
 
+    /// Whether string instructions after code may run from high addresses to low ones.
+    pub(crate) fn sets_direction(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::sets_direction(self, code))
+    }
+
     /// What all ABIs of the instruction set have in common.
     pub(crate) fn abi(self) -> Abi {
         with_instruction_set!(self, S => S::abi(self))

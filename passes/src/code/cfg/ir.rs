@@ -6,6 +6,7 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Fingerprint, Rows};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The tables of the stage; by default without rows.
 #[derive(Debug, Clone, Default)]
@@ -88,5 +89,12 @@ impl BlocksByFunction {
     /// The rows of a function's blocks, sorted by address.
     pub(crate) fn rows_of(&self, function: usize) -> &[u32] {
         &self.rows[self.offsets[function] as usize..self.offsets[function + 1] as usize]
+    }
+
+    /// The indexes among a function's blocks of those in some rows.
+    pub(crate) fn indexes_of(&self, function: usize, rows: Range<usize>) -> Range<u32> {
+        let own = self.rows_of(function);
+        let before = |end: usize| own.partition_point(|row| (*row as usize) < end) as u32;
+        before(rows.start)..before(rows.end)
     }
 }

@@ -242,6 +242,7 @@ fn evaluate_block_as<S: InstructionSet>(
     let mut end = BlockEnd::default();
     while position < bytes.len() && decoder.decode(&mut instruction) {
         position += S::size(&instruction);
+        scratch.ops.clear();
         S::lower(&instruction, &mut scratch.buffers, &mut scratch.ops);
         let address = S::address(&instruction);
         let next = address.wrapping_add(S::size(&instruction) as u64);

@@ -90,6 +90,7 @@ fn ops_as<S: InstructionSet>(
     let mut ops = Ops::default();
     each_row::<S>(code, instructions, range, |_, instruction| {
         let Some(instruction) = instruction else { return };
+        ops.clear();
         S::lower(instruction, &mut buffers, &mut ops);
         rows.push(S::address(instruction), &ops);
     });

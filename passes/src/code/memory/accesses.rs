@@ -1,10 +1,10 @@
 //! `(code, cfg, memory) -> memory_accesses`
 //!
-//! The memory that each instruction reads or writes, or whose address it computes. The table is large and computed on
-//! demand, for any range of blocks. The functions of the blocks are analyzed again with the final summaries
-//! (`fixpoint`); each memory reference is a row. In a recursive component the final summaries may differ from those
-//! that the first analysis assumed, and are mostly more precise, so values may differ from those that slots were made
-//! of. Unreached blocks are interpreted from the unknown state; frames and slots ignore them.
+//! The memory that each instruction reads or writes, or whose address it computes. The table is large; its rows are made
+//! on demand, for any range of blocks. Each memory reference that the analysis of a function recorded
+//! (`function_record`) is a row, here with the object that it refers to. In a recursive component the analysis assumes
+//! the summary of the calling convention. Unreached blocks are interpreted from the unknown state; frames and slots
+//! ignore them.
 //!
 //! *Confidence.* A row states a region, and a range of bytes relative to it.
 //! - `guess`: the address assumes accesses in bounds (`AbstractValue`), or that an unknown number is an index into the
@@ -17,22 +17,33 @@
 //! The object is the one at index 0. If the row is not `certain`, the instruction may access the objects beside
 //! it, so that only an object whose size is stated, by a symbol or an allocation, is named.
 
-use super::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
-use super::fixpoint::FunctionAnalyzer;
-use super::interpreter::{Interpreter, MemoryReference};
+use super::function_record::RecordedReference;
 use super::ir::MemoryIr;
 use super::objects::{ObjectBounds, ObjectTable};
 use super::program::Program;
 use crate::code::cfg::CfgIr;
 use crate::code::regions::Code;
-use crate::domains::{AbstractState, AbstractValue, Base, frame_offset};
-use crate::isa::x86::Instruction;
+use crate::domains::{AbstractValue, Base, frame_offset};
 use binframe_ir::tables::{
     AccessRegion, Confidence, MemoryAccess, MemoryAccessBuilder, MemoryAccesses, MemoryObjectColumns,
     UnknownReason,
 };
 use binframe_ir::{Rows, Term};
 use std::ops::Range;
+
+/// Number of memory accesses of a range of blocks.
+pub fn access_count(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> usize {
+    if !Program::is_analyzed(code) {
+        return 0;
+    }
+    let facts = &memory.facts;
+    let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
+    let counts = program.functions_of(blocks).map(|(function, own_blocks)| {
+        let own = facts.blocks_by_function.indexes_of(function, own_blocks);
+        facts.records[function].reference_count(own)
+    });
+    counts.sum()
+}
 
 /// The memory accesses of a range of blocks.
 pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize>) -> Rows<MemoryAccesses> {
@@ -41,39 +52,25 @@ pub fn accesses(code: &Code, cfg: &CfgIr, memory: &MemoryIr, blocks: Range<usize
     }
     let facts = &memory.facts;
     let program = Program::new(code, cfg, &facts.image, &facts.blocks_by_function);
-    let is_fixed_address = |address: u64| program.image.is_fixed_address(address);
-    let mut analyzer = FunctionAnalyzer::new(&program, &facts.summaries, &is_fixed_address);
     let columns = facts.objects.rows.columns();
     let mut rows = MemoryAccessBuilder::default();
     let mut accesses = Vec::new();
     for (function, own_blocks) in program.functions_of(blocks) {
-        let mut writer = AccessWriter {
-            program: &program,
-            objects: &facts.objects,
-            columns,
-            function,
-            function_address: program.functions.address[function],
-            blocks: own_blocks,
-            accesses: std::mem::take(&mut accesses),
-        };
-        analyzer.analyze(function, &mut writer);
-        accesses = writer.accesses;
+        let writer = AccessWriter { program: &program, objects: &facts.objects, columns, function };
+        let own = facts.blocks_by_function.indexes_of(function, own_blocks);
+        accesses.extend(facts.records[function].references_in(own).map(|own| writer.access(&own)));
         accesses.sort_unstable_by_key(|access| (access.instruction_address, access.is_implicit));
         rows.extend(accesses.drain(..));
     }
     rows.finish()
 }
 
-/// Writes the accesses of one function.
+/// Makes the accesses of one function.
 struct AccessWriter<'w, 'a> {
     program: &'w Program<'a>,
     objects: &'w ObjectTable,
     columns: MemoryObjectColumns<'w>,
     function: usize,
-    function_address: u64,
-    /// The rows of the requested blocks.
-    blocks: Range<usize>,
-    accesses: Vec<MemoryAccess<'static>>,
 }
 
 /// The region of an address, and the object at index 0.
@@ -87,28 +84,12 @@ struct ResolvedAddress {
     reason: Option<UnknownReason>,
 }
 
-impl InstructionVisitor for AccessWriter<'_, '_> {
-    fn needs_block(&self, row: usize, _: bool) -> bool {
-        self.blocks.contains(&row)
-    }
-
-    fn instruction(
-        &mut self,
-        row: usize,
-        interpreter: &mut Interpreter<'_>,
-        instruction: &Instruction,
-        context: InstructionContext<'_>,
-    ) {
-        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
-            self.push(instruction.ip(), self.program.blocks.address[row], &reference);
-        }
-    }
-
-    fn block_end(&mut self, _: &BlockInterpreter<'_, '_>, _: usize, _: &Instruction, _: &AbstractState) {}
-}
-
 impl AccessWriter<'_, '_> {
-    fn push(&mut self, instruction_address: u64, block_address: u64, reference: &MemoryReference) {
+    fn access(&self, recorded: &RecordedReference) -> MemoryAccess<'static> {
+        let RecordedReference { position, reference, .. } = recorded;
+        let row = self.program.blocks_by_function.rows_of(self.function)[position.block as usize];
+        let block_address = self.program.blocks.address[row as usize];
+        let instruction_address = block_address + u64::from(position.offset);
         let address = reference.address;
         let mut resolved = self.resolve(address);
         let size = reference.size.map_or(1, i64::from);
@@ -135,11 +116,11 @@ impl AccessWriter<'_, '_> {
             Base::Heap(call) | Base::Returned(call) => Some(call),
             _ => None,
         };
-        self.accesses.push(MemoryAccess {
+        MemoryAccess {
             instruction_address,
             is_implicit: reference.is_implicit,
             block_address,
-            function_address: self.function_address,
+            function_address: self.program.functions.address[self.function],
             region: resolved.region,
             object_address: resolved.object.map(|object| self.columns.object_address[object.row]),
             object_offset: resolved.object.map(|object| self.columns.object_offset[object.row]),
@@ -155,7 +136,7 @@ impl AccessWriter<'_, '_> {
             access: reference.access,
             confidence,
             reason: resolved.reason,
-        });
+        }
     }
 
     fn resolve(&self, address: AbstractValue) -> ResolvedAddress {

@@ -1,5 +1,6 @@
 //! The results of the analysis of one function, from which the tables are made.
 
+use super::function_record::FunctionRecord;
 use super::slots::StackSlot;
 use super::stack_depth::StackDepth;
 use crate::domains::Summary;
@@ -17,6 +18,7 @@ pub(super) struct FunctionAnalysis {
     /// Sorted by call.
     pub(super) threads: Vec<ThreadStart>,
     pub(super) global_accesses: Vec<GlobalAccess>,
+    pub(super) record: FunctionRecord,
     /// Whether the fixpoint iteration was cut short ([`FunctionAnalyzer`](super::fixpoint::FunctionAnalyzer)).
     pub(super) is_too_complex: bool,
 }

@@ -13,7 +13,7 @@
 use super::analysis_results::FunctionAnalysis;
 use super::callee_pop::callee_popped_bytes;
 use super::fixpoint::FunctionAnalyzer;
-use super::frame_collector::analyze_function;
+use super::frame_collector::FrameCollector;
 use super::program::Program;
 use super::stack_depth::StackDepth;
 use crate::code::cfg::CfgIr;
@@ -23,7 +23,7 @@ use binframe_ir::tables::StackDepthLimit;
 use rayon::prelude::*;
 
 /// Functions that one task analyzes.
-const FUNCTIONS_PER_TASK: usize = 1 << 6;
+const FUNCTIONS_PER_TASK: usize = 1 << 3;
 
 /// Analyzes all functions. Returns the results and the summary of each.
 pub(super) fn analyze_functions(program: &Program<'_>, cfg: &CfgIr) -> (Vec<FunctionAnalysis>, Vec<Summary>) {
@@ -57,6 +57,17 @@ pub(super) fn analyze_functions(program: &Program<'_>, cfg: &CfgIr) -> (Vec<Func
         }
     }
     (analyses.into_iter().flatten().collect(), summaries)
+}
+
+/// Analyzes a function, given the stack depths of functions.
+fn analyze_function(
+    analyzer: &mut FunctionAnalyzer<'_, '_>,
+    function: usize,
+    depths: &[StackDepth],
+) -> FunctionAnalysis {
+    let mut collector = FrameCollector::new(analyzer.program, function, depths);
+    analyzer.analyze(function, &mut collector);
+    collector.finish(function, analyzer.is_too_complex)
 }
 
 /// Levels of the call graph: functions only call functions of lower levels, and of their own component.

@@ -1,7 +1,7 @@
 //! The memory regions that a call creates: an allocation, or the stack of a thread.
 
 use super::analysis_results::{Allocation, ThreadStart};
-use super::block_interpreter::Callee;
+use super::callees::Callee;
 use super::library_models;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};

@@ -9,7 +9,7 @@
 //!   known to be relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that
 //!   really return so, as `_chkstk`, which allocates in its caller's frame.
 
-use super::block_interpreter::Callee;
+use super::callees::Callee;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};
 use crate::isa::x86::{RESULT, STACK_POINTER};

@@ -1,18 +1,21 @@
 //! Memory facts: results of the stage, in addition to its tables, from which `memory_accesses` and `data_flow_edges` are
 //! computed on demand.
 
+use super::function_record::FunctionRecord;
 use super::memory_image::MemoryImage;
 use super::objects::ObjectTable;
 use crate::code::cfg::BlocksByFunction;
-use crate::domains::{AbstractValue, Base, Summary};
-use binframe_ir::{Enumeration, Fingerprint};
+use crate::domains::Summary;
+use binframe_ir::Fingerprint;
+use rayon::prelude::*;
 
-/// The summary of each function, the objects, the memory image, and the blocks of each function. It is a projection of
-/// the stage's inputs and results, made once, with a fingerprint of its content.
+/// The summary and the record of each function, the objects, the memory image, and the blocks of each function. It is a
+/// projection of the stage's inputs and results, made once, with a fingerprint of its content.
 #[derive(Debug)]
 pub struct MemoryFacts {
     pub(super) blocks_by_function: BlocksByFunction,
     pub(super) summaries: Vec<Summary>,
+    pub(super) records: Vec<FunctionRecord>,
     pub(super) objects: ObjectTable,
     pub(super) image: MemoryImage,
     fingerprint: Fingerprint,
@@ -22,6 +25,7 @@ impl MemoryFacts {
     pub(super) fn new(
         blocks_by_function: BlocksByFunction,
         summaries: Vec<Summary>,
+        records: Vec<FunctionRecord>,
         objects: ObjectTable,
         image: MemoryImage,
     ) -> Self {
@@ -30,13 +34,15 @@ impl MemoryFacts {
             let rows = blocks_by_function.rows_of(function);
             std::iter::once(rows.len() as u64).chain(rows.iter().map(|row| u64::from(*row)))
         });
+        let of_records: Vec<_> = records.par_iter().map(FunctionRecord::fingerprint).collect();
         let fingerprint = Fingerprint::of_all([
+            Fingerprint::of_all(of_records),
             Fingerprint::of_numbers(&rows.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&summaries.iter().flat_map(summary_words).collect::<Vec<_>>()),
             objects.rows.batch().fingerprint(),
             image.fingerprint(),
         ]);
-        Self { blocks_by_function, summaries, objects, image, fingerprint }
+        Self { blocks_by_function, summaries, records, objects, image, fingerprint }
     }
 
     /// Hash of the content; equal for equal facts.
@@ -49,8 +55,7 @@ impl MemoryFacts {
 fn summary_words(summary: &Summary) -> [u64; 14] {
     let Summary { popped_bytes, clobbered, read, captured, written, writes_unknown_memory, returned } =
         *summary;
-    let AbstractValue { base, low, high, index_zero, stride, assumes_in_bounds, is_type_range } = returned;
-    let (base, of_base) = base_words(base);
+    let [base, of_base, low, high, index_zero, stride, flags] = returned.words();
     [
         u64::from(popped_bytes.is_some()),
         popped_bytes.unwrap_or(0) as u64,
@@ -61,29 +66,12 @@ fn summary_words(summary: &Summary) -> [u64; 14] {
         u64::from(writes_unknown_memory),
         base,
         of_base,
-        low as u64,
-        high as u64,
-        index_zero as u64,
-        u64::from(stride),
-        u64::from(assumes_in_bounds) | u64::from(is_type_range) << 1,
+        low,
+        high,
+        index_zero,
+        stride,
+        flags,
     ]
-}
-
-fn base_words(base: Base) -> (u64, u64) {
-    match base {
-        Base::Unknown(reason) => (0, u64::from(reason.code())),
-        Base::Number => (1, 0),
-        Base::Stack => (2, 0),
-        Base::Aligned => (3, 0),
-        Base::Dynamic(address) => (4, address),
-        Base::Register(register) => (5, u64::from(register)),
-        Base::Argument(offset) => (6, i64::from(offset) as u64),
-        Base::Returned(call) => (7, call),
-        Base::Heap(call) => (8, call),
-        Base::Global(address) => (9, address),
-        Base::Thread => (10, 0),
-        Base::Canary => (11, 0),
-    }
 }
 
 #[cfg(test)]

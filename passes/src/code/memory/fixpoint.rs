@@ -1,5 +1,5 @@
 //! Abstract interpretation of one function: computes the abstract state before every instruction, and shows it to a
-//! visitor.
+//! collector.
 //!
 //! *Problem.* The tables of the stage need the values of registers and stack slots at each instruction, relative to
 //! the function's inputs. A forward data-flow analysis over the control-flow graph computes them. Its lattice is
@@ -11,16 +11,14 @@
 //! component by reverse postorder. A back edge goes to the same or a lower position.
 //!
 //! *Algorithm.*
-//! 1. Decode the blocks, collect the edges, order the blocks. `in(entry)` is the state that the calling convention
-//!    promises.
-//! 2. Take the components in order. If a component has a cycle, iterate: take the block at the lowest position from
+//! 1. Collect the edges, order the blocks. `in(entry)` is the state that the calling convention promises.
+//! 2. Take the components in order, and lower their instructions. If a component has a cycle, iterate: take the block at the lowest position from
 //!    the worklist, interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A
 //!    successor whose state changed is added to the worklist.
 //! 3. Once the component is stable (at once, if it has no cycle), interpret each of its reached blocks from its final
-//!    state. This pass alone shows their instructions to the visitor, joins `out(b)` into the successors outside the
+//!    state. This pass alone shows their instructions to the collector, joins `out(b)` into the successors outside the
 //!    component, and drops `in(b)`.
-//! 4. Blocks that got no state are interpreted from the unknown state, without propagation, if the visitor needs them.
-//!    These are the blocks that the entry does not reach, landing pads of blocks without a call, and what only such
+//! 4. Blocks that got no state are interpreted from the unknown state, without propagation. These are the blocks that the entry does not reach, landing pads of blocks without a call, and what only such
 //!    landing pads reach.
 //!
 //! The join is in `domains/state_join`, the effect of calls in `domains/call_transfer`, that of other instructions in
@@ -53,12 +51,15 @@
 //! accesses in x86 executables; B. Blanchet et al. (2003), A static analyzer for large safety-critical software
 //! (thresholds).
 
-use super::block_interpreter::{BlockInterpreter, InstructionVisitor};
+use super::block_interpreter::BlockInterpreter;
+use super::frame_collector::FrameCollector;
 use super::function_code::{FunctionCode, Successor};
 use super::interpreter::refine_by_branch;
+use super::lowered_code::LoweredCode;
 use super::program::Program;
 use super::worklist::Worklist;
 use crate::domains::{AbstractState, AbstractValue, Summary, Threshold};
+use crate::isa::ops::Condition;
 use crate::isa::x86::STACK_POINTER;
 use binframe_ir::tables::{EdgeKind, Terminator, UnknownReason};
 use std::ops::Range;
@@ -75,11 +76,17 @@ const THRESHOLDS_MAX: usize = 64;
 /// Interpretations of a block, at most, before the next join replaces its state by the unknown state.
 const VISITS_MAX: u32 = 64;
 
+/// Instructions of a component whose ops are kept from visit to visit; those of larger ones are made at each visit.
+const LOWERED_INSTRUCTIONS_MAX: usize = 1 << 16;
+
 /// Analyzes functions one at a time. Buffers are reused for the next function.
 pub(super) struct FunctionAnalyzer<'f, 'a> {
     pub(super) program: &'f Program<'a>,
     blocks: BlockInterpreter<'f, 'a>,
-    pub(super) code: FunctionCode<'f>,
+    code: FunctionCode<'f>,
+    lowered: LoweredCode,
+    /// The position of the first of the blocks that are lowered together; `None` if blocks are lowered one by one.
+    first_lowered: Option<u32>,
     /// `in(b)` of each block; `None` if no path reaches it, and after its last interpretation.
     states: Vec<Option<Box<AbstractState>>>,
     /// Number of interpretations of each block.
@@ -87,6 +94,14 @@ pub(super) struct FunctionAnalyzer<'f, 'a> {
     thresholds: Vec<Threshold>,
     /// Whether a state was replaced by the unknown state after more than [`VISITS_MAX`] interpretations.
     pub(super) is_too_complex: bool,
+}
+
+/// What is known at the end of a block besides its state.
+struct BlockEnd {
+    /// The join of the states after its calls, if it has a landing pad.
+    thrown: Option<AbstractState>,
+    /// The condition of the jump at its end; `None` if flags do not decide it.
+    condition: Option<Condition>,
 }
 
 impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
@@ -100,6 +115,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
             program,
             blocks: BlockInterpreter::new(program, summaries, is_fixed_address),
             code: FunctionCode::default(),
+            lowered: LoweredCode::default(),
+            first_lowered: None,
             states: Vec::new(),
             visits: Vec::new(),
             thresholds: Vec::new(),
@@ -107,10 +124,10 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         }
     }
 
-    /// Computes the state before every instruction of a function, and shows it to a visitor.
-    pub(super) fn analyze(&mut self, function: usize, visitor: &mut impl InstructionVisitor) {
+    /// Computes the state before every instruction of a function, and shows it to a collector.
+    pub(super) fn analyze(&mut self, function: usize, collector: &mut FrameCollector<'_, '_>) {
         self.code.assign(self.program, function);
-        self.blocks.prepare(self.code.rows, self.code.instructions());
+        self.blocks.prepare(self.code.rows);
         let block_count = self.code.rows.len();
         self.is_too_complex = false;
         self.states.clear();
@@ -128,28 +145,30 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         while next < reached_count {
             let component = self.code.order.component_at(next);
             next = component.end;
-            self.solve_component(component.start as u32..component.end as u32, &mut worklist, visitor);
+            self.solve_component(component.start as u32..component.end as u32, &mut worklist, collector);
         }
-        for block in 0..block_count {
-            if self.visits[block] == 0 && visitor.needs_block(self.code.rows[block] as usize, false) {
-                let unknown = AbstractState::unknown(UnknownReason::Unreached);
-                self.run_block(block, unknown, Some(&mut *visitor));
+        for block in 0..block_count as u32 {
+            if self.visits[block as usize] == 0 {
+                self.lower([block].into_iter());
+                let mut state = AbstractState::unknown(UnknownReason::Unreached);
+                self.run_block(block, 0, &mut state, Some(collector));
             }
         }
     }
 
     /// Iterates over the blocks of a component to a fixed point, then shows them and propagates their states to later
     /// components.
-    fn solve_component<V: InstructionVisitor>(
+    fn solve_component(
         &mut self,
         component: Range<u32>,
         worklist: &mut Worklist,
-        visitor: &mut V,
+        collector: &mut FrameCollector<'_, '_>,
     ) {
         let block_at = |analyzer: &Self, position: u32| analyzer.code.order.blocks[position as usize];
         let first = block_at(self, component.start);
         let has_cycle =
             component.len() > 1 || self.code.successors_of(first).any(|edge| edge.target == first);
+        self.lower_component(&component);
         if has_cycle {
             for position in component.clone() {
                 if self.states[block_at(self, position) as usize].is_some() {
@@ -157,42 +176,87 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
                 }
             }
             while let Some(position) = worklist.take_first() {
-                let block = block_at(self, position) as usize;
-                let Some(state) = self.states[block].as_deref().cloned() else { continue };
-                self.visits[block] += 1;
-                let after = self.run_block(block, state, None::<&mut V>);
-                self.propagate(position, after, |position| component.contains(&position), Some(worklist));
+                let block = block_at(self, position);
+                let Some(mut state) = self.states[block as usize].clone() else { continue };
+                let end = self.visit(position, &mut state, None);
+                self.propagate(
+                    position,
+                    state,
+                    &end,
+                    |position| component.contains(&position),
+                    Some(worklist),
+                );
             }
         }
         for position in component.clone() {
-            let block = block_at(self, position) as usize;
-            let Some(state) = self.states[block].take() else { continue };
-            self.visits[block] += 1;
-            let after = self.run_block(block, *state, Some(&mut *visitor));
-            self.propagate(position, after, |position| !component.contains(&position), None);
+            let block = block_at(self, position);
+            let Some(mut state) = self.states[block as usize].take() else { continue };
+            let end = self.visit(position, &mut state, Some(collector));
+            self.propagate(position, state, &end, |position| !component.contains(&position), None);
         }
     }
 
-    /// Interprets a block, and shows it to a visitor. Returns the state after it, and the join of the states after its
-    /// calls if it has a landing pad.
+    /// Lowers the blocks of a component, if they are not too many.
+    fn lower_component(&mut self, component: &Range<u32>) {
+        let blocks = &self.code.order.blocks[component.start as usize..component.end as usize];
+        let counts = blocks.iter().map(|block| {
+            self.program.blocks.instruction_count[self.code.rows[*block as usize] as usize] as usize
+        });
+        let is_kept = counts.sum::<usize>() <= LOWERED_INSTRUCTIONS_MAX;
+        self.first_lowered = is_kept.then_some(component.start);
+        if is_kept {
+            let rows = blocks.iter().map(|block| self.code.rows[*block as usize] as usize);
+            self.lowered.assign(self.program, rows);
+        }
+    }
+
+    fn lower(&mut self, blocks: impl Iterator<Item = u32>) {
+        let rows = blocks.map(|block| self.code.rows[block as usize] as usize);
+        self.lowered.assign(self.program, rows);
+    }
+
+    /// Interprets the block at a position of the component whose turn it is.
+    fn visit(
+        &mut self,
+        position: u32,
+        state: &mut AbstractState,
+        collector: Option<&mut FrameCollector<'_, '_>>,
+    ) -> BlockEnd {
+        let block = self.code.order.blocks[position as usize];
+        self.visits[block as usize] += 1;
+        let index = match self.first_lowered {
+            Some(first) => position - first,
+            None => {
+                self.lower([block].into_iter());
+                0
+            }
+        };
+        self.run_block(block, index as usize, state, collector)
+    }
+
+    /// Interprets a block, given its index among the lowered ones, and shows it to a collector. The state becomes that
+    /// after the block.
     fn run_block(
         &mut self,
-        block: usize,
-        mut state: AbstractState,
-        visitor: Option<&mut impl InstructionVisitor>,
-    ) -> (AbstractState, Option<AbstractState>) {
-        let row = self.code.rows[block] as usize;
-        let is_reached = self.visits[block] > 0;
-        let mut visitor = visitor.filter(|visitor| visitor.needs_block(row, is_reached));
-        let has_pads = self.code.successors_of(block as u32).any(|edge| edge.kind == EdgeKind::LandingPad);
+        block: u32,
+        lowered_index: usize,
+        state: &mut AbstractState,
+        mut collector: Option<&mut FrameCollector<'_, '_>>,
+    ) -> BlockEnd {
+        let row = self.code.rows[block as usize] as usize;
+        let is_reached = self.visits[block as usize] > 0;
+        if let Some(collector) = &mut collector {
+            collector.block_start(block, row, is_reached);
+        }
+        let has_pads = self.code.successors_of(block).any(|edge| edge.kind == EdgeKind::LandingPad);
         let mut thrown: Option<AbstractState> = None;
-        let instructions = self.code.instructions_of(block);
+        let mut instructions = self.lowered.instructions_of(lowered_index);
         self.blocks.run(
-            instructions,
-            &mut state,
+            self.lowered.instructions_of(lowered_index),
+            state,
             |interpreter, instruction, context| {
-                if let Some(visitor) = &mut visitor {
-                    visitor.instruction(row, interpreter, instruction, context);
+                if let Some(collector) = &mut collector {
+                    collector.instruction(interpreter, instruction, context);
                 }
             },
             |after_call| match &mut thrown {
@@ -201,10 +265,13 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
                 None => thrown = Some(after_call.clone()),
             },
         );
-        if let (Some(visitor), Some(last)) = (visitor, instructions.last()) {
-            visitor.block_end(&self.blocks, row, last, &state);
+        let last = instructions.next_back();
+        if let (Some(collector), Some(last)) = (collector, last) {
+            collector.block_end(&self.blocks.callees, last, state);
         }
-        (state, thrown)
+        let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
+        let condition = last.filter(|_| is_conditional).and_then(|last| last.facts.condition);
+        BlockEnd { thrown, condition }
     }
 
     /// Joins the state after a block into its successors at positions that satisfy `is_wanted`; enqueues those that
@@ -212,7 +279,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
     fn propagate(
         &mut self,
         position: u32,
-        (after, thrown): (AbstractState, Option<AbstractState>),
+        after: Box<AbstractState>,
+        BlockEnd { thrown, condition }: &BlockEnd,
         is_wanted: impl Fn(u32) -> bool,
         mut worklist: Option<&mut Worklist>,
     ) {
@@ -224,11 +292,6 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         };
         let edges = self.code.edges_of(block);
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
-        let row = self.code.rows[block as usize] as usize;
-        let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
-        // The block was run just now, so its last instruction is the current one.
-        let has_jump = is_conditional && !self.code.instructions_of(block as usize).is_empty();
-        let condition = self.blocks.condition().filter(|_| has_jump);
         let address_bits = self.program.abi.address_bits;
         let mut after = Some(after);
         for edge in edges.start..=last {
@@ -236,13 +299,13 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
                 continue;
             };
             let next = match kind {
-                EdgeKind::LandingPad => thrown.clone().map(|thrown| self.at_landing_pad(thrown)),
+                EdgeKind::LandingPad => thrown.clone().map(|thrown| Box::new(self.at_landing_pad(thrown))),
                 // The last edge takes the state without a copy.
                 _ if edge == last => after.take(),
                 _ => after.clone(),
             };
             let Some(mut next) = next else { continue };
-            if let (Some(condition), EdgeKind::Taken | EdgeKind::Fallthrough) = (condition, kind)
+            if let (Some(condition), EdgeKind::Taken | EdgeKind::Fallthrough) = (*condition, kind)
                 && let Some(threshold) =
                     refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, address_bits)
             {
@@ -264,11 +327,11 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
     }
 
     /// Joins a state into `in(target)`. Returns whether that changed.
-    fn join_into(&mut self, target: usize, next: AbstractState, is_back_edge: bool) -> bool {
+    fn join_into(&mut self, target: usize, next: Box<AbstractState>, is_back_edge: bool) -> bool {
         let visits = self.visits[target];
         match &mut self.states[target] {
             state @ None => {
-                *state = Some(Box::new(next));
+                *state = Some(next);
                 true
             }
             Some(state) if visits > VISITS_MAX => {

@@ -1,6 +1,7 @@
-//! Analyzes one function: its stack frame, its call summary, and the memory that it allocates and refers to.
+//! Collects what the analysis of one function finds: its stack frame, its call summary, and the memory that it
+//! allocates and refers to.
 //!
-//! [`FrameCollector`] visits every instruction with its abstract state and records accesses to the stack and to the
+//! [`FrameCollector`] sees every instruction with its abstract state and records accesses to the stack and to the
 //! binary's data, calls, and the state at exits. [`FrameCollector::finish`] derives the results from them.
 //!
 //! *Approximation.* `frame_size` is the larger of two depths: that of the lowest stack pointer seen relative to entry,
@@ -9,22 +10,28 @@
 //! through.
 
 use super::analysis_results::{Allocation, FunctionAnalysis, GlobalAccess, StackFrameFacts, ThreadStart};
-use super::block_interpreter::{BlockInterpreter, Callee, InstructionContext, InstructionVisitor};
+use super::block_interpreter::InstructionContext;
 use super::call_regions;
+use super::callees::{Callee, Callees};
 use super::exit_state::ExitState;
-use super::fixpoint::FunctionAnalyzer;
-use super::interpreter::{Interpreter, MemoryReference};
+use super::function_record::{FunctionRecord, Position};
+use super::interpreter::{InstructionOps, Interpreter, MemoryReference};
 use super::library_models;
 use super::program::Program;
 use super::slots::{StackAccess, outgoing_size, stack_slots};
 use super::stack_depth::{DeepestCall, StackDepth};
 use crate::domains::{AbstractState, AbstractValue, Base, ParameterSet, Summary, frame_offset};
-use crate::isa::x86::{FRAME_POINTER, Instruction, STACK_POINTER, popped_by_callee};
+use crate::isa::x86::{FRAME_POINTER, STACK_POINTER};
 use binframe_ir::tables::{Access, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator};
 
 /// Collects the memory references, calls and exits of a function.
-struct FrameCollector<'f, 'a> {
+pub(super) struct FrameCollector<'f, 'a> {
     program: &'f Program<'a>,
+    record: FunctionRecord,
+    /// The current block: its index in the function, its row, and whether the entry reaches it.
+    block: u32,
+    row: usize,
+    is_reached: bool,
     /// Stack depth of every function: final for those that were analyzed.
     depths: &'f [StackDepth],
     exit: ExitState,
@@ -50,48 +57,55 @@ struct FrameCollector<'f, 'a> {
     global_accesses: Vec<GlobalAccess>,
 }
 
-/// Analyzes a function, given the stack depths of functions.
-pub(super) fn analyze_function(
-    analyzer: &mut FunctionAnalyzer<'_, '_>,
-    function: usize,
-    depths: &[StackDepth],
-) -> FunctionAnalysis {
-    let mut collector = FrameCollector::new(analyzer.program, depths);
-    analyzer.analyze(function, &mut collector);
-    collector.finish(function, analyzer.is_too_complex)
-}
-
-impl InstructionVisitor for FrameCollector<'_, '_> {
-    fn needs_block(&self, _: usize, is_reached: bool) -> bool {
-        is_reached
+impl FrameCollector<'_, '_> {
+    /// Begins a block: its index in the function, its row in `basic_blocks`, and whether the entry reaches it. Blocks
+    /// come in any order, the instructions of a block in sequence.
+    pub(super) fn block_start(&mut self, block: u32, row: usize, is_reached: bool) {
+        (self.block, self.row, self.is_reached) = (block, row, is_reached);
     }
 
-    fn instruction(
+    /// Adds an instruction of the current block.
+    pub(super) fn instruction(
         &mut self,
-        _: usize,
-        interpreter: &mut Interpreter<'_>,
-        instruction: &Instruction,
+        interpreter: &Interpreter<'_>,
+        instruction: InstructionOps<'_>,
         context: InstructionContext<'_>,
     ) {
-        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
-            self.add_reference(interpreter, context.before, &reference);
+        let before = context.before;
+        let address = instruction.facts.address;
+        let offset = (address - self.program.blocks.address[self.row]) as u32;
+        let position = Position { block: self.block, offset };
+        for reference in interpreter.memory_references(instruction, before).into_iter().flatten() {
+            self.record.add_reference(position, before, &reference);
+            if self.is_reached {
+                self.add_reference(instruction, before, &reference);
+            }
         }
-        self.read.add(interpreter.parameters_read(context.before, self.read));
-        self.note_stack_pointer(context.before);
-        self.note_alignment(interpreter, context.before);
         if let Some(callee) = context.callee {
-            self.add_call(instruction, context.before, callee);
+            self.record.add_call(position, before, STACK_POINTER, &callee.summary);
+        }
+        if !self.is_reached {
+            return;
+        }
+        self.read.add(interpreter.parameters_read(instruction, before, self.read));
+        self.note_stack_pointer(before);
+        self.note_alignment(instruction, before);
+        if let Some(callee) = context.callee {
+            self.add_call(address, before, callee);
         }
     }
 
-    fn block_end(
+    /// Ends the current block, given its last instruction and the state after it.
+    pub(super) fn block_end(
         &mut self,
-        blocks: &BlockInterpreter<'_, '_>,
-        row: usize,
-        last: &Instruction,
+        callees: &Callees<'_, '_>,
+        last: InstructionOps<'_>,
         after: &AbstractState,
     ) {
-        let program = self.program;
+        if !self.is_reached {
+            return;
+        }
+        let (program, row, last_address) = (self.program, self.row, last.facts.address);
         self.note_stack_pointer(after);
         self.captured.add(after.captured);
         self.written.add(after.written);
@@ -99,13 +113,13 @@ impl InstructionVisitor for FrameCollector<'_, '_> {
         match program.blocks.terminator.get(row) {
             Terminator::Ret => {
                 self.check_stack_pointer(after.register(STACK_POINTER));
-                self.exit.add_return(program, after, popped_by_callee(last).unwrap_or(0));
+                self.exit.add_return(program, after, last.facts.popped_bytes.unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
-                if let Some(call) = blocks.call_at(last.ip()) {
-                    let callee = blocks.callee(Some(call));
+                if let Some(call) = callees.call_at(last_address) {
+                    let callee = callees.of(Some(call));
                     self.add_tail_call(after, &callee);
-                    self.exit.add_tail_call(program, after.clone(), last.ip(), &callee);
+                    self.exit.add_tail_call(program, after.clone(), last_address, &callee);
                 } else if program.blocks.terminator.get(row) == Terminator::IndirectJump
                     && is_unresolved(program, row)
                 {
@@ -128,9 +142,17 @@ fn is_unresolved(program: &Program<'_>, row: usize) -> bool {
 }
 
 impl<'f, 'a> FrameCollector<'f, 'a> {
-    fn new(program: &'f Program<'a>, depths: &'f [StackDepth]) -> Self {
+    /// Nothing yet of a function, given the stack depths of functions.
+    pub(super) fn new(program: &'f Program<'a>, function: usize, depths: &'f [StackDepth]) -> Self {
+        let rows = program.blocks_by_function.rows_of(function);
+        let instructions =
+            rows.iter().map(|row| program.blocks.instruction_count[*row as usize] as usize).sum();
         Self {
             program,
+            record: FunctionRecord::with_capacity(instructions),
+            block: 0,
+            row: 0,
+            is_reached: false,
             depths,
             exit: ExitState::default(),
             read: ParameterSet::default(),
@@ -156,7 +178,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records a memory reference to the binary's data or to the stack.
     fn add_reference(
         &mut self,
-        interpreter: &Interpreter<'_>,
+        instruction: InstructionOps<'_>,
         before: &AbstractState,
         reference: &MemoryReference,
     ) {
@@ -180,7 +202,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             _ => {
                 let at_index_zero = AbstractValue::at(value.base, value.index_zero);
                 if let Some(start) = frame_offset::of_address(at_index_zero) {
-                    self.add_stack_reference(interpreter, before, reference, start);
+                    self.add_stack_reference(instruction, before, reference, start);
                 }
             }
         }
@@ -189,7 +211,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records a memory reference to the stack, given the frame offset at index 0 (`slots`).
     fn add_stack_reference(
         &mut self,
-        interpreter: &Interpreter<'_>,
+        instruction: InstructionOps<'_>,
         before: &AbstractState,
         reference: &MemoryReference,
         start: i64,
@@ -198,11 +220,14 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let is_exact = address.exact_offset().is_some();
         let is_read = matches!(reference.access, Access::Read | Access::ReadWrite);
         let is_written = matches!(reference.access, Access::Write | Access::ReadWrite);
-        let stored =
-            interpreter.stored_register().filter(|_| is_written).map(|register| before.register(register));
+        let stored = instruction
+            .facts
+            .stored_register
+            .filter(|_| is_written)
+            .map(|register| before.register(register));
         // An instruction that computes with a stack argument in memory reads that parameter; a load into a register
         // does not yet.
-        if is_read && is_exact && !interpreter.is_whole_move() {
+        if is_read && is_exact && !instruction.facts.is_whole_move {
             let size = reference.size.map_or(0, |size| size.min(8)) as u8;
             self.read.add(ParameterSet::of_base(before.load(address, size).base));
         }
@@ -221,7 +246,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             is_read,
             is_written,
             is_inexact: !is_exact,
-            is_whole_move: interpreter.is_whole_move() && reference.size.is_some(),
+            is_whole_move: instruction.facts.is_whole_move && reference.size.is_some(),
             saved_register: stored.and_then(|value| self.saved_register(value)),
             is_canary,
         });
@@ -245,14 +270,14 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 
     /// Records a call.
-    fn add_call(&mut self, instruction: &Instruction, before: &AbstractState, callee: &Callee<'_>) {
+    fn add_call(&mut self, call_address: u64, before: &AbstractState, callee: &Callee<'_>) {
         let pointer = before.register(STACK_POINTER);
         self.check_stack_pointer(pointer);
         self.call_offsets.extend(frame_offset::of_address(pointer));
         let pushed = i64::from(self.program.convention.address_size);
         self.add_call_depth(pointer.plus(-pushed), callee);
         self.add_parameters_read(before, callee);
-        self.allocations.extend(call_regions::allocation(self.program, before, instruction.ip(), callee));
+        self.allocations.extend(call_regions::allocation(self.program, before, call_address, callee));
         self.threads.extend(call_regions::thread_start(self.program, before, callee.call));
     }
 
@@ -278,8 +303,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 
     /// Records that an instruction aligns the stack pointer.
-    fn note_alignment(&mut self, interpreter: &Interpreter<'_>, before: &AbstractState) {
-        let Some(alignment) = interpreter.stack_alignment() else { return };
+    fn note_alignment(&mut self, instruction: InstructionOps<'_>, before: &AbstractState) {
+        let Some(alignment) = instruction.facts.stack_alignment else { return };
         let pointer = before.register(STACK_POINTER);
         if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
             self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {
@@ -337,7 +362,8 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         }
     }
 
-    fn finish(mut self, function: usize, is_too_complex: bool) -> FunctionAnalysis {
+    /// The results, once everything is collected.
+    pub(super) fn finish(mut self, function: usize, is_too_complex: bool) -> FunctionAnalysis {
         let convention = self.program.convention;
         self.call_offsets.sort_unstable();
         self.call_offsets.dedup();
@@ -372,6 +398,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             allocations: self.allocations,
             threads: self.threads,
             global_accesses: self.global_accesses,
+            record: self.record.finish(),
             is_too_complex,
         }
     }

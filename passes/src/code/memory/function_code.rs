@@ -1,10 +1,8 @@
-//! The code of one function: its decoded instructions and its control-flow graph, in the order of analysis.
+//! The control-flow graph of one function, in the order of analysis.
 
 use super::block_order::BlockOrder;
 use super::program::Program;
 use crate::graph::Graph;
-use crate::isa::Decoder as _;
-use crate::isa::x86::{Decoder, Instruction, X86};
 use binframe_ir::tables::EdgeKind;
 use std::ops::Range;
 
@@ -15,14 +13,11 @@ pub(super) struct Successor {
     pub(super) kind: EdgeKind,
 }
 
-/// The code of one function. A block is named by its index in the function. Buffers are reused for the next function.
+/// The blocks of one function. A block is named by its index in the function. Buffers are reused for the next function.
 #[derive(Debug, Default)]
 pub(super) struct FunctionCode<'f> {
     /// The rows of the blocks, sorted by address.
     pub(super) rows: &'f [u32],
-    instructions: Vec<Instruction>,
-    /// For each block the index of its first instruction; at the end, the number of instructions.
-    first_instructions: Vec<u32>,
     /// Edges between the blocks of the function. Landing-pad edges are left out if the convention has none.
     graph: Graph,
     edge_kinds: Vec<EdgeKind>,
@@ -34,21 +29,9 @@ impl<'f> FunctionCode<'f> {
     /// Replaces the content by the code of another function.
     pub(super) fn assign(&mut self, program: &'f Program<'_>, function: usize) {
         self.rows = program.blocks_by_function.rows_of(function);
-        self.decode(program);
         self.collect_edges(program);
         let entry = self.block_at(program, program.functions.address[function]);
         self.order.assign(&self.graph, entry.map(|entry| entry as u32));
-    }
-
-    /// The instructions of all blocks.
-    pub(super) fn instructions(&self) -> &[Instruction] {
-        &self.instructions
-    }
-
-    /// The instructions of a block.
-    pub(super) fn instructions_of(&self, block: usize) -> &[Instruction] {
-        &self.instructions
-            [self.first_instructions[block] as usize..self.first_instructions[block + 1] as usize]
     }
 
     /// Indexes of the edges from a block to blocks of the function.
@@ -69,32 +52,6 @@ impl<'f> FunctionCode<'f> {
     /// The block that starts at an address.
     pub(super) fn block_at(&self, program: &Program<'_>, address: u64) -> Option<usize> {
         self.rows.binary_search_by_key(&address, |row| program.blocks.address[*row as usize]).ok()
-    }
-
-    fn decode(&mut self, program: &'f Program<'_>) {
-        let Program { code, blocks, .. } = program;
-        self.instructions.clear();
-        self.first_instructions.clear();
-        self.first_instructions.push(0);
-        let mut current: Option<(usize, Decoder<'_>)> = None;
-        let mut instruction = Instruction::default();
-        for row in self.rows {
-            let (address, size) = (blocks.address[*row as usize], blocks.size[*row as usize] as usize);
-            if let Some((region, position)) = code.locate(address) {
-                if current.as_ref().is_none_or(|(own, _)| *own != region) {
-                    current = Some((region, code.regions[region].decoder::<X86>()));
-                }
-                if let Some((_, decoder)) = &mut current {
-                    decoder.seek(position);
-                    let mut decoded = 0;
-                    while decoded < size && decoder.decode(&mut instruction) {
-                        self.instructions.push(instruction);
-                        decoded += instruction.len();
-                    }
-                }
-            }
-            self.first_instructions.push(self.instructions.len() as u32);
-        }
     }
 
     fn collect_edges(&mut self, program: &Program<'_>) {

@@ -7,12 +7,12 @@
 //!
 //! *Algorithm.* Abstract interpretation computes the values of registers and stack cells before each instruction
 //! (`fixpoint`), as offsets from a base such as the stack pointer at entry, a parameter or the result of a call
-//! (`domains`). Functions are analyzed after their callees, whose summaries give the effects of calls, except in
-//! recursion, where the calling convention is assumed (`bottom_up`). A visitor (`frame_collector`) records references,
-//! exits (`exit_state`) and uses of parameters. References become slots (`slots`) and global variables (`globals`);
-//! exits and uses of parameters become the summary. The two large tables are computed on demand, by a second analysis
-//! with the final summaries: the object of each memory reference (`accesses`), and the definitions that reach each use
-//! (`data_flow_edges`).
+//! (`domains`). Functions are analyzed once, after their callees, whose summaries give the effects of calls, except in
+//! recursion, where the calling convention is assumed (`bottom_up`). A collector (`frame_collector`) records
+//! references, exits (`exit_state`) and uses of parameters. References become slots (`slots`) and global variables
+//! (`globals`); exits and uses of parameters become the summary. The rows of the two large tables are made on demand
+//! from what was recorded (`function_record`): the object of each memory reference (`accesses`), and the definitions
+//! that reach each use (`data_flow_edges`).
 //!
 //! *Invariants.* Every function has one frame. Slots of a function do not overlap, nor do global variables.
 //!
@@ -35,16 +35,19 @@ mod block_ranges;
 mod bottom_up;
 mod call_regions;
 mod callee_pop;
+mod callees;
 mod data_flow;
 mod exit_state;
 mod facts;
 mod fixpoint;
 mod frame_collector;
 mod function_code;
+mod function_record;
 mod globals;
 mod interpreter;
 mod ir;
 mod library_models;
+mod lowered_code;
 mod memory_image;
 mod objects;
 mod program;
@@ -54,7 +57,7 @@ mod stack_depth;
 mod tables;
 mod worklist;
 
-pub use accesses::accesses;
+pub use accesses::{access_count, accesses};
 pub use block_ranges::block_ranges;
 pub use data_flow::data_flow;
 pub use facts::MemoryFacts;
@@ -88,15 +91,18 @@ pub fn run(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg:
 fn analyze(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
     let blocks_by_function = cfg.blocks_by_function();
     let program = Program::new(code, cfg, image, &blocks_by_function);
-    let (functions, summaries) = bottom_up::analyze_functions(&program, cfg);
+    let (mut functions, summaries) = bottom_up::analyze_functions(&program, cfg);
     let objects = ObjectTable::new(&program, instructions, &functions);
     let (stack_frames, diagnostics) = tables::stack_frames(&program, &functions);
+    let memory_regions = tables::memory_regions(&program, &functions);
+    let function_effects = tables::function_effects(&program, &summaries);
+    let records = functions.iter_mut().map(|function| std::mem::take(&mut function.record)).collect();
     MemoryIr {
-        memory_regions: tables::memory_regions(&program, &functions),
+        memory_regions,
         stack_frames,
-        function_effects: tables::function_effects(&program, &summaries),
+        function_effects,
         memory_objects: objects.rows.clone(),
         diagnostics,
-        facts: Arc::new(MemoryFacts::new(blocks_by_function, summaries, objects, image.clone())),
+        facts: Arc::new(MemoryFacts::new(blocks_by_function, summaries, records, objects, image.clone())),
     }
 }

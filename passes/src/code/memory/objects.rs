@@ -40,6 +40,13 @@ pub(super) struct ObjectBounds {
     pub(super) is_stated: bool,
 }
 
+impl ObjectBounds {
+    /// Start, and end.
+    pub(super) fn range(&self) -> (i64, i64) {
+        (self.start, self.start.saturating_add(self.size))
+    }
+}
+
 impl ObjectTable {
     /// The objects of a binary, given the analysis of each function.
     pub(super) fn new(

@@ -67,6 +67,13 @@ impl<'a> Program<'a> {
         })
     }
 
+    /// Whether the block in a row may make string instructions run from high addresses to low ones.
+    pub(super) fn sets_direction(&self, row: usize) -> bool {
+        let (address, size) = (self.blocks.address[row], self.blocks.size[row]);
+        let region = self.code.locate(address).map(|(region, _)| &self.code.regions[region]);
+        region.is_some_and(|region| region.isa.sets_direction(self.code.bytes(address, size)))
+    }
+
     /// The call by the instruction at an address.
     pub(super) fn call_at(&self, address: u64) -> Option<CallEdge<'a>> {
         self.call_among(0..self.calls.len(), address)

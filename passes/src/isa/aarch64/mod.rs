@@ -78,9 +78,7 @@ impl InstructionSet for AArch64 {
         effects::add_effects(instruction, effects);
     }
 
-    fn lower(_: &Instruction, _: &mut Buffers, ops: &mut Ops) {
-        ops.clear();
-    }
+    fn lower(_: &Instruction, _: &mut Buffers, _: &mut Ops) {}
 
     fn disassemble(_: Isa, bytes: &[u8], address: u64) -> String {
         text::disassemble(bytes, address)
@@ -117,6 +115,10 @@ impl InstructionSet for AArch64 {
     /// `adr` reads the address of an instruction: no function is needed for that.
     fn address_getter(_: Isa, _: &[u8]) -> Option<Reg> {
         None
+    }
+
+    fn sets_direction(_: Isa, _: &[u8]) -> bool {
+        false
     }
 
     fn abi(isa: Isa) -> Abi {

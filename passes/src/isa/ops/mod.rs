@@ -59,7 +59,7 @@ pub struct Op {
     pub guard: Option<Operand>,
 }
 
-/// The ops of one instruction. The buffer is reused from instruction to instruction.
+/// The ops of one instruction, or of several in sequence. The buffer is reused.
 #[derive(Debug, Clone, Default)]
 pub struct Ops {
     list: Vec<Op>,
@@ -68,6 +68,17 @@ pub struct Ops {
     places: Vec<Place>,
     /// Widths of the temporaries.
     temporaries: Vec<u16>,
+    /// Index of the first temporary of the last instruction.
+    first_temporary: usize,
+}
+
+/// The end of the buffer before an instruction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpsEnd {
+    ops: usize,
+    operands: usize,
+    places: usize,
+    temporaries: usize,
 }
 
 impl Op {
@@ -84,6 +95,38 @@ impl Ops {
         self.operands.clear();
         self.places.clear();
         self.temporaries.clear();
+        self.first_temporary = 0;
+    }
+
+    /// Begins an instruction, whose temporaries are numbered from 0. Returns the end of what is there.
+    pub(super) fn begin(&mut self) -> OpsEnd {
+        self.first_temporary = self.temporaries.len();
+        OpsEnd {
+            ops: self.list.len(),
+            operands: self.operands.len(),
+            places: self.places.len(),
+            temporaries: self.temporaries.len(),
+        }
+    }
+
+    /// Removes what was added since an instruction began.
+    pub(super) fn truncate(&mut self, end: OpsEnd) {
+        self.list.truncate(end.ops);
+        self.operands.truncate(end.operands);
+        self.places.truncate(end.places);
+        self.temporaries.truncate(end.temporaries);
+    }
+
+    /// Keeps those ops from an index on for which `is_kept` is true.
+    pub(crate) fn retain_from(&mut self, first: usize, mut is_kept: impl FnMut(&Op) -> bool) {
+        let mut end = first;
+        for index in first..self.list.len() {
+            if is_kept(&self.list[index]) {
+                self.list[end] = self.list[index];
+                end += 1;
+            }
+        }
+        self.list.truncate(end);
     }
 
     /// The ops, in the order in which they take effect.
@@ -94,9 +137,7 @@ impl Ops {
     /// The inputs of an op.
     pub fn inputs<'a>(&'a self, op: &'a Op) -> &'a [Operand] {
         match op.operation {
-            Operation::Opaque { inputs: (start, end), .. } => {
-                &self.operands[usize::from(start)..usize::from(end)]
-            }
+            Operation::Opaque { inputs: (start, end), .. } => &self.operands[start as usize..end as usize],
             _ => {
                 let count = op.inputs.iter().take_while(|input| **input != Operand::None).count();
                 &op.inputs[..count]
@@ -107,15 +148,13 @@ impl Ops {
     /// The places that an op writes.
     pub fn places<'a>(&'a self, op: &'a Op) -> &'a [Place] {
         match op.operation {
-            Operation::Opaque { places: (start, end), .. } => {
-                &self.places[usize::from(start)..usize::from(end)]
-            }
+            Operation::Opaque { places: (start, end), .. } => &self.places[start as usize..end as usize],
             _ if op.place == Place::None => &[],
             _ => std::slice::from_ref(&op.place),
         }
     }
 
-    /// Width in bits of each temporary.
+    /// Width in bits of each temporary, of all instructions in sequence.
     pub fn temporaries(&self) -> &[u16] {
         &self.temporaries
     }
@@ -135,7 +174,7 @@ impl Ops {
 
     /// A new temporary, as an operand.
     pub(super) fn temporary(&mut self, bits: u16) -> Operand {
-        let index = self.temporaries.len() as u16;
+        let index = (self.temporaries.len() - self.first_temporary) as u16;
         self.temporaries.push(bits);
         Operand::Temporary(index, Part { low: 0, bits })
     }
@@ -148,7 +187,7 @@ impl Ops {
     /// Appends an opaque op that computes `places` from `inputs`. `memory` is what it does to memory besides the loads
     /// and stores around it.
     pub(super) fn push_opaque(&mut self, inputs: &[Operand], places: &[Place], memory: OtherMemory) {
-        let range = |start: usize, end: usize| (start as u16, end as u16);
+        let range = |start: usize, end: usize| (start as u32, end as u32);
         let (first_input, first_place) = (self.operands.len(), self.places.len());
         self.operands.extend_from_slice(inputs);
         self.places.extend_from_slice(places);

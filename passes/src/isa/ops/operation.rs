@@ -254,9 +254,9 @@ pub enum Operation {
     /// An unknown function from operands to places. The numbers are ranges in the buffer: see [`super::Ops::inputs`].
     Opaque {
         /// Where its inputs are.
-        inputs: (u16, u16),
+        inputs: (u32, u32),
         /// Where its places are.
-        places: (u16, u16),
+        places: (u32, u32),
         /// What it does to memory besides the loads and stores around it.
         memory: OtherMemory,
     },

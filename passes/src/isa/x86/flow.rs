@@ -101,11 +101,21 @@ fn memory_address(instruction: &Instruction) -> Option<u64> {
     is_constant.then(|| instruction.memory_displacement64())
 }
 
-/// Whether an instruction calls a function. A call of the next instruction only pushes its address.
-pub(crate) fn is_call(instruction: &Instruction) -> bool {
-    let is_call = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
-        && instruction.mnemonic() == Mnemonic::Call;
-    is_call && direct_target(instruction) != Some(instruction.next_ip())
+/// Whether code has the instruction `std`.
+pub(super) fn sets_direction(isa: Isa, code: &[u8]) -> bool {
+    if !code.contains(&0xfd) {
+        return false;
+    }
+    let mut decoder = Decoder::new(isa, code, 0);
+    let mut instruction = Instruction::default();
+    let mut size = 0;
+    while size < code.len() && decoder.decode(&mut instruction) {
+        if instruction.mnemonic() == Mnemonic::Std {
+            return true;
+        }
+        size += instruction.len();
+    }
+    false
 }
 
 /// Argument bytes popped by a return instruction (`ret n`); `None` for other instructions.

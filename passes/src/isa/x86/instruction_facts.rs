@@ -11,8 +11,3 @@ pub(super) fn is_high_byte(register: Register) -> bool {
 pub(super) fn is_system_call(instruction: &Instruction) -> bool {
     matches!(instruction.mnemonic(), Mnemonic::Syscall | Mnemonic::Sysenter | Mnemonic::Int)
 }
-
-/// Whether string instructions after this one run from high addresses to low ones.
-pub(crate) fn sets_direction(instruction: &Instruction) -> bool {
-    instruction.mnemonic() == Mnemonic::Std
-}

@@ -18,11 +18,9 @@ mod text;
 // What the memory stage uses, which is for x86 only.
 pub(crate) use abi::{CallingConvention, FRAME_POINTER, RESULT, STACK_POINTER};
 pub(crate) use decode::Decoder;
-pub(crate) use flow::{is_call, popped_by_callee};
+pub(crate) use flow::popped_by_callee;
 pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
-pub(crate) use instruction_facts::sets_direction;
 pub(crate) use resources::{Resource, ResourceAccess, each_resource};
-pub(crate) use semantics::lower;
 
 use crate::isa::abi::Abi;
 use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
@@ -121,6 +119,10 @@ impl InstructionSet for X86 {
 
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
         prologue::address_getter(isa, code)
+    }
+
+    fn sets_direction(isa: Isa, code: &[u8]) -> bool {
+        flow::sets_direction(isa, code)
     }
 
     fn abi(isa: Isa) -> Abi {

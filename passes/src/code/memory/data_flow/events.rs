@@ -1,6 +1,6 @@
 //! Events: uses and definitions of resources by the instructions of a function.
 
-use crate::code::memory::block_interpreter::Callee;
+use crate::code::memory::callees::Callee;
 use crate::domains::Summary;
 use binframe_ir::tables::{Confidence, DataUse, Definition};
 

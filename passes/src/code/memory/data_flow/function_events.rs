@@ -1,12 +1,14 @@
-//! Collects the events of one function: visits every instruction with its abstract state.
+//! Collects the events of one function, from its instructions and from the record of its analysis.
 
 use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
-use crate::code::memory::block_interpreter::{BlockInterpreter, InstructionContext, InstructionVisitor};
-use crate::code::memory::interpreter::{Interpreter, MemoryReference};
+use crate::code::memory::callees::Callees;
+use crate::code::memory::facts::MemoryFacts;
+use crate::code::memory::function_record::{PassedAddress, Position, RecordedCall, RecordedReference};
 use crate::code::memory::objects::ObjectTable;
 use crate::code::memory::program::Program;
-use crate::domains::{AbstractState, AbstractValue, Base, Summary, frame_offset};
-use crate::isa::x86::{Effects, Instruction, Resource, ResourceAccess, STACK_POINTER, each_resource};
+use crate::domains::{AbstractValue, Base, frame_offset};
+use crate::isa::x86::{Effects, Instruction, Resource, ResourceAccess, X86, each_resource};
+use crate::isa::{Decoder as _, InstructionSet as _};
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
@@ -21,8 +23,6 @@ pub(super) struct FunctionEvents<'g, 'a> {
     function: usize,
     /// The rows of the function's blocks.
     pub(super) rows: &'g [u32],
-    /// The block visited last: its row and its index in the function.
-    last_block: (usize, u32),
     /// All definitions; the first is that at function entry.
     pub(super) definitions: Vec<DefSite>,
     /// Uses and definitions of registers and flags.
@@ -33,29 +33,78 @@ pub(super) struct FunctionEvents<'g, 'a> {
     pub(super) is_defined: Vec<bool>,
     /// The rows of the requested blocks.
     pub(super) requested: Range<usize>,
-    info: Effects,
 }
 
-impl InstructionVisitor for FunctionEvents<'_, '_> {
-    fn needs_block(&self, row: usize, is_reached: bool) -> bool {
-        is_reached || self.requested.contains(&row)
+impl<'g, 'a> FunctionEvents<'g, 'a> {
+    /// The events of a function, of which the uses in some blocks are requested.
+    pub(super) fn new(
+        program: &'g Program<'a>,
+        facts: &'g MemoryFacts,
+        function: usize,
+        requested: Range<usize>,
+    ) -> Self {
+        let entry = DefSite { address: None, by: Definition::Entry, confidence: Confidence::Certain };
+        let rows = facts.blocks_by_function.rows_of(function);
+        let mut events = Self {
+            program,
+            objects: &facts.objects,
+            columns: facts.objects.rows.columns(),
+            address: program.functions.address[function],
+            function,
+            rows,
+            definitions: vec![entry],
+            events: Vec::new(),
+            stack_events: Vec::new(),
+            calls_and_returns: Vec::new(),
+            is_defined: vec![false; Resource::COUNT as usize],
+            requested,
+        };
+        let mut callees = Callees::new(program, &facts.summaries);
+        callees.prepare(rows);
+        events.add_instructions(&callees, rows);
+        let record = &facts.records[function];
+        for reference in record.references_in(0..rows.len() as u32) {
+            events.add_reference(&reference);
+        }
+        for call in record.calls() {
+            events.add_call(&callees, call, record.passed_to(call));
+        }
+        events
     }
 
-    fn instruction(
-        &mut self,
-        row: usize,
-        interpreter: &mut Interpreter<'_>,
-        instruction: &Instruction,
-        context: InstructionContext<'_>,
-    ) {
-        let block = self.block_of(row);
-        let address = instruction.ip();
-        for reference in interpreter.memory_references(context.before).into_iter().flatten() {
-            self.add_reference(block, address, context.before, &reference);
+    /// The address of an instruction.
+    fn address_of(&self, position: Position) -> u64 {
+        self.program.blocks.address[self.rows[position.block as usize] as usize] + u64::from(position.offset)
+    }
+
+    /// Adds the events of registers and flags, and of jumps and returns that leave the function.
+    fn add_instructions(&mut self, callees: &Callees<'_, '_>, rows: &[u32]) {
+        let mut info = Effects::new();
+        let mut instruction = Instruction::default();
+        for (block, row) in (0..).zip(rows) {
+            let row = *row as usize;
+            let (address, size) = (self.program.blocks.address[row], self.program.blocks.size[row]);
+            let code = self.program.code.bytes(address, size);
+            let isa =
+                self.program.code.locate(address).map(|(region, _)| self.program.code.regions[region].isa);
+            let Some(isa) = isa else { continue };
+            let mut decoder = X86::decoder(isa, code, address);
+            let mut decoded = 0;
+            while decoded < code.len() && decoder.decode(&mut instruction) {
+                decoded += instruction.len();
+                self.add_instruction(block, &instruction, &mut info);
+            }
+            if decoded > 0 {
+                self.add_exit(callees, block, row, instruction.ip());
+            }
         }
+    }
+
+    fn add_instruction(&mut self, block: u32, instruction: &Instruction, info: &mut Effects) {
+        let address = instruction.ip();
         let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
         let (events, is_defined) = (&mut self.events, &mut self.is_defined);
-        each_resource(instruction, &mut self.info, |resource, access| {
+        each_resource(instruction, info, |resource, access| {
             let kind = match access {
                 ResourceAccess::Read => EventKind::Use(DataUse::Value, Confidence::Certain),
                 ResourceAccess::ReadAddress => EventKind::Use(DataUse::Address, Confidence::Certain),
@@ -66,67 +115,18 @@ impl InstructionVisitor for FunctionEvents<'_, '_> {
                 matches!(access, ResourceAccess::Write | ResourceAccess::MayWrite);
             events.push(ResourceEvent { resource: resource.0, block, address, kind });
         });
-        if let Some(callee) = context.callee {
-            let kind = CallOrReturnKind::call(callee, true);
-            self.calls_and_returns.push(CallOrReturn { block, address, kind });
-            self.add_stack_arguments(block, address, context.before, &callee.summary);
-        }
     }
 
-    fn block_end(
-        &mut self,
-        blocks: &BlockInterpreter<'_, '_>,
-        row: usize,
-        last: &Instruction,
-        _: &AbstractState,
-    ) {
-        let block = self.block_of(row);
-        let address = last.ip();
+    /// Adds the return or the tail call at the end of a block, if there is one.
+    fn add_exit(&mut self, callees: &Callees<'_, '_>, block: u32, row: usize, address: u64) {
         let kind = match self.program.blocks.terminator.get(row) {
             Terminator::Ret => Some(CallOrReturnKind::Return),
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
-                blocks.call_at(address).map(|call| CallOrReturnKind::call(&blocks.callee(Some(call)), false))
+                callees.call_at(address).map(|call| CallOrReturnKind::call(&callees.of(Some(call)), false))
             }
             _ => None,
         };
         self.calls_and_returns.extend(kind.map(|kind| CallOrReturn { block, address, kind }));
-    }
-}
-
-impl<'g, 'a> FunctionEvents<'g, 'a> {
-    /// No events yet of a function, of which the uses in some blocks are requested.
-    pub(super) fn new(
-        program: &'g Program<'a>,
-        objects: &'g ObjectTable,
-        function: usize,
-        requested: Range<usize>,
-    ) -> Self {
-        let entry = DefSite { address: None, by: Definition::Entry, confidence: Confidence::Certain };
-        Self {
-            program,
-            objects,
-            columns: objects.rows.columns(),
-            address: program.functions.address[function],
-            function,
-            rows: program.blocks_by_function.rows_of(function),
-            last_block: (usize::MAX, 0),
-            definitions: vec![entry],
-            events: Vec::new(),
-            stack_events: Vec::new(),
-            calls_and_returns: Vec::new(),
-            is_defined: vec![false; Resource::COUNT as usize],
-            requested,
-            info: Effects::new(),
-        }
-    }
-
-    /// The index of a block in the function.
-    fn block_of(&mut self, row: usize) -> u32 {
-        if self.last_block.0 != row {
-            let index = self.rows.partition_point(|other| (*other as usize) < row);
-            self.last_block = (row, index as u32);
-        }
-        self.last_block.1
     }
 
     /// The number of a definition, which is added if it is not the one added last.
@@ -148,22 +148,18 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
 
     /// Adds the events of a memory reference, if it is to the stack. A read whose first byte has escaped is only
     /// `likely` to find one of the definitions.
-    fn add_reference(
-        &mut self,
-        block: u32,
-        address: u64,
-        before: &AbstractState,
-        reference: &MemoryReference,
-    ) {
+    fn add_reference(&mut self, recorded: &RecordedReference) {
+        let RecordedReference { position, reference, has_escaped } = recorded;
         let Some(size) = reference.size else { return };
         let Some((low, high)) = self.stack_range(reference.address, i64::from(size)) else { return };
+        let (block, address) = (position.block, self.address_of(*position));
         let is_exact = reference.address.exact_offset().is_some();
         let is_unbounded = !reference.address.is_bounded();
         let is_certain = is_exact && !reference.address.assumes_in_bounds;
         let confidence = |is_certain| if is_certain { Confidence::Certain } else { Confidence::Likely };
         let event = |kind| StackEvent { block, address, low, high, is_exact, is_unbounded, kind };
         if matches!(reference.access, Access::Read | Access::ReadWrite) {
-            let confidence = confidence(is_certain && !before.has_escaped(low));
+            let confidence = confidence(is_certain && !has_escaped);
             self.stack_events.push(event(EventKind::Use(DataUse::Value, confidence)));
         }
         if matches!(reference.access, Access::Write | Access::ReadWrite) {
@@ -188,42 +184,48 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
             return Some((from(address.low), from(address.high).saturating_add(size)));
         }
         let slot = self.objects.slot_at(self.columns, self.function, from(address.index_zero))?;
-        Some((slot.start, slot.start.saturating_add(slot.size)))
+        Some(slot.range())
     }
 
-    /// Adds the uses and definitions of a callee through the stack addresses that it receives, and of its arguments on
-    /// the stack.
-    fn add_stack_arguments(&mut self, block: u32, address: u64, before: &AbstractState, callee: &Summary) {
-        for (parameter, value) in before.tracked_arguments(callee, STACK_POINTER) {
-            let anywhere = AbstractValue::unbounded(value.base, value.index_zero);
-            let Some((low, high)) = self.stack_range(anywhere, 1) else { continue };
-            let event =
-                |kind| StackEvent { block, address, low, high, is_exact: false, is_unbounded: true, kind };
-            if callee.read.has(parameter) {
+    /// Adds a call, the uses and definitions of the callee through the stack addresses that it is passed, and the uses
+    /// of its arguments on the stack.
+    fn add_call(&mut self, callees: &Callees<'_, '_>, call: &RecordedCall, passed: &[PassedAddress]) {
+        let (block, address) = (call.position.block, self.address_of(call.position));
+        let kind = CallOrReturnKind::call(&callees.of(callees.call_at(address)), true);
+        self.calls_and_returns.push(CallOrReturn { block, address, kind });
+        let (is_exact, is_unbounded) = (false, true);
+        for PassedAddress { frame_offset, is_read, is_written } in passed {
+            let slot = self.objects.slot_at(self.columns, self.function, *frame_offset);
+            let Some((low, high)) = slot.map(|slot| slot.range()) else { continue };
+            let event = |kind| StackEvent { block, address, low, high, is_exact, is_unbounded, kind };
+            if *is_read {
                 self.stack_events.push(event(EventKind::Use(DataUse::Argument, Confidence::Likely)));
             }
-            if callee.written.has(parameter) {
+            if *is_written {
                 let definition = self.definition(address, Definition::Call, Confidence::Likely);
                 self.stack_events.push(event(EventKind::MayDefine(definition)));
             }
         }
-        self.add_outgoing_arguments(block, address, before);
+        self.add_outgoing_arguments(call, address);
     }
 
     /// Adds the uses of the outgoing arguments: the contiguous slots of that kind from the stack pointer on, after the
     /// home space.
-    fn add_outgoing_arguments(&mut self, block: u32, address: u64, before: &AbstractState) {
+    fn add_outgoing_arguments(&mut self, call: &RecordedCall, address: u64) {
         let convention = self.program.convention;
-        let pointer = before.register(STACK_POINTER).plus(convention.home_size);
-        let Some(mut next) = frame_offset::of_address(pointer) else { return };
+        let block = call.position.block;
+        let Some(mut next) = call.stack_pointer.map(|pointer| pointer.saturating_add(convention.home_size))
+        else {
+            return;
+        };
         while let Some(slot) = self.objects.slot_at(self.columns, self.function, next)
             && self.columns.kind.get(slot.row) == ObjectKind::OutgoingArgument
         {
-            let (low, high) = (slot.start, slot.start.saturating_add(slot.size));
+            let (low, high) = slot.range();
             let kind = EventKind::Use(DataUse::Argument, Confidence::Likely);
             let (is_exact, is_unbounded) = (false, false);
             self.stack_events.push(StackEvent { block, address, low, high, is_exact, is_unbounded, kind });
-            next = high.max(slot.start.saturating_add(i64::from(convention.address_size)));
+            next = high.max(low.saturating_add(i64::from(convention.address_size)));
         }
     }
 }

@@ -1,107 +1,65 @@
 //! The comparison that the flags come from, and what a branch on it says.
 
+use super::comparison_source::ComparisonSource;
 use super::evaluation::Interpreter;
+use super::instruction::{InstructionOps, is_general};
 use crate::domains::{
     AbstractState, AbstractValue, Base, Comparison, OperandLocation, Threshold, UNBOUNDED_HIGH, UNBOUNDED_LOW,
 };
-use crate::isa::ops::{Condition, Flag, FlagsOf, Op, Operand, Operation, Place, Predicate};
+use crate::isa::ops::{Condition, Operand, Predicate};
 
 /// The comparison of an instruction, before its registers are written.
 #[derive(Clone, Copy)]
 pub(super) enum NewComparison {
-    /// The flags come from no comparison.
-    None,
-    /// Flags of two operands.
-    OfOperands(Comparison),
-    /// Flags of a result, which is written to a register: only whether it is 0 is known.
+    Of(Option<Comparison>),
+    /// See [`ComparisonSource::Result`].
     OfResult(u8, u32),
 }
 
 impl Interpreter<'_> {
-    /// The comparison that the current instruction makes; `None` if it keeps the flags.
-    pub(super) fn comparison(&self, state: &AbstractState) -> Option<NewComparison> {
-        let ops = self.ops.as_slice();
-        let writes_flags = |op: &&Op| {
-            matches!(op.place, Place::Flags(_))
-                || matches!(op.place, Place::Flag(flag) if flag != Flag::Direction)
-        };
-        if !ops.iter().any(|op| writes_flags(&op)) {
-            let is_opaque =
-                |op: &Op| self.ops.places(op).iter().any(|place| matches!(place, Place::Flags(_)));
-            return ops.iter().any(is_opaque).then_some(NewComparison::None);
-        }
-        let flags = ops.iter().find_map(|op| match op.operation {
-            Operation::Flags(of) if op.guard.is_none() => Some((of, op)),
-            _ => None,
-        });
-        let Some((of, op)) = flags else { return Some(NewComparison::None) };
-        Some(self.result_register(of, op).unwrap_or_else(|| {
-            self.of_operands(state, of, op).map_or(NewComparison::None, NewComparison::OfOperands)
-        }))
-    }
-
-    /// The register to which the value is written that the flags are about.
-    fn result_register(&self, of: FlagsOf, flags: &Op) -> Option<NewComparison> {
-        let is_result = |op: &&Op| match (of, op.operation) {
-            (FlagsOf::Add, Operation::Add) | (FlagsOf::Subtract, Operation::Subtract) => {
-                op.inputs == flags.inputs
+    /// The comparison that an instruction makes; `None` if it keeps the flags.
+    pub(super) fn comparison(
+        &self,
+        instruction: InstructionOps<'_>,
+        state: &AbstractState,
+    ) -> Option<NewComparison> {
+        Some(match instruction.facts.comparison? {
+            ComparisonSource::None => NewComparison::Of(None),
+            ComparisonSource::Result(register, bits) => NewComparison::OfResult(register, bits),
+            ComparisonSource::Operands(left, right, bits, stores) => {
+                let location = self.location(left).filter(|location| {
+                    // Memory that the instruction also writes has another value afterwards.
+                    !stores || matches!(location, OperandLocation::Register(_))
+                });
+                NewComparison::Of(location.map(|location| Comparison {
+                    location,
+                    left: self.read(state, left),
+                    right: match right {
+                        Operand::None => AbstractValue::number(0),
+                        right => self.read(state, right),
+                    },
+                    bits: u32::from(bits),
+                    is_result: false,
+                }))
             }
-            _ => false,
-        };
-        // The value may pass through a temporary.
-        let temporary = self.ops.as_slice().iter().filter(is_result).find_map(|op| match op.place {
-            Place::Temporary(index, _) => Some(index),
-            _ => None,
-        });
-        let is_value = |operand: Operand| match (of, operand) {
-            (FlagsOf::Result, operand) => {
-                operand == flags.inputs[0] && !matches!(operand, Operand::Register(..))
-            }
-            (_, Operand::Temporary(index, _)) => Some(index) == temporary,
-            _ => false,
-        };
-        self.ops.as_slice().iter().find_map(|op| match op.place {
-            Place::Register(register, _, _) if Self::is_general(register) => {
-                let is_written =
-                    is_result(&op) || (op.operation == Operation::Copy && is_value(op.inputs[0]));
-                is_written.then_some(NewComparison::OfResult(register.0, u32::from(flags.bits)))
-            }
-            _ => None,
         })
     }
 
-    /// The comparison of two operands, or of one with 0.
-    fn of_operands(&self, state: &AbstractState, of: FlagsOf, op: &Op) -> Option<Comparison> {
-        let [a, b, c, _] = op.inputs;
-        let right = match of {
-            FlagsOf::Subtract if c == Operand::None => self.read(state, b),
-            // `test` of a value with itself.
-            FlagsOf::Result if !matches!(a, Operand::Constant(..)) => AbstractValue::number(0),
-            _ => return None,
-        };
-        let location = match a {
-            Operand::Register(register, part)
-                if Self::is_general(register) && part.low == 0 && part.bits >= 32 =>
-            {
-                OperandLocation::Register(register.0)
+    /// Where an operand is, if a comparison with it can refine that.
+    fn location(&self, operand: Operand) -> Option<OperandLocation> {
+        match operand {
+            Operand::Register(register, part) if is_general(register) && part.low == 0 && part.bits >= 32 => {
+                Some(OperandLocation::Register(register.0))
             }
-            Operand::Temporary(index, _) => self.temporaries[usize::from(index)].location?,
-            _ => return None,
-        };
-        // Memory that the instruction also writes has another value afterwards.
-        let is_written = self.ops.as_slice().iter().any(|op| op.operation == Operation::Store);
-        if is_written && matches!(location, OperandLocation::Stack(..)) {
-            return None;
+            Operand::Temporary(index, _) => self.temporaries[usize::from(index)].location,
+            _ => None,
         }
-        let left = self.read(state, a);
-        Some(Comparison { location, left, right, bits: u32::from(op.bits), is_result: false })
     }
 
     /// The comparison after the registers are written.
     pub(super) fn settled(&self, state: &AbstractState, comparison: NewComparison) -> Option<Comparison> {
         match comparison {
-            NewComparison::None => None,
-            NewComparison::OfOperands(comparison) => Some(comparison),
+            NewComparison::Of(comparison) => comparison,
             NewComparison::OfResult(register, bits) => Some(Comparison {
                 location: OperandLocation::Register(register),
                 left: self.low_bits(state.register(register), bits as u16),

@@ -13,11 +13,14 @@
 //! are extended with zeros where they are read.
 
 mod comparison;
+mod comparison_source;
 mod evaluation;
+mod instruction;
 mod references;
 mod transfer;
 mod values;
 
 pub(super) use comparison::refine_by_branch;
 pub(super) use evaluation::Interpreter;
+pub(super) use instruction::{InstructionFacts, InstructionOps, TemporaryFacts, only_sets_flags};
 pub(super) use references::MemoryReference;

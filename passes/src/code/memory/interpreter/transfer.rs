@@ -1,30 +1,40 @@
 //! The state after an instruction: stores, escapes, writes of registers, and the comparison that flags come from.
 
 use super::evaluation::{Interpreter, UNKNOWN};
+use super::instruction::{InstructionOps, is_general};
 use super::values::element_count;
 use crate::domains::{AbstractState, AbstractValue, Base, UNBOUNDED_HIGH};
 use crate::isa::ops::{Op, Operand, Operation, OtherMemory, Part, Place, Reg, Rest};
 use binframe_ir::tables::UnknownReason;
 
 impl Interpreter<'_> {
-    /// Applies the current instruction, which was evaluated in this state, and is not a call. Returns change nothing:
-    /// the function's own summary has their effect (`exit_state`).
-    pub(in crate::code::memory) fn transfer(&self, state: &mut AbstractState) {
-        let ops = self.ops.as_slice();
-        if ops.iter().any(|op| op.operation == Operation::Return) {
+    /// Applies an instruction, which was evaluated in this state, and is not a call. Returns change nothing: the
+    /// function's own summary has their effect (`exit_state`).
+    pub(in crate::code::memory) fn transfer(
+        &self,
+        instruction: InstructionOps<'_>,
+        state: &mut AbstractState,
+    ) {
+        if instruction.facts.is_return {
             return;
         }
         // All inputs are read in the state before: registers are not read after they are written.
-        let comparison = self.comparison(state);
-        for (op, value) in ops.iter().zip(&self.results) {
-            self.apply(state, op, *value);
+        let comparison = self.comparison(instruction, state);
+        for (op, value) in instruction.ops.iter().zip(&self.results) {
+            self.apply(instruction, state, op, *value);
         }
         if let Some(comparison) = comparison {
             state.comparison = self.settled(state, comparison);
         }
     }
 
-    fn apply(&self, state: &mut AbstractState, op: &Op, value: AbstractValue) {
+    fn apply(
+        &self,
+        instruction: InstructionOps<'_>,
+        state: &mut AbstractState,
+        op: &Op,
+        value: AbstractValue,
+    ) {
         let [a, b, c, _] = op.inputs;
         match op.operation {
             Operation::Store => {
@@ -50,9 +60,9 @@ impl Interpreter<'_> {
                 state.store(range, op.bits / 8, AbstractValue::unknown(UnknownReason::Loaded));
             }
             Operation::Service => self.call_system(state),
-            Operation::Opaque { memory, .. } => self.apply_opaque(state, op, memory),
+            Operation::Opaque { memory, .. } => self.apply_opaque(instruction, state, op, memory),
             operation => {
-                if self.is_data(op) && Self::lets_escape(op, value) {
+                if Self::lets_escape(op, value) && instruction.is_data(op) {
                     for input in [a, b, c] {
                         self.escape(state, input);
                     }
@@ -63,7 +73,7 @@ impl Interpreter<'_> {
             }
         }
         if let Place::Register(register, part, rest) = op.place {
-            self.write(state, op, (register, part, rest), value);
+            self.write(instruction, state, op, (register, part, rest), value);
         }
     }
 
@@ -133,8 +143,14 @@ impl Interpreter<'_> {
         state.set_register(self.abi.result.0, AbstractValue::unknown(UnknownReason::Clobbered));
     }
 
-    fn apply_opaque(&self, state: &mut AbstractState, op: &Op, memory: OtherMemory) {
-        for input in self.ops.inputs(op) {
+    fn apply_opaque(
+        &self,
+        instruction: InstructionOps<'_>,
+        state: &mut AbstractState,
+        op: &Op,
+        memory: OtherMemory,
+    ) {
+        for input in instruction.buffer.inputs(op) {
             if memory == OtherMemory::ReadsAndWrites {
                 // It may write from any address that it is given.
                 let address = self.read(state, *input);
@@ -144,9 +160,9 @@ impl Interpreter<'_> {
             }
             self.escape(state, *input);
         }
-        for place in self.ops.places(op) {
+        for place in instruction.buffer.places(op) {
             if let Place::Register(register, part, rest) = place {
-                self.write(state, op, (*register, *part, *rest), UNKNOWN);
+                self.write(instruction, state, op, (*register, *part, *rest), UNKNOWN);
             }
         }
     }
@@ -154,12 +170,13 @@ impl Interpreter<'_> {
     /// Writes a part of a register. A value that does not fit, or whose register is not tracked, escapes.
     fn write(
         &self,
+        instruction: InstructionOps<'_>,
         state: &mut AbstractState,
         op: &Op,
         (register, part, rest): (Reg, Part, Rest),
         value: AbstractValue,
     ) {
-        if !Self::is_general(register) {
+        if !is_general(register) {
             state.escape(value);
             return;
         }
@@ -188,10 +205,10 @@ impl Interpreter<'_> {
         }
         let is_alloca = register == self.abi.stack_pointer
             && is_address_wide
-            && self.is_arithmetic_result(op)
+            && instruction.is_arithmetic_result(op)
             && moves_by_unknown(old, written);
         if is_alloca {
-            written = AbstractValue::at(Base::Dynamic(self.address), 0);
+            written = AbstractValue::at(Base::Dynamic(instruction.facts.address), 0);
         }
         state.set_register(register.0, written);
     }

@@ -1,6 +1,7 @@
 //! The values of operands and of operations.
 
-use super::evaluation::{Interpreter, UNKNOWN, is_arithmetic};
+use super::evaluation::{Interpreter, UNKNOWN};
+use super::instruction::is_general;
 use crate::domains::{AbstractState, AbstractValue, Base, OperandLocation, UNBOUNDED_HIGH, frame_offset};
 use crate::isa::ops::{Flag, Op, Operand, Operation, Part};
 use binframe_ir::tables::UnknownReason;
@@ -39,7 +40,7 @@ impl Interpreter<'_> {
             }
             Operand::Constant(number, _) => AbstractValue::number(number as i64),
             Operand::Address(address, _) => AbstractValue::at(Base::Global(address), 0),
-            Operand::Register(register, part) if Self::is_general(register) => {
+            Operand::Register(register, part) if is_general(register) => {
                 part_of(state.register(register.0), part)
             }
             Operand::Register(register, _) if self.abi.thread_bases.contains(register) => {
@@ -177,16 +178,6 @@ impl Interpreter<'_> {
             return AbstractValue::at(Base::Aligned, 0);
         }
         a.sum(AbstractValue::between(-(size as i64 - 1), 0))
-    }
-
-    /// Whether an operand is the result of arithmetic.
-    pub(super) fn is_arithmetic_result(&self, op: &Op) -> bool {
-        match (op.operation, op.inputs[0]) {
-            (Operation::Copy, Operand::Temporary(index, _)) => {
-                self.temporaries[usize::from(index)].is_arithmetic
-            }
-            (operation, _) => is_arithmetic(operation),
-        }
     }
 }
 

@@ -19,15 +19,15 @@ use bits::BitChange;
 use emitter::Emitter;
 use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 
-/// Writes the ops of a valid instruction.
+/// Appends the ops of a valid instruction.
 pub(crate) fn lower(instruction: &Instruction, info: &mut InstructionInfoFactory, ops: &mut Ops) {
-    ops.clear();
+    let start = ops.begin();
     if integer(&mut Emitter::new(instruction, ops)) {
         return;
     }
-    ops.clear();
+    ops.truncate(start);
     if instruction.is_string_instruction() || !vectors::lower(&mut Emitter::new(instruction, ops)) {
-        ops.clear();
+        ops.truncate(start);
         opaque::lower(&mut Emitter::new(instruction, ops), info);
     }
 }
