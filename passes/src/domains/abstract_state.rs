@@ -26,6 +26,7 @@ use super::abstract_value::{AbstractValue, Base, UNBOUNDED_HIGH, UNBOUNDED_LOW};
 use super::frame_offset;
 use super::summary::ParameterSet;
 use binframe_ir::tables::UnknownReason;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Number of general registers.
@@ -136,6 +137,16 @@ impl AbstractState {
             written: ParameterSet::ALL,
             writes_unknown_memory: true,
             ..Self::entry(0, 0)
+        }
+    }
+
+    /// The numbers of the registers whose values a state holds.
+    pub(crate) const REGISTERS: Range<u8> = 0..REGISTERS as u8;
+
+    /// Makes the registers of a set unknown, which has a bit for each.
+    pub(crate) fn clobber(&mut self, registers: u16) {
+        for register in Self::REGISTERS.filter(|register| registers >> register & 1 == 1) {
+            self.set_register(register, AbstractValue::unknown(UnknownReason::Clobbered));
         }
     }
 

@@ -36,9 +36,7 @@ impl AbstractState {
             self.writes_unknown_memory = true;
             self.forget_from(self.escaped_from);
         }
-        for register in (0..REGISTERS as u8).filter(|register| callee.clobbered >> register & 1 == 1) {
-            self.set_register(register, AbstractValue::unknown(UnknownReason::Clobbered));
-        }
+        self.clobber(callee.clobbered);
         self.comparison = None;
         self.set_register(result, returned);
         let popped = callee.popped_bytes.map(|popped| pointer.plus(popped));

@@ -1,16 +1,17 @@
 //! The seam between passes and instruction sets: which there are, and what passes ask of each.
 
-use super::abi::Abi;
+use super::abi::{Abi, CallingConvention};
 use super::ops::{Ops, Part, Reg};
 use binframe_ir::tables::{Architecture, EffectAccess, Flow, InstructionBuilder, Instructions, Role};
 use binframe_ir::{Enumeration, Rows};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// An instruction set, including the processor mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An instruction set, including the processor mode. The default one stands for that of a binary without code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Isa {
     /// x86 in 64-bit mode.
+    #[default]
     X86_64,
     /// x86 in 32-bit mode.
     X86,
@@ -119,6 +120,14 @@ pub(crate) trait InstructionSet {
 
     /// What all ABIs of the instruction set have in common.
     fn abi(isa: Isa) -> Abi;
+    /// The calling convention of code.
+    fn calling_convention(isa: Isa, is_windows: bool) -> CallingConvention;
+    /// Number of the pieces of a register that instructions write separately, for data flow; 0 if it is not tracked.
+    fn piece_count(register: Reg) -> u8;
+    /// The pieces that a part of a register overlaps.
+    fn pieces(register: Reg, part: Part) -> Range<u8>;
+    /// The name of the register that a piece is in.
+    fn piece_name(isa: Isa, register: Reg, piece: u8) -> &'static str;
     /// Width in bits of a register that ops refer to.
     fn register_bits(register: Reg) -> u16;
     /// The name of a part of a register that ops refer to.

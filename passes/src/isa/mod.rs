@@ -5,7 +5,7 @@
 //! the instruction set and bytes. Each set has a folder, and the folders are twins: `decode`, `flow`, `rows`, `prologue`,
 //! `effects`, `text`, `abi`, `registers`.
 //!
-//! The memory stage is for x86 only so far: it imports from [`x86`], and leaves other code out.
+//! The memory stage leaves out code of a set whose instructions have no ops yet.
 
 pub(crate) mod aarch64;
 mod abi;
@@ -14,12 +14,13 @@ mod op_rows;
 pub mod ops;
 pub mod x86;
 
-pub(crate) use abi::Abi;
+pub(crate) use abi::{Abi, CallingConvention};
 pub use instruction_set::Isa;
 pub(crate) use instruction_set::{Buffers, ConstantAddress, Decoder, InstructionSet, RowPlace, RowWriter};
 pub(crate) use op_rows::OpRowWriter;
 
 use ops::Ops;
+use std::ops::Range;
 
 /// Evaluates an expression with a type name bound to the [`InstructionSet`] of an [`Isa`].
 macro_rules! with_instruction_set {
@@ -143,6 +144,31 @@ impl Isa {
     /// What all ABIs of the instruction set have in common.
     pub(crate) fn abi(self) -> Abi {
         with_instruction_set!(self, S => S::abi(self))
+    }
+
+    /// The calling convention of code.
+    pub(crate) fn calling_convention(self, is_windows: bool) -> CallingConvention {
+        with_instruction_set!(self, S => S::calling_convention(self, is_windows))
+    }
+
+    /// Number of the pieces of a register that instructions write separately; 0 if it is not tracked.
+    pub(crate) fn piece_count(self, register: ops::Reg) -> u8 {
+        with_instruction_set!(self, S => S::piece_count(register))
+    }
+
+    /// The pieces that a part of a register overlaps.
+    pub(crate) fn pieces(self, register: ops::Reg, part: ops::Part) -> Range<u8> {
+        with_instruction_set!(self, S => S::pieces(register, part))
+    }
+
+    /// The name of the register that a piece is in.
+    pub(crate) fn piece_name(self, register: ops::Reg, piece: u8) -> &'static str {
+        with_instruction_set!(self, S => S::piece_name(self, register, piece))
+    }
+
+    /// The name of a general register.
+    pub(crate) fn general_register_name(self, number: u8) -> &'static str {
+        with_instruction_set!(self, S => S::piece_name(self, ops::Reg(number), 0))
     }
 
     /// The register into which a function loads its return address, if the code at its start does nothing else; `None`

@@ -108,7 +108,7 @@ impl AccessWriter<'_, '_> {
             && address.exact_offset().is_none()
             && (address.stride > 1 || i64::from(address.stride) == size);
         let (parameter_register, parameter_stack_offset) = match address.base {
-            Base::Register(register) => (Some(Term(self.program.convention.register_name(register))), None),
+            Base::Register(register) => (Some(Term(self.program.isa.general_register_name(register))), None),
             Base::Argument(offset) => (None, Some(i64::from(offset))),
             _ => (None, None),
         };

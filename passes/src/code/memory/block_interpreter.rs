@@ -4,7 +4,6 @@ use super::callees::{Callee, Callees};
 use super::interpreter::{InstructionOps, Interpreter};
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Summary};
-use crate::isa::x86::{RESULT, STACK_POINTER};
 
 /// The state before an instruction, and the callee if it is a call.
 #[derive(Clone, Copy)]
@@ -61,7 +60,13 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
             let context = InstructionContext { before: state, callee: Some(&callee) };
             each(&self.interpreter, instruction, context);
             let address_size = i64::from(self.program.convention.address_size);
-            state.apply_call(&callee.summary, facts.address, STACK_POINTER, RESULT, address_size);
+            state.apply_call(
+                &callee.summary,
+                facts.address,
+                self.program.abi.stack_pointer.0,
+                self.program.abi.result.0,
+                address_size,
+            );
             if let Some(register) = self.callees.address_getter(call) {
                 state.set_register(register, AbstractValue::number(facts.next_address as i64));
             }

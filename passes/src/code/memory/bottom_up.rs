@@ -16,7 +16,6 @@ use super::fixpoint::FunctionAnalyzer;
 use super::frame_collector::FrameCollector;
 use super::program::Program;
 use super::stack_depth::StackDepth;
-use crate::code::cfg::CfgIr;
 use crate::domains::Summary;
 use crate::graph::{Graph, strong_components};
 use binframe_ir::tables::StackDepthLimit;
@@ -26,9 +25,9 @@ use rayon::prelude::*;
 const FUNCTIONS_PER_TASK: usize = 1 << 3;
 
 /// Analyzes all functions. Returns the results and the summary of each.
-pub(super) fn analyze_functions(program: &Program<'_>, cfg: &CfgIr) -> (Vec<FunctionAnalysis>, Vec<Summary>) {
+pub(super) fn analyze_functions(program: &Program<'_>) -> (Vec<FunctionAnalysis>, Vec<Summary>) {
     let count = program.functions.len();
-    let popped = callee_popped_bytes(program.code, cfg);
+    let popped = callee_popped_bytes(program);
     let convention = program.convention.summary();
     let assumed = |row: usize| Summary {
         popped_bytes: popped.get(row).copied().flatten().or(convention.popped_bytes),

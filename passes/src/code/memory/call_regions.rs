@@ -5,7 +5,6 @@ use super::callees::Callee;
 use super::library_models;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};
-use crate::isa::x86::STACK_POINTER;
 use binframe_ir::tables::CallEdge;
 
 /// The memory that the call at an address allocates, given the state before it; `None` if the callee returns no new
@@ -49,11 +48,11 @@ fn allocated_size(program: &Program<'_>, before: &AbstractState, callee: &Callee
 fn argument(program: &Program<'_>, before: &AbstractState, parameter: usize) -> AbstractValue {
     let convention = program.convention;
     match convention.parameters.get(parameter) {
-        Some(register) => before.register(*register),
+        Some(register) => before.register(register.0),
         None => {
             let size = convention.address_size;
             let above = (parameter - convention.parameters.len()) as i64 * i64::from(size);
-            before.load(before.register(STACK_POINTER).plus(above + convention.home_size), size)
+            before.load(before.register(program.abi.stack_pointer.0).plus(above + convention.home_size), size)
         }
     }
 }

@@ -3,33 +3,25 @@
 //!
 //! Assumed for the callees of a recursive cycle, which have no summary yet.
 
-use crate::code::cfg::CfgIr;
-use crate::code::regions::Code;
-use crate::isa::x86::{Instruction, X86, popped_by_callee};
-use crate::isa::{Decoder, InstructionSet, Isa};
+use super::lowered_code::LoweredCode;
+use super::program::Program;
 use binframe_ir::tables::Terminator;
 
 /// Argument bytes that each function pops at its first return; `None` for functions without one. Empty without 32-bit
 /// code, in which no function pops arguments.
-pub(super) fn callee_popped_bytes(code: &Code, cfg: &CfgIr) -> Vec<Option<i64>> {
-    if code.regions.iter().all(|region| region.isa != Isa::X86) {
+pub(super) fn callee_popped_bytes(program: &Program<'_>) -> Vec<Option<i64>> {
+    if program.isa.bits() != 32 {
         return Vec::new();
     }
-    let (functions, blocks) = (cfg.functions.columns(), cfg.basic_blocks.columns());
-    let mut popped = vec![None; functions.len()];
-    for block in blocks.iter().filter(|block| block.terminator == Terminator::Ret) {
-        let Ok(function) = functions.address.binary_search(&block.function_address) else { continue };
-        if popped[function].is_some() {
-            continue;
+    let mut popped = vec![None; program.functions.len()];
+    let mut lowered = LoweredCode::default();
+    for (row, block) in program.blocks.iter().enumerate() {
+        let Some(function) = program.function_at(block.function_address) else { continue };
+        if block.terminator == Terminator::Ret && popped[function].is_none() {
+            lowered.assign(program, [row].into_iter());
+            popped[function] =
+                lowered.instructions_of(0).next_back().and_then(|last| last.facts.popped_bytes);
         }
-        let bytes = code.bytes(block.address, block.size);
-        let mut decoder = X86::decoder(Isa::X86, bytes, block.address);
-        let mut instruction = Instruction::default();
-        let mut position = 0;
-        while position < bytes.len() && decoder.decode(&mut instruction) {
-            position += instruction.len();
-        }
-        popped[function] = popped_by_callee(&instruction);
     }
     popped
 }

@@ -12,7 +12,7 @@
 use super::callees::Callee;
 use super::program::Program;
 use crate::domains::{AbstractState, AbstractValue, Base};
-use crate::isa::x86::{RESULT, STACK_POINTER};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::UnknownReason;
 
 /// The join of the states at the exits of a function.
@@ -31,22 +31,22 @@ pub(super) struct ExitState {
 impl ExitState {
     /// Adds a return that pops `popped` bytes of arguments, given the state before it.
     pub(super) fn add_return(&mut self, program: &Program<'_>, state: &AbstractState, popped: i64) {
-        let pointer = state.register(STACK_POINTER);
+        let pointer = state.register(program.abi.stack_pointer.0);
         let exact =
             pointer.exact_offset().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
         let is_assumed = pointer.is_unknown() || program.convention.address_size == 8;
         let assumed = program.convention.summary().popped_bytes.filter(|_| is_assumed).map(|_| popped);
         self.add_popped_bytes(exact.or(assumed));
-        for register in (0..16).filter(|register| *register != STACK_POINTER) {
+        for register in AbstractState::REGISTERS.filter(|register| *register != program.abi.stack_pointer.0) {
             let value = state.register(register);
             let is_unchanged = value.base == Base::Register(register) && value.exact_offset() == Some(0);
-            let is_preserved = program.convention.preserved >> register & 1 == 1;
+            let is_preserved = program.convention.preserved.contains(Reg(register));
             let is_restored = is_preserved && value.base == Base::Unknown(UnknownReason::Loaded);
             if !is_unchanged && !is_restored {
                 self.clobbered |= 1 << register;
             }
         }
-        let returned = state.register(RESULT);
+        let returned = state.register(program.abi.result.0);
         self.returned = Some(self.returned.map_or(returned, |before| before.join(returned)));
     }
 
@@ -60,11 +60,17 @@ impl ExitState {
     ) {
         // The callee finds this function's return address on the stack, where a call would have pushed one.
         let address_size = i64::from(program.convention.address_size);
-        let before = state.register(STACK_POINTER).plus(address_size);
-        state.set_register(STACK_POINTER, before);
-        state.apply_call(&callee.summary, address, STACK_POINTER, RESULT, address_size);
-        let after = state.register(STACK_POINTER).plus(-address_size);
-        state.set_register(STACK_POINTER, after);
+        let before = state.register(program.abi.stack_pointer.0).plus(address_size);
+        state.set_register(program.abi.stack_pointer.0, before);
+        state.apply_call(
+            &callee.summary,
+            address,
+            program.abi.stack_pointer.0,
+            program.abi.result.0,
+            address_size,
+        );
+        let after = state.register(program.abi.stack_pointer.0).plus(-address_size);
+        state.set_register(program.abi.stack_pointer.0, after);
         self.add_return(program, &state, 0);
     }
 

@@ -58,9 +58,8 @@ use super::interpreter::refine_by_branch;
 use super::lowered_code::LoweredCode;
 use super::program::Program;
 use super::worklist::Worklist;
-use crate::domains::{AbstractState, AbstractValue, Summary, Threshold};
+use crate::domains::{AbstractState, Summary, Threshold};
 use crate::isa::ops::Condition;
-use crate::isa::x86::STACK_POINTER;
 use binframe_ir::tables::{EdgeKind, Terminator, UnknownReason};
 use std::ops::Range;
 
@@ -96,7 +95,7 @@ pub(super) struct FunctionAnalyzer<'f, 'a> {
     pub(super) is_too_complex: bool,
 }
 
-/// What is known at the end of a block besides its state.
+/// The end of a block: facts about it besides the state.
 struct BlockEnd {
     /// The join of the states after its calls, if it has a landing pad.
     thrown: Option<AbstractState>,
@@ -137,7 +136,10 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         self.thresholds.clear();
         let reached_count = self.code.order.blocks.len();
         if let Some(entry) = self.code.order.blocks.first() {
-            let state = AbstractState::entry(STACK_POINTER, self.program.convention.preserved);
+            let state = AbstractState::entry(
+                self.program.abi.stack_pointer.0,
+                self.program.convention.preserved.0 as u16,
+            );
             self.states[*entry as usize] = Some(Box::new(state));
         }
         let mut worklist = Worklist::new(reached_count);
@@ -352,10 +354,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
 
     /// The state at a landing pad, given the state after the call that threw.
     fn at_landing_pad(&self, mut state: AbstractState) -> AbstractState {
-        let clobbered = self.program.convention.clobbered();
-        for register in (0..16).filter(|register| clobbered >> register & 1 == 1) {
-            state.set_register(register, AbstractValue::unknown(UnknownReason::Clobbered));
-        }
+        state.clobber(self.program.convention.clobbered());
         state
     }
 }

@@ -21,7 +21,7 @@ use super::program::Program;
 use super::slots::{StackAccess, outgoing_size, stack_slots};
 use super::stack_depth::{DeepestCall, StackDepth};
 use crate::domains::{AbstractState, AbstractValue, Base, ParameterSet, Summary, frame_offset};
-use crate::isa::x86::{FRAME_POINTER, STACK_POINTER};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::{Access, CallKind, EdgeEvidence, FrameStatus, StackDepthLimit, Terminator};
 
 /// Collects the memory references, calls and exits of a function.
@@ -82,7 +82,7 @@ impl FrameCollector<'_, '_> {
             }
         }
         if let Some(callee) = context.callee {
-            self.record.add_call(position, before, STACK_POINTER, &callee.summary);
+            self.record.add_call(position, before, self.program.abi.stack_pointer.0, &callee.summary);
         }
         if !self.is_reached {
             return;
@@ -112,7 +112,7 @@ impl FrameCollector<'_, '_> {
         self.writes_unknown_memory |= after.writes_unknown_memory;
         match program.blocks.terminator.get(row) {
             Terminator::Ret => {
-                self.check_stack_pointer(after.register(STACK_POINTER));
+                self.check_stack_pointer(after.register(self.program.abi.stack_pointer.0));
                 self.exit.add_return(program, after, last.facts.popped_bytes.unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
@@ -255,13 +255,13 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// The callee-saved register whose content at function entry a stored value is.
     fn saved_register(&self, stored: AbstractValue) -> Option<u8> {
         let Base::Register(register) = stored.base else { return None };
-        let is_preserved = self.program.convention.preserved >> register & 1 == 1;
+        let is_preserved = self.program.convention.preserved.contains(Reg(register));
         (is_preserved && stored.exact_offset() == Some(0)).then_some(register)
     }
 
     /// Records how far below the stack pointer an instruction writes, if both addresses are exact.
     fn note_red_zone(&mut self, before: &AbstractState, address: AbstractValue) {
-        let pointer = before.register(STACK_POINTER);
+        let pointer = before.register(self.program.abi.stack_pointer.0);
         if let (Some(own), Some(pointer)) =
             (address.exact_offset(), pointer.exact_offset().filter(|_| pointer.base == address.base))
         {
@@ -271,7 +271,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records a call.
     fn add_call(&mut self, call_address: u64, before: &AbstractState, callee: &Callee<'_>) {
-        let pointer = before.register(STACK_POINTER);
+        let pointer = before.register(self.program.abi.stack_pointer.0);
         self.check_stack_pointer(pointer);
         self.call_offsets.extend(frame_offset::of_address(pointer));
         let pushed = i64::from(self.program.convention.address_size);
@@ -282,7 +282,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 
     fn add_tail_call(&mut self, after: &AbstractState, callee: &Callee<'_>) {
-        let pointer = after.register(STACK_POINTER);
+        let pointer = after.register(self.program.abi.stack_pointer.0);
         self.check_stack_pointer(pointer);
         self.add_call_depth(pointer, callee);
         self.add_parameters_read(after, callee);
@@ -290,14 +290,14 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records the stack pointer before or after an instruction.
     fn note_stack_pointer(&mut self, state: &AbstractState) {
-        let pointer = state.register(STACK_POINTER);
+        let pointer = state.register(self.program.abi.stack_pointer.0);
         match (pointer.base, pointer.exact_offset()) {
             (Base::Stack, Some(offset)) => self.lowest = self.lowest.min(offset),
             (Base::Aligned, Some(offset)) => self.lowest_aligned = self.lowest_aligned.min(offset),
             (Base::Dynamic(_), _) => self.downgrade_status(FrameStatus::Dynamic),
             _ => {}
         }
-        let frame = state.register(FRAME_POINTER);
+        let frame = state.register(self.program.abi.frame_pointer.0);
         self.uses_frame_pointer |=
             frame.exact_offset().is_some() && matches!(frame.base, Base::Stack | Base::Aligned);
     }
@@ -305,7 +305,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records that an instruction aligns the stack pointer.
     fn note_alignment(&mut self, instruction: InstructionOps<'_>, before: &AbstractState) {
         let Some(alignment) = instruction.facts.stack_alignment else { return };
-        let pointer = before.register(STACK_POINTER);
+        let pointer = before.register(self.program.abi.stack_pointer.0);
         if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
             self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {
                 (lowest.min(offset), largest.max(alignment))
@@ -356,7 +356,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records the parameters that are passed on to a callee that reads them.
     fn add_parameters_read(&mut self, state: &AbstractState, callee: &Callee<'_>) {
-        let arguments = state.tracked_arguments(&callee.summary, STACK_POINTER);
+        let arguments = state.tracked_arguments(&callee.summary, self.program.abi.stack_pointer.0);
         for (_, value) in arguments.filter(|(parameter, _)| callee.summary.read.has(*parameter)) {
             self.read.add(ParameterSet::of_base(value.base));
         }

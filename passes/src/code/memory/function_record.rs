@@ -73,9 +73,8 @@ pub(super) struct RecordedCall {
 pub(super) struct PassedAddress {
     /// Frame offset at index 0.
     pub(super) frame_offset: i64,
-    /// Whether the callee may read, and write, through the parameter.
-    pub(super) is_read: bool,
-    pub(super) is_written: bool,
+    /// The callee's parameter that it is passed in.
+    pub(super) parameter: ParameterSet,
 }
 
 impl FunctionRecord {
@@ -120,12 +119,7 @@ impl FunctionRecord {
         let first = self.passed.len();
         let passed = before.tracked_arguments(callee, stack_pointer).filter_map(|(parameter, value)| {
             let frame_offset = frame_offset::of_address(AbstractValue::at(value.base, value.index_zero))?;
-            let is_in = |set: ParameterSet| set.has(parameter);
-            Some(PassedAddress {
-                frame_offset,
-                is_read: is_in(callee.read),
-                is_written: is_in(callee.written),
-            })
+            Some(PassedAddress { frame_offset, parameter })
         });
         self.passed.extend(passed);
         self.calls.push(RecordedCall {
@@ -199,9 +193,8 @@ impl FunctionRecord {
             let count = u64::from(call.passed_count);
             [position(call.position), u64::from(pointer.is_some()), pointer.unwrap_or(0) as u64, count]
         });
-        let passed = self.passed.iter().flat_map(|passed| {
-            [passed.frame_offset as u64, u64::from(passed.is_read) | u64::from(passed.is_written) << 1]
-        });
+        let passed = self.passed.iter();
+        let passed = passed.flat_map(|passed| [passed.frame_offset as u64, u64::from(passed.parameter.0)]);
         Fingerprint::of_numbers(&references.chain(ranges).chain(calls).chain(passed).collect::<Vec<_>>())
     }
 }

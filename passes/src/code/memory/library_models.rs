@@ -1,7 +1,7 @@
 //! Models of library functions: the effects of imported functions by name, from `library_models.txt`.
 
 use crate::domains::{AbstractValue, Base, ParameterSet, Summary};
-use crate::isa::x86::CallingConvention;
+use crate::isa::CallingConvention;
 use binframe_ir::tables::UnknownReason;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -44,7 +44,7 @@ struct LibraryModels {
 pub(super) fn summary(name: &str, convention: CallingConvention) -> Option<Summary> {
     let model = MODELS.find(name)?;
     let parameter = |parameter: usize| match convention.parameters.get(parameter) {
-        Some(register) => ParameterSet::register(*register),
+        Some(register) => ParameterSet::register(register.0),
         None => ParameterSet::STACK,
     };
     let parameters = |model: ParameterModel| match model {
@@ -75,7 +75,7 @@ fn returned(model: &LibraryModel, convention: CallingConvention) -> AbstractValu
     match model.returns {
         ReturnModel::Heap => AbstractValue::at(Base::Heap(0), 0),
         ReturnModel::Parameter(index) => match convention.parameters.get(index) {
-            Some(register) => AbstractValue::at(Base::Register(*register), 0),
+            Some(register) => AbstractValue::at(Base::Register(register.0), 0),
             None => {
                 let size = i32::from(convention.address_size);
                 let above = (index - convention.parameters.len()) as i32 + 1;

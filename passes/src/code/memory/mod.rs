@@ -91,7 +91,7 @@ pub fn run(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg:
 fn analyze(image: &MemoryImage, code: &Code, instructions: &InstructionsIr, cfg: &CfgIr) -> MemoryIr {
     let blocks_by_function = cfg.blocks_by_function();
     let program = Program::new(code, cfg, image, &blocks_by_function);
-    let (mut functions, summaries) = bottom_up::analyze_functions(&program, cfg);
+    let (mut functions, summaries) = bottom_up::analyze_functions(&program);
     let objects = ObjectTable::new(&program, instructions, &functions);
     let (stack_frames, diagnostics) = tables::stack_frames(&program, &functions);
     let memory_regions = tables::memory_regions(&program, &functions);

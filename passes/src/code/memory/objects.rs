@@ -159,7 +159,7 @@ impl ObjectRows {
                     kind: slot.kind,
                     object_name: slot
                         .saved_register
-                        .map(|register| program.convention.register_name(register)),
+                        .map(|register| program.isa.general_register_name(register)),
                     function_address: Some(*function_address),
                     size: slot.size.unsigned_abs(),
                     evidence: slot.evidence,

@@ -3,8 +3,7 @@
 use super::memory_image::MemoryImage;
 use crate::code::cfg::{BlocksByFunction, CfgIr};
 use crate::code::regions::Code;
-use crate::isa::x86::CallingConvention;
-use crate::isa::{Abi, Isa};
+use crate::isa::{Abi, CallingConvention, Isa};
 use binframe_ir::tables::{BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, FunctionColumns};
 use std::ops::Range;
 
@@ -18,20 +17,21 @@ pub(super) struct Program<'a> {
     pub(super) calls: CallEdgeColumns<'a>,
     pub(super) image: &'a MemoryImage,
     pub(super) blocks_by_function: &'a BlocksByFunction,
+    /// The instruction set of the first code region.
+    pub(super) isa: Isa,
     pub(super) convention: CallingConvention,
     pub(super) abi: Abi,
 }
 
 impl<'a> Program<'a> {
-    /// The program of some tables. The calling convention is that of the first code region, and of x86-64 without
-    /// code.
+    /// The program of some tables. The calling convention is that of the first code region.
     pub(super) fn new(
         code: &'a Code,
         cfg: &'a CfgIr,
         image: &'a MemoryImage,
         blocks_by_function: &'a BlocksByFunction,
     ) -> Self {
-        let isa = code.regions.first().map_or(Isa::X86_64, |region| region.isa);
+        let isa = code.regions.first().map(|region| region.isa).unwrap_or_default();
         Self {
             code,
             functions: cfg.functions.columns(),
@@ -40,7 +40,8 @@ impl<'a> Program<'a> {
             calls: cfg.call_edges.columns(),
             image,
             blocks_by_function,
-            convention: CallingConvention::of(isa, code.is_windows),
+            isa,
+            convention: isa.calling_convention(code.is_windows),
             abi: isa.abi(),
         }
     }

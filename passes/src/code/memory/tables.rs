@@ -4,7 +4,10 @@ use super::analysis_results::{Allocation, FunctionAnalysis, ThreadStart};
 use super::program::Program;
 use super::regions::RegionWriter;
 use crate::diagnostics::{Collector, DiagnosticLocation};
-use crate::domains::{AbstractValue, Base, ParameterSet, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW};
+use crate::domains::{
+    AbstractState, AbstractValue, Base, ParameterSet, Summary, UNBOUNDED_HIGH, UNBOUNDED_LOW,
+};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::{
     DiagnosticCode, DiagnosticPass, Diagnostics, FrameStatus, FunctionEffect, FunctionEffectBuilder,
     FunctionEffects, MemoryRegions, RegionType, ReturnedValue, Severity, StackFrame, StackFrameBuilder,
@@ -53,7 +56,7 @@ pub(super) fn stack_frames(
         let function_address = program.functions.address[row];
         saved.clear();
         let registers = function.slots.iter().filter_map(|slot| slot.saved_register);
-        saved.extend(registers.map(|register| program.convention.register_name(register)));
+        saved.extend(registers.map(|register| program.isa.general_register_name(register)));
         saved.sort_unstable();
         saved.dedup();
         let frame = &function.frame;
@@ -103,8 +106,8 @@ pub(super) fn function_effects(program: &Program<'_>, summaries: &[Summary]) -> 
         let [read, written, kept] = [summary.read, summary.written, summary.captured].map(is_in);
         let returned = summary.returned;
         let (returns, returned_parameter) = match returned.base {
-            Base::Register(register) if program.convention.parameters.contains(&register) => {
-                (ReturnedValue::Parameter, Some(program.convention.register_name(register)))
+            Base::Register(register) if program.convention.parameters.contains(&Reg(register)) => {
+                (ReturnedValue::Parameter, Some(program.isa.general_register_name(register)))
             }
             Base::Argument(_) => (ReturnedValue::Parameter, Some("stack")),
             Base::Global(_) => (ReturnedValue::Global, None),
@@ -135,7 +138,7 @@ pub(super) fn function_effects(program: &Program<'_>, summaries: &[Summary]) -> 
 fn parameters_of(program: &Program<'_>) -> ParameterSet {
     let mut parameters = ParameterSet::default();
     for register in program.convention.parameters {
-        parameters.add(ParameterSet::register(*register));
+        parameters.add(ParameterSet::register(register.0));
     }
     parameters
 }
@@ -145,10 +148,10 @@ fn registers<'a>(
     program: &Program<'_>,
     is_wanted: impl Fn(u8) -> bool + 'a,
 ) -> impl Iterator<Item = &'static str> + 'a {
-    let convention = program.convention;
-    (0..16)
+    let isa = program.isa;
+    AbstractState::REGISTERS
         .filter(move |register| is_wanted(*register))
-        .map(move |register| convention.register_name(register))
+        .map(move |register| isa.general_register_name(register))
         .filter(|name| !name.is_empty())
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Source: Arm, "Procedure Call Standard for the Arm 64-bit Architecture" (AAPCS64), section 6.1.
 
-use super::registers::{FRAME_POINTER, STACK_POINTER};
-use crate::isa::abi::Abi;
+use super::registers::{FRAME_POINTER, STACK_POINTER, VECTORS};
+use crate::isa::abi::{Abi, CallingConvention};
 use crate::isa::instruction_set::Isa;
 use crate::isa::ops::{Reg, RegSet};
 
@@ -25,5 +25,22 @@ pub(super) fn abi(isa: Isa) -> Abi {
         canary_offset: None,
         // Of Linux.
         service_arguments: &[Reg(0), Reg(1), Reg(2), Reg(3), Reg(4), Reg(5)],
+    }
+}
+
+/// The calling convention of a binary's code. Source: Procedure Call Standard for the Arm 64-bit Architecture, section 6.
+pub(super) fn calling_convention() -> CallingConvention {
+    CallingConvention {
+        address_size: 8,
+        preserved: RegSet(0x7ff << 19),
+        parameters: &[Reg(0), Reg(1), Reg(2), Reg(3), Reg(4), Reg(5), Reg(6), Reg(7)],
+        vector_parameters: RegSet(0xff << VECTORS),
+        vector_result: Reg(VECTORS),
+        vector_count: None,
+        preserved_vectors: RegSet(0xff << (VECTORS + 8)),
+        home_size: 0,
+        may_callees_pop: false,
+        has_landing_pads: true,
+        red_zone_size: 0,
     }
 }

@@ -17,7 +17,7 @@ mod rows;
 mod tests;
 mod text;
 
-use crate::isa::abi::Abi;
+use crate::isa::abi::{Abi, CallingConvention};
 use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
 use crate::isa::ops::{Ops, Part, Reg};
 use binframe_ir::tables::Flow;
@@ -123,6 +123,22 @@ impl InstructionSet for AArch64 {
 
     fn abi(isa: Isa) -> Abi {
         abi::abi(isa)
+    }
+
+    fn calling_convention(_: Isa, _: bool) -> CallingConvention {
+        abi::calling_convention()
+    }
+
+    fn piece_count(_: Reg) -> u8 {
+        0
+    }
+
+    fn pieces(_: Reg, _: Part) -> Range<u8> {
+        0..0
+    }
+
+    fn piece_name(_: Isa, _: Reg, _: u8) -> &'static str {
+        ""
     }
 
     fn register_bits(register: Reg) -> u16 {

@@ -8,7 +8,7 @@ pub(super) const STACK_POINTER: Reg = Reg(31);
 /// The frame pointer, `x29`.
 pub(super) const FRAME_POINTER: Reg = Reg(29);
 /// `v0` to `v31`, which overlap the scalable ones.
-const VECTORS: u8 = 32;
+pub(super) const VECTORS: u8 = 32;
 
 /// Width of a register in bits.
 pub(super) fn width(register: Reg) -> u16 {

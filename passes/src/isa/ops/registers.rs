@@ -10,6 +10,9 @@ pub struct Reg(pub u8);
 pub struct RegSet(pub u128);
 
 impl RegSet {
+    /// The most registers of an instruction set.
+    pub const REGISTERS_MAX: u8 = 128;
+
     /// The set of the given registers.
     pub const fn of(registers: &[Reg]) -> Self {
         let mut bits = 0;
@@ -33,6 +36,6 @@ impl RegSet {
 
     /// The registers in ascending order.
     pub fn iter(self) -> impl Iterator<Item = Reg> {
-        (0..128).map(Reg).filter(move |register| self.contains(*register))
+        (0..Self::REGISTERS_MAX).map(Reg).filter(move |register| self.contains(*register))
     }
 }

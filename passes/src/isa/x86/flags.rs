@@ -2,8 +2,7 @@
 
 use iced_x86::RflagsBits;
 
-/// The flags by their bits. The first [`TRACKED_FLAGS`] are those of which data flow tracks definitions, sorted by
-/// name.
+/// The flags by their bits.
 pub(super) const FLAGS: [(u32, &str); 14] = [
     (RflagsBits::AF, "af"),
     (RflagsBits::CF, "cf"),
@@ -20,6 +19,3 @@ pub(super) const FLAGS: [(u32, &str); 14] = [
     (RflagsBits::C2, "c2"),
     (RflagsBits::C3, "c3"),
 ];
-
-/// Number of flags of which data flow tracks definitions.
-pub(super) const TRACKED_FLAGS: usize = 7;

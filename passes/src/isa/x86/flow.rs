@@ -118,15 +118,6 @@ pub(super) fn sets_direction(isa: Isa, code: &[u8]) -> bool {
     false
 }
 
-/// Argument bytes popped by a return instruction (`ret n`); `None` for other instructions.
-pub(crate) fn popped_by_callee(instruction: &Instruction) -> Option<i64> {
-    let is_return = matches!(instruction.mnemonic(), Mnemonic::Ret | Mnemonic::Retf);
-    is_return.then(|| match instruction.op_count() {
-        0 => 0,
-        _ => i64::from(instruction.immediate16()),
-    })
-}
-
 /// Whether the bytes are all zeros, or whole instructions without effect.
 pub(super) fn is_padding(isa: Isa, bytes: &[u8]) -> bool {
     if bytes.iter().all(|byte| *byte == 0) {

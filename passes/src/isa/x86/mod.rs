@@ -5,27 +5,20 @@ mod decode;
 mod effects;
 mod flags;
 mod flow;
-mod instruction_facts;
 mod prologue;
 mod registers;
-mod resources;
 mod rows;
 mod semantics;
 #[cfg(test)]
 mod tests;
 mod text;
 
-// What the memory stage uses, which is for x86 only.
-pub(crate) use abi::{CallingConvention, FRAME_POINTER, RESULT, STACK_POINTER};
-pub(crate) use decode::Decoder;
-pub(crate) use flow::popped_by_callee;
-pub(crate) use iced_x86::{Instruction, InstructionInfoFactory as Effects};
-pub(crate) use resources::{Resource, ResourceAccess, each_resource};
-
-use crate::isa::abi::Abi;
+use crate::isa::abi::{Abi, CallingConvention};
 use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
 use crate::isa::ops::{Ops, Part, Reg};
 use binframe_ir::tables::Flow;
+use decode::Decoder;
+use iced_x86::Instruction;
 use std::ops::Range;
 
 /// x86 in either mode.
@@ -127,6 +120,22 @@ impl InstructionSet for X86 {
 
     fn abi(isa: Isa) -> Abi {
         abi::abi(isa)
+    }
+
+    fn calling_convention(isa: Isa, is_windows: bool) -> CallingConvention {
+        abi::calling_convention(isa, is_windows)
+    }
+
+    fn piece_count(register: Reg) -> u8 {
+        registers::piece_count(register)
+    }
+
+    fn pieces(register: Reg, part: Part) -> Range<u8> {
+        registers::pieces(register, part)
+    }
+
+    fn piece_name(isa: Isa, register: Reg, piece: u8) -> &'static str {
+        registers::piece_name(isa, register, piece)
     }
 
     fn register_bits(register: Reg) -> u16 {

@@ -1,7 +1,9 @@
 //! The register file of x86: iced's registers as parts of the widest registers that overlap.
 
+use crate::isa::instruction_set::Isa;
 use crate::isa::ops::{Part, Reg};
 use iced_x86::Register;
+use std::ops::Range;
 
 /// `rax` to `r15`, in the order of their numbers in instructions.
 pub(crate) const GENERAL: u8 = 0;
@@ -71,6 +73,55 @@ pub(crate) fn part_of(register: Register) -> (Reg, Part) {
         _ if register.is_cr() || register.is_dr() || register.is_tr() => (SYSTEM, Part { low: 0, bits: 64 }),
         _ => (EXTENSIONS, Part { low: 0, bits: 64 }),
     }
+}
+
+/// Pieces of general registers: the lowest byte, the second byte, and the rest. Of vector registers: the low 16 bytes,
+/// and the rest.
+const GENERAL_PIECES: u8 = 3;
+const VECTOR_PIECES: u8 = 2;
+/// MMX registers, each a piece of the x87 stack.
+const MMX_PIECES: u8 = 8;
+
+/// Number of the pieces of a register that instructions write separately, for data flow; 0 if it is not tracked.
+pub(crate) fn piece_count(register: Reg) -> u8 {
+    match register.0 {
+        _ if register == STACK_POINTER => 0,
+        0..16 => GENERAL_PIECES,
+        19 => MMX_PIECES,
+        VECTORS..MASKS => VECTOR_PIECES,
+        MASKS..COUNT => 1,
+        _ => 0,
+    }
+}
+
+/// The pieces that a part of a register overlaps. Instructions of x87 access their whole stack, which is not tracked.
+pub(crate) fn pieces(register: Reg, Part { low, bits }: Part) -> Range<u8> {
+    let between = |ends: &[u16]| {
+        let first = ends.partition_point(|end| *end <= low);
+        let end = ends.partition_point(|end| *end < low + bits) + 1;
+        first as u8..end as u8
+    };
+    match register.0 {
+        _ if register == STACK_POINTER => 0..0,
+        0..16 => between(&[8, 16, 64]),
+        19 if bits <= X87_BITS => (low / X87_BITS) as u8..(low / X87_BITS) as u8 + 1,
+        VECTORS..MASKS => between(&[128, 512]),
+        MASKS..COUNT => 0..1,
+        _ => 0..0,
+    }
+}
+
+/// The name of the register that a piece is in.
+pub(crate) fn piece_name(isa: Isa, register: Reg, piece: u8) -> &'static str {
+    let number = u32::from(register.0);
+    super::rows::register_name(match register.0 {
+        8..16 if isa == Isa::X86 => return "",
+        0..8 if isa == Isa::X86 => Register::EAX + number,
+        0..16 => Register::RAX + number,
+        19 => Register::MM0 + u32::from(piece),
+        MASKS..COUNT => Register::K0 + (number - u32::from(MASKS)),
+        _ => Register::ZMM0 + (number.saturating_sub(u32::from(VECTORS))).min(31),
+    })
 }
 
 /// The name of a part of a register: as in assembly if it has one.

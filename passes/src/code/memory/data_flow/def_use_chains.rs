@@ -35,9 +35,10 @@ use super::definition_sets::{DefSet, DefSets};
 use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
 use super::function_events::FunctionEvents;
 use super::reaching_definitions::{GenKill, solve};
+use super::resources::Resource;
 use crate::code::memory::function_code::FunctionCode;
-use crate::domains::{ParameterSet, frame_offset};
-use crate::isa::x86::{RESULT, Resource};
+use crate::domains::{AbstractState, ParameterSet, frame_offset};
+use crate::isa::ops::{Flag, Reg, RegSet};
 use binframe_ir::tables::{Confidence, DataFlowEdge, DataUse, Definition, EdgeKind, ObjectRegion};
 use binframe_ir::{Enumeration, Term};
 
@@ -128,14 +129,12 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         for event in events.iter().filter(|event| matches!(event.kind, EventKind::Use(..))) {
             is_used[event.resource as usize] = true;
         }
-        let results: Vec<_> = Resource::results().collect();
+        let results: Vec<_> = self.results().collect();
         for CallOrReturn { block, address, kind } in calls_and_returns {
             let CallOrReturnKind::Call { summary, returns: true, is_known } = kind else { continue };
             let definition = self.function.definition(address, Definition::Call, Confidence::Certain);
-            let general = (0..16).filter(|register| summary.clobbered >> register & 1 == 1);
-            let general = general.flat_map(Resource::general);
-            let others = Resource::clobbered_by_calls(self.function.program.convention);
-            for resource in general.chain(others).filter(|resource| is_used[resource.0 as usize]) {
+            for resource in self.clobbered(summary.clobbered).filter(|resource| is_used[resource.0 as usize])
+            {
                 // Registers in the summary *may* be clobbered; compilers rely on exact knowledge of functions in the
                 // same binary, so the definition is weak.
                 let may_keep = is_known && !resource.is_flag() && !results.contains(&resource);
@@ -148,6 +147,30 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         }
     }
 
+    /// Resources in which functions return integers, addresses and floating-point numbers.
+    fn results(&self) -> impl Iterator<Item = Resource> + use<> {
+        let program = self.function.program;
+        let result = Resource::of_register(program.isa, program.abi.result);
+        result.chain(Resource::lowest(RegSet::of(&[program.convention.vector_result])))
+    }
+
+    /// The resources that a call may change, given the general registers: of others, all but the lowest pieces of
+    /// preserved vectors, and the direction flag.
+    fn clobbered(&self, general: u16) -> impl Iterator<Item = Resource> + use<> {
+        let program = self.function.program;
+        let (isa, preserved) = (program.isa, program.convention.preserved_vectors);
+        let registers = (0..RegSet::REGISTERS_MAX)
+            .map(Reg)
+            .filter(move |register| !AbstractState::tracks(register.0) || general >> register.0 & 1 == 1);
+        let pieces = registers.flat_map(move |register| Resource::of_register(isa, register));
+        let is_preserved = move |resource: &Resource| {
+            preserved.contains(resource.register())
+                && Some(*resource) == Resource::of_register(isa, resource.register()).next()
+        };
+        let flags = Flag::ALL.into_iter().filter(|flag| *flag != Flag::Direction);
+        pieces.filter(move |resource| !is_preserved(resource)).chain(flags.map(Resource::flag))
+    }
+
     /// Adds the registers that a call or return uses.
     fn add_register_uses(&self, call: &CallOrReturn, events: &mut Vec<ResourceEvent>) {
         let CallOrReturn { block, address, kind } = *call;
@@ -157,25 +180,24 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
         };
         let is_defined = |resource: Resource| self.function.is_defined[resource.0 as usize];
         let CallOrReturnKind::Call { summary, is_known, .. } = kind else {
-            let results = Resource::results();
-            for resource in results.filter(|resource| is_defined(*resource) || resource.is_general()) {
+            let result = self.function.program.abi.result;
+            for resource in self.results().filter(|one| is_defined(*one) || one.register() == result) {
                 add(resource, DataUse::Result, Confidence::Guess);
             }
             return;
         };
         let convention = self.function.program.convention;
-        // A call of a variadic function passes the number of vector arguments in the result register.
-        let vector_count = (!is_known && convention.vector_parameters > 0).then_some(&RESULT);
-        for register in convention.parameters.iter().chain(vector_count) {
-            for resource in Resource::general(*register) {
-                if is_known && summary.read.has(ParameterSet::register(*register)) {
+        let vector_count = convention.vector_count.filter(|_| !is_known);
+        for register in convention.parameters.iter().copied().chain(vector_count) {
+            for resource in Resource::of_register(self.function.program.isa, register) {
+                if is_known && summary.read.has(ParameterSet::register(register.0)) {
                     add(resource, DataUse::Argument, Confidence::Likely);
                 } else if !is_known && is_defined(resource) {
                     add(resource, DataUse::Argument, Confidence::Guess);
                 }
             }
         }
-        for resource in Resource::vectors(convention.vector_parameters).filter(|vector| is_defined(*vector)) {
+        for resource in Resource::lowest(convention.vector_parameters).filter(|vector| is_defined(*vector)) {
             add(resource, DataUse::Argument, Confidence::Guess);
         }
     }
@@ -274,10 +296,9 @@ impl<'c, 'g, 'a> DefUseChains<'c, 'g, 'a> {
     fn replay_block(&mut self, events: &[ResourceEvent], piece: Option<usize>, at_start: DefSet) {
         let mut reaching = at_start;
         let frame_offset = piece.map(|piece| self.piece_offsets[piece]);
-        let convention = self.function.program.convention;
         let resource = match frame_offset {
             Some(_) => "stack",
-            None => Resource(events[0].resource).name(convention),
+            None => Resource(events[0].resource).name(self.function.program.isa),
         };
         let region = frame_offset.map(|frame_offset| match frame_offset::to_offset(frame_offset) {
             (_, true) => ObjectRegion::AlignedStack,

@@ -37,7 +37,7 @@ impl EventKind {
 /// A use or definition of a resource by an instruction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResourceEvent {
-    /// Number of the resource: that of a [`Resource`](crate::isa::x86::Resource), or of a stack piece, which are numbered
+    /// Number of the resource: that of a [`Resource`](super::resources::Resource), or of a stack piece, which are numbered
     /// after those.
     pub(super) resource: u32,
     /// Index of the block in the function.

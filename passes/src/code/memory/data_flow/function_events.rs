@@ -1,14 +1,17 @@
 //! Collects the events of one function, from its instructions and from the record of its analysis.
 
 use super::events::{CallOrReturn, CallOrReturnKind, DefSite, EventKind, ResourceEvent, StackEvent};
+use super::register_uses::{RegisterUses, ResourceAccess};
+use super::resources::Resource;
 use crate::code::memory::callees::Callees;
 use crate::code::memory::facts::MemoryFacts;
 use crate::code::memory::function_record::{PassedAddress, Position, RecordedCall, RecordedReference};
 use crate::code::memory::objects::ObjectTable;
 use crate::code::memory::program::Program;
+use crate::code::regions::CodeRegion;
 use crate::domains::{AbstractValue, Base, frame_offset};
-use crate::isa::x86::{Effects, Instruction, Resource, ResourceAccess, X86, each_resource};
-use crate::isa::{Decoder as _, InstructionSet as _};
+use crate::isa::ops::Ops;
+use crate::isa::{Buffers, Decoder as _, InstructionSet, with_instruction_set};
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
@@ -79,42 +82,57 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
 
     /// Adds the events of registers and flags, and of jumps and returns that leave the function.
     fn add_instructions(&mut self, callees: &Callees<'_, '_>, rows: &[u32]) {
-        let mut info = Effects::new();
-        let mut instruction = Instruction::default();
+        let mut uses = RegisterUses::new(self.program.isa);
+        let mut buffers = Buffers::default();
         for (block, row) in (0..).zip(rows) {
             let row = *row as usize;
-            let (address, size) = (self.program.blocks.address[row], self.program.blocks.size[row]);
-            let code = self.program.code.bytes(address, size);
-            let isa =
-                self.program.code.locate(address).map(|(region, _)| self.program.code.regions[region].isa);
-            let Some(isa) = isa else { continue };
-            let mut decoder = X86::decoder(isa, code, address);
-            let mut decoded = 0;
-            while decoded < code.len() && decoder.decode(&mut instruction) {
-                decoded += instruction.len();
-                self.add_instruction(block, &instruction, &mut info);
-            }
-            if decoded > 0 {
-                self.add_exit(callees, block, row, instruction.ip());
+            let Some((region, position)) = self.program.code.locate(self.program.blocks.address[row]) else {
+                continue;
+            };
+            let region = &self.program.code.regions[region];
+            let end = position.saturating_add(self.program.blocks.size[row] as usize).min(region.bytes.len());
+            let last = with_instruction_set!(region.isa, S => {
+                self.add_block::<S>(&mut uses, &mut buffers, block, region, position..end)
+            });
+            if let Some(last) = last {
+                self.add_exit(callees, block, row, last);
             }
         }
     }
 
-    fn add_instruction(&mut self, block: u32, instruction: &Instruction, info: &mut Effects) {
-        let address = instruction.ip();
-        let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
-        let (events, is_defined) = (&mut self.events, &mut self.is_defined);
-        each_resource(instruction, info, |resource, access| {
-            let kind = match access {
-                ResourceAccess::Read => EventKind::Use(DataUse::Value, Confidence::Certain),
-                ResourceAccess::ReadAddress => EventKind::Use(DataUse::Address, Confidence::Certain),
-                ResourceAccess::Write => EventKind::Define(definition),
-                ResourceAccess::MayWrite => EventKind::MayDefine(definition),
-            };
-            is_defined[resource.0 as usize] |=
-                matches!(access, ResourceAccess::Write | ResourceAccess::MayWrite);
-            events.push(ResourceEvent { resource: resource.0, block, address, kind });
-        });
+    /// Adds the events of registers and flags of a block. Returns the address of its last instruction.
+    fn add_block<S: InstructionSet>(
+        &mut self,
+        uses: &mut RegisterUses,
+        buffers: &mut Buffers,
+        block: u32,
+        region: &CodeRegion,
+        positions: Range<usize>,
+    ) -> Option<u64> {
+        let mut decoder =
+            S::decoder(region.isa, &region.bytes[positions.clone()], region.address + positions.start as u64);
+        let mut instruction = S::Instruction::default();
+        let mut ops = Ops::default();
+        let mut last = None;
+        while decoder.decode(&mut instruction) {
+            let address = S::address(&instruction);
+            last = Some(address);
+            ops.clear();
+            S::lower(&instruction, buffers, &mut ops);
+            let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
+            for (resource, access) in uses.of(&ops) {
+                let kind = match access {
+                    ResourceAccess::Read => EventKind::Use(DataUse::Value, Confidence::Certain),
+                    ResourceAccess::ReadAddress => EventKind::Use(DataUse::Address, Confidence::Certain),
+                    ResourceAccess::Write => EventKind::Define(definition),
+                    ResourceAccess::MayWrite => EventKind::MayDefine(definition),
+                };
+                self.is_defined[resource.0 as usize] |=
+                    matches!(access, ResourceAccess::Write | ResourceAccess::MayWrite);
+                self.events.push(ResourceEvent { resource: resource.0, block, address, kind });
+            }
+        }
+        last
     }
 
     /// Adds the return or the tail call at the end of a block, if there is one.
@@ -191,17 +209,18 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
     /// of its arguments on the stack.
     fn add_call(&mut self, callees: &Callees<'_, '_>, call: &RecordedCall, passed: &[PassedAddress]) {
         let (block, address) = (call.position.block, self.address_of(call.position));
-        let kind = CallOrReturnKind::call(&callees.of(callees.call_at(address)), true);
+        let callee = callees.of(callees.call_at(address));
+        let kind = CallOrReturnKind::call(&callee, true);
         self.calls_and_returns.push(CallOrReturn { block, address, kind });
         let (is_exact, is_unbounded) = (false, true);
-        for PassedAddress { frame_offset, is_read, is_written } in passed {
+        for PassedAddress { frame_offset, parameter } in passed {
             let slot = self.objects.slot_at(self.columns, self.function, *frame_offset);
             let Some((low, high)) = slot.map(|slot| slot.range()) else { continue };
             let event = |kind| StackEvent { block, address, low, high, is_exact, is_unbounded, kind };
-            if *is_read {
+            if callee.summary.read.has(*parameter) {
                 self.stack_events.push(event(EventKind::Use(DataUse::Argument, Confidence::Likely)));
             }
-            if *is_written {
+            if callee.summary.written.has(*parameter) {
                 let definition = self.definition(address, Definition::Call, Confidence::Likely);
                 self.stack_events.push(event(EventKind::MayDefine(definition)));
             }

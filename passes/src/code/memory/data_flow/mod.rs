@@ -9,6 +9,8 @@ mod definition_sets;
 mod events;
 mod function_events;
 mod reaching_definitions;
+mod register_uses;
+mod resources;
 
 use super::function_code::FunctionCode;
 use super::ir::MemoryIr;

@@ -1,4 +1,4 @@
-//! The ops of one instruction, and what follows from them alone, whatever the state.
+//! The ops of one instruction, and the facts that depend on them alone and on no state.
 
 use super::comparison_source::ComparisonSource;
 use crate::domains::AbstractState;
@@ -15,7 +15,7 @@ pub(in crate::code::memory) struct InstructionOps<'a> {
     pub(in crate::code::memory) facts: &'a InstructionFacts,
 }
 
-/// What follows from the ops of an instruction.
+/// Facts about an instruction that depend on its ops alone.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::code::memory) struct InstructionFacts {
@@ -24,7 +24,7 @@ pub(in crate::code::memory) struct InstructionFacts {
     pub(in crate::code::memory) next_address: u64,
     /// Whether it calls a function. A call of the next instruction only pushes its address.
     pub(in crate::code::memory) is_call: bool,
-    /// The bytes of arguments that it pops, if it is a return; of other instructions nothing.
+    /// The bytes of arguments that it pops, if it is a return.
     pub(in crate::code::memory) popped_bytes: Option<i64>,
     /// The condition of a conditional jump; `None` if flags do not decide it.
     pub(in crate::code::memory) condition: Option<Condition>,
@@ -46,7 +46,7 @@ pub(in crate::code::memory) struct InstructionFacts {
     pub(super) comparison: Option<ComparisonSource>,
 }
 
-/// What follows from the ops about a temporary.
+/// Facts about a temporary that depend on the ops alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::code::memory) struct TemporaryFacts {
     /// Whether it is a sum with an index.
@@ -54,7 +54,7 @@ pub(in crate::code::memory) struct TemporaryFacts {
     /// Whether it is the result of arithmetic.
     pub(super) is_arithmetic: bool,
     /// Whether anything but an address is computed from it.
-    pub(super) is_data: bool,
+    pub(in crate::code::memory) is_data: bool,
 }
 
 impl InstructionFacts {
@@ -92,6 +92,7 @@ impl InstructionFacts {
                 own.is_arithmetic = is_arithmetic(op.operation);
             }
         }
+        facts.popped_bytes = facts.popped_bytes.filter(|_| facts.is_return);
         facts.is_whole_move = is_whole_move(ops, temporaries, abi);
         facts.stored_register = facts.stored_register.filter(|_| facts.is_whole_move);
         facts.stack_alignment = facts.stack_alignment.filter(|_| facts.new_stack_pointer.is_some());
@@ -225,7 +226,7 @@ fn stack_alignment(op: &Op, abi: &Abi) -> Option<u32> {
 }
 
 /// Finds the temporaries from which more than addresses is computed.
-fn find_data(buffer: &Ops, ops: &[Op], temporaries: &mut [TemporaryFacts]) {
+pub(in crate::code::memory) fn find_data(buffer: &Ops, ops: &[Op], temporaries: &mut [TemporaryFacts]) {
     for op in ops.iter().rev() {
         let is_data = match op.place {
             Place::Temporary(index, _) => temporaries[usize::from(index)].is_data,
@@ -261,7 +262,7 @@ fn is_sum_with_index(op: &Op, temporaries: &[TemporaryFacts]) -> bool {
 }
 
 /// Whether an input of an operation is an address, or only contributes to one.
-fn is_address(operation: Operation, position: usize) -> bool {
+pub(in crate::code::memory) fn is_address(operation: Operation, position: usize) -> bool {
     match operation {
         Operation::Load
         | Operation::Store

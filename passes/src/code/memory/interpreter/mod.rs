@@ -22,5 +22,7 @@ mod values;
 
 pub(super) use comparison::refine_by_branch;
 pub(super) use evaluation::Interpreter;
-pub(super) use instruction::{InstructionFacts, InstructionOps, TemporaryFacts, only_sets_flags};
+pub(super) use instruction::{
+    InstructionFacts, InstructionOps, TemporaryFacts, find_data, is_address, only_sets_flags,
+};
 pub(super) use references::MemoryReference;
