@@ -106,6 +106,7 @@ const MACHO: Format = Format {
         ("binary_relocations", macho::found_relocations, macho::expected_relocations),
         ("binary_relocations", dyld::found_pointers, dyld::expected_pointers),
         ("binary_loader_commands", dyld::found_commands, dyld::expected_commands),
+        ("binary_attributes", dyld::found_fields, dyld::expected_fields),
         ("binary_libraries", dyld::found_libraries, dyld::expected_libraries),
         ("binary_imports", dyld::found_imports, dyld::expected_imports),
         ("binary_exports", dyld::found_exports, dyld::expected_exports),
@@ -115,7 +116,7 @@ const MACHO: Format = Format {
 };
 
 /// The first bytes of archives and of universal files.
-const CONTAINERS: [&[u8]; 2] = [b"!<arch>\n", b"\xca\xfe\xba\xbe\0\0\0"];
+const CONTAINERS: [&[u8]; 3] = [b"!<arch>\n", b"\xca\xfe\xba\xbe\0\0\0", b"\xca\xfe\xba\xbf\0\0\0"];
 
 impl Kind {
     /// What a file is, by its first bytes.

@@ -8,7 +8,7 @@
 //! | ELF | llvm-readobj | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries` (needed ones), `notes` |
 //! | PE | llvm-readobj | `headers`, `sections`, `symbols`, `libraries`, `imports`, `exports`, `relocations`, `unwind_entries` (function tables) |
 //! | COFF | llvm-readobj | `headers`, `sections`, `symbols`, `relocations` |
-//! | Mach-O | llvm-readobj, llvm-objdump | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `libraries`, `imports`, `exports`, `unwind_entries` (compact) |
+//! | Mach-O | llvm-readobj, llvm-objdump | `headers`, `segments`, `sections`, `symbols`, `relocations`, `loader_commands`, `attributes` (fields of load commands), `libraries`, `imports`, `exports`, `unwind_entries` (compact) |
 //! | archives, universal files | llvm-ar, llvm-nm, llvm-objdump | the members, and the symbols that the index of an archive names |
 //! | with DWARF | llvm-dwarfdump | `unwind_entries`; `debug_units`, `debug_lines`, `debug_functions`, `debug_variables`, `debug_types`, `debug_type_members` up to a size of `.debug_info` |
 //! | PE and Mach-O up to a size | pefile, LIEF | `imports` with their libraries, `exports`, `resources` |

@@ -4,6 +4,7 @@ mod attributes;
 mod chains;
 mod commands;
 mod exports;
+mod fields;
 mod fixups;
 mod imports;
 mod initializers;
