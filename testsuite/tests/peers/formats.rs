@@ -2,8 +2,8 @@
 
 use crate::rows::Row;
 use crate::{
-    File, blocks, coff, dyld, dynamic, headers, macho, notes, pe, relocations, sections, segments, symbols,
-    unwind,
+    File, blocks, coff, dyld, dynamic, elfutils, headers, macho, notes, pe, relocations, sections, segments,
+    symbols, unwind,
 };
 use serde_json::Value;
 use std::io::Read as _;
@@ -55,6 +55,11 @@ pub(super) const ELF: Format = Format {
         ("binary_libraries", dynamic::found_libraries, dynamic::expected_libraries),
         ("binary_notes", notes::found, notes::expected),
         ("binary_unwind_entries", unwind::found_frames, unwind::expected_frames),
+        ("binary_sections", elfutils::found_sections, elfutils::expected_sections),
+        ("binary_symbols", elfutils::found_symbols, elfutils::expected_symbols),
+        ("binary_thread_registers", elfutils::found_registers, elfutils::expected_registers),
+        ("binary_attributes", elfutils::found_fields, elfutils::expected_fields),
+        ("binary_mapped_files", elfutils::found_mapped_files, elfutils::expected_mapped_files),
     ],
 };
 
