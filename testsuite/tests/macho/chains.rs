@@ -268,8 +268,11 @@ fn chains_that_operations_name_are_read() {
 /// What is wrong is said, and what comes before it is read.
 #[test]
 fn broken_chains_of_operations_are_a_diagnostic() {
+    // What is wrong, processor, operations, pointers, number of relocations that are read.
+    type Case = (&'static str, u32, Vec<u8>, Vec<u64>, usize);
+    // A chain at the start of the second segment.
     let chain: &[u8] = b"\x71\0\xd1\0";
-    let cases: [(&str, u32, Vec<u8>, Vec<u64>, usize); 8] = [
+    let cases: [Case; 8] = [
         ("no place", CPU_ARM64, b"\xd0\0\xd1".to_vec(), vec![BASE], 0),
         ("an unknown suboperation", CPU_ARM64, b"\xd2".to_vec(), vec![BASE], 0),
         ("32 bits", CPU_ARM, chain.to_vec(), vec![BASE_32], 0),

@@ -39,11 +39,11 @@ fn members_of_universal_files_are_named_by_architecture() {
 /// The first member of a universal file with 64-bit headers is whole, the second is not.
 #[test]
 fn a_broken_member_leaves_the_other_as_it_is() {
+    /// Offset of the second entry: architecture, offset, size.
+    const ENTRY: usize = 8 + 32;
     let [whole, other] = [Architecture::X86_64, Architecture::Aarch64]
         .map(|architecture| objects::object(objects::Format::MachO, architecture));
     let file = objects::universal_64(&[&whole, &other]);
-    // The second entry: architecture, offset, size.
-    const ENTRY: usize = 8 + 32;
     let start = file.len() - other.len();
     let with = |at: usize, bytes: &[u8]| {
         let mut file = file.clone();

@@ -46,7 +46,9 @@ fn section(line: &str) -> Option<Row> {
     let at = words.windows(3).rposition(|words| words.iter().all(|word| digits(word).is_some()))?;
     // A name may contain spaces, and ends with the type.
     let name = rest[..rest.rfind(&words[at..at + 3].join(" "))?].trim();
-    let name = name.rsplit_once(' ').map_or("", |(name, _)| name.trim_end());
+    // A type without a name is `<unknown>: 40000014`.
+    let known = name.rsplit_once(' ').map_or("", |(name, _)| name);
+    let name = name.split_once(" <unknown>: ").map_or(known, |(name, _)| name).trim_end();
     let [.., link, info, alignment] = words.as_slice() else { return None };
     let is_loaded = words.get(at + 4).is_some_and(|flags| flags.contains('A'));
     let cells = vec![
