@@ -4,8 +4,8 @@
 //! Source: `mach-o/fixup-chains.h` of Apple's dyld.
 
 use super::binds::{Bind, Place};
-use super::fixups::Fixups;
 use super::imports::{BoundSymbol, Imports};
+use super::pointers::Fixups;
 use super::relocations::RelocationRow;
 use crate::file::formats::bytes_at;
 use crate::file::formats::macho::Header;

@@ -2,8 +2,8 @@
 
 use super::binds::{self, Bind, BindTable, Place, Step};
 use super::chains::{self, BindTargets};
-use super::imports::{AddressRanges, BoundSymbol, Imports};
-use super::pointers::ArrayPointers;
+use super::imports::BoundSymbol;
+use super::pointers::Fixups;
 use super::relocations::{RelocationRow, RelocationWriter};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
@@ -15,15 +15,6 @@ const OUTSIDE: &str = "a place is in no segment";
 
 /// Number of symbols that pointers of a chain can refer to.
 const TARGETS_MAX: usize = 1 << 16;
-
-/// What the relocations of the loader are written to.
-pub(super) struct Fixups<'w, 'a, 'l, H: Header> {
-    pub(super) writer: &'w mut RelocationWriter<'a, 'l, H>,
-    pub(super) imports: Imports<'a>,
-    /// Arrays of functions, and the pointers in them that chains change.
-    pub(super) arrays: &'w AddressRanges,
-    pub(super) pointers: ArrayPointers,
-}
 
 impl<'a, H: Header> Fixups<'_, 'a, '_, H> {
     /// Adds the pointers that the loader changes.

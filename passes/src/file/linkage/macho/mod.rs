@@ -27,9 +27,9 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkag
     let addresses = imports::AddressRanges::new(arrays.iter().map(|array| array.addresses.clone()));
     let imports = imports::Imports::new(macho, sections);
     let pointers = pointers::ArrayPointers::new();
-    let mut fixups = fixups::Fixups { writer: &mut writer, imports, arrays: &addresses, pointers };
+    let mut fixups = pointers::Fixups { writer: &mut writer, imports, arrays: &addresses, pointers };
     fixups.push();
-    let fixups::Fixups { imports, pointers, .. } = fixups;
+    let pointers::Fixups { imports, pointers, .. } = fixups;
     imports.push(macho, sections, &libraries, linkage);
     exports::push(macho, sections, &libraries, linkage);
     initializers::push(macho, &arrays, &pointers, linkage);
