@@ -32,7 +32,7 @@ pub(crate) fn add_timing(timings: &mut Vec<Timing>, timing: Timing) {
     }
 }
 
-/// Measures elapsed time and processor time.
+/// Measures elapsed time and processor time of consecutive steps.
 pub(crate) struct Stopwatch {
     wall: Instant,
     cpu: Duration,
@@ -43,9 +43,11 @@ impl Stopwatch {
         Self { wall: Instant::now(), cpu: cpu_time() }
     }
 
-    pub(crate) fn stop(self, step: String, rows: u64, bytes: u64) -> Timing {
-        let cpu_seconds = cpu_time().saturating_sub(self.cpu).as_secs_f64();
-        Timing { step, rows, bytes, wall_seconds: self.wall.elapsed().as_secs_f64(), cpu_seconds }
+    /// Ends a step. The next one starts.
+    pub(crate) fn step(&mut self, step: String, rows: u64, bytes: u64) -> Timing {
+        let last = std::mem::replace(self, Self::start());
+        let cpu_seconds = self.cpu.saturating_sub(last.cpu).as_secs_f64();
+        Timing { step, rows, bytes, wall_seconds: (self.wall - last.wall).as_secs_f64(), cpu_seconds }
     }
 }
 

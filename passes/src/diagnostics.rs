@@ -86,6 +86,9 @@ impl Collector {
             }
         }
         let rows = self.rows.finish();
+        if rows.len() < 2 {
+            return rows;
+        }
         let compare = compare_keys(Diagnostics::INFO, rows.batch(), rows.batch());
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         order.sort_by(|one, other| compare(*one as usize, *other as usize));

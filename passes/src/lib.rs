@@ -73,7 +73,7 @@ macro_rules! passes {
 
                 /// Linking and loading metadata: libraries, imports, exports, relocations, initializers, notes,
                 /// threads of core dumps, resources, methods of .NET.
-                linkage: LinkageIr = linkage::run(file, sections), version 8,
+                linkage: LinkageIr = linkage::run(file, sections), version 9,
                     fills [BinaryLoaderCommands, BinaryLibraries, BinaryImports, BinaryExports, BinaryRelocations, BinaryInitializers,
                         BinaryNotes, BinaryAttributes, BinaryRichEntries, BinaryThreads, BinaryThreadRegisters,
                         BinaryMappedFiles, BinaryResources, ClrMethods, Diagnostics];

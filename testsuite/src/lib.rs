@@ -40,3 +40,4 @@ pub mod windows;
 
 mod compile;
 mod elf;
+pub mod elfutils;

@@ -183,10 +183,21 @@ pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A universal file of little-endian Mach-O files.
 pub fn universal(members: &[&[u8]]) -> Vec<u8> {
+    universal_of(members, 0xcafe_babe, |offset, size| {
+        [offset as u32, size as u32].map(u32::to_be_bytes).concat()
+    })
+}
+
+/// A universal file with 64-bit offsets and sizes.
+pub fn universal_64(members: &[&[u8]]) -> Vec<u8> {
+    universal_of(members, 0xcafe_babf, |offset, size| [offset, size].map(u64::to_be_bytes).concat())
+}
+
+/// A universal file; `range` encodes offset and size of a member.
+fn universal_of(members: &[&[u8]], magic: u32, range: fn(u64, u64) -> Vec<u8>) -> Vec<u8> {
     const ALIGNMENT_LOG2: u32 = 12;
-    const MAGIC: u32 = 0xcafe_babe;
     let mut bytes = Vec::new();
-    for word in [MAGIC, members.len() as u32] {
+    for word in [magic, members.len() as u32] {
         bytes.extend(word.to_be_bytes());
     }
     let mut offset = 0_usize;
@@ -194,9 +205,13 @@ pub fn universal(members: &[&[u8]]) -> Vec<u8> {
         offset = (offset + 1).next_multiple_of(1 << ALIGNMENT_LOG2);
         // The CPU type and subtype follow the magic number of the member.
         let word = |at: usize| u32::from_le_bytes(member[at..at + 4].try_into().expect("four bytes"));
-        for word in [word(4), word(8), offset as u32, member.len() as u32, ALIGNMENT_LOG2] {
+        for word in [word(4), word(8)] {
             bytes.extend(word.to_be_bytes());
         }
+        bytes.extend(range(offset as u64, member.len() as u64));
+        bytes.extend(ALIGNMENT_LOG2.to_be_bytes());
+        // A reserved field.
+        bytes.extend((magic & 1 == 1).then_some([0; 4]).into_iter().flatten());
         offset += member.len();
     }
     for member in members {

@@ -4,13 +4,11 @@
 //! Core dumps are made here, with a byte of its own at each offset of a structure.
 
 use binframe::ir::tables::{BinaryAttribute, BinaryThread};
-use binframe_testsuite::fixtures;
 use binframe_testsuite::lowering::{Tables, tables};
-use binframe_testsuite::tools;
+use binframe_testsuite::{elfutils, fixtures};
 use object::elf::{self, Machine};
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 
 /// A core dump of one segment of notes.
 #[derive(Clone, Copy)]
@@ -112,37 +110,13 @@ fn attributes<'a>(tables: &'a Tables, source_name: &str) -> Vec<BinaryAttribute<
     rows.iter().filter(|row| row.source_name == source_name).collect()
 }
 
-/// Names that eu-readelf uses for registers.
-const NAMES: [(&str, &str); 9] = [
-    ("rflags", "eflags"),
-    ("fs.base", "fs_base"),
-    ("gs.base", "gs_base"),
-    ("pswm", "psw_mask"),
-    ("pswa", "psw_addr"),
-    ("orig_gpr3", "orig_r3"),
-    ("cr", "ccr"),
-    ("lr", "link"),
-    ("spsr", "cpsr"),
-];
-
-/// The numbers of the first note as eu-readelf prints them: `name: value`.
+/// The numbers of the first note as eu-readelf prints them.
 fn eu_readelf(file: &[u8]) -> Option<Vec<(String, u64)>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("core");
     fs::write(&path, file).expect("the folder is writable");
-    let output = tools::output(Command::new("eu-readelf").arg("-n").arg(&path))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let pairs = words.windows(2).filter_map(|pair| {
-        let name = pair[0].strip_suffix(':')?;
-        let value = pair[1].trim_end_matches(',');
-        let value = match value.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16).ok()?,
-            None => value.parse::<i128>().ok()? as u64,
-        };
-        Some((name.to_owned(), value))
-    });
-    Some(pairs.collect())
+    let notes = elfutils::notes(&path)?;
+    Some(notes[0].numbers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[test]
@@ -178,7 +152,7 @@ fn registers_of_linux_are_those_of_elfutils() {
         let mask = if core.is_64 { u64::MAX } else { u64::from(u32::MAX) };
         let mut compared = 0;
         for (name, value) in &expected {
-            let name = NAMES
+            let name = elfutils::REGISTERS
                 .iter()
                 .find(|(other, own)| other == name && found.contains_key(own))
                 .map_or(&**name, |(_, own)| own);

@@ -73,14 +73,17 @@ pub(crate) fn compare(workspace: &Workspace, arguments: &[OsString]) -> Result<(
     command::run(cargo.env("BINFRAME_COMPARE", "all")).map(drop)
 }
 
-/// Compares the tables of files for many architectures, or of the files in a folder, with the output of llvm-readobj.
+/// Compares the tables of files for many architectures, or of the files in a folder, with the output of other tools.
 pub(crate) fn peers_files(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
     let (variable, folder) = match arguments {
         [] => ("BINFRAME_MATRIX", workspace.root.join(workspace.below_target("peers-files"))),
         [folder] => ("BINFRAME_COMPARE", std::path::absolute(folder).unwrap_or_default()),
         _ => return Err(Failure::Usage("peers-files takes at most one folder".to_owned())),
     };
-    tools::require("llvm-readobj-19", "compare the tables with its output")?;
+    for tool in ["llvm-readobj-19", "readelf"] {
+        tools::require(tool, "compare the tables with its output")?;
+    }
+    tools::note_if_missing("eu-readelf", "compare core dumps, sections and symbols with its output");
     if arguments.is_empty() {
         for tool in ["clang-19", "ld.lld-19", "llvm-objcopy-19"] {
             tools::require(tool, "make the files")?;
@@ -88,7 +91,10 @@ pub(crate) fn peers_files(workspace: &Workspace, arguments: &[OsString]) -> Resu
     }
     // Not a release build, which takes longer than it saves: most of the time is spent in the tools.
     let mut cargo = workspace.cargo();
-    cargo.args(TEST).args(["--test", "peers", "--", "--nocapture"]).env(variable, folder);
+    cargo.args(TEST).args(["--test", "peers", "--", "--nocapture"]).env(variable, &folder);
+    command::run(&mut cargo)?;
+    let mut cargo = workspace.cargo();
+    cargo.args(TEST).args(["--test", "readelf", "--", "--nocapture"]).env("BINFRAME_COMPARE", folder);
     command::run(&mut cargo).map(drop)
 }
 

@@ -82,11 +82,13 @@ const TASKS: &[Task] = &[
     Task {
         name: "peers-files",
         arguments: "[FOLDER]",
-        summary: "compare the tables of files for many architectures with what LLVM's tools print",
+        summary: "compare the tables of files for many architectures with what other tools print",
         details: "Compiles a program of each format for every architecture that clang-19 and the installed cross compilers\n\
-                  of gcc know, and links it in many ways, into target/peers-files/. Then runs the test `peers` on these\n\
-                  files, or on every ELF, PE, COFF and Mach-O file and archive below FOLDER. Prints the numbers of architectures, kinds and files, how many facts\n\
-                  of each table are the same, the explained differences with their reasons, and each other difference.\n\
+                  of gcc know, and links it in many ways, into target/peers-files/. Then runs the tests `peers` and `readelf`\n\
+                  on these files, or on every ELF, PE, COFF and Mach-O file and archive below FOLDER: LLVM's tools,\n\
+                  eu-readelf, readelf, LIEF and pefile. Prints the numbers of architectures, kinds and files, how many\n\
+                  facts of each table are the same, the explained differences with their reasons, and each other\n\
+                  difference.\n\
                   `cargo xtask test` uses a sample of the files.",
         run: develop::peers_files,
     },

@@ -67,6 +67,7 @@ impl PackageManager {
             "g++" => Some(self.cpp),
             "clang-19" | "ld.lld-19" | "llvm-readobj-19" | "llvm-objcopy-19" => self.clang,
             "objdump" | "readelf" | "as" | "strip" => Some(self.binutils),
+            "eu-readelf" => Some("elfutils"),
             "git" => Some("git"),
             "python3" => Some("python3"),
             _ => None,

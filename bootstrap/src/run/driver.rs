@@ -26,7 +26,7 @@ use crate::store::writer::DatasetWriter;
 use crate::timing::add_timing;
 use crate::verify::verify;
 use binframe_ir::{Stage, TABLES, TableInfo};
-use binframe_passes::PASSES;
+use binframe_passes::{PASSES, passes_for};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::fs;
@@ -69,6 +69,7 @@ fn write_groups(
     let mut run = Run {
         files,
         stages: request.stages,
+        passes: passes_for(request.stages),
         companions: &request.companions,
         panics: BTreeMap::new(),
         tables: writer.encoders()?,

@@ -31,7 +31,7 @@ use crate::timing::{Stopwatch, Timing, add_timing};
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::BinarySections;
 use binframe_ir::{Fingerprint, Stage, Table, TableInfo, catching_panics};
-use binframe_passes::{PASSES, passes_for};
+use binframe_passes::PASSES;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +40,8 @@ use std::sync::{Mutex, PoisonError};
 pub(super) struct Run<'a> {
     pub(super) files: &'a [CorpusFile],
     pub(super) stages: &'a [Stage],
+    /// Positions of the passes that the stages need.
+    pub(super) passes: Vec<usize>,
     pub(super) companions: &'a CompanionSearch,
     /// Inputs on which a pass panicked, with the message. They are skipped.
     pub(super) panics: BTreeMap<usize, String>,
@@ -118,7 +120,8 @@ impl Run<'_> {
             Err(error) if error.is_of_process() => Err(error),
             Err(error) => Ok(Outcome::Skipped(error)),
             Ok(binaries) => {
-                match (InputJob { run: self, input, output, timings: Vec::new() }).lower(binaries) {
+                let (timings, stopwatch) = (Vec::new(), Stopwatch::start());
+                match (InputJob { run: self, input, output, timings, stopwatch }).lower(binaries) {
                     // Only the first pass refuses a file, and it accepts every member of a container.
                     Err(error @ Error::Unsupported { .. }) => Ok(Outcome::Skipped(error)),
                     lowered => lowered,
@@ -147,6 +150,7 @@ struct InputJob<'a> {
     input: usize,
     output: &'a mut dyn RowOutput,
     timings: Vec<Timing>,
+    stopwatch: Stopwatch,
 }
 
 impl InputJob<'_> {
@@ -167,10 +171,9 @@ impl InputJob<'_> {
     fn run_passes(&mut self, file: &BinaryFile) -> Result<ManifestBinary, Error> {
         let mut fingerprints: BTreeMap<&str, Fingerprint> = BTreeMap::new();
         let mut passes = Vec::new();
-        for position in passes_for(self.run.stages) {
+        for position in self.run.passes.iter().copied() {
             let pass = &PASSES[position];
             self.run.report(self.input, file.name(), pass.name, 0, 1);
-            let stopwatch = Stopwatch::start();
             let output = file.run_pass(position)?;
             let mut read = |name| *fingerprints.entry(name).or_insert_with(|| file.input_fingerprint(name));
             let inputs = Fingerprint::of_all(pass.reads.iter().map(|name| read(name)));
@@ -179,7 +182,7 @@ impl InputJob<'_> {
                 true => file.code()?.size(),
                 false => file.bytes().0.len() as u64,
             };
-            let timing = stopwatch.stop(pass.name.to_owned(), output.row_count(), bytes_read);
+            let timing = self.stopwatch.step(pass.name.to_owned(), output.row_count(), bytes_read);
             add_timing(&mut self.timings, timing);
             passes.push(ManifestPass {
                 pass: pass.name.to_owned(),
@@ -202,7 +205,6 @@ impl InputJob<'_> {
     /// Computes, encodes and writes the rows of a table.
     fn write_table(&mut self, file: &BinaryFile, table: usize) -> Result<(), Error> {
         self.output.begin_binary(table)?;
-        let stopwatch = Stopwatch::start();
         let ((info, encoder), binary, path) = (&self.run.tables[table], file.name(), file.path());
         let parts = file.parts(info, self.run.stages, None)?;
         let next = AtomicUsize::new(0);
@@ -223,7 +225,7 @@ impl InputJob<'_> {
         let results = if parts.len() > 1 { rayon::broadcast(|_| write_all()) } else { vec![write_all()] };
         results.into_iter().collect::<Result<(), Error>>()?;
         let appender = appender.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let timing = stopwatch.stop(format!("write {}", info.name), appender.rows, appender.bytes);
+        let timing = self.stopwatch.step(format!("write {}", info.name), appender.rows, appender.bytes);
         add_timing(&mut self.timings, timing);
         Ok(())
     }

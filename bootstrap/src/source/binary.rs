@@ -218,7 +218,8 @@ impl BinaryFile {
         for position in positions {
             batches.extend(self.batches_of(position, Diagnostics::INFO)?);
         }
-        Ok(vec![Batch::concat(&batches)])
+        batches.retain(|batch| batch.rows() > 0);
+        Ok(if batches.is_empty() { batches } else { vec![Batch::concat(&batches)] })
     }
 
     /// The row of this file in `binaries`.

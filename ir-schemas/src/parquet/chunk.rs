@@ -1,7 +1,7 @@
 //! Column chunks: `(encoded pages) -> compressed pages with statistics and an index`.
 //!
-//! Pages are zstd. Buffers of 256 KiB or more get a frame of their own, since concatenated frames decompress to the
-//! concatenated content.
+//! Pages are zstd, but those of a chunk with few bytes are not compressed. Buffers of 256 KiB or more get a frame of
+//! their own, since concatenated frames decompress to the concatenated content.
 //!
 //! A chunk has statistics (bounds and number of nulls), by which engines skip row groups. A chunk of several pages also
 //! has the same facts for each page, by which they skip pages. Columns of text that are looked up by equality have a Bloom
@@ -39,6 +39,10 @@ pub(super) struct ColumnChunk {
 /// Values of this size or more are compressed from their own buffer, smaller ones are concatenated first.
 const LARGE_SIZE: usize = 1 << 18;
 
+/// Chunks of less than this are not compressed: frames are not smaller, and to make them takes longer than to encode the
+/// values.
+const TINY_SIZE: usize = 1 << 6;
+
 /// Upper bound of the size of a zstd frame beyond its content and 1/128 of it.
 const FRAME_SIZE: usize = 256;
 
@@ -54,6 +58,9 @@ pub(super) fn column_chunk(
     let levels: Vec<_> = slices.iter().map(|slice| Levels::of(slice, is_nullable)).collect();
     let (all, pages) = (values(array), slices.iter().map(values).collect::<Vec<_>>());
     let encoded = encode_column(&all, &pages);
+    let is_tiny =
+        encoded.size() + levels.iter().map(|levels| levels.encoded.len()).sum::<usize>() < TINY_SIZE;
+    let zstd = (!is_tiny).then_some(zstd);
     let mut writer =
         Writer { zstd, pages: TrackedWrite::new(Pages::default()), compressed: 0, uncompressed: 0 };
     let count = encoded.dictionary_count;
@@ -75,7 +82,7 @@ pub(super) fn column_chunk(
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let mut metadata = ColumnChunkMetaData::builder(Arc::clone(column))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, encoded.encoding])
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(if is_tiny { Compression::UNCOMPRESSED } else { Compression::ZSTD(level) })
         .set_num_values(levels.iter().map(|levels| levels.count as i64).sum())
         .set_total_compressed_size(writer.compressed as i64)
         .set_total_uncompressed_size(writer.uncompressed as i64)
@@ -128,7 +135,8 @@ fn column_index(
 
 /// Compresses and writes the pages of one column chunk.
 struct Writer<'z, 'd> {
-    zstd: &'z mut Compressor<'d>,
+    /// `None` if pages are not compressed.
+    zstd: Option<&'z mut Compressor<'d>>,
     pages: TrackedWrite<Pages>,
     /// Total sizes of the pages, including headers.
     compressed: usize,
@@ -169,17 +177,18 @@ impl Writer<'_, '_> {
     /// Compresses pieces to one frame or, if some are large, to several: concatenated frames decompress to the
     /// concatenated content, so large pieces need not be copied.
     fn compress(&mut self, pieces: &[&[u8]], size: usize) -> io::Result<Vec<u8>> {
+        let Some(zstd) = &mut self.zstd else { return Ok(pieces.concat()) };
         if let [whole] = pieces {
-            return self.zstd.compress(whole);
+            return zstd.compress(whole);
         }
         if size < LARGE_SIZE {
-            return self.zstd.compress(&pieces.concat());
+            return zstd.compress(&pieces.concat());
         }
         // Capacity that is not written to takes no memory from the system.
         let frames = 2 * (size / LARGE_SIZE) + 2;
         let mut compressed = Cursor::new(Vec::with_capacity(size + size / 128 + frames * FRAME_SIZE));
         let mut push_frame = |bytes: &[u8]| -> io::Result<()> {
-            let written = self.zstd.compress_to_buffer(bytes, &mut compressed)?;
+            let written = zstd.compress_to_buffer(bytes, &mut compressed)?;
             compressed.set_position(compressed.position() + written as u64);
             Ok(())
         };

@@ -46,8 +46,11 @@ const DISTINCT_INTEGERS_MAX: usize = 256;
 
 /// The slices of an array that are its pages. An array without rows has one.
 pub(super) fn slices(array: &ArrayRef) -> Vec<ArrayRef> {
+    if array.len() <= PAGE_ROWS {
+        return vec![Arc::clone(array)];
+    }
     let slice = |start| array.slice(start, PAGE_ROWS.min(array.len() - start));
-    (0..array.len().max(1)).step_by(PAGE_ROWS).map(slice).collect()
+    (0..array.len()).step_by(PAGE_ROWS).map(slice).collect()
 }
 
 /// The values of a page of a column: of lists the elements, otherwise the page itself.
@@ -214,6 +217,14 @@ fn greatest<T: ArrowNativeTypeOp>(values: &[T]) -> Option<T> {
 }
 
 impl<'a> EncodedColumn<'a> {
+    /// Number of bytes.
+    pub(super) fn size(&self) -> usize {
+        let page = |page: &EncodedPage<'_>| {
+            page.rows.len() + page.bytes.iter().map(|bytes| bytes.len()).sum::<usize>()
+        };
+        self.dictionary.len() + self.pages.iter().map(page).sum::<usize>()
+    }
+
     /// A column without a dictionary.
     fn of(encoding: Encoding, pages: impl Iterator<Item = EncodedPage<'a>>) -> Self {
         Self { dictionary: Vec::new(), dictionary_count: 0, encoding, pages: pages.collect() }

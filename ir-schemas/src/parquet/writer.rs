@@ -123,12 +123,13 @@ impl TableEncoder {
         let binary: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, names));
         let mut compressor = self.compressors.acquire()?;
         let arrays = batch.columns().iter().chain([&binary]).enumerate();
-        let chunks = arrays.map(|(index, array)| {
+        let mut columns = Vec::with_capacity(batch.columns().len() + 1);
+        for (index, array) in arrays {
             let has_bloom_filter =
                 batch.info().columns.get(index).is_some_and(|column| column.has_bloom_filter);
-            column_chunk(array, &self.parquet_schema.column(index), has_bloom_filter, &mut compressor)
-        });
-        let columns = chunks.collect::<Result<_, _>>()?;
+            let column = self.parquet_schema.column(index);
+            columns.push(column_chunk(array, &column, has_bloom_filter, &mut compressor)?);
+        }
         self.compressors.release(compressor);
         Ok(columns)
     }

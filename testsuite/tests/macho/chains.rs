@@ -1,4 +1,4 @@
-//! Chained fixups of each pointer format and each format of imports.
+//! Chained fixups of each pointer format and each format of imports, and chains that operations name.
 //!
 //! The bits of the pointers are those of `mach-o/fixup-chains.h` of Apple's dyld. LIEF reads the same from these files for
 //! the formats that it knows.
@@ -22,11 +22,16 @@ const fn signed(diversity: u64, is_address_signed: bool, key: u64) -> u64 {
     AUTH | diversity << 32 | (is_address_signed as u64) << 48 | key << 49
 }
 
-/// A library with a segment of pointers of a format.
+fn words(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+fn longs(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// A library with chained fixups of a format.
 fn library(cpu: u32, format: u16, imports_format: u32, symbols_format: u32, pointers: &[u64]) -> Vec<u8> {
-    let is_64 = cpu != CPU_ARM;
-    let words = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
-    let longs = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
     // Library 1, name at 1; library 2, weak, name at 6. The second format has an addend, the third a long one.
     let imports = match imports_format {
         1 => words(&[1 | 1 << 9, 2 | 1 << 8 | 6 << 9]),
@@ -40,12 +45,24 @@ fn library(cpu: u32, format: u16, imports_format: u32, symbols_format: u32, poin
     fixups.extend(words(&[0, 1]));
     fixups.extend(imports);
     fixups.extend(b"\0_one\0_two\0");
+    file(cpu, &[0x8000_0034, 16, 0x8000, fixups.len() as u32], &fixups, pointers)
+}
+
+/// A library with operations that bind.
+fn library_with_operations(cpu: u32, operations: &[u8], pointers: &[u64]) -> Vec<u8> {
+    let command = [0x8000_0022, 48, 0, 0, 0x8000, operations.len() as u32, 0, 0, 0, 0, 0, 0];
+    file(cpu, &command, operations, pointers)
+}
+
+/// A library with a segment of pointers, and a load command that locates data in the last segment.
+fn file(cpu: u32, command: &[u32], data: &[u8], pointers: &[u64]) -> Vec<u8> {
+    let is_64 = cpu != CPU_ARM;
     let base = if is_64 { BASE } else { BASE_32 };
     let mut commands = Vec::new();
     for (name, address, size, protection) in [
         ("__TEXT", 0, 0x4000, 5),
         ("__DATA", 0x4000, 0x4000, 3),
-        ("__LINKEDIT", 0x8000, fixups.len() as u64, 1),
+        ("__LINKEDIT", 0x8000, data.len() as u64, 1),
     ] {
         let mut segment = name.as_bytes().to_vec();
         segment.resize(16, 0);
@@ -61,7 +78,7 @@ fn library(cpu: u32, format: u16, imports_format: u32, symbols_format: u32, poin
         }
         commands.extend(words(&[protection, protection, 0, 0]));
     }
-    commands.extend(words(&[0x8000_0034, 16, 0x8000, fixups.len() as u32]));
+    commands.extend(words(command));
     for library in [b"/one\0\0\0\0", b"/two\0\0\0\0"] {
         commands.extend(words(&[0xc, 32, 24, 2, 0x1_0000, 0x1_0000]));
         commands.extend(library);
@@ -75,7 +92,7 @@ fn library(cpu: u32, format: u16, imports_format: u32, symbols_format: u32, poin
         pointer.to_le_bytes().into_iter().take(if is_64 { 8 } else { 4 }).collect::<Vec<_>>()
     }));
     file.resize(0x8000, 0);
-    file.extend(fixups);
+    file.extend(data);
     file
 }
 
@@ -216,4 +233,60 @@ fn compressed_names_are_a_diagnostic() {
     let tables = tables(&library(CPU_ARM64, 6, 1, 1, &[0x1234]).into());
     let diagnostics = &tables.lowered.linkage.diagnostics;
     assert_eq!(diagnostics.columns().row(0).code, binframe::ir::tables::DiagnosticCode::BrokenRelocation);
+}
+
+/// Fills a table of two symbols; the library and the addend of the first are also those of the second.
+const TABLE: &[u8] = b"\xd0\x02\x11\x51\x40_one\0\x60\x03\x90\x12\x41_two\0\x60\x7c\x90";
+
+#[test]
+fn chains_that_operations_name_are_read() {
+    // Of `arm64e`: two chains in the second segment, of five pointers and of one.
+    let operations = [TABLE, b"\x71\0\xd1\x71\x40\xd1\0"].concat();
+    let mut pointers = arm64e(1, BASE).to_vec();
+    pointers.extend([0, 0, 0, BASE + 0x5678]);
+    let tables = tables(&library_with_operations(CPU_ARM64, &operations, &pointers).into());
+    let expected = [
+        "0x0 0x100001234",
+        // The addends of the pointer and of the table, -3 and -4.
+        "0x8 _two-7",
+        "0x10 0x100002345 DA 0x1234 address",
+        "0x18 _one+3 IA 0xbeef",
+        "0x20 0x100003456 DB 0x0",
+        "0x40 0x100005678",
+    ];
+    assert_eq!(shown(&tables, BASE), expected);
+    let rows = tables.lowered.linkage.relocations.columns();
+    assert!(rows.iter().all(|row| row.is_dynamic && row.relocation_type == "DYLD_CHAINED_PTR_ARM64E"));
+    let imports = tables.lowered.linkage.imports.columns();
+    let imports: Vec<_> =
+        imports.iter().map(|row| (row.import_name, row.library_name, row.is_weak, row.is_delayed)).collect();
+    let expected = [(Some("_one"), Some("/one"), false, false), (Some("_two"), Some("/two"), true, false)];
+    assert_eq!(imports, expected);
+    assert!(tables.lowered.linkage.diagnostics.is_empty());
+}
+
+/// What is wrong is said, and what comes before it is read.
+#[test]
+fn broken_chains_of_operations_are_a_diagnostic() {
+    // What is wrong, processor, operations, pointers, number of relocations that are read.
+    type Case = (&'static str, u32, Vec<u8>, Vec<u64>, usize);
+    // A chain at the start of the second segment.
+    let chain: &[u8] = b"\x71\0\xd1\0";
+    let cases: [Case; 8] = [
+        ("no place", CPU_ARM64, b"\xd0\0\xd1".to_vec(), vec![BASE], 0),
+        ("an unknown suboperation", CPU_ARM64, b"\xd2".to_vec(), vec![BASE], 0),
+        ("32 bits", CPU_ARM, chain.to_vec(), vec![BASE_32], 0),
+        ("a symbol that the table does not have", CPU_ARM64, chain.to_vec(), vec![BASE | 1 << 51, BIND], 1),
+        ("a table that was cleared", CPU_ARM64, [TABLE, b"\xd0\0", chain].concat(), vec![BIND], 0),
+        ("a symbol without library", CPU_ARM64, b"\xd0\x01\x51\x40_one\0\x90".to_vec(), vec![], 0),
+        ("the end of the segment", CPU_ARM64, b"\x71\xf8\x7f\xd1".to_vec(), vec![1 << 51; 0x800], 1),
+        ("a segment that does not exist", CPU_ARM64, b"\x73\0\xd1".to_vec(), vec![], 0),
+    ];
+    for (name, cpu, operations, pointers, read) in cases {
+        let tables = tables(&library_with_operations(cpu, &operations, &pointers).into());
+        assert_eq!(tables.lowered.linkage.relocations.columns().len(), read, "{name}");
+        let diagnostics = tables.lowered.linkage.diagnostics.columns();
+        let codes: Vec<_> = diagnostics.iter().map(|row| row.code).collect();
+        assert_eq!(codes, [binframe::ir::tables::DiagnosticCode::BrokenRelocation], "{name}");
+    }
 }

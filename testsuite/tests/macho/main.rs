@@ -3,17 +3,15 @@
 mod attributes;
 mod chains;
 mod llvm;
+mod universal;
 
-use binframe::ir::tables::{
-    BinaryKind, Endianness, ExtentOwner, Format, SectionKind, SymbolDefinition, SymbolType,
-};
+use binframe::ir::tables::{BinaryKind, Endianness, Format, SectionKind, SymbolDefinition, SymbolType};
 use binframe::ir::{Enumeration, Rows, Table, tables};
-use binframe::passes::file::extents;
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::apple::{self, Fixups};
 use binframe_testsuite::lowering::TemporaryDataset;
-use binframe_testsuite::objects::{self, Architecture, MESSAGE};
+use binframe_testsuite::objects::{Architecture, MESSAGE};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
 use object::write;
@@ -244,26 +242,5 @@ fn big_endian_files_are_read() {
         assert_eq!((section.section_name, section.section_index), ("__TEXT,__text", 1));
         assert_eq!((section.kind, section.content), (SectionKind::Code, &[0x4e, 0x80, 0x00, 0x20][..]));
         assert_eq!(addresses(&sections), BTreeMap::from([("_main", 0)]));
-    }
-}
-
-#[test]
-fn members_of_universal_files_are_named_by_architecture() {
-    let names = ["x86_64", "arm64", "i386", "armv7"];
-    let object = |name: &&str| apple::compile(name, "c", "int one = 1;", &[]);
-    let Some(members) = names.iter().map(object).collect::<Option<Vec<_>>>() else { return };
-    let file = Bytes::from(objects::universal(&members.iter().map(Vec::as_slice).collect::<Vec<_>>()));
-    let (sections, _) = read(&file);
-    let found = sections::members(&file);
-    assert_eq!(found.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), names);
-    for (found, member) in found.iter().zip(&members) {
-        assert_eq!(found.bytes, member);
-    }
-    let extents = extents::run(&file, &sections);
-    let owners: Vec<_> = extents.columns().iter().map(|extent| extent.owner_kind).collect();
-    let expected = names.iter().flat_map(|_| [ExtentOwner::Header, ExtentOwner::Member]);
-    assert_eq!(owners, expected.collect::<Vec<_>>());
-    if let Some(listed) = apple::llvm("lipo", &["-archs"], &file) {
-        assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), names);
     }
 }

@@ -7,6 +7,13 @@ use crate::rows::{Row, hexadecimal, or_none};
 use binframe::ir::tables::{LibraryKind, UnwindSource};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Fields of libraries, and what the tool calls them.
+const LIBRARY_FIELDS: [(&str, &str); 3] = [
+    ("timestamp", "time stamp"),
+    ("current_version", "current version"),
+    ("compatibility_version", "compatibility version"),
+];
+
 /// Load commands, as keys and values of their lines.
 fn commands(file: &File) -> Option<Vec<BTreeMap<String, String>>> {
     let printed = file.output("llvm-objdump", &["--macho", "--private-headers"])?;
@@ -16,8 +23,7 @@ fn commands(file: &File) -> Option<Vec<BTreeMap<String, String>>> {
             commands.push(BTreeMap::new());
         } else if let Some(command) = commands.last_mut() {
             // Keys of several words are those of libraries.
-            let key =
-                ["current version", "compatibility version"].into_iter().find(|key| line.starts_with(key));
+            let key = LIBRARY_FIELDS.iter().map(|(_, key)| *key).find(|key| line.starts_with(key));
             let key = key.or_else(|| line.split(' ').next()).unwrap_or_default();
             let value = line[key.len()..].trim().to_owned();
             command.entry(key.to_owned()).or_insert(value);
@@ -45,6 +51,60 @@ pub(super) fn expected_commands(file: &File) -> Option<Vec<Row>> {
         Row { key: index.to_string(), cells }
     });
     Some(row.collect())
+}
+
+/// Keys of what is not a field in the table, but in a column of the command or a number of rows.
+const NO_FIELDS: [&str; 8] = ["cmd", "cmdsize", "name", "path", "uuid", "ntools", "tool", "count"];
+
+/// The fields of load commands that are attributes.
+pub(super) fn found_fields(file: &File) -> Option<Vec<Row>> {
+    let fields = file.linkage.attributes.columns();
+    let fields = fields.iter().filter(|row| row.value.is_some() && row.address.is_none());
+    let row = fields.map(|row| {
+        let name = match row.attribute_name.strip_prefix("TOOL_") {
+            Some(tool) => format!("tool {}", tool.to_lowercase()),
+            None => row.attribute_name.to_owned(),
+        };
+        let text = match (row.attribute_name, row.text) {
+            ("platform", Some(text)) => text.trim_start_matches("PLATFORM_").to_lowercase(),
+            // The tool shortens some versions.
+            (_, Some(text)) => text.trim_end_matches(".0").to_owned(),
+            (_, None) => or_none(row.value),
+        };
+        let key = format!("{} {}", or_none(row.command_index), name);
+        Row { key, cells: vec![("value", text)] }
+    });
+    Some(row.collect())
+}
+
+pub(super) fn expected_fields(file: &File) -> Option<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (index, command) in commands(file)?.into_iter().enumerate() {
+        let name = command["cmd"].as_str();
+        // Segments and threads have tables.
+        if ["LC_SEGMENT", "LC_SEGMENT_64", "LC_THREAD", "LC_UNIXTHREAD", "LC_LINKER_OPTION"].contains(&name) {
+            continue;
+        }
+        let tool = command.get("tool").map(|tool| format!("tool {tool}"));
+        for (key, value) in &command {
+            if NO_FIELDS.contains(&key.as_str()) {
+                continue;
+            }
+            let field = LIBRARY_FIELDS.iter().find(|(_, printed)| printed == key);
+            let field = field.map_or(key.as_str(), |(field, _)| *field);
+            // A command of the matrix has at most one tool.
+            let field = tool.as_deref().filter(|_| key == "version").unwrap_or(field);
+            // A date follows a time stamp.
+            let value = value.split(' ').next().unwrap_or_default();
+            let value = match value {
+                "n/a" => "0",
+                _ if value.contains('.') => value.trim_end_matches(".0"),
+                _ => value,
+            };
+            rows.push(Row { key: format!("{index} {field}"), cells: vec![("value", value.to_owned())] });
+        }
+    }
+    Some(rows)
 }
 
 /// The command of each kind of library.

@@ -46,6 +46,8 @@ const NOT_RELOCATED: &str = "the tool does not apply the relocations of this arc
 const NOT_IN_EXPRESSIONS: &str = "the tool does not apply relocations in the location of a variable";
 const STOPS_AT_EXPORTS: &str = "the tool stops at an export directory that has no names";
 
+const COUNTS_BY_RELOCATIONS: &str = "without section headers, LIEF counts dynamic symbols by relocations, whose parts have another order on MIPS";
+
 /// All explained differences.
 pub(super) const EXPLAINED: &[Explained] = &[
     explained(SECTION_TYPE, "SHT_GNU_VERSYM", "SHT_GNU_versym", CAPITALS),
@@ -144,6 +146,8 @@ pub(super) const EXPLAINED: &[Explained] = &[
     .of(is_macho_object),
     explained(RELOCATION_TYPE, "IMAGE_REL_BASED_THUMB_MOV32", "IMAGE_REL_BASED_ARM_MOV32(T)", SPELLING),
     explained("binary_relocations.row", "*", "none", STOPS_AT_EXPORTS).of(exports_no_name),
+    explained("binary_imports.row", "none", "*", COUNTS_BY_RELOCATIONS).of(is_mips_without_sections),
+    explained("binary_exports.row", "none", "*", COUNTS_BY_RELOCATIONS).of(is_mips_without_sections),
 ];
 
 /// Alignments of notes: that of the words of either class, and those that mean the former.
@@ -161,6 +165,11 @@ fn is_object(file: &File) -> bool {
 fn is_s390_object(file: &File) -> bool {
     const EM_S390: u32 = 22;
     is_object(file) && file.sections.headers.columns().row(0).machine == Some(EM_S390)
+}
+
+fn is_mips_without_sections(file: &File) -> bool {
+    const EM_MIPS: u32 = 8;
+    file.dynamic_relocations.is_some() && file.sections.headers.columns().row(0).machine == Some(EM_MIPS)
 }
 
 /// Machines of ELF objects whose relocations the tool does not apply: all, or those with 32-bit addresses.

@@ -64,7 +64,7 @@ pub(super) fn files() -> Files {
     Files { _made: Some(folder), ..files }
 }
 
-/// Makes the files of some kinds for some targets.
+/// Makes the files of some kinds for some targets, and adds a core dump.
 fn made(folder: &Path, targets: &[Target], kinds: &[&str]) -> Files {
     let files_of = targets.par_iter().map(|target| {
         let kinds = KINDS.iter().filter(|kind| kinds.contains(&kind.name));
@@ -76,5 +76,7 @@ fn made(folder: &Path, targets: &[Target], kinds: &[&str]) -> Files {
     });
     let files_of: Vec<_> = files_of.collect();
     let targets = files_of.iter().filter(|files| !files.is_empty()).count();
-    Files { paths: files_of.concat(), extent: Some((targets, kinds.len())), _made: None }
+    let mut paths = files_of.concat();
+    paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/binaries/core"));
+    Files { paths, extent: Some((targets, kinds.len())), _made: None }
 }

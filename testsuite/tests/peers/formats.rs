@@ -2,8 +2,8 @@
 
 use crate::rows::Row;
 use crate::{
-    File, blocks, coff, dyld, dynamic, headers, macho, notes, pe, relocations, sections, segments, symbols,
-    unwind,
+    File, blocks, coff, dyld, dynamic, elfutils, headers, macho, notes, pe, relocations, sections, segments,
+    symbols, unwind,
 };
 use serde_json::Value;
 use std::io::Read as _;
@@ -55,6 +55,11 @@ pub(super) const ELF: Format = Format {
         ("binary_libraries", dynamic::found_libraries, dynamic::expected_libraries),
         ("binary_notes", notes::found, notes::expected),
         ("binary_unwind_entries", unwind::found_frames, unwind::expected_frames),
+        ("binary_sections", elfutils::found_sections, elfutils::expected_sections),
+        ("binary_symbols", elfutils::found_symbols, elfutils::expected_symbols),
+        ("binary_thread_registers", elfutils::found_registers, elfutils::expected_registers),
+        ("binary_attributes", elfutils::found_fields, elfutils::expected_fields),
+        ("binary_mapped_files", elfutils::found_mapped_files, elfutils::expected_mapped_files),
     ],
 };
 
@@ -106,6 +111,7 @@ const MACHO: Format = Format {
         ("binary_relocations", macho::found_relocations, macho::expected_relocations),
         ("binary_relocations", dyld::found_pointers, dyld::expected_pointers),
         ("binary_loader_commands", dyld::found_commands, dyld::expected_commands),
+        ("binary_attributes", dyld::found_fields, dyld::expected_fields),
         ("binary_libraries", dyld::found_libraries, dyld::expected_libraries),
         ("binary_imports", dyld::found_imports, dyld::expected_imports),
         ("binary_exports", dyld::found_exports, dyld::expected_exports),
@@ -115,7 +121,7 @@ const MACHO: Format = Format {
 };
 
 /// The first bytes of archives and of universal files.
-const CONTAINERS: [&[u8]; 2] = [b"!<arch>\n", b"\xca\xfe\xba\xbe\0\0\0"];
+const CONTAINERS: [&[u8]; 3] = [b"!<arch>\n", b"\xca\xfe\xba\xbe\0\0\0", b"\xca\xfe\xba\xbf\0\0\0"];
 
 impl Kind {
     /// What a file is, by its first bytes.

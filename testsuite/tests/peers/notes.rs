@@ -1,7 +1,7 @@
 //! Reads `binary_notes`.
 
 use crate::File;
-use crate::rows::{NONE, Row, list, number, or_none};
+use crate::rows::{NONE, Row, hexadecimal, list, number, or_none};
 use serde_json::Value;
 
 const BUILD_ID: &str = "NT_GNU_BUILD_ID";
@@ -35,18 +35,23 @@ pub(super) fn expected(file: &File) -> Option<Vec<Row>> {
     Some(rows)
 }
 
+/// A number without leading zeros.
+fn unpadded(number: &str) -> String {
+    u64::from_str_radix(number.trim_start_matches("0x"), 16).map_or_else(|_| number.to_owned(), hexadecimal)
+}
+
 fn row(index: usize, section: &str, note: &Value) -> Row {
     let text = note["Type"].as_str().unwrap_or_default();
     let note_type = match text.strip_prefix("Unknown (") {
-        Some(number) => number.trim_end_matches(')'),
-        None => text.split(' ').next().unwrap_or_default(),
+        Some(number) => unpadded(number.trim_end_matches(')')),
+        None => text.split(' ').next().unwrap_or_default().to_owned(),
     };
     let build_id = note["Build ID"].as_str().filter(|_| note_type == BUILD_ID);
     let cells = vec![
         ("section_index", section.to_owned()),
         // The tool prints all zeros at the end.
         ("owner", note["Owner"].as_str().unwrap_or_default().trim_end_matches('\0').to_owned()),
-        ("note_type", note_type.to_owned()),
+        ("note_type", note_type),
         ("size", number(note, "Data size").to_string()),
         ("text", or_none(build_id)),
     ];

@@ -1,4 +1,4 @@
-"""Prints what pefile says about a PE file, or LIEF about a Mach-O file, as JSON: `{table: [[key, [cell, …]], …]}`."""
+"""Prints what pefile says about a PE file, or LIEF about a Mach-O or ELF file, as JSON: `{table: [[key, [cell, …]], …]}`."""
 
 import json
 import sys
@@ -48,4 +48,30 @@ def macho(path):
     return {"binary_imports": [[name, [library]] for name, library in sorted(imports.items())]}
 
 
-print(json.dumps({"pe": pe, "macho": macho}[sys.argv[1]](sys.argv[2])))
+def elf(path):
+    import lief
+
+    lief.logging.disable()
+    file = lief.ELF.parse(path)
+    symbol_class = lief.ELF.Symbol
+    imports, exports = [], []
+    for index, symbol in enumerate(file.dynamic_symbols):
+        is_weak = symbol.binding == symbol_class.BINDING.WEAK
+        if not is_weak and symbol.binding != symbol_class.BINDING.GLOBAL:
+            continue
+        version = symbol.symbol_version
+        has_name = version is not None and version.has_auxiliary_version
+        text = version.symbol_version_auxiliary.name if has_name else ""
+        if symbol.shndx == 0:
+            imports.append([str(index), [symbol.name, text, str(is_weak).lower()]])
+        # Default or protected; other bits are those of the processor.
+        elif symbol.other & 3 in (0, 3):
+            is_thread_local = symbol.type == symbol_class.TYPE.TLS
+            exports.append([str(index), [symbol.name, text, "" if is_thread_local else hex(symbol.value)]])
+    functions = [("init", file.ctor_functions), ("fini", file.dtor_functions)]
+    called = sorted({f"{kind} {hex(function.address)}" for kind, group in functions for function in group})
+    initializers = [[key, ["present"]] for key in called]
+    return {"binary_imports": imports, "binary_exports": exports, "binary_initializers": initializers}
+
+
+print(json.dumps({"pe": pe, "macho": macho, "elf": elf}[sys.argv[1]](sys.argv[2])))

@@ -1,11 +1,11 @@
-//! Compares imports, exports and resources with what the Python packages `pefile` and LIEF read.
+//! Compares imports, exports, initializers and resources with what the Python packages `pefile` and LIEF read.
 
 use crate::File;
 use crate::rows::{Row, hexadecimal, or_none};
-use binframe::ir::tables::Format;
+use binframe::ir::tables::{Format, InitializerKind};
 use binframe_testsuite::tools;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Prints what the packages read.
@@ -23,6 +23,7 @@ pub(super) fn tables(file: &File) -> Vec<Pair> {
         _ if file.bytes.len() > SIZE_MAX => return Vec::new(),
         Format::Pe => "pe",
         Format::MachO => "macho",
+        Format::Elf => "elf",
         _ => return Vec::new(),
     };
     let Some(python) = tools::find("python3") else { return Vec::new() };
@@ -35,6 +36,14 @@ pub(super) fn tables(file: &File) -> Vec<Pair> {
             ("binary_exports", exports(file), expected(&printed, "binary_exports", &["address"])),
             ("binary_resources", resources(file), expected(&printed, "binary_resources", &RESOURCE)),
         ],
+        "elf" => vec![
+            ("binary_imports", elf_imports(file), expected(&printed, "binary_imports", &ELF_IMPORT)),
+            ("binary_exports", elf_exports(file), expected(&printed, "binary_exports", &ELF_EXPORT)),
+            {
+                let expected = expected(&printed, "binary_initializers", &["row"]);
+                ("binary_initializers", initializers(file, &expected), expected)
+            },
+        ],
         _ => {
             let expected = expected(&printed, "binary_imports", &IMPORT[..1]);
             vec![("binary_imports", bound_imports(file, &expected), expected)]
@@ -42,6 +51,8 @@ pub(super) fn tables(file: &File) -> Vec<Pair> {
     }
 }
 
+const ELF_IMPORT: [&str; 3] = ["import_name", "version", "is_weak"];
+const ELF_EXPORT: [&str; 3] = ["export_name", "version", "address"];
 const IMPORT: [&str; 2] = ["library_name", "import_name"];
 const RESOURCE: [&str; 5] = ["resource_type", "resource_name", "language", "address", "size"];
 
@@ -65,6 +76,40 @@ fn imports(file: &File) -> Vec<Row> {
         Row { key: or_none(row.slot_address.map(hexadecimal)), cells }
     });
     row.collect()
+}
+
+/// Imports of an ELF file, by the index of their symbol.
+fn elf_imports(file: &File) -> Vec<Row> {
+    let row = file.linkage.imports.columns().iter().map(|row| {
+        let [name, version] = [row.import_name, row.version].map(|text| text.unwrap_or_default().to_owned());
+        let cells = ELF_IMPORT.into_iter().zip([name, version, row.is_weak.to_string()]).collect();
+        Row { key: or_none(row.symbol_index), cells }
+    });
+    row.collect()
+}
+
+/// Exports of an ELF file, by the index of their symbol.
+fn elf_exports(file: &File) -> Vec<Row> {
+    let row = file.linkage.exports.columns().iter().map(|row| {
+        let [name, version] = [row.export_name, row.version].map(|text| text.unwrap_or_default().to_owned());
+        let address = row.address.map(hexadecimal).unwrap_or_default();
+        let cells = ELF_EXPORT.into_iter().zip([name, version, address]).collect();
+        Row { key: or_none(row.symbol_index), cells }
+    });
+    row.collect()
+}
+
+/// Functions of an ELF file that the loader calls. The package does not state their order, and does not find all: it
+/// does not apply the relocations of arrays.
+fn initializers(file: &File, expected: &[Row]) -> Vec<Row> {
+    let rows = file.linkage.initializers.columns();
+    let called = rows.iter().filter_map(|row| {
+        let kind = if row.kind == InitializerKind::Fini { "fini" } else { "init" };
+        Some(format!("{kind} {}", hexadecimal(row.function_address?)))
+    });
+    let called: BTreeSet<_> = called.collect();
+    let called = called.into_iter().filter(|key| expected.iter().any(|row| row.key == *key));
+    called.map(|key| Row { key, cells: vec![("row", "present".to_owned())] }).collect()
 }
 
 fn exports(file: &File) -> Vec<Row> {

@@ -32,6 +32,13 @@ struct Lowered {
     linkage: LinkageIr,
 }
 
+impl Lowered {
+    /// Whether the file has section headers. Without them, the tool prints neither symbols nor relocations.
+    fn has_sections(&self) -> bool {
+        self.sections.sections.columns().iter().any(|row| row.section_type.is_some())
+    }
+}
+
 /// Number of equal rows, or the first difference.
 type Outcome = Result<usize, String>;
 

@@ -64,7 +64,22 @@ fn section(row: &BinarySection<'_>) -> Section {
 fn normalize(found: &mut Section, row: &BinarySection<'_>, expected: &Section) {
     // Types that only one of both has a name for.
     const BASES: [(&str, u64); 3] = [("LOOS", 0x6000_0000), ("LOPROC", 0x7000_0000), ("LOUSER", 0x8000_0000)];
-    const UNNAMED: [(&str, &str); 1] = [("0x7000002a", "MIPS_ABIFLAGS")];
+    const UNNAMED: [(&str, &str); 5] = [
+        ("0x7000002a", "MIPS_ABIFLAGS"),
+        ("LLVM_ADDRSIG", "LOOS+0xfff4c03"),
+        ("ANDROID_REL", "LOOS+0x1"),
+        ("ANDROID_RELA", "LOOS+0x2"),
+        ("ANDROID_RELR", "LOOS+0xfffff00"),
+    ];
+    // Of other types without a name it prints the number, which is read as the end of the name.
+    const UNKNOWN: (&str, &str) = ("CREL", "40000014:");
+    let is_unknown = expected.kind == "<unknown>"
+        && found.kind == UNKNOWN.0
+        && expected.name.strip_suffix(UNKNOWN.1).is_some_and(|name| name.trim_end() == found.name);
+    if is_unknown {
+        found.kind.clone_from(&expected.kind);
+        found.name.clone_from(&expected.name);
+    }
     let number = expected.kind.split_once('+').and_then(|(base, rest)| {
         let base = BASES.iter().find(|(name, _)| *name == base)?.1;
         Some(format!("{:#x}", hexadecimal(rest)?.checked_add(base)?))

@@ -21,6 +21,9 @@ struct Symbol {
 }
 
 pub(super) fn compare(lowered: &Lowered, text: &str) -> Outcome {
+    if !lowered.has_sections() {
+        return Ok(0);
+    }
     let expected = parse(text);
     let mut found = symbols(lowered);
     for (found, expected) in found.iter_mut().zip(&expected) {

@@ -1,8 +1,9 @@
-//! `binary_attributes` of a Mach-O file: the parts of load commands that are lists.
+//! `binary_attributes` of a Mach-O file: the fields of load commands (`fields.rs`), and their parts that are lists.
 //!
 //! Source: `mach-o/loader.h` of Apple's XNU; for hints, `mach-o/arm64/reloc.h` and the linker of LLVM.
 
 use super::super::ir::LinkageBuilder;
+use super::fields;
 use crate::file::formats::macho::{Header, MachO};
 use binframe_ir::tables::BinaryAttribute;
 use object::Endianness;
@@ -30,13 +31,21 @@ pub(super) fn push<H: Header>(macho: &MachO<'_, H>, linkage: &mut LinkageBuilder
         let Some(source_name) = command.cmd().name() else { continue };
         let Ok(variant) = command.variant() else { continue };
         let mut writer = Writer { command_index, source_name, linkage };
+        for field in fields::fields(&variant, macho.endian) {
+            writer.push(BinaryAttribute {
+                attribute_name: field.name,
+                value: Some(field.value),
+                text: field.text.as_deref(),
+                ..BinaryAttribute::default()
+            });
+        }
         match variant {
             LoadCommandVariant::BuildVersion(version, tools) => {
                 for tool in version.tools(macho.endian, tools).unwrap_or_default() {
                     let (kind, version) = (tool.tool.get(macho.endian), tool.version.get(macho.endian));
-                    let unnamed = format!("{:#x}", kind.0);
                     writer.push(BinaryAttribute {
-                        attribute_name: kind.name().unwrap_or(&unnamed),
+                        attribute_name: &fields::tool_name(kind),
+                        value: Some(version.0.into()),
                         text: Some(&version.to_string()),
                         ..BinaryAttribute::default()
                     });

@@ -1,6 +1,7 @@
 //! `binary_loader_commands`, `binary_libraries` and `binary_notes` of a Mach-O file, from the load commands.
 
 use super::super::ir::LinkageBuilder;
+use super::fields::{source_version, tool_name};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Command, Header, MachO};
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at, hexadecimal};
@@ -93,18 +94,15 @@ impl CommandWriter<'_> {
                 let tools = version.tools(endian, tools).unwrap_or_default().iter();
                 let platform = version.platform.get(endian);
                 let (minimum, sdk) = (version.minos.get(endian), version.sdk.get(endian));
-                let tools =
-                    tools.map(|tool| format!(", {:?} {}", tool.tool.get(endian), tool.version.get(endian)));
+                let tools = tools.map(|tool| {
+                    format!(", {} {}", tool_name(tool.tool.get(endian)), tool.version.get(endian))
+                });
                 let text = format!("{platform:?} {minimum}, SDK {sdk}{}", tools.collect::<String>());
                 (Some(platform.0.into()), Some(text))
             }
             Variant::SourceVersion(version) => {
                 let version = version.version.get(endian);
-                let parts = [40, 30, 20, 10, 0].map(|shift| {
-                    let part = version >> shift;
-                    if shift == 40 { part } else { part & 0x3ff }
-                });
-                (Some(version), Some(parts.map(|part| part.to_string()).join(".")))
+                (Some(version), Some(source_version(version)))
             }
             Variant::LinkerOption(_) => {
                 let options = linker_options(command).map(String::from_utf8_lossy);

@@ -1,65 +1,109 @@
 //! `binary_relocations` of the loader, from the opcodes of `LC_DYLD_INFO` or from chained fixups (`chains.rs`).
 
-use super::chains;
-use super::imports::{AddressRanges, BoundSymbol, Imports};
-use super::pointers::ArrayPointers;
+use super::binds::{self, Bind, BindTable, Place, Step};
+use super::chains::{self, BindTargets};
+use super::imports::BoundSymbol;
+use super::pointers::Fixups;
 use super::relocations::{RelocationRow, RelocationWriter};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::macho::{Header, MachO};
 use object::macho::{self, DyldInfoCommand};
-use object::read::macho::{BindIterator, LoadCommandVariant, RebaseIterator, Segment};
+use object::read::macho::{LoadCommandVariant, RebaseIterator, Segment};
 use object::{Endianness, Error};
 
 const OUTSIDE: &str = "a place is in no segment";
 
-/// Adds the pointers that the loader changes. Returns those of chained fixups that are in arrays of functions.
-pub(super) fn push<'a, H: Header>(
-    writer: &mut RelocationWriter<'a, '_, H>,
-    arrays: &AddressRanges,
-    imports: &mut Imports<'a>,
-) -> ArrayPointers {
-    let macho = writer.macho;
-    let mut pointers = ArrayPointers::new();
-    if let Some((offset, data)) = macho.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) {
-        imports.are_listed = true;
-        let pushed = data.map_err(|error| error.to_string());
-        let pushed = pushed.and_then(|data| chains::push(writer, data, arrays, imports, &mut pointers));
-        if let Err(error) = pushed {
-            writer.report(DiagnosticLocation::FileOffset(offset), error);
-        }
-    }
-    let info = macho.variants().find_map(|(_, variant)| match variant {
-        LoadCommandVariant::DyldInfo(info) => Some(info),
-        _ => None,
-    });
-    if let Some(info) = info {
-        imports.are_listed = true;
-        push_info(writer, info, imports);
-    }
-    pointers
-}
+/// Number of symbols that pointers of a chain can refer to.
+const TARGETS_MAX: usize = 1 << 16;
 
-fn push_info<'a, H: Header>(
-    writer: &mut RelocationWriter<'a, '_, H>,
-    info: &DyldInfoCommand<Endianness>,
-    imports: &mut Imports<'a>,
-) {
-    let macho = writer.macho;
-    let (endian, file, size) = (macho.endian, macho.file.as_ref(), H::pointer_size());
-    let rebases = info.rebases(endian, file, size).map_err(|error| error.to_string());
-    if let Err(error) = rebases.and_then(|rebases| push_rebases(writer, rebases)) {
-        writer.report(DiagnosticLocation::FileOffset(info.rebase_off.get(endian).into()), error);
-    }
-    let binds = [
-        (info.bind_off, info.binds(endian, file, size), false),
-        (info.weak_bind_off, info.weak_binds(endian, file, size), false),
-        (info.lazy_bind_off, info.lazy_binds(endian, file, size), true),
-    ];
-    for (offset, binds, is_lazy) in binds {
-        let binds = binds.map_err(|error| error.to_string());
-        if let Err(error) = binds.and_then(|binds| push_binds(writer, binds, is_lazy, imports)) {
-            writer.report(DiagnosticLocation::FileOffset(offset.get(endian).into()), error);
+impl<'a, H: Header> Fixups<'_, 'a, '_, H> {
+    /// Adds the pointers that the loader changes.
+    pub(super) fn push(&mut self) {
+        let macho = self.writer.macho;
+        if let Some((offset, data)) = macho.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) {
+            self.imports.are_listed = true;
+            let pushed = data.map_err(|error| error.to_string());
+            if let Err(error) = pushed.and_then(|data| chains::push(self, data)) {
+                self.writer.report(DiagnosticLocation::FileOffset(offset), error);
+            }
         }
+        let info = macho.variants().find_map(|(_, variant)| match variant {
+            LoadCommandVariant::DyldInfo(info) => Some(info),
+            _ => None,
+        });
+        if let Some(info) = info {
+            self.imports.are_listed = true;
+            self.push_info(info);
+        }
+    }
+
+    fn push_info(&mut self, info: &DyldInfoCommand<Endianness>) {
+        let macho = self.writer.macho;
+        let (endian, file) = (macho.endian, macho.file.as_ref());
+        let rebases = info.rebases(endian, file, H::pointer_size()).map_err(|error| error.to_string());
+        if let Err(error) = rebases.and_then(|rebases| push_rebases(self.writer, rebases)) {
+            self.writer.report(DiagnosticLocation::FileOffset(info.rebase_off.get(endian).into()), error);
+        }
+        let tables = [
+            (info.bind_off, info.bind_data(endian, file), BindTable::Regular),
+            (info.weak_bind_off, info.weak_bind_data(endian, file), BindTable::Weak),
+            (info.lazy_bind_off, info.lazy_bind_data(endian, file), BindTable::Lazy),
+        ];
+        for (offset, operations, table) in tables {
+            let operations = operations.map_err(|error| error.to_string());
+            if let Err(error) = operations.and_then(|operations| self.push_binds(operations, table)) {
+                self.writer.report(DiagnosticLocation::FileOffset(offset.get(endian).into()), error);
+            }
+        }
+    }
+
+    fn push_binds(&mut self, operations: &'a [u8], table: BindTable) -> Result<(), String> {
+        let is_lazy = table == BindTable::Lazy;
+        let mut targets = BindTargets::new(self.writer.macho.file.len());
+        let mut last: Option<(&[u8], BoundSymbol)> = None;
+        binds::run(operations, table, H::pointer_size(), |step| {
+            match step {
+                Step::Bind(place, bind) => {
+                    // Consecutive binds often have the same symbol.
+                    let (_, symbol) = match last.take().filter(|(name, _)| std::ptr::eq(*name, bind.symbol)) {
+                        Some(last) => last,
+                        None => (bind.symbol, self.imports.symbol(bind.symbol)),
+                    };
+                    self.push_bind(place, &bind, &symbol, is_lazy)?;
+                    last = Some((bind.symbol, symbol));
+                }
+                Step::ClearTargets => targets.clear(),
+                Step::AddTarget(_) if targets.len() == TARGETS_MAX => {
+                    return Err("the table of symbols is too long".to_owned());
+                }
+                Step::AddTarget(bind) => targets.push(&bind, &mut self.imports)?,
+                Step::Chain(place) => chains::push_chain(self, place, &targets)?,
+            }
+            Ok(())
+        })
+    }
+
+    fn push_bind(
+        &mut self,
+        (segment_index, offset): Place,
+        bind: &Bind<'_>,
+        symbol: &BoundSymbol,
+        is_lazy: bool,
+    ) -> Result<(), &'static str> {
+        let address = segment_address(self.writer.macho, segment_index.into(), offset).ok_or(OUTSIDE)?;
+        self.imports.add(symbol, bind.dylib, bind.is_weak, is_lazy);
+        self.imports.set_slot(symbol, address, is_lazy);
+        let unnamed = format!("{:#x}", bind.kind.0);
+        self.writer.push_row(&RelocationRow {
+            is_dynamic: true,
+            section_index: None,
+            address,
+            relocation_type: bind.kind.name().unwrap_or(&unnamed),
+            symbol_index: symbol.index,
+            symbol_name: Some(&symbol.name),
+            addend: Some(bind.addend),
+            auth: None,
+        })
     }
 }
 
@@ -80,41 +124,6 @@ fn push_rebases<H: Header>(
             symbol_index: None,
             symbol_name: None,
             addend: None,
-            auth: None,
-        })?;
-    }
-    Ok(())
-}
-
-fn push_binds<'a, H: Header>(
-    writer: &mut RelocationWriter<'a, '_, H>,
-    binds: BindIterator<'a>,
-    is_lazy: bool,
-    imports: &mut Imports<'a>,
-) -> Result<(), String> {
-    let mut last: Option<(&[u8], BoundSymbol)> = None;
-    for bind in binds {
-        let bind = bind.map_err(|error| error.to_string())?;
-        let address =
-            segment_address(writer.macho, bind.segment_index.into(), bind.segment_offset).ok_or(OUTSIDE)?;
-        // Consecutive binds often have the same symbol.
-        let is_last = last.as_ref().is_some_and(|(name, _)| std::ptr::eq(*name, bind.symbol));
-        if !is_last {
-            last = Some((bind.symbol, imports.symbol(bind.symbol)));
-        }
-        let Some((_, symbol)) = &last else { continue };
-        let is_weak = bind.flags.contains(macho::BIND_SYMBOL_FLAGS_WEAK_IMPORT);
-        imports.add(symbol, bind.dylib, is_weak, is_lazy);
-        imports.set_slot(symbol, address, is_lazy);
-        let unnamed = format!("{:#x}", bind.kind.0);
-        writer.push_row(&RelocationRow {
-            is_dynamic: true,
-            section_index: None,
-            address,
-            relocation_type: bind.kind.name().unwrap_or(&unnamed),
-            symbol_index: symbol.index,
-            symbol_name: Some(&symbol.name),
-            addend: Some(bind.addend),
             auth: None,
         })?;
     }

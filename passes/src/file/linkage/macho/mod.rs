@@ -1,9 +1,11 @@
 //! The linking metadata of a Mach-O file.
 
 mod attributes;
+mod binds;
 mod chains;
 mod commands;
 mod exports;
+mod fields;
 mod fixups;
 mod imports;
 mod initializers;
@@ -20,11 +22,14 @@ pub(super) fn run<H: Header>(macho: &MachO<'_, H>, sections: &SectionsIr, linkag
     attributes::push(macho, linkage);
     threads::push(macho, linkage);
     let arrays = initializers::arrays(macho);
-    let mut imports = imports::Imports::new(macho, sections);
     let mut writer = relocations::RelocationWriter::new(macho, sections, linkage);
     writer.push_all();
     let addresses = imports::AddressRanges::new(arrays.iter().map(|array| array.addresses.clone()));
-    let pointers = fixups::push(&mut writer, &addresses, &mut imports);
+    let imports = imports::Imports::new(macho, sections);
+    let pointers = pointers::ArrayPointers::new();
+    let mut fixups = pointers::Fixups { writer: &mut writer, imports, arrays: &addresses, pointers };
+    fixups.push();
+    let pointers::Fixups { imports, pointers, .. } = fixups;
     imports.push(macho, sections, &libraries, linkage);
     exports::push(macho, sections, &libraries, linkage);
     initializers::push(macho, &arrays, &pointers, linkage);
