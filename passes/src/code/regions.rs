@@ -34,6 +34,8 @@ pub struct Code {
     pub(crate) declared_data: Vec<Range<u64>>,
     /// Whether functions use a calling convention of Windows.
     pub(crate) is_windows: bool,
+    /// Whether the code calls the system as programs of Linux do.
+    pub(crate) is_linux: bool,
     /// Executable sections that were dropped because they overlap another: their indexes and addresses.
     overlapping: Vec<(u32, u64)>,
     /// Why the code is not decoded; `None` if it is decoded, or there is none.
@@ -124,6 +126,7 @@ impl Code {
             starts,
             declared_data,
             is_windows,
+            is_linux: is_linux(sections, file),
             overlapping,
             undecoded,
             names,
@@ -214,10 +217,23 @@ impl Code {
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
-            Fingerprint::of_numbers(&[u64::from(self.is_windows)]),
+            Fingerprint::of_numbers(&[u64::from(self.is_windows), u64::from(self.is_linux)]),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }
+}
+
+/// Whether a file is a program of Linux: ELF, and not marked for another system. NetBSD and OpenBSD mark theirs by a
+/// note only.
+fn is_linux(sections: &SectionsIr, file: &Bytes) -> bool {
+    const ABI_OFFSET: usize = 7;
+    const ABI_SYSTEM_V: u8 = 0;
+    const ABI_GNU: u8 = 3;
+    let is_elf = sections.headers.columns().iter().any(|header| header.format == Format::Elf);
+    let has_abi = file.get(ABI_OFFSET).is_some_and(|abi| [ABI_SYSTEM_V, ABI_GNU].contains(abi));
+    is_elf
+        && has_abi
+        && !sections.sections.columns().iter().any(|section| section.section_name.contains("bsd"))
 }
 
 /// The instruction set of a file, or the reason why its code is not decoded.

@@ -7,7 +7,8 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// The control flow of a valid instruction.
 ///
-/// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and return.
+/// In user mode `hlt` raises an exception, as `int3` does, and `int 0x29` ends the process on Windows (`__fastfail`);
+/// other software interrupts are system calls and return.
 #[inline]
 pub(super) fn classify(instruction: &Instruction) -> Flow {
     let has_target = || direct_target(instruction).is_some();
@@ -23,10 +24,30 @@ pub(super) fn classify(instruction: &Instruction) -> Flow {
         FlowControl::XbeginXabortXend if has_target() => Flow::CondJump,
         FlowControl::Exception => Flow::Trap,
         FlowControl::Interrupt if instruction.mnemonic() != Mnemonic::Int => Flow::Trap,
+        FlowControl::Interrupt if instruction.immediate8() == FAST_FAIL => Flow::Trap,
         // iced classifies system calls and the like as calls.
         FlowControl::Next | FlowControl::Call | FlowControl::XbeginXabortXend | FlowControl::Interrupt => {
             Flow::Next
         }
+    }
+}
+
+/// The interrupt by which a program of Windows ends itself at once.
+const FAST_FAIL: u8 = 0x29;
+
+/// Whether the first instruction has a memory operand with an index register.
+pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
+    let mut instruction = Instruction::default();
+    Decoder::new(isa, bytes, 0).decode(&mut instruction) && instruction.memory_index() != Register::None
+}
+
+/// Whether an instruction calls the system.
+#[inline]
+pub(super) fn is_system_call(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Syscall | Mnemonic::Sysenter => true,
+        Mnemonic::Int => instruction.immediate8() == 0x80,
+        _ => false,
     }
 }
 

@@ -11,6 +11,7 @@ mod registers;
 mod resources;
 mod rows;
 mod semantics;
+mod straight_line;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -25,7 +26,7 @@ pub(crate) use resources::{Resource, ResourceAccess, each_resource};
 pub(crate) use semantics::lower;
 
 use crate::isa::abi::Abi;
-use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
+use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa, ReturnAddressUse};
 use crate::isa::ops::{Ops, Part, Reg};
 use binframe_ir::tables::Flow;
 use std::ops::Range;
@@ -59,6 +60,11 @@ impl InstructionSet for X86 {
     #[inline]
     fn classify(instruction: &Instruction) -> Flow {
         flow::classify(instruction)
+    }
+
+    #[inline]
+    fn is_system_call(instruction: &Instruction) -> bool {
+        flow::is_system_call(instruction)
     }
 
     fn direct_call_target(instruction: &Instruction) -> Option<u64> {
@@ -107,6 +113,18 @@ impl InstructionSet for X86 {
         prologue::may_begin_function(isa, bytes)
     }
 
+    fn may_begin_pointed_function(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::may_begin_pointed_function(isa, bytes)
+    }
+
+    fn is_hot_patch_point(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::is_hot_patch_point(isa, bytes)
+    }
+
+    fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
+        flow::is_indexed(isa, bytes)
+    }
+
     fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
         prologue::is_prologue(isa, bytes)
     }
@@ -121,6 +139,23 @@ impl InstructionSet for X86 {
 
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
         prologue::address_getter(isa, code)
+    }
+
+    fn return_address_use(isa: Isa, code: &[u8]) -> ReturnAddressUse {
+        straight_line::return_address_use(isa, code)
+    }
+
+    #[inline]
+    fn pushed_address(_: Isa, code: &[u8]) -> Option<u64> {
+        straight_line::pushed_address(code)
+    }
+
+    fn ends_process(isa: Isa, code: &[u8]) -> bool {
+        straight_line::ends_process(isa, code)
+    }
+
+    fn first_argument(isa: Isa, code: &[u8]) -> Option<u32> {
+        straight_line::first_argument(isa, code)
     }
 
     fn abi(isa: Isa) -> Abi {
