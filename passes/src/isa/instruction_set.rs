@@ -116,6 +116,14 @@ pub(crate) trait InstructionSet {
     fn is_hot_patch_point(_: Isa, _: &[u8]) -> bool {
         false
     }
+    /// The base register and the offset of the memory operand of the first instruction, if it has no index.
+    fn based_operand(_: Isa, _: &[u8]) -> Option<(Reg, u64)> {
+        None
+    }
+    /// The constant that the first instruction adds to a register; `None` if it does something else.
+    fn added_constant(_: Isa, _: &[u8], _: Reg) -> Option<u64> {
+        None
+    }
     /// Whether the first instruction has a memory operand with an index register.
     fn is_indexed(_: Isa, _: &[u8]) -> bool {
         false

@@ -132,6 +132,22 @@ impl Isa {
         with_instruction_set!(self, S => S::is_hot_patch_point(self, bytes))
     }
 
+    /// The base register and the offset of the memory operand of the first instruction, if it has no index.
+    pub(crate) fn based_operand(self, bytes: &[u8]) -> Option<(ops::Reg, u64)> {
+        with_instruction_set!(self, S => S::based_operand(self, bytes))
+    }
+
+    /// The constant that the first instruction adds to a register; `None` if it does something else.
+    pub(crate) fn added_constant(self, bytes: &[u8], register: ops::Reg) -> Option<u64> {
+        with_instruction_set!(self, S => S::added_constant(self, bytes, register))
+    }
+
+    /// Whether the first instruction is padding.
+    pub(crate) fn is_padding_at(self, bytes: &[u8]) -> bool {
+        let size = self.instruction_size(bytes, 0);
+        size.is_some_and(|size| self.is_padding(&bytes[..size]))
+    }
+
     /// Whether the first instruction has a memory operand with an index register.
     pub(crate) fn is_indexed(self, bytes: &[u8]) -> bool {
         with_instruction_set!(self, S => S::is_indexed(self, bytes))

@@ -28,6 +28,8 @@ pub(super) struct CfgFacts<'a> {
     pub(super) noreturn_slots: FxHashSet<u64>,
     /// For each declared function start whether it returns only if its first argument is 0.
     status_starts: Vec<bool>,
+    /// Whether there are such functions, or slots.
+    has_status: bool,
     /// The import slots of functions that return only if their first argument is 0.
     status_slots: FxHashSet<u64>,
     /// The addresses of code that instructions take, sorted.
@@ -64,6 +66,8 @@ impl<'a> CfgFacts<'a> {
         let slots = references.import_slots().filter(|(_, name)| is_noreturn_name(name));
         let has_status = |start| ranges.code.name(start).is_some_and(is_status_name);
         let status_slots = references.import_slots().filter(|(_, name)| is_status_name(name));
+        let status_slots: FxHashSet<u64> = status_slots.map(|(address, _)| address).collect();
+        let status_starts: Vec<bool> = ranges.code.starts.iter().map(has_status).collect();
         Self {
             ranges,
             references,
@@ -72,8 +76,9 @@ impl<'a> CfgFacts<'a> {
             landing_pad_calls,
             noreturn_starts: ranges.code.starts.iter().map(is_noreturn).collect(),
             noreturn_slots: slots.map(|(address, _)| address).collect(),
-            status_starts: ranges.code.starts.iter().map(has_status).collect(),
-            status_slots: status_slots.map(|(address, _)| address).collect(),
+            has_status: !status_slots.is_empty() || status_starts.contains(&true),
+            status_starts,
+            status_slots,
             taken_addresses,
             referenced_addresses: OnceLock::new(),
         }
@@ -96,7 +101,7 @@ impl<'a> CfgFacts<'a> {
     /// Whether a call, whose target or import slot is given, ends the process: the callee returns only if its first
     /// argument is 0, and it is another constant.
     pub(super) fn passes_failure(&self, call: BranchId, callee: Option<FunctionId>, slot: u64) -> bool {
-        if self.status_slots.is_empty() && !self.status_starts.contains(&true) {
+        if !self.has_status {
             return false;
         }
         let has_status = |callee: FunctionId| {

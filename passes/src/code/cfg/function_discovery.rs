@@ -19,8 +19,8 @@
 //!     range are unconditional jumps from blocks that end with the stack frame removed, the bytes before it are in no
 //!     block, and it can start a function.
 //!  3. Pointers in data that are not next to another pointer and are not entries of recovered jump tables, and
-//!     addresses that instructions take, if they are unsized, unreached and can start a function in any calling
-//!     convention. Text is none, nor is code that runs into invalid bytes, or leaves the code.
+//!     addresses that instructions take, if they are unsized, unreached and can start a function; that of a pointer in
+//!     any calling convention. Text is none, nor is code that runs into invalid bytes, or leaves the code.
 //!  4. All other pointers in data, with the same conditions: arrays of pointers, which may be jump tables that were not
 //!     recovered.
 //!  5. Gaps: code between ranges, and unreached code in ranges without a declared size. A gap is cut into functions,
@@ -99,9 +99,14 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         Self { program, ranges, alignment: if is_aligned { ALIGNMENT } else { 1 } }
     }
 
-    /// Whether a location to which a pointer leads is unsized and unreached, and a function can start there, in any
-    /// calling convention.
-    fn may_start(&self, location: CodeLocation) -> bool {
+    /// Whether a location whose address code takes is unsized and unreached, and a function can start there.
+    fn may_start_taken(&self, location: CodeLocation) -> bool {
+        self.is_unreached(location) && self.can_start(location) && self.is_plausible(location)
+    }
+
+    /// Whether a location to which a pointer in data leads is unsized and unreached, and a function can start there, in
+    /// any calling convention.
+    fn may_start_pointed(&self, location: CodeLocation) -> bool {
         let region = &self.ranges.code.regions[location.region as usize];
         self.is_unreached(location)
             && self.is_aligned(location)
@@ -220,10 +225,10 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     fn address_taken_code(&self) -> Vec<StartCandidate> {
         let references = self.program.facts.references;
         let alone = pointers(&self.program.facts, &self.program.functions).filter(|(pointer, location)| {
-            self.may_start(*location) && !references.is_in_pointer_array(*pointer)
+            self.may_start_pointed(*location) && !references.is_in_pointer_array(*pointer)
         });
         let alone = alone.map(|(_, location)| StartCandidate::function(location, FunctionEvidence::Pointer));
-        let taken = taken_locations(&self.program.facts).filter(|location| self.may_start(*location));
+        let taken = taken_locations(&self.program.facts).filter(|location| self.may_start_taken(*location));
         let taken = taken.map(|location| StartCandidate::function(location, FunctionEvidence::AddressTaken));
         alone.chain(taken).collect()
     }
@@ -231,7 +236,7 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     /// Source 4: targets of all pointers.
     fn pointer_targets(&self) -> Vec<StartCandidate> {
         let targets = pointers(&self.program.facts, &self.program.functions).map(|(_, location)| location);
-        let targets = targets.filter(|location| self.may_start(*location));
+        let targets = targets.filter(|location| self.may_start_pointed(*location));
         targets.map(|location| StartCandidate::function(location, FunctionEvidence::Pointer)).collect()
     }
 

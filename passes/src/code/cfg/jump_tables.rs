@@ -305,16 +305,21 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     }
 
     /// If no comparison bounds the index: where the jump, or the last load before it, reads at a constant address plus an
-    /// index, that address is the start of the table, and the rest belongs to the index.
+    /// index, that address is the start of the table, and the rest belongs to the index. A table of offsets that starts
+    /// near the address to which they are relative starts there; also one below it, whose index is compared, but not 0.
     fn rebase_to_operand(&mut self, pattern: &mut TablePattern, jump: BranchId, bounds: &[Bound]) {
         let arena = &mut self.evaluator.scratch.arena;
-        if pattern.kind != JumpTableKind::Absolute || upper_bound(arena, bounds, pattern.index).is_some() {
+        let is_below_base = pattern.base.is_some_and(|base| pattern.address < base);
+        if !is_below_base && upper_bound(arena, bounds, pattern.index).is_some() {
             return;
         }
-        let operand = self.facts.indexed_before(jump);
+        let (operand, distance_max) = match pattern.base {
+            None => (self.facts.indexed_before(jump), 1 << 16),
+            Some(base) => (base, 1 << 10),
+        };
         let distance = pattern.address.wrapping_sub(operand) as i64;
         let size = i64::from(pattern.entry_size);
-        if operand != 0 && distance != 0 && distance % size == 0 && distance.abs() <= 1 << 16 {
+        if operand != 0 && distance != 0 && distance % size == 0 && distance.abs() <= distance_max {
             pattern.index = arena.offset(pattern.index, (distance / size) as u64);
             pattern.address = operand;
         }

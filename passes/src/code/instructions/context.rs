@@ -8,6 +8,8 @@
 //!  2. A push of a constant address and a return are a jump to it. A push of the address behind a jump and that jump
 //!     are a call.
 //!  3. A system call of Linux that ends the process is a trap.
+//!  4. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
+//!     register and a constant reads a pointer at a constant address.
 //!
 //! The callee of rule 1 is no declared function. A call of the next instruction only pushes its address, and is left as
 //! it is.
@@ -59,6 +61,7 @@ impl Context {
             context.find_takers(code, regions, anchors);
             context.find_pushes(code, regions);
             context.find_exits(code, regions);
+            context.find_slots(code, regions, anchors);
         }
         context
     }
@@ -180,6 +183,50 @@ impl Context {
                 let start = straight_line_start(instructions, &targets[index], row, position);
                 if region.isa.ends_process(&region.bytes[start..end]) {
                     self.change((index, row), Flow::Trap, 0);
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Rule 4. The register is set before the branch in the same function, by a call that fetches the own address and an
+    /// addition.
+    fn find_slots(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
+        /// Branches that are looked back at.
+        const BRANCHES_BEFORE_MAX: usize = 1 << 10;
+        let Some(table) = code.pointer_table else { return };
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in (0..branches.len()).filter(|row| branches.targets[*row] == 0) {
+                let position = branches.positions[row] as usize;
+                if !matches!(branches.flows[row], Flow::IndirectCall | Flow::IndirectJump) {
+                    continue;
+                }
+                let Some((base, offset)) = region.isa.based_operand(&region.bytes[position..]) else {
+                    continue;
+                };
+                let first = anchors[index].partition_point(|anchor| *anchor as usize <= position);
+                let start = first.checked_sub(1).map_or(0, |anchor| anchors[index][anchor] as usize);
+                let rows = (row.saturating_sub(BRANCHES_BEFORE_MAX)..row).rev();
+                let mut own = rows.take_while(|before| {
+                    let end = branches.end(*before);
+                    let is_end = !branches.flows[*before].continues()
+                        && region.isa.is_padding_at(&region.bytes[end..position]);
+                    branches.positions[*before] as usize >= start && !is_end
+                });
+                let sets_base = |before: &usize| {
+                    let end = branches.end(*before);
+                    let callee = code.bytes(branches.targets[*before], 4);
+                    branches.flows[*before] == Flow::Call
+                        && region.isa.address_getter(callee) == Some(base)
+                        && region.isa.added_constant(&region.bytes[end..], base).is_some_and(|added| {
+                            (region.address + end as u64).wrapping_add(added) & mask(32) == table
+                        })
+                };
+                if own.any(|before| sets_base(&before)) {
+                    let address = table.wrapping_add(offset) & mask(32);
+                    self.change((index, row), branches.flows[row], address);
                 }
             }
         }

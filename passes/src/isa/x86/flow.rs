@@ -2,6 +2,7 @@
 
 use super::decode::{Decoder, displacement, is_32};
 use crate::isa::instruction_set::{ConstantAddress, Decoder as _, Isa};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::Flow;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
@@ -34,6 +35,25 @@ pub(super) fn classify(instruction: &Instruction) -> Flow {
 
 /// The interrupt by which a program of Windows ends itself at once.
 const FAST_FAIL: u8 = 0x29;
+
+/// The base register and the offset of the memory operand of the first instruction, if it has no index.
+pub(super) fn based_operand(isa: Isa, bytes: &[u8]) -> Option<(Reg, u64)> {
+    let mut instruction = Instruction::default();
+    let is_valid = Decoder::new(isa, bytes, 0).decode(&mut instruction);
+    let base = instruction.memory_base();
+    let is_based = is_valid && base.is_gpr() && instruction.memory_index() == Register::None;
+    is_based.then(|| (Reg(base.number() as u8), displacement(&instruction)))
+}
+
+/// The constant that the first instruction adds to a register; `None` if it does something else.
+pub(super) fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u64> {
+    let mut instruction = Instruction::default();
+    let is_addition = Decoder::new(isa, bytes, 0).decode(&mut instruction)
+        && instruction.mnemonic() == Mnemonic::Add
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().number() == usize::from(register.0);
+    instruction.try_immediate(1).ok().filter(|_| is_addition)
+}
 
 /// Whether the first instruction has a memory operand with an index register.
 pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {

@@ -121,6 +121,14 @@ impl InstructionSet for X86 {
         prologue::is_hot_patch_point(isa, bytes)
     }
 
+    fn based_operand(isa: Isa, bytes: &[u8]) -> Option<(Reg, u64)> {
+        flow::based_operand(isa, bytes)
+    }
+
+    fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u64> {
+        flow::added_constant(isa, bytes, register)
+    }
+
     fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
         flow::is_indexed(isa, bytes)
     }
