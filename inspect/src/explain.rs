@@ -47,29 +47,10 @@ impl Facts {
         self.describe_entry(text, block);
         self.describe_function(text, block);
         if let Some(line) = position.map(|position| &self.lines[position]) {
-            self.describe_context(text, block, line);
+            describe_context(text, block, line);
             self.describe_jump(text, line);
             self.describe_call(text, line);
         }
-    }
-
-    /// Describes why the last instruction of a block does something else than its encoding says.
-    fn describe_context(&self, text: &mut String, block: &BasicBlock, line: &Line) {
-        if line.address + line.size != block.address + block.size {
-            return;
-        }
-        text.push_str(match (block.terminator, line.flow) {
-            (Terminator::Jump, Flow::Call) => " The callee takes its return address, so the call is a jump.",
-            (Terminator::Jump, Flow::Ret) => " Its target was pushed before, so the return is a jump.",
-            (Terminator::IndirectJump, Flow::Ret) => {
-                " The return address was overwritten before, so the return is an indirect jump."
-            }
-            (Terminator::Call | Terminator::CallNoReturn, Flow::Jump | Flow::Ret) => {
-                " The address behind it was pushed before, so it is a call."
-            }
-            (Terminator::Trap, Flow::Next) => " The system call ends the process.",
-            _ => "",
-        });
     }
 
     /// Describes how control enters a block.
@@ -297,4 +278,23 @@ fn reason<E: Enumeration>(evidence: E) -> String {
     let documented = E::DOCS[evidence.code() as usize].trim().trim_end_matches('.');
     let mut letters = documented.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Describes why the last instruction of a block does something else than its encoding says.
+fn describe_context(text: &mut String, block: &BasicBlock, line: &Line) {
+    if line.address + line.size != block.address + block.size {
+        return;
+    }
+    text.push_str(match (block.terminator, line.flow) {
+        (Terminator::Jump, Flow::Call) => " The callee takes its return address, so the call is a jump.",
+        (Terminator::Jump, Flow::Ret) => " Its target was pushed before, so the return is a jump.",
+        (Terminator::IndirectJump, Flow::Ret) => {
+            " The return address was overwritten before, so the return is an indirect jump."
+        }
+        (Terminator::Call | Terminator::CallNoReturn, Flow::Jump | Flow::Ret) => {
+            " The address behind it was pushed before, so it is a call."
+        }
+        (Terminator::Trap, Flow::Next) => " The system call ends the process.",
+        _ => "",
+    });
 }

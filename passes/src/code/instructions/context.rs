@@ -150,10 +150,8 @@ impl Context {
                 let position = branches.positions[row] as usize;
                 let end = region.address + branches.end(row) as u64;
                 match branches.flows[row] {
-                    Flow::Jump => {
-                        if pushed_before(position).is_some_and(|(_, address)| address == end) {
-                            self.change((index, row), Flow::Call, branches.targets[row]);
-                        }
+                    Flow::Jump if pushed_before(position).is_some_and(|(_, address)| address == end) => {
+                        self.change((index, row), Flow::Call, branches.targets[row]);
                     }
                     Flow::Ret => {
                         let Some((start, target)) = pushed_before(position) else { continue };

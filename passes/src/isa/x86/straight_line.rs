@@ -16,7 +16,7 @@ const INSTRUCTIONS_MAX: usize = 24;
 /// Whether code ends with a system call of Linux that ends the process: `exit` or `exit_group`. x32 marks the numbers
 /// of x86-64 with a bit.
 ///
-/// Source: Linux, arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl.
+/// Source: Linux, `arch/x86/entry/syscalls/syscall_64.tbl` and `syscall_32.tbl`.
 pub(super) fn ends_process(isa: Isa, code: &[u8]) -> bool {
     const X32_BIT: u32 = 0x4000_0000;
     let Some((constants, last)) = Constants::before_last(isa, code) else { return false };
@@ -94,22 +94,11 @@ impl Constants {
                 self.stack.pop();
                 self.stack.push(source);
             }
-            _ => {
-                let used = info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
-                let is_written = |access| {
-                    !matches!(
-                        access,
-                        OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
-                    )
-                };
-                for used in used.used_registers().iter().filter(|used| is_written(used.access())) {
-                    match used.register().full_register() {
-                        Register::RSP => self.stack.clear(),
-                        full if full.is_gpr64() => self.registers[full.number()] = None,
-                        _ => {}
-                    }
-                }
-            }
+            _ => each_written(instruction, info, |register| match register {
+                Register::RSP => self.stack.clear(),
+                full if full.is_gpr64() => self.registers[full.number()] = None,
+                _ => {}
+            }),
         }
     }
 
@@ -145,82 +134,107 @@ pub(super) fn return_address_use(isa: Isa, code: &[u8]) -> ReturnAddressUse {
     if !decoder.decode(&mut instruction) || !may_take_return_address(&instruction) {
         return ReturnAddressUse::Kept;
     }
-    let address_size = if is_32(&instruction) { 4 } else { 8 };
     let mut info = InstructionInfoFactory::new();
-    // Bytes popped; whether the return address is still in its place; the register that it was popped into.
-    let (mut popped, mut is_in_place, mut holder) = (0_i64, true, Register::None);
+    let mut state = ReturnAddress { popped: 0, is_in_place: true, holder: Register::None };
     for _ in 0..INSTRUCTIONS_MAX {
-        let own = instruction.op0_register().full_register();
-        let is_register = instruction.op0_kind() == OpKind::Register;
+        let is_to_holder = instruction.op0_kind() == OpKind::Register
+            && instruction.op0_register().full_register() == state.holder;
         match classify(&instruction) {
             Flow::Next => {}
-            Flow::Ret if popped == 0 && !is_in_place => {
-                return ReturnAddressUse::Replaced(
-                    (instruction.next_ip() as usize).saturating_sub(instruction.len()),
-                );
+            Flow::Ret if state.popped == 0 && !state.is_in_place => {
+                return ReturnAddressUse::Replaced(instruction.ip() as usize);
             }
-            Flow::IndirectJump if is_register && own == holder => return ReturnAddressUse::Kept,
-            _ if popped > 0 => return ReturnAddressUse::Taken,
+            Flow::IndirectJump if is_to_holder => return ReturnAddressUse::Kept,
+            _ if state.popped > 0 => return ReturnAddressUse::Taken,
             _ => return ReturnAddressUse::Kept,
         }
-        match instruction.mnemonic() {
-            Mnemonic::Pop if is_register && own != Register::RSP => {
-                if popped == 0 && is_in_place {
-                    holder = own;
-                } else if holder == own {
-                    holder = Register::None;
-                }
-                popped += address_size;
-            }
-            Mnemonic::Push => {
-                popped -= address_size;
-                if popped == 0 {
-                    is_in_place = is_register && own == holder && holder != Register::None;
-                }
-            }
-            Mnemonic::Mov if stack_offset(&instruction).is_some() => {
-                if stack_offset(&instruction).is_some_and(|offset| offset + popped == 0) {
-                    let source = instruction.op1_register().full_register();
-                    is_in_place = holder != Register::None && source == holder;
-                }
-            }
-            Mnemonic::Add | Mnemonic::Sub if is_register && own == Register::RSP => {
-                let Ok(number) = instruction.try_immediate(1) else { return ReturnAddressUse::Kept };
-                let number = i64::from(number as i32);
-                popped += if instruction.mnemonic() == Mnemonic::Add { number } else { -number };
-            }
-            Mnemonic::Lea if is_register && own == Register::RSP => {
-                let is_offset = instruction.memory_base().full_register() == Register::RSP
-                    && instruction.memory_index() == Register::None;
-                if !is_offset {
-                    return ReturnAddressUse::Kept;
-                }
-                popped += i64::from(instruction.memory_displacement64() as i32);
-            }
-            _ => {
-                let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
-                let is_written = |access| {
-                    !matches!(
-                        access,
-                        OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
-                    )
-                };
-                for used in used.used_registers().iter().filter(|used| is_written(used.access())) {
-                    let full = used.register().full_register();
-                    if full == Register::RSP {
-                        return ReturnAddressUse::Kept;
-                    }
-                    if full == holder {
-                        holder = Register::None;
-                    }
-                }
-            }
-        }
-        if !decoder.decode(&mut instruction) {
+        if !state.apply(&instruction, &mut info) || !decoder.decode(&mut instruction) {
             return ReturnAddressUse::Kept;
         }
     }
-    if popped > 0 { ReturnAddressUse::Taken } else { ReturnAddressUse::Kept }
+    if state.popped > 0 { ReturnAddressUse::Taken } else { ReturnAddressUse::Kept }
+}
+
+/// Where the return address of a callee is.
+struct ReturnAddress {
+    /// Bytes that were popped, less those that were pushed.
+    popped: i64,
+    /// Whether it is still in its place.
+    is_in_place: bool,
+    /// The register that it was popped into; `Register::None` if there is none.
+    holder: Register,
+}
+
+impl ReturnAddress {
+    /// Applies an instruction; false if the stack pointer is lost.
+    fn apply(&mut self, instruction: &Instruction, info: &mut InstructionInfoFactory) -> bool {
+        let address_size = if is_32(instruction) { 4 } else { 8 };
+        let own = instruction.op0_register().full_register();
+        let is_register = instruction.op0_kind() == OpKind::Register;
+        let is_held =
+            |register: Register| self.holder != Register::None && register.full_register() == self.holder;
+        match instruction.mnemonic() {
+            Mnemonic::Pop if is_register && own != Register::RSP => {
+                if self.popped == 0 && self.is_in_place {
+                    self.holder = own;
+                } else if is_held(own) {
+                    self.holder = Register::None;
+                }
+                self.popped += address_size;
+            }
+            Mnemonic::Push => {
+                let is_held = is_register && is_held(own);
+                self.popped -= address_size;
+                if self.popped == 0 {
+                    self.is_in_place = is_held;
+                }
+            }
+            Mnemonic::Mov if stack_offset(instruction).is_some() => {
+                if stack_offset(instruction).is_some_and(|offset| offset + self.popped == 0) {
+                    self.is_in_place = is_held(instruction.op1_register());
+                }
+            }
+            Mnemonic::Add | Mnemonic::Sub if is_register && own == Register::RSP => {
+                let Ok(number) = instruction.try_immediate(1) else { return false };
+                let number = i64::from(number as i32);
+                self.popped += if instruction.mnemonic() == Mnemonic::Add { number } else { -number };
+            }
+            Mnemonic::Lea if is_register && own == Register::RSP => {
+                self.popped += i64::from(instruction.memory_displacement64() as i32);
+                return instruction.memory_base().full_register() == Register::RSP
+                    && instruction.memory_index() == Register::None;
+            }
+            _ => {
+                let mut is_lost = false;
+                each_written(instruction, info, |register| {
+                    is_lost |= register == Register::RSP;
+                    if register == self.holder {
+                        self.holder = Register::None;
+                    }
+                });
+                return !is_lost;
+            }
+        }
+        true
+    }
+}
+
+/// Calls `each` with the whole register of every register that an instruction writes.
+fn each_written(
+    instruction: &Instruction,
+    info: &mut InstructionInfoFactory,
+    mut each: impl FnMut(Register),
+) {
+    let used = info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+    for used in used.used_registers() {
+        let is_read = matches!(
+            used.access(),
+            OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+        );
+        if !is_read {
+            each(used.register().full_register());
+        }
+    }
 }
 
 /// Whether the first instruction of a callee removes or overwrites its return address.
