@@ -2,7 +2,7 @@
 
 use crate::facts::{Facts, Line, covers};
 use binframe::ir::Enumeration;
-use binframe::ir::tables::{BasicBlock, BlockEvidence, CallKind, CfgEdge, EdgeEvidence, Flow};
+use binframe::ir::tables::{BasicBlock, BlockEvidence, CallKind, CfgEdge, EdgeEvidence, Flow, Terminator};
 use binframe::{Error, Source};
 use std::fmt::Write as _;
 
@@ -47,6 +47,7 @@ impl Facts {
         self.describe_entry(text, block);
         self.describe_function(text, block);
         if let Some(line) = position.map(|position| &self.lines[position]) {
+            describe_context(text, block, line);
             self.describe_jump(text, line);
             self.describe_call(text, line);
         }
@@ -161,6 +162,13 @@ impl Facts {
             text,
             " The instruction {action} {callee} ({kind}, {evidence}; {confidence}), which {returns}."
         );
+        let function = call.callee_address.and_then(|callee| self.function_at(callee));
+        let is_status = |name: &str| ["error", "error_at_line"].contains(&name);
+        let passes_status = call.import_name.is_some_and(is_status)
+            || function.is_some_and(|function| function.function_name.is_some_and(is_status));
+        if passes_status && !call.may_return {
+            text.push_str(" It passes an exit status that is not 0.");
+        }
     }
 
     /// Describes an address that is not in a block.
@@ -270,4 +278,23 @@ fn reason<E: Enumeration>(evidence: E) -> String {
     let documented = E::DOCS[evidence.code() as usize].trim().trim_end_matches('.');
     let mut letters = documented.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Describes why the last instruction of a block does something else than its encoding says.
+fn describe_context(text: &mut String, block: &BasicBlock, line: &Line) {
+    if line.address + line.size != block.address + block.size {
+        return;
+    }
+    text.push_str(match (block.terminator, line.flow) {
+        (Terminator::Jump, Flow::Call) => " The callee takes its return address, so the call is a jump.",
+        (Terminator::Jump, Flow::Ret) => " Its target was pushed before, so the return is a jump.",
+        (Terminator::IndirectJump, Flow::Ret) => {
+            " The return address was overwritten before, so the return is an indirect jump."
+        }
+        (Terminator::Call | Terminator::CallNoReturn, Flow::Jump | Flow::Ret) => {
+            " The address behind it was pushed before, so it is a call."
+        }
+        (Terminator::Trap, Flow::Next) => " The system call ends the process.",
+        _ => "",
+    });
 }

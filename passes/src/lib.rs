@@ -96,10 +96,10 @@ macro_rules! passes {
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, file), version 8, fills [];
+                code: Code = Code::of(sections, file), version 9, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
-                references: References = References::of(sections, linkage, exceptions, code, file), version 6, fills [];
+                references: References = References::of(sections, linkage, exceptions, code, file), version 7, fills [];
 
                 /// The memory image that the loader creates: regions, and the addresses of imports.
                 image: MemoryImage = MemoryImage::of(sections, linkage), version 6, fills [];
@@ -107,12 +107,12 @@ macro_rules! passes {
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
                 /// Instruction starts and branches, by a linear sweep that identifies data in code.
-                instructions: InstructionsIr = instructions::run(code), version 7, fills [Diagnostics];
+                instructions: InstructionsIr = instructions::run(code), version 8, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 7,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 8,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 

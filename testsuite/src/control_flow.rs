@@ -123,7 +123,10 @@ impl<'a> Check<'a> {
             let Some(last) = own.end.checked_sub(1) else { continue };
             let last_end = instructions.address[last] + u64::from(instructions.size[last]);
             self.expect(last_end == block_end, || format!("{block:x?} ends inside an instruction"));
-            let early_end = (own.start..last).find(|row| instructions.row(*row).flow.ends_block());
+            let calls = self.tables.lowered.cfg.call_edges.columns().call_address;
+            let is_call = |row: usize| calls.binary_search(&instructions.address[row]).is_ok();
+            let ends = |row: &usize| instructions.row(*row).flow.ends_block() && !is_call(*row);
+            let early_end = (own.start..last).find(ends);
             self.expect(early_end.is_none(), || {
                 format!("{block:x?} contains an instruction that ends a block before its last")
             });
@@ -182,7 +185,9 @@ impl<'a> Check<'a> {
                 }
             };
             let expected: BTreeSet<_> = expected.into_iter().flatten().collect();
-            self.expect(found == expected, || {
+            // The target of a return is pushed before.
+            let is_return_as_jump = block.terminator == Terminator::Jump && target.is_none();
+            self.expect(found == expected || is_return_as_jump, || {
                 format!("{block:x?} has the edges {found:x?}, expected {expected:x?}")
             });
             let ends_well = match block.terminator {
@@ -393,7 +398,8 @@ impl<'a> Check<'a> {
             self.expect(ends != call.may_return, || format!("{call:x?} in {block:x?}"));
             let returns = callee.flatten().map(|callee| functions.row(callee).may_return);
             let pushes = Some(end) == call.callee_address;
-            let is_same = pushes || returns.is_none_or(|returns| returns == call.may_return);
+            // A call that passes an exit status may not return, although the callee may.
+            let is_same = pushes || returns.is_none_or(|returns| returns >= call.may_return);
             self.expect(is_same, || format!("{call:x?}, but its callee may return: {returns:?}"));
         }
         let memory = &tables.lowered.memory;
@@ -471,12 +477,17 @@ impl Nesting {
 fn is_terminated_by(terminator: Terminator, flow: Flow) -> bool {
     match terminator {
         Terminator::Fallthrough => !flow.ends_block() && !matches!(flow, Flow::Call | Flow::IndirectCall),
-        Terminator::Call | Terminator::CallNoReturn => matches!(flow, Flow::Call | Flow::IndirectCall),
-        Terminator::Jump => flow == Flow::Jump,
+        // A jump, or a return, after a push of the address behind it.
+        Terminator::Call | Terminator::CallNoReturn => {
+            matches!(flow, Flow::Call | Flow::IndirectCall | Flow::Jump | Flow::Ret)
+        }
+        // A call whose callee takes its return address, and a return to an address that was pushed.
+        Terminator::Jump => matches!(flow, Flow::Jump | Flow::Call | Flow::Ret),
         Terminator::CondJump => flow == Flow::CondJump,
         Terminator::Ret => flow == Flow::Ret,
-        Terminator::IndirectJump => flow == Flow::IndirectJump,
-        Terminator::Trap => flow == Flow::Trap,
+        Terminator::IndirectJump => matches!(flow, Flow::IndirectJump | Flow::Ret),
+        // A system call that ends the process.
+        Terminator::Trap => matches!(flow, Flow::Trap | Flow::Next),
         Terminator::Invalid => flow == Flow::Invalid,
         Terminator::End => !flow.ends_block(),
     }

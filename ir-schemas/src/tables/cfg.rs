@@ -102,7 +102,7 @@ enumeration! {
         Symbol = "symbol",
         /// An unwind entry describes it.
         Unwind = "unwind",
-        /// A jump leaves the function to it: a conditional one, or to code that cannot start a function.
+        /// A jump leaves this function alone to it: a conditional one, or to code that cannot start a function.
         JumpTarget = "jump_target",
     }
 }
@@ -137,15 +137,17 @@ enumeration! {
         Call = "call",
         /// Ends with a call that does not return.
         CallNoReturn = "call_noreturn",
-        /// Ends with a direct jump.
+        /// Ends with a direct jump; or with a call whose callee takes its return address, or a return to a constant that
+        /// was pushed, which are jumps.
         Jump = "jump",
         /// Ends with a conditional jump.
         CondJump = "cond_jump",
         /// Ends with a return.
         Ret = "ret",
-        /// Ends with a jump to an address in a register or in memory.
+        /// Ends with a jump to an address in a register or in memory, or with a return to an address that replaces the
+        /// return address.
         IndirectJump = "indirect_jump",
-        /// Ends with an instruction that raises an exception.
+        /// Ends with an instruction that raises an exception, or a system call that ends the process.
         Trap = "trap",
         /// Ends with invalid bytes.
         Invalid = "invalid",
@@ -335,7 +337,7 @@ pub struct CallEdge<'a> {
     pub import_name: Option<&'a str>,
     /// How the function is called.
     pub kind: CallKind,
-    /// Whether the call may return; for a tail call, whether the callee may (if it is imported: whether the caller
+    /// Whether the call may return, given the exit status that it passes to `error` of glibc; for a tail call, whether the callee may (if it is imported: whether the caller
     /// may).
     pub may_return: bool,
     /// How the callee was identified; `unresolved` if it is unknown.
@@ -362,10 +364,10 @@ enumeration! {
     BoundEvidence {
         /// The index is compared with a constant before the jump.
         Compare = "compare",
-        /// The index is masked, or is an element of a table of bytes.
+        /// The index is masked, shifted to the right, or an element of a table of bytes.
         Mask = "mask",
-        /// The next entry is not the start of an instruction of the function, or code refers to its address as
-        /// something else.
+        /// The next entry is not the start of an instruction of the function, code refers to its address as something
+        /// else, or another table starts there.
         Content = "content",
     }
 }
@@ -405,7 +407,7 @@ pub struct JumpTable {
 }
 
 /// An entry of a jump table. Entries that point to the end of the function, as compilers generate for impossible cases,
-/// have no row.
+/// and an invalid first entry, which an index that is never 0 leaves, have no row.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "jump_table_entries", stage = Cfg, key(jump_address, entry_index))]
 pub struct JumpTableEntry {

@@ -31,6 +31,8 @@ pub struct References {
     /// The targets of all pointers, sorted.
     targets: Vec<u64>,
     import_slots: Vec<ImportSlot>,
+    /// Addresses at which the loader writes what a resolver in this file returns (IFUNC).
+    resolved_slots: Vec<u64>,
     /// Exported code: addresses, sorted, and the range in `names` of the first name of each.
     exports: Vec<(u64, Range<u32>)>,
     data: Vec<Data>,
@@ -132,6 +134,7 @@ impl References {
             pointers: Vec::new(),
             targets: Vec::new(),
             import_slots: Vec::new(),
+            resolved_slots: Vec::new(),
             exports: Vec::new(),
             data: Vec::new(),
             relro: relro_ranges(sections),
@@ -144,16 +147,16 @@ impl References {
         if !code.regions.is_empty() && is_little {
             references.add_data(sections, file);
             references.add_relocated(linkage, code);
-            if linkage
-                .relocations
-                .columns()
-                .iter()
-                .all(|relocation| !relocation.is_dynamic || relocation.symbol_index.is_some())
-            {
+            if linkage.relocations.columns().iter().all(|relocation| {
+                !relocation.is_dynamic
+                    || relocation.symbol_index.is_some()
+                    || is_resolved_by_call(relocation.relocation_type)
+            }) {
                 references.add_words(code);
             }
             references.add_linked(linkage, code);
         }
+        references.remove_lazy_pointers();
         references.pointers.sort_unstable();
         references.pointers.dedup_by_key(|pointer| (pointer.address, pointer.target));
         references.targets = references.pointers.iter().map(|pointer| pointer.target).collect();
@@ -206,6 +209,13 @@ impl References {
                     self.add_slot(address, name, import_index);
                 }
                 None if relocation.symbol_index.is_some() => {}
+                // The loader writes what the resolver returns; the resolver is called, but not through the slot.
+                None if is_resolved_by_call(relocation.relocation_type) => {
+                    let target =
+                        relocation.addend.map(|addend| addend as u64).or_else(|| self.read_address(address));
+                    self.add_pointer(0, target, FunctionEvidence::Pointer, code);
+                    self.resolved_slots.push(address);
+                }
                 None => {
                     let stored = || self.read_address(address);
                     let target = relocation.addend.map(|addend| addend as u64).or_else(stored);
@@ -250,6 +260,14 @@ impl References {
                 self.exports.push((address, from..self.names.len() as u32));
             }
         }
+    }
+
+    /// Removes the pointers in slots that the loader writes: before, they lead back into stubs.
+    fn remove_lazy_pointers(&mut self) {
+        let slots = self.import_slots.iter().map(|slot| slot.address);
+        let mut slots: Vec<u64> = slots.chain(self.resolved_slots.iter().copied()).collect();
+        slots.sort_unstable();
+        self.pointers.retain(|pointer| slots.binary_search(&pointer.address).is_err());
     }
 
     fn add_pointer(&mut self, address: u64, target: Option<u64>, evidence: FunctionEvidence, code: &Code) {
@@ -395,6 +413,11 @@ impl References {
             _ => Some(u64::from_le_bytes(*bytes.first_chunk()?)),
         }
     }
+}
+
+/// Whether a relocation stores what the function at its addend returns (`R_X86_64_IRELATIVE` and its like).
+fn is_resolved_by_call(relocation_type: &str) -> bool {
+    relocation_type.ends_with("IRELATIVE")
 }
 
 /// The address ranges that the loader makes read-only after relocation.

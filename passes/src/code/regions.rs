@@ -9,6 +9,7 @@
 //! Invariants: regions are sorted by address and do not overlap; function starts are sorted by address, unique, and in
 //! regions.
 
+use crate::code::declared_data::declared_data;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::clr::Clr;
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, Headers, bytes_at};
@@ -30,10 +31,16 @@ pub struct Code {
     pub regions: Vec<CodeRegion>,
     /// The declared function starts, sorted by address.
     pub starts: Vec<FunctionStart>,
-    /// The address ranges in regions that mapping symbols declare to be data, sorted and disjoint.
+    /// The address ranges in regions that the file declares to be data, by mapping symbols or by data directories of PE.
+    /// Sorted and disjoint.
     pub(crate) declared_data: Vec<Range<u64>>,
+    /// Address of the pointer table (GOT) that position-independent 32-bit code keeps in a register; `None` for other
+    /// code.
+    pub(crate) pointer_table: Option<u64>,
     /// Whether functions use a calling convention of Windows.
     pub(crate) is_windows: bool,
+    /// Whether the code calls the system as programs of Linux do.
+    pub(crate) is_linux: bool,
     /// Executable sections that were dropped because they overlap another: their indexes and addresses.
     overlapping: Vec<(u32, u64)>,
     /// Why the code is not decoded; `None` if it is decoded, or there is none.
@@ -115,7 +122,9 @@ impl Code {
         for data in managed.iter().flat_map(|managed| &managed.data) {
             cut(&mut regions, data);
         }
-        let declared_data = declared_data(sections, &regions);
+        let ranges = regions.iter().map(|region| region.address..region.end_address());
+        let has_marks = isa.is_some_and(Isa::has_mapping_symbols);
+        let declared_data = declared_data(sections, &ranges.collect::<Vec<_>>(), has_marks, file);
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
@@ -123,7 +132,9 @@ impl Code {
             regions,
             starts,
             declared_data,
+            pointer_table: pointer_table(sections).filter(|_| isa.is_some_and(|isa| isa.bits() == 32)),
             is_windows,
+            is_linux: is_linux(sections, file),
             overlapping,
             undecoded,
             names,
@@ -214,10 +225,27 @@ impl Code {
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
-            Fingerprint::of_numbers(&[u64::from(self.is_windows)]),
+            Fingerprint::of_numbers(&[
+                u64::from(self.is_windows),
+                u64::from(self.is_linux),
+                self.pointer_table.unwrap_or(0),
+            ]),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }
+}
+
+/// Whether a file is a program of Linux: ELF, and not marked for another system. NetBSD and OpenBSD mark theirs by a
+/// note only.
+fn is_linux(sections: &SectionsIr, file: &Bytes) -> bool {
+    const ABI_OFFSET: usize = 7;
+    const ABI_SYSTEM_V: u8 = 0;
+    const ABI_GNU: u8 = 3;
+    let is_elf = sections.headers.columns().iter().any(|header| header.format == Format::Elf);
+    let has_abi = file.get(ABI_OFFSET).is_some_and(|abi| [ABI_SYSTEM_V, ABI_GNU].contains(abi));
+    is_elf
+        && has_abi
+        && !sections.sections.columns().iter().any(|section| section.section_name.contains("bsd"))
 }
 
 /// The instruction set of a file, or the reason why its code is not decoded.
@@ -262,9 +290,7 @@ impl ManagedCode {
 fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, Vec<(u32, u64)>) {
     let mut budget = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
     let columns = sections.sections.columns();
-    // `_GLOBAL_OFFSET_TABLE_` is the address of the first of these sections that exists.
-    let named = |name: &str| columns.iter().find(|section| section.section_name == name);
-    let pointer_table = named(".got.plt").or_else(|| named(".got")).map(|section| section.address);
+    let pointer_table = pointer_table(sections);
     let executable = columns.iter().filter(|section| section.is_executable && section.file_size > 0);
     let mut regions: Vec<_> = executable
         .filter_map(|section| {
@@ -298,6 +324,13 @@ fn regions(isa: Isa, sections: &SectionsIr, file: &Bytes) -> (Vec<CodeRegion>, V
     (regions, overlapping)
 }
 
+/// Address of the pointer table of ELF: `_GLOBAL_OFFSET_TABLE_` is that of the first of these sections that exists.
+fn pointer_table(sections: &SectionsIr) -> Option<u64> {
+    let columns = sections.sections.columns();
+    let named = |name: &str| columns.iter().find(|section| section.section_name == name);
+    named(".got.plt").or_else(|| named(".got")).map(|section| section.address)
+}
+
 /// Removes an address range from the regions, of which one may become two. Ranges are removed in ascending order.
 fn cut(regions: &mut Vec<CodeRegion>, data: &Range<u64>) {
     let first = regions.partition_point(|region| region.end_address() <= data.start);
@@ -314,38 +347,6 @@ fn cut(regions: &mut Vec<CodeRegion>, data: &Range<u64>) {
     let before = part(whole.address, data.start.max(whole.address));
     let after = part(data.end.min(whole.end_address()), whole.end_address());
     regions.splice(first..=first, before.into_iter().chain(after));
-}
-
-/// The address ranges from each mapping symbol of data (`$d`) to the next one of code (`$x`), or to the end of the
-/// region. If both are at one address, it is code.
-///
-/// Source: ELF for the Arm 64-bit Architecture, section "Mapping symbols".
-fn declared_data(sections: &SectionsIr, regions: &[CodeRegion]) -> Vec<Range<u64>> {
-    if !regions.iter().any(|region| region.isa.has_mapping_symbols()) {
-        return Vec::new();
-    }
-    let is_named = |name: &str, mark: &str| {
-        name.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let symbols = sections.symbols.columns();
-    let marks = symbols.iter().filter(|symbol| symbol.section_index.is_some()).filter_map(|symbol| {
-        let is_data = is_named(symbol.symbol_name, "$d");
-        (is_data || is_named(symbol.symbol_name, "$x")).then_some((symbol.symbol_address, is_data))
-    });
-    let mut marks: Vec<_> = marks.collect();
-    marks.sort_unstable();
-    marks.dedup_by_key(|(address, _)| *address);
-    let mut data = Vec::new();
-    for region in regions {
-        let first = marks.partition_point(|(address, _)| *address < region.address);
-        let own: Vec<_> =
-            marks[first..].iter().take_while(|(address, _)| *address < region.end_address()).collect();
-        for (index, (start, is_data)) in own.iter().enumerate() {
-            let end = own.get(index + 1).map_or(region.end_address(), |(next, _)| *next);
-            data.extend(is_data.then_some(*start..end));
-        }
-    }
-    data
 }
 
 /// The declared function starts.

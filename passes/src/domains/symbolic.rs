@@ -48,6 +48,8 @@ pub(crate) enum Expression {
     Sum(ExprId, ExprId),
     /// An expression shifted left by a number of bits.
     Scaled(ExprId, u8),
+    /// An expression shifted right by a number of bits; zeros enter.
+    ShiftedRight(ExprId, u8),
     /// The low bits of an expression, zero-extended.
     ZeroExtended(ExprId, u8),
     /// The low bits of an expression, sign-extended.
@@ -60,7 +62,9 @@ pub(crate) enum Expression {
     Load { address: ExprId, size: u8, epoch: u64 },
 }
 
-use Expression::{Constant, Load, LowBits, Masked, Offset, Scaled, SignExtended, Sum, Unknown, ZeroExtended};
+use Expression::{
+    Constant, Load, LowBits, Masked, Offset, Scaled, ShiftedRight, SignExtended, Sum, Unknown, ZeroExtended,
+};
 
 /// Stores expressions, each once.
 #[derive(Debug, Default)]
@@ -154,6 +158,16 @@ impl ExprArena {
         }
     }
 
+    /// An expression shifted right by `shift` bits; zeros enter.
+    pub(crate) fn shifted_right(&mut self, value: ExprId, shift: u8) -> ExprId {
+        match self.get(value) {
+            _ if shift == 0 => value,
+            _ if shift > 63 => self.constant(0),
+            Constant(number) => self.constant(number >> shift),
+            _ => self.make(ShiftedRight(value, shift)),
+        }
+    }
+
     /// The low `bits` of an expression, zero-extended.
     pub(crate) fn zero_extended(&mut self, value: ExprId, bits: u8) -> ExprId {
         match self.get(value) {
@@ -221,6 +235,7 @@ impl ExprArena {
             ZeroExtended(_, width) => width,
             Load { size, .. } if size <= 8 => size * 8,
             Scaled(inner, shift) => self.width(inner).saturating_add(shift).min(64),
+            ShiftedRight(inner, shift) => self.width(inner).saturating_sub(shift),
             _ => 64,
         }
     }
@@ -264,6 +279,7 @@ pub(crate) fn upper_bound(arena: &ExprArena, bounds: &[Bound], value: ExprId) ->
                 .map(|bound| bound.maximum)
                 .filter(|maximum| *maximum < 1 << (bits - 1))
         }
+        ShiftedRight(inner, shift) => upper_bound(arena, bounds, inner).map(|maximum| maximum >> shift),
         Offset(inner, added) => {
             let maximum = upper_bound(arena, bounds, inner);
             maximum.and_then(|maximum| maximum.checked_add(added))

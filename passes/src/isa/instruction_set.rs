@@ -67,6 +67,10 @@ pub(crate) trait InstructionSet {
     fn address(instruction: &Self::Instruction) -> u64;
     /// The control flow of a valid instruction.
     fn classify(instruction: &Self::Instruction) -> Flow;
+    /// Whether an instruction calls the system.
+    fn is_system_call(_: &Self::Instruction) -> bool {
+        false
+    }
     /// The target of a direct call; `None` for other instructions.
     fn direct_call_target(instruction: &Self::Instruction) -> Option<u64>;
     /// The target of a direct jump or call, or the constant address of the pointer that an indirect one reads; `None`
@@ -105,6 +109,26 @@ pub(crate) trait InstructionSet {
     fn ends_in_padding(bytes: &[u8]) -> bool;
     /// Whether code can be the start of a function: it reads nothing that a caller does not pass.
     fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool;
+    /// The same of code to which a pointer leads, in any calling convention.
+    fn may_begin_pointed_function(isa: Isa, bytes: &[u8]) -> bool {
+        Self::may_begin_function(isa, bytes)
+    }
+    /// Whether code starts with instructions that mark a function which can be patched while it runs.
+    fn is_hot_patch_point(_: Isa, _: &[u8]) -> bool {
+        false
+    }
+    /// The base register and the offset of the memory operand of the first instruction, if it has no index.
+    fn based_operand(_: Isa, _: &[u8]) -> Option<(Reg, u64)> {
+        None
+    }
+    /// The constant that the first instruction adds to a register; `None` if it does something else.
+    fn added_constant(_: Isa, _: &[u8], _: Reg) -> Option<u64> {
+        None
+    }
+    /// Whether the first instruction has a memory operand with an index register.
+    fn is_indexed(_: Isa, _: &[u8]) -> bool {
+        false
+    }
     /// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
     fn is_prologue(isa: Isa, bytes: &[u8]) -> bool;
     /// Whether code saves a callee-saved register first.
@@ -115,6 +139,23 @@ pub(crate) trait InstructionSet {
     fn sets_direction(isa: Isa, code: &[u8]) -> bool;
     /// The register into which a function loads its return address, if the code at its start does nothing else.
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg>;
+    /// What a callee does with its return address, as far as its straight-line code says.
+    fn return_address_use(_: Isa, _: &[u8]) -> ReturnAddressUse {
+        ReturnAddressUse::Kept
+    }
+    /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
+    fn pushed_address(_: Isa, _: &[u8]) -> Option<u64> {
+        None
+    }
+    /// Whether straight-line code ends with a system call that ends the process.
+    fn ends_process(_: Isa, _: &[u8]) -> bool {
+        false
+    }
+    /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
+    /// known.
+    fn first_argument(_: Isa, _: &[u8]) -> Option<u32> {
+        None
+    }
 
     // Of the set.
 
@@ -132,6 +173,17 @@ pub(crate) trait InstructionSet {
     fn register_bits(register: Reg) -> u16;
     /// The name of a part of a register that ops refer to.
     fn register_name(register: Reg, part: Part) -> String;
+}
+
+/// What a callee does with its return address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReturnAddressUse {
+    /// It returns there, as far as is known.
+    Kept,
+    /// It pops the address and goes on: the call is a jump that passes the address of what is behind it.
+    Taken,
+    /// It overwrites the address, and returns to another one by the instruction at this offset.
+    Replaced(usize),
 }
 
 /// Decodes a range of code, one instruction at a time.

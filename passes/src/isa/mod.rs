@@ -16,7 +16,9 @@ pub mod x86;
 
 pub(crate) use abi::{Abi, CallingConvention};
 pub use instruction_set::Isa;
-pub(crate) use instruction_set::{Buffers, ConstantAddress, Decoder, InstructionSet, RowPlace, RowWriter};
+pub(crate) use instruction_set::{
+    Buffers, ConstantAddress, Decoder, InstructionSet, ReturnAddressUse, RowPlace, RowWriter,
+};
 pub(crate) use op_rows::OpRowWriter;
 
 use ops::Ops;
@@ -121,6 +123,37 @@ impl Isa {
         with_instruction_set!(self, S => S::may_begin_function(self, bytes))
     }
 
+    /// The same of code to which a pointer leads, in any calling convention.
+    pub(crate) fn may_begin_pointed_function(self, bytes: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::may_begin_pointed_function(self, bytes))
+    }
+
+    /// Whether code starts with instructions that mark a function which can be patched while it runs.
+    pub(crate) fn is_hot_patch_point(self, bytes: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::is_hot_patch_point(self, bytes))
+    }
+
+    /// The base register and the offset of the memory operand of the first instruction, if it has no index.
+    pub(crate) fn based_operand(self, bytes: &[u8]) -> Option<(ops::Reg, u64)> {
+        with_instruction_set!(self, S => S::based_operand(self, bytes))
+    }
+
+    /// The constant that the first instruction adds to a register; `None` if it does something else.
+    pub(crate) fn added_constant(self, bytes: &[u8], register: ops::Reg) -> Option<u64> {
+        with_instruction_set!(self, S => S::added_constant(self, bytes, register))
+    }
+
+    /// Whether the first instruction is padding.
+    pub(crate) fn is_padding_at(self, bytes: &[u8]) -> bool {
+        let size = self.instruction_size(bytes, 0);
+        size.is_some_and(|size| self.is_padding(&bytes[..size]))
+    }
+
+    /// Whether the first instruction has a memory operand with an index register.
+    pub(crate) fn is_indexed(self, bytes: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::is_indexed(self, bytes))
+    }
+
     /// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
     pub(crate) fn is_prologue(self, bytes: &[u8]) -> bool {
         with_instruction_set!(self, S => S::is_prologue(self, bytes))
@@ -175,5 +208,26 @@ impl Isa {
     /// otherwise.
     pub(crate) fn address_getter(self, code: &[u8]) -> Option<ops::Reg> {
         with_instruction_set!(self, S => S::address_getter(self, code))
+    }
+
+    /// What a callee does with its return address, as far as its straight-line code says.
+    pub(crate) fn return_address_use(self, code: &[u8]) -> ReturnAddressUse {
+        with_instruction_set!(self, S => S::return_address_use(self, code))
+    }
+
+    /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
+    pub(crate) fn pushed_address(self, code: &[u8]) -> Option<u64> {
+        with_instruction_set!(self, S => S::pushed_address(self, code))
+    }
+
+    /// Whether straight-line code ends with a system call that ends the process.
+    pub(crate) fn ends_process(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::ends_process(self, code))
+    }
+
+    /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
+    /// known.
+    pub(crate) fn first_argument(self, code: &[u8]) -> Option<u32> {
+        with_instruction_set!(self, S => S::first_argument(self, code))
     }
 }

@@ -75,7 +75,7 @@ const LAYERS: [(&str, &[&str]); 2] = [
             "domains",
             "isa",
             "file",
-            "code/regions.rs",
+            "code/declared_data.rs code/regions.rs",
             "code/references.rs",
             "code/instructions",
             "code/cfg",

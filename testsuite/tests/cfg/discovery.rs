@@ -17,7 +17,6 @@ const SOURCE: &str = "
     call rax
     mov eax, 60
     syscall
-    ud2
     .balign 16
     called: push rbp
     mov rbp, rsp

@@ -31,11 +31,12 @@ struct IncomingJumps {
 /// Such a range is a fragment if one other range alone jumps to its start, and jumps also to other places of it, or
 /// conditionally, or is jumped back into. It must not save a register at its start unless it jumps back: a tail-called
 /// function of the same file does that, a fragment of a function without a frame rarely. A range that no direct jump
-/// enters is a fragment too: a jump table may have it.
+/// enters is a fragment too: a jump table may have it. One that has a fragment itself is a function, though.
 pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> bool) -> Vec<RangeId> {
     let is_candidate = |range: RangeId| {
         let start = &ranges[range].start;
-        start.evidence == FunctionEvidence::Unwind && !start.is_fragment
+        let is_plt = ranges.code.regions[ranges[range].region()].is_plt;
+        start.evidence == FunctionEvidence::Unwind && !start.is_fragment && !is_plt
     };
     if !ranges.with_ids().any(|(range, _)| is_candidate(range)) {
         return Vec::new();
@@ -60,7 +61,17 @@ pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> b
         let from = incoming[range.index()].from;
         from.is_none_or(|from| from < *range || fragments.binary_search(&from).is_err())
     };
-    fragments.iter().copied().filter(has_owner).collect()
+    // A range that no jump enters, but that has a fragment, is a function that nothing refers to.
+    let owns = |range: &RangeId| {
+        let is_own = |fragment: &&RangeId| incoming[fragment.index()].from == Some(*range);
+        incoming[range.index()].from.is_none() && fragments.iter().any(|fragment| is_own(&fragment))
+    };
+    let owners: Vec<_> = fragments.iter().copied().filter(owns).collect();
+    let is_owner = |range: &RangeId| owners.binary_search(range).is_ok();
+    let has_owner = |range: &RangeId| {
+        has_owner(range) || incoming[range.index()].from.is_some_and(|from| is_owner(&from))
+    };
+    fragments.iter().copied().filter(|range| has_owner(range) && !is_owner(range)).collect()
 }
 
 /// The direct jumps into each range from other ranges.

@@ -14,12 +14,13 @@
 //! source would take for a function:
 //!  1. Targets of exiting jumps (`recursive_traversal.rs`) that are unsized and unreached. The target of a conditional
 //!     jump, or one that cannot start a function, starts a fragment of the jumping function; any other is a tail-called
-//!     function.
+//!     function. What several functions jump to is a function, and so are stubs and hot-patch points.
 //!  2. Blocks of ranges without a declared size, each of which is a tail-called function: all edges to it from its
 //!     range are unconditional jumps from blocks that end with the stack frame removed, the bytes before it are in no
 //!     block, and it can start a function.
 //!  3. Pointers in data that are not next to another pointer and are not entries of recovered jump tables, and
-//!     addresses that instructions take, if they are unsized, unreached and can start a function.
+//!     addresses that instructions take, if they are unsized, unreached and can start a function; that of a pointer in
+//!     any calling convention. Text is none, nor is code that runs into invalid bytes, or leaves the code.
 //!  4. All other pointers in data, with the same conditions: arrays of pointers, which may be jump tables that were not
 //!     recovered.
 //!  5. Gaps: code between ranges, and unreached code in ranges without a declared size. A gap is cut into functions,
@@ -45,7 +46,7 @@ use super::address_taken::{pointers, taken_locations};
 use super::blocks::Block;
 use super::flow::ProgramCfg;
 use super::function_ranges::{FunctionRanges, RangeStart};
-use super::ids::CodeLocation;
+use super::ids::{BranchId, CodeLocation};
 use super::initial_starts::{StartCandidate, is_unsized, merge};
 use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,9 +99,27 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         Self { program, ranges, alignment: if is_aligned { ALIGNMENT } else { 1 } }
     }
 
-    /// Whether a location is unsized and unreached, and a function can start there.
-    fn may_start(&self, location: CodeLocation) -> bool {
-        self.is_unreached(location) && self.can_start(location)
+    /// Whether a location whose address code takes is unsized and unreached, and a function can start there.
+    fn may_start_taken(&self, location: CodeLocation) -> bool {
+        self.is_unreached(location) && self.can_start(location) && self.is_plausible(location)
+    }
+
+    /// Whether a location to which a pointer in data leads is unsized and unreached, and a function can start there, in
+    /// any calling convention.
+    fn may_start_pointed(&self, location: CodeLocation) -> bool {
+        let region = &self.ranges.code.regions[location.region as usize];
+        self.is_unreached(location)
+            && self.is_aligned(location)
+            && region.isa.may_begin_pointed_function(&region.bytes[location.position as usize..])
+            && self.is_plausible(location)
+    }
+
+    /// Whether bytes are not text, and the code up to the first terminator runs into no invalid bytes, and neither jumps
+    /// nor calls out of the code.
+    fn is_plausible(&self, location: CodeLocation) -> bool {
+        let (region, position) = (location.region as usize, location.position as usize);
+        let bytes = &self.ranges.code.regions[region].bytes;
+        !is_text(&bytes[position..]) && function_end(self.ranges, region, position, bytes.len()).is_some()
     }
 
     fn is_unreached(&self, location: CodeLocation) -> bool {
@@ -110,7 +129,11 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     fn can_start(&self, location: CodeLocation) -> bool {
         let region = &self.ranges.code.regions[location.region as usize];
         let bytes = &region.bytes[location.position as usize..];
-        self.ranges.address(location).is_multiple_of(self.alignment) && region.isa.may_begin_function(bytes)
+        self.is_aligned(location) && region.isa.may_begin_function(bytes)
+    }
+
+    fn is_aligned(&self, location: CodeLocation) -> bool {
+        self.ranges.address(location).is_multiple_of(self.alignment)
     }
 
     /// Whether a function can start at a location that nothing references.
@@ -122,19 +145,39 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let region = &self.ranges.code.regions[location.region as usize];
         let (before, bytes) = region.bytes.split_at(location.position as usize);
         // Code right after other code, without padding, most likely belongs to it.
-        let follows_padding = before.is_empty() || region.isa.ends_in_padding(before);
-        self.can_start(location) && !starts_with_jump && (follows_padding || region.isa.is_prologue(bytes))
+        let follows_branch = row.checked_sub(1).is_some_and(|before| {
+            branches.end(before) == location.position as usize
+                && !matches!(branches.flows[before], Flow::Trap | Flow::Invalid)
+        });
+        let follows_padding = before.is_empty() || !follows_branch && region.isa.ends_in_padding(before);
+        self.can_start(location)
+            && !starts_with_jump
+            && !is_text(bytes)
+            && (follows_padding || region.isa.is_prologue(bytes))
     }
 
     /// Source 1: targets of exiting jumps.
     fn exiting_jump_targets(&self) -> Vec<StartCandidate> {
-        let exiting = self.program.functions.iter().flat_map(|cfg| &cfg.exiting_jumps);
-        let unreached = exiting.filter(|(_, location)| self.is_unreached(*location));
-        let found = unreached.map(|(jump, location)| {
-            let branches = self.ranges.branches(jump.region as usize);
-            let is_conditional = branches.flows[jump.row as usize] == Flow::CondJump;
-            let is_fragment = is_conditional || !self.can_start(*location);
-            StartCandidate { location: *location, evidence: FunctionEvidence::JumpTarget, is_fragment }
+        let functions = self.program.functions.iter().enumerate();
+        let exiting = functions.flat_map(|(function, cfg)| {
+            cfg.exiting_jumps.iter().map(move |(jump, location)| (*location, function, *jump))
+        });
+        let mut unreached: Vec<_> = exiting.filter(|(location, ..)| self.is_unreached(*location)).collect();
+        unreached.sort_unstable();
+        let found = unreached.chunk_by(|one, next| one.0 == next.0).map(|jumps| {
+            let location = jumps[0].0;
+            let is_from_many = jumps.iter().any(|(_, function, _)| *function != jumps[0].1);
+            let is_conditional = |(_, _, jump): &(CodeLocation, usize, BranchId)| {
+                let branches = self.ranges.branches(jump.region as usize);
+                branches.flows[jump.row as usize] == Flow::CondJump
+            };
+            let region = &self.ranges.code.regions[location.region as usize];
+            let is_marked =
+                region.is_plt || region.isa.is_hot_patch_point(&region.bytes[location.position as usize..]);
+            let is_fragment = !is_from_many
+                && !is_marked
+                && (jumps.iter().any(is_conditional) || !self.can_start(location));
+            StartCandidate { location, evidence: FunctionEvidence::JumpTarget, is_fragment }
         });
         found.collect()
     }
@@ -182,10 +225,10 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     fn address_taken_code(&self) -> Vec<StartCandidate> {
         let references = self.program.facts.references;
         let alone = pointers(&self.program.facts, &self.program.functions).filter(|(pointer, location)| {
-            self.may_start(*location) && !references.is_in_pointer_array(*pointer)
+            self.may_start_pointed(*location) && !references.is_in_pointer_array(*pointer)
         });
         let alone = alone.map(|(_, location)| StartCandidate::function(location, FunctionEvidence::Pointer));
-        let taken = taken_locations(&self.program.facts).filter(|location| self.may_start(*location));
+        let taken = taken_locations(&self.program.facts).filter(|location| self.may_start_taken(*location));
         let taken = taken.map(|location| StartCandidate::function(location, FunctionEvidence::AddressTaken));
         alone.chain(taken).collect()
     }
@@ -193,7 +236,7 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     /// Source 4: targets of all pointers.
     fn pointer_targets(&self) -> Vec<StartCandidate> {
         let targets = pointers(&self.program.facts, &self.program.functions).map(|(_, location)| location);
-        let targets = targets.filter(|location| self.may_start(*location));
+        let targets = targets.filter(|location| self.may_start_pointed(*location));
         targets.map(|location| StartCandidate::function(location, FunctionEvidence::Pointer)).collect()
     }
 
@@ -232,7 +275,8 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let mut position = next_from(gap.start);
         while position < gap.end {
             let next = next_from(position + 1);
-            if code.isa.is_padding(&code.bytes[position..next]) {
+            let is_hot_patch_point = code.isa.is_hot_patch_point(&code.bytes[position..gap.end]);
+            if code.isa.is_padding(&code.bytes[position..next]) && !is_hot_patch_point {
                 position = next;
                 continue;
             }
@@ -251,15 +295,27 @@ impl<'f, 'a> StartFinder<'f, 'a> {
     }
 }
 
+/// Whether bytes are text that ends with a zero: 6 or more characters of ASCII, or 4 or more of UTF-16.
+fn is_text(bytes: &[u8]) -> bool {
+    const TEXT_MAX: usize = 1 << 10;
+    let is_printable = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == 0x09 || *byte == 0x0a;
+    let narrow = bytes.iter().take(TEXT_MAX).take_while(|byte| is_printable(byte)).count();
+    let wide = bytes.chunks_exact(2).take(TEXT_MAX).take_while(|pair| is_printable(&pair[0]) && pair[1] == 0);
+    let wide = wide.count();
+    narrow >= 6 && bytes.get(narrow) == Some(&0) || wide >= 4 && bytes[2 * wide..].starts_with(&[0, 0])
+}
+
 /// The presumed end of a function that starts at a position: after its first instruction that does not fall through and
-/// that no direct jump inside it passes over, at most `limit`. `None` if there are invalid bytes or data before.
+/// that no direct jump inside it passes over, at most `limit`. `None` if there are invalid bytes or data before, or a
+/// jump or call out of the code.
 fn function_end(ranges: &FunctionRanges<'_>, region: usize, start: usize, limit: usize) -> Option<usize> {
     let branches = ranges.branches(region);
     let base = ranges.code.regions[region].address;
     let mut farthest_target = start;
     for row in branches.first_at(start)..branches.first_at(limit) {
         let flow = branches.flows[row];
-        if flow == Flow::Invalid {
+        let is_direct = matches!(flow, Flow::Jump | Flow::CondJump | Flow::Call);
+        if flow == Flow::Invalid || is_direct && ranges.code.locate(branches.targets[row]).is_none() {
             return None;
         }
         if matches!(flow, Flow::Jump | Flow::CondJump) {

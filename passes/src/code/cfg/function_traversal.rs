@@ -16,7 +16,7 @@ use super::facts::CfgFacts;
 use super::flow::FunctionCfg;
 use super::function_ranges::{FunctionRange, FunctionRanges};
 use super::ids::{BranchId, CodeLocation, FunctionId, RangeId};
-use super::jump_tables::{JumpTableResolver, may_read_table};
+use super::jump_tables::{JumpTableResolver, end_at_next_table, may_read_table};
 use super::symbolic_evaluation::Scratch;
 use crate::bitmap::Bitmap;
 use binframe_ir::tables::Flow;
@@ -169,25 +169,28 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
     }
 
     /// Whether a call counts as returning: its callee may return, or is unknown. If not, reports that the function
-    /// depends on the callee, unless that is an import on the noreturn list.
+    /// depends on the callee, unless that never returns to this call.
     fn returns(&mut self, flow: Flow, target: u64, end_address: u64, call: BranchId) -> bool {
-        let target = if flow == Flow::IndirectCall {
-            if self.facts().noreturn_slots.contains(&target) {
+        let (mut target, mut slot) = (target, 0);
+        if flow == Flow::IndirectCall {
+            slot = target;
+            if self.facts().noreturn_slots.contains(&slot) || self.facts().passes_failure(call, None, slot) {
                 return false;
             }
-            let Some(target) = self.facts().references.constant_pointer_at(target) else { return true };
-            target
-        } else {
-            target
-        };
+            let Some(pointed) = self.facts().references.constant_pointer_at(slot) else { return true };
+            target = pointed;
+        }
         // A call of the next instruction only pushes its address.
         if target == end_address {
             return true;
         }
-        let callee = self.ranges().function_at(target, self.round.owners);
-        let Some(callee) = callee.filter(|callee| !self.round.may_return[callee.index()]) else {
+        let Some(callee) = self.ranges().function_at(target, self.round.owners) else { return true };
+        if self.facts().passes_failure(call, Some(callee), slot) {
+            return false;
+        }
+        if self.round.may_return[callee.index()] {
             return true;
-        };
+        }
         self.events.push(TraversalEvent::DependsOnReturn { callee, call: Some(call) });
         false
     }
@@ -271,10 +274,12 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         cfg.unresolved_jumps.append(&mut jumps);
         cfg.unresolved_jumps.sort_unstable();
         limit_address_taken_targets(cfg, facts, *function);
+        end_at_next_table(&mut found);
         for target in found.iter().flat_map(|table| &table.targets).flatten() {
             self.add_edge(None, *target);
         }
         self.cfg.tables.extend(found);
+        end_at_next_table(&mut self.cfg.tables);
         self.cfg.tables.sort_by_key(|table| table.jump);
     }
 

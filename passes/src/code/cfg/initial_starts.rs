@@ -92,14 +92,15 @@ fn declared_starts(code: &Code, is_called: impl Fn(u64) -> bool) -> Vec<RangeSta
         if !start.address.is_multiple_of(code.regions[region].isa.alignment() as u64) {
             return None;
         }
-        // One unwind entry covers all stubs of a section.
-        let size = if code.regions[region].is_plt { 0 } else { start.size };
+        // One unwind entry covers all stubs of a section, and says that the first begins in a frame.
+        let is_plt = code.regions[region].is_plt;
+        let size = if is_plt { 0 } else { start.size };
         Some(RangeStart {
             location: CodeLocation { region: region as u32, position: position as u32 },
             declared_size: NonZeroU64::new(size),
             evidence: start.evidence,
             declaration: Some(declaration),
-            is_fragment: start.is_fragment && !is_called(start.address),
+            is_fragment: start.is_fragment && !is_plt && !is_called(start.address),
         })
     });
     declared.collect()

@@ -17,14 +17,16 @@
 //!  3. Match the target expression with the patterns that compilers emit: `load(table + index * size)`, an absolute
 //!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one. `base` is a
 //!     constant.
-//!  4. Bound the index: by a comparison (`compare`); else by a mask, a width below 8 bits, or the greatest byte of the
-//!     index table that it is loaded from, if a comparison bounds the index into that table (`mask`); else by the
-//!     contents of the table (`content`), at most 256 entries if the index is loaded as one byte.
+//!  4. Bound the index: by a comparison (`compare`); else by a mask, a width below 8 bits, what a shift to the right
+//!     leaves, or the greatest byte of the index table that it is loaded from, if a comparison bounds the index into that
+//!     table (`mask`); else by the contents of the table (`content`), at most 256 entries if the index is loaded as one
+//!     byte.
 //!  5. Read entries up to the first that is invalid. A valid entry points to the start of an instruction of the
 //!     function, or of a fragment without an owner. One that points to the end of the function keeps its index and has
 //!     no target: compilers emit such entries for impossible cases. The end is any padding in the last 64 bytes before
-//!     the next range, and if the size of the function is declared, also the start of that range. Without a bound,
-//!     entries also end at the next address that is a constant in code.
+//!     the next range, and if the size of the function is declared, also the start of that range. With a bound, entry 0
+//!     may be invalid too, of an index that is never 0. Without one, entries also end at the next address that is a
+//!     constant in code, and at the next table of the function, also if that is found later.
 //!
 //! *Invariants.* A table has at least one target; two entries, if it is bounded by its contents. A bound that allows
 //! more entries than are valid is not that of this index, and is replaced by `content`. A table that was found is final
@@ -165,17 +167,32 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
     }
 
-    /// Whether the unknown symbol in a target comes from the entry of a selected block.
+    /// Whether an unknown symbol in a target comes from the entry of a selected block: a term of the target, of the
+    /// address that it is loaded from, or what the stack held there.
     fn is_from_entry(&self, target: ExprId) -> bool {
         let arena = &self.evaluator.scratch.arena;
-        match arena.get(target) {
-            Expression::Unknown(_) => self.is_entry_symbol(target),
-            Expression::Sum(one, other) => self.is_entry_symbol(one) || self.is_entry_symbol(other),
-            Expression::Load { address, .. } => match arena.get(address) {
-                Expression::Sum(one, other) => self.is_entry_symbol(one) || self.is_entry_symbol(other),
+        let is_term_from_entry = |term: ExprId| match arena.get(term) {
+            Expression::Unknown(_) => self.is_entry_symbol(term),
+            Expression::Load { address, epoch, .. } if SymbolicState::is_entry_symbol(epoch) => {
+                match arena.get(address) {
+                    Expression::Offset(base, _) => self.is_entry_symbol(base),
+                    _ => self.is_entry_symbol(address),
+                }
+            }
+            _ => false,
+        };
+        let is_sum_from_entry = |value: ExprId| match arena.get(value) {
+            Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
+            Expression::Offset(inner, _) => match arena.get(inner) {
+                Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
                 _ => false,
             },
             _ => false,
+        };
+        match arena.get(target) {
+            Expression::Unknown(_) => self.is_entry_symbol(target),
+            Expression::Load { address, .. } => is_sum_from_entry(address),
+            _ => is_sum_from_entry(target),
         }
     }
 
@@ -191,9 +208,10 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     }
 
     /// The table that a jump reads, given its target expression; `None` if the expression reads none.
-    fn table(&self, jump: BranchId, target: ExprId, bounds: &[Bound]) -> Option<JumpTable> {
+    fn table(&mut self, jump: BranchId, target: ExprId, bounds: &[Bound]) -> Option<JumpTable> {
         let mut pattern = self.pattern(target)?;
         self.rebase(&mut pattern, bounds);
+        self.rebase_to_operand(&mut pattern, jump, bounds);
         let (index_address, limit, bound) = self.bound(pattern.index, bounds)?;
         let stop = match bound {
             BoundEvidence::Content => self.facts.next_referenced(pattern.address),
@@ -210,6 +228,8 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             match target {
                 Some(target) if self.may_be_own(target) => targets.push(Some(target)),
                 Some(target) if self.is_function_end(target) => targets.push(None),
+                // An index that is never 0: what is there may be code.
+                _ if index == 0 && limit > 1 && bound != BoundEvidence::Content => targets.push(None),
                 _ => break,
             }
         }
@@ -247,6 +267,10 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             _ => return None,
         };
         let Expression::Load { address, size, .. } = arena.get(load) else { return None };
+        let address = match arena.get(address) {
+            Expression::ZeroExtended(inner, 32) if self.facts.references.address_size() == 4 => inner,
+            _ => address,
+        };
         let Expression::Offset(scaled, table) = arena.get(address) else { return None };
         let (index, scale) = match arena.get(scaled) {
             Expression::Scaled(index, shift) => (index, 1 << shift.min(7)),
@@ -280,6 +304,27 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         }
     }
 
+    /// If no comparison bounds the index: where the jump, or the last load before it, reads at a constant address plus an
+    /// index, that address is the start of the table, and the rest belongs to the index. A table of offsets that starts
+    /// near the address to which they are relative starts there; also one below it, whose index is compared, but not 0.
+    fn rebase_to_operand(&mut self, pattern: &mut TablePattern, jump: BranchId, bounds: &[Bound]) {
+        let arena = &mut self.evaluator.scratch.arena;
+        let is_below_base = pattern.base.is_some_and(|base| pattern.address < base);
+        if !is_below_base && upper_bound(arena, bounds, pattern.index).is_some() {
+            return;
+        }
+        let (operand, distance_max) = match pattern.base {
+            None => (self.facts.indexed_before(jump), 1 << 16),
+            Some(base) => (base, 1 << 10),
+        };
+        let distance = pattern.address.wrapping_sub(operand) as i64;
+        let size = i64::from(pattern.entry_size);
+        if operand != 0 && distance != 0 && distance % size == 0 && distance.abs() <= distance_max {
+            pattern.index = arena.offset(pattern.index, (distance / size) as u64);
+            pattern.address = operand;
+        }
+    }
+
     /// The table that an index is loaded from, if there is one; the greatest possible number of entries, and how it is
     /// known.
     fn bound(&self, index: ExprId, bounds: &[Bound]) -> Option<(Option<u64>, u64, BoundEvidence)> {
@@ -292,16 +337,26 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
                 let Expression::Offset(inner, table) = arena.get(address) else {
                     return Some((None, 256, BoundEvidence::Content));
                 };
-                let indices = self.facts.constants_at(table);
-                let Some(maximum) = upper_bound(arena, bounds, inner) else {
+                // The compared value may be the index plus a constant.
+                let added = bounds.iter().rev().find_map(|bound| match arena.get(bound.value) {
+                    Expression::Offset(base, added) if base == inner => Some((bound.maximum, added)),
+                    _ => None,
+                });
+                let direct = upper_bound(arena, bounds, inner).map(|maximum| (maximum, 0));
+                let Some((maximum, added)) = direct.or(added) else {
                     return Some((None, 256, BoundEvidence::Content));
                 };
+                let table = self.truncated(table.wrapping_sub(added));
+                let indices = self.facts.constants_at(table);
                 let read = indices.get(..usize::try_from(maximum).ok()?.checked_add(1)?)?;
                 let last = read.iter().copied().max()?;
                 Some((Some(table), u64::from(last) + 1, BoundEvidence::Mask))
             }
             Expression::Masked(_, mask) if mask < ENTRIES_MAX => Some((None, mask + 1, BoundEvidence::Mask)),
             Expression::ZeroExtended(_, bits) if bits < 8 => Some((None, 1 << bits, BoundEvidence::Mask)),
+            Expression::ShiftedRight(..) if arena.width(index) <= 8 => {
+                Some((None, 1 << arena.width(index), BoundEvidence::Mask))
+            }
             _ => Some((None, UNBOUNDED_ENTRIES_MAX, BoundEvidence::Content)),
         }
     }
@@ -354,4 +409,20 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             && (own.is_sized() || location.position < end)
             && region.isa.is_padding(&region.bytes[location.position as usize..end as usize])
     }
+}
+
+/// Ends tables of a function without a bound where the next one starts.
+pub(super) fn end_at_next_table(tables: &mut Vec<JumpTable>) {
+    let starts = tables.iter().flat_map(|table| [Some(table.address), table.index_address]);
+    let mut starts: Vec<_> = starts.flatten().collect();
+    starts.sort_unstable();
+    for table in tables.iter_mut().filter(|table| table.bound == BoundEvidence::Content) {
+        let next = starts.partition_point(|start| *start <= table.address);
+        let Some(next) = starts.get(next) else { continue };
+        let count = (next - table.address) / u64::from(table.entry_size.max(1));
+        table.targets.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        let used = table.targets.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        table.targets.truncate(used);
+    }
+    tables.retain(|table| !table.targets.is_empty());
 }

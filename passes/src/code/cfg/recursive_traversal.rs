@@ -63,6 +63,7 @@ use super::function_traversal::{FunctionTraversal, RoundInputs, TraversalEvent, 
 use super::ids::{BranchId, CodeLocation, FunctionId, RangeId, function_ids, range_ids};
 use super::symbolic_evaluation::Scratch;
 use crate::bitmap::Bitmap;
+use binframe_ir::tables::Flow;
 use rayon::prelude::*;
 
 /// Functions of a round below which it runs on one thread: fewer are not worth waking others.
@@ -279,11 +280,18 @@ impl<'a> RecursiveTraversal<'a> {
         self.notify_callers(open, items);
     }
 
-    /// Makes fragments without an owner functions of their own.
+    /// Makes fragments without an owner functions of their own: first only those with an indirect jump, if there are some,
+    /// since the table that it reads may lead to others.
     fn make_fragments_functions(&mut self, items: &mut Vec<FunctionItem>) {
         let ranges = self.program.facts.ranges;
+        let has_indirect_jump = |range: &FunctionRange| {
+            let rows = range.branches.start as usize..range.branches.end as usize;
+            ranges.branches(range.region()).flows[rows].contains(&Flow::IndirectJump)
+        };
+        let mut left = self.program.owners.iter().zip(ranges.iter()).filter(|(owner, _)| owner.is_none());
+        let is_first = left.any(|(_, range)| has_indirect_jump(range));
         for (owner, range) in self.program.owners.iter_mut().zip(ranges.with_ids()) {
-            if owner.is_none() {
+            if owner.is_none() && (!is_first || has_indirect_jump(range.1)) {
                 *owner = Some(FunctionId(range.0));
                 items.push(entry_item(range));
             }

@@ -242,10 +242,17 @@ fn evaluate_block_as<S: InstructionSet>(
     let mut end = BlockEnd::default();
     while position < bytes.len() && decoder.decode(&mut instruction) {
         position += S::size(&instruction);
-        scratch.ops.clear();
-        S::lower(&instruction, &mut scratch.buffers, &mut scratch.ops);
         let address = S::address(&instruction);
         let next = address.wrapping_add(S::size(&instruction) as u64);
+        let callee = S::direct_call_target(&instruction).map(|callee| facts.ranges.code.bytes(callee, 4));
+        if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
+            // It changes no other register.
+            state.set_register(&mut scratch.arena, register, next);
+            end = BlockEnd::default();
+            continue;
+        }
+        scratch.ops.clear();
+        S::lower(&instruction, &mut scratch.buffers, &mut scratch.ops);
         let mut evaluation = Evaluation {
             arena: &mut scratch.arena,
             abi: &abi,
@@ -255,10 +262,6 @@ fn evaluate_block_as<S: InstructionSet>(
         };
         let target = state.step(&scratch.ops, &mut evaluation);
         end = BlockEnd { target, condition: scratch.ops.condition() };
-        let callee = S::direct_call_target(&instruction).map(|callee| facts.ranges.code.bytes(callee, 4));
-        if let Some(register) = callee.and_then(|callee| region.isa.address_getter(callee)) {
-            state.set_register(&mut scratch.arena, register, next);
-        }
     }
     end
 }

@@ -123,14 +123,14 @@ impl SymbolicState {
         }
     }
 
-    /// Applies an instruction; the target, if it jumps or calls.
+    /// Applies an instruction; the target, if it jumps, calls or returns.
     pub(super) fn step(&mut self, ops: &Ops, evaluation: &mut Evaluation<'_>) -> Option<ExprId> {
         let unknown = |index| ExprId::unknown(symbol_number(evaluation.address, TEMPORARIES + index));
         evaluation.temporaries.clear();
         evaluation.temporaries.extend((0..ops.temporaries().len()).map(unknown));
         let mut target = None;
         for op in ops.as_slice() {
-            if matches!(op.operation, Operation::Jump | Operation::Call) {
+            if matches!(op.operation, Operation::Jump | Operation::Call | Operation::Return) {
                 target = Some(self.read(op.inputs[0], evaluation));
             }
             self.step_op(op, ops, evaluation);
@@ -205,6 +205,14 @@ impl SymbolicState {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
                 let shift = u8::try_from(evaluation.arena.number(b)?).ok()?;
                 Some(evaluation.arena.scaled(a, shift))
+            }
+            Operation::ShiftRight | Operation::ShiftRightSigned => {
+                let (value, count) = (self.read(a, evaluation), self.read(b, evaluation));
+                let count = u8::try_from(evaluation.arena.number(count)?).ok()?;
+                // The sign bit must be clear for copies of it to be zeros; the value must be no wider than the operation.
+                let width = u16::from(evaluation.arena.width(value));
+                let is_whole = width < op.bits || op.operation == Operation::ShiftRight && width == op.bits;
+                is_whole.then(|| evaluation.arena.shifted_right(value, count))
             }
             Operation::And => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));

@@ -14,10 +14,11 @@
 //!     the lowest address after its start to which an entry points.
 //!  2. Scan back from each candidate to the last terminator, at most 64 branches and 4 KiB. If no position from there
 //!     to the candidate is reached, it is data: from the terminator, or from the candidate if only padding is between.
-//!     Branches decoded inside a table that follows an indirect jump reach nothing.
+//!     Branches decoded inside a table that follows an indirect jump, or between the last terminator and an entered
+//!     instruction, reach nothing.
 //!  3. A data range ends with its candidate, or before the next reached position. Ranges at most 16 bytes apart are
-//!     merged, unless a position between is reached. What mapping symbols declare to be data is data up to the next
-//!     reached position, and branches decoded inside it reach nothing.
+//!     merged, unless a position between is reached. What the file declares to be data, or a call passes the address
+//!     of, is data up to the next reached position, and branches decoded inside it reach nothing.
 //!  4. [`apply`] replaces the rows of each range by data rows of 8 bytes, and sweeps from its end until the new sweep
 //!     and the old one have an instruction start in common.
 //!
@@ -67,26 +68,39 @@ struct Candidate {
 }
 
 /// The data ranges of each region, sorted; empty if there is no candidate. `anchors` are the positions of declared
-/// functions.
+/// functions, `passed` the data whose addresses calls pass.
 pub(super) fn find(
     code: &Code,
     regions: &[RegionInstructions],
     anchors: &[Vec<u32>],
+    passed: &[Vec<Range<usize>>],
 ) -> Vec<Vec<Range<usize>>> {
     let mut candidates: Vec<Vec<Candidate>> = vec![Vec::new(); regions.len()];
-    for instructions in regions {
-        add_referenced(code, regions, instructions, &mut candidates);
+    for (own, instructions) in code.regions.iter().zip(regions) {
+        add_referenced(code, regions, (own, instructions), &mut candidates);
     }
-    let declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
+    let mut declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
+    for (declared, passed) in declared.iter_mut().zip(passed) {
+        let candidate = |range: &Range<usize>| Candidate { position: range.start, size: range.len() };
+        declared.extend(passed.iter().map(candidate));
+        declared.sort_unstable();
+    }
+    let entered = entered_data(code, regions);
     let tables = candidates.iter().zip(regions).zip(&declared).map(|((candidates, region), declared)| {
         let tables = candidates.iter().filter(|candidate| follows_indirect_jump(region, candidate.position));
-        let mut tables: Vec<_> = tables.chain(declared).copied().collect();
-        tables.sort_unstable();
-        tables.into_iter().map(|Candidate { position, size }| position..position + size).collect()
+        let tables = tables.chain(declared);
+        tables.map(|Candidate { position, size }| *position..position + size).collect()
     });
-    let tables: Vec<_> = tables.collect();
+    let mut tables: Vec<Vec<Range<usize>>> = tables.collect();
+    for (tables, entered) in tables.iter_mut().zip(&entered) {
+        tables.extend(entered.iter().map(|(span, _)| span.clone()));
+        tables.sort_unstable_by_key(|range| (range.start, range.end));
+    }
     for (candidates, (region, instructions)) in candidates.iter_mut().zip(code.regions.iter().zip(regions)) {
         add_zeros(region, &instructions.branches, candidates);
+    }
+    for (candidates, entered) in candidates.iter_mut().zip(&entered) {
+        candidates.extend(entered.iter().map(|(_, candidate)| *candidate));
     }
     if candidates.iter().chain(&declared).all(Vec::is_empty) {
         return Vec::new();
@@ -101,7 +115,7 @@ pub(super) fn find(
     found.collect()
 }
 
-/// What mapping symbols declare to be data in a region.
+/// What the file declares to be data in a region.
 fn declared_candidates(code: &Code, region: &CodeRegion) -> Vec<Candidate> {
     let first = code.declared_data.partition_point(|range| range.start < region.address);
     let own = code.declared_data[first..].iter().take_while(|range| range.start < region.end_address());
@@ -112,12 +126,57 @@ fn declared_candidates(code: &Code, region: &CodeRegion) -> Vec<Candidate> {
     .collect()
 }
 
+/// The instructions of each region that a direct branch enters elsewhere than at their start, so that the bytes before
+/// its target are no code: each as the range from the last terminator to the target, and as a candidate.
+///
+/// The branch is outside of that range, or else two instructions overlap. Only calls and jumps with a wide displacement
+/// count, and jumps over the range: those that are decoded in data by accident rarely lead to code.
+fn entered_data(code: &Code, regions: &[RegionInstructions]) -> Vec<Vec<(Range<usize>, Candidate)>> {
+    /// Bytes of a branch with a wide displacement.
+    const WIDE_MIN: u8 = 5;
+    let mut found = vec![Vec::new(); regions.len()];
+    if code.regions.iter().all(|region| region.isa.alignment() > 1) {
+        return found;
+    }
+    for (source, instructions) in regions.iter().enumerate() {
+        let Branches { positions, sizes, flows, targets } = &instructions.branches;
+        for row in 0..flows.len() {
+            if !matches!(flows[row], Flow::Call | Flow::Jump | Flow::CondJump) {
+                continue;
+            }
+            let Some((index, target)) = code.locate(targets[row]) else { continue };
+            let swept = &regions[index];
+            if swept.starts.contains(target) || swept.is_data(target) {
+                continue;
+            }
+            let Some(position) = swept.starts.last_in(0..target) else { continue };
+            let before = swept.branches.first_at(position);
+            let rows = (before.saturating_sub(BRANCHES_BEFORE_MAX)..before).rev();
+            let terminator = rows.clone().find(|row| is_terminator(&swept.branches, *row, position));
+            let Some(start) = terminator.map(|row| swept.branches.end(row)) else { continue };
+            let is_over =
+                source == index && flows[row] == Flow::Jump && instructions.branches.end(row) == start;
+            let is_outside = source != index || !(start..target).contains(&(positions[row] as usize));
+            if is_outside && (is_over || sizes[row] >= WIDE_MIN) {
+                found[index].push((start..target, Candidate { position, size: target - position }));
+            }
+        }
+    }
+    found
+}
+
+/// Whether the branch in a row is a valid instruction that ends at or before a position and does not fall through.
+fn is_terminator(branches: &Branches, row: usize, position: usize) -> bool {
+    let flow = branches.flows[row];
+    !flow.continues() && flow != Flow::Invalid && branches.end(row) <= position
+}
+
 /// Adds the memory in code that instructions access at constant addresses, and the tables whose addresses they take or
 /// jump through.
 fn add_referenced(
     code: &Code,
     regions: &[RegionInstructions],
-    from: &RegionInstructions,
+    (own, from): (&CodeRegion, &RegionInstructions),
     candidates: &mut [Vec<Candidate>],
 ) {
     let ConstantAddresses { addresses, are_taken, sizes, .. } = &from.constants;
@@ -131,8 +190,8 @@ fn add_referenced(
             candidates[index].push(Candidate { position, size });
         }
     }
-    let Branches { flows, targets, .. } = &from.branches;
-    for (flow, target) in flows.iter().zip(targets) {
+    let Branches { positions, flows, targets, .. } = &from.branches;
+    for ((flow, target), source) in flows.iter().zip(targets).zip(positions) {
         if !matches!(flow, Flow::IndirectJump | Flow::IndirectCall) || *target == 0 {
             continue;
         }
@@ -142,7 +201,12 @@ fn add_referenced(
             true => table_size(region, &regions[index], position, Entries::Absolute),
             false => 0,
         };
-        candidates[index].push(Candidate { position, size: table.max(region.isa.bits() as usize / 8) });
+        // The entry at index 0 may not be used.
+        let is_indexed = || own.isa.is_indexed(&own.bytes[*source as usize..]);
+        let pointer = if table > 0 || is_indexed() { 0 } else { region.isa.bits() as usize / 8 };
+        if table.max(pointer) > 0 {
+            candidates[index].push(Candidate { position, size: table.max(pointer) });
+        }
     }
 }
 
@@ -284,11 +348,7 @@ impl RegionReach<'_> {
         let branches = &self.instructions.branches;
         let before = branches.first_at(position);
         let mut scanned = (before.saturating_sub(BRANCHES_BEFORE_MAX)..before).rev();
-        let is_terminator = |row: &usize| {
-            let flow = branches.flows[*row];
-            !flow.continues() && flow != Flow::Invalid && branches.end(*row) <= position
-        };
-        let from = match scanned.find(is_terminator) {
+        let from = match scanned.find(|row| is_terminator(branches, *row, position)) {
             Some(row) => branches.end(row),
             None if before <= BRANCHES_BEFORE_MAX => 0,
             None => return None,

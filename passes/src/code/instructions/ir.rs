@@ -36,13 +36,14 @@ pub(crate) struct RegionInstructions {
     pub(super) data: Vec<Range<u32>>,
 }
 
-/// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data.
-/// Columns, sorted by position.
+/// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data; and
+/// system calls. Columns, sorted by position.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Branches {
     pub(crate) positions: Vec<u32>,
     /// Sizes in bytes.
     pub(crate) sizes: Vec<u8>,
+    /// The flow in context (`context.rs`).
     pub(crate) flows: Vec<Flow>,
     /// The target of a direct jump or call; for an indirect one the constant address of the pointer that it reads. 0
     /// for all others.
@@ -88,6 +89,14 @@ impl InstructionsIr {
             let taken = addresses.iter().zip(are_taken).filter(|(_, is_taken)| **is_taken);
             taken.map(|(address, _)| *address)
         })
+    }
+
+    /// The straight-line code that ends with a branch: no direct branch targets it after its first instruction.
+    pub(crate) fn straight_line<'c>(&self, code: &'c Code, region: usize, row: usize) -> &'c [u8] {
+        let (own, branches) = (&self.regions[region], &self.regions[region].branches);
+        let targets = &self.branch_targets(code)[region];
+        let start = straight_line_start(own, targets, row, branches.positions[row] as usize);
+        &code.regions[region].bytes[start..branches.end(row)]
     }
 
     /// The targets of direct branches in each region.
@@ -158,6 +167,22 @@ pub(super) fn branch_targets(
     targets
 }
 
+/// The start of straight-line code that ends at a position: after the branch before the row of that position, and at or
+/// after the last target of a direct branch.
+pub(super) fn straight_line_start(
+    instructions: &RegionInstructions,
+    targets: &Bitmap,
+    row: usize,
+    position: usize,
+) -> usize {
+    /// Bytes before the position.
+    const CODE_MAX: usize = 96;
+    let after_branch = row.checked_sub(1).map_or(0, |before| instructions.branches.end(before));
+    let near = after_branch.max(position.saturating_sub(CODE_MAX)).min(position);
+    let near = instructions.starts.first_in(near..position + 1).unwrap_or(position);
+    targets.last_in(near..position + 1).unwrap_or(near)
+}
+
 impl ConstantAddresses {
     pub(super) fn with_capacity(rows: usize) -> Self {
         Self {
@@ -166,6 +191,15 @@ impl ConstantAddresses {
             are_taken: Vec::with_capacity(rows),
             sizes: Vec::with_capacity(rows),
         }
+    }
+
+    /// The last address in a range of positions at which an instruction reads or writes that is chosen by its position.
+    pub(crate) fn last_read(&self, range: Range<usize>, is_chosen: impl Fn(usize) -> bool) -> Option<u64> {
+        let first = |position: usize| self.positions.partition_point(|own| (*own as usize) < position);
+        let row = (first(range.start)..first(range.end)).rev();
+        let row =
+            row.into_iter().find(|row| !self.are_taken[*row] && is_chosen(self.positions[*row] as usize))?;
+        Some(self.addresses[row])
     }
 
     pub(super) fn push(&mut self, position: u32, constant: ConstantAddress) {

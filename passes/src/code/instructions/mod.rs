@@ -15,7 +15,9 @@
 //!  2. Parallelism: chunks of 256 KiB are swept speculatively, each from its own start. Then, in order, each chunk is
 //!     swept again from the true end of its predecessor, until both sweeps have an instruction start in common.
 //!  3. Data in code is identified (`data.rs`) and becomes data rows; the sweep resumes after it.
-//!  4. The result (`ir.rs`) keeps a bitmap of instruction starts, the branches, and the constant addresses in other
+//!  4. Branches whose flow depends on the instructions around them get that flow (`context.rs`), for later passes; the
+//!     column `flow` states that of the encoding.
+//!  5. The result (`ir.rs`) keeps a bitmap of instruction starts, the branches, and the constant addresses in other
 //!     instructions. Rows of the table have about 100 bytes each; they are decoded again for the requested range of
 //!     code (`rows.rs`), which is cheaper than holding them.
 //!
@@ -31,6 +33,7 @@
 //!
 //! *Reference.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited.
 
+mod context;
 mod data;
 mod ir;
 mod ranges;
@@ -47,6 +50,7 @@ pub use rows::{effects, ops};
 use crate::code::regions::{Code, CodeRegion};
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Flow, Severity};
+use context::Context;
 use sweep::{CHUNK_SIZE, sweep};
 
 /// Disassembles the code.
@@ -54,11 +58,16 @@ pub fn run(code: &Code) -> InstructionsIr {
     let anchors: Vec<_> = code.regions.iter().map(|region| anchors(code, region)).collect();
     let swept = code.regions.iter().zip(&anchors).map(|(region, anchors)| sweep(region, anchors, CHUNK_SIZE));
     let mut regions: Vec<_> = swept.collect();
-    for (index, data) in data::find(code, &regions, &anchors).into_iter().enumerate() {
-        if !data.is_empty() {
+    let mut context = Context::find(code, &regions, &anchors);
+    context.swap(&mut regions);
+    let data = data::find(code, &regions, &anchors, &context.data);
+    if data.iter().any(|data| !data.is_empty()) {
+        context.swap(&mut regions);
+        for (index, data) in data.into_iter().enumerate().filter(|(_, data)| !data.is_empty()) {
             let swept = std::mem::take(&mut regions[index]);
             regions[index] = data::apply(&code.regions[index], &anchors[index], data, swept);
         }
+        Context::find(code, &regions, &anchors).swap(&mut regions);
     }
     // Postcondition: rows with role `data` are known.
     let mut diagnostics = Collector::new(DiagnosticPass::Instructions);

@@ -18,6 +18,8 @@ pub(super) struct RoleClassifier<'a> {
     /// End of the last instruction without fallthrough, if only padding follows it up to the current row; `None`
     /// otherwise.
     padding_from: Option<usize>,
+    /// The first branch at or after the next row.
+    next_branch: usize,
 }
 
 impl<'a> RoleClassifier<'a> {
@@ -30,7 +32,8 @@ impl<'a> RoleClassifier<'a> {
             Some(row) => Some(swept.branches.end(row)).filter(|_| !swept.branches.flows[row].continues()),
         };
         let targets = &instructions.branch_targets(code)[range.region];
-        let mut roles = Self { code, region, swept, targets, padding_from };
+        let next_branch = swept.branches.first_at(range.start);
+        let mut roles = Self { code, region, swept, targets, padding_from, next_branch };
         let from = padding_from.filter(|from| range.start.saturating_sub(*from) <= PADDING_MAX);
         let Some(mut position) = from.filter(|from| *from < range.start) else { return roles };
         while position < range.start && roles.padding_from.is_some() {
@@ -43,10 +46,14 @@ impl<'a> RoleClassifier<'a> {
         roles
     }
 
-    /// The role of the next row, whose bytes are at these positions, and after which the next instruction may be executed
-    /// if it continues.
-    pub(super) fn next(&mut self, positions: Range<usize>, continues: bool) -> Role {
+    /// The role of the next row, whose bytes are at these positions.
+    pub(super) fn next(&mut self, positions: Range<usize>) -> Role {
         let end = positions.end;
+        let branches = &self.swept.branches;
+        let is_branch = branches.positions.get(self.next_branch) == Some(&(positions.start as u32));
+        // The next instruction may be executed after it.
+        let continues = !is_branch || branches.flows[self.next_branch].continues();
+        self.next_branch += usize::from(is_branch);
         if self.swept.is_data(positions.start) {
             self.padding_from = Some(end);
             return Role::Data;

@@ -35,12 +35,11 @@ fn decode_as<S: InstructionSet>(
     let mut roles = RoleClassifier::new(code, instructions, range);
     each_row::<S>(code, instructions, range, |positions, instruction| {
         let address = region.address + positions.start as u64;
-        let continues = instruction.is_some_and(|instruction| S::classify(instruction).continues());
         let place = RowPlace {
             address,
             section_index: region.section_index,
             bytes: &region.bytes[positions.clone()],
-            role: roles.next(positions, continues),
+            role: roles.next(positions),
             owner: owner_of(address),
         };
         rows.push(place, instruction);

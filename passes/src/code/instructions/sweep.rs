@@ -91,6 +91,9 @@ impl SweepChunk {
             };
             self.starts.insert(position - self.start);
             match flow {
+                Flow::Next if S::is_system_call(&instruction) => {
+                    self.branches.push(position as u32, size as u8, flow, 0);
+                }
                 Flow::Next => {
                     if let Some(constant) = S::constant_address(&decoder, &instruction) {
                         self.constants.push(position as u32, constant);

@@ -2,12 +2,14 @@
 
 use super::decode::{Decoder, displacement, is_32};
 use crate::isa::instruction_set::{ConstantAddress, Decoder as _, Isa};
+use crate::isa::ops::Reg;
 use binframe_ir::tables::Flow;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// The control flow of a valid instruction.
 ///
-/// In user mode `hlt` raises an exception, as `int3` does; other software interrupts are system calls and return.
+/// In user mode `hlt` raises an exception, as `int3` does, and `int 0x29` ends the process on Windows (`__fastfail`);
+/// other software interrupts are system calls and return.
 #[inline]
 pub(super) fn classify(instruction: &Instruction) -> Flow {
     let has_target = || direct_target(instruction).is_some();
@@ -23,10 +25,49 @@ pub(super) fn classify(instruction: &Instruction) -> Flow {
         FlowControl::XbeginXabortXend if has_target() => Flow::CondJump,
         FlowControl::Exception => Flow::Trap,
         FlowControl::Interrupt if instruction.mnemonic() != Mnemonic::Int => Flow::Trap,
+        FlowControl::Interrupt if instruction.immediate8() == FAST_FAIL => Flow::Trap,
         // iced classifies system calls and the like as calls.
         FlowControl::Next | FlowControl::Call | FlowControl::XbeginXabortXend | FlowControl::Interrupt => {
             Flow::Next
         }
+    }
+}
+
+/// The interrupt by which a program of Windows ends itself at once.
+const FAST_FAIL: u8 = 0x29;
+
+/// The base register and the offset of the memory operand of the first instruction, if it has no index.
+pub(super) fn based_operand(isa: Isa, bytes: &[u8]) -> Option<(Reg, u64)> {
+    let mut instruction = Instruction::default();
+    let is_valid = Decoder::new(isa, bytes, 0).decode(&mut instruction);
+    let base = instruction.memory_base();
+    let is_based = is_valid && base.is_gpr() && instruction.memory_index() == Register::None;
+    is_based.then(|| (Reg(base.number() as u8), displacement(&instruction)))
+}
+
+/// The constant that the first instruction adds to a register; `None` if it does something else.
+pub(super) fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u64> {
+    let mut instruction = Instruction::default();
+    let is_addition = Decoder::new(isa, bytes, 0).decode(&mut instruction)
+        && instruction.mnemonic() == Mnemonic::Add
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register().number() == usize::from(register.0);
+    instruction.try_immediate(1).ok().filter(|_| is_addition)
+}
+
+/// Whether the first instruction has a memory operand with an index register.
+pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
+    let mut instruction = Instruction::default();
+    Decoder::new(isa, bytes, 0).decode(&mut instruction) && instruction.memory_index() != Register::None
+}
+
+/// Whether an instruction calls the system.
+#[inline]
+pub(super) fn is_system_call(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Syscall | Mnemonic::Sysenter => true,
+        Mnemonic::Int => instruction.immediate8() == 0x80,
+        _ => false,
     }
 }
 

@@ -9,12 +9,13 @@ mod prologue;
 mod registers;
 mod rows;
 mod semantics;
+mod straight_line;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use crate::isa::abi::{Abi, CallingConvention};
-use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
+use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa, ReturnAddressUse};
 use crate::isa::ops::{Ops, Part, Reg};
 use binframe_ir::tables::Flow;
 use decode::Decoder;
@@ -50,6 +51,11 @@ impl InstructionSet for X86 {
     #[inline]
     fn classify(instruction: &Instruction) -> Flow {
         flow::classify(instruction)
+    }
+
+    #[inline]
+    fn is_system_call(instruction: &Instruction) -> bool {
+        flow::is_system_call(instruction)
     }
 
     fn direct_call_target(instruction: &Instruction) -> Option<u64> {
@@ -98,6 +104,26 @@ impl InstructionSet for X86 {
         prologue::may_begin_function(isa, bytes)
     }
 
+    fn may_begin_pointed_function(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::may_begin_pointed_function(isa, bytes)
+    }
+
+    fn is_hot_patch_point(isa: Isa, bytes: &[u8]) -> bool {
+        prologue::is_hot_patch_point(isa, bytes)
+    }
+
+    fn based_operand(isa: Isa, bytes: &[u8]) -> Option<(Reg, u64)> {
+        flow::based_operand(isa, bytes)
+    }
+
+    fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u64> {
+        flow::added_constant(isa, bytes, register)
+    }
+
+    fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
+        flow::is_indexed(isa, bytes)
+    }
+
     fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
         prologue::is_prologue(isa, bytes)
     }
@@ -116,6 +142,23 @@ impl InstructionSet for X86 {
 
     fn sets_direction(isa: Isa, code: &[u8]) -> bool {
         flow::sets_direction(isa, code)
+    }
+
+    fn return_address_use(isa: Isa, code: &[u8]) -> ReturnAddressUse {
+        straight_line::return_address_use(isa, code)
+    }
+
+    #[inline]
+    fn pushed_address(_: Isa, code: &[u8]) -> Option<u64> {
+        straight_line::pushed_address(code)
+    }
+
+    fn ends_process(isa: Isa, code: &[u8]) -> bool {
+        straight_line::ends_process(isa, code)
+    }
+
+    fn first_argument(isa: Isa, code: &[u8]) -> Option<u32> {
+        straight_line::first_argument(isa, code)
     }
 
     fn abi(isa: Isa) -> Abi {

@@ -23,6 +23,13 @@ pub(super) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
         || stack_change(&instruction) < 0
 }
 
+/// Whether code starts with `mov edi, edi; push ebp; mov ebp, esp`, by which Windows marks functions that can be patched
+/// while they run.
+pub(super) fn is_hot_patch_point(isa: Isa, bytes: &[u8]) -> bool {
+    let is_frame = |rest: &[u8]| rest.starts_with(&[0x8b, 0xec]) || rest.starts_with(&[0x89, 0xe5]);
+    isa == Isa::X86 && bytes.strip_prefix(&[0x8b, 0xff, 0x55]).is_some_and(is_frame)
+}
+
 /// Whether the first instruction saves a callee-saved register.
 pub(super) fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
     let mut instruction = Instruction::default();
@@ -48,6 +55,17 @@ pub(super) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
 /// Whether the instructions up to the first branch read nothing that a caller does not pass: no flags, no register but
 /// argument registers (except to save it). Nor do they pop more than they pushed.
 pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
+    may_begin_without(isa, bytes, NOT_PASSED)
+}
+
+/// The same of code to which a pointer leads, in any calling convention: Borland's passes arguments in eax, Go's in rax,
+/// rbx and r14. Only rbp holds the frame of a function in all of them.
+pub(super) fn may_begin_pointed_function(isa: Isa, bytes: &[u8]) -> bool {
+    may_begin_without(isa, bytes, 1 << 5)
+}
+
+/// Whether code may begin a function whose callers pass nothing in some registers.
+fn may_begin_without(isa: Isa, bytes: &[u8], not_passed: u32) -> bool {
     let mut decoder = Decoder::new(isa, bytes, 0);
     let mut info = InstructionInfoFactory::new();
     let mut instruction = Instruction::default();
@@ -64,7 +82,8 @@ pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
             return false;
         }
         depth += stack_change(&instruction);
-        if depth > 0 || instruction.mnemonic() == Mnemonic::Leave {
+        let has_frame = written >> Register::RBP.number() & 1 == 1;
+        if depth > 0 || instruction.mnemonic() == Mnemonic::Leave && !has_frame {
             return false;
         }
         match classify(&instruction) {
@@ -80,7 +99,7 @@ pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
         };
         for used in registers.clone().filter(|used| reads(used.access())) {
             let Some(number) = number(used.register()) else { continue };
-            if NOT_PASSED >> number & 1 == 1
+            if not_passed >> number & 1 == 1
                 && written >> number & 1 == 0
                 && !saves(&instruction, used.register())
             {

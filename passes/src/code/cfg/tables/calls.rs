@@ -117,13 +117,8 @@ impl<'f> CfgWriter<'f, '_> {
         Some(Callee { kind: CallKind::Tail, function, import, may_return })
     }
 
-    /// The import that a stub jumps to: the first branch of the function reads a pointer that the loader writes. `None`
-    /// if the function is not such a stub.
+    /// The import that a stub jumps to. `None` if the function is not such a stub.
     fn import_of(&self, function: FunctionId) -> Option<Import<'f>> {
-        let range = &self.ranges[function.0];
-        let branches = self.ranges.branches(range.region());
-        let row = range.branches.start as usize;
-        let is_stub = (row as u32) < range.branches.end && branches.flows[row] == Flow::IndirectJump;
-        is_stub.then(|| self.import_at(branches.targets[row]))?
+        self.import_at(self.program.facts.stub_slot(function)?)
     }
 }

@@ -1,0 +1,239 @@
+//! Control flow in context: branches that, with the instructions around them, do something else than their encoding
+//! says.
+//!
+//! *Rules.*
+//!  1. A call whose callee pops its return address, and that is the callee's only call, is a jump: it passes the
+//!     address of the data behind it. So is one whose callee overwrites its return address (a retpoline); the return
+//!     of that callee is an indirect jump.
+//!  2. A push of a constant address and a return are a jump to it. A push of the address behind a jump and that jump
+//!     are a call.
+//!  3. A system call of Linux that ends the process is a trap.
+//!  4. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
+//!     register and a constant reads a pointer at a constant address.
+//!
+//! The callee of rule 1 is no declared function. A call of the next instruction only pushes its address, and is left as
+//! it is.
+//!
+//! *Cost.* Linear in branches; the start of each callee is examined once.
+
+use super::ir::{RegionInstructions, branch_targets, straight_line_start};
+use crate::bitmap::Bitmap;
+use crate::code::regions::Code;
+use crate::isa::ReturnAddressUse;
+use binframe_ir::tables::Flow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Bytes of a callee that are examined.
+const CODE_MAX: u64 = 96;
+
+/// Bytes between a call and its callee that are taken for data.
+const DATA_MAX: usize = 1 << 12;
+
+/// The branches whose flow is another than that of their encoding.
+pub(super) struct Context {
+    changes: Vec<Change>,
+    /// The data in each region that calls pass the address of; in no order.
+    pub(super) data: Vec<Vec<Range<usize>>>,
+}
+
+/// Another flow of a branch.
+struct Change {
+    region: usize,
+    row: usize,
+    flow: Flow,
+    target: u64,
+}
+
+/// A callee that does not return to its return address, and its calls, as regions and rows.
+struct Taker {
+    used: ReturnAddressUse,
+    calls: Vec<(usize, usize)>,
+}
+
+impl Context {
+    /// Finds the branches whose flow is another than that of their encoding. `anchors` are the positions of declared
+    /// functions.
+    pub(super) fn find(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) -> Self {
+        let mut context = Self { changes: Vec::new(), data: vec![Vec::new(); regions.len()] };
+        let pushes = code.regions.iter().any(|region| region.isa.abi().is_return_address_pushed);
+        if pushes {
+            context.find_takers(code, regions, anchors);
+            context.find_pushes(code, regions);
+            context.find_exits(code, regions);
+            context.find_slots(code, regions, anchors);
+        }
+        context
+    }
+
+    /// Exchanges the flows and targets in `regions` with those found; again, to restore them.
+    pub(super) fn swap(&mut self, regions: &mut [RegionInstructions]) {
+        for Change { region, row, flow, target } in &mut self.changes {
+            let branches = &mut regions[*region].branches;
+            std::mem::swap(&mut branches.flows[*row], flow);
+            std::mem::swap(&mut branches.targets[*row], target);
+        }
+    }
+
+    fn change(&mut self, (region, row): (usize, usize), flow: Flow, target: u64) {
+        self.changes.push(Change { region, row, flow, target });
+    }
+
+    /// Rule 1.
+    fn find_takers(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
+        let new = |region: &crate::code::regions::CodeRegion| Bitmap::new(region.bytes.len());
+        let mut examined: Vec<Bitmap> = code.regions.iter().map(new).collect();
+        let mut takers: BTreeMap<(usize, usize), Taker> = BTreeMap::new();
+        for (index, instructions) in regions.iter().enumerate() {
+            let branches = &instructions.branches;
+            for row in 0..branches.len() {
+                let target = branches.targets[row];
+                if branches.flows[row] != Flow::Call
+                    || target == code.regions[index].address + branches.end(row) as u64
+                {
+                    continue;
+                }
+                let Some((region, position)) = code.locate(target) else { continue };
+                if examined[region].contains(position) {
+                    if let Some(taker) = takers.get_mut(&(region, position)) {
+                        taker.calls.push((index, row));
+                    }
+                    continue;
+                }
+                examined[region].insert(position);
+                let used = code.regions[region].isa.return_address_use(code.bytes(target, CODE_MAX));
+                if used != ReturnAddressUse::Kept
+                    && anchors[region].binary_search(&(position as u32)).is_err()
+                {
+                    takers.insert((region, position), Taker { used, calls: vec![(index, row)] });
+                }
+            }
+        }
+        for ((region, position), Taker { used, calls }) in takers {
+            match used {
+                ReturnAddressUse::Kept => {}
+                ReturnAddressUse::Taken => {
+                    let [call] = calls[..] else { continue };
+                    let branches = &regions[call.0].branches;
+                    self.change(call, Flow::Jump, branches.targets[call.1]);
+                    let behind = branches.end(call.1);
+                    if call.0 == region && behind < position && position - behind <= DATA_MAX {
+                        self.data[region].push(behind..position);
+                    }
+                }
+                ReturnAddressUse::Replaced(offset) => {
+                    for call in calls {
+                        self.change(call, Flow::Jump, regions[call.0].branches.targets[call.1]);
+                    }
+                    let branches = &regions[region].branches;
+                    let row = branches.first_at(position + offset);
+                    if branches.positions.get(row) == Some(&((position + offset) as u32))
+                        && branches.flows[row] == Flow::Ret
+                    {
+                        self.change((region, row), Flow::IndirectJump, 0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rule 2.
+    fn find_pushes(&mut self, code: &Code, regions: &[RegionInstructions]) {
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            let pushed_before = |position: usize| {
+                let address = region.isa.pushed_address(&region.bytes[..position])?;
+                let start = position.checked_sub(PUSH_SIZE)?;
+                instructions.starts.contains(start).then_some((start, address & mask(region.isa.bits())))
+            };
+            for row in 0..branches.len() {
+                let position = branches.positions[row] as usize;
+                let end = region.address + branches.end(row) as u64;
+                match branches.flows[row] {
+                    Flow::Jump if pushed_before(position).is_some_and(|(_, address)| address == end) => {
+                        self.change((index, row), Flow::Call, branches.targets[row]);
+                    }
+                    Flow::Ret => {
+                        let Some((start, target)) = pushed_before(position) else { continue };
+                        if code.locate(target).is_some() {
+                            let is_call = pushed_before(start).is_some_and(|(_, address)| address == end);
+                            let flow = if is_call { Flow::Call } else { Flow::Jump };
+                            self.change((index, row), flow, target);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Rule 3.
+    fn find_exits(&mut self, code: &Code, regions: &[RegionInstructions]) {
+        let has_system_calls = || regions.iter().any(|region| region.branches.flows.contains(&Flow::Next));
+        if !code.is_linux || !has_system_calls() {
+            return;
+        }
+        let targets = branch_targets(code, regions, &[]);
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in (0..branches.len()).filter(|row| branches.flows[*row] == Flow::Next) {
+                let (position, end) = (branches.positions[row] as usize, branches.end(row));
+                let start = straight_line_start(instructions, &targets[index], row, position);
+                if region.isa.ends_process(&region.bytes[start..end]) {
+                    self.change((index, row), Flow::Trap, 0);
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Rule 4. The register is set before the branch in the same function, by a call that fetches the own address and an
+    /// addition.
+    fn find_slots(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
+        /// Branches that are looked back at.
+        const BRANCHES_BEFORE_MAX: usize = 1 << 10;
+        let Some(table) = code.pointer_table else { return };
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in (0..branches.len()).filter(|row| branches.targets[*row] == 0) {
+                let position = branches.positions[row] as usize;
+                if !matches!(branches.flows[row], Flow::IndirectCall | Flow::IndirectJump) {
+                    continue;
+                }
+                let Some((base, offset)) = region.isa.based_operand(&region.bytes[position..]) else {
+                    continue;
+                };
+                let first = anchors[index].partition_point(|anchor| *anchor as usize <= position);
+                let start = first.checked_sub(1).map_or(0, |anchor| anchors[index][anchor] as usize);
+                let rows = (row.saturating_sub(BRANCHES_BEFORE_MAX)..row).rev();
+                let mut own = rows.take_while(|before| {
+                    let end = branches.end(*before);
+                    let is_end = !branches.flows[*before].continues()
+                        && region.isa.is_padding_at(&region.bytes[end..position]);
+                    branches.positions[*before] as usize >= start && !is_end
+                });
+                let sets_base = |before: &usize| {
+                    let end = branches.end(*before);
+                    let callee = code.bytes(branches.targets[*before], 4);
+                    branches.flows[*before] == Flow::Call
+                        && region.isa.address_getter(callee) == Some(base)
+                        && region.isa.added_constant(&region.bytes[end..], base).is_some_and(|added| {
+                            (region.address + end as u64).wrapping_add(added) & mask(32) == table
+                        })
+                };
+                if own.any(|before| sets_base(&before)) {
+                    let address = table.wrapping_add(offset) & mask(32);
+                    self.change((index, row), branches.flows[row], address);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of a push of a constant address.
+const PUSH_SIZE: usize = 5;
+
+fn mask(bits: u32) -> u64 {
+    u64::MAX >> (64 - bits)
+}
