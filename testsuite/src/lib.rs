@@ -18,6 +18,7 @@
 //! datasets.
 
 pub mod apple;
+pub mod certainty;
 pub mod control_flow;
 pub mod dataset_comparison;
 pub mod dwarfdump;

@@ -1,4 +1,4 @@
-//! Tasks that run one command each: `test`, `mutate`, `compare`, `peers-files`, `score`, `oracle`, `semantics`, `dump`,
+//! Tasks that run one command each: `test`, `mutate`, `compare`, `peers-files`, `score`, `oracle`, `certainty`, `semantics`, `dump`,
 //! `diff`, `schemas`, `bench`.
 
 use std::ffi::OsString;
@@ -153,6 +153,14 @@ pub(crate) fn oracle(workspace: &Workspace, arguments: &[OsString]) -> Result<()
     };
     cargo.env("BINFRAME_ORACLE", if program.is_empty() { PROGRAMS.to_owned() } else { program });
     command::run(cargo.args(["--quiet", "--", "programs_of_the_machine", "--nocapture"])).map(drop)
+}
+
+/// Counts what cannot be right in the tables of programs.
+pub(crate) fn certainty(workspace: &Workspace, arguments: &[OsString]) -> Result<(), Failure> {
+    let mut cargo = release_test(workspace, "certainty");
+    let paths: Vec<_> = arguments.iter().map(|path| path.to_string_lossy()).collect();
+    let paths = if paths.is_empty() { "/usr/bin /usr/sbin /usr/lib".to_owned() } else { paths.join(" ") };
+    command::run(cargo.env("BINFRAME_CERTAINTY", paths).args(["--quiet", "--", "--nocapture"])).map(drop)
 }
 
 /// Compares what ops say of instructions with what this processor does.

@@ -116,6 +116,16 @@ const TASKS: &[Task] = &[
         run: develop::oracle,
     },
     Task {
+        name: "certainty",
+        arguments: "[PATH...]",
+        summary: "count what cannot be right in the tables of programs, whatever is right",
+        details: "Runs the test `certainty` in a release build, over the executables in the files and folders PATH, or over\n\
+                  those of the system. Counts tables that cover the start of another, calls whose target is no function,\n\
+                  functions that certainly fall through into a stated one, and stubs of imports inside other functions.\n\
+                  Prints the first of each kind, and fails if there is one.",
+        run: develop::certainty,
+    },
+    Task {
         name: "semantics",
         arguments: "[--count NUMBER] [--form PATTERN]",
         summary: "run instructions on this processor and compare them with what their ops say",

@@ -21,6 +21,9 @@ use super::symbolic_evaluation::Scratch;
 use crate::bitmap::Bitmap;
 use binframe_ir::tables::Flow;
 
+/// More padding than alignment ever needs.
+const PADDING_SIZE_MAX: usize = 128;
+
 /// Where the traversal of a function starts or resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WorkItem {
@@ -117,8 +120,8 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
     }
 
     /// Scans the branches of a range from a row on, up to one that does not fall through or was visited before.
-    fn scan(&mut self, range: RangeId, first: u32) {
-        let range = &self.ranges()[range];
+    fn scan(&mut self, range_id: RangeId, first: u32) {
+        let range = &self.ranges()[range_id];
         let region = range.region();
         let branches = self.ranges().branches(region);
         for row in first as usize..range.branches.end as usize {
@@ -136,7 +139,9 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                         self.add_edge(None, pad);
                     }
                     let end_address = self.ranges().address(next);
-                    if !self.returns(flow, target, end_address, branch) {
+                    // A call of the next instruction only pushes its address.
+                    let is_last = target != end_address && self.ends_function(range_id, next);
+                    if is_last || !self.returns(flow, target, end_address, branch) {
                         return;
                     }
                     self.facts().returning_calls[region].insert_shared(row);
@@ -180,7 +185,6 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
             let Some(pointed) = self.facts().references.constant_pointer_at(slot) else { return true };
             target = pointed;
         }
-        // A call of the next instruction only pushes its address.
         if target == end_address {
             return true;
         }
@@ -193,6 +197,23 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         }
         self.events.push(TraversalEvent::DependsOnReturn { callee, call: Some(call) });
         false
+    }
+
+    /// Whether a call of which the given location is behind is the last instruction of a function: only padding is
+    /// between it and a function that the file declares. No compiler lets control pass from one into the other, so that
+    /// the callee does not return to this call.
+    fn ends_function(&self, range_id: RangeId, behind: CodeLocation) -> bool {
+        let Some(next) = self.ranges().next(range_id) else { return false };
+        let position = next.start.location.position;
+        if behind.region != next.start.location.region
+            || next.start.declaration.is_none()
+            || next.start.is_fragment
+        {
+            return false;
+        }
+        let region = &self.ranges().code.regions[next.region()];
+        let padding = region.bytes.get(behind.position as usize..position as usize);
+        padding.is_some_and(|padding| padding.len() < PADDING_SIZE_MAX && region.isa.is_padding(padding))
     }
 
     fn visit_jump(&mut self, jump: BranchId, target: u64) {

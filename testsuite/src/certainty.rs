@@ -1,0 +1,101 @@
+//! What holds in any right answer about a program, and needs no truth from outside: a violation is an error of the
+//! tables, although nobody knows what is right.
+
+use binframe::ir::tables::{Confidence, EdgeKind};
+use binframe::passes::Lowered;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What must not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A jump table covers the start of another one.
+    TableOverTable,
+    /// The target of a call in the code of the program is no function.
+    CallOfNoFunction,
+    /// Control certainly passes from a function to the start of another one without a jump.
+    FallthroughIntoFunction,
+    /// A stub of an imported function is a part of a function outside the stubs.
+    StubInFunction,
+}
+
+/// A violation: its kind, and the address of the table, call, or block.
+pub type Violation = (Kind, u64);
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] =
+        [Self::TableOverTable, Self::CallOfNoFunction, Self::FallthroughIntoFunction, Self::StubInFunction];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TableOverTable => "a table covers the start of another",
+            Self::CallOfNoFunction => "the target of a call is no function",
+            Self::FallthroughIntoFunction => "a function certainly falls through into another",
+            Self::StubInFunction => "a stub of an import is inside another function",
+        })
+    }
+}
+
+/// The violations in the tables of a program, sorted.
+pub fn violations(lowered: &Lowered) -> Vec<Violation> {
+    let mut found = Vec::new();
+    found.extend(tables_over_tables(lowered).map(|address| (Kind::TableOverTable, address)));
+    found.extend(calls_of_no_functions(lowered).map(|address| (Kind::CallOfNoFunction, address)));
+    found.extend(fallthroughs(lowered).map(|address| (Kind::FallthroughIntoFunction, address)));
+    found.extend(stubs_in_functions(lowered).map(|address| (Kind::StubInFunction, address)));
+    found.sort_unstable();
+    found
+}
+
+fn tables_over_tables(lowered: &Lowered) -> impl Iterator<Item = u64> {
+    let tables = lowered.cfg.jump_tables.columns();
+    let ranges = tables.iter().filter_map(|table| {
+        let start = table.table_address;
+        Some((start, start + u64::from(table.entry_size) * u64::from(table.entry_count)))
+    });
+    // Several jumps may use one table.
+    let ranges: BTreeSet<_> = ranges.collect();
+    let starts: BTreeSet<u64> = ranges.iter().map(|(start, _)| *start).collect();
+    ranges
+        .into_iter()
+        .filter(move |(start, end)| starts.range(start + 1..*end).next().is_some())
+        .map(|own| own.0)
+}
+
+fn calls_of_no_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {
+    let functions = lowered.cfg.functions.columns().address;
+    let calls = lowered.cfg.call_edges.columns().iter();
+    let is_function = |callee: u64| functions.binary_search(&callee).is_ok();
+    calls
+        .filter(move |call| call.callee_address.is_some_and(|callee| !is_function(callee)))
+        .map(|call| call.call_address)
+}
+
+fn fallthroughs(lowered: &Lowered) -> impl Iterator<Item = u64> {
+    let functions = lowered.cfg.functions.columns();
+    let blocks = lowered.cfg.basic_blocks.columns();
+    let edges = lowered.cfg.cfg_edges.columns().iter();
+    let certain =
+        edges.filter(|edge| edge.kind == EdgeKind::Fallthrough && edge.confidence == Confidence::Certain);
+    certain.filter_map(move |edge| {
+        let target = functions.address.binary_search(&edge.target_address?).ok()?;
+        let source = blocks.address.binary_search(&edge.source_address).ok()?;
+        let is_stated = functions.confidence.get(target) == Confidence::Certain;
+        let is_other = blocks.function_address[source] != functions.address[target];
+        (is_stated && is_other).then_some(edge.source_address)
+    })
+}
+
+fn stubs_in_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {
+    let regions = lowered.code.regions.iter().filter(|region| region.is_plt);
+    regions.flat_map(|region| {
+        let stubs = region.address..region.end_address();
+        let blocks = lowered.cfg.basic_blocks.columns().iter();
+        let inside = blocks
+            .filter(move |block| region.address <= block.address && block.address < region.end_address());
+        inside.filter(move |block| !stubs.contains(&block.function_address)).map(|block| block.address)
+    })
+}
