@@ -3,18 +3,21 @@
 
 use binframe::ir::tables::{Confidence, EdgeKind};
 use binframe::passes::Lowered;
+use binframe::passes::isa::ops::Ops;
 use std::collections::BTreeSet;
 use std::fmt;
 
 /// What must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A jump table covers the start of another one.
+    /// A jump table covers the start of another one with more than its last entry, which may be the entry 0 of a table
+    /// whose index is never 0.
     TableOverTable,
     /// The target of a call in the code of the program is no function.
     CallOfNoFunction,
-    /// Control certainly passes from a function to the start of another one without a jump.
-    FallthroughIntoFunction,
+    /// Control certainly passes from a call into the function behind it, which the file states. No compiler relies on
+    /// that; functions written by hand may fall through into others elsewhere.
+    CallFallsThrough,
     /// A stub of an imported function is a part of a function outside the stubs.
     StubInFunction,
 }
@@ -25,7 +28,7 @@ pub type Violation = (Kind, u64);
 impl Kind {
     /// All kinds.
     pub const ALL: [Self; 4] =
-        [Self::TableOverTable, Self::CallOfNoFunction, Self::FallthroughIntoFunction, Self::StubInFunction];
+        [Self::TableOverTable, Self::CallOfNoFunction, Self::CallFallsThrough, Self::StubInFunction];
 }
 
 impl fmt::Display for Kind {
@@ -33,7 +36,7 @@ impl fmt::Display for Kind {
         formatter.write_str(match self {
             Self::TableOverTable => "a table covers the start of another",
             Self::CallOfNoFunction => "the target of a call is no function",
-            Self::FallthroughIntoFunction => "a function certainly falls through into another",
+            Self::CallFallsThrough => "a call certainly returns into a stated function behind it",
             Self::StubInFunction => "a stub of an import is inside another function",
         })
     }
@@ -44,7 +47,7 @@ pub fn violations(lowered: &Lowered) -> Vec<Violation> {
     let mut found = Vec::new();
     found.extend(tables_over_tables(lowered).map(|address| (Kind::TableOverTable, address)));
     found.extend(calls_of_no_functions(lowered).map(|address| (Kind::CallOfNoFunction, address)));
-    found.extend(fallthroughs(lowered).map(|address| (Kind::FallthroughIntoFunction, address)));
+    found.extend(calls_that_fall_through(lowered).map(|address| (Kind::CallFallsThrough, address)));
     found.extend(stubs_in_functions(lowered).map(|address| (Kind::StubInFunction, address)));
     found.sort_unstable();
     found
@@ -54,14 +57,15 @@ fn tables_over_tables(lowered: &Lowered) -> impl Iterator<Item = u64> {
     let tables = lowered.cfg.jump_tables.columns();
     let ranges = tables.iter().filter_map(|table| {
         let start = table.table_address;
-        Some((start, start + u64::from(table.entry_size) * u64::from(table.entry_count)))
+        let count = u64::from(table.entry_count);
+        Some((start, start + u64::from(table.entry_size) * count.saturating_sub(1)))
     });
     // Several jumps may use one table.
     let ranges: BTreeSet<_> = ranges.collect();
     let starts: BTreeSet<u64> = ranges.iter().map(|(start, _)| *start).collect();
     ranges
         .into_iter()
-        .filter(move |(start, end)| starts.range(start + 1..*end).next().is_some())
+        .filter(move |(start, end)| *end > start + 1 && starts.range(start + 1..*end).next().is_some())
         .map(|own| own.0)
 }
 
@@ -74,9 +78,11 @@ fn calls_of_no_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {
         .map(|call| call.call_address)
 }
 
-fn fallthroughs(lowered: &Lowered) -> impl Iterator<Item = u64> {
+/// Calls behind which control certainly passes into a function that the file states.
+fn calls_that_fall_through(lowered: &Lowered) -> impl Iterator<Item = u64> {
     let functions = lowered.cfg.functions.columns();
     let blocks = lowered.cfg.basic_blocks.columns();
+    let calls = lowered.cfg.call_edges.columns();
     let edges = lowered.cfg.cfg_edges.columns().iter();
     let certain =
         edges.filter(|edge| edge.kind == EdgeKind::Fallthrough && edge.confidence == Confidence::Certain);
@@ -85,8 +91,22 @@ fn fallthroughs(lowered: &Lowered) -> impl Iterator<Item = u64> {
         let source = blocks.address.binary_search(&edge.source_address).ok()?;
         let is_stated = functions.confidence.get(target) == Confidence::Certain;
         let is_other = blocks.function_address[source] != functions.address[target];
-        (is_stated && is_other).then_some(edge.source_address)
+        let end = blocks.address[source] + blocks.size[source];
+        let call = calls.call_address.partition_point(|call| *call < end).checked_sub(1)?;
+        let call = calls.call_address[call];
+        (is_stated && is_other && end_of_instruction(lowered, call) == Some(end)).then_some(call)
     })
+}
+
+fn end_of_instruction(lowered: &Lowered, address: u64) -> Option<u64> {
+    let region = lowered
+        .code
+        .regions
+        .iter()
+        .find(|region| (region.address..region.end_address()).contains(&address))?;
+    let bytes = &region.bytes[(address - region.address) as usize..];
+    let size = region.isa.ops(&bytes[..bytes.len().min(16)], address, &mut Ops::default())?;
+    Some(address + size as u64)
 }
 
 fn stubs_in_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {

@@ -139,8 +139,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                         self.add_edge(None, pad);
                     }
                     let end_address = self.ranges().address(next);
-                    // A call of the next instruction only pushes its address.
-                    let is_last = target != end_address && self.ends_function(range_id, next);
+                    let is_last = self.ends_function(range_id, next);
                     if is_last || !self.returns(flow, target, end_address, branch) {
                         return;
                     }
@@ -185,6 +184,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
             let Some(pointed) = self.facts().references.constant_pointer_at(slot) else { return true };
             target = pointed;
         }
+        // A call of the next instruction only pushes its address.
         if target == end_address {
             return true;
         }

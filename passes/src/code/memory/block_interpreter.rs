@@ -37,11 +37,13 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         self.interpreter.may_run_backwards = blocks.iter().any(sets_direction);
     }
 
-    /// Interprets instructions in sequence. `each` gets every instruction with the state before it, `after_call` the
-    /// state after each call.
+    /// Interprets instructions in sequence, of a block that ends with a jump or not: a call whose callee removes its return
+    /// address is one, and has no row. `each` gets every instruction with the state before it, `after_call` the state
+    /// after each call.
     pub(super) fn run<'i>(
         &mut self,
         instructions: impl Iterator<Item = InstructionOps<'i>>,
+        ends_with_jump: bool,
         state: &mut AbstractState,
         mut each: impl FnMut(&Interpreter<'f>, InstructionOps<'i>, InstructionContext<'_>),
         mut after_call: impl FnMut(&AbstractState),
@@ -49,13 +51,13 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
         for instruction in instructions {
             self.interpreter.evaluate(state, instruction);
             let facts = instruction.facts;
-            if !facts.is_call {
+            let call = facts.is_call.then(|| self.callees.call_at(facts.address)).flatten();
+            if !facts.is_call || (ends_with_jump && call.is_none()) {
                 let context = InstructionContext { before: state, callee: None };
                 each(&self.interpreter, instruction, context);
                 self.interpreter.transfer(instruction, state);
                 continue;
             }
-            let call = self.callees.call_at(facts.address);
             let callee = self.callees.of(call);
             let context = InstructionContext { before: state, callee: Some(&callee) };
             each(&self.interpreter, instruction, context);

@@ -252,9 +252,11 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         }
         let has_pads = self.code.successors_of(block).any(|edge| edge.kind == EdgeKind::LandingPad);
         let mut thrown: Option<AbstractState> = None;
+        let terminator = self.program.blocks.terminator.get(row);
         let mut instructions = self.lowered.instructions_of(lowered_index);
         self.blocks.run(
             self.lowered.instructions_of(lowered_index),
+            terminator == Terminator::Jump,
             state,
             |interpreter, instruction, context| {
                 if let Some(collector) = &mut collector {
@@ -271,8 +273,8 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         if let (Some(collector), Some(last)) = (collector, last) {
             collector.block_end(&self.blocks.callees, last, state);
         }
-        let is_conditional = self.program.blocks.terminator.get(row) == Terminator::CondJump;
-        let condition = last.filter(|_| is_conditional).and_then(|last| last.facts.condition);
+        let condition =
+            last.filter(|_| terminator == Terminator::CondJump).and_then(|last| last.facts.condition);
         BlockEnd { thrown, condition }
     }
 
