@@ -178,8 +178,8 @@ impl AbstractState {
         }
     }
 
-    /// Value of the `size` bytes at an address, zero-extended. Unknown unless a cell that starts there covers them, or
-    /// the caller set them.
+    /// Value of the `size` bytes at an address. Unknown unless a cell that starts there covers them, or the caller set
+    /// them. Of a part of a cell, the low bits, zero-extended.
     pub(crate) fn load(&self, address: AbstractValue, size: u8) -> AbstractValue {
         let unknown = AbstractValue::unknown(UnknownReason::Loaded);
         let Some(start) = frame_offset::of_address(address) else { return unknown };
@@ -187,7 +187,9 @@ impl AbstractState {
         let index = self.cells.partition_point(|cell| cell.end() <= start);
         match self.cells.get(index) {
             Some(cell) if cell.frame_offset == start && cell.size >= size => {
-                cell.value.zero_extended(size as u32 * 8).assuming_in_bounds(address.assumes_in_bounds)
+                let is_whole = cell.size == size;
+                let value = if is_whole { cell.value } else { cell.value.zero_extended(size as u32 * 8) };
+                value.assuming_in_bounds(address.assumes_in_bounds)
             }
             Some(cell) if cell.frame_offset < start.saturating_add(size) => unknown,
             _ if address.base == Base::Stack
