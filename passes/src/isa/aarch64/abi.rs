@@ -40,6 +40,7 @@ pub(super) fn calling_convention() -> CallingConvention {
         preserved_vectors: RegSet(0xff << (VECTORS + 8)),
         home_size: 0,
         may_callees_pop: false,
+        allocation_size: None,
         has_landing_pads: true,
         red_zone_size: 0,
     }

@@ -56,6 +56,7 @@ pub(super) fn calling_convention(isa: Isa, is_windows: bool) -> CallingConventio
         preserved_vectors: RegSet::default(),
         home_size: 0,
         may_callees_pop: false,
+        allocation_size: None,
         has_landing_pads: true,
         red_zone_size: 128,
     };
@@ -79,6 +80,7 @@ pub(super) fn calling_convention(isa: Isa, is_windows: bool) -> CallingConventio
             vector_parameters: RegSet::default(),
             vector_count: None,
             may_callees_pop: is_windows,
+            allocation_size: is_windows.then_some(RAX),
             has_landing_pads: !is_windows,
             red_zone_size: 0,
             ..common
