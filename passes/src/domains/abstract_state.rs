@@ -227,7 +227,9 @@ impl AbstractState {
                 self.written.add(ParameterSet::of_base(address.base));
                 self.escape(value);
             }
-            Base::Dynamic(_) | Base::Heap(_) | Base::Global(_) | Base::Thread => self.escape(value),
+            Base::Dynamic(_) | Base::Heap(_) | Base::Global(_) | Base::Thread | Base::CanaryAddress => {
+                self.escape(value);
+            }
             Base::Number if address.exact_offset().is_some() => self.escape(value),
             Base::Unknown(_) | Base::Number | Base::Returned(_) | Base::Canary => {
                 self.writes_unknown_memory = true;

@@ -104,15 +104,11 @@ struct BlockEnd {
 }
 
 impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
-    /// An analyzer, given the summaries of functions and which numbers are addresses of the binary.
-    pub(super) fn new(
-        program: &'f Program<'a>,
-        summaries: &'f [Summary],
-        is_fixed_address: &'f dyn Fn(u64) -> bool,
-    ) -> Self {
+    /// An analyzer, given the summaries of functions.
+    pub(super) fn new(program: &'f Program<'a>, summaries: &'f [Summary]) -> Self {
         Self {
             program,
-            blocks: BlockInterpreter::new(program, summaries, is_fixed_address),
+            blocks: BlockInterpreter::new(program, summaries),
             code: FunctionCode::default(),
             lowered: LoweredCode::default(),
             first_lowered: None,
