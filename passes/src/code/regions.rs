@@ -34,6 +34,8 @@ pub struct Code {
     pub(crate) declared_data: Vec<Range<u64>>,
     /// Whether functions use a calling convention of Windows.
     pub(crate) is_windows: bool,
+    /// Width of an address in bits; `None` if the file does not state it.
+    pub(crate) address_bits: Option<u32>,
     /// Executable sections that were dropped because they overlap another: their indexes and addresses.
     overlapping: Vec<(u32, u64)>,
     /// Why the code is not decoded; `None` if it is decoded, or there is none.
@@ -117,6 +119,8 @@ impl Code {
         }
         let declared_data = declared_data(sections, &regions);
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let header = sections.headers.columns().iter().next();
+        let address_bits = header.and_then(|header| header.bits).map(u32::from);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
         let mut code = Self {
@@ -124,6 +128,7 @@ impl Code {
             starts,
             declared_data,
             is_windows,
+            address_bits,
             overlapping,
             undecoded,
             names,
@@ -214,7 +219,7 @@ impl Code {
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
             Fingerprint::of_bytes(self.undecoded.unwrap_or_default().as_bytes()),
-            Fingerprint::of_numbers(&[u64::from(self.is_windows)]),
+            Fingerprint::of_numbers(&[u64::from(self.is_windows), self.address_bits.map_or(0, u64::from)]),
         ];
         Fingerprint::of_all(regions.chain(rest))
     }

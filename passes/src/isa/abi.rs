@@ -9,6 +9,8 @@ use binframe_ir::tables::UnknownReason;
 pub(crate) struct Abi {
     /// Width of an address in bits.
     pub(crate) address_bits: u16,
+    /// Width in bits of a general register and of a stack slot; greater than that of an address in code of x32.
+    pub(crate) register_bits: u16,
     /// The stack pointer.
     pub(crate) stack_pointer: Reg,
     /// The register that functions with a frame pointer use for it.

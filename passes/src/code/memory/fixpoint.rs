@@ -290,7 +290,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         };
         let edges = self.code.edges_of(block);
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
-        let address_bits = self.program.abi.address_bits;
+        let register_bits = self.program.abi.register_bits;
         let mut after = Some(after);
         for edge in edges.start..=last {
             let Some((Successor { target, kind }, target_position)) = wanted(&self.code, edge) else {
@@ -305,7 +305,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
             let Some(mut next) = next else { continue };
             if let (Some(condition), EdgeKind::Taken | EdgeKind::Fallthrough) = (*condition, kind)
                 && let Some(threshold) =
-                    refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, address_bits)
+                    refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, register_bits)
             {
                 self.add_threshold(threshold);
             }

@@ -20,9 +20,10 @@ const RDI: Reg = Reg(7);
 
 /// What all ABIs of the instruction set have in common. Of the registers that System V lets a call change, Windows
 /// preserves two. System calls and canaries are those of Linux.
-pub(crate) fn abi(isa: Isa) -> Abi {
+pub(crate) fn abi(isa: Isa, address_bits: u32) -> Abi {
     let common = Abi {
         address_bits: 64,
+        register_bits: 64,
         stack_pointer: RSP,
         frame_pointer: RBP,
         result: RAX,
@@ -35,11 +36,14 @@ pub(crate) fn abi(isa: Isa) -> Abi {
     match isa {
         Isa::X86 => Abi {
             address_bits: 32,
+            register_bits: 32,
             clobbered: RegSet::of(&[RAX, RCX, RDX]),
             canary_offset: Some(0x14),
             service_arguments: &[RBX, RCX, RDX, RSI, RDI, RBP],
             ..common
         },
+        // The ABI x32.
+        _ if address_bits == 32 => Abi { address_bits: 32, canary_offset: Some(0x18), ..common },
         _ => common,
     }
 }

@@ -111,7 +111,7 @@ impl InstructionFacts {
             let is_copy = op.operation == Operation::Copy;
             self.new_stack_pointer = Some(if is_copy { op.inputs[0] } else { Operand::None });
             if let Operand::Constant(size, _) = op.inputs[1] {
-                self.popped_bytes = Some(size as i64 - i64::from(abi.address_bits / 8));
+                self.popped_bytes = Some(size as i64 - i64::from(abi.register_bits / 8));
             }
         }
         for (position, input) in buffer.inputs(op).iter().enumerate() {

@@ -41,7 +41,10 @@ impl Interpreter<'_> {
             Operand::Constant(number, _) => AbstractValue::number(number as i64),
             Operand::Address(address, _) => AbstractValue::at(Base::Global(address), 0),
             Operand::Register(register, part) if is_general(register) => {
-                part_of(state.register(register.0), part)
+                let whole = part_of(state.register(register.0), part);
+                // A number may be wider than an address.
+                let is_narrow = whole.base == Base::Number && part.bits < self.abi.register_bits;
+                if is_narrow { whole.zero_extended(u32::from(part.bits)) } else { whole }
             }
             Operand::Register(register, _) if self.abi.thread_bases.contains(register) => {
                 AbstractValue::at(Base::Thread, 0)
