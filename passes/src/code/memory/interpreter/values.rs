@@ -223,10 +223,12 @@ fn shifted(op: &Op, old: AbstractValue, count: u32) -> AbstractValue {
             AbstractValue::between(old.low >> count, old.high >> count)
         }
         Operation::ShiftRight => AbstractValue::unsigned(bits.saturating_sub(count)),
-        Operation::ShiftRightSigned
-            if is_positive && old.is_bounded() && old.high < 1 << (bits.clamp(1, 63) - 1).min(62) =>
-        {
-            AbstractValue::between(old.low >> count, old.high >> count)
+        Operation::ShiftRightSigned if old.base == Base::Number => {
+            let signed = old.sign_extended(bits);
+            match signed.is_bounded() {
+                true => AbstractValue::between(signed.low >> count, signed.high >> count),
+                false => AbstractValue::unbounded(Base::Number, 0),
+            }
         }
         _ => AbstractValue::unbounded(Base::Number, 0),
     }
