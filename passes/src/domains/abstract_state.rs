@@ -303,12 +303,18 @@ impl AbstractState {
     }
 
     /// Drops the cells from a frame offset on, since unknown code may have written there. Saved registers are assumed
-    /// to be intact. The forgotten values escape, since they may still be there. Stack arguments without a cell become
+    /// to be intact, and so is the address of the stack arguments, from which an aligned frame restores the stack
+    /// pointer. The forgotten values escape, since they may still be there. Stack arguments without a cell become
     /// unknown only if the frame offset is above 0.
     pub(super) fn forget_from(&mut self, from: i64) {
         if self.cells.last().is_some_and(|cell| cell.end() > from) {
             let preserved = self.preserved;
-            let is_intact = |cell: &StackCell| cell.end() <= from || is_saved_register(preserved, cell.value);
+            let is_aligned = self.is_aligned;
+            let is_intact = |cell: &StackCell| {
+                cell.end() <= from
+                    || is_saved_register(preserved, cell.value)
+                    || is_aligned && is_argument_address(cell.value)
+            };
             let forgotten: Vec<_> =
                 self.cells.iter().filter(|cell| !is_intact(cell)).map(|cell| cell.value).collect();
             Rc::make_mut(&mut self.cells).retain(is_intact);
@@ -368,6 +374,11 @@ impl AbstractState {
             start = lowest;
         }
     }
+}
+
+/// Whether a value is the address after the return address, which is 4 or 8 bytes large.
+fn is_argument_address(value: AbstractValue) -> bool {
+    value.base == Base::Stack && matches!(value.exact_offset(), Some(4 | 8))
 }
 
 /// Whether a value is the content of a callee-saved register at function entry. A slot that holds it saves the

@@ -5,7 +5,7 @@
 //!
 //! *Assumptions.* Two facts that the analysis lost are assumed to be as the calling convention demands:
 //! - A callee-saved register that was loaded from memory that is not tracked is restored.
-//! - A stack pointer that is unknown at a return is restored. In 64-bit code this also holds if the stack pointer is
+//! - A stack pointer that is unknown at a return is restored; on 32-bit Windows, only one that a call made unknown. In 64-bit code this also holds if the stack pointer is
 //!   known to be relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that
 //!   really return so.
 //! - A short function of 32-bit Windows that calls nothing and returns with a stack pointer that it computed from `eax`
@@ -38,9 +38,11 @@ impl ExitState {
         let pointer = state.register(program.abi.stack_pointer.0);
         let exact =
             pointer.exact_offset().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
-        let is_assumed = pointer.is_unknown() || program.convention.address_size == 8;
-        let assumed = program.convention.summary().popped_bytes.filter(|_| is_assumed).map(|_| popped);
-        self.add_popped_bytes(exact.or(assumed));
+        let is_lost = match program.convention.may_callees_pop {
+            true => pointer.base == Base::Unknown(UnknownReason::Clobbered),
+            false => pointer.is_unknown() || program.convention.address_size == 8,
+        };
+        self.add_popped_bytes(exact.or(is_lost.then_some(popped)));
         self.computes_stack_pointer |=
             matches!(pointer.base, Base::Number | Base::Unknown(UnknownReason::Computed));
         for register in AbstractState::REGISTERS.filter(|register| *register != program.abi.stack_pointer.0) {
