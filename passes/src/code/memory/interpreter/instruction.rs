@@ -229,13 +229,12 @@ fn keeps_memory(ops: &[Op], store: &Op) -> bool {
         }
         Operation::Store => {
             let makes = |op: &&Op, operand: Operand| matches!((op.place, operand), (Place::Temporary(made, _), Operand::Temporary(used, _)) if made == used);
-            let value = ops.iter().find(|op| makes(op, stored));
-            value.filter(|op| op.operation == Operation::Or && is_constant(op.inputs[1], 0)).is_some_and(
-                |or| {
-                    let is_loaded = |op: &&Op| op.operation == Operation::Load && op.inputs[0] == address;
-                    ops.iter().find(|op| makes(op, or.inputs[0])).filter(is_loaded).is_some()
-                },
-            )
+            let made = |operand| ops.iter().find(|op| makes(op, operand));
+            let is_same = |op: &&Op| {
+                matches!(op.operation, Operation::Or | Operation::Xor) && is_constant(op.inputs[1], 0)
+            };
+            let loaded = made(stored).filter(is_same).and_then(|op| made(op.inputs[0]));
+            loaded.is_some_and(|op| op.operation == Operation::Load && op.inputs[0] == address)
         }
         _ => false,
     }
