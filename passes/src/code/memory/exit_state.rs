@@ -3,11 +3,11 @@
 //! *Exits* are returns, tail calls and unresolved indirect jumps. A tail call has the effect of its callee. An
 //! unresolved jump is taken for a tail call to an unknown function that follows the calling convention.
 //!
-//! *Assumptions.* Two facts that the analysis lost are assumed to be as the calling convention demands:
+//! *Assumptions.* Some facts that the analysis lost are assumed to be as the calling convention demands:
 //! - A callee-saved register that was loaded from memory that is not tracked is restored.
-//! - A stack pointer that is unknown at a return is restored; on 32-bit Windows, only one that a call made unknown. In 64-bit code this also holds if the stack pointer is
-//!   known to be relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that
-//!   really return so.
+//! - A stack pointer that is unknown at a return is restored; on 32-bit Windows, only one that a call made unknown. In
+//!   64-bit code this also holds if the stack pointer is known to be relative to something else (an aligned or moved
+//!   stack pointer); 32-bit code has prologue helpers that really return so.
 //! - A short function of 32-bit Windows that calls nothing and returns with a stack pointer that it computed from `eax`
 //!   allocates `eax` bytes in its caller's frame, as `__chkstk` does ([`Summary::lowered_by`](crate::domains::Summary)).
 

@@ -90,7 +90,7 @@ impl FrameCollector<'_, '_> {
         if !self.is_reached {
             return;
         }
-        self.read.add(interpreter.parameters_read(instruction, before, self.read));
+        self.read.add(Interpreter::parameters_read(instruction, before, self.read));
         self.note_stack_pointer(before);
         self.note_alignment(instruction, before);
         if let Some(callee) = context.callee {

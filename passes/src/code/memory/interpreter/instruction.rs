@@ -140,7 +140,7 @@ impl InstructionFacts {
             Operation::Return => (self.is_return, self.is_call_or_return) = (true, true),
             Operation::Condition(condition) if self.condition.is_none() => self.condition = Some(condition),
             Operation::And => {
-                self.stack_alignment = self.stack_alignment.or_else(|| stack_alignment(op, abi))
+                self.stack_alignment = self.stack_alignment.or_else(|| stack_alignment(op, abi));
             }
             _ => {}
         }

@@ -139,7 +139,6 @@ impl Interpreter<'_> {
     /// Parameters that an instruction reads, except those in `known`: it computes with a register that derives
     /// from the parameter, uses it in an address, or moves a part of it. A move of the whole register does not count.
     pub(in crate::code::memory) fn parameters_read(
-        &self,
         instruction: InstructionOps<'_>,
         state: &AbstractState,
         known: ParameterSet,
