@@ -102,7 +102,7 @@ macro_rules! passes {
                 references: References = References::of(sections, linkage, exceptions, code, file), version 7, fills [];
 
                 /// The memory image that the loader creates: regions, and the addresses of imports.
-                image: MemoryImage = MemoryImage::of(sections, linkage), version 6, fills [];
+                image: MemoryImage = MemoryImage::of(sections, linkage), version 7, fills [];
 
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
@@ -124,7 +124,7 @@ macro_rules! passes {
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
                 /// function.
-                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 8,
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 9,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 

@@ -41,6 +41,8 @@ pub struct Code {
     pub(crate) is_windows: bool,
     /// Whether the code calls the system as programs of Linux do.
     pub(crate) is_linux: bool,
+    /// Width of an address in bits; `None` if the file does not state it.
+    pub(crate) address_bits: Option<u32>,
     /// Executable sections that were dropped because they overlap another: their indexes and addresses.
     overlapping: Vec<(u32, u64)>,
     /// Why the code is not decoded; `None` if it is decoded, or there is none.
@@ -126,6 +128,8 @@ impl Code {
         let has_marks = isa.is_some_and(Isa::has_mapping_symbols);
         let declared_data = declared_data(sections, &ranges.collect::<Vec<_>>(), has_marks, file);
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
+        let header = sections.headers.columns().iter().next();
+        let address_bits = header.and_then(|header| header.bits).map(u32::from);
         let mut names = String::new();
         let starts = starts(sections, &regions, &mut names);
         let mut code = Self {
@@ -135,6 +139,7 @@ impl Code {
             pointer_table: pointer_table(sections).filter(|_| isa.is_some_and(|isa| isa.bits() == 32)),
             is_windows,
             is_linux: is_linux(sections, file),
+            address_bits,
             overlapping,
             undecoded,
             names,
@@ -229,6 +234,7 @@ impl Code {
                 u64::from(self.is_windows),
                 u64::from(self.is_linux),
                 self.pointer_table.unwrap_or(0),
+                self.address_bits.map_or(0, u64::from),
             ]),
         ];
         Fingerprint::of_all(regions.chain(rest))

@@ -178,8 +178,8 @@ impl AbstractState {
         }
     }
 
-    /// Value of the `size` bytes at an address, zero-extended. Unknown unless a cell that starts there covers them, or
-    /// the caller set them.
+    /// Value of the `size` bytes at an address. Unknown unless a cell that starts there covers them, or the caller set
+    /// them. Of a part of a cell, the low bits, zero-extended.
     pub(crate) fn load(&self, address: AbstractValue, size: u8) -> AbstractValue {
         let unknown = AbstractValue::unknown(UnknownReason::Loaded);
         let Some(start) = frame_offset::of_address(address) else { return unknown };
@@ -187,7 +187,9 @@ impl AbstractState {
         let index = self.cells.partition_point(|cell| cell.end() <= start);
         match self.cells.get(index) {
             Some(cell) if cell.frame_offset == start && cell.size >= size => {
-                cell.value.zero_extended(size as u32 * 8).assuming_in_bounds(address.assumes_in_bounds)
+                let is_whole = cell.size == size;
+                let value = if is_whole { cell.value } else { cell.value.zero_extended(size as u32 * 8) };
+                value.assuming_in_bounds(address.assumes_in_bounds)
             }
             Some(cell) if cell.frame_offset < start.saturating_add(size) => unknown,
             _ if address.base == Base::Stack
@@ -225,7 +227,9 @@ impl AbstractState {
                 self.written.add(ParameterSet::of_base(address.base));
                 self.escape(value);
             }
-            Base::Dynamic(_) | Base::Heap(_) | Base::Global(_) | Base::Thread => self.escape(value),
+            Base::Dynamic(_) | Base::Heap(_) | Base::Global(_) | Base::Thread | Base::CanaryAddress => {
+                self.escape(value);
+            }
             Base::Number if address.exact_offset().is_some() => self.escape(value),
             Base::Unknown(_) | Base::Number | Base::Returned(_) | Base::Canary => {
                 self.writes_unknown_memory = true;
@@ -299,12 +303,18 @@ impl AbstractState {
     }
 
     /// Drops the cells from a frame offset on, since unknown code may have written there. Saved registers are assumed
-    /// to be intact. The forgotten values escape, since they may still be there. Stack arguments without a cell become
+    /// to be intact, and so is the address of the stack arguments, from which an aligned frame restores the stack
+    /// pointer. The forgotten values escape, since they may still be there. Stack arguments without a cell become
     /// unknown only if the frame offset is above 0.
     pub(super) fn forget_from(&mut self, from: i64) {
         if self.cells.last().is_some_and(|cell| cell.end() > from) {
             let preserved = self.preserved;
-            let is_intact = |cell: &StackCell| cell.end() <= from || is_saved_register(preserved, cell.value);
+            let is_aligned = self.is_aligned;
+            let is_intact = |cell: &StackCell| {
+                cell.end() <= from
+                    || is_saved_register(preserved, cell.value)
+                    || is_aligned && is_argument_address(cell.value)
+            };
             let forgotten: Vec<_> =
                 self.cells.iter().filter(|cell| !is_intact(cell)).map(|cell| cell.value).collect();
             Rc::make_mut(&mut self.cells).retain(is_intact);
@@ -364,6 +374,11 @@ impl AbstractState {
             start = lowest;
         }
     }
+}
+
+/// Whether a value is the address after the return address, which is 4 or 8 bytes large.
+fn is_argument_address(value: AbstractValue) -> bool {
+    value.base == Base::Stack && matches!(value.exact_offset(), Some(4 | 8))
 }
 
 /// Whether a value is the content of a callee-saved register at function entry. A slot that holds it saves the

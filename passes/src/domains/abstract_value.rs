@@ -62,6 +62,8 @@ pub(crate) enum Base {
     Thread,
     /// The stack canary (stack protector cookie).
     Canary,
+    /// The address of the stack canary, a variable that is perhaps in another binary.
+    CanaryAddress,
 }
 
 impl Base {
@@ -93,6 +95,7 @@ impl Base {
             Self::Global(address) => (9, address),
             Self::Thread => (10, 0),
             Self::Canary => (11, 0),
+            Self::CanaryAddress => (12, 0),
         }
     }
 

@@ -21,6 +21,7 @@ impl AbstractState {
         address_size: i64,
     ) {
         let pointer = self.register(stack_pointer);
+        let moved = self.stack_pointer_after(callee, address, pointer);
         let returned = self.call_result(callee.returned, address, pointer, address_size);
         let mut written_from = i64::MAX;
         let arguments: Vec<_> = self.tracked_arguments(callee, stack_pointer).collect();
@@ -39,8 +40,22 @@ impl AbstractState {
         self.clobber(callee.clobbered);
         self.comparison = None;
         self.set_register(result, returned);
-        let popped = callee.popped_bytes.map(|popped| pointer.plus(popped));
-        self.set_register(stack_pointer, popped.unwrap_or(AbstractValue::unknown(UnknownReason::Clobbered)));
+        self.set_register(stack_pointer, moved);
+    }
+
+    /// The stack pointer after a call, given that before it, without a return address.
+    fn stack_pointer_after(
+        &self,
+        callee: &Summary,
+        call_address: u64,
+        pointer: AbstractValue,
+    ) -> AbstractValue {
+        match (callee.popped_bytes, callee.lowered_by.map(|register| self.register(register).constant())) {
+            (Some(popped), _) => pointer.plus(popped),
+            (None, Some(Some(size))) => pointer.plus(-size),
+            (None, Some(None)) => AbstractValue::at(Base::Dynamic(call_address), 0),
+            (None, None) => AbstractValue::unknown(UnknownReason::Clobbered),
+        }
     }
 
     /// The values that a callee receives and whose escape matters, each with its parameter: in registers, and on the

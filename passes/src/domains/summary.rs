@@ -43,6 +43,9 @@ pub(crate) struct Summary {
     /// By how much the stack pointer is higher after the call than before: the argument bytes that the callee pops
     /// (`ret n`); negative if it allocates stack memory for its caller. `None` if unknown.
     pub(crate) popped_bytes: Option<i64>,
+    /// The register whose value at the call is the number of bytes by which the stack pointer is lower afterwards, as
+    /// `__chkstk` of 32-bit Windows does. `popped_bytes` is then `None`.
+    pub(crate) lowered_by: Option<u8>,
     /// Registers that may hold another value afterwards.
     pub(crate) clobbered: u16,
     /// Parameters that may be read.

@@ -9,6 +9,8 @@ use binframe_ir::tables::UnknownReason;
 pub(crate) struct Abi {
     /// Width of an address in bits.
     pub(crate) address_bits: u16,
+    /// Width in bits of a general register and of a stack slot; greater than that of an address in code of x32.
+    pub(crate) register_bits: u16,
     /// The stack pointer.
     pub(crate) stack_pointer: Reg,
     /// The register that functions with a frame pointer use for it.
@@ -49,6 +51,9 @@ pub(crate) struct CallingConvention {
     pub(crate) home_size: i64,
     /// Whether a callee may pop its arguments (`stdcall`).
     pub(crate) may_callees_pop: bool,
+    /// The register with the number of bytes by which a helper of function prologues lowers the stack pointer of its
+    /// caller (`__chkstk`); `None` if helpers leave the stack pointer alone.
+    pub(crate) allocation_size: Option<Reg>,
     /// Whether landing pads run in the frame of the function that they belong to, with the stack pointer as it was at
     /// the call.
     pub(crate) has_landing_pads: bool,
@@ -66,6 +71,7 @@ impl CallingConvention {
     pub(crate) fn summary(self) -> Summary {
         Summary {
             popped_bytes: (!self.may_callees_pop).then_some(0),
+            lowered_by: None,
             clobbered: self.clobbered(),
             read: ParameterSet::ALL,
             captured: ParameterSet::ALL,

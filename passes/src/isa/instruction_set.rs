@@ -159,8 +159,8 @@ pub(crate) trait InstructionSet {
 
     // Of the set.
 
-    /// What all ABIs of the instruction set have in common.
-    fn abi(isa: Isa) -> Abi;
+    /// What all ABIs of the instruction set with the given width of addresses have in common.
+    fn abi(isa: Isa, address_bits: u32) -> Abi;
     /// The calling convention of code.
     fn calling_convention(isa: Isa, is_windows: bool) -> CallingConvention;
     /// Number of the pieces of a register that instructions write separately, for data flow; 0 if it is not tracked.

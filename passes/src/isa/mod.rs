@@ -174,9 +174,14 @@ impl Isa {
         with_instruction_set!(self, S => S::sets_direction(self, code))
     }
 
-    /// What all ABIs of the instruction set have in common.
+    /// What all ABIs of the instruction set have in common whose addresses are as wide as registers.
     pub(crate) fn abi(self) -> Abi {
-        with_instruction_set!(self, S => S::abi(self))
+        self.abi_with_addresses(self.bits())
+    }
+
+    /// What all ABIs of the instruction set with the given width of addresses have in common.
+    pub(crate) fn abi_with_addresses(self, address_bits: u32) -> Abi {
+        with_instruction_set!(self, S => S::abi(self, address_bits))
     }
 
     /// The calling convention of code.

@@ -62,8 +62,9 @@ fn alone(bytes: Vec<u8>) -> Built {
 
 /// What assembler and linker are told of a target: the assembler's option, the linker's emulation, and the format that the object is
 /// converted to, if the linker expects another.
-const TARGETS: [(&str, &str, &str, Option<&str>); 4] = [
+const TARGETS: [(&str, &str, &str, Option<&str>); 5] = [
     ("x86-64", "--64", "elf_x86_64", None),
+    ("x86-64-x32", "--x32", "elf32_x86_64", None),
     ("x86-32", "--32", "elf_i386", None),
     ("x86-64-windows", "--64", "i386pep", Some("pe-x86-64")),
     ("x86-32-windows", "--32", "i386pe", Some("pe-i386")),

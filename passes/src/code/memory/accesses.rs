@@ -173,6 +173,7 @@ impl AccessWriter<'_, '_> {
                 }
             }
             Base::Canary => unknown(UnknownReason::Computed),
+            Base::CanaryAddress => unknown(UnknownReason::Loaded),
             Base::Unknown(reason) => unknown(reason),
         }
     }

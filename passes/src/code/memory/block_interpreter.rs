@@ -20,13 +20,9 @@ pub(super) struct BlockInterpreter<'f, 'a> {
 }
 
 impl<'f, 'a> BlockInterpreter<'f, 'a> {
-    /// An interpreter, given the summaries of functions and which numbers are addresses of the binary.
-    pub(super) fn new(
-        program: &'f Program<'a>,
-        summaries: &'f [Summary],
-        is_fixed_address: &'f dyn Fn(u64) -> bool,
-    ) -> Self {
-        let interpreter = Interpreter::new(program.abi, is_fixed_address);
+    /// An interpreter, given the summaries of functions.
+    pub(super) fn new(program: &'f Program<'a>, summaries: &'f [Summary]) -> Self {
+        let interpreter = Interpreter::new(program.abi, program.image);
         Self { program, callees: Callees::new(program, summaries), interpreter }
     }
 

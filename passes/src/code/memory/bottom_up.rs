@@ -38,12 +38,11 @@ pub(super) fn analyze_functions(program: &Program<'_>) -> (Vec<FunctionAnalysis>
     let mut depths = vec![recursive; count];
     let mut analyses: Vec<Option<FunctionAnalysis>> = Vec::new();
     analyses.resize_with(count, || None);
-    let is_fixed_address = |address: u64| program.image.is_fixed_address(address);
     for level in levels(program) {
         let results: Vec<Vec<(u32, FunctionAnalysis)>> = level
             .par_chunks(FUNCTIONS_PER_TASK)
             .map(|rows| {
-                let mut analyzer = FunctionAnalyzer::new(program, &summaries, &is_fixed_address);
+                let mut analyzer = FunctionAnalyzer::new(program, &summaries);
                 rows.iter()
                     .map(|row| (*row, analyze_function(&mut analyzer, *row as usize, &depths)))
                     .collect()

@@ -3,11 +3,13 @@
 //! *Exits* are returns, tail calls and unresolved indirect jumps. A tail call has the effect of its callee. An
 //! unresolved jump is taken for a tail call to an unknown function that follows the calling convention.
 //!
-//! *Assumptions.* Two facts that the analysis lost are assumed to be as the calling convention demands:
+//! *Assumptions.* Some facts that the analysis lost are assumed to be as the calling convention demands:
 //! - A callee-saved register that was loaded from memory that is not tracked is restored.
-//! - A stack pointer that is unknown at a return is restored. In 64-bit code this also holds if the stack pointer is
-//!   known to be relative to something else (an aligned or moved stack pointer); 32-bit code has prologue helpers that
-//!   really return so, as `_chkstk`, which allocates in its caller's frame.
+//! - A stack pointer that is unknown at a return is restored; on 32-bit Windows, only one that a call made unknown. In
+//!   64-bit code this also holds if the stack pointer is known to be relative to something else (an aligned or moved
+//!   stack pointer); 32-bit code has prologue helpers that really return so.
+//! - A short function of 32-bit Windows that calls nothing and returns with a stack pointer that it computed from `eax`
+//!   allocates `eax` bytes in its caller's frame, as `__chkstk` does ([`Summary::lowered_by`](crate::domains::Summary)).
 
 use super::callees::Callee;
 use super::program::Program;
@@ -24,6 +26,8 @@ pub(super) struct ExitState {
     pub(super) returns: bool,
     /// See [`Summary::popped_bytes`](crate::domains::Summary::popped_bytes). `None` if unknown, or if exits differ.
     pub(super) popped_bytes: Option<i64>,
+    /// Whether the stack pointer was computed from numbers at a return.
+    pub(super) computes_stack_pointer: bool,
     /// The result; `None` without an exit.
     pub(super) returned: Option<AbstractValue>,
 }
@@ -34,9 +38,13 @@ impl ExitState {
         let pointer = state.register(program.abi.stack_pointer.0);
         let exact =
             pointer.exact_offset().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
-        let is_assumed = pointer.is_unknown() || program.convention.address_size == 8;
-        let assumed = program.convention.summary().popped_bytes.filter(|_| is_assumed).map(|_| popped);
-        self.add_popped_bytes(exact.or(assumed));
+        let is_lost = match program.convention.may_callees_pop {
+            true => pointer.base == Base::Unknown(UnknownReason::Clobbered),
+            false => pointer.is_unknown() || program.convention.address_size == 8,
+        };
+        self.add_popped_bytes(exact.or(is_lost.then_some(popped)));
+        self.computes_stack_pointer |=
+            matches!(pointer.base, Base::Number | Base::Unknown(UnknownReason::Computed));
         for register in AbstractState::REGISTERS.filter(|register| *register != program.abi.stack_pointer.0) {
             let value = state.register(register);
             let is_unchanged = value.base == Base::Register(register) && value.exact_offset() == Some(0);

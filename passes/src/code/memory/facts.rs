@@ -52,13 +52,23 @@ impl MemoryFacts {
 }
 
 /// All fields of a summary as numbers.
-fn summary_words(summary: &Summary) -> [u64; 14] {
-    let Summary { popped_bytes, clobbered, read, captured, written, writes_unknown_memory, returned } =
-        *summary;
+fn summary_words(summary: &Summary) -> [u64; 16] {
+    let Summary {
+        popped_bytes,
+        lowered_by,
+        clobbered,
+        read,
+        captured,
+        written,
+        writes_unknown_memory,
+        returned,
+    } = *summary;
     let [base, of_base, low, high, index_zero, stride, flags] = returned.words();
     [
         u64::from(popped_bytes.is_some()),
         popped_bytes.unwrap_or(0) as u64,
+        u64::from(lowered_by.is_some()),
+        u64::from(lowered_by.unwrap_or(0)),
         u64::from(clobbered),
         u64::from(read.0),
         u64::from(captured.0),
@@ -86,6 +96,7 @@ mod tests {
         let returned = AbstractValue::number(7);
         let summary = Summary {
             popped_bytes: Some(0),
+            lowered_by: None,
             clobbered: 1,
             read: ParameterSet::default(),
             captured: ParameterSet::default(),
@@ -97,6 +108,7 @@ mod tests {
         let changed = [
             Summary { popped_bytes: None, ..summary },
             Summary { popped_bytes: Some(8), ..summary },
+            Summary { lowered_by: Some(0), ..summary },
             Summary { clobbered: 2, ..summary },
             Summary { read: ParameterSet::STACK, ..summary },
             Summary { captured: ParameterSet::STACK, ..summary },

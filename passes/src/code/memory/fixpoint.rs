@@ -104,15 +104,11 @@ struct BlockEnd {
 }
 
 impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
-    /// An analyzer, given the summaries of functions and which numbers are addresses of the binary.
-    pub(super) fn new(
-        program: &'f Program<'a>,
-        summaries: &'f [Summary],
-        is_fixed_address: &'f dyn Fn(u64) -> bool,
-    ) -> Self {
+    /// An analyzer, given the summaries of functions.
+    pub(super) fn new(program: &'f Program<'a>, summaries: &'f [Summary]) -> Self {
         Self {
             program,
-            blocks: BlockInterpreter::new(program, summaries, is_fixed_address),
+            blocks: BlockInterpreter::new(program, summaries),
             code: FunctionCode::default(),
             lowered: LoweredCode::default(),
             first_lowered: None,
@@ -296,7 +292,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         };
         let edges = self.code.edges_of(block);
         let Some(last) = edges.clone().rev().find(|edge| wanted(&self.code, *edge).is_some()) else { return };
-        let address_bits = self.program.abi.address_bits;
+        let register_bits = self.program.abi.register_bits;
         let mut after = Some(after);
         for edge in edges.start..=last {
             let Some((Successor { target, kind }, target_position)) = wanted(&self.code, edge) else {
@@ -311,7 +307,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
             let Some(mut next) = next else { continue };
             if let (Some(condition), EdgeKind::Taken | EdgeKind::Fallthrough) = (*condition, kind)
                 && let Some(threshold) =
-                    refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, address_bits)
+                    refine_by_branch(&mut next, condition, kind == EdgeKind::Taken, register_bits)
             {
                 self.add_threshold(threshold);
             }

@@ -32,6 +32,8 @@ pub(super) struct FrameCollector<'f, 'a> {
     block: u32,
     row: usize,
     is_reached: bool,
+    /// Frame offset of the stack pointer before the previous instruction of the block.
+    previous_pointer: Option<i64>,
     /// Stack depth of every function: final for those that were analyzed.
     depths: &'f [StackDepth],
     exit: ExitState,
@@ -62,6 +64,7 @@ impl FrameCollector<'_, '_> {
     /// come in any order, the instructions of a block in sequence.
     pub(super) fn block_start(&mut self, block: u32, row: usize, is_reached: bool) {
         (self.block, self.row, self.is_reached) = (block, row, is_reached);
+        self.previous_pointer = None;
     }
 
     /// Adds an instruction of the current block.
@@ -87,12 +90,13 @@ impl FrameCollector<'_, '_> {
         if !self.is_reached {
             return;
         }
-        self.read.add(interpreter.parameters_read(instruction, before, self.read));
+        self.read.add(Interpreter::parameters_read(instruction, before, self.read));
         self.note_stack_pointer(before);
         self.note_alignment(instruction, before);
         if let Some(callee) = context.callee {
             self.add_call(address, before, callee);
         }
+        self.previous_pointer = frame_offset::of_address(before.register(self.program.abi.stack_pointer.0));
     }
 
     /// Ends the current block, given its last instruction and the state after it.
@@ -153,6 +157,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             block: 0,
             row: 0,
             is_reached: false,
+            previous_pointer: None,
             depths,
             exit: ExitState::default(),
             read: ParameterSet::default(),
@@ -217,6 +222,9 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         start: i64,
     ) {
         let address = reference.address;
+        if self.is_stack_probe(instruction, before, address) {
+            return;
+        }
         let is_exact = address.exact_offset().is_some();
         let is_read = matches!(reference.access, Access::Read | Access::ReadWrite);
         let is_written = matches!(reference.access, Access::Write | Access::ReadWrite);
@@ -250,6 +258,21 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             saved_register: stored.and_then(|value| self.saved_register(value)),
             is_canary,
         });
+    }
+
+    /// Whether an instruction accesses the stack only to make sure that there is memory: it writes back what it reads, or
+    /// stores 0 at a stack pointer that the previous instruction lowered by a page.
+    fn is_stack_probe(
+        &self,
+        instruction: InstructionOps<'_>,
+        before: &AbstractState,
+        address: AbstractValue,
+    ) -> bool {
+        let pointer = before.register(self.program.abi.stack_pointer.0);
+        let lowered = self.previous_pointer.zip(frame_offset::of_address(pointer));
+        let is_on_new_page = lowered.is_some_and(|(before, now)| before.checked_sub(now) == Some(PAGE_SIZE));
+        instruction.facts.keeps_memory
+            || instruction.facts.only_stores_zero && address == pointer && is_on_new_page
     }
 
     /// The callee-saved register whose content at function entry a stored value is.
@@ -325,6 +348,10 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         match (pointer.base, pointer.exact_offset()) {
             (Base::Stack | Base::Aligned, Some(_)) => {}
             (Base::Dynamic(_), _) => self.downgrade_status(FrameStatus::Dynamic),
+            // No join of paths through code with constant frames is that wide.
+            (Base::Stack | Base::Aligned, None) if !pointer.is_bounded() || pointer.is_type_range => {
+                self.downgrade_status(FrameStatus::Dynamic);
+            }
             _ => self.downgrade_status(FrameStatus::Conflicting),
         }
     }
@@ -345,6 +372,11 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             self.deepest.make_unbounded(StackDepthLimit::Dynamic, None);
             return;
         };
+        if callee.summary.lowered_by.is_some() {
+            let callee = callee.function.map(|row| row as u32);
+            self.deepest.reach(own.saturating_add(PROBE_STACK_SIZE_MAX), callee);
+            return;
+        }
         match (callee.call.map(|call| call.kind), callee.function) {
             (_, Some(row)) => self.deepest.add_call(own, row as u32, self.depths[row]),
             (Some(CallKind::Indirect) | None, None) => {
@@ -373,6 +405,10 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         let slots = stack_slots(&mut self.stack_accesses, &self.call_offsets, address_size);
         let aligned = self.depth_of(AbstractValue::at(Base::Aligned, self.lowest_aligned)).unwrap_or(0);
         let size = self.lowest.unsigned_abs().max(aligned);
+        let summary = self.summary(function, is_too_complex);
+        if summary.lowered_by.is_some() {
+            self.status = FrameStatus::Dynamic;
+        }
         if is_too_complex {
             self.downgrade_status(FrameStatus::Conflicting);
         }
@@ -393,7 +429,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
                 status: self.status,
             },
             depth: self.deepest.depth(size + red_zone_size),
-            summary: self.summary(function, is_too_complex),
+            summary,
             slots,
             allocations: self.allocations,
             threads: self.threads,
@@ -401,6 +437,17 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
             record: self.record.finish(),
             is_too_complex,
         }
+    }
+
+    /// See [`Summary::lowered_by`].
+    fn lowered_by(&self) -> Option<u8> {
+        let register = self.program.convention.allocation_size?.0;
+        let is_probe = self.exit.computes_stack_pointer
+            && self.exit.popped_bytes.is_none()
+            && self.call_offsets.is_empty()
+            && self.read.has(ParameterSet::register(register))
+            && self.lowest.unsigned_abs() <= PROBE_STACK_SIZE_MAX;
+        is_probe.then_some(register)
     }
 
     /// The summary of the function. One that is too complex is assumed to follow the calling convention; one with the
@@ -417,6 +464,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         } else {
             Summary {
                 popped_bytes: if self.exit.returns { self.exit.popped_bytes } else { Some(0) },
+                lowered_by: self.lowered_by(),
                 clobbered: if self.exit.returns { self.exit.clobbered } else { assumed.clobbered },
                 read,
                 captured: self.captured,
@@ -432,6 +480,13 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         }
     }
 }
+
+/// Size of a page, by which stack probes lower the stack pointer at once.
+const PAGE_SIZE: i64 = 4096;
+
+/// Bytes below its return address that a function uses which lowers the stack pointer of its caller, at most, besides
+/// those that it allocates.
+const PROBE_STACK_SIZE_MAX: u64 = 16;
 
 /// Bytes that an instruction accesses without gaps, from index 0 on; 0 if the range is not known or has gaps, as a
 /// choice between two variables has.

@@ -1,9 +1,10 @@
 //! `(sections, linkage) -> image`
 //!
 //! The projection of the binary's structure that the memory stage reads: addresses of loaded sections, variables with
-//! a symbol, and the addresses that the loader writes into data. The bytes of sections are not part of it, so that an
+//! a symbol, the addresses that the loader writes into data, and where a stack canary is. The bytes of sections are not part of it, so that an
 //! edit of data leaves the stage's results valid.
 
+use super::canary_addresses::CanaryAddresses;
 use super::regions::binary_regions;
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
@@ -24,6 +25,7 @@ pub struct MemoryImage {
     variables: Vec<Variable>,
     /// Addresses of data that the loader writes into data, sorted.
     pointed_to: Vec<u64>,
+    pub(super) canaries: CanaryAddresses,
     /// Whether the binary is linked for fixed addresses, so that a constant can be an address.
     is_fixed: bool,
     /// The names of all variables, concatenated.
@@ -76,6 +78,7 @@ impl MemoryImage {
             sections: loaded.collect(),
             variables: Vec::new(),
             pointed_to: Vec::new(),
+            canaries: CanaryAddresses::of(sections, linkage),
             is_fixed: false,
             names: String::new(),
             fingerprint: Fingerprint::of_bytes(&[]),
@@ -134,6 +137,7 @@ impl MemoryImage {
             Fingerprint::of_numbers(&sections.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&variables.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&self.pointed_to),
+            Fingerprint::of_numbers(&self.canaries.words()),
             Fingerprint::of_numbers(&[u64::from(self.is_fixed)]),
             Fingerprint::of_bytes(self.names.as_bytes()),
         ])

@@ -36,6 +36,7 @@ mod bottom_up;
 mod call_regions;
 mod callee_pop;
 mod callees;
+mod canary_addresses;
 mod data_flow;
 mod exit_state;
 mod facts;

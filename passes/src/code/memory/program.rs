@@ -42,7 +42,7 @@ impl<'a> Program<'a> {
             blocks_by_function,
             isa,
             convention: isa.calling_convention(code.is_windows),
-            abi: isa.abi(),
+            abi: isa.abi_with_addresses(code.address_bits.unwrap_or(isa.bits())),
         }
     }
 

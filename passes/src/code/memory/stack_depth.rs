@@ -33,7 +33,8 @@ impl DeepestCall {
         }
     }
 
-    fn reach(&mut self, bytes: u64, callee: Option<u32>) {
+    /// Adds a call with which some number of bytes are in use.
+    pub(super) fn reach(&mut self, bytes: u64, callee: Option<u32>) {
         if bytes > self.bytes {
             (self.bytes, self.callee) = (bytes, callee);
         }

@@ -16,6 +16,7 @@ pub(super) fn abi(isa: Isa) -> Abi {
     (0..=18).chain([LINK]).for_each(|register| clobbered.insert(Reg(register)));
     Abi {
         address_bits: isa.bits() as u16,
+        register_bits: isa.bits() as u16,
         stack_pointer: STACK_POINTER,
         frame_pointer: FRAME_POINTER,
         result: Reg(0),
@@ -40,6 +41,7 @@ pub(super) fn calling_convention() -> CallingConvention {
         preserved_vectors: RegSet(0xff << (VECTORS + 8)),
         home_size: 0,
         may_callees_pop: false,
+        allocation_size: None,
         has_landing_pads: true,
         red_zone_size: 0,
     }

@@ -121,7 +121,7 @@ impl InstructionSet for AArch64 {
         false
     }
 
-    fn abi(isa: Isa) -> Abi {
+    fn abi(isa: Isa, _: u32) -> Abi {
         abi::abi(isa)
     }
 

@@ -20,9 +20,10 @@ const RDI: Reg = Reg(7);
 
 /// What all ABIs of the instruction set have in common. Of the registers that System V lets a call change, Windows
 /// preserves two. System calls and canaries are those of Linux.
-pub(crate) fn abi(isa: Isa) -> Abi {
+pub(crate) fn abi(isa: Isa, address_bits: u32) -> Abi {
     let common = Abi {
         address_bits: 64,
+        register_bits: 64,
         stack_pointer: RSP,
         frame_pointer: RBP,
         result: RAX,
@@ -35,11 +36,14 @@ pub(crate) fn abi(isa: Isa) -> Abi {
     match isa {
         Isa::X86 => Abi {
             address_bits: 32,
+            register_bits: 32,
             clobbered: RegSet::of(&[RAX, RCX, RDX]),
             canary_offset: Some(0x14),
             service_arguments: &[RBX, RCX, RDX, RSI, RDI, RBP],
             ..common
         },
+        // The ABI x32.
+        _ if address_bits == 32 => Abi { address_bits: 32, canary_offset: Some(0x18), ..common },
         _ => common,
     }
 }
@@ -56,6 +60,7 @@ pub(super) fn calling_convention(isa: Isa, is_windows: bool) -> CallingConventio
         preserved_vectors: RegSet::default(),
         home_size: 0,
         may_callees_pop: false,
+        allocation_size: None,
         has_landing_pads: true,
         red_zone_size: 128,
     };
@@ -79,6 +84,7 @@ pub(super) fn calling_convention(isa: Isa, is_windows: bool) -> CallingConventio
             vector_parameters: RegSet::default(),
             vector_count: None,
             may_callees_pop: is_windows,
+            allocation_size: is_windows.then_some(RAX),
             has_landing_pads: !is_windows,
             red_zone_size: 0,
             ..common

@@ -161,8 +161,8 @@ impl InstructionSet for X86 {
         straight_line::first_argument(isa, code)
     }
 
-    fn abi(isa: Isa) -> Abi {
-        abi::abi(isa)
+    fn abi(isa: Isa, address_bits: u32) -> Abi {
+        abi::abi(isa, address_bits)
     }
 
     fn calling_convention(isa: Isa, is_windows: bool) -> CallingConvention {

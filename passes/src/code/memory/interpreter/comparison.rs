@@ -77,7 +77,7 @@ pub(in crate::code::memory) fn refine_by_branch(
     state: &mut AbstractState,
     condition: Condition,
     is_taken: bool,
-    address_bits: u16,
+    register_bits: u16,
 ) -> Option<Threshold> {
     let comparison = state.comparison?;
     let relation = Relation::of(condition.predicate, is_taken != condition.is_negated)?;
@@ -94,7 +94,7 @@ pub(in crate::code::memory) fn refine_by_branch(
     // extended with zeros.
     let is_whole = match location {
         OperandLocation::Register(register) => {
-            bits >= u32::from(address_bits) || state.register(register) == left
+            bits >= u32::from(register_bits) || state.register(register) == left
         }
         OperandLocation::Stack(..) => true,
     };

@@ -1,6 +1,7 @@
 //! The values of an instruction in the state before it: of each op, and of each temporary.
 
 use super::instruction::InstructionOps;
+use crate::code::memory::memory_image::MemoryImage;
 use crate::domains::{AbstractState, AbstractValue, OperandLocation};
 use crate::isa::Abi;
 use crate::isa::ops::Place;
@@ -12,8 +13,7 @@ pub(super) const UNKNOWN: AbstractValue = AbstractValue::unknown(UnknownReason::
 /// Interprets instructions over abstract states.
 pub(in crate::code::memory) struct Interpreter<'a> {
     pub(super) abi: Abi,
-    /// Whether a number is the address of a byte that the loader maps, in a binary that is linked for fixed addresses.
-    pub(super) is_fixed_address: &'a dyn Fn(u64) -> bool,
+    pub(super) image: &'a MemoryImage,
     /// Whether string instructions of the function may run from high addresses to low ones.
     pub(in crate::code::memory) may_run_backwards: bool,
     /// The value that each op of the instruction computes, and each temporary, in the state before it.
@@ -30,9 +30,9 @@ pub(super) struct TemporaryValue {
 }
 
 impl<'a> Interpreter<'a> {
-    /// An interpreter, given which numbers are addresses of the binary.
-    pub(in crate::code::memory) fn new(abi: Abi, is_fixed_address: &'a dyn Fn(u64) -> bool) -> Self {
-        Self { abi, is_fixed_address, may_run_backwards: false, results: Vec::new(), temporaries: Vec::new() }
+    /// An interpreter of the code of a binary.
+    pub(in crate::code::memory) fn new(abi: Abi, image: &'a MemoryImage) -> Self {
+        Self { abi, image, may_run_backwards: false, results: Vec::new(), temporaries: Vec::new() }
     }
 
     /// Computes the values of an instruction in the state before it. The other methods are about the instruction that

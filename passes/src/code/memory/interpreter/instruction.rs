@@ -3,7 +3,7 @@
 use super::comparison_source::ComparisonSource;
 use crate::domains::AbstractState;
 use crate::isa::Abi;
-use crate::isa::ops::{Condition, Op, Operand, Operation, Ops, OtherMemory, Place, Reg};
+use crate::isa::ops::{AtomicOperation, Condition, Op, Operand, Operation, Ops, OtherMemory, Place, Reg};
 
 /// One instruction.
 #[derive(Clone, Copy)]
@@ -34,6 +34,10 @@ pub(in crate::code::memory) struct InstructionFacts {
     pub(in crate::code::memory) stored_register: Option<u8>,
     /// The power of two that it aligns the stack pointer to.
     pub(in crate::code::memory) stack_alignment: Option<u32>,
+    /// Whether it writes back what it reads, as `or [rsp], 0`, which only makes sure that there is memory.
+    pub(in crate::code::memory) keeps_memory: bool,
+    /// Whether it stores the number 0 and does nothing else.
+    pub(in crate::code::memory) only_stores_zero: bool,
     pub(super) is_return: bool,
     /// Whether it stores or loads a return address.
     pub(super) is_call_or_return: bool,
@@ -76,6 +80,8 @@ impl InstructionFacts {
             is_whole_move: false,
             stored_register: None,
             stack_alignment: None,
+            keeps_memory: ops.iter().any(|op| keeps_memory(ops, op)),
+            only_stores_zero: only_stores_zero(ops),
             is_return: false,
             is_call_or_return: false,
             has_memory: false,
@@ -105,7 +111,7 @@ impl InstructionFacts {
             let is_copy = op.operation == Operation::Copy;
             self.new_stack_pointer = Some(if is_copy { op.inputs[0] } else { Operand::None });
             if let Operand::Constant(size, _) = op.inputs[1] {
-                self.popped_bytes = Some(size as i64 - i64::from(abi.address_bits / 8));
+                self.popped_bytes = Some(size as i64 - i64::from(abi.register_bits / 8));
             }
         }
         for (position, input) in buffer.inputs(op).iter().enumerate() {
@@ -134,7 +140,7 @@ impl InstructionFacts {
             Operation::Return => (self.is_return, self.is_call_or_return) = (true, true),
             Operation::Condition(condition) if self.condition.is_none() => self.condition = Some(condition),
             Operation::And => {
-                self.stack_alignment = self.stack_alignment.or_else(|| stack_alignment(op, abi))
+                self.stack_alignment = self.stack_alignment.or_else(|| stack_alignment(op, abi));
             }
             _ => {}
         }
@@ -210,6 +216,35 @@ fn is_whole_move(ops: &[Op], temporaries: &[TemporaryFacts], abi: &Abi) -> bool 
         }
         _ => false,
     })
+}
+
+/// Whether an op stores what an earlier one loads from the same address.
+fn keeps_memory(ops: &[Op], store: &Op) -> bool {
+    let is_constant =
+        |operand, number| matches!(operand, Operand::Constant(constant, _) if constant == number);
+    let [address, stored, ..] = store.inputs;
+    match store.operation {
+        Operation::Atomic(AtomicOperation::Or | AtomicOperation::Add | AtomicOperation::Xor) => {
+            is_constant(stored, 0)
+        }
+        Operation::Store => {
+            let makes = |op: &&Op, operand: Operand| matches!((op.place, operand), (Place::Temporary(made, _), Operand::Temporary(used, _)) if made == used);
+            let made = |operand| ops.iter().find(|op| makes(op, operand));
+            let is_same = |op: &&Op| {
+                matches!(op.operation, Operation::Or | Operation::Xor) && is_constant(op.inputs[1], 0)
+            };
+            let loaded = made(stored).filter(is_same).and_then(|op| made(op.inputs[0]));
+            loaded.is_some_and(|op| op.operation == Operation::Load && op.inputs[0] == address)
+        }
+        _ => false,
+    }
+}
+
+fn only_stores_zero(ops: &[Op]) -> bool {
+    let [address @ .., store] = ops else { return false };
+    store.operation == Operation::Store
+        && matches!(store.inputs[1], Operand::Constant(0, _))
+        && address.iter().all(|op| matches!(op.place, Place::Temporary(..)) && !has_memory(op.operation))
 }
 
 fn stack_alignment(op: &Op, abi: &Abi) -> Option<u32> {

@@ -3,7 +3,7 @@
 use super::evaluation::{Interpreter, UNKNOWN};
 use super::instruction::InstructionOps;
 use crate::domains::{AbstractState, AbstractValue, ParameterSet};
-use crate::isa::ops::{Op, Operand, Operation, OtherMemory, Reg};
+use crate::isa::ops::{Op, Operand, Operation, OtherMemory, Place, Reg};
 use binframe_ir::tables::Access;
 
 /// Memory that an instruction refers to.
@@ -119,6 +119,7 @@ impl Interpreter<'_> {
         };
         let size = (access != Access::Address).then_some(op.width() / 8).filter(|size| *size > 0);
         let is_implicit = self.is_stack_slot(instruction, operand);
+        let operand = copied_operand(instruction.ops, operand);
         Touch { operand, reference: MemoryReference { is_implicit, address, is_indexed, size, access } }
     }
 
@@ -138,7 +139,6 @@ impl Interpreter<'_> {
     /// Parameters that an instruction reads, except those in `known`: it computes with a register that derives
     /// from the parameter, uses it in an address, or moves a part of it. A move of the whole register does not count.
     pub(in crate::code::memory) fn parameters_read(
-        &self,
         instruction: InstructionOps<'_>,
         state: &AbstractState,
         known: ParameterSet,
@@ -155,6 +155,15 @@ impl Interpreter<'_> {
         }
         read
     }
+}
+
+/// The operand that a temporary is a copy of; the operand itself if it is no copy.
+fn copied_operand(ops: &[Op], operand: Operand) -> Operand {
+    let is_copy = |op: &&Op| {
+        op.operation == Operation::Copy
+            && matches!((op.place, operand), (Place::Temporary(made, _), Operand::Temporary(used, _)) if made == used)
+    };
+    ops.iter().find(is_copy).map_or(operand, |op| op.inputs[0])
 }
 
 /// Adds what is done at an address: a read and a write of the same operand are one.

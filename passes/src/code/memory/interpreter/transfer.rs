@@ -37,6 +37,7 @@ impl Interpreter<'_> {
     ) {
         let [a, b, c, _] = op.inputs;
         match op.operation {
+            Operation::Store | Operation::Atomic(_) if instruction.facts.keeps_memory => {}
             Operation::Store => {
                 let (address, value) = (self.read_address(state, a), self.read(state, b));
                 state.store(address, op.width() / 8, value);
@@ -218,5 +219,7 @@ impl Interpreter<'_> {
 /// pointer after this instruction, also if an earlier one moved it by an unknown amount already. In an aligned frame,
 /// the value stays relative to the aligned stack pointer, without a bound.
 fn moves_by_unknown(old: AbstractValue, new: AbstractValue) -> bool {
-    new.exact_offset().is_none() && old.exact_offset().is_some() && new.base != Base::Aligned
+    // After a loop that moves the stack pointer, it is relative to the one at entry, without a bound.
+    let is_lost = matches!(old.base, Base::Stack | Base::Aligned) && new.base != old.base;
+    new.exact_offset().is_none() && new.base != Base::Aligned && (old.exact_offset().is_some() || is_lost)
 }

@@ -41,7 +41,10 @@ impl Interpreter<'_> {
             Operand::Constant(number, _) => AbstractValue::number(number as i64),
             Operand::Address(address, _) => AbstractValue::at(Base::Global(address), 0),
             Operand::Register(register, part) if is_general(register) => {
-                part_of(state.register(register.0), part)
+                let whole = part_of(state.register(register.0), part);
+                // A number may be wider than an address.
+                let is_narrow = whole.base == Base::Number && part.bits < self.abi.register_bits;
+                if is_narrow { whole.zero_extended(u32::from(part.bits)) } else { whole }
             }
             Operand::Register(register, _) if self.abi.thread_bases.contains(register) => {
                 AbstractValue::at(Base::Thread, 0)
@@ -112,14 +115,26 @@ impl Interpreter<'_> {
 
     fn load(&self, state: &AbstractState, op: &Op) -> AbstractValue {
         let address = self.read_address(state, op.inputs[0]);
-        if address.base == Base::Thread
-            && self.abi.canary_offset.is_some_and(|offset| address.exact_offset() == Some(offset))
-        {
+        if self.is_canary(address) {
             return AbstractValue::at(Base::Canary, 0);
+        }
+        if address.address().is_some_and(|address| self.image.canaries.is_pointer(address)) {
+            return AbstractValue::at(Base::CanaryAddress, 0);
         }
         match op.bits {
             8..=64 => self.low_bits(state.load(address, (op.bits / 8) as u8), op.bits),
             _ => LOADED,
+        }
+    }
+
+    /// Whether the stack canary is at an address.
+    fn is_canary(&self, address: AbstractValue) -> bool {
+        match address.base {
+            Base::Thread => {
+                self.abi.canary_offset.is_some_and(|offset| address.exact_offset() == Some(offset))
+            }
+            Base::CanaryAddress => address.exact_offset() == Some(0),
+            _ => address.address().is_some_and(|address| self.image.canaries.is_variable(address)),
         }
     }
 
@@ -140,9 +155,11 @@ impl Interpreter<'_> {
             let address = value.constant().filter(|_| is_index)? as u64;
             let start =
                 AbstractValue::at(Base::Global(address), 0).assuming_in_bounds(value.assumes_in_bounds);
-            (address >= ADDRESS_MIN && (self.is_fixed_address)(address)).then(|| match index.is_unknown() {
-                true => AbstractValue::unbounded(Base::Global(address), 0).assuming_in_bounds(true),
-                false => start.sum(index),
+            (address >= ADDRESS_MIN && self.image.is_fixed_address(address)).then(|| {
+                match index.is_unknown() {
+                    true => AbstractValue::unbounded(Base::Global(address), 0).assuming_in_bounds(true),
+                    false => start.sum(index),
+                }
             })
         };
         if one.base == Base::Thread && other.base != Base::Number {
@@ -206,10 +223,12 @@ fn shifted(op: &Op, old: AbstractValue, count: u32) -> AbstractValue {
             AbstractValue::between(old.low >> count, old.high >> count)
         }
         Operation::ShiftRight => AbstractValue::unsigned(bits.saturating_sub(count)),
-        Operation::ShiftRightSigned
-            if is_positive && old.is_bounded() && old.high < 1 << (bits.clamp(1, 63) - 1).min(62) =>
-        {
-            AbstractValue::between(old.low >> count, old.high >> count)
+        Operation::ShiftRightSigned if old.base == Base::Number => {
+            let signed = old.sign_extended(bits);
+            match signed.is_bounded() {
+                true => AbstractValue::between(signed.low >> count, signed.high >> count),
+                false => AbstractValue::unbounded(Base::Number, 0),
+            }
         }
         _ => AbstractValue::unbounded(Base::Number, 0),
     }
@@ -238,10 +257,21 @@ fn disjunction(operation: Operation, a: AbstractValue, b: AbstractValue, bits: u
     if operation == Operation::Or && b.sign_extended(u32::from(bits)).constant() == Some(-1) {
         return AbstractValue::number(-1).zero_extended(u32::from(bits));
     }
+    if operation == Operation::Xor && (is_mixed_canary(a, b) || is_mixed_canary(b, a)) {
+        return AbstractValue::at(Base::Canary, 0);
+    }
     match (bounded(a), bounded(b)) {
         (Some(a), Some(b)) => AbstractValue::between(0, all_ones(a.high | b.high)),
         _ => AbstractValue::unsigned(u32::from(bits)),
     }
+}
+
+/// Whether the exclusive or of two values is a canary: Microsoft's compiler mixes a number in memory with the stack
+/// pointer or frame pointer, which is done for nothing else.
+fn is_mixed_canary(number: AbstractValue, pointer: AbstractValue) -> bool {
+    let is_pointer = matches!(pointer.base, Base::Stack | Base::Aligned | Base::Dynamic(_));
+    let is_number = matches!(number.base, Base::Canary | Base::Unknown(UnknownReason::Loaded));
+    is_pointer && is_number && pointer.exact_offset().is_some()
 }
 
 /// The number with all bits set up to the highest one set in `number`; 0 if that is not positive.
