@@ -38,14 +38,14 @@ impl Input {
         let path = PathBuf::from(path);
         let file = binframe::read_file(&path).expect("a file that can be read").0;
         let sections = sections::run(&file, 0).expect("an executable that binframe reads");
-        let mut code = Code::of(&sections, &file);
+        let linkage = linkage::run(&file, &sections);
+        let mut code = Code::of(&sections, &linkage, &file);
         let largest = code.regions.iter().max_by_key(|region| region.bytes.len());
         let mut region = largest.expect("an executable has code").clone();
         region.bytes.truncate(CODE_SIZE_MAX);
         code.starts.retain(|start| (region.address..region.end_address()).contains(&start.address));
         code.regions = vec![region];
         let instructions = instructions::run(&code);
-        let linkage = linkage::run(&file, &sections);
         let exceptions = exceptions::run(&file, &sections);
         let references = References::of(&sections, &linkage, &exceptions, &code, &file);
         let cfg = cfg::run(&code, &instructions, &references);

@@ -36,8 +36,9 @@ pub mod file;
 pub mod graph;
 pub mod isa;
 
+pub use code::declared_starts::FunctionStart;
 pub use code::references::References;
-pub use code::regions::{Code, CodeRange, CodeRegion, FunctionStart};
+pub use code::regions::{Code, CodeRange, CodeRegion};
 pub use file::formats::Unsupported;
 pub use file::formats::container::Member;
 pub use file::names::demangled;
@@ -96,7 +97,7 @@ macro_rules! passes {
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, file), version 9, fills [];
+                code: Code = Code::of(sections, linkage, file), version 10, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 7, fills [];
@@ -112,12 +113,12 @@ macro_rules! passes {
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 8,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 9,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 
                 /// All names of functions.
-                function_names: FunctionNameRows = function_names::run(sections, linkage, cfg), version 1,
+                function_names: FunctionNameRows = function_names::run(sections, linkage, code, cfg), version 2,
                     fills [FunctionNames];
 
                 // Beyond this point passes iterate over functions, blocks and edges, not over sections.

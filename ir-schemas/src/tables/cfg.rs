@@ -9,6 +9,8 @@ enumeration! {
     FunctionEvidence {
         /// A symbol names it.
         Symbol = "symbol",
+        /// The function table of a Go program lists it.
+        FunctionTable = "function_table",
         /// Unwind information describes it.
         Unwind = "unwind",
         /// It is the entry point of the file.
@@ -71,7 +73,8 @@ pub struct Function<'a> {
     pub section_index: u32,
     /// How the start was identified; of several reasons, the most reliable.
     pub evidence: FunctionEvidence,
-    /// Confidence in start and size. `certain`: symbol or unwind information with a size; `guess`: start identified by
+    /// Confidence in start and size. `certain`: symbol, function table or unwind information with a
+    /// size; `guess`: start identified by
     /// a jump, an address taken in code, or a gap; otherwise `likely`.
     pub confidence: Confidence,
     /// Whether a path from the entry reaches a return, a tail call that may return, or an unknown target; false for

@@ -9,6 +9,8 @@ enumeration! {
     FunctionNameKind {
         /// A symbol.
         Symbol = "symbol",
+        /// The function table of a Go program.
+        FunctionTable = "function_table",
         /// An export.
         Export = "export",
         /// Nothing: no name is known.
@@ -28,9 +30,9 @@ pub struct FunctionName<'a> {
     pub function_name: &'a str,
     /// What gives the name; the first in this order if several do.
     pub name_kind: FunctionNameKind,
-    /// Which files may refer to the symbol; null for an export.
+    /// Which files may refer to the symbol; null for another name.
     pub binding: Option<SymbolBinding>,
     /// Whether this is the name in `functions`: of symbols a global one, then a weak one, then a local one, and of these
-    /// the first in its table; without symbols, the first export.
+    /// the first in its table; without symbols, that of a function table, then the first export.
     pub is_preferred: bool,
 }

@@ -81,6 +81,8 @@ enumeration! {
         UnreadExceptionTable = "unread_exception_table",
         /// An entry that directs the loader is corrupt; it is skipped.
         BrokenLoaderCommand = "broken_loader_command",
+        /// A part of the function table of a Go program is corrupt; it is skipped.
+        BrokenFunctionTable = "broken_function_table",
         /// A relocation, or the rest of a relocation table, is corrupt; it is skipped.
         BrokenRelocation = "broken_relocation",
         /// Imports or exports are corrupt; they are skipped.

@@ -1,6 +1,8 @@
-//! `(sections, linkage, cfg) -> function_names`, all names that symbols and exports give to functions.
+//! `(sections, linkage, code, cfg) -> function_names`, all names that symbols, function tables and exports give to
+//! functions.
 
 use crate::code::cfg::CfgIr;
+use crate::code::regions::Code;
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use binframe_ir::tables::{
@@ -9,7 +11,7 @@ use binframe_ir::tables::{
 use binframe_ir::{Enumeration, Rows};
 
 /// The names of the functions.
-pub fn run(sections: &SectionsIr, linkage: &LinkageIr, cfg: &CfgIr) -> Rows<FunctionNames> {
+pub fn run(sections: &SectionsIr, linkage: &LinkageIr, code: &Code, cfg: &CfgIr) -> Rows<FunctionNames> {
     let functions = cfg.functions.columns();
     let row_of = |address: u64| functions.address.binary_search(&address).ok();
     let types = [SymbolType::Function, SymbolType::IndirectFunction].map(SymbolType::name);
@@ -20,12 +22,15 @@ pub fn run(sections: &SectionsIr, linkage: &LinkageIr, cfg: &CfgIr) -> Rows<Func
             let function = row_of(symbol.symbol_address)?;
             Some((function, symbol.symbol_name, FunctionNameKind::Symbol, Some(symbol.binding)))
         });
+    let listed = code.listed_names();
+    let listed = listed
+        .filter_map(|(address, name)| Some((row_of(address)?, name, FunctionNameKind::FunctionTable, None)));
     let exports = linkage.exports.columns().iter();
     let exports = exports.filter_map(|export| {
         Some((row_of(export.address?)?, export.export_name?, FunctionNameKind::Export, None))
     });
     let mut names: Vec<(usize, &str, FunctionNameKind, Option<SymbolBinding>)> =
-        symbols.chain(exports).filter(|(_, name, ..)| !name.is_empty()).collect();
+        symbols.chain(listed).chain(exports).filter(|(_, name, ..)| !name.is_empty()).collect();
     names.sort_by_key(|(function, name, kind, binding)| {
         (*function, *name, kind.code(), binding.map(SymbolBinding::code))
     });

@@ -2,8 +2,11 @@
 
 pub mod cfg;
 mod declared_data;
+pub(crate) mod declared_starts;
 pub mod function_names;
+mod go_functions;
 pub mod instructions;
+mod loaded_data;
 pub mod memory;
 pub(crate) mod references;
 pub(crate) mod regions;

@@ -9,9 +9,9 @@
 //!
 //! Invariants: pointers, import slots and data are sorted by address; data ranges do not overlap.
 
+use crate::code::loaded_data::{Data, loaded_data};
 use crate::code::regions::Code;
 use crate::file::exceptions::ExceptionsIr;
-use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, bytes_at};
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use arrow_array::cast::AsArray;
@@ -104,14 +104,6 @@ impl CallSites {
     }
 }
 
-/// Loaded bytes that are not code.
-#[derive(Debug, Clone)]
-struct Data {
-    address: u64,
-    bytes: Bytes,
-    is_writable: bool,
-}
-
 impl PartialEq for References {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
@@ -145,7 +137,7 @@ impl References {
         };
         let is_little = header.and_then(|header| header.endianness) != Some(Endianness::Big);
         if !code.regions.is_empty() && is_little {
-            references.add_data(sections, file);
+            references.data = loaded_data(sections, file);
             references.add_relocated(linkage, code);
             if linkage.relocations.columns().iter().all(|relocation| {
                 !relocation.is_dynamic
@@ -167,32 +159,6 @@ impl References {
         references.import_slots.dedup_by_key(|slot| slot.address);
         references.fingerprint = references.compute_fingerprint();
         references
-    }
-
-    fn add_data(&mut self, sections: &SectionsIr, file: &Bytes) {
-        let mut budget = file.len().saturating_mul(CONTENT_PER_FILE_SIZE_MAX);
-        let columns = sections.sections.columns();
-        for section in columns
-            .iter()
-            .filter(|section| section.is_readable && !section.is_executable && section.address > 0)
-        {
-            let (bytes, _) = bytes_at(file, section.file_offset, section.file_size.min(section.size));
-            let Some(rest) = budget.checked_sub(bytes.len()) else { break };
-            if !bytes.is_empty() && section.address.checked_add(bytes.len() as u64).is_some() {
-                budget = rest;
-                let (address, bytes) = (section.address, file.slice_ref(bytes));
-                self.data.push(Data { address, bytes, is_writable: section.is_writable });
-            }
-        }
-        self.data.sort_by_key(|data| data.address);
-        let mut end = 0;
-        self.data.retain(|data| {
-            let is_free = data.address >= end;
-            if is_free {
-                end = data.address + data.bytes.len() as u64;
-            }
-            is_free
-        });
     }
 
     /// Adds the pointers that relocations write, and the import slots.

@@ -1,27 +1,23 @@
-//! `(binary_headers, binary_sections, binary_symbols, binary_unwind_entries) -> code`
+//! `(binary_headers, binary_sections, binary_symbols, binary_unwind_entries, binary_relocations) -> code`
 //!
 //! The projection of the `sections` stage that later passes read: the bytes of executable sections, and the function
-//! starts that the file declares. It stays equal if anything else in the file is edited.
-//!
-//! A function start is declared by a symbol, by an unwind entry outside of all symbols' functions, or by the entry
-//! point. Of several declarations of one address, the one with the most reliable evidence counts.
+//! starts that the file declares (`declared_starts.rs`). It stays equal if anything else in the file is edited.
 //!
 //! Invariants: regions are sorted by address and do not overlap; function starts are sorted by address, unique, and in
 //! regions.
 
 use crate::code::declared_data::declared_data;
+use crate::code::declared_starts::{DeclaredStarts, FunctionStart, declared_starts};
+use crate::code::go_functions::BrokenPart;
 use crate::diagnostics::{Collector, DiagnosticLocation};
 use crate::file::formats::clr::Clr;
 use crate::file::formats::{CONTENT_PER_FILE_SIZE_MAX, Headers, bytes_at};
+use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use crate::isa::{InstructionSet, Isa};
-use binframe_ir::tables::{
-    BinaryKind, BinaryUnwindEntry, DiagnosticCode, Format, FunctionEvidence, SectionKind, Severity,
-    SymbolBinding, SymbolType,
-};
+use binframe_ir::tables::{BinaryKind, DiagnosticCode, Format, SectionKind, Severity};
 use binframe_ir::{Enumeration, Fingerprint};
 use bytes::Bytes;
-use std::cmp::Reverse;
 use std::ops::Range;
 
 /// The code of a file, with the function starts that the file declares.
@@ -31,6 +27,10 @@ pub struct Code {
     pub regions: Vec<CodeRegion>,
     /// The declared function starts, sorted by address.
     pub starts: Vec<FunctionStart>,
+    /// The addresses of the functions that a function table names, sorted, and the ranges of their names in `names`.
+    listed_names: Vec<(u64, Range<u32>)>,
+    /// What is broken in a function table.
+    broken: Vec<BrokenPart>,
     /// The address ranges in regions that the file declares to be data, by mapping symbols or by data directories of PE.
     /// Sorted and disjoint.
     pub(crate) declared_data: Vec<Range<u64>>,
@@ -69,20 +69,6 @@ pub struct CodeRegion {
     pub bytes: Bytes,
 }
 
-/// A function start that the file declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionStart {
-    /// Address of the first byte.
-    pub address: u64,
-    /// Size in bytes; 0 if the file does not declare it.
-    pub size: u64,
-    /// What declares it.
-    pub evidence: FunctionEvidence,
-    /// Whether it is declared to be the start of a fragment: code of a function that starts elsewhere.
-    pub is_fragment: bool,
-    name: Option<Range<u32>>,
-}
-
 /// A range of positions in one region. A position is an offset from the start of the region, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeRange {
@@ -116,7 +102,7 @@ impl CodeRegion {
 
 impl Code {
     /// The code of a file and of its sections.
-    pub fn of(sections: &SectionsIr, file: &Bytes) -> Self {
+    pub fn of(sections: &SectionsIr, linkage: &LinkageIr, file: &Bytes) -> Self {
         let managed = ManagedCode::of(file);
         let (isa, undecoded) = isa(sections, managed.as_ref());
         let (mut regions, overlapping) =
@@ -130,11 +116,19 @@ impl Code {
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let header = sections.headers.columns().iter().next();
         let address_bits = header.and_then(|header| header.bits).map(u32::from);
-        let mut names = String::new();
-        let starts = starts(sections, &regions, &mut names);
+        let is_code = |address: u64| {
+            let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
+            index.is_some_and(|index| address < regions[index].end_address())
+        };
+        let DeclaredStarts { starts, listed_names, names, broken } = match regions.is_empty() {
+            true => DeclaredStarts::default(),
+            false => declared_starts(sections, linkage, file, &is_code),
+        };
         let mut code = Self {
             regions,
             starts,
+            listed_names,
+            broken,
             declared_data,
             pointer_table: pointer_table(sections).filter(|_| isa.is_some_and(|isa| isa.bits() == 32)),
             is_windows,
@@ -176,9 +170,15 @@ impl Code {
         (range.start, range.end) = (clamp(from), clamp(to));
     }
 
-    /// The name of a declared function; `None` if no symbol names it.
+    /// The name of a declared function; `None` if neither a symbol nor a function table names it.
     pub fn name(&self, start: &FunctionStart) -> Option<&str> {
         start.name.clone().map(|range| &self.names[range.start as usize..range.end as usize])
+    }
+
+    /// The names that a function table gives, with the address of each function.
+    pub(crate) fn listed_names(&self) -> impl Iterator<Item = (u64, &str)> {
+        let names = self.listed_names.iter();
+        names.map(|(address, range)| (*address, &self.names[range.start as usize..range.end as usize]))
     }
 
     /// The `size` bytes at `address`; fewer if the region ends before, none if `address` is not in code.
@@ -193,7 +193,7 @@ impl Code {
         self.fingerprint
     }
 
-    /// Reports code that is not decoded.
+    /// Reports code that is not decoded, and broken function tables.
     pub(crate) fn report(&self, diagnostics: &mut Collector) {
         if let Some(reason) = self.undecoded {
             let (severity, code) = (Severity::Note, DiagnosticCode::UndecodedCode);
@@ -204,6 +204,10 @@ impl Code {
                 format!("executable section {section_index} overlaps another: its code was left out");
             let (severity, code) = (Severity::Error, DiagnosticCode::OverlappingCode);
             diagnostics.report(severity, code, DiagnosticLocation::Address(*address), &message);
+        }
+        for BrokenPart { address, message } in &self.broken {
+            let code = DiagnosticCode::BrokenFunctionTable;
+            diagnostics.error(code, DiagnosticLocation::Address(*address), message);
         }
     }
 
@@ -220,12 +224,19 @@ impl Code {
         });
         let starts = self.starts.iter().flat_map(|start| {
             let name = self.name(start).map_or(u64::MAX, |name| name.len() as u64);
-            [start.address, start.size, u64::from(start.evidence.code()), u64::from(start.is_fragment), name]
+            let kinds = [start.evidence.code(), start.name_kind.code()].map(u64::from);
+            [start.address, start.size, kinds[0], kinds[1], u64::from(start.is_fragment), name]
         });
+        let listed = self.listed_names.iter();
+        let listed =
+            listed.flat_map(|(address, name)| [*address, u64::from(name.start), u64::from(name.end)]);
+        let broken = self.broken.iter().flat_map(|part| [part.address, part.message.len() as u64]);
         let data = self.declared_data.iter().flat_map(|range| [range.start, range.end]);
         let overlapping = self.overlapping.iter().flat_map(|(index, address)| [u64::from(*index), *address]);
         let rest = [
             Fingerprint::of_numbers(&starts.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&listed.collect::<Vec<_>>()),
+            Fingerprint::of_numbers(&broken.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&data.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&overlapping.collect::<Vec<_>>()),
             Fingerprint::of_bytes(self.names.as_bytes()),
@@ -353,115 +364,4 @@ fn cut(regions: &mut Vec<CodeRegion>, data: &Range<u64>) {
     let before = part(whole.address, data.start.max(whole.address));
     let after = part(data.end.min(whole.end_address()), whole.end_address());
     regions.splice(first..=first, before.into_iter().chain(after));
-}
-
-/// The declared function starts.
-fn starts(sections: &SectionsIr, regions: &[CodeRegion], names: &mut String) -> Vec<FunctionStart> {
-    let is_code = |address: u64| {
-        let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
-        index.is_some_and(|index| address < regions[index].end_address())
-    };
-    let mut starts = symbol_starts(sections, &is_code, names);
-    add_unwind_starts(sections, &is_code, &mut starts);
-    let entry = sections.headers.columns().iter().find_map(|header| header.entry_address);
-    if let Some(address) = entry.filter(|address| is_code(*address)) {
-        starts.push(FunctionStart {
-            address,
-            size: 0,
-            evidence: FunctionEvidence::Entry,
-            is_fragment: false,
-            name: None,
-        });
-    }
-    // Of several declarations of one address, the most reliable counts; of several unwind entries, the largest.
-    starts.sort_by_key(|start| (start.address, start.evidence, Reverse(start.size)));
-    starts.dedup_by_key(|start| start.address);
-    starts
-}
-
-/// Adds the starts of unwind entries outside of all symbols' functions, and completes starts without a size with the
-/// size of their unwind entry. A continuation entry extends the function of the previous entry if it is inside that
-/// function or at its end.
-fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
-    let named = starts.len();
-    let mut last: Option<usize> = None;
-    for entry in sections.unwind_entries.columns().iter() {
-        let Some((address, size)) = described_code(entry).filter(|range| is_code(range.0)) else { continue };
-        if let Some(start) = last.filter(|_| entry.is_continuation).map(|last| &mut starts[last])
-            && address - start.address <= start.size
-        {
-            start.size = start.size.max((address - start.address).saturating_add(size));
-            continue;
-        }
-        let known = &starts[..named];
-        last = match known.binary_search_by_key(&address, |start| start.address) {
-            Ok(index) if starts[index].size == 0 => {
-                starts[index].size = size;
-                Some(index)
-            }
-            Ok(_) => None,
-            Err(next) => {
-                let before = next.checked_sub(1).map(|index| &known[index]);
-                let is_outside = before.is_none_or(|start| address - start.address >= start.size);
-                is_outside.then(|| {
-                    let (evidence, is_fragment) =
-                        (FunctionEvidence::Unwind, entry.begins_in_frame == Some(true));
-                    starts.push(FunctionStart { address, size, evidence, is_fragment, name: None });
-                    starts.len() - 1
-                })
-            }
-        };
-    }
-}
-
-/// Address and size of the code that an unwind entry describes. An entry of a signal frame starts one byte before the
-/// code, because unwinders look up the address before a return address, and a signal handler returns to the first
-/// instruction.
-fn described_code(entry: BinaryUnwindEntry) -> Option<(u64, u64)> {
-    let skipped = u64::from(entry.is_signal_frame);
-    Some((entry.address.checked_add(skipped)?, entry.size.saturating_sub(skipped)))
-}
-
-/// One start for each address of function symbols, named by the symbol with the widest binding.
-fn symbol_starts(
-    sections: &SectionsIr,
-    is_code: &dyn Fn(u64) -> bool,
-    names: &mut String,
-) -> Vec<FunctionStart> {
-    let symbols = sections.symbols.columns();
-    let types = [SymbolType::Function.name(), SymbolType::IndirectFunction.name()];
-    let mut rows: Vec<_> = (0..symbols.len())
-        .filter(|row| {
-            symbols.section_index.is_valid(*row) && types.contains(&symbols.symbol_type.value(*row))
-        })
-        .filter(|row| is_code(symbols.symbol_address[*row]))
-        .collect();
-    let rank = |row: usize| match symbols.binding.get(row) {
-        SymbolBinding::Global | SymbolBinding::Unique => 0,
-        SymbolBinding::Weak => 1,
-        SymbolBinding::Local | SymbolBinding::Other => 2,
-    };
-    rows.sort_by_key(|row| (symbols.symbol_address[*row], rank(*row), *row));
-    let mut starts: Vec<FunctionStart> = Vec::new();
-    for row in rows {
-        let (address, size) = (symbols.symbol_address[row], symbols.symbol_size[row]);
-        if let Some(last) = starts.last_mut().filter(|last| last.address == address) {
-            last.size = last.size.max(size);
-            continue;
-        }
-        let from = names.len() as u32;
-        names.push_str(symbols.symbol_name.value(row));
-        let name = (from < names.len() as u32).then_some(from..names.len() as u32);
-        let (evidence, is_fragment) = (FunctionEvidence::Symbol, is_fragment(symbols.symbol_name.value(row)));
-        starts.push(FunctionStart { address, size, evidence, is_fragment, name });
-    }
-    starts
-}
-
-/// Whether a symbol name is one that compilers give to a cold fragment, such as `main.cold` or `main.cold.3`.
-fn is_fragment(name: &str) -> bool {
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let numbered =
-        name.rsplit_once('.').filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name);
-    numbered.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "cold")
 }

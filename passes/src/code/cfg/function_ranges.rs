@@ -13,7 +13,7 @@
 use super::ids::{CodeLocation, FunctionId, RangeId, range_ids};
 use crate::code::instructions::{Branches, InstructionsIr};
 use crate::code::regions::Code;
-use binframe_ir::tables::FunctionEvidence;
+use binframe_ir::tables::{FunctionEvidence, FunctionNameKind};
 use std::num::NonZeroU64;
 use std::ops::{Index, Range};
 
@@ -198,9 +198,15 @@ impl<'a> FunctionRanges<'a> {
         is_entry.then_some(FunctionId(range))
     }
 
-    /// The name of the function or fragment that starts a range; `None` if no symbol names it.
+    /// The name of the function or fragment that starts a range; `None` if the file names none.
     pub(super) fn name(&self, range: &FunctionRange) -> Option<&'a str> {
         range.start.declaration.and_then(|row| self.code.name(&self.code.starts[row as usize]))
+    }
+
+    /// What gives the name of the function or fragment that starts a range.
+    pub(super) fn name_kind(&self, range: &FunctionRange) -> FunctionNameKind {
+        let declaration = range.start.declaration;
+        declaration.map_or(FunctionNameKind::None, |row| self.code.starts[row as usize].name_kind)
     }
 }
 

@@ -143,7 +143,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         let address = self.ranges.address(range.start.location);
         let export = self.program.facts.references.export_at(address);
         let (function_name, name_kind) = match (self.ranges.name(range), export) {
-            (Some(name), _) => (Some(name), FunctionNameKind::Symbol),
+            (Some(name), _) => (Some(name), self.ranges.name_kind(range)),
             (None, Some(name)) => (Some(name), FunctionNameKind::Export),
             (None, None) => (None, FunctionNameKind::None),
         };
@@ -367,7 +367,11 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
 /// The confidence of a function and its size.
 fn confidence(range: &FunctionRange) -> Confidence {
     match range.start.evidence {
-        FunctionEvidence::Symbol | FunctionEvidence::Unwind if range.is_sized() => Confidence::Certain,
+        FunctionEvidence::Symbol | FunctionEvidence::FunctionTable | FunctionEvidence::Unwind
+            if range.is_sized() =>
+        {
+            Confidence::Certain
+        }
         FunctionEvidence::JumpTarget | FunctionEvidence::AddressTaken | FunctionEvidence::Gap => {
             Confidence::Guess
         }
