@@ -157,7 +157,7 @@ fn only_required_passes_run() {
     assert_eq!(passes(&folder, "SELECT * FROM instructions LIMIT 10"), cfg);
     assert_eq!(
         passes(&folder, "SELECT count(*) FROM instruction_effects"),
-        ["code", "instructions", "sections"]
+        ["code", "instructions", "linkage", "sections"]
     );
     assert_eq!(
         passes(&folder, "SELECT function_name FROM functions WHERE binary_name = 'another'"),
