@@ -255,7 +255,7 @@ mod tests {
             passes_for(stages).into_iter().map(|position| PASSES[position].name).collect()
         };
         assert_eq!(names(&[Stage::Debug]), ["sections", "debug"]);
-        assert_eq!(names(&[Stage::Effects]), ["sections", "code", "instructions"]);
+        assert_eq!(names(&[Stage::Effects]), ["sections", "linkage", "code", "instructions"]);
         assert_eq!(
             names(&[Stage::Cfg]),
             [

@@ -26,7 +26,7 @@
 //!     no target: compilers emit such entries for impossible cases. The end is any padding in the last 64 bytes before
 //!     the next range, and if the size of the function is declared, also the start of that range. With a bound, entry 0
 //!     may be invalid too, of an index that is never 0. Without one, entries also end at the next address that is a
-//!     constant in code, and at the next table of the function, also if that is found later.
+//!     constant in code. Without a comparison, they end at the next table of the function, also if that is found later.
 //!
 //! *Invariants.* A table has at least one target; two entries, if it is bounded by its contents. A bound that allows
 //! more entries than are valid is not that of this index, and is replaced by `content`. A table that was found is final
@@ -411,16 +411,21 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     }
 }
 
-/// Ends tables of a function without a bound where the next one starts.
+/// Ends tables of a function that no comparison bounds where the next one starts. A mask may allow one entry more, which
+/// may be the entry 0 of a next table whose index is never 0.
 pub(super) fn end_at_next_table(tables: &mut Vec<JumpTable>) {
     let starts = tables.iter().flat_map(|table| [Some(table.address), table.index_address]);
     let mut starts: Vec<_> = starts.flatten().collect();
     starts.sort_unstable();
-    for table in tables.iter_mut().filter(|table| table.bound == BoundEvidence::Content) {
+    for table in tables.iter_mut().filter(|table| table.bound != BoundEvidence::Compare) {
         let next = starts.partition_point(|start| *start <= table.address);
         let Some(next) = starts.get(next) else { continue };
         let count = (next - table.address) / u64::from(table.entry_size.max(1));
-        table.targets.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if table.bound == BoundEvidence::Mask && table.targets.len() <= count.saturating_add(1) {
+            continue;
+        }
+        table.targets.truncate(count);
         let used = table.targets.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         table.targets.truncate(used);
     }
