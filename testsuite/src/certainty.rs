@@ -1,4 +1,4 @@
-//! What holds in any right answer about a program, and needs no truth from outside: a violation is an error of the
+//! Conditions of any right answer about a program, which need no truth from outside: a violation is an error of the
 //! tables, although nobody knows what is right.
 
 use binframe::ir::tables::{Confidence, EdgeKind};
@@ -15,7 +15,7 @@ pub enum Kind {
     TableOverTable,
     /// The target of a call in the code of the program is no function.
     CallOfNoFunction,
-    /// Control certainly passes from a call into the function behind it, which the file states. No compiler relies on
+    /// Control certainly passes from a call into the function after it, which the file states. No compiler relies on
     /// that; functions written by hand may fall through into others elsewhere.
     CallFallsThrough,
     /// A stub of an imported function is a part of a function outside the stubs.
@@ -36,7 +36,7 @@ impl fmt::Display for Kind {
         formatter.write_str(match self {
             Self::TableOverTable => "a table covers the start of another",
             Self::CallOfNoFunction => "the target of a call is no function",
-            Self::CallFallsThrough => "a call certainly returns into a stated function behind it",
+            Self::CallFallsThrough => "a call certainly returns into a stated function after it",
             Self::StubInFunction => "a stub of an import is inside another function",
         })
     }
@@ -78,7 +78,7 @@ fn calls_of_no_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {
         .map(|call| call.call_address)
 }
 
-/// Calls behind which control certainly passes into a function that the file states.
+/// Calls after which control certainly passes into a function that the file states.
 fn calls_that_fall_through(lowered: &Lowered) -> impl Iterator<Item = u64> {
     let functions = lowered.cfg.functions.columns();
     let blocks = lowered.cfg.basic_blocks.columns();

@@ -477,7 +477,7 @@ impl Nesting {
 fn is_terminated_by(terminator: Terminator, flow: Flow) -> bool {
     match terminator {
         Terminator::Fallthrough => !flow.ends_block() && !matches!(flow, Flow::Call | Flow::IndirectCall),
-        // A jump, or a return, after a push of the address behind it.
+        // A jump, or a return, after a push of the address after it.
         Terminator::Call | Terminator::CallNoReturn => {
             matches!(flow, Flow::Call | Flow::IndirectCall | Flow::Jump | Flow::Ret)
         }

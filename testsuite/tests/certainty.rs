@@ -1,4 +1,4 @@
-//! Programs of the system have no violations of what holds in any right answer (`binframe_testsuite::certainty`).
+//! Programs of the system have no violations of the conditions of any right answer (`binframe_testsuite::certainty`).
 //!
 //! With `BINFRAME_CERTAINTY`, paths separated by spaces, all executables in these files and folders are examined, and
 //! violations are counted by kind.

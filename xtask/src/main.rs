@@ -121,7 +121,7 @@ const TASKS: &[Task] = &[
         summary: "count what cannot be right in the tables of programs, whatever is right",
         details: "Runs the test `certainty` in a release build, over the executables in the files and folders PATH, or over\n\
                   those of the system. Counts tables that cover the start of another, calls whose target is no function,\n\
-                  calls that certainly return into a stated function behind them, and stubs of imports inside others.\n\
+                  calls that certainly return into a stated function after them, and stubs of imports inside others.\n\
                   Prints the first of each kind, and fails if there is one.",
         run: develop::certainty,
     },

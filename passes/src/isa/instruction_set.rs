@@ -178,9 +178,9 @@ pub(crate) trait InstructionSet {
 /// What a callee does with its return address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReturnAddressUse {
-    /// It returns there, as far as is known.
+    /// It returns there, if nothing else is known.
     Kept,
-    /// It pops the address and goes on: the call is a jump that passes the address of what is behind it.
+    /// It pops the address and does not return: the call is a jump that passes the address after it.
     Taken,
     /// It overwrites the address, and returns to another one by the instruction at this offset.
     Replaced(usize),

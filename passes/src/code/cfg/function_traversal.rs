@@ -199,20 +199,20 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         false
     }
 
-    /// Whether a call of which the given location is behind is the last instruction of a function: only padding is
-    /// between it and a function that the file declares. No compiler lets control pass from one into the other, so that
-    /// the callee does not return to this call.
-    fn ends_function(&self, range_id: RangeId, behind: CodeLocation) -> bool {
+    /// Whether a call that ends at a location is the last instruction of a function: only padding is between it and a
+    /// function that the file declares. No compiler lets control pass from one into the other, so that the callee does
+    /// not return to this call.
+    fn ends_function(&self, range_id: RangeId, end: CodeLocation) -> bool {
         let Some(next) = self.ranges().next(range_id) else { return false };
         let position = next.start.location.position;
-        if behind.region != next.start.location.region
+        if end.region != next.start.location.region
             || next.start.declaration.is_none()
             || next.start.is_fragment
         {
             return false;
         }
         let region = &self.ranges().code.regions[next.region()];
-        let padding = region.bytes.get(behind.position as usize..position as usize);
+        let padding = region.bytes.get(end.position as usize..position as usize);
         padding.is_some_and(|padding| padding.len() < PADDING_SIZE_MAX && region.isa.is_padding(padding))
     }
 

@@ -5,7 +5,7 @@
 //!  1. A call whose callee pops its return address, and that is the callee's only call, is a jump: it passes the
 //!     address of the data behind it. So is one whose callee overwrites its return address (a retpoline); the return
 //!     of that callee is an indirect jump.
-//!  2. A push of a constant address and a return are a jump to it. A push of the address behind a jump and that jump
+//!  2. A push of a constant address and a return are a jump to it. A push of the address after a jump and that jump
 //!     are a call.
 //!  3. A system call of Linux that ends the process is a trap.
 //!  4. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that

@@ -11,7 +11,7 @@ use binframe_ir::tables::Format;
 /// The names of variables that hold a canary, without leading underscores.
 const NAMES: [&str; 3] = ["stack_chk_guard", "security_cookie", "guard_local"];
 
-/// What stands before the name of a variable in the name of a pointer to it.
+/// Prefixes of the name of a variable in the name of a pointer to it.
 const POINTER_PREFIXES: [&str; 2] = [".refptr.", "__imp_"];
 
 /// The addresses of canaries, and of pointers to them.
