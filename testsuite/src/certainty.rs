@@ -55,10 +55,10 @@ pub fn violations(lowered: &Lowered) -> Vec<Violation> {
 
 fn tables_over_tables(lowered: &Lowered) -> impl Iterator<Item = u64> {
     let tables = lowered.cfg.jump_tables.columns();
-    let ranges = tables.iter().filter_map(|table| {
+    let ranges = tables.iter().map(|table| {
         let start = table.table_address;
         let count = u64::from(table.entry_count);
-        Some((start, start + u64::from(table.entry_size) * count.saturating_sub(1)))
+        (start, start + u64::from(table.entry_size) * count.saturating_sub(1))
     });
     // Several jumps may use one table.
     let ranges: BTreeSet<_> = ranges.collect();

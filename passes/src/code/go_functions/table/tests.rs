@@ -30,7 +30,7 @@ impl Writer {
         table.word(4, magic.into());
         table.bytes.extend([0, 0, 1, pointer_size as u8]);
         table.word(pointer_size, names.len() as u64);
-        let text: String = names.iter().map(|name| format!("{name}\0")).collect();
+        let text = names.iter().fold(String::new(), |text, name| text + name + "\0");
         let text_size = text.len().next_multiple_of(8) as u64;
         let is_relative = matches!(magic, 0xffff_fff0 | 0xffff_fff1);
         let entry_size = if is_relative { 4 } else { pointer_size };

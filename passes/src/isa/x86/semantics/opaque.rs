@@ -46,7 +46,7 @@ pub(super) fn lower(e: &mut Emitter<'_>, info: &mut InstructionInfoFactory) {
     let mut places = Vec::new();
     let mut stores = Vec::new();
     let mut memory = OtherMemory::None;
-    for used in used.used_registers().iter().filter(|used| !is_only_in_address(e.instruction, used)) {
+    for used in used.used_registers().iter().filter(|used| !is_only_in_address(e.instruction, **used)) {
         add_register(*used, &mut inputs, &mut places);
     }
     add_hidden(e.instruction, &mut inputs, &mut places);
@@ -106,7 +106,7 @@ pub(super) fn lower(e: &mut Emitter<'_>, info: &mut InstructionInfoFactory) {
 }
 
 /// Whether a register is read as a part of the address of the memory operand only: whoever accesses the memory reads it.
-fn is_only_in_address(instruction: &Instruction, used: &UsedRegister) -> bool {
+fn is_only_in_address(instruction: &Instruction, used: UsedRegister) -> bool {
     let is_it =
         |other: Register| other != Register::None && other.full_register() == used.register().full_register();
     let is_address = is_it(instruction.memory_base())
