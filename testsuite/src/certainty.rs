@@ -1,9 +1,8 @@
 //! Conditions of any right answer about a program, which need no truth from outside: a violation is an error of the
 //! tables, although nobody knows what is right.
 
-use binframe::ir::tables::{Confidence, EdgeKind};
+use binframe::ir::tables::{BasicBlock, Confidence, EdgeKind};
 use binframe::passes::Lowered;
-use binframe::passes::isa::ops::Ops;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -99,13 +98,9 @@ fn calls_that_fall_through(lowered: &Lowered) -> impl Iterator<Item = u64> {
 }
 
 fn end_of_instruction(lowered: &Lowered, address: u64) -> Option<u64> {
-    let region = lowered
-        .code
-        .regions
-        .iter()
-        .find(|region| (region.address..region.end_address()).contains(&address))?;
-    let bytes = &region.bytes[(address - region.address) as usize..];
-    let size = region.isa.ops(&bytes[..bytes.len().min(16)], address, &mut Ops::default())?;
+    let (region, position) = lowered.code.locate(address)?;
+    let region = &lowered.code.regions[region];
+    let size = region.isa.instruction_size(&region.bytes[position..], address)?;
     Some(address + size as u64)
 }
 
@@ -114,8 +109,9 @@ fn stubs_in_functions(lowered: &Lowered) -> impl Iterator<Item = u64> {
     regions.flat_map(|region| {
         let stubs = region.address..region.end_address();
         let blocks = lowered.cfg.basic_blocks.columns().iter();
-        let inside = blocks
-            .filter(move |block| region.address <= block.address && block.address < region.end_address());
-        inside.filter(move |block| !stubs.contains(&block.function_address)).map(|block| block.address)
+        let is_wrong = move |block: &BasicBlock| {
+            stubs.contains(&block.address) && !stubs.contains(&block.function_address)
+        };
+        blocks.filter(is_wrong).map(|block| block.address)
     })
 }

@@ -3,6 +3,7 @@
 use crate::file::formats::Headers;
 use crate::file::formats::pe::Pe;
 use crate::file::sections::SectionsIr;
+use crate::ranges;
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -26,14 +27,7 @@ pub(super) fn declared_data(
             };
             data.extend(regions.iter().filter_map(inside));
         }
-        data.sort_unstable_by_key(|range| (range.start, range.end));
-        data.dedup_by(|next, last| {
-            let overlaps = next.start <= last.end;
-            if overlaps {
-                last.end = last.end.max(next.end);
-            }
-            overlaps
-        });
+        ranges::merge(&mut data);
     }
     data
 }

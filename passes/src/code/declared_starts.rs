@@ -125,8 +125,8 @@ fn add_listed_starts(
     listed_names
 }
 
-/// Adds the starts of unwind entries outside of the functions that are declared already, and completes starts without a size with the
-/// size of their unwind entry. A continuation entry extends the function of the previous entry if it is inside that
+/// Adds the starts of unwind entries outside of the functions that are declared already, and completes starts without a
+/// size with the size of their unwind entry. A continuation entry extends the function of the previous entry if it is inside that
 /// function or at its end.
 fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
     let declared = starts.len();

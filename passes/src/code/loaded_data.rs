@@ -40,9 +40,23 @@ pub(super) fn loaded_data(sections: &SectionsIr, file: &Bytes) -> Vec<Data> {
     data
 }
 
-/// The bytes from an address to the end of its section; `None` if the address is not in data.
-pub(super) fn data_from(data: &[Data], address: u64) -> Option<&[u8]> {
+impl Data {
+    /// The offsets of the addresses that are multiples of a size.
+    pub(super) fn aligned_offsets(&self, size: usize) -> impl Iterator<Item = usize> + use<> {
+        let skipped = (self.address as usize).wrapping_neg() % size;
+        (skipped..self.bytes.len()).step_by(size)
+    }
+}
+
+/// The section that an address is in, and the bytes from there to its end; `None` if the address is not in data.
+pub(super) fn data_at(data: &[Data], address: u64) -> Option<(&Data, &[u8])> {
     let index = data.partition_point(|data| data.address <= address).checked_sub(1)?;
     let offset = usize::try_from(address - data[index].address).ok()?;
-    data[index].bytes.get(offset..).filter(|bytes| !bytes.is_empty())
+    let bytes = data[index].bytes.get(offset..).filter(|bytes| !bytes.is_empty())?;
+    Some((&data[index], bytes))
+}
+
+/// The bytes from an address to the end of its section; `None` if the address is not in data.
+pub(super) fn data_from(data: &[Data], address: u64) -> Option<&[u8]> {
+    data_at(data, address).map(|(_, bytes)| bytes)
 }

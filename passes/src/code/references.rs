@@ -9,7 +9,7 @@
 //!
 //! Invariants: pointers, import slots and data are sorted by address; data ranges do not overlap.
 
-use crate::code::loaded_data::{Data, loaded_data};
+use crate::code::loaded_data::{Data, data_at, data_from, loaded_data};
 use crate::code::regions::Code;
 use crate::file::exceptions::ExceptionsIr;
 use crate::file::linkage::LinkageIr;
@@ -358,7 +358,8 @@ impl References {
 
     /// The constant data from an address to the end of its section; empty if the address is not in constant data.
     pub(crate) fn constants_from(&self, address: u64) -> &[u8] {
-        self.data_from(address, false).unwrap_or(&[])
+        let constant = data_at(&self.data, address).filter(|(data, _)| !data.is_writable);
+        constant.map_or(&[], |(_, bytes)| bytes)
     }
 
     /// Size of an address in bytes.
@@ -366,14 +367,8 @@ impl References {
         self.address_size
     }
 
-    fn data_from(&self, address: u64, may_be_writable: bool) -> Option<&[u8]> {
-        let index = self.data.partition_point(|data| data.address <= address).checked_sub(1)?;
-        let data = Some(&self.data[index]).filter(|data| may_be_writable || !data.is_writable)?;
-        data.bytes.get(usize::try_from(address - data.address).ok()?..)
-    }
-
     fn read_address(&self, address: u64) -> Option<u64> {
-        let bytes = self.data_from(address, true)?;
+        let bytes = data_from(&self.data, address)?;
         match self.address_size {
             4 => Some(u64::from(u32::from_le_bytes(*bytes.first_chunk()?))),
             _ => Some(u64::from_le_bytes(*bytes.first_chunk()?)),

@@ -116,10 +116,7 @@ impl Code {
         let is_windows = sections.headers.columns().iter().any(|header| header.format == Format::Pe);
         let header = sections.headers.columns().iter().next();
         let address_bits = header.and_then(|header| header.bits).map(u32::from);
-        let is_code = |address: u64| {
-            let index = regions.partition_point(|region| region.address <= address).checked_sub(1);
-            index.is_some_and(|index| address < regions[index].end_address())
-        };
+        let is_code = |address: u64| locate(&regions, address).is_some();
         let DeclaredStarts { starts, listed_names, names, broken } = match regions.is_empty() {
             true => DeclaredStarts::default(),
             false => declared_starts(sections, linkage, file, &is_code),
@@ -151,9 +148,7 @@ impl Code {
     /// The region that contains an address, and the position in it; `None` for other addresses.
     #[inline]
     pub fn locate(&self, address: u64) -> Option<(usize, usize)> {
-        let index = self.regions.partition_point(|region| region.address <= address).checked_sub(1)?;
-        let position = (address - self.regions[index].address) as usize;
-        (position < self.regions[index].bytes.len()).then_some((index, position))
+        locate(&self.regions, address)
     }
 
     /// Clips a range to the positions at which instructions may start that overlap `addresses`.
@@ -250,6 +245,13 @@ impl Code {
         ];
         Fingerprint::of_all(regions.chain(rest))
     }
+}
+
+#[inline]
+fn locate(regions: &[CodeRegion], address: u64) -> Option<(usize, usize)> {
+    let index = regions.partition_point(|region| region.address <= address).checked_sub(1)?;
+    let position = (address - regions[index].address) as usize;
+    (position < regions[index].bytes.len()).then_some((index, position))
 }
 
 /// Whether a file is a program of Linux: ELF, and not marked for another system. NetBSD and OpenBSD mark theirs by a

@@ -53,7 +53,7 @@ impl Isa {
     }
 
     /// The size of the first instruction of `bytes`; `None` if it is invalid.
-    pub(crate) fn instruction_size(self, bytes: &[u8], address: u64) -> Option<usize> {
+    pub fn instruction_size(self, bytes: &[u8], address: u64) -> Option<usize> {
         with_instruction_set!(self, S => {
             let mut instruction = <S as InstructionSet>::Instruction::default();
             S::decoder(self, bytes, address).decode(&mut instruction).then(|| S::size(&instruction))

@@ -71,7 +71,7 @@ const LAYERS: [(&str, &[&str]); 2] = [
     (
         "passes/src",
         &[
-            "bitmap.rs diagnostics.rs graph",
+            "bitmap.rs diagnostics.rs graph ranges.rs",
             "domains",
             "isa",
             "file",

@@ -265,7 +265,7 @@ fn chains_that_operations_name_are_read() {
     assert!(tables.lowered.linkage.diagnostics.is_empty());
 }
 
-/// What is wrong is said, and what comes before it is read.
+/// A broken chain is reported, and the relocations before the fault are read.
 #[test]
 fn broken_chains_of_operations_are_a_diagnostic() {
     // What is wrong, processor, operations, pointers, number of relocations that are read.

@@ -73,10 +73,8 @@ fn named_table<'f>(sections: &SectionsIr, data: &'f [Data]) -> Option<(u64, &'f 
 /// The first header in data whose table is whole, with its address and the bytes from there to the end of its section.
 /// Headers are aligned to the size of a pointer.
 fn find_table(data: &[Data], encoding: Encoding) -> Option<(u64, &[u8], Header)> {
-    let step = encoding.pointer_size;
     data.iter().find_map(|data| {
-        let skipped = (data.address as usize).wrapping_neg() % step;
-        (skipped..data.bytes.len()).step_by(step).find_map(|offset| {
+        data.aligned_offsets(encoding.pointer_size).find_map(|offset| {
             let bytes = &data.bytes[offset..];
             let header = Header::read(bytes, encoding)?;
             let is_whole = header.is_whole(bytes.len(), encoding);
@@ -118,10 +116,9 @@ impl Pointers<'_> {
     /// The addresses of pointers to an address.
     fn addresses_of(&self, target: u64) -> impl Iterator<Item = u64> {
         let relocated = self.relocated.iter().filter(move |(_, pointer)| *pointer == target);
-        let (encoding, step) = (self.encoding, self.encoding.pointer_size);
+        let encoding = self.encoding;
         let stored = self.data.iter().flat_map(move |data| {
-            let skipped = (data.address as usize).wrapping_neg() % step;
-            let offsets = (skipped..data.bytes.len()).step_by(step).map(|offset| offset as u64);
+            let offsets = data.aligned_offsets(encoding.pointer_size).map(|offset| offset as u64);
             offsets
                 .filter(move |offset| encoding.read_word(&data.bytes, *offset) == Some(target))
                 .map(|offset| data.address + offset)

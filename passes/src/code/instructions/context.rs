@@ -2,8 +2,8 @@
 //! says.
 //!
 //! *Rules.*
-//!  1. A call whose callee pops its return address, and that is the callee's only call, is a jump: it passes the
-//!     address of the data behind it. So is one whose callee overwrites its return address (a retpoline); the return
+//!  1. A call is a jump if its callee pops the return address and has no other caller: the call passes the address of
+//!     the data after it. A call is also a jump if its callee overwrites the return address (a retpoline); the return
 //!     of that callee is an indirect jump.
 //!  2. A push of a constant address and a return are a jump to it. A push of the address after a jump and that jump
 //!     are a call.
@@ -81,8 +81,8 @@ impl Context {
 
     /// Rule 1.
     fn find_takers(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
-        let new = |region: &crate::code::regions::CodeRegion| Bitmap::new(region.bytes.len());
-        let mut examined: Vec<Bitmap> = code.regions.iter().map(new).collect();
+        let sizes = code.regions.iter().map(|region| region.bytes.len());
+        let mut examined: Vec<Bitmap> = sizes.map(Bitmap::new).collect();
         let mut takers: BTreeMap<(usize, usize), Taker> = BTreeMap::new();
         for (index, instructions) in regions.iter().enumerate() {
             let branches = &instructions.branches;
@@ -116,9 +116,9 @@ impl Context {
                     let [call] = calls[..] else { continue };
                     let branches = &regions[call.0].branches;
                     self.change(call, Flow::Jump, branches.targets[call.1]);
-                    let behind = branches.end(call.1);
-                    if call.0 == region && behind < position && position - behind <= DATA_MAX {
-                        self.data[region].push(behind..position);
+                    let end = branches.end(call.1);
+                    if call.0 == region && end < position && position - end <= DATA_MAX {
+                        self.data[region].push(end..position);
                     }
                 }
                 ReturnAddressUse::Replaced(offset) => {
@@ -185,9 +185,7 @@ impl Context {
             }
         }
     }
-}
 
-impl Context {
     /// Rule 4. The register is set before the branch in the same function, by a call that fetches the own address and an
     /// addition.
     fn find_slots(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {

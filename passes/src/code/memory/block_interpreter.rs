@@ -57,14 +57,7 @@ impl<'f, 'a> BlockInterpreter<'f, 'a> {
             let callee = self.callees.of(call);
             let context = InstructionContext { before: state, callee: Some(&callee) };
             each(&self.interpreter, instruction, context);
-            let address_size = i64::from(self.program.convention.address_size);
-            state.apply_call(
-                &callee.summary,
-                facts.address,
-                self.program.abi.stack_pointer.0,
-                self.program.abi.result.0,
-                address_size,
-            );
+            self.program.apply_call(state, &callee.summary, facts.address);
             if let Some(register) = self.callees.address_getter(call) {
                 state.set_register(register, AbstractValue::number(facts.next_address as i64));
             }

@@ -52,7 +52,7 @@ fn argument(program: &Program<'_>, before: &AbstractState, parameter: usize) -> 
         None => {
             let size = convention.address_size;
             let above = (parameter - convention.parameters.len()) as i64 * i64::from(size);
-            before.load(before.register(program.abi.stack_pointer.0).plus(above + convention.home_size), size)
+            before.load(program.stack_pointer(before).plus(above + convention.home_size), size)
         }
     }
 }

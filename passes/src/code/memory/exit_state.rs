@@ -35,7 +35,7 @@ pub(super) struct ExitState {
 impl ExitState {
     /// Adds a return that pops `popped` bytes of arguments, given the state before it.
     pub(super) fn add_return(&mut self, program: &Program<'_>, state: &AbstractState, popped: i64) {
-        let pointer = state.register(program.abi.stack_pointer.0);
+        let pointer = program.stack_pointer(state);
         let exact =
             pointer.exact_offset().filter(|_| pointer.base == Base::Stack).map(|offset| offset + popped);
         let is_lost = match program.convention.may_callees_pop {
@@ -68,17 +68,12 @@ impl ExitState {
     ) {
         // The callee finds this function's return address on the stack, where a call would have pushed one.
         let address_size = i64::from(program.convention.address_size);
-        let before = state.register(program.abi.stack_pointer.0).plus(address_size);
-        state.set_register(program.abi.stack_pointer.0, before);
-        state.apply_call(
-            &callee.summary,
-            address,
-            program.abi.stack_pointer.0,
-            program.abi.result.0,
-            address_size,
-        );
-        let after = state.register(program.abi.stack_pointer.0).plus(-address_size);
-        state.set_register(program.abi.stack_pointer.0, after);
+        let stack_pointer = program.abi.stack_pointer.0;
+        let before = program.stack_pointer(&state).plus(address_size);
+        state.set_register(stack_pointer, before);
+        program.apply_call(&mut state, &callee.summary, address);
+        let after = program.stack_pointer(&state).plus(-address_size);
+        state.set_register(stack_pointer, after);
         self.add_return(program, &state, 0);
     }
 

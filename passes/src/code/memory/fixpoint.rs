@@ -12,14 +12,14 @@
 //!
 //! *Algorithm.*
 //! 1. Collect the edges, order the blocks. `in(entry)` is the state that the calling convention promises.
-//! 2. Take the components in order, and lower their instructions. If a component has a cycle, iterate: take the block at the lowest position from
-//!    the worklist, interpret it, and join `out(b)` into `in(s)` of each successor `s` inside the component. A
-//!    successor whose state changed is added to the worklist.
+//! 2. Take the components in order, and lower their instructions. If a component has a cycle, iterate: take the block
+//!    at the lowest position from the worklist, interpret it, and join `out(b)` into `in(s)` of each successor `s`
+//!    inside the component. A successor whose state changed is added to the worklist.
 //! 3. Once the component is stable (at once, if it has no cycle), interpret each of its reached blocks from its final
 //!    state. This pass alone shows their instructions to the collector, joins `out(b)` into the successors outside the
 //!    component, and drops `in(b)`.
-//! 4. Blocks that got no state are interpreted from the unknown state, without propagation. These are the blocks that the entry does not reach, landing pads of blocks without a call, and what only such
-//!    landing pads reach.
+//! 4. Blocks that got no state are interpreted from the unknown state, without propagation. These are the blocks that
+//!    the entry does not reach, landing pads of blocks without a call, and what only such landing pads reach.
 //!
 //! The join is in `domains/state_join`, the effect of calls in `domains/call_transfer`, that of other instructions in
 //! `interpreter`.
@@ -147,7 +147,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         }
         for block in 0..block_count as u32 {
             if self.visits[block as usize] == 0 {
-                self.lower([block].into_iter());
+                self.lower_block(block);
                 let mut state = AbstractState::unknown(UnknownReason::Unreached);
                 self.run_block(block, 0, &mut state, Some(collector));
             }
@@ -197,20 +197,18 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
     /// Lowers the blocks of a component, if they are not too many.
     fn lower_component(&mut self, component: &Range<u32>) {
         let blocks = &self.code.order.blocks[component.start as usize..component.end as usize];
-        let counts = blocks.iter().map(|block| {
-            self.program.blocks.instruction_count[self.code.rows[*block as usize] as usize] as usize
-        });
+        let rows = blocks.iter().map(|block| self.code.rows[*block as usize] as usize);
+        let counts = rows.clone().map(|row| self.program.blocks.instruction_count[row] as usize);
         let is_kept = counts.sum::<usize>() <= LOWERED_INSTRUCTIONS_MAX;
         self.first_lowered = is_kept.then_some(component.start);
         if is_kept {
-            let rows = blocks.iter().map(|block| self.code.rows[*block as usize] as usize);
             self.lowered.assign(self.program, rows);
         }
     }
 
-    fn lower(&mut self, blocks: impl Iterator<Item = u32>) {
-        let rows = blocks.map(|block| self.code.rows[block as usize] as usize);
-        self.lowered.assign(self.program, rows);
+    fn lower_block(&mut self, block: u32) {
+        let row = self.code.rows[block as usize] as usize;
+        self.lowered.assign(self.program, std::iter::once(row));
     }
 
     /// Interprets the block at a position of the component whose turn it is.
@@ -225,7 +223,7 @@ impl<'f, 'a> FunctionAnalyzer<'f, 'a> {
         let index = match self.first_lowered {
             Some(first) => position - first,
             None => {
-                self.lower([block].into_iter());
+                self.lower_block(block);
                 0
             }
         };

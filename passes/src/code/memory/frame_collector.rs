@@ -90,13 +90,13 @@ impl FrameCollector<'_, '_> {
         if !self.is_reached {
             return;
         }
-        self.read.add(Interpreter::parameters_read(instruction, before, self.read));
+        self.read.add(instruction.parameters_read(before));
         self.note_stack_pointer(before);
         self.note_alignment(instruction, before);
         if let Some(callee) = context.callee {
             self.add_call(address, before, callee);
         }
-        self.previous_pointer = frame_offset::of_address(before.register(self.program.abi.stack_pointer.0));
+        self.previous_pointer = frame_offset::of_address(self.program.stack_pointer(before));
     }
 
     /// Ends the current block, given its last instruction and the state after it.
@@ -116,7 +116,7 @@ impl FrameCollector<'_, '_> {
         self.writes_unknown_memory |= after.writes_unknown_memory;
         match program.blocks.terminator.get(row) {
             Terminator::Ret => {
-                self.check_stack_pointer(after.register(self.program.abi.stack_pointer.0));
+                self.check_stack_pointer(self.program.stack_pointer(after));
                 self.exit.add_return(program, after, last.facts.popped_bytes.unwrap_or(0));
             }
             Terminator::Jump | Terminator::CondJump | Terminator::IndirectJump => {
@@ -268,7 +268,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
         before: &AbstractState,
         address: AbstractValue,
     ) -> bool {
-        let pointer = before.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(before);
         let lowered = self.previous_pointer.zip(frame_offset::of_address(pointer));
         let is_on_new_page = lowered.is_some_and(|(before, now)| before.checked_sub(now) == Some(PAGE_SIZE));
         instruction.facts.keeps_memory
@@ -284,7 +284,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records how far below the stack pointer an instruction writes, if both addresses are exact.
     fn note_red_zone(&mut self, before: &AbstractState, address: AbstractValue) {
-        let pointer = before.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(before);
         if let (Some(own), Some(pointer)) =
             (address.exact_offset(), pointer.exact_offset().filter(|_| pointer.base == address.base))
         {
@@ -294,7 +294,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records a call.
     fn add_call(&mut self, call_address: u64, before: &AbstractState, callee: &Callee<'_>) {
-        let pointer = before.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(before);
         self.check_stack_pointer(pointer);
         self.call_offsets.extend(frame_offset::of_address(pointer));
         let pushed = i64::from(self.program.convention.address_size);
@@ -305,7 +305,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     }
 
     fn add_tail_call(&mut self, after: &AbstractState, callee: &Callee<'_>) {
-        let pointer = after.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(after);
         self.check_stack_pointer(pointer);
         self.add_call_depth(pointer, callee);
         self.add_parameters_read(after, callee);
@@ -313,7 +313,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
 
     /// Records the stack pointer before or after an instruction.
     fn note_stack_pointer(&mut self, state: &AbstractState) {
-        let pointer = state.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(state);
         match (pointer.base, pointer.exact_offset()) {
             (Base::Stack, Some(offset)) => self.lowest = self.lowest.min(offset),
             (Base::Aligned, Some(offset)) => self.lowest_aligned = self.lowest_aligned.min(offset),
@@ -328,7 +328,7 @@ impl<'f, 'a> FrameCollector<'f, 'a> {
     /// Records that an instruction aligns the stack pointer.
     fn note_alignment(&mut self, instruction: InstructionOps<'_>, before: &AbstractState) {
         let Some(alignment) = instruction.facts.stack_alignment else { return };
-        let pointer = before.register(self.program.abi.stack_pointer.0);
+        let pointer = self.program.stack_pointer(before);
         if let (Base::Stack, Some(offset)) = (pointer.base, pointer.exact_offset()) {
             self.alignment = Some(self.alignment.map_or((offset, alignment), |(lowest, largest)| {
                 (lowest.min(offset), largest.max(alignment))

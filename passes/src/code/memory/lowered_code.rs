@@ -35,11 +35,9 @@ impl LoweredCode {
         self.first_instructions.clear();
         for row in rows {
             self.first_instructions.push(self.instructions.len() as u32);
-            let (address, size) = (program.blocks.address[row], program.blocks.size[row] as usize);
-            let Some((region, position)) = program.code.locate(address) else { continue };
-            let region = &program.code.regions[region];
-            let end = position.saturating_add(size).min(region.bytes.len());
-            with_instruction_set!(region.isa, S => self.lower::<S>(program, region, position..end));
+            if let Some((region, positions)) = program.code_of(row) {
+                with_instruction_set!(region.isa, S => self.lower::<S>(program, region, positions));
+            }
         }
     }
 

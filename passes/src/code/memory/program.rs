@@ -2,7 +2,8 @@
 
 use super::memory_image::MemoryImage;
 use crate::code::cfg::{BlocksByFunction, CfgIr};
-use crate::code::regions::Code;
+use crate::code::regions::{Code, CodeRegion};
+use crate::domains::{AbstractState, AbstractValue, Summary};
 use crate::isa::{Abi, CallingConvention, Isa};
 use binframe_ir::tables::{BasicBlockColumns, CallEdge, CallEdgeColumns, CfgEdgeColumns, FunctionColumns};
 use std::ops::Range;
@@ -70,9 +71,27 @@ impl<'a> Program<'a> {
 
     /// Whether the block in a row may make string instructions run from high addresses to low ones.
     pub(super) fn sets_direction(&self, row: usize) -> bool {
-        let (address, size) = (self.blocks.address[row], self.blocks.size[row]);
-        let region = self.code.locate(address).map(|(region, _)| &self.code.regions[region]);
-        region.is_some_and(|region| region.isa.sets_direction(self.code.bytes(address, size)))
+        let own = self.code_of(row);
+        own.is_some_and(|(region, positions)| region.isa.sets_direction(&region.bytes[positions]))
+    }
+
+    /// The code of the block in a row: its region, and its positions there; `None` if it is not in code.
+    pub(super) fn code_of(&self, row: usize) -> Option<(&'a CodeRegion, Range<usize>)> {
+        let (region, position) = self.code.locate(self.blocks.address[row])?;
+        let region = &self.code.regions[region];
+        let end = position.saturating_add(self.blocks.size[row] as usize).min(region.bytes.len());
+        Some((region, position..end))
+    }
+
+    /// The stack pointer in a state.
+    pub(super) fn stack_pointer(&self, state: &AbstractState) -> AbstractValue {
+        state.register(self.abi.stack_pointer.0)
+    }
+
+    /// Applies a call by the instruction at an address. The stack pointer is that before the call.
+    pub(super) fn apply_call(&self, state: &mut AbstractState, callee: &Summary, address: u64) {
+        let (stack_pointer, result) = (self.abi.stack_pointer.0, self.abi.result.0);
+        state.apply_call(callee, address, stack_pointer, result, i64::from(self.convention.address_size));
     }
 
     /// The call by the instruction at an address.

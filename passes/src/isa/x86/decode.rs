@@ -1,6 +1,6 @@
 //! Decoding, and properties of an instruction that depend on the mode it was decoded in.
 
-use crate::isa::instruction_set::{self, Isa};
+use crate::isa::instruction_set::{self, Decoder as _, Isa};
 use iced_x86::{CodeSize, DecoderOptions, Instruction, OpKind, Register};
 use std::ops::Range;
 
@@ -71,4 +71,10 @@ pub(super) fn displacement(instruction: &Instruction) -> u64 {
 /// A 32-bit number, sign-extended.
 pub(super) fn sign_extended(number: u64) -> u64 {
     i64::from(number as u32 as i32) as u64
+}
+
+/// The first instruction of some bytes; `None` if it is invalid.
+pub(super) fn first(isa: Isa, bytes: &[u8]) -> Option<Instruction> {
+    let mut instruction = Instruction::default();
+    Decoder::new(isa, bytes, 0).decode(&mut instruction).then_some(instruction)
 }

@@ -1,6 +1,6 @@
 //! Control flow of an instruction, and the constant addresses in it.
 
-use super::decode::{Decoder, displacement, is_32};
+use super::decode::{Decoder, displacement, first, is_32};
 use crate::isa::instruction_set::{ConstantAddress, Decoder as _, Isa};
 use crate::isa::ops::Reg;
 use binframe_ir::tables::Flow;
@@ -38,18 +38,16 @@ const FAST_FAIL: u8 = 0x29;
 
 /// The base register and the offset of the memory operand of the first instruction, if it has no index.
 pub(super) fn based_operand(isa: Isa, bytes: &[u8]) -> Option<(Reg, u64)> {
-    let mut instruction = Instruction::default();
-    let is_valid = Decoder::new(isa, bytes, 0).decode(&mut instruction);
+    let instruction = first(isa, bytes)?;
     let base = instruction.memory_base();
-    let is_based = is_valid && base.is_gpr() && instruction.memory_index() == Register::None;
+    let is_based = base.is_gpr() && instruction.memory_index() == Register::None;
     is_based.then(|| (Reg(base.number() as u8), displacement(&instruction)))
 }
 
 /// The constant that the first instruction adds to a register; `None` if it does something else.
 pub(super) fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u64> {
-    let mut instruction = Instruction::default();
-    let is_addition = Decoder::new(isa, bytes, 0).decode(&mut instruction)
-        && instruction.mnemonic() == Mnemonic::Add
+    let instruction = first(isa, bytes)?;
+    let is_addition = instruction.mnemonic() == Mnemonic::Add
         && instruction.op0_kind() == OpKind::Register
         && instruction.op0_register().number() == usize::from(register.0);
     instruction.try_immediate(1).ok().filter(|_| is_addition)
@@ -57,8 +55,7 @@ pub(super) fn added_constant(isa: Isa, bytes: &[u8], register: Reg) -> Option<u6
 
 /// Whether the first instruction has a memory operand with an index register.
 pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
-    let mut instruction = Instruction::default();
-    Decoder::new(isa, bytes, 0).decode(&mut instruction) && instruction.memory_index() != Register::None
+    first(isa, bytes).is_some_and(|instruction| instruction.memory_index() != Register::None)
 }
 
 /// Whether an instruction calls the system.

@@ -1,6 +1,6 @@
 //! Recognizes starts and ends of functions.
 
-use super::decode::Decoder;
+use super::decode::{Decoder, first};
 use super::flow::classify;
 use super::rows::is_memory;
 use crate::isa::instruction_set::{Decoder as _, Isa};
@@ -15,10 +15,7 @@ const INSTRUCTIONS_MAX: usize = 16;
 
 /// Whether the first instruction sets up a stack frame, or marks a target of indirect calls.
 pub(super) fn is_prologue(isa: Isa, bytes: &[u8]) -> bool {
-    let mut instruction = Instruction::default();
-    if !Decoder::new(isa, bytes, 0).decode(&mut instruction) {
-        return false;
-    }
+    let Some(instruction) = first(isa, bytes) else { return false };
     matches!(instruction.mnemonic(), Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Push)
         || stack_change(&instruction) < 0
 }
@@ -32,10 +29,8 @@ pub(super) fn is_hot_patch_point(isa: Isa, bytes: &[u8]) -> bool {
 
 /// Whether the first instruction saves a callee-saved register.
 pub(super) fn saves_register(isa: Isa, bytes: &[u8]) -> bool {
-    let mut instruction = Instruction::default();
-    let is_push = Decoder::new(isa, bytes, 0).decode(&mut instruction)
-        && instruction.mnemonic() == Mnemonic::Push
-        && instruction.op0_kind() == OpKind::Register;
+    let Some(instruction) = first(isa, bytes) else { return false };
+    let is_push = instruction.mnemonic() == Mnemonic::Push && instruction.op0_kind() == OpKind::Register;
     is_push && CALLEE_SAVED >> instruction.op0_register().number() & 1 == 1
 }
 

@@ -10,8 +10,7 @@ use crate::code::memory::objects::ObjectTable;
 use crate::code::memory::program::Program;
 use crate::code::regions::CodeRegion;
 use crate::domains::{AbstractValue, Base, frame_offset};
-use crate::isa::ops::Ops;
-use crate::isa::{Buffers, Decoder as _, InstructionSet, with_instruction_set};
+use crate::isa::{Decoder as _, InstructionSet, with_instruction_set};
 use binframe_ir::tables::{
     Access, Confidence, DataUse, Definition, MemoryObjectColumns, ObjectKind, Terminator,
 };
@@ -83,16 +82,11 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
     /// Adds the events of registers and flags, and of jumps and returns that leave the function.
     fn add_instructions(&mut self, callees: &Callees<'_, '_>, rows: &[u32]) {
         let mut uses = RegisterUses::new(self.program.isa);
-        let mut buffers = Buffers::default();
         for (block, row) in (0..).zip(rows) {
             let row = *row as usize;
-            let Some((region, position)) = self.program.code.locate(self.program.blocks.address[row]) else {
-                continue;
-            };
-            let region = &self.program.code.regions[region];
-            let end = position.saturating_add(self.program.blocks.size[row] as usize).min(region.bytes.len());
+            let Some((region, positions)) = self.program.code_of(row) else { continue };
             let last = with_instruction_set!(region.isa, S => {
-                self.add_block::<S>(&mut uses, &mut buffers, block, region, position..end)
+                self.add_block::<S>(&mut uses, block, region, positions)
             });
             if let Some(last) = last {
                 self.add_exit(callees, block, row, last);
@@ -104,7 +98,6 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
     fn add_block<S: InstructionSet>(
         &mut self,
         uses: &mut RegisterUses,
-        buffers: &mut Buffers,
         block: u32,
         region: &CodeRegion,
         positions: Range<usize>,
@@ -112,15 +105,12 @@ impl<'g, 'a> FunctionEvents<'g, 'a> {
         let mut decoder =
             S::decoder(region.isa, &region.bytes[positions.clone()], region.address + positions.start as u64);
         let mut instruction = S::Instruction::default();
-        let mut ops = Ops::default();
         let mut last = None;
         while decoder.decode(&mut instruction) {
             let address = S::address(&instruction);
             last = Some(address);
-            ops.clear();
-            S::lower(&instruction, buffers, &mut ops);
             let definition = self.definition(address, Definition::Instruction, Confidence::Certain);
-            for (resource, access) in uses.of(&ops) {
+            for (resource, access) in uses.of::<S>(&instruction) {
                 let kind = match access {
                     ResourceAccess::Read => EventKind::Use(DataUse::Value, Confidence::Certain),
                     ResourceAccess::ReadAddress => EventKind::Use(DataUse::Address, Confidence::Certain),

@@ -2,8 +2,8 @@
 
 use super::resources::Resource;
 use crate::code::memory::interpreter::{TemporaryFacts, find_data, is_address};
-use crate::isa::Isa;
 use crate::isa::ops::{Flag, Op, Operand, Operation, Ops, Part, Place, Predicate, Reg, Rest};
+use crate::isa::{Buffers, InstructionSet, Isa};
 
 /// Access of an instruction to a resource. Reads come first, and of two reads the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub(super) enum ResourceAccess {
 /// Finds the accesses of instructions. Buffers are reused.
 pub(super) struct RegisterUses {
     isa: Isa,
+    buffers: Buffers,
+    ops: Ops,
     temporaries: Vec<TemporaryFacts>,
     reads: Vec<(Resource, ResourceAccess)>,
     writes: Vec<(Resource, ResourceAccess)>,
@@ -26,22 +28,36 @@ pub(super) struct RegisterUses {
 
 impl RegisterUses {
     pub(super) fn new(isa: Isa) -> Self {
-        Self { isa, temporaries: Vec::new(), reads: Vec::new(), writes: Vec::new() }
+        Self {
+            isa,
+            buffers: Buffers::default(),
+            ops: Ops::default(),
+            temporaries: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        }
     }
 
     /// The accesses of an instruction: reads, then writes, each resource once in each.
-    pub(super) fn of(&mut self, ops: &Ops) -> impl Iterator<Item = (Resource, ResourceAccess)> {
+    pub(super) fn of<S: InstructionSet>(
+        &mut self,
+        instruction: &S::Instruction,
+    ) -> impl Iterator<Item = (Resource, ResourceAccess)> + use<'_, S> {
+        let mut ops = std::mem::take(&mut self.ops);
+        ops.clear();
+        S::lower(instruction, &mut self.buffers, &mut ops);
         self.reads.clear();
         self.writes.clear();
         self.temporaries.clear();
         self.temporaries.resize(ops.temporaries().len(), TemporaryFacts::default());
-        find_data(ops, ops.as_slice(), &mut self.temporaries);
+        find_data(&ops, ops.as_slice(), &mut self.temporaries);
         for op in ops.as_slice() {
-            self.add_reads(ops, op);
+            self.add_reads(&ops, op);
             for place in ops.places(op) {
                 self.add_write(*place, op.guard.is_some());
             }
         }
+        self.ops = ops;
         for accesses in [&mut self.reads, &mut self.writes] {
             accesses.sort_unstable();
             accesses.dedup_by_key(|(resource, _)| *resource);

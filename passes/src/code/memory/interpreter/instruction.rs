@@ -1,7 +1,7 @@
 //! The ops of one instruction, and the facts that depend on them alone and on no state.
 
 use super::comparison_source::ComparisonSource;
-use crate::domains::AbstractState;
+use crate::domains::{AbstractState, ParameterSet};
 use crate::isa::Abi;
 use crate::isa::ops::{AtomicOperation, Condition, Op, Operand, Operation, Ops, OtherMemory, Place, Reg};
 
@@ -156,6 +156,19 @@ impl<'a> InstructionOps<'a> {
         facts: &'a InstructionFacts,
     ) -> Self {
         Self { buffer, ops, temporaries, facts }
+    }
+
+    /// Parameters that the instruction reads: it computes with a register that derives from the parameter, uses it in an
+    /// address, or moves a part of it. A move of the whole register does not count.
+    pub(in crate::code::memory) fn parameters_read(&self, state: &AbstractState) -> ParameterSet {
+        let mut read = ParameterSet::default();
+        let mut registers = self.facts.computed_with;
+        while registers != 0 {
+            let register = registers.trailing_zeros() as u8;
+            registers &= registers - 1;
+            read.add(ParameterSet::of_base(state.register(register).base));
+        }
+        read
     }
 
     /// Whether an op's result is used for more than addresses.

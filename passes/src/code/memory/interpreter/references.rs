@@ -2,7 +2,7 @@
 
 use super::evaluation::{Interpreter, UNKNOWN};
 use super::instruction::InstructionOps;
-use crate::domains::{AbstractState, AbstractValue, ParameterSet};
+use crate::domains::{AbstractState, AbstractValue};
 use crate::isa::ops::{Op, Operand, Operation, OtherMemory, Place, Reg};
 use binframe_ir::tables::Access;
 
@@ -134,26 +134,6 @@ impl Interpreter<'_> {
             Operand::Temporary(..) => new_stack_pointer == operand,
             _ => false,
         }
-    }
-
-    /// Parameters that an instruction reads, except those in `known`: it computes with a register that derives
-    /// from the parameter, uses it in an address, or moves a part of it. A move of the whole register does not count.
-    pub(in crate::code::memory) fn parameters_read(
-        instruction: InstructionOps<'_>,
-        state: &AbstractState,
-        known: ParameterSet,
-    ) -> ParameterSet {
-        let mut read = ParameterSet::default();
-        let mut registers = instruction.facts.computed_with;
-        while registers != 0 {
-            let register = registers.trailing_zeros() as u8;
-            registers &= registers - 1;
-            let parameter = ParameterSet::of_base(state.register(register).base);
-            if !known.has(parameter) {
-                read.add(parameter);
-            }
-        }
-        read
     }
 }
 

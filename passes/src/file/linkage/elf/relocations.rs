@@ -8,6 +8,7 @@ use super::relocation_tables::{self, RelocationTable};
 use crate::diagnostics::DiagnosticLocation;
 use crate::file::formats::elf::{Elf, Header, whole_entries};
 use crate::file::sections::SectionsIr;
+use crate::ranges;
 use binframe_ir::tables::{BinaryRelocation, BinarySymbolColumns, DiagnosticCode};
 use object::elf::{self, RelocationType, machine_names};
 use object::read::elf::{Crel, CrelIterator, RelrIterator};
@@ -180,14 +181,9 @@ impl RelocationWriter<'_> {
 
 /// The address ranges of function arrays, sorted; ranges that touch are merged.
 fn merged_ranges(arrays: &[FunctionArray]) -> Vec<Range<u64>> {
-    let mut ranges: Vec<_> = arrays.iter().map(|array| array.addresses.clone()).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    ranges.dedup_by(|next, range| {
-        let is_apart = next.start > range.end;
-        range.end = if is_apart { range.end } else { range.end.max(next.end) };
-        !is_apart
-    });
-    ranges
+    let mut merged: Vec<_> = arrays.iter().map(|array| array.addresses.clone()).collect();
+    ranges::merge(&mut merged);
+    merged
 }
 
 /// The rows of the static and the dynamic symbol table, by symbol index.
