@@ -7,9 +7,10 @@
 //! one, only the first line of its output is compared, word by word without numbers.
 #![cfg(feature = "sql")]
 
-use binframe_testsuite::{executable, fixtures, tools};
+use binframe_testsuite::{executable, fixtures, programs, tools};
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,7 +31,11 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let sysroot = tools::run(Command::new("rustc").args(["--print", "sysroot"])).expect("rustc is installed");
     let component =
         |name| fs::read(Path::new(sysroot.trim()).join("bin").join(name)).expect("it is installed");
+    let jobs = include_str!("../../docs/jobs.c");
+    let jobs = programs::compile_c("jobs", jobs, &["-O1", "-g", "-fno-inline"]);
+    let jobs = fs::read(jobs.expect("a machine that runs Rust tests has a C compiler")).expect("compiled");
     vec![
+        ("jobs", jobs),
         ("app", fixture("loops_and_calls")),
         ("old", fixture("loops_and_calls")),
         ("new", executable::from_clif(&changed).bytes),
@@ -123,7 +128,9 @@ fn check(path: &Path) {
     let lines: Vec<&str> = text.lines().collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, bytes) in examples() {
-        fs::write(folder.path().join(name), bytes).expect("the temporary folder is writable");
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).expect("the temporary folder is writable");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is an own file");
     }
     let mut blessed = String::new();
     let mut end = 0;
@@ -176,6 +183,11 @@ fn commands_of_the_page_on_sql() {
 #[test]
 fn commands_of_the_page_on_memory() {
     check(&root().join("docs/MEMORY.md"));
+}
+
+#[test]
+fn commands_of_the_page_on_captures() {
+    check(&root().join("docs/CAPTURE.md"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::error::external;
 use crate::input::{Input, InputKind, OpenInput, lock};
 use crate::options::Options;
 use crate::partition::{PartitionSlice, partition};
+use binframe::ir::tables::Snapshots;
 use binframe::ir::{Rows, Stage, Table, TableInfo};
 use binframe::{Dataset, Error, Filter, Source, TablePart, find_files};
 use datafusion::common::exec_err;
@@ -74,6 +75,11 @@ impl Inputs {
         lock(&self.skipped).iter().cloned().collect()
     }
 
+    /// Whether an input is a dataset of a capture.
+    pub(crate) fn is_capture(&self, input: usize) -> bool {
+        self.all[input].has_table(Snapshots::INFO)
+    }
+
     /// Divides a table into partitions of about the same work, in the order of the inputs.
     pub(crate) fn partitions(&self, table: &TableInfo, partitions: usize) -> Vec<Vec<PartitionSlice>> {
         let works: Vec<_> = self.all.iter().map(|input| input.work(table)).collect();
@@ -97,12 +103,13 @@ impl Inputs {
         table: &'static TableInfo,
         filter: &Filter<'_>,
     ) -> Result<InputParts, Error> {
+        // Before the source is locked, because this locks all of them, one after the other.
+        let is_anywhere = self.all.iter().any(|other| other.has_table(table));
         let open = self.open_input(input);
         let parts = self.with_source(input, &open, |source| {
             if !source.has_table(table) {
                 // Tables of files and of captures are joined; neither kind of input has those of the other.
-                let is_foreign = source.is_capture() != (table.stage == Stage::Capture);
-                if is_foreign && self.all.iter().any(|other| other.has_table(table)) {
+                if is_anywhere && source.is_capture() != (table.stage == Stage::Capture) {
                     return Ok(Vec::new());
                 }
                 return Err(Error::MissingTable { path: self.all[input].path.clone(), table });

@@ -1,11 +1,14 @@
-//! The loaded contents of a binary: which section, symbol and bytes are at an address, as the file states.
+//! The loaded contents of a binary: which section, symbol and bytes are at an address, as the file states; of a capture, as
+//! the first snapshot states that has them.
 
 use crate::error::external;
 use crate::input::lock;
 use crate::inputs::Inputs;
 use crate::program::{FunctionNames, Program};
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
 use binframe::ir::tables::{
-    BinaryHeaders, BinarySection, BinarySections, BinarySymbols, Endianness, SymbolType,
+    BinaryHeaders, BinarySections, BinarySymbols, Endianness, MemoryRegions, SymbolType,
 };
 use binframe::ir::{Enumeration, Rows};
 use binframe::passes::isa::Isa;
@@ -48,8 +51,8 @@ impl<T> BinaryCache<T> {
 /// The loaded contents of one binary.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// The rows of `binary_sections`, whose contents are in the mapped file.
-    rows: Vec<Rows<BinarySections>>,
+    /// The contents of sections or captured regions, which are in mapped files, by the part of the table.
+    contents: Vec<ArrayRef>,
     /// Loaded sections, sorted by address.
     sections: Vec<Section>,
     /// One symbol per address, sorted by address.
@@ -61,7 +64,8 @@ pub(crate) struct Image {
 #[derive(Debug)]
 struct Section {
     addresses: Range<u64>,
-    /// Index in [`Image::rows`], and of the row there.
+    name: String,
+    /// Index in [`Image::contents`], and of the row there.
     row: (usize, usize),
 }
 
@@ -111,13 +115,39 @@ impl Images {
 
 impl Image {
     fn read(inputs: &Inputs, input: usize, binary: &str) -> std::result::Result<Self, binframe::Error> {
+        if inputs.is_capture(input) {
+            return Self::read_capture(inputs, input, binary);
+        }
         let headers = inputs.rows::<BinaryHeaders>(input, binary)?;
         let header = headers.iter().find_map(|rows| rows.columns().iter().next());
         let isa = header.and_then(|header| header.architecture).and_then(Isa::of).unwrap_or(Isa::X86_64);
         let is_big_endian = header.is_some_and(|header| header.endianness == Some(Endianness::Big));
         let rows = inputs.rows::<BinarySections>(input, binary)?;
         let symbols = symbols(&inputs.rows::<BinarySymbols>(input, binary)?);
-        Ok(Self { sections: sections(&rows), rows, symbols, isa, is_big_endian })
+        let contents = rows.iter().map(|rows| Arc::clone(rows.batch().column("content"))).collect();
+        Ok(Self { sections: sections(&rows), contents, symbols, isa, is_big_endian })
+    }
+
+    /// The memory of a capture.
+    fn read_capture(
+        inputs: &Inputs,
+        input: usize,
+        binary: &str,
+    ) -> std::result::Result<Self, binframe::Error> {
+        let rows = inputs.rows::<MemoryRegions>(input, binary)?;
+        let mut sections = Vec::new();
+        for (part, rows) in rows.iter().enumerate() {
+            for (row, region) in rows.columns().iter().enumerate() {
+                let Some(content) = region.content_snapshot else { continue };
+                let addresses = region.region_id..region.region_id.saturating_add(content.len() as u64);
+                sections.push(Section { addresses, name: region.r#type.to_owned(), row: (part, row) });
+            }
+        }
+        // Of a region that was mapped anew, the first content is kept.
+        sections.sort_by_key(|section| section.addresses.start);
+        sections.dedup_by_key(|section| section.addresses.start);
+        let contents = rows.iter().map(|rows| Arc::clone(rows.batch().column("content_snapshot"))).collect();
+        Ok(Self { contents, sections, symbols: Vec::new(), isa: Isa::X86_64, is_big_endian: false })
     }
 
     /// The loaded section that contains an address.
@@ -126,13 +156,9 @@ impl Image {
         self.sections[..next].iter().rev().find(|section| section.addresses.contains(&address))
     }
 
-    fn row(&self, section: &Section) -> BinarySection<'_> {
-        self.rows[section.row.0].columns().row(section.row.1)
-    }
-
     /// The name of the section that contains an address.
     pub(crate) fn section_at(&self, address: u64) -> Option<String> {
-        Some(self.row(self.section(address)?).section_name.to_owned())
+        Some(self.section(address)?.name.clone())
     }
 
     /// The symbol that covers an address, and the offset in it: `main+0x12`.
@@ -157,7 +183,7 @@ impl Image {
     pub(crate) fn bytes_from(&self, address: u64) -> Option<&[u8]> {
         let section = self.section(address)?;
         let offset = (address - section.addresses.start) as usize;
-        self.row(section).content.get(offset..)
+        self.contents[section.row.0].as_binary_view().value(section.row.1).get(offset..)
     }
 
     /// The text from an address up to the next zero byte.
@@ -182,6 +208,7 @@ fn sections(rows: &[Rows<BinarySections>]) -> Vec<Section> {
         let loaded = rows.columns().iter().enumerate().filter(|(_, section)| section.is_readable);
         sections.extend(loaded.map(|(row, section)| Section {
             addresses: section.address..section.address.saturating_add(section.size),
+            name: section.section_name.to_owned(),
             row: (part, row),
         }));
     }
