@@ -35,12 +35,24 @@ pub(super) struct MergedRegisters(u64);
 pub(super) struct SymbolicState {
     registers: [ExprId; REGISTERS],
     cells: Vec<SymbolicCell>,
-    /// The operands whose comparison set the flags, and their width in bits; `None` if unknown.
-    compared: Option<(ExprId, ExprId, u8)>,
+    /// The comparison that set the flags; `None` if unknown.
+    compared: Option<Comparison>,
     /// Bounds from the branch conditions on all paths to the instruction.
     pub(super) bounds: Vec<Bound>,
     /// The memory epoch: loads of the same address and epoch read the same value.
     epoch: u64,
+}
+
+/// A comparison of unsigned numbers of one word, or of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Comparison {
+    one: ExprId,
+    other: ExprId,
+    /// Width of a word in bits.
+    bits: u8,
+    /// The high words of numbers of two words; then the flags are those of their difference, less the borrow of the low
+    /// words.
+    high: Option<(ExprId, ExprId)>,
 }
 
 /// A value stored on the stack.
@@ -142,10 +154,19 @@ impl SymbolicState {
         let [a, b, c, _] = op.inputs;
         match op.operation {
             Operation::Flags(of) => {
-                let is_comparison = of == FlagsOf::Subtract && c == Operand::None && op.guard.is_none();
+                let is_difference = of == FlagsOf::Subtract && op.guard.is_none() && op.bits <= 64;
                 let is_whole = matches!(op.place, Place::Flags(flags) if flags.contains(Flag::Carry));
-                self.compared = (is_comparison && is_whole && op.bits <= 64)
-                    .then(|| (self.read(a, evaluation), self.read(b, evaluation), op.bits as u8));
+                let (one, other) = (self.read(a, evaluation), self.read(b, evaluation));
+                self.compared = match self.compared.filter(|_| is_difference && is_whole) {
+                    _ if !is_difference || !is_whole => None,
+                    _ if c == Operand::None => {
+                        Some(Comparison { one, other, bits: op.bits as u8, high: None })
+                    }
+                    Some(low) if low.high.is_none() && u16::from(low.bits) == op.bits => {
+                        Some(Comparison { high: Some((one, other)), ..low })
+                    }
+                    _ => None,
+                };
                 return;
             }
             Operation::Store | Operation::StoreLanes => return self.store_op(op, evaluation),
@@ -169,9 +190,24 @@ impl SymbolicState {
             None if op.lanes == 1 && op.bits <= 64 => self.value(op, evaluation),
             _ => None,
         };
+        Self::note_small_number(op, evaluation);
         for (index, place) in ops.places(op).iter().enumerate() {
             let value = value.filter(|_| index == 0);
             self.write(*place, value, evaluation);
+        }
+    }
+
+    /// Notes the number of the symbol that a register gets in place of a small constant.
+    fn note_small_number(op: &Op, evaluation: &mut Evaluation<'_>) {
+        let (Operation::Copy, Operand::Constant(number, _), Place::Register(register, part, rest)) =
+            (op.operation, op.inputs[0], op.place)
+        else {
+            return;
+        };
+        let is_whole = part.bits >= evaluation.abi.address_bits || rest == Rest::Zeroed;
+        if op.guard.is_none() && part.low == 0 && is_whole && is_small(op.inputs[0]) {
+            let symbol = ExprId::unknown(symbol_number(evaluation.address, usize::from(register.0)));
+            evaluation.arena.set_symbol_number(symbol, number);
         }
     }
 
@@ -337,25 +373,14 @@ impl SymbolicState {
 
     /// Assumes that a conditional jump is or is not taken: adds the bound that follows from its condition.
     pub(super) fn assume_branch(&mut self, arena: &ExprArena, condition: Condition, is_taken: bool) {
-        let Some((value, other, bits)) = self.compared else { return };
-        let Some(number) = arena.number(other).map(|number| number & (u64::MAX >> (64 - u32::from(bits))))
-        else {
-            return;
-        };
-        // Whether the sign bit is clear, so that signed comparisons bound the unsigned value.
-        let is_positive = arena.width(value) < bits;
-        let maximum = match (condition.predicate, is_taken != condition.is_negated) {
-            (Predicate::CarryOrZero | Predicate::Zero, true) => number,
-            (Predicate::Carry, true) if number > 0 => number - 1,
-            (Predicate::LessOrEqual, true) if is_positive => number,
-            (Predicate::Less, true) if is_positive && number > 0 => number - 1,
-            _ => return,
-        };
+        let Some(compared) = self.compared else { return };
+        let is_true = is_taken != condition.is_negated;
+        let Some(bound) = compared.bound(arena, condition.predicate, is_true) else { return };
         if self.bounds.len() == BOUNDS_MAX {
             self.bounds.remove(0);
         }
-        self.bounds.retain(|bound| bound.value != value);
-        self.bounds.push(Bound { value, maximum });
+        self.bounds.retain(|other| other.value != bound.value);
+        self.bounds.push(bound);
     }
 
     fn load(&self, arena: &mut ExprArena, address: ExprId, bits: u16) -> ExprId {
@@ -404,6 +429,44 @@ impl SymbolicState {
             .iter()
             .any(|register| base_and_offset(arena, self.registers[usize::from(register.0)]).0 == base)
     }
+}
+
+impl Comparison {
+    /// The upper bound of one operand, if the other is a constant and a predicate on the flags is true or false; `None`
+    /// if there is none.
+    fn bound(self, arena: &ExprArena, predicate: Predicate, is_true: bool) -> Option<Bound> {
+        let Self { one, other, bits, high } = self;
+        if let Some((one, other)) = high {
+            // Only the borrow of the whole difference is used, and only if the high word of the constant is 0.
+            let is_zero = |value| arena.known_number(value).is_some_and(|number| number & mask(bits) == 0);
+            let constant = if is_true { other } else { one };
+            if predicate != Predicate::Carry || !is_zero(constant) {
+                return None;
+            }
+        }
+        let number = |value| arena.known_number(value).map(|number| number & mask(bits));
+        // Whether the sign bit is clear, so that signed comparisons bound the unsigned value.
+        let is_positive = |value| arena.width(value) < bits;
+        let bound = |value, maximum| Some(Bound { value, maximum });
+        match (predicate, is_true) {
+            (Predicate::CarryOrZero | Predicate::Zero, true) => bound(one, number(other)?),
+            (Predicate::Carry, true) => bound(one, number(other)?.checked_sub(1)?),
+            (Predicate::LessOrEqual, true) if is_positive(one) => bound(one, number(other)?),
+            (Predicate::Less, true) if is_positive(one) => bound(one, number(other)?.checked_sub(1)?),
+            (Predicate::Carry, false) => bound(other, number(one)?),
+            (Predicate::CarryOrZero, false) => bound(other, number(one)?.checked_sub(1)?),
+            (Predicate::Less, false) if is_positive(other) => bound(other, number(one)?),
+            (Predicate::LessOrEqual, false) if is_positive(other) => {
+                bound(other, number(one)?.checked_sub(1)?)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The largest number of some bits.
+fn mask(bits: u8) -> u64 {
+    u64::MAX >> (64 - u32::from(bits))
 }
 
 /// An expression as a base and an offset.
