@@ -34,6 +34,8 @@ pub(crate) struct RegionInstructions {
     pub(crate) constants: ConstantAddresses,
     /// The ranges of data, sorted and disjoint.
     pub(super) data: Vec<Range<u32>>,
+    /// The rows of indirect branches whose target was found by the value of a register, sorted.
+    pub(super) register_targets: Vec<u32>,
 }
 
 /// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data; and
@@ -122,8 +124,18 @@ impl RegionInstructions {
         before.is_some_and(|before| position < self.data[before].end as usize)
     }
 
+    /// Whether there are rows with role `data`.
+    pub(super) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
+    /// Whether a branch is indirect, and its target was found by the value of a register.
+    pub(crate) fn has_register_target(&self, row: usize) -> bool {
+        self.register_targets.binary_search(&(row as u32)).is_ok()
+    }
+
     pub(super) fn fingerprints(&self) -> [Fingerprint; 6] {
-        // Positions and sizes of branches follow from the starts, sizes of accesses from the bytes.
+        // Positions and sizes of branches follow from the starts, sizes of accesses and `register_targets` from the bytes.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
         let constants: Vec<_> =
