@@ -33,7 +33,7 @@
 //! for these ranges, though code reached later may bound it differently.
 //!
 //! *Termination, cost.* A register is merged once per block, so states change finitely often. Limits: 12 evaluations
-//! per selected block on average; 64 per block of the function over all of its jumps, in addition to those of one jump;
+//! per selected block on average; 192 per block of the function over all of its jumps, in addition to those of one jump;
 //! 2^16 entries, 2^10 without a bound; 4096 targets and 16 per block of the function over all jumps after the first
 //! table.
 //!
@@ -167,17 +167,27 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
     }
 
+    /// Whether an expression is the stack pointer or the frame pointer at the entry of a selected block. A call does not
+    /// change what is stored there.
+    fn is_stack_symbol(&self, value: ExprId) -> bool {
+        let region = &self.facts.ranges.code.regions[self.facts.ranges[self.function.0].region()];
+        let expression = self.evaluator.scratch.arena.get(value);
+        matches!(expression, Expression::Unknown(number) if SymbolicState::is_stack_symbol(number, &region.isa.abi()))
+    }
+
     /// Whether an unknown symbol in a target comes from the entry of a selected block: a term of the target, of the
     /// address that it is loaded from, or what the stack held there.
     fn is_from_entry(&self, target: ExprId) -> bool {
         let arena = &self.evaluator.scratch.arena;
         let is_term_from_entry = |term: ExprId| match arena.get(term) {
             Expression::Unknown(_) => self.is_entry_symbol(term),
-            Expression::Load { address, epoch, .. } if SymbolicState::is_entry_symbol(epoch) => {
-                match arena.get(address) {
-                    Expression::Offset(base, _) => self.is_entry_symbol(base),
-                    _ => self.is_entry_symbol(address),
-                }
+            Expression::Load { address, epoch, .. } => {
+                let base = match arena.get(address) {
+                    Expression::Offset(base, _) => base,
+                    _ => address,
+                };
+                let is_entry = self.is_entry_symbol(base);
+                is_entry && (SymbolicState::is_entry_symbol(epoch) || self.is_stack_symbol(base))
             }
             _ => false,
         };
@@ -185,7 +195,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
             Expression::Offset(inner, _) => match arena.get(inner) {
                 Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
-                _ => false,
+                _ => is_term_from_entry(inner),
             },
             _ => false,
         };
@@ -291,16 +301,30 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// address.
     fn rebase(&self, pattern: &mut TablePattern, bounds: &[Bound]) {
         for bound in bounds.iter().rev() {
-            match self.evaluator.scratch.arena.get(bound.value) {
-                _ if bound.value == pattern.index => return,
-                Expression::Offset(inner, added) if inner == pattern.index => {
-                    pattern.index = bound.value;
-                    let skipped = added.wrapping_mul(u64::from(pattern.entry_size));
-                    pattern.address = self.truncated(pattern.address.wrapping_sub(skipped));
-                    return;
-                }
-                _ => {}
+            if bound.value == pattern.index {
+                return;
             }
+            if let Some(added) = self.added_to(pattern.index, bound.value) {
+                pattern.index = bound.value;
+                let skipped = added.wrapping_mul(u64::from(pattern.entry_size));
+                pattern.address = self.truncated(pattern.address.wrapping_sub(skipped));
+                return;
+            }
+        }
+    }
+
+    /// The constant that is added to an index in a compared value; `None` if that is no such sum. The sum may be
+    /// truncated to a width that the index has too.
+    fn added_to(&self, index: ExprId, compared: ExprId) -> Option<u64> {
+        let arena = &self.evaluator.scratch.arena;
+        match arena.get(compared) {
+            Expression::Offset(base, added) if base == index => Some(added),
+            Expression::ZeroExtended(sum, bits) if arena.width(index) <= bits && bits < 64 => {
+                let Expression::Offset(base, added) = arena.get(sum) else { return None };
+                let unused = 64 - u32::from(bits);
+                (base == index).then_some(((added << unused) as i64 >> unused) as u64)
+            }
+            _ => None,
         }
     }
 
@@ -338,10 +362,9 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
                     return Some((None, 256, BoundEvidence::Content));
                 };
                 // The compared value may be the index plus a constant.
-                let added = bounds.iter().rev().find_map(|bound| match arena.get(bound.value) {
-                    Expression::Offset(base, added) if base == inner => Some((bound.maximum, added)),
-                    _ => None,
-                });
+                let added = bounds.iter().rev();
+                let added = added.map(|bound| Some((bound.maximum, self.added_to(inner, bound.value)?)));
+                let added = added.into_iter().flatten().next();
                 let direct = upper_bound(arena, bounds, inner).map(|maximum| (maximum, 0));
                 let Some((maximum, added)) = direct.or(added) else {
                     return Some((None, 256, BoundEvidence::Content));

@@ -105,6 +105,12 @@ impl SymbolicState {
         number % SYMBOLS_PER_ADDRESS >= ENTRY as u64
     }
 
+    /// Whether the symbol with a number is the stack pointer or the frame pointer of a block entry.
+    pub(super) fn is_stack_symbol(number: u64, abi: &Abi) -> bool {
+        let register = (number % SYMBOLS_PER_ADDRESS).wrapping_sub(ENTRY as u64);
+        [abi.stack_pointer, abi.frame_pointer].iter().any(|own| u64::from(own.0) == register)
+    }
+
     /// Joins with the state from another predecessor of the block at `address`. A register on which they disagree
     /// becomes the entry symbol of that block, and is added to `merged`.
     pub(super) fn join(&mut self, other: &Self, merged: &mut MergedRegisters, address: u64) {
@@ -369,6 +375,12 @@ impl SymbolicState {
     /// Sets a register to a known address.
     pub(super) fn set_register(&mut self, arena: &mut ExprArena, register: Reg, address: u64) {
         self.registers[usize::from(register.0)] = arena.constant(address);
+    }
+
+    /// Sets the registers that hold a value to a known address.
+    pub(super) fn set_value(&mut self, arena: &mut ExprArena, value: ExprId, address: u64) {
+        let address = arena.constant(address);
+        self.registers.iter_mut().filter(|own| **own == value).for_each(|own| *own = address);
     }
 
     /// Assumes that a conditional jump is or is not taken: adds the bound that follows from its condition.
