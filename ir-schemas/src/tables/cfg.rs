@@ -286,8 +286,9 @@ pub struct CfgEdge {
     /// How the target was identified.
     pub evidence: EdgeEvidence,
     /// `certain`: encoded in the instruction, listed in an exception table, or read from a pointer that the loader sets
-    /// or that is constant; `likely`: resumption after a call, or the value of a register; `guess`: address taken, or
-    /// unresolved. For a jump table, see `jump_tables`.
+    /// or that is constant; `likely`: resumption after a call, the value of a register, or a jump over the prefix that
+    /// makes the next instruction atomic, which goes to its block; `guess`: address taken, or unresolved. For a jump
+    /// table, see `jump_tables`.
     pub confidence: Confidence,
 }
 
@@ -364,6 +365,8 @@ enumeration! {
         Relative = "relative",
         /// Unsigned offsets from `base_address`.
         RelativeUnsigned = "relative_unsigned",
+        /// Distances that are subtracted from `base_address`.
+        Subtracted = "subtracted",
     }
 }
 

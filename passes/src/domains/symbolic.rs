@@ -47,6 +47,8 @@ pub(crate) enum Expression {
     Offset(ExprId, u64),
     /// The sum of two expressions that are neither `Constant` nor `Offset`.
     Sum(ExprId, ExprId),
+    /// A non-constant expression, negated.
+    Negated(ExprId),
     /// An expression shifted left by a number of bits.
     Scaled(ExprId, u8),
     /// An expression shifted right by a number of bits; zeros enter.
@@ -64,7 +66,8 @@ pub(crate) enum Expression {
 }
 
 use Expression::{
-    Constant, Load, LowBits, Masked, Offset, Scaled, ShiftedRight, SignExtended, Sum, Unknown, ZeroExtended,
+    Constant, Load, LowBits, Masked, Negated, Offset, Scaled, ShiftedRight, SignExtended, Sum, Unknown,
+    ZeroExtended,
 };
 
 /// Stores expressions, each once.
@@ -160,6 +163,15 @@ impl ExprArena {
             }
             _ if one == other => self.scaled(one, 1),
             _ => self.make(Sum(one.min(other), one.max(other))),
+        }
+    }
+
+    /// An expression, negated.
+    pub(crate) fn negated(&mut self, value: ExprId) -> ExprId {
+        match self.get(value) {
+            Constant(number) => self.constant(number.wrapping_neg()),
+            Negated(inner) => inner,
+            _ => self.make(Negated(value)),
         }
     }
 

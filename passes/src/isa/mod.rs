@@ -215,6 +215,11 @@ impl Isa {
         with_instruction_set!(self, S => S::address_getter(self, code))
     }
 
+    /// Whether code starts with a prefix that makes the first instruction atomic, and that a jump may pass over.
+    pub(crate) fn has_atomic_prefix(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::has_atomic_prefix(self, code))
+    }
+
     /// What a callee does with its return address, as far as its straight-line code says.
     pub(crate) fn return_address_use(self, code: &[u8]) -> ReturnAddressUse {
         with_instruction_set!(self, S => S::return_address_use(self, code))

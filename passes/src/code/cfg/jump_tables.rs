@@ -15,8 +15,8 @@
 //!     fresh symbol of that join point for good ([`MergedRegisters`](super::symbolic_state::MergedRegisters)). A branch condition
 //!     adds a bound, `value <= constant`.
 //!  3. Match the target expression with the patterns that compilers emit: `load(table + index * size)`, an absolute
-//!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one. `base` is a
-//!     constant.
+//!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one; `base -
+//!     load(…)`, one that is subtracted. `base` is a constant.
 //!  4. Bound the index: by a comparison (`compare`); else by a mask, a width below 8 bits, what a shift to the right
 //!     leaves, or the greatest byte of the index table that it is loaded from, if a comparison bounds the index into that
 //!     table (`mask`); else by the contents of the table (`content`), at most 256 entries if the index is loaded as one
@@ -26,7 +26,8 @@
 //!     no target: compilers emit such entries for impossible cases. The end is any padding in the last 64 bytes before
 //!     the next range, and if the size of the function is declared, also the start of that range. With a bound, entry 0
 //!     may be invalid too, of an index that is never 0. Without one, entries also end at the next address that is a
-//!     constant in code. Without a comparison, they end at the next table of the function, also if that is found later.
+//!     constant in code, and up to 256 invalid ones before the first are skipped. Without a comparison, they end at
+//!     the next table of the function, also if that is found later.
 //!
 //! *Invariants.* A table has at least one target; two entries, if it is bounded by its contents. A bound that allows
 //! more entries than are valid is not that of this index, and is replaced by `content`. A table that was found is final
@@ -227,6 +228,9 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             BoundEvidence::Content => self.facts.next_referenced(pattern.address),
             _ => u64::MAX,
         };
+        if bound == BoundEvidence::Content {
+            self.skip_unused(&mut pattern, stop);
+        }
         let mut targets = Vec::new();
         for index in 0..limit.min(ENTRIES_MAX) {
             let address = pattern.address.wrapping_add(index * u64::from(pattern.entry_size));
@@ -266,6 +270,11 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// Matches a target expression with the patterns of tables; `None` if it has none of them.
     fn pattern(&self, target: ExprId) -> Option<TablePattern> {
         let arena = &self.evaluator.scratch.arena;
+        let has_short_addresses = self.facts.references.address_size() == 4;
+        let target = match arena.get(target) {
+            Expression::ZeroExtended(inner, 32) if has_short_addresses => inner,
+            _ => target,
+        };
         let (entry, base) = match arena.get(target) {
             Expression::Offset(entry, base) => (entry, Some(base)),
             _ => (target, None),
@@ -274,11 +283,12 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             (Expression::Load { .. }, None) => (entry, JumpTableKind::Absolute),
             (Expression::Load { .. }, Some(_)) => (entry, JumpTableKind::RelativeUnsigned),
             (Expression::SignExtended(load, _), Some(_)) => (load, JumpTableKind::Relative),
+            (Expression::Negated(load), Some(_)) => (load, JumpTableKind::Subtracted),
             _ => return None,
         };
         let Expression::Load { address, size, .. } = arena.get(load) else { return None };
         let address = match arena.get(address) {
-            Expression::ZeroExtended(inner, 32) if self.facts.references.address_size() == 4 => inner,
+            Expression::ZeroExtended(inner, 32) if has_short_addresses => inner,
             _ => address,
         };
         let Expression::Offset(scaled, table) = arena.get(address) else { return None };
@@ -349,6 +359,30 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         }
     }
 
+    /// If entry 0 is invalid, moves the start of the table to the first of two entries that are valid: the least index may
+    /// be greater than 0.
+    fn skip_unused(&self, pattern: &mut TablePattern, stop: u64) {
+        /// Entries that are skipped.
+        const SKIPPED_MAX: u64 = 1 << 8;
+        /// Smaller entries are too often valid by accident.
+        const SIZE_MIN: u8 = 4;
+        if pattern.entry_size < SIZE_MIN {
+            return;
+        }
+        let size = u64::from(pattern.entry_size);
+        let is_valid = |address: u64| {
+            let target = self.entry(pattern, address);
+            let target = target.and_then(|target| self.facts.ranges.location_of(target));
+            address < stop && target.is_some_and(|target| self.may_be_own(target))
+        };
+        let addresses = (0..=SKIPPED_MAX).map(|index| pattern.address.wrapping_add(index * size));
+        let mut addresses = addresses.take_while(|address| *address < stop);
+        let first = addresses.find(|address| is_valid(*address) && is_valid(address.wrapping_add(size)));
+        if let Some(first) = first {
+            pattern.address = first;
+        }
+    }
+
     /// The table that an index is loaded from, if there is one; the greatest possible number of entries, and how it is
     /// known.
     fn bound(&self, index: ExprId, bounds: &[Bound]) -> Option<(Option<u64>, u64, BoundEvidence)> {
@@ -401,9 +435,13 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         let unused = 64 - 8 * u32::from(pattern.entry_size);
         let stored = match pattern.kind {
             JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
-            JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
+            _ => stored,
         };
-        let target = pattern.base.unwrap_or(0).wrapping_add(stored);
+        let base = pattern.base.unwrap_or(0);
+        let target = match pattern.kind {
+            JumpTableKind::Subtracted => base.wrapping_sub(stored),
+            _ => base.wrapping_add(stored),
+        };
         Some(self.truncated(target))
     }
 

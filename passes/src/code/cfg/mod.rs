@@ -19,7 +19,8 @@
 //!     dominators and loops (`tables/`).
 //!
 //! *Files.* Each imports only files before it in this list: `ids`, `function_ranges`, `noreturn`, `facts`, `flow`
-//! (data), `blocks`, `address_taken`, `symbolic_evaluation`, `jump_tables`, `function_traversal`,
+//! (data), `blocks`, `address_taken`, `comparison`, `symbolic_state`,
+//! `symbolic_evaluation`, `jump_tables`, `function_traversal`,
 //! `recursive_traversal`, `fragments`, `initial_starts`, `function_discovery`, `ir`, `tables/`, `content`,
 //! `instruction_rows`.
 //!
@@ -33,6 +34,7 @@
 
 mod address_taken;
 mod blocks;
+mod comparison;
 mod content;
 mod facts;
 mod flow;

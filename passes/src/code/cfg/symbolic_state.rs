@@ -10,10 +10,11 @@
 //! Values as wide as an address are expressions without truncation, also in 32-bit code: additions and subtractions
 //! need none, and the reader of an address truncates it. Narrower values are extended with zeros where they are read.
 
+use super::comparison::Comparison;
 use crate::domains::symbolic::{Bound, ExprArena, ExprId, Expression};
 use crate::isa::Abi;
 use crate::isa::ops::{
-    Condition, Flag, FlagsOf, Op, Operand, Operation, Ops, OtherMemory, Part, Place, Predicate, Reg, Rest,
+    Condition, Flag, FlagsOf, Op, Operand, Operation, Ops, OtherMemory, Part, Place, Reg, Rest,
 };
 
 /// Registers that are tracked: the first of the instruction set.
@@ -41,18 +42,6 @@ pub(super) struct SymbolicState {
     pub(super) bounds: Vec<Bound>,
     /// The memory epoch: loads of the same address and epoch read the same value.
     epoch: u64,
-}
-
-/// A comparison of unsigned numbers of one word, or of two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Comparison {
-    one: ExprId,
-    other: ExprId,
-    /// Width of a word in bits.
-    bits: u8,
-    /// The high words of numbers of two words; then the flags are those of their difference, less the borrow of the low
-    /// words.
-    high: Option<(ExprId, ExprId)>,
 }
 
 /// A value stored on the stack.
@@ -112,12 +101,19 @@ impl SymbolicState {
     }
 
     /// Joins with the state from another predecessor of the block at `address`. A register on which they disagree
-    /// becomes the entry symbol of that block, and is added to `merged`.
+    /// becomes the entry symbol of that block, and is added to `merged`; the symbol is bounded if both values are.
     pub(super) fn join(&mut self, other: &Self, merged: &mut MergedRegisters, address: u64) {
+        let bound_of = |bounds: &[Bound], value: ExprId| {
+            bounds.iter().find(|bound| bound.value == value).map(|bound| bound.maximum)
+        };
+        let mut merged_bounds = Vec::new();
         for (register, (own, others)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
             if own != others {
                 merged.0 |= 1 << register;
+                let maxima = bound_of(&self.bounds, *own).zip(bound_of(&other.bounds, *others));
                 *own = ExprId::unknown(symbol_number(address, ENTRY + register));
+                merged_bounds
+                    .extend(maxima.map(|(one, other)| Bound { value: *own, maximum: one.max(other) }));
             }
         }
         if self.epoch != other.epoch {
@@ -126,15 +122,18 @@ impl SymbolicState {
         }
         self.cells.retain(|cell| other.cells.contains(cell));
         self.bounds.retain(|bound| other.bounds.contains(bound));
+        merged_bounds.into_iter().for_each(|bound| self.add_bound(bound));
         self.compared = self.compared.filter(|_| self.compared == other.compared);
     }
 
     /// Sets the registers that were ever merged at the block at `address` to its entry symbols.
     pub(super) fn forget_merged(&mut self, merged: MergedRegisters, address: u64) {
-        for (register, own) in
-            self.registers.iter_mut().enumerate().filter(|(register, _)| merged.0 >> register & 1 == 1)
-        {
-            *own = ExprId::unknown(symbol_number(address, ENTRY + register));
+        for register in (0..REGISTERS).filter(|register| merged.0 >> register & 1 == 1) {
+            let symbol = ExprId::unknown(symbol_number(address, ENTRY + register));
+            let value = std::mem::replace(&mut self.registers[register], symbol);
+            if let Some(bound) = self.bounds.iter().find(|bound| bound.value == value).copied() {
+                self.add_bound(Bound { value: symbol, ..bound });
+            }
         }
         if merged.0 >> MEMORY & 1 == 1 {
             self.epoch = symbol_number(address, ENTRY + MEMORY);
@@ -229,14 +228,24 @@ impl SymbolicState {
                 let value = self.read(a, evaluation);
                 Some(evaluation.arena.sign_extended(value, a.bits() as u8))
             }
+            // One bit.
+            Operation::Condition(_) => {
+                let unknown = Self::unknown_result(op, evaluation);
+                Some(evaluation.arena.zero_extended(unknown, 1))
+            }
             Operation::Add if c == Operand::None => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
                 Some(evaluation.arena.sum(a, b))
             }
             Operation::Subtract if c == Operand::None => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
-                let number = evaluation.arena.number(b)?;
-                Some(evaluation.arena.offset(a, number.wrapping_neg()))
+                match evaluation.arena.number(b) {
+                    Some(number) => Some(evaluation.arena.offset(a, number.wrapping_neg())),
+                    None => {
+                        let negated = evaluation.arena.negated(b);
+                        Some(evaluation.arena.sum(a, negated))
+                    }
+                }
             }
             Operation::AddScaled(shift) => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
@@ -326,9 +335,11 @@ impl SymbolicState {
                 let index = usize::from(register.0);
                 let Some(own) = self.registers.get_mut(index) else { return };
                 let is_whole = part.bits >= evaluation.abi.address_bits;
+                // The bits above a small part are zeros if they were.
+                let is_small = evaluation.arena.known_number(*own).is_some_and(|number| number == 0);
                 *own = match value {
                     Some(value) if part.low == 0 && is_whole => value,
-                    Some(value) if part.low == 0 && rest == Rest::Zeroed => {
+                    Some(value) if part.low == 0 && (rest == Rest::Zeroed || is_small) => {
                         evaluation.arena.zero_extended(value, part.bits as u8)
                     }
                     Some(value) if part.low == 0 => evaluation.arena.low_bits(value, part.bits as u8),
@@ -388,10 +399,15 @@ impl SymbolicState {
         let Some(compared) = self.compared else { return };
         let is_true = is_taken != condition.is_negated;
         let Some(bound) = compared.bound(arena, condition.predicate, is_true) else { return };
+        self.add_bound(bound);
+    }
+
+    /// Adds a bound, in place of another of the same value.
+    fn add_bound(&mut self, bound: Bound) {
+        self.bounds.retain(|other| other.value != bound.value);
         if self.bounds.len() == BOUNDS_MAX {
             self.bounds.remove(0);
         }
-        self.bounds.retain(|other| other.value != bound.value);
         self.bounds.push(bound);
     }
 
@@ -441,44 +457,6 @@ impl SymbolicState {
             .iter()
             .any(|register| base_and_offset(arena, self.registers[usize::from(register.0)]).0 == base)
     }
-}
-
-impl Comparison {
-    /// The upper bound of one operand, if the other is a constant and a predicate on the flags is true or false; `None`
-    /// if there is none.
-    fn bound(self, arena: &ExprArena, predicate: Predicate, is_true: bool) -> Option<Bound> {
-        let Self { one, other, bits, high } = self;
-        if let Some((one, other)) = high {
-            // Only the borrow of the whole difference is used, and only if the high word of the constant is 0.
-            let is_zero = |value| arena.known_number(value).is_some_and(|number| number & mask(bits) == 0);
-            let constant = if is_true { other } else { one };
-            if predicate != Predicate::Carry || !is_zero(constant) {
-                return None;
-            }
-        }
-        let number = |value| arena.known_number(value).map(|number| number & mask(bits));
-        // Whether the sign bit is clear, so that signed comparisons bound the unsigned value.
-        let is_positive = |value| arena.width(value) < bits;
-        let bound = |value, maximum| Some(Bound { value, maximum });
-        match (predicate, is_true) {
-            (Predicate::CarryOrZero | Predicate::Zero, true) => bound(one, number(other)?),
-            (Predicate::Carry, true) => bound(one, number(other)?.checked_sub(1)?),
-            (Predicate::LessOrEqual, true) if is_positive(one) => bound(one, number(other)?),
-            (Predicate::Less, true) if is_positive(one) => bound(one, number(other)?.checked_sub(1)?),
-            (Predicate::Carry, false) => bound(other, number(one)?),
-            (Predicate::CarryOrZero, false) => bound(other, number(one)?.checked_sub(1)?),
-            (Predicate::Less, false) if is_positive(other) => bound(other, number(one)?),
-            (Predicate::LessOrEqual, false) if is_positive(other) => {
-                bound(other, number(one)?.checked_sub(1)?)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The largest number of some bits.
-fn mask(bits: u8) -> u64 {
-    u64::MAX >> (64 - u32::from(bits))
 }
 
 /// An expression as a base and an offset.

@@ -12,6 +12,8 @@
 //!     address (`register_targets.rs`).
 //!  5. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
 //!     register and a constant reads a pointer at a constant address.
+//!  6. A conditional jump over the prefix that makes the next instruction atomic goes to that instruction: libraries
+//!     jump so in programs with one thread.
 //!
 //! The callee of rule 1 is no declared function. A call of the next instruction only pushes its address, and is left as
 //! it is.
@@ -38,8 +40,8 @@ pub(super) struct Context {
     changes: Vec<Change>,
     /// The data in each region that calls pass the address of; in no order.
     pub(super) data: Vec<Vec<Range<usize>>>,
-    /// The rows in each region that rule 4 changes, sorted.
-    register_targets: Vec<Vec<u32>>,
+    /// The rows in each region whose target rules 4 and 6 change, sorted.
+    inferred_targets: Vec<Vec<u32>>,
 }
 
 /// Another flow of a branch.
@@ -61,8 +63,9 @@ impl Context {
     /// functions.
     pub(super) fn find(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) -> Self {
         let (data, rows) = (vec![Vec::new(); regions.len()], vec![Vec::new(); regions.len()]);
-        let mut context = Self { changes: Vec::new(), data, register_targets: rows };
+        let mut context = Self { changes: Vec::new(), data, inferred_targets: rows };
         context.find_register_targets(code, regions, anchors);
+        context.find_passed_prefixes(code, regions);
         let pushes = code.regions.iter().any(|region| region.isa.abi().is_return_address_pushed);
         if pushes {
             context.find_takers(code, regions, anchors);
@@ -80,8 +83,8 @@ impl Context {
             std::mem::swap(&mut branches.flows[*row], flow);
             std::mem::swap(&mut branches.targets[*row], target);
         }
-        for (region, rows) in regions.iter_mut().zip(&mut self.register_targets) {
-            std::mem::swap(&mut region.register_targets, rows);
+        for (region, rows) in regions.iter_mut().zip(&mut self.inferred_targets) {
+            std::mem::swap(&mut region.inferred_targets, rows);
         }
     }
 
@@ -207,7 +210,27 @@ impl Context {
                 RegisterTarget::Address(address) => (Flow::Jump, address),
             };
             self.change((region, row), flow, address);
-            self.register_targets[region].push(row as u32);
+            self.inferred_targets[region].push(row as u32);
+        }
+    }
+
+    /// Rule 6.
+    fn find_passed_prefixes(&mut self, code: &Code, regions: &[RegionInstructions]) {
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in (0..branches.len()).filter(|row| branches.flows[*row] == Flow::CondJump) {
+                let start = branches.end(row);
+                let target = region.address + start as u64 + 1;
+                if branches.targets[row] == target
+                    && instructions.starts.contains(start)
+                    && !instructions.starts.contains(start + 1)
+                    && region.isa.has_atomic_prefix(&region.bytes[start..])
+                {
+                    self.change((index, row), Flow::CondJump, target - 1);
+                    self.inferred_targets[index].push(row as u32);
+                }
+            }
+            self.inferred_targets[index].sort_unstable();
         }
     }
 
@@ -222,7 +245,7 @@ impl Context {
             for row in (0..branches.len()).filter(|row| branches.targets[*row] == 0) {
                 let position = branches.positions[row] as usize;
                 if !matches!(branches.flows[row], Flow::IndirectCall | Flow::IndirectJump)
-                    || self.register_targets[index].binary_search(&(row as u32)).is_ok()
+                    || self.inferred_targets[index].binary_search(&(row as u32)).is_ok()
                 {
                     continue;
                 }

@@ -34,8 +34,9 @@ pub(crate) struct RegionInstructions {
     pub(crate) constants: ConstantAddresses,
     /// The ranges of data, sorted and disjoint.
     pub(super) data: Vec<Range<u32>>,
-    /// The rows of indirect branches whose target was found by the value of a register, sorted.
-    pub(super) register_targets: Vec<u32>,
+    /// The rows of branches whose target is not encoded in the instruction, sorted: indirect ones whose target was found by
+    /// the value of a register, and conditional jumps over a prefix of the next instruction.
+    pub(super) inferred_targets: Vec<u32>,
 }
 
 /// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data; and
@@ -129,13 +130,13 @@ impl RegionInstructions {
         !self.data.is_empty()
     }
 
-    /// Whether a branch is indirect, and its target was found by the value of a register.
-    pub(crate) fn has_register_target(&self, row: usize) -> bool {
-        self.register_targets.binary_search(&(row as u32)).is_ok()
+    /// Whether the target of a branch is not encoded in the instruction.
+    pub(crate) fn has_inferred_target(&self, row: usize) -> bool {
+        self.inferred_targets.binary_search(&(row as u32)).is_ok()
     }
 
     pub(super) fn fingerprints(&self) -> [Fingerprint; 6] {
-        // Positions and sizes of branches follow from the starts, sizes of accesses and `register_targets` from the bytes.
+        // Positions and sizes of branches follow from the starts, sizes of accesses and `inferred_targets` from the bytes.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
         let constants: Vec<_> =

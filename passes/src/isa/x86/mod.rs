@@ -144,6 +144,10 @@ impl InstructionSet for X86 {
         flow::sets_direction(isa, code)
     }
 
+    fn has_atomic_prefix(isa: Isa, code: &[u8]) -> bool {
+        flow::has_atomic_prefix(isa, code)
+    }
+
     fn return_address_use(isa: Isa, code: &[u8]) -> ReturnAddressUse {
         straight_line::return_address_use(isa, code)
     }

@@ -31,7 +31,7 @@ impl<'f> CfgWriter<'f, '_> {
             let branch = BranchId { region: block.start.region, row };
             let Some((flow, callee)) = self.callee(branch, &own, caller) else { continue };
             let Callee { mut kind, function, import, may_return } = callee;
-            let is_by_register = self.has_register_target(branch);
+            let is_by_register = flow != Flow::CondJump && self.has_inferred_target(branch);
             if is_by_register && kind == CallKind::Direct {
                 kind = CallKind::Indirect;
             }
