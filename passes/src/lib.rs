@@ -126,7 +126,7 @@ macro_rules! passes {
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
                 /// function.
-                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 9,
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 10,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 
