@@ -122,7 +122,9 @@ impl SymbolicState {
         }
         self.cells.retain(|cell| other.cells.contains(cell));
         self.bounds.retain(|bound| other.bounds.contains(bound));
-        merged_bounds.into_iter().for_each(|bound| self.add_bound(bound));
+        for bound in merged_bounds {
+            self.add_bound(bound);
+        }
         self.compared = self.compared.filter(|_| self.compared == other.compared);
     }
 

@@ -122,7 +122,7 @@ pub(super) fn find(
 /// Whether there is more data than the regions have.
 pub(super) fn is_new(found: &[Vec<Range<usize>>], regions: &[RegionInstructions]) -> bool {
     let size = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>();
-    let old_size = |data: &[Range<u32>]| data.iter().map(|range| range.len()).sum::<usize>();
+    let old_size = |data: &[Range<u32>]| data.iter().map(ExactSizeIterator::len).sum::<usize>();
     found.iter().zip(regions).any(|(found, region)| size(found) > old_size(&region.data))
 }
 

@@ -264,7 +264,7 @@ impl Search<'_> {
                 !sum.is_loaded && sum == Sum { registers: [Some(register), None], ..Sum::of_constant(0) };
             match self.register(register, before, abi, is_loadable, depth + 1)? {
                 RegisterTarget::Address(address) => number = number.wrapping_add(address),
-                loaded => return Some(loaded),
+                loaded @ RegisterTarget::Loaded(_) => return Some(loaded),
             }
         }
         let number = number & (u64::MAX >> (64 - u32::from(abi.address_bits)));
@@ -338,12 +338,12 @@ impl Search<'_> {
             let next = self.code.regions[region].address + branches.end(row) as u64;
             let target = branches.targets[row];
             let callee = if branches.flows[row] == Flow::Call { self.code.bytes(target, 4) } else { &[] };
+            let is_changed =
+                register == abi.stack_pointer || target != next && abi.clobbered.contains(register);
             return match self.code.regions[region].isa.address_getter(callee) {
                 Some(own) if own == register => Effect::Sets(Sum::of_constant(next)),
-                Some(_) => Effect::Keeps,
-                None if register == abi.stack_pointer => Effect::Unknown,
-                None if target != next && abi.clobbered.contains(register) => Effect::Unknown,
-                None => Effect::Keeps,
+                None if is_changed => Effect::Unknown,
+                _ => Effect::Keeps,
             };
         }
         self.scratch.lower(self.code, (region, position));

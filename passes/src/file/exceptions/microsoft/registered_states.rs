@@ -57,8 +57,10 @@ pub(super) fn state_ranges(
             }
             let next = position + S::size(&instruction);
             add(&mut ranges, position..next, state);
-            if let Some(stored) = stored_state(&bytes[position..next], slot) {
-                state = stored;
+            match state_change(&bytes[position..next], slot) {
+                Some(StateChange::Set(set)) => state = Some(set),
+                Some(StateChange::Reset) => state = None,
+                None => {}
             }
             let flow = S::classify(&instruction);
             if matches!(flow, Flow::Jump | Flow::CondJump)
@@ -93,29 +95,41 @@ fn add(ranges: &mut Vec<StateRange>, positions: Range<usize>, state: Option<u32>
     }
 }
 
-/// The state that an instruction sets, `None` if it is none or unknown; `None` for an instruction that sets none.
-fn stored_state(instruction: &[u8], slot: i32) -> Option<Option<u32>> {
+/// How an instruction changes the state.
+enum StateChange {
+    Set(u32),
+    /// To none, or to an unknown one.
+    Reset,
+}
+
+/// How an instruction changes the state at an offset from the frame pointer; `None` if it does not.
+fn state_change(instruction: &[u8], slot: i32) -> Option<StateChange> {
     /// The head of the list of records is unlinked or replaced: `mov fs:[0], …`, `pop fs:[0]`.
     const UNLINKS: [&[u8]; 4] = [&[0x64, 0xa3], &[0x64, 0x89], &[0x64, 0x8f], &[0x64, 0xc7]];
     if UNLINKS.iter().any(|start| instruction.starts_with(start)) {
-        return Some(None);
+        return Some(StateChange::Reset);
     }
-    let known = |state: u32| Some((state < u32::MAX / 2).then_some(state));
+    let known = |state: u32| match state < u32::MAX / 2 {
+        true => StateChange::Set(state),
+        false => StateChange::Reset,
+    };
+    let number = |bytes: &[u8]| Some(u32::from_le_bytes(*bytes.first_chunk()?));
     let is_near = |offset: u8| i32::from(offset.cast_signed()) == slot;
-    match *instruction {
-        [0xc7, 0x45, offset, a, b, c, d] if is_near(offset) => known(u32::from_le_bytes([a, b, c, d])),
-        [0xc7, 0x85, e, f, g, h, a, b, c, d] if i32::from_le_bytes([e, f, g, h]) == slot => {
-            known(u32::from_le_bytes([a, b, c, d]))
+    match instruction {
+        [0xc7, 0x45, offset, state @ ..] if is_near(*offset) => Some(known(number(state)?)),
+        [0xc7, 0x85, rest @ ..] if number(rest) == Some(slot.cast_unsigned()) => {
+            Some(known(number(&rest[4..])?))
         }
         // A byte of it, `and` with 0, `or` with -1.
-        [0xc6, 0x45, offset, state] if is_near(offset) => known(u32::from(state)),
-        [0x83, 0x65, offset, 0] if is_near(offset) => known(0),
-        [0x83, 0x4d, offset, 0xff] if is_near(offset) => Some(None),
+        [0xc6, 0x45, offset, state] if is_near(*offset) => Some(known(u32::from(*state))),
+        [0x83, 0x65, offset, 0] if is_near(*offset) => Some(known(0)),
         // A register, or something else.
-        [0x88 | 0x89 | 0x83 | 0x80 | 0xff, mode, offset, ..] if mode & 0xc7 == 0x45 && is_near(offset) => {
-            let is_comparison = matches!(instruction[0], 0x80 | 0x83) && mode >> 3 & 7 == 7
-                || instruction[0] == 0xff && mode >> 3 & 7 > 1;
-            (!is_comparison).then_some(None)
+        [code @ (0x88 | 0x89 | 0x83 | 0x80 | 0xff), mode, offset, ..]
+            if mode & 0xc7 == 0x45 && is_near(*offset) =>
+        {
+            let field = mode >> 3 & 7;
+            let is_read = matches!(code, 0x80 | 0x83) && field == 7 || *code == 0xff && field > 1;
+            (!is_read).then_some(StateChange::Reset)
         }
         _ => None,
     }

@@ -300,8 +300,7 @@ impl<'a> Image<'a, '_> {
         let mut found: Vec<Registration> = Vec::new();
         for position in 0..bytes.len() {
             let (size, offset) = match bytes[position..] {
-                [PUSH, ..] => (5, PUSHED_OFFSET),
-                [LOAD, _, _, _, _, 0xe8, ..] => (5, PUSHED_OFFSET),
+                [PUSH, ..] | [LOAD, _, _, _, _, 0xe8, ..] => (5, PUSHED_OFFSET),
                 [STORE, 0x45, stored, ..] => (7, i32::from(stored.cast_signed()) + 4),
                 _ => continue,
             };
@@ -310,14 +309,13 @@ impl<'a> Image<'a, '_> {
                 break;
             };
             let operand = u32::from_le_bytes(*operand);
-            if !self.pe.rva(operand.into()).is_some_and(|rva| self.pe.section_index(rva).is_some()) {
+            if self.section_index(operand).is_none() {
                 continue;
             }
             let Some(table) = self.table(operand, handlers) else { continue };
             // The push of a scope table is followed by that of the handler, or by the call of a helper.
             let is_registered = match (table, bytes[position], bytes.get(end)) {
-                (Table::FuncInfo(_), ..) => true,
-                (_, PUSH, Some(&(0xe8 | PUSH))) => true,
+                (Table::FuncInfo(_), ..) | (_, PUSH, Some(&(0xe8 | PUSH))) => true,
                 (_, STORE, _) => self.stores_code(bytes, position, offset - 8),
                 _ => false,
             };
@@ -418,7 +416,7 @@ fn function_start(bytes: &[u8], position: usize) -> usize {
     const PROLOGUES: [&[u8]; 2] = [&[0x55, 0x8b, 0xec], &[0x55, 0x89, 0xe5]];
     let near = &bytes[position.saturating_sub(NEAR)..position];
     let from_prologue = |prologue: &&[u8]| near.windows(3).rev().position(|window| window == *prologue);
-    if let Some(distance) = PROLOGUES.iter().filter_map(|prologue| from_prologue(prologue)).min() {
+    if let Some(distance) = PROLOGUES.iter().filter_map(from_prologue).min() {
         return position - distance - 3;
     }
     match near {
