@@ -81,7 +81,7 @@ macro_rules! passes {
                         BinaryMappedFiles, BinaryResources, ClrMethods, Diagnostics];
 
                 /// Call sites that may throw, with their landing pads or handlers.
-                exceptions: ExceptionsIr = exceptions::run(file, sections), version 7,
+                exceptions: ExceptionsIr = exceptions::run(file, sections), version 8,
                     fills [BinaryExceptionCallSites, Diagnostics];
 
                 /// Printable text in sections.
@@ -101,7 +101,7 @@ macro_rules! passes {
                 code: Code = Code::of(sections, linkage, file), version 10, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
-                references: References = References::of(sections, linkage, exceptions, code, file), version 7, fills [];
+                references: References = References::of(sections, linkage, exceptions, code, file), version 8, fills [];
 
                 /// The memory image that the loader creates: regions, and the addresses of imports.
                 image: MemoryImage = MemoryImage::of(sections, linkage), version 7, fills [];
@@ -109,12 +109,12 @@ macro_rules! passes {
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
                 /// Instruction starts and branches, by a linear sweep that identifies data in code.
-                instructions: InstructionsIr = instructions::run(code), version 9, fills [Diagnostics];
+                instructions: InstructionsIr = instructions::run(code), version 10, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 10,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 11,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 

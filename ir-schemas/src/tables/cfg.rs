@@ -236,7 +236,7 @@ enumeration! {
         Fallthrough = "fallthrough",
         /// By a jump to an address in a register or in memory.
         Indirect = "indirect",
-        /// By a direct jump.
+        /// By a direct jump, or by one to a constant address in a register.
         Jump = "jump",
         /// To a landing pad, if a call in the block throws an exception.
         LandingPad = "landing_pad",
@@ -262,6 +262,8 @@ enumeration! {
         Import = "import",
         /// Read from a pointer into this file that is constant after loading.
         Pointer = "pointer",
+        /// The value of a register, which the instructions before set to a constant.
+        Register = "register",
         /// Unknown target.
         Unresolved = "unresolved",
     }
@@ -284,8 +286,9 @@ pub struct CfgEdge {
     /// How the target was identified.
     pub evidence: EdgeEvidence,
     /// `certain`: encoded in the instruction, listed in an exception table, or read from a pointer that the loader sets
-    /// or that is constant; `likely`: resumption after a call; `guess`: address taken, or unresolved. For a jump table,
-    /// see `jump_tables`.
+    /// or that is constant; `likely`: resumption after a call, the value of a register, or a jump over the prefix that
+    /// makes the next instruction atomic, which goes to its block; `guess`: address taken, or unresolved. For a jump
+    /// table, see `jump_tables`.
     pub confidence: Confidence,
 }
 
@@ -312,6 +315,9 @@ enumeration! {
         Import = "import",
         /// Read from a pointer that is constant once the file is loaded.
         Pointer = "pointer",
+        /// The value of a register, which the instructions before set to a constant, or load from such a pointer or
+        /// import slot.
+        Register = "register",
         /// Unknown: computed at run time.
         Unresolved = "unresolved",
     }
@@ -345,8 +351,8 @@ pub struct CallEdge<'a> {
     pub may_return: bool,
     /// How the callee was identified; `unresolved` if it is unknown.
     pub evidence: CallEvidence,
-    /// `certain`: direct call, or callee read from an import slot or a constant pointer; `likely`: jump to another
-    /// function, taken to be a tail call; `guess`: unresolved.
+    /// `certain`: direct call, or callee read from an import slot or a constant pointer; `likely`: the value of a
+    /// register, or jump to another function, taken to be a tail call; `guess`: unresolved.
     pub confidence: Confidence,
 }
 
@@ -359,6 +365,8 @@ enumeration! {
         Relative = "relative",
         /// Unsigned offsets from `base_address`.
         RelativeUnsigned = "relative_unsigned",
+        /// Distances that are subtracted from `base_address`.
+        Subtracted = "subtracted",
     }
 }
 

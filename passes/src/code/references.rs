@@ -38,6 +38,10 @@ pub struct References {
     data: Vec<Data>,
     /// Address ranges that the loader makes read-only after relocation (RELRO).
     relro: Vec<Range<u64>>,
+    /// Addresses of the sections that list where functions can be patched (`-fpatchable-function-entry`).
+    patch_lists: Vec<Range<u64>>,
+    /// The addresses of code that they list, sorted.
+    patch_points: Vec<u64>,
     call_sites: CallSites,
     /// Size of an address in bytes.
     address_size: u8,
@@ -81,6 +85,8 @@ struct CallSites {
     addresses: ScalarBuffer<u64>,
     sizes: ScalarBuffer<u64>,
     landing_pads: UInt64Array,
+    /// For each row the highest end of it and of the rows before.
+    ends: Vec<u64>,
     fingerprint: Fingerprint,
 }
 
@@ -88,19 +94,30 @@ impl CallSites {
     fn new(rows: &Rows<BinaryExceptionCallSites>) -> Self {
         let column = |name| rows.batch().column(name).as_primitive::<UInt64Type>().clone();
         let numbers = |name| column(name).values().clone();
+        let (addresses, sizes) = (numbers("address"), numbers("size"));
+        let mut end = 0;
+        let ends = addresses.iter().zip(&sizes).map(|(address, size)| {
+            end = end.max(address.saturating_add(*size));
+            end
+        });
         Self {
-            addresses: numbers("address"),
-            sizes: numbers("size"),
+            ends: ends.collect(),
+            addresses,
+            sizes,
             landing_pads: column("landing_pad_address"),
             fingerprint: rows.batch().fingerprint(),
         }
     }
 
-    /// The landing pad for an address, given the number of rows that start at or before it; `None` if there is none.
-    fn landing_pad(&self, address: u64, rows: usize) -> Option<u64> {
-        let row = rows.checked_sub(1)?;
-        let is_inside = address - self.addresses[row] < self.sizes[row];
-        (is_inside && self.landing_pads.is_valid(row)).then(|| self.landing_pads.value(row))
+    /// The landing pads for an address, those of inner ranges first, given the number of rows that start at or before it.
+    fn landing_pads(&self, address: u64, rows: usize) -> impl Iterator<Item = u64> {
+        /// Nested and equal ranges that are examined.
+        const ROWS_MAX: usize = 64;
+        let rows = (0..rows).rev().take(ROWS_MAX).take_while(move |row| self.ends[*row] > address);
+        let is_inside = move |row: &usize| address - self.addresses[*row] < self.sizes[*row];
+        rows.filter(is_inside)
+            .filter(|row| self.landing_pads.is_valid(*row))
+            .map(|row| self.landing_pads.value(row))
     }
 }
 
@@ -130,6 +147,8 @@ impl References {
             exports: Vec::new(),
             data: Vec::new(),
             relro: relro_ranges(sections),
+            patch_lists: patch_lists(sections),
+            patch_points: Vec::new(),
             call_sites: CallSites::new(&exceptions.call_sites),
             address_size: header.and_then(|header| header.bits).map_or(8, |bits| bits / 8),
             names: String::new(),
@@ -149,6 +168,8 @@ impl References {
             references.add_linked(linkage, code);
         }
         references.remove_lazy_pointers();
+        references.patch_points.sort_unstable();
+        references.patch_points.dedup();
         references.pointers.sort_unstable();
         references.pointers.dedup_by_key(|pointer| (pointer.address, pointer.target));
         references.targets = references.pointers.iter().map(|pointer| pointer.target).collect();
@@ -237,8 +258,10 @@ impl References {
     }
 
     fn add_pointer(&mut self, address: u64, target: Option<u64>, evidence: FunctionEvidence, code: &Code) {
-        if let Some(target) = target.filter(|target| code.locate(*target).is_some()) {
-            self.pointers.push(Pointer { address, target, evidence });
+        let Some(target) = target.filter(|target| code.locate(*target).is_some()) else { return };
+        match self.patch_lists.iter().any(|list| list.contains(&address)) {
+            true => self.patch_points.push(target),
+            false => self.pointers.push(Pointer { address, target, evidence }),
         }
     }
 
@@ -269,6 +292,7 @@ impl References {
             Fingerprint::of_numbers(&slots.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&exports.collect::<Vec<_>>()),
             Fingerprint::of_numbers(&[u64::from(self.address_size)]),
+            Fingerprint::of_numbers(&self.patch_points),
             Fingerprint::of_numbers(
                 &self.relro.iter().flat_map(|range| [range.start, range.end]).collect::<Vec<_>>(),
             ),
@@ -286,6 +310,12 @@ impl References {
     /// Pointers to code, sorted by address.
     pub(crate) fn pointers(&self) -> &[Pointer] {
         &self.pointers
+    }
+
+    /// The addresses of instructions without effect, at or before the start of a function, that can be replaced while the
+    /// program runs. Sorted.
+    pub(crate) fn patch_points(&self) -> &[u64] {
+        &self.patch_points
     }
 
     /// The target of the pointer at an address; `None` if there is no pointer to code.
@@ -337,12 +367,12 @@ impl References {
             .map(|slot| (slot.address, &self.names[slot.name.start as usize..slot.name.end as usize]))
     }
 
-    /// The landing pad of a call that ends at an address; `None` if it has none.
-    pub(crate) fn landing_pad(&self, call_end_address: u64) -> Option<u64> {
+    /// The landing pads of a call that ends at an address.
+    pub(crate) fn landing_pads(&self, call_end_address: u64) -> impl Iterator<Item = u64> {
         // Unwinders look up the address of the call's last byte.
         let address = call_end_address.wrapping_sub(1);
         let rows = self.call_sites.addresses.partition_point(|start| *start <= address);
-        self.call_sites.landing_pad(address, rows)
+        self.call_sites.landing_pads(address, rows)
     }
 
     /// For each of the sorted end addresses of calls, whether the call has a landing pad.
@@ -352,7 +382,7 @@ impl References {
         ends.map(move |end| {
             let address = end.wrapping_sub(1);
             rows += addresses[rows..].iter().take_while(|start| **start <= address).count();
-            self.call_sites.landing_pad(address, rows).is_some()
+            self.call_sites.landing_pads(address, rows).next().is_some()
         })
     }
 
@@ -379,6 +409,13 @@ impl References {
 /// Whether a relocation stores what the function at its addend returns (`R_X86_64_IRELATIVE` and its like).
 fn is_resolved_by_call(relocation_type: &str) -> bool {
     relocation_type.ends_with("IRELATIVE")
+}
+
+/// The addresses of the sections that list where functions can be patched.
+fn patch_lists(sections: &SectionsIr) -> Vec<Range<u64>> {
+    let columns = sections.sections.columns();
+    let lists = columns.iter().filter(|section| section.section_name == "__patchable_function_entries");
+    lists.map(|section| section.address..section.address.saturating_add(section.size)).collect()
 }
 
 /// The address ranges that the loader makes read-only after relocation.

@@ -10,7 +10,8 @@
 //!
 //! *Algorithm.* Expressions are hash-consed: [`ExprArena`] stores each one once, so two are structurally equal if and
 //! only if their ids are equal. Constructors simplify: constants are folded; offsets are moved outwards
-//! through sums, scales and truncations; nested extensions are merged.
+//! through sums and truncations; nested extensions are merged. Offsets stay inside of scales: `(x - 3) * 4 + table` is
+//! the index `x - 3` into `table`.
 //!
 //! *Cost.* A constructor takes constant time, plus a few steps for each simplification. An arena grows with the
 //! instructions that are evaluated, and is cleared before each evaluation.
@@ -46,6 +47,8 @@ pub(crate) enum Expression {
     Offset(ExprId, u64),
     /// The sum of two expressions that are neither `Constant` nor `Offset`.
     Sum(ExprId, ExprId),
+    /// A non-constant expression, negated.
+    Negated(ExprId),
     /// An expression shifted left by a number of bits.
     Scaled(ExprId, u8),
     /// An expression shifted right by a number of bits; zeros enter.
@@ -63,7 +66,8 @@ pub(crate) enum Expression {
 }
 
 use Expression::{
-    Constant, Load, LowBits, Masked, Offset, Scaled, ShiftedRight, SignExtended, Sum, Unknown, ZeroExtended,
+    Constant, Load, LowBits, Masked, Negated, Offset, Scaled, ShiftedRight, SignExtended, Sum, Unknown,
+    ZeroExtended,
 };
 
 /// Stores expressions, each once.
@@ -71,6 +75,8 @@ use Expression::{
 pub(crate) struct ExprArena {
     expressions: Vec<Expression>,
     ids: FxHashMap<Expression, ExprId>,
+    /// The numbers that some symbols are known to be.
+    symbol_numbers: FxHashMap<ExprId, u64>,
 }
 
 impl ExprArena {
@@ -83,6 +89,7 @@ impl ExprArena {
         }
         self.expressions.clear();
         self.ids.clear();
+        self.symbol_numbers.clear();
     }
 
     /// The expression that an id names.
@@ -116,6 +123,21 @@ impl ExprArena {
         }
     }
 
+    /// Notes that a symbol is a number. Expressions keep the symbol.
+    pub(crate) fn set_symbol_number(&mut self, symbol: ExprId, number: u64) {
+        self.symbol_numbers.insert(symbol, number);
+    }
+
+    /// The number, if the expression is a constant, or the low bits of a symbol that is known to be one; `None`
+    /// otherwise.
+    pub(crate) fn known_number(&self, value: ExprId) -> Option<u64> {
+        match self.get(value) {
+            Constant(number) => Some(number),
+            ZeroExtended(inner, bits) => Some(self.symbol_numbers.get(&inner)? & mask(bits)),
+            _ => self.symbol_numbers.get(&value).copied(),
+        }
+    }
+
     /// An expression plus a constant.
     pub(crate) fn offset(&mut self, value: ExprId, added: u64) -> ExprId {
         match self.get(value) {
@@ -139,7 +161,17 @@ impl ExprArena {
                 let sum = self.sum(one, inner);
                 self.offset(sum, added)
             }
+            _ if one == other => self.scaled(one, 1),
             _ => self.make(Sum(one.min(other), one.max(other))),
+        }
+    }
+
+    /// An expression, negated.
+    pub(crate) fn negated(&mut self, value: ExprId) -> ExprId {
+        match self.get(value) {
+            Constant(number) => self.constant(number.wrapping_neg()),
+            Negated(inner) => inner,
+            _ => self.make(Negated(value)),
         }
     }
 
@@ -149,10 +181,6 @@ impl ExprArena {
             _ if shift == 0 => value,
             _ if shift > 63 => self.constant(0),
             Constant(number) => self.constant(number << shift),
-            Offset(inner, added) => {
-                let scaled = self.scaled(inner, shift);
-                self.offset(scaled, added << shift)
-            }
             Scaled(inner, already) if already + shift < 64 => self.make(Scaled(inner, already + shift)),
             _ => self.make(Scaled(value, shift)),
         }

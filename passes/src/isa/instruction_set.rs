@@ -139,6 +139,11 @@ pub(crate) trait InstructionSet {
     fn sets_direction(isa: Isa, code: &[u8]) -> bool;
     /// The register into which a function loads its return address, if the code at its start does nothing else.
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg>;
+    /// Whether code starts with a prefix that makes the first instruction atomic, and that a jump may pass over: the rest
+    /// is the same instruction without it.
+    fn has_atomic_prefix(_: Isa, _: &[u8]) -> bool {
+        false
+    }
     /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
     fn pushed_address(_: Isa, _: &[u8]) -> Option<u64> {
         None

@@ -213,6 +213,11 @@ impl Isa {
         with_instruction_set!(self, S => S::address_getter(self, code))
     }
 
+    /// Whether code starts with a prefix that makes the first instruction atomic, and that a jump may pass over.
+    pub(crate) fn has_atomic_prefix(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::has_atomic_prefix(self, code))
+    }
+
     /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
     pub(crate) fn pushed_address(self, code: &[u8]) -> Option<u64> {
         with_instruction_set!(self, S => S::pushed_address(self, code))

@@ -178,9 +178,7 @@ impl CfgFacts<'_> {
         }
         let rows = block.branches.start as usize..block.branches.end as usize;
         for row in self.landing_pad_calls[region].iter_in(rows) {
-            if let Some(pad) = self.landing_pad(region, row) {
-                each(EdgeKind::LandingPad, pad);
-            }
+            self.landing_pads(region, row).for_each(|pad| each(EdgeKind::LandingPad, pad));
         }
     }
 }

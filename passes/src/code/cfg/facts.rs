@@ -150,14 +150,13 @@ impl<'a> CfgFacts<'a> {
         self.ranges.function_at(target, owners)
     }
 
-    /// The landing pad of a call; `None` if the branch is not a call or has none.
-    pub(super) fn landing_pad(&self, region: usize, row: usize) -> Option<CodeLocation> {
-        if !self.landing_pad_calls[region].contains(row) {
-            return None;
-        }
+    /// The landing pads of a call; none if the branch is not a call or has none.
+    pub(super) fn landing_pads(&self, region: usize, row: usize) -> impl Iterator<Item = CodeLocation> {
+        let has_pads = self.landing_pad_calls[region].contains(row);
         let end = self.ranges.branches(region).end(row) as u64;
-        let pad = self.references.landing_pad(self.ranges.code.regions[region].address + end)?;
-        self.ranges.location_of(pad)
+        let end_address = self.ranges.code.regions[region].address + end;
+        let pads = has_pads.then(|| self.references.landing_pads(end_address));
+        pads.into_iter().flatten().filter_map(|pad| self.ranges.location_of(pad))
     }
 
     /// The lowest address above `address` that is a constant in an instruction, or the address of a pointer or table that

@@ -13,7 +13,7 @@
 //! order, and stops at the first that yields a new start, because traversal from there may reach code that a later
 //! source would take for a function:
 //!  1. Targets of exiting jumps (`recursive_traversal.rs`) that are unsized and unreached. The target of a conditional
-//!     jump, or one that cannot start a function, starts a fragment of the jumping function; any other is a tail-called
+//!     jump, a landing pad, or a target that cannot start a function starts a fragment of the jumping function; any other is a tail-called
 //!     function. What several functions jump to is a function, and so are stubs and hot-patch points.
 //!  2. Blocks of ranges without a declared size, each of which is a tail-called function: all edges to it from its
 //!     range are unconditional jumps from blocks that end with the stack frame removed, the bytes before it are in no
@@ -167,9 +167,10 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let found = unreached.chunk_by(|one, next| one.0 == next.0).map(|jumps| {
             let location = jumps[0].0;
             let is_from_many = jumps.iter().any(|(_, function, _)| *function != jumps[0].1);
+            // A conditional jump, or a call whose landing pad is there.
             let is_conditional = |(_, _, jump): &(CodeLocation, usize, BranchId)| {
                 let branches = self.ranges.branches(jump.region as usize);
-                branches.flows[jump.row as usize] == Flow::CondJump
+                branches.flows[jump.row as usize] != Flow::Jump
             };
             let region = &self.ranges.code.regions[location.region as usize];
             let is_marked =

@@ -7,9 +7,9 @@
 //!  2. *Hand-over.* A location inside another range is handed over if the file declares the size of the range, or if
 //!     the range is a fragment without an owner, which the first function that enters it claims. The owner makes the
 //!     location a leader. If the range had an owner, the edge counts as a possible return.
-//!  3. *Exit.* Any other edge leaves the function, which counts as a possible return. If it is a direct jump, it is
-//!     recorded as an exiting jump. Its target is in no range, or in a range without a declared size, which extends to
-//!     the next known start. So the target may be a function that is not discovered yet.
+//!  3. *Exit.* Any other edge leaves the function, which counts as a possible return. If it is a direct jump, or goes to
+//!     a landing pad, it is recorded as an exiting jump. Its target is in no range, or in a range without a declared
+//!     size, which extends to the next known start. So the target may be a function that is not discovered yet.
 
 use super::address_taken::limit_address_taken_targets;
 use super::facts::CfgFacts;
@@ -135,8 +135,8 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                 // Not among branches.
                 Flow::Next => {}
                 Flow::Call | Flow::IndirectCall => {
-                    if let Some(pad) = self.facts().landing_pad(region, row) {
-                        self.add_edge(None, pad);
+                    for pad in self.facts().landing_pads(region, row) {
+                        self.add_edge(Some(branch), pad);
                     }
                     let end_address = self.ranges().address(next);
                     let is_last = self.ends_function(range_id, next);
@@ -225,7 +225,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         }
     }
 
-    /// Adds an edge to a location, by a direct jump or otherwise, and classifies it.
+    /// Adds an edge to a location, by a direct jump, by a call to its landing pad, or otherwise, and classifies it.
     fn add_edge(&mut self, jump: Option<BranchId>, location: CodeLocation) {
         let Some(range) = self.ranges().range_at(location) else { return self.exit(jump, location) };
         let owner = self.round.owners[range.index()];
@@ -249,7 +249,8 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         }
     }
 
-    /// Counts an edge out of the function as a possible return, and records a direct jump as an exiting jump.
+    /// Counts an edge out of the function as a possible return, and records that of a direct jump, or of a call to its
+    /// landing pad, as an exiting jump.
     fn exit(&mut self, jump: Option<BranchId>, location: CodeLocation) {
         self.cfg.may_return = true;
         if let Some(jump) = jump {

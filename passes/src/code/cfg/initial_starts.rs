@@ -1,13 +1,16 @@
-//! The initial starts of functions and fragments: declarations, exports, initializers, and targets of direct calls.
+//! The initial starts of functions and fragments: declarations, exports, initializers, targets of direct calls, and
+//! functions that can be patched.
 
 use super::fragments;
 use super::function_ranges::{FunctionRanges, RangeStart, location_of};
 use super::ids::CodeLocation;
 use crate::code::instructions::InstructionsIr;
 use crate::code::references::References;
-use crate::code::regions::Code;
+use crate::code::regions::{Code, CodeRegion};
 use binframe_ir::tables::{Flow, FunctionEvidence};
 use rayon::slice::ParallelSliceMut;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 /// A location at which a function or a fragment was found to start.
@@ -49,8 +52,8 @@ pub(super) fn is_unsized(ranges: &FunctionRanges<'_>, location: CodeLocation) ->
     ranges.range_at(location).is_none_or(|range| !ranges[range].is_sized())
 }
 
-/// The declared starts; and exports, initializers and targets of direct calls outside of ranges with a declared size.
-/// Sorted.
+/// The declared starts; and exports, initializers, targets of direct calls and functions that can be patched, outside of
+/// ranges with a declared size. Sorted.
 pub(super) fn initial_starts(
     code: &Code,
     instructions: &InstructionsIr,
@@ -70,8 +73,11 @@ pub(super) fn initial_starts(
     let linked = references.pointers().iter().filter(|pointer| pointer.evidence != FunctionEvidence::Pointer);
     let linked = linked.map(|pointer| (pointer.target, pointer.evidence));
     let called = call_targets.iter().map(|target| (*target, FunctionEvidence::CallTarget));
+    let patched = patched_starts(code, references, &call_targets);
+    let patched = patched.into_iter().map(|target| (target, FunctionEvidence::Pointer));
     let candidates: Vec<_> = linked
         .chain(called)
+        .chain(patched)
         .filter_map(|(target, evidence)| {
             Some(StartCandidate::function(ranges.location_of(target)?, evidence))
         })
@@ -82,6 +88,36 @@ pub(super) fn initial_starts(
     }
     merge(&mut starts, candidates);
     starts
+}
+
+/// The starts of the functions that can be patched. A function may begin some bytes without effect after its patch
+/// point; by how many shows in the functions that are known otherwise, of which most have one distance.
+fn patched_starts(code: &Code, references: &References, call_targets: &[u64]) -> Vec<u64> {
+    /// More bytes than compilers leave for patches.
+    const DISTANCE_MAX: u64 = 256;
+    let points = references.patch_points();
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let declared = code.starts.iter().filter(|start| !start.is_fragment).map(|start| start.address);
+    let pointed = references.pointers().iter().map(|pointer| pointer.target);
+    let mut known: Vec<u64> = declared.chain(pointed).chain(call_targets.iter().copied()).collect();
+    known.sort_unstable();
+    let known_distance = |point: u64| {
+        let start = *known.get(known.partition_point(|start| *start < point))?;
+        let (region, position) = code.locate(point)?;
+        let CodeRegion { isa, bytes, .. } = &code.regions[region];
+        let distance = Some(start - point).filter(|distance| *distance <= DISTANCE_MAX)?;
+        let padding = bytes.get(position..position + distance as usize)?;
+        isa.is_padding(padding).then_some(distance)
+    };
+    let distances: Vec<_> = points.iter().map(|point| known_distance(*point)).collect();
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    distances.iter().flatten().for_each(|distance| *counts.entry(*distance).or_default() += 1);
+    let usual = counts.into_iter().max_by_key(|(distance, count)| (*count, Reverse(*distance)));
+    let usual = usual.map_or(0, |(distance, _)| distance);
+    let starts = points.iter().zip(distances).map(|(point, distance)| point + distance.unwrap_or(usual));
+    starts.collect()
 }
 
 /// The starts that the file declares. A declared fragment that is called is a function.

@@ -15,8 +15,8 @@
 //!     fresh symbol of that join point for good ([`MergedRegisters`](super::symbolic_state::MergedRegisters)). A branch condition
 //!     adds a bound, `value <= constant`.
 //!  3. Match the target expression with the patterns that compilers emit: `load(table + index * size)`, an absolute
-//!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one. `base` is a
-//!     constant.
+//!     entry; `base + load(…)`, an unsigned relative entry; `base + sign_extend(load(…))`, a signed one; `base -
+//!     load(…)`, one that is subtracted. `base` is a constant.
 //!  4. Bound the index: by a comparison (`compare`); else by a mask, a width below 8 bits, what a shift to the right
 //!     leaves, or the greatest byte of the index table that it is loaded from, if a comparison bounds the index into that
 //!     table (`mask`); else by the contents of the table (`content`), at most 256 entries if the index is loaded as one
@@ -26,14 +26,15 @@
 //!     no target: compilers emit such entries for impossible cases. The end is any padding in the last 64 bytes before
 //!     the next range, and if the size of the function is declared, also the start of that range. With a bound, entry 0
 //!     may be invalid too, of an index that is never 0. Without one, entries also end at the next address that is a
-//!     constant in code. Without a comparison, they end at the next table of the function, also if that is found later.
+//!     constant in code, and up to 256 invalid ones before the first are skipped. Without a comparison, they end at
+//!     the next table of the function, also if that is found later.
 //!
 //! *Invariants.* A table has at least one target; two entries, if it is bounded by its contents. A bound that allows
 //! more entries than are valid is not that of this index, and is replaced by `content`. A table that was found is final
 //! for these ranges, though code reached later may bound it differently.
 //!
 //! *Termination, cost.* A register is merged once per block, so states change finitely often. Limits: 12 evaluations
-//! per selected block on average; 64 per block of the function over all of its jumps, in addition to those of one jump;
+//! per selected block on average; 192 per block of the function over all of its jumps, in addition to those of one jump;
 //! 2^16 entries, 2^10 without a bound; 4096 targets and 16 per block of the function over all jumps after the first
 //! table.
 //!
@@ -167,17 +168,27 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
     }
 
+    /// Whether an expression is the stack pointer or the frame pointer at the entry of a selected block. A call does not
+    /// change what is stored there.
+    fn is_stack_symbol(&self, value: ExprId) -> bool {
+        let region = &self.facts.ranges.code.regions[self.facts.ranges[self.function.0].region()];
+        let expression = self.evaluator.scratch.arena.get(value);
+        matches!(expression, Expression::Unknown(number) if SymbolicState::is_stack_symbol(number, &region.isa.abi()))
+    }
+
     /// Whether an unknown symbol in a target comes from the entry of a selected block: a term of the target, of the
     /// address that it is loaded from, or what the stack held there.
     fn is_from_entry(&self, target: ExprId) -> bool {
         let arena = &self.evaluator.scratch.arena;
         let is_term_from_entry = |term: ExprId| match arena.get(term) {
             Expression::Unknown(_) => self.is_entry_symbol(term),
-            Expression::Load { address, epoch, .. } if SymbolicState::is_entry_symbol(epoch) => {
-                match arena.get(address) {
-                    Expression::Offset(base, _) => self.is_entry_symbol(base),
-                    _ => self.is_entry_symbol(address),
-                }
+            Expression::Load { address, epoch, .. } => {
+                let base = match arena.get(address) {
+                    Expression::Offset(base, _) => base,
+                    _ => address,
+                };
+                let is_entry = self.is_entry_symbol(base);
+                is_entry && (SymbolicState::is_entry_symbol(epoch) || self.is_stack_symbol(base))
             }
             _ => false,
         };
@@ -185,7 +196,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
             Expression::Offset(inner, _) => match arena.get(inner) {
                 Expression::Sum(one, other) => is_term_from_entry(one) || is_term_from_entry(other),
-                _ => false,
+                _ => is_term_from_entry(inner),
             },
             _ => false,
         };
@@ -217,6 +228,9 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             BoundEvidence::Content => self.facts.next_referenced(pattern.address),
             _ => u64::MAX,
         };
+        if bound == BoundEvidence::Content {
+            self.skip_unused(&mut pattern, stop);
+        }
         let mut targets = Vec::new();
         for index in 0..limit.min(ENTRIES_MAX) {
             let address = pattern.address.wrapping_add(index * u64::from(pattern.entry_size));
@@ -256,6 +270,11 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// Matches a target expression with the patterns of tables; `None` if it has none of them.
     fn pattern(&self, target: ExprId) -> Option<TablePattern> {
         let arena = &self.evaluator.scratch.arena;
+        let has_short_addresses = self.facts.references.address_size() == 4;
+        let target = match arena.get(target) {
+            Expression::ZeroExtended(inner, 32) if has_short_addresses => inner,
+            _ => target,
+        };
         let (entry, base) = match arena.get(target) {
             Expression::Offset(entry, base) => (entry, Some(base)),
             _ => (target, None),
@@ -264,11 +283,12 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             (Expression::Load { .. }, None) => (entry, JumpTableKind::Absolute),
             (Expression::Load { .. }, Some(_)) => (entry, JumpTableKind::RelativeUnsigned),
             (Expression::SignExtended(load, _), Some(_)) => (load, JumpTableKind::Relative),
+            (Expression::Negated(load), Some(_)) => (load, JumpTableKind::Subtracted),
             _ => return None,
         };
         let Expression::Load { address, size, .. } = arena.get(load) else { return None };
         let address = match arena.get(address) {
-            Expression::ZeroExtended(inner, 32) if self.facts.references.address_size() == 4 => inner,
+            Expression::ZeroExtended(inner, 32) if has_short_addresses => inner,
             _ => address,
         };
         let Expression::Offset(scaled, table) = arena.get(address) else { return None };
@@ -291,16 +311,30 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// address.
     fn rebase(&self, pattern: &mut TablePattern, bounds: &[Bound]) {
         for bound in bounds.iter().rev() {
-            match self.evaluator.scratch.arena.get(bound.value) {
-                _ if bound.value == pattern.index => return,
-                Expression::Offset(inner, added) if inner == pattern.index => {
-                    pattern.index = bound.value;
-                    let skipped = added.wrapping_mul(u64::from(pattern.entry_size));
-                    pattern.address = self.truncated(pattern.address.wrapping_sub(skipped));
-                    return;
-                }
-                _ => {}
+            if bound.value == pattern.index {
+                return;
             }
+            if let Some(added) = self.added_to(pattern.index, bound.value) {
+                pattern.index = bound.value;
+                let skipped = added.wrapping_mul(u64::from(pattern.entry_size));
+                pattern.address = self.truncated(pattern.address.wrapping_sub(skipped));
+                return;
+            }
+        }
+    }
+
+    /// The constant that is added to an index in a compared value; `None` if that is no such sum. The sum may be
+    /// truncated to a width that the index has too.
+    fn added_to(&self, index: ExprId, compared: ExprId) -> Option<u64> {
+        let arena = &self.evaluator.scratch.arena;
+        match arena.get(compared) {
+            Expression::Offset(base, added) if base == index => Some(added),
+            Expression::ZeroExtended(sum, bits) if arena.width(index) <= bits && bits < 64 => {
+                let Expression::Offset(base, added) = arena.get(sum) else { return None };
+                let unused = 64 - u32::from(bits);
+                (base == index).then_some(((added << unused) as i64 >> unused) as u64)
+            }
+            _ => None,
         }
     }
 
@@ -325,6 +359,30 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         }
     }
 
+    /// If entry 0 is invalid, moves the start of the table to the first of two entries that are valid: the least index may
+    /// be greater than 0.
+    fn skip_unused(&self, pattern: &mut TablePattern, stop: u64) {
+        /// Entries that are skipped.
+        const SKIPPED_MAX: u64 = 1 << 8;
+        /// Smaller entries are too often valid by accident.
+        const SIZE_MIN: u8 = 4;
+        if pattern.entry_size < SIZE_MIN {
+            return;
+        }
+        let size = u64::from(pattern.entry_size);
+        let is_valid = |address: u64| {
+            let target = self.entry(pattern, address);
+            let target = target.and_then(|target| self.facts.ranges.location_of(target));
+            address < stop && target.is_some_and(|target| self.may_be_own(target))
+        };
+        let addresses = (0..=SKIPPED_MAX).map(|index| pattern.address.wrapping_add(index * size));
+        let mut addresses = addresses.take_while(|address| *address < stop);
+        let first = addresses.find(|address| is_valid(*address) && is_valid(address.wrapping_add(size)));
+        if let Some(first) = first {
+            pattern.address = first;
+        }
+    }
+
     /// The table that an index is loaded from, if there is one; the greatest possible number of entries, and how it is
     /// known.
     fn bound(&self, index: ExprId, bounds: &[Bound]) -> Option<(Option<u64>, u64, BoundEvidence)> {
@@ -338,10 +396,9 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
                     return Some((None, 256, BoundEvidence::Content));
                 };
                 // The compared value may be the index plus a constant.
-                let added = bounds.iter().rev().find_map(|bound| match arena.get(bound.value) {
-                    Expression::Offset(base, added) if base == inner => Some((bound.maximum, added)),
-                    _ => None,
-                });
+                let added = bounds.iter().rev();
+                let added = added.map(|bound| Some((bound.maximum, self.added_to(inner, bound.value)?)));
+                let added = added.into_iter().flatten().next();
                 let direct = upper_bound(arena, bounds, inner).map(|maximum| (maximum, 0));
                 let Some((maximum, added)) = direct.or(added) else {
                     return Some((None, 256, BoundEvidence::Content));
@@ -378,9 +435,13 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         let unused = 64 - 8 * u32::from(pattern.entry_size);
         let stored = match pattern.kind {
             JumpTableKind::Relative => (((stored << unused) as i64) >> unused) as u64,
-            JumpTableKind::Absolute | JumpTableKind::RelativeUnsigned => stored,
+            _ => stored,
         };
-        let target = pattern.base.unwrap_or(0).wrapping_add(stored);
+        let base = pattern.base.unwrap_or(0);
+        let target = match pattern.kind {
+            JumpTableKind::Subtracted => base.wrapping_sub(stored),
+            _ => base.wrapping_add(stored),
+        };
         Some(self.truncated(target))
     }
 

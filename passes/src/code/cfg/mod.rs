@@ -19,9 +19,9 @@
 //!     dominators and loops (`tables/`).
 //!
 //! *Files.* Each imports only files before it in this list: `ids`, `function_ranges`, `noreturn`, `facts`, `flow`
-//! (data), `blocks`, `address_taken`, `symbolic_evaluation`, `jump_tables`, `function_traversal`,
-//! `recursive_traversal`, `fragments`, `initial_starts`, `function_discovery`, `ir`, `tables/`, `content`,
-//! `instruction_rows`.
+//! (data), `blocks`, `address_taken`, `comparison`, `symbolic_state`, `symbolic_evaluation`, `jump_tables`,
+//! `function_traversal`, `recursive_traversal`, `fragments`, `initial_starts`, `function_discovery`, `ir`, `tables/`,
+//! `content`, `instruction_rows`.
 //!
 //! *Invariants.* Functions and fragments do not overlap; every block is in one of them; blocks do not overlap, and
 //! start and end at instruction boundaries; source and target of an edge are blocks.
@@ -33,6 +33,7 @@
 
 mod address_taken;
 mod blocks;
+mod comparison;
 mod content;
 mod facts;
 mod flow;

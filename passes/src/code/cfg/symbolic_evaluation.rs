@@ -19,7 +19,7 @@ pub(super) const BLOCKS_MAX: usize = 512;
 const VISITS_MAX: usize = 12;
 
 /// Evaluations for all jumps of a function, per block of the function, in addition to those of one jump.
-const EVALUATIONS_PER_BLOCK_MAX: usize = 64;
+const EVALUATIONS_PER_BLOCK_MAX: usize = 192;
 
 /// Buffers that are reused from one function to the next.
 #[derive(Default)]
@@ -45,8 +45,8 @@ struct BlockStates {
     has_unknown_predecessor: bool,
     merged: MergedRegisters,
     entry: Option<SymbolicState>,
-    /// The state after the block, and the condition of the jump at its end.
-    exit: Option<(SymbolicState, Option<Condition>)>,
+    /// The state after the block, and the jump at its end.
+    exit: Option<(SymbolicState, BlockEnd)>,
 }
 
 /// Evaluates blocks of one function.
@@ -163,7 +163,7 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
             let mut exit = entry.clone();
             states.entry = Some(entry);
             let end = evaluate_block(self.facts, &self.blocks[block], &mut exit, self.scratch);
-            selected.get_mut(&block).expect("the block is selected").exit = Some((exit, end.condition));
+            selected.get_mut(&block).expect("the block is selected").exit = Some((exit, end));
             let successors = self.successors.successors(block as u32).iter().copied();
             successors
                 .filter(|block| selected.contains_key(&(*block as usize)))
@@ -188,16 +188,22 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         let mut joined: Option<SymbolicState> = None;
         for edge in self.predecessors.edges_of(block as u32) {
             let source = self.predecessors.target(edge) as usize;
-            let Some((state, condition)) = selected.get(&source).and_then(|source| source.exit.as_ref())
-            else {
+            let Some((state, end)) = selected.get(&source).and_then(|source| source.exit.as_ref()) else {
                 continue;
             };
             let mut state = state.clone();
-            if let Some(condition) =
-                condition.filter(|_| self.blocks[source].terminator == Terminator::CondJump)
-            {
-                let is_taken = self.edge_classes[edge] == EdgeClass::Taken;
-                state.assume_branch(&self.scratch.arena, condition, is_taken);
+            match (self.blocks[source].terminator, end) {
+                (Terminator::CondJump, BlockEnd { condition: Some(condition), .. }) => {
+                    let is_taken = self.edge_classes[edge] == EdgeClass::Taken;
+                    state.assume_branch(&self.scratch.arena, *condition, is_taken);
+                }
+                // What the jump went to is the address of this block.
+                (Terminator::IndirectJump, BlockEnd { target: Some(target), .. })
+                    if self.edge_classes[edge] == EdgeClass::Other =>
+                {
+                    state.set_value(&mut self.scratch.arena, *target, address);
+                }
+                _ => {}
             }
             match &mut joined {
                 Some(joined) => joined.join(&state, &mut merged, address),
@@ -212,7 +218,7 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
 }
 
 /// What the last instruction of a block does.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BlockEnd {
     /// Where it jumps or calls; `None` if it does not.
     pub(super) target: Option<ExprId>,

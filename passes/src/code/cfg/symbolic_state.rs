@@ -10,10 +10,11 @@
 //! Values as wide as an address are expressions without truncation, also in 32-bit code: additions and subtractions
 //! need none, and the reader of an address truncates it. Narrower values are extended with zeros where they are read.
 
+use super::comparison::Comparison;
 use crate::domains::symbolic::{Bound, ExprArena, ExprId, Expression};
 use crate::isa::Abi;
 use crate::isa::ops::{
-    Condition, Flag, FlagsOf, Op, Operand, Operation, Ops, OtherMemory, Part, Place, Predicate, Reg, Rest,
+    Condition, Flag, FlagsOf, Op, Operand, Operation, Ops, OtherMemory, Part, Place, Reg, Rest,
 };
 
 /// Registers that are tracked: the first of the instruction set.
@@ -35,8 +36,8 @@ pub(super) struct MergedRegisters(u64);
 pub(super) struct SymbolicState {
     registers: [ExprId; REGISTERS],
     cells: Vec<SymbolicCell>,
-    /// The operands whose comparison set the flags, and their width in bits; `None` if unknown.
-    compared: Option<(ExprId, ExprId, u8)>,
+    /// The comparison that set the flags; `None` if unknown.
+    compared: Option<Comparison>,
     /// Bounds from the branch conditions on all paths to the instruction.
     pub(super) bounds: Vec<Bound>,
     /// The memory epoch: loads of the same address and epoch read the same value.
@@ -93,13 +94,26 @@ impl SymbolicState {
         number % SYMBOLS_PER_ADDRESS >= ENTRY as u64
     }
 
+    /// Whether the symbol with a number is the stack pointer or the frame pointer of a block entry.
+    pub(super) fn is_stack_symbol(number: u64, abi: &Abi) -> bool {
+        let register = (number % SYMBOLS_PER_ADDRESS).wrapping_sub(ENTRY as u64);
+        [abi.stack_pointer, abi.frame_pointer].iter().any(|own| u64::from(own.0) == register)
+    }
+
     /// Joins with the state from another predecessor of the block at `address`. A register on which they disagree
-    /// becomes the entry symbol of that block, and is added to `merged`.
+    /// becomes the entry symbol of that block, and is added to `merged`; the symbol is bounded if both values are.
     pub(super) fn join(&mut self, other: &Self, merged: &mut MergedRegisters, address: u64) {
+        let bound_of = |bounds: &[Bound], value: ExprId| {
+            bounds.iter().find(|bound| bound.value == value).map(|bound| bound.maximum)
+        };
+        let mut merged_bounds = Vec::new();
         for (register, (own, others)) in self.registers.iter_mut().zip(&other.registers).enumerate() {
             if own != others {
                 merged.0 |= 1 << register;
+                let maxima = bound_of(&self.bounds, *own).zip(bound_of(&other.bounds, *others));
                 *own = ExprId::unknown(symbol_number(address, ENTRY + register));
+                merged_bounds
+                    .extend(maxima.map(|(one, other)| Bound { value: *own, maximum: one.max(other) }));
             }
         }
         if self.epoch != other.epoch {
@@ -108,15 +122,20 @@ impl SymbolicState {
         }
         self.cells.retain(|cell| other.cells.contains(cell));
         self.bounds.retain(|bound| other.bounds.contains(bound));
+        for bound in merged_bounds {
+            self.add_bound(bound);
+        }
         self.compared = self.compared.filter(|_| self.compared == other.compared);
     }
 
     /// Sets the registers that were ever merged at the block at `address` to its entry symbols.
     pub(super) fn forget_merged(&mut self, merged: MergedRegisters, address: u64) {
-        for (register, own) in
-            self.registers.iter_mut().enumerate().filter(|(register, _)| merged.0 >> register & 1 == 1)
-        {
-            *own = ExprId::unknown(symbol_number(address, ENTRY + register));
+        for register in (0..REGISTERS).filter(|register| merged.0 >> register & 1 == 1) {
+            let symbol = ExprId::unknown(symbol_number(address, ENTRY + register));
+            let value = std::mem::replace(&mut self.registers[register], symbol);
+            if let Some(bound) = self.bounds.iter().find(|bound| bound.value == value).copied() {
+                self.add_bound(Bound { value: symbol, ..bound });
+            }
         }
         if merged.0 >> MEMORY & 1 == 1 {
             self.epoch = symbol_number(address, ENTRY + MEMORY);
@@ -142,10 +161,19 @@ impl SymbolicState {
         let [a, b, c, _] = op.inputs;
         match op.operation {
             Operation::Flags(of) => {
-                let is_comparison = of == FlagsOf::Subtract && c == Operand::None && op.guard.is_none();
+                let is_difference = of == FlagsOf::Subtract && op.guard.is_none() && op.bits <= 64;
                 let is_whole = matches!(op.place, Place::Flags(flags) if flags.contains(Flag::Carry));
-                self.compared = (is_comparison && is_whole && op.bits <= 64)
-                    .then(|| (self.read(a, evaluation), self.read(b, evaluation), op.bits as u8));
+                let (one, other) = (self.read(a, evaluation), self.read(b, evaluation));
+                self.compared = match self.compared.filter(|_| is_difference && is_whole) {
+                    _ if !is_difference || !is_whole => None,
+                    _ if c == Operand::None => {
+                        Some(Comparison { one, other, bits: op.bits as u8, high: None })
+                    }
+                    Some(low) if low.high.is_none() && u16::from(low.bits) == op.bits => {
+                        Some(Comparison { high: Some((one, other)), ..low })
+                    }
+                    _ => None,
+                };
                 return;
             }
             Operation::Store | Operation::StoreLanes => return self.store_op(op, evaluation),
@@ -169,9 +197,24 @@ impl SymbolicState {
             None if op.lanes == 1 && op.bits <= 64 => self.value(op, evaluation),
             _ => None,
         };
+        Self::note_small_number(op, evaluation);
         for (index, place) in ops.places(op).iter().enumerate() {
             let value = value.filter(|_| index == 0);
             self.write(*place, value, evaluation);
+        }
+    }
+
+    /// Notes the number of the symbol that a register gets in place of a small constant.
+    fn note_small_number(op: &Op, evaluation: &mut Evaluation<'_>) {
+        let (Operation::Copy, Operand::Constant(number, _), Place::Register(register, part, rest)) =
+            (op.operation, op.inputs[0], op.place)
+        else {
+            return;
+        };
+        let is_whole = part.bits >= evaluation.abi.address_bits || rest == Rest::Zeroed;
+        if op.guard.is_none() && part.low == 0 && is_whole && is_small(op.inputs[0]) {
+            let symbol = ExprId::unknown(symbol_number(evaluation.address, usize::from(register.0)));
+            evaluation.arena.set_symbol_number(symbol, number);
         }
     }
 
@@ -187,14 +230,24 @@ impl SymbolicState {
                 let value = self.read(a, evaluation);
                 Some(evaluation.arena.sign_extended(value, a.bits() as u8))
             }
+            // One bit.
+            Operation::Condition(_) => {
+                let unknown = Self::unknown_result(op, evaluation);
+                Some(evaluation.arena.zero_extended(unknown, 1))
+            }
             Operation::Add if c == Operand::None => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
                 Some(evaluation.arena.sum(a, b))
             }
             Operation::Subtract if c == Operand::None => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
-                let number = evaluation.arena.number(b)?;
-                Some(evaluation.arena.offset(a, number.wrapping_neg()))
+                match evaluation.arena.number(b) {
+                    Some(number) => Some(evaluation.arena.offset(a, number.wrapping_neg())),
+                    None => {
+                        let negated = evaluation.arena.negated(b);
+                        Some(evaluation.arena.sum(a, negated))
+                    }
+                }
             }
             Operation::AddScaled(shift) => {
                 let (a, b) = (self.read(a, evaluation), self.read(b, evaluation));
@@ -284,9 +337,11 @@ impl SymbolicState {
                 let index = usize::from(register.0);
                 let Some(own) = self.registers.get_mut(index) else { return };
                 let is_whole = part.bits >= evaluation.abi.address_bits;
+                // The bits above a small part are zeros if they were.
+                let is_small = evaluation.arena.known_number(*own).is_some_and(|number| number == 0);
                 *own = match value {
                     Some(value) if part.low == 0 && is_whole => value,
-                    Some(value) if part.low == 0 && rest == Rest::Zeroed => {
+                    Some(value) if part.low == 0 && (rest == Rest::Zeroed || is_small) => {
                         evaluation.arena.zero_extended(value, part.bits as u8)
                     }
                     Some(value) if part.low == 0 => evaluation.arena.low_bits(value, part.bits as u8),
@@ -335,27 +390,27 @@ impl SymbolicState {
         self.registers[usize::from(register.0)] = arena.constant(address);
     }
 
+    /// Sets the registers that hold a value to a known address.
+    pub(super) fn set_value(&mut self, arena: &mut ExprArena, value: ExprId, address: u64) {
+        let address = arena.constant(address);
+        self.registers.iter_mut().filter(|own| **own == value).for_each(|own| *own = address);
+    }
+
     /// Assumes that a conditional jump is or is not taken: adds the bound that follows from its condition.
     pub(super) fn assume_branch(&mut self, arena: &ExprArena, condition: Condition, is_taken: bool) {
-        let Some((value, other, bits)) = self.compared else { return };
-        let Some(number) = arena.number(other).map(|number| number & (u64::MAX >> (64 - u32::from(bits))))
-        else {
-            return;
-        };
-        // Whether the sign bit is clear, so that signed comparisons bound the unsigned value.
-        let is_positive = arena.width(value) < bits;
-        let maximum = match (condition.predicate, is_taken != condition.is_negated) {
-            (Predicate::CarryOrZero | Predicate::Zero, true) => number,
-            (Predicate::Carry, true) if number > 0 => number - 1,
-            (Predicate::LessOrEqual, true) if is_positive => number,
-            (Predicate::Less, true) if is_positive && number > 0 => number - 1,
-            _ => return,
-        };
+        let Some(compared) = self.compared else { return };
+        let is_true = is_taken != condition.is_negated;
+        let Some(bound) = compared.bound(arena, condition.predicate, is_true) else { return };
+        self.add_bound(bound);
+    }
+
+    /// Adds a bound, in place of another of the same value.
+    fn add_bound(&mut self, bound: Bound) {
+        self.bounds.retain(|other| other.value != bound.value);
         if self.bounds.len() == BOUNDS_MAX {
             self.bounds.remove(0);
         }
-        self.bounds.retain(|bound| bound.value != value);
-        self.bounds.push(Bound { value, maximum });
+        self.bounds.push(bound);
     }
 
     fn load(&self, arena: &mut ExprArena, address: ExprId, bits: u16) -> ExprId {

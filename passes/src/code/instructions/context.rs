@@ -8,8 +8,12 @@
 //!  2. A push of a constant address and a return are a jump to it. A push of the address after a jump and that jump
 //!     are a call.
 //!  3. A system call of Linux that ends the process is a trap.
-//!  4. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
+//!  4. An indirect branch through a register that holds a constant is a direct one, or reads a pointer at a constant
+//!     address (`register_targets.rs`).
+//!  5. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
 //!     register and a constant reads a pointer at a constant address.
+//!  6. A conditional jump over the prefix that makes the next instruction atomic goes to that instruction: libraries
+//!     jump so in programs with one thread.
 //!
 //! The callee of rule 1 is no declared function. A call of the next instruction only pushes its address, and is left as
 //! it is.
@@ -17,6 +21,7 @@
 //! *Cost.* Linear in branches; the start of each callee is examined once.
 
 use super::ir::{RegionInstructions, branch_targets, straight_line_start};
+use super::register_targets::{RegisterTarget, register_targets};
 use crate::bitmap::Bitmap;
 use crate::code::regions::Code;
 use crate::code::straight_line::{self, ReturnAddressUse};
@@ -32,6 +37,8 @@ pub(super) struct Context {
     changes: Vec<Change>,
     /// The data in each region that calls pass the address of; in no order.
     pub(super) data: Vec<Vec<Range<usize>>>,
+    /// The rows in each region whose target rules 4 and 6 change, sorted.
+    inferred_targets: Vec<Vec<u32>>,
 }
 
 /// Another flow of a branch.
@@ -52,7 +59,10 @@ impl Context {
     /// Finds the branches whose flow is another than that of their encoding. `anchors` are the positions of declared
     /// functions.
     pub(super) fn find(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) -> Self {
-        let mut context = Self { changes: Vec::new(), data: vec![Vec::new(); regions.len()] };
+        let (data, rows) = (vec![Vec::new(); regions.len()], vec![Vec::new(); regions.len()]);
+        let mut context = Self { changes: Vec::new(), data, inferred_targets: rows };
+        context.find_register_targets(code, regions, anchors);
+        context.find_passed_prefixes(code, regions);
         let pushes = code.regions.iter().any(|region| region.isa.abi().is_return_address_pushed);
         if pushes {
             context.find_takers(code, regions, anchors);
@@ -69,6 +79,9 @@ impl Context {
             let branches = &mut regions[*region].branches;
             std::mem::swap(&mut branches.flows[*row], flow);
             std::mem::swap(&mut branches.targets[*row], target);
+        }
+        for (region, rows) in regions.iter_mut().zip(&mut self.inferred_targets) {
+            std::mem::swap(&mut region.inferred_targets, rows);
         }
     }
 
@@ -183,7 +196,42 @@ impl Context {
         }
     }
 
-    /// Rule 4. The register is set before the branch in the same function, by a call that fetches the own address and an
+    /// Rule 4.
+    fn find_register_targets(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
+        for (region, row, target) in register_targets(code, regions, anchors) {
+            let flow = regions[region].branches.flows[row];
+            let (flow, address) = match target {
+                RegisterTarget::Loaded(address) => (flow, address),
+                RegisterTarget::Address(address) if code.locate(address).is_none() => continue,
+                RegisterTarget::Address(address) if flow == Flow::IndirectCall => (Flow::Call, address),
+                RegisterTarget::Address(address) => (Flow::Jump, address),
+            };
+            self.change((region, row), flow, address);
+            self.inferred_targets[region].push(row as u32);
+        }
+    }
+
+    /// Rule 6.
+    fn find_passed_prefixes(&mut self, code: &Code, regions: &[RegionInstructions]) {
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in (0..branches.len()).filter(|row| branches.flows[*row] == Flow::CondJump) {
+                let start = branches.end(row);
+                let target = region.address + start as u64 + 1;
+                if branches.targets[row] == target
+                    && instructions.starts.contains(start)
+                    && !instructions.starts.contains(start + 1)
+                    && region.isa.has_atomic_prefix(&region.bytes[start..])
+                {
+                    self.change((index, row), Flow::CondJump, target - 1);
+                    self.inferred_targets[index].push(row as u32);
+                }
+            }
+            self.inferred_targets[index].sort_unstable();
+        }
+    }
+
+    /// Rule 5. The register is set before the branch in the same function, by a call that fetches the own address and an
     /// addition.
     fn find_slots(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
         /// Branches that are looked back at.
@@ -193,7 +241,9 @@ impl Context {
             let branches = &instructions.branches;
             for row in (0..branches.len()).filter(|row| branches.targets[*row] == 0) {
                 let position = branches.positions[row] as usize;
-                if !matches!(branches.flows[row], Flow::IndirectCall | Flow::IndirectJump) {
+                if !matches!(branches.flows[row], Flow::IndirectCall | Flow::IndirectJump)
+                    || self.inferred_targets[index].binary_search(&(row as u32)).is_ok()
+                {
                     continue;
                 }
                 let Some((base, offset)) = region.isa.based_operand(&region.bytes[position..]) else {

@@ -67,7 +67,7 @@ struct Candidate {
     size: usize,
 }
 
-/// The data ranges of each region, sorted; empty if there is no candidate. `anchors` are the positions of declared
+/// The data ranges of each region, sorted, with those that the regions have; empty if there is no candidate. `anchors` are the positions of declared
 /// functions, `passed` the data whose addresses calls pass.
 pub(super) fn find(
     code: &Code,
@@ -107,12 +107,23 @@ pub(super) fn find(
     }
     let targets = branch_targets(code, regions, &tables);
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
+        // What was found before stays data.
+        let before = regions[index].data.iter();
+        candidates
+            .extend(before.map(|range| Candidate { position: range.start as usize, size: range.len() }));
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
         let reach = RegionReach { region, instructions, anchors: &anchors[index], targets: &targets[index] };
         reach.with_declared(&declared[index], reach.data_ranges(&candidates))
     });
     found.collect()
+}
+
+/// Whether there is more data than the regions have.
+pub(super) fn is_new(found: &[Vec<Range<usize>>], regions: &[RegionInstructions]) -> bool {
+    let size = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>();
+    let old_size = |data: &[Range<u32>]| data.iter().map(ExactSizeIterator::len).sum::<usize>();
+    found.iter().zip(regions).any(|(found, region)| size(found) > old_size(&region.data))
 }
 
 /// What the file declares to be data in a region.
@@ -409,5 +420,5 @@ pub(super) fn apply(
     branches.append_range(&old_branches, next..length);
     constants.append_range(&old_constants, next..length);
     let data = data.into_iter().map(|range| range.start as u32..range.end as u32).collect();
-    RegionInstructions { starts, branches, constants, data }
+    RegionInstructions { starts, branches, constants, data, ..Default::default() }
 }

@@ -34,6 +34,9 @@ pub(crate) struct RegionInstructions {
     pub(crate) constants: ConstantAddresses,
     /// The ranges of data, sorted and disjoint.
     pub(super) data: Vec<Range<u32>>,
+    /// The rows of branches whose target is not encoded in the instruction, sorted: indirect ones whose target was found by
+    /// the value of a register, and conditional jumps over a prefix of the next instruction.
+    pub(super) inferred_targets: Vec<u32>,
 }
 
 /// The rows whose flow is not `next`, called branches here: jumps, calls, returns, traps, invalid bytes and data; and
@@ -122,8 +125,18 @@ impl RegionInstructions {
         before.is_some_and(|before| position < self.data[before].end as usize)
     }
 
+    /// Whether there are rows with role `data`.
+    pub(super) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
+    /// Whether the target of a branch is not encoded in the instruction.
+    pub(crate) fn has_inferred_target(&self, row: usize) -> bool {
+        self.inferred_targets.binary_search(&(row as u32)).is_ok()
+    }
+
     pub(super) fn fingerprints(&self) -> [Fingerprint; 6] {
-        // Positions and sizes of branches follow from the starts, sizes of accesses from the bytes.
+        // Positions and sizes of branches follow from the starts, sizes of accesses and `inferred_targets` from the bytes.
         let flows: Vec<u8> = self.branches.flows.iter().map(|flow| flow.code()).collect();
         let constants = self.constants.positions.iter().zip(&self.constants.are_taken);
         let constants: Vec<_> =

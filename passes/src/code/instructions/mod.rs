@@ -14,7 +14,8 @@
 //!     span an anchor is truncated there, and is invalid.
 //!  2. Parallelism: chunks of 256 KiB are swept speculatively, each from its own start. Then, in order, each chunk is
 //!     swept again from the true end of its predecessor, until both sweeps have an instruction start in common.
-//!  3. Data in code is identified (`data.rs`) and becomes data rows; the sweep resumes after it.
+//!  3. Data in code is identified (`data.rs`) and becomes data rows; the sweep resumes after it. This is repeated while
+//!     there is more, at most twice, because the code after data may access more.
 //!  4. Branches whose flow depends on the instructions around them get that flow (`context.rs`), for later passes; the
 //!     column `flow` states that of the encoding.
 //!  5. The result (`ir.rs`) keeps a bitmap of instruction starts, the branches, and the constant addresses in other
@@ -24,7 +25,7 @@
 //! *Invariants.* Rows are sorted by address, do not overlap, and cover their region. The result is that of one
 //! sequential sweep, for any chunk size.
 //!
-//! *Cost.* Linear in the bytes: each is decoded at most twice, plus the bytes around data.
+//! *Cost.* Linear in the bytes: each is decoded at most twice, plus the bytes around data, up to three times.
 //!
 //! *Approximation.* Each byte has one reading: of overlapping instructions, only those that the sweep meets are
 //! decoded.
@@ -37,6 +38,7 @@ mod context;
 mod data;
 mod ir;
 mod ranges;
+mod register_targets;
 mod roles;
 mod rows;
 mod sweep;
@@ -53,6 +55,9 @@ use binframe_ir::tables::{DiagnosticCode, DiagnosticPass, Flow, Severity};
 use context::Context;
 use sweep::{CHUNK_SIZE, sweep};
 
+/// Rounds in which data is looked for. Code after data that was found may access more.
+const DATA_ROUNDS_MAX: usize = 3;
+
 /// Disassembles the code.
 pub fn run(code: &Code) -> InstructionsIr {
     let anchors: Vec<_> = code.regions.iter().map(|region| anchors(code, region)).collect();
@@ -60,14 +65,22 @@ pub fn run(code: &Code) -> InstructionsIr {
     let mut regions: Vec<_> = swept.collect();
     let mut context = Context::find(code, &regions, &anchors);
     context.swap(&mut regions);
-    let data = data::find(code, &regions, &anchors, &context.data);
-    if data.iter().any(|data| !data.is_empty()) {
-        context.swap(&mut regions);
-        for (index, data) in data.into_iter().enumerate().filter(|(_, data)| !data.is_empty()) {
-            let swept = std::mem::take(&mut regions[index]);
-            regions[index] = data::apply(&code.regions[index], &anchors[index], data, swept);
+    for _ in 0..DATA_ROUNDS_MAX {
+        let found = data::find(code, &regions, &anchors, &context.data);
+        if !data::is_new(&found, &regions) {
+            break;
         }
-        Context::find(code, &regions, &anchors).swap(&mut regions);
+        context.swap(&mut regions);
+        for (index, found) in found.into_iter().enumerate().filter(|(_, found)| !found.is_empty()) {
+            let region = &code.regions[index];
+            let swept = match regions[index].has_data() {
+                true => sweep(region, &anchors[index], CHUNK_SIZE),
+                false => std::mem::take(&mut regions[index]),
+            };
+            regions[index] = data::apply(region, &anchors[index], found, swept);
+        }
+        context = Context::find(code, &regions, &anchors);
+        context.swap(&mut regions);
     }
     // Postcondition: rows with role `data` are known.
     let mut diagnostics = Collector::new(DiagnosticPass::Instructions);

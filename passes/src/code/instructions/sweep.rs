@@ -33,7 +33,7 @@ pub(super) fn sweep(region: &CodeRegion, anchors: &[u32], chunk_size: usize) -> 
         constants.append(chunk.constants);
         starts.push(chunk.starts);
     }
-    RegionInstructions { starts: Bitmap::concat(starts), branches, constants, data: Vec::new() }
+    RegionInstructions { starts: Bitmap::concat(starts), branches, constants, ..Default::default() }
 }
 
 /// The instructions that start in a range of a region.

@@ -62,6 +62,9 @@ pub fn run(file: &Bytes, sections: &SectionsIr) -> ExceptionsIr {
         diagnostics: Collector::new(DiagnosticPass::Exceptions),
     };
     let (with_handlers, mut itanium) = functions_with_lsda(sections);
+    if let Ok(Headers::Pe(pe)) = Headers::find(file) {
+        microsoft::read_registrations(&pe, sections, &mut output);
+    }
     if !with_handlers.is_empty() {
         itanium.extend(match Headers::find(file) {
             Ok(Headers::Pe(pe)) => microsoft::read_image(&pe, sections, with_handlers, &mut output),

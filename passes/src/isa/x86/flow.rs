@@ -58,6 +58,15 @@ pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
     first(isa, bytes).is_some_and(|instruction| instruction.memory_index() != Register::None)
 }
 
+/// Whether code starts with the prefix `lock`, and the rest is the same instruction without it.
+pub(super) fn has_atomic_prefix(isa: Isa, code: &[u8]) -> bool {
+    const LOCK: u8 = 0xf0;
+    let [LOCK, rest @ ..] = code else { return false };
+    let locked = first(isa, code).filter(Instruction::has_lock_prefix);
+    let (Some(locked), Some(plain)) = (locked, first(isa, rest)) else { return false };
+    locked.mnemonic() == plain.mnemonic() && locked.len() == plain.len() + 1
+}
+
 /// The numbers of the system calls of Linux that end a process, `exit` and `exit_group`, if the instruction calls the
 /// system; none for others. x32 marks the numbers of x86-64 with a bit.
 ///

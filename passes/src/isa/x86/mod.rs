@@ -143,6 +143,10 @@ impl InstructionSet for X86 {
         flow::sets_direction(isa, code)
     }
 
+    fn has_atomic_prefix(isa: Isa, code: &[u8]) -> bool {
+        flow::has_atomic_prefix(isa, code)
+    }
+
     #[inline]
     fn pushed_address(_: Isa, code: &[u8]) -> Option<u64> {
         flow::pushed_address(code)

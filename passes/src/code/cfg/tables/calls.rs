@@ -30,8 +30,15 @@ impl<'f> CfgWriter<'f, '_> {
         for row in block.branches.clone() {
             let branch = BranchId { region: block.start.region, row };
             let Some((flow, callee)) = self.callee(branch, &own, caller) else { continue };
-            let Callee { kind, function, import, may_return } = callee;
+            let Callee { mut kind, function, import, may_return } = callee;
+            let is_by_register = flow != Flow::CondJump && self.has_inferred_target(branch);
+            if is_by_register && kind == CallKind::Direct {
+                kind = CallKind::Indirect;
+            }
             let (evidence, confidence) = match kind {
+                _ if is_by_register && (function.is_some() || import.is_some()) => {
+                    (CallEvidence::Register, Confidence::Likely)
+                }
                 CallKind::Direct => (CallEvidence::Encoding, Confidence::Certain),
                 CallKind::Import => (CallEvidence::Import, Confidence::Certain),
                 CallKind::Tail if function.is_none() => (CallEvidence::Import, Confidence::Certain),

@@ -259,6 +259,7 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
     fn write_edges(&mut self, own: &[FlowEdge], block: &Block, cfg: &FunctionCfg) {
         let source_address = self.ranges.address(block.start);
         let table = block.last_branch().and_then(|branch| cfg.table_of(branch));
+        let is_inferred = block.last_branch().is_some_and(|branch| self.has_inferred_target(branch));
         let mut open = self.open_edge(own, block, cfg, source_address);
         for FlowEdge { kind, target, .. } in own {
             let (evidence, confidence) = match kind {
@@ -268,6 +269,8 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
                     None => (EdgeEvidence::AddressTaken, Confidence::Guess),
                 },
                 EdgeKind::CallReturn => (EdgeEvidence::Encoding, Confidence::Likely),
+                EdgeKind::Jump if is_inferred => (EdgeEvidence::Register, Confidence::Likely),
+                EdgeKind::Taken if is_inferred => (EdgeEvidence::Encoding, Confidence::Likely),
                 _ => (EdgeEvidence::Encoding, Confidence::Certain),
             };
             if let Some(open) = open.take_if(|open| open.kind < *kind) {
@@ -334,13 +337,19 @@ impl<'f, 'a> CfgWriter<'f, 'a> {
         let facts = &self.program.facts;
         let is_import = pointer_address != 0 && facts.references.import_at(pointer_address).is_some();
         let is_pointer = facts.pointed_function(pointer_address, &self.program.owners).is_some();
+        let known = if self.has_inferred_target(jump) { Confidence::Likely } else { Confidence::Certain };
         let (evidence, confidence) = match (is_import, is_pointer) {
-            (true, _) => (EdgeEvidence::Import, Confidence::Certain),
-            (false, true) => (EdgeEvidence::Pointer, Confidence::Certain),
+            (true, _) => (EdgeEvidence::Import, known),
+            (false, true) => (EdgeEvidence::Pointer, known),
             (false, false) => (EdgeEvidence::Unresolved, Confidence::Guess),
         };
         let kind = EdgeKind::Indirect;
         Some(CfgEdge { source_address, target_address: None, kind, evidence, confidence })
+    }
+
+    /// Whether the target of a branch is not encoded in the instruction.
+    pub(super) fn has_inferred_target(&self, BranchId { region, row }: BranchId) -> bool {
+        self.ranges.instructions.regions[region as usize].has_inferred_target(row as usize)
     }
 
     fn branch_target(&self, BranchId { region, row }: BranchId) -> u64 {

@@ -12,8 +12,12 @@ mod frame_handler3;
 mod frame_handler4;
 mod function_info;
 mod reader;
+mod registered_states;
+mod registrations;
 mod scopes;
 mod states;
+
+pub(in crate::file::exceptions) use registrations::read as read_registrations;
 
 use super::lsda::{FunctionLsda, LsdaError, LsdaOutput, SectionLookup};
 use crate::diagnostics::DiagnosticLocation;
