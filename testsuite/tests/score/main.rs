@@ -20,6 +20,7 @@ mod statements;
 mod truth;
 mod variables;
 mod variants;
+mod wild;
 
 use binframe_testsuite::lowering;
 use build::Build;
