@@ -17,7 +17,7 @@ use crate::build::{print_progress, run, sources};
 use crate::programs::{Language, PROGRAMS, Program};
 use crate::statements::Statements;
 use crate::truth;
-use object::{BinaryFormat, Object as _};
+use object::BinaryFormat;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -54,15 +54,15 @@ fn programs_in_many_languages_are_scored() {
     assert!(env::var_os("CI").is_none() || unused.is_empty(), "installed, but nothing was built: {unused:?}");
 }
 
-/// Rows that have one of the words of each category. Panics if a word is of no category.
+/// Rows that have one of the words of each category. A word is of the first category that has it. Panics if a word is of no category.
 fn chosen(words: &str, below: &Path) -> Vec<Row> {
     let rows: Vec<Row> = TOOLCHAINS.iter().flat_map(|toolchain| Row::all(toolchain, below)).collect();
     let mut chosen: Vec<Vec<&str>> = vec![Vec::new(); build::CATEGORIES];
     for word in words.split_whitespace() {
-        let has_word = |category: &usize| rows.iter().any(|row| row.words()[*category] == word);
-        let categories: Vec<usize> = (0..build::CATEGORIES).filter(has_word).collect();
-        assert!(!categories.is_empty(), "`{word}` is not a word of any row");
-        categories.into_iter().for_each(|category| chosen[category].push(word));
+        let category = (0..build::CATEGORIES)
+            .find(|category| rows.iter().any(|row| row.words()[*category] == word))
+            .unwrap_or_else(|| panic!("`{word}` is not a word of any row"));
+        chosen[category].push(word);
     }
     let is_chosen = |row: &Row| {
         row.words().iter().zip(&chosen).all(|(word, words)| words.is_empty() || words.contains(word))
