@@ -109,12 +109,12 @@ macro_rules! passes {
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
                 /// Instruction starts and branches, by a linear sweep that identifies data in code.
-                instructions: InstructionsIr = instructions::run(code), version 8, fills [Diagnostics];
+                instructions: InstructionsIr = instructions::run(code), version 9, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 9,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 10,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 

@@ -17,8 +17,9 @@
 //!     Branches decoded inside a table that follows an indirect jump, or between the last terminator and an entered
 //!     instruction, reach nothing.
 //!  3. A data range ends with its candidate, or before the next reached position. Ranges at most 16 bytes apart are
-//!     merged, unless a position between is reached. What the file declares to be data, or a call passes the address
-//!     of, is data up to the next reached position, and branches decoded inside it reach nothing.
+//!     merged, unless a position between is reached. What the file declares to be data, a call passes the address of,
+//!     or is between functions (`between_functions.rs`), is data up to the next reached position, and branches decoded
+//!     inside it reach nothing.
 //!  4. [`apply`] replaces the rows of each range by data rows of 8 bytes, and sweeps from its end until the new sweep
 //!     and the old one have an instruction start in common.
 //!
@@ -29,6 +30,7 @@
 //! *Approximation.* A heuristic in favour of code: the target of a direct branch stays code. The opposite error: code
 //! that is reached by indirect branches only, and is also read or follows zeros, is classified as data.
 
+use super::between_functions;
 use super::ir::{Branches, ConstantAddresses, RegionInstructions, branch_targets};
 use super::sweep::SweepChunk;
 use crate::bitmap::Bitmap;
@@ -62,9 +64,9 @@ const GAP_MAX: usize = 16;
 
 /// Bytes that may be data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    position: usize,
-    size: usize,
+pub(super) struct Candidate {
+    pub(super) position: usize,
+    pub(super) size: usize,
 }
 
 /// The data ranges of each region, sorted; empty if there is no candidate. `anchors` are the positions of declared
@@ -80,9 +82,10 @@ pub(super) fn find(
         add_referenced(code, regions, (own, instructions), &mut candidates);
     }
     let mut declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
-    for (declared, passed) in declared.iter_mut().zip(passed) {
+    let between = between_functions::find(code, regions, anchors);
+    for ((declared, passed), between) in declared.iter_mut().zip(passed).zip(between) {
         let candidate = |range: &Range<usize>| Candidate { position: range.start, size: range.len() };
-        declared.extend(passed.iter().map(candidate));
+        declared.extend(passed.iter().map(candidate).chain(between));
         declared.sort_unstable();
     }
     let entered = entered_data(code, regions);

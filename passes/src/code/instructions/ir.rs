@@ -6,6 +6,7 @@
 //! may read all of it, and nothing else of this pass. The fingerprint covers it.
 
 use crate::bitmap::Bitmap;
+use crate::code::closure_tables::{ClosureCode, TABLES_MIN, code_at};
 use crate::code::regions::Code;
 use crate::isa::ConstantAddress;
 use binframe_ir::tables::{Diagnostics, Flow};
@@ -23,6 +24,14 @@ pub struct InstructionsIr {
     /// The targets of direct branches in each region, computed on first use.
     branch_targets: OnceLock<Vec<Bitmap>>,
     fingerprint: Fingerprint,
+}
+
+/// Code after an info table of GHC.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closure {
+    pub(crate) region: usize,
+    pub(crate) position: usize,
+    pub(crate) code: ClosureCode,
 }
 
 /// The instructions of one region. A position is an offset from the start of the region, in bytes.
@@ -102,6 +111,17 @@ impl InstructionsIr {
     /// The targets of direct branches in each region.
     pub(super) fn branch_targets(&self, code: &Code) -> &[Bitmap] {
         self.branch_targets.get_or_init(|| branch_targets(code, &self.regions, &[]))
+    }
+
+    /// The code after the info tables of GHC, sorted; empty if there are too few.
+    pub(crate) fn closures(&self, code: &Code) -> Vec<Closure> {
+        let regions = self.regions.iter().zip(&code.regions).enumerate();
+        let closures = regions.flat_map(|(region, (instructions, own))| {
+            let ends = instructions.data.iter().map(|range| range.end as usize);
+            ends.filter_map(move |position| Some(Closure { region, position, code: code_at(own, position)? }))
+        });
+        let closures: Vec<_> = closures.collect();
+        if closures.len() < TABLES_MIN { Vec::new() } else { closures }
     }
 
     /// Number of instructions.

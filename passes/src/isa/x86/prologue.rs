@@ -123,6 +123,14 @@ fn stack_change(instruction: &Instruction) -> i64 {
     match instruction.mnemonic() {
         Mnemonic::Add if is_constant => instruction.immediate(1) as i64,
         Mnemonic::Sub if is_constant => (instruction.immediate(1) as i64).saturating_neg(),
+        // Free Pascal moves the stack pointer so.
+        Mnemonic::Lea
+            if is_pointer
+                && instruction.memory_base() == instruction.op0_register()
+                && instruction.memory_index() == Register::None =>
+        {
+            instruction.memory_displacement64() as i64
+        }
         // A return removes only the return address and arguments.
         Mnemonic::Ret => 0,
         _ => i64::from(instruction.stack_pointer_increment()),
@@ -168,7 +176,7 @@ pub(super) fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Isa, may_begin_function};
+    use super::{Isa, is_prologue, may_begin_function};
 
     #[test]
     fn prologues_may_begin_functions() {
@@ -176,6 +184,9 @@ mod tests {
         assert!(may_begin_function(Isa::X86_64, &[0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 8, 0xc3]));
         // xor eax, eax; ret
         assert!(may_begin_function(Isa::X86_64, &[0x31, 0xc0, 0xc3]));
+        // lea rsp, [rsp - 8]; ret
+        assert!(may_begin_function(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 0xf8, 0xc3]));
+        assert!(is_prologue(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 0xf8]));
         // test al, al; ret
         assert!(may_begin_function(Isa::X86_64, &[0x84, 0xc0, 0xc3]));
     }
@@ -190,6 +201,8 @@ mod tests {
         assert!(!may_begin_function(Isa::X86_64, &[0x5b, 0xc3]));
         // add rsp, 8; ret
         assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x83, 0xc4, 8, 0xc3]));
+        // lea rsp, [rsp + 8]; ret
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 8, 0xc3]));
         // je
         assert!(!may_begin_function(Isa::X86_64, &[0x74, 0, 0xc3]));
     }

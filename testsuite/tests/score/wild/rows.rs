@@ -339,7 +339,9 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
         version: "ldc2 --version",
         source: "kinds.d",
         text: include_str!("programs/kinds.d"),
-        link: &["ldc2 {flags} -link-defaultlib-shared=false -L-l:libz.so.1 -of={out} {source}"],
+        link: &[
+            "ldc2 {flags} -link-defaultlib-shared=false -L--no-as-needed -L-l:libz.so.1 -of={out} {source}",
+        ],
         builds: &[&[flags("O0", "-O0"), flags("O2", "-O2"), flags("O3", "-O3 -release"), flags("Os", "-Os")]],
         ..NONE
     },
