@@ -3,7 +3,8 @@
 //!
 //! A table ends with 16 bytes: how many pointers and other words the closure has (or which words of a stack frame are
 //! pointers), the type of the closure, and the offset of its static references (or the number of the constructor).
-//! Functions and constructors have fields before. Compare `InfoTables.h` and `ClosureTypes.h` of GHC's runtime. All
+//! Before them, a constructor has the offset of its name, and a function the kind of its arguments and their number;
+//! if the kind says so, before that also the offset of code that applies it, and which arguments are pointers. Compare `InfoTables.h` and `ClosureTypes.h` of GHC's runtime. All
 //! other programs together hardly have bytes of this form after an instruction that does not fall through, so that
 //! several tables show that a program is one of GHC.
 
@@ -30,6 +31,12 @@ const WORD: usize = 8;
 /// The most words of fields before a table.
 const FIELDS_MAX: usize = 3;
 
+/// The first kind of arguments without a description of them.
+const SIMPLE_ARGUMENTS: u32 = 3;
+
+/// The greatest kind and number of arguments that is believed.
+const ARGUMENTS_MAX: u32 = 1 << 8;
+
 /// The greatest number of pointers or words of a closure, and of constructors of a type, that is believed.
 const COUNT_MAX: u32 = 1 << 16;
 
@@ -54,13 +61,72 @@ pub(crate) fn code_at(region: &CodeRegion, position: usize) -> Option<ClosureCod
     }
 }
 
-/// The end of the info table at a position, alignment before it included; `None` if there is none.
+/// The number of words of fields before the table of the code at a position; `None` if they have another form.
+fn fields(region: &CodeRegion, position: usize) -> Option<usize> {
+    let word = |from: usize| Some(u32::from_le_bytes(*region.bytes.get(from..)?.first_chunk()?));
+    let before = position.checked_sub(SIZE + WORD)?;
+    let (first, second) = (word(before)?, word(before + 4)?);
+    match word(position - WORD)? {
+        1..=7 => (second == 0).then_some(1),
+        8..=14 => {
+            let is_function = first < ARGUMENTS_MAX && (1..ARGUMENTS_MAX).contains(&second);
+            is_function.then_some(if first < SIMPLE_ARGUMENTS { FIELDS_MAX } else { 1 })
+        }
+        _ => Some(0),
+    }
+}
+
+/// The position after the instructions without effect at a position.
+fn padding_end(region: &CodeRegion, position: usize) -> usize {
+    let mut end = position;
+    while let Some(bytes) =
+        region.bytes.get(end..).filter(|bytes| bytes.first().is_some_and(|byte| *byte != 0))
+    {
+        let size = region.isa.instruction_size(bytes, region.address.wrapping_add(end as u64)).unwrap_or(0);
+        if size == 0
+            || end + size > position + SIZE
+            || !region.isa.is_padding(&bytes[..size.min(bytes.len())])
+        {
+            break;
+        }
+        end += size;
+    }
+    end
+}
+
+/// The code that applies the function at a position to its arguments, if its table says where.
+pub(crate) fn slow_entry(region: &CodeRegion, position: usize) -> Option<usize> {
+    if fields(region, position)? < FIELDS_MAX {
+        return None;
+    }
+    let before = position.checked_sub(SIZE + FIELDS_MAX * WORD)?;
+    let offset = i32::from_le_bytes(*region.bytes.get(before..)?.first_chunk()?);
+    position.checked_add_signed(offset as isize).filter(|entry| *entry < region.bytes.len())
+}
+
+/// The code at a position or after padding there, if the padding aligns it as GHC aligns procedures: those without a
+/// table too.
+pub(crate) fn aligned_code(region: &CodeRegion, position: usize) -> Option<usize> {
+    let end = padding_end(region, position);
+    let address = region.address.wrapping_add(end as u64);
+    let is_aligned = address.is_multiple_of(WORD as u64) && (1..WORD).contains(&(end - position));
+    (is_aligned && end < region.bytes.len()).then_some(end)
+}
+
+/// The end of the info table at a position, padding before it included; `None` if there is none.
 pub(crate) fn table_end(region: &CodeRegion, position: usize) -> Option<usize> {
-    let address = region.address.wrapping_add(position as u64);
-    let start = position + (address.wrapping_neg() % WORD as u64) as usize;
-    let mut ends = (0..=FIELDS_MAX).map(|fields| start + fields * WORD + SIZE);
+    let code = padding_end(region, position);
+    let address = region.address.wrapping_add(code as u64);
+    let start = code + (address.wrapping_neg() % WORD as u64) as usize;
+    if region.bytes.get(code..start)?.iter().any(|byte| *byte != 0) {
+        return None;
+    }
     // The fields of a function and the first half of its table have the form of a table too.
-    ends.find(|end| code_at(region, *end).is_some() && code_at(region, end + WORD).is_none())
+    let is_end = |end: usize| code_at(region, end).is_some() && code_at(region, end + WORD).is_none();
+    (0..=FIELDS_MAX).find_map(|count| {
+        let end = start + count * WORD + SIZE;
+        (is_end(end) && fields(region, end) == Some(count)).then_some(end)
+    })
 }
 
 #[cfg(test)]
@@ -86,10 +152,14 @@ mod tests {
         let function = region(&[5, 2, 1, 0, 14, 0x1234]);
         assert_eq!(table_end(&function, 0), Some(24));
         assert_eq!(code_at(&function, 24), Some(ClosureCode::Entry));
-        let thunk = region(&[2, 0, 16, 0]);
-        assert_eq!((table_end(&thunk, 0), code_at(&thunk, 16)), (Some(16), Some(ClosureCode::Entry)));
-        let frame = region(&[0x1c2, 0, 30, 0]);
-        assert_eq!(code_at(&frame, 16), Some(ClosureCode::Return));
+        let constructor = region(&[0x9_8765, 0, 1, 1, 2, 3]);
+        assert_eq!(table_end(&constructor, 0), Some(24));
+        // Code before, without a table of its own.
+        let thunk = region(&[0x6600_65ff, 0x9090_9090, 2, 0, 16, 0]);
+        assert_eq!((table_end(&thunk, 8), code_at(&thunk, 24)), (Some(24), Some(ClosureCode::Entry)));
+        assert_eq!(table_end(&thunk, 3), None);
+        let frame = region(&[0x9090_9090, 0x9090_9090, 0x1c2, 0, 30, 0]);
+        assert_eq!((table_end(&frame, 1), code_at(&frame, 24)), (Some(24), Some(ClosureCode::Return)));
     }
 
     #[test]

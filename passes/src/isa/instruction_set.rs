@@ -151,6 +151,10 @@ pub(crate) trait InstructionSet {
     fn ends_process(_: Isa, _: &[u8]) -> bool {
         false
     }
+    /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
+    fn moves_stack_by_variable(_: Isa, _: &[u8]) -> bool {
+        false
+    }
     /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
     /// known.
     fn first_argument(_: Isa, _: &[u8]) -> Option<u32> {

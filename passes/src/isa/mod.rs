@@ -230,6 +230,11 @@ impl Isa {
         with_instruction_set!(self, S => S::ends_process(self, code))
     }
 
+    /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
+    pub(crate) fn moves_stack_by_variable(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::moves_stack_by_variable(self, code))
+    }
+
     /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
     /// known.
     pub(crate) fn first_argument(self, code: &[u8]) -> Option<u32> {

@@ -10,9 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Ground truth of a program compiled by GCC.
 pub(crate) fn of_gcc(file: &object::File<'_>, objects: &[ObjectFacts]) -> Statements {
-    let functions: BTreeSet<&str> =
+    of_gcc_in(file, objects, of_symbols(file, |_| true))
+}
+
+/// Ground truth of a program compiled by GCC, some of whose functions are given.
+pub(crate) fn of_gcc_in(
+    file: &object::File<'_>,
+    objects: &[ObjectFacts],
+    functions: Statements,
+) -> Statements {
+    let own: BTreeSet<&str> =
         objects.iter().flat_map(|facts| facts.functions.iter().map(String::as_str)).collect();
-    let mut statements = Statements { flow: true, ..of_symbols(file, |name| functions.contains(name)) };
+    let mut statements = Statements { flow: true, ..functions };
+    statements.parts.retain(|part| own.contains(part.name.as_str()));
     let labels: BTreeMap<&str, u64> =
         file.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))).collect();
     // Labels in discarded COMDAT copies have no address.

@@ -30,16 +30,13 @@
 //! *Approximation.* A heuristic in favour of code: the target of a direct branch stays code. The opposite error: code
 //! that is reached by indirect branches only, and is also read or follows zeros, is classified as data.
 
-use super::between_functions;
+use super::between_functions::{self, ALIGNMENT, ZEROS_MIN};
 use super::ir::{Branches, ConstantAddresses, RegionInstructions, branch_targets};
 use super::sweep::SweepChunk;
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRegion};
 use binframe_ir::tables::Flow;
 use std::ops::Range;
-
-/// The least number of zeros that are data; fewer are taken for alignment.
-const ZEROS_MIN: usize = 8;
 
 /// The least number of entries of a table that does not follow an indirect jump.
 const ENTRIES_MIN: usize = 3;
@@ -64,9 +61,9 @@ const GAP_MAX: usize = 16;
 
 /// Bytes that may be data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Candidate {
-    pub(super) position: usize,
-    pub(super) size: usize,
+struct Candidate {
+    position: usize,
+    size: usize,
 }
 
 /// The data ranges of each region, sorted; empty if there is no candidate. `anchors` are the positions of declared
@@ -83,9 +80,9 @@ pub(super) fn find(
     }
     let mut declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
     let between = between_functions::find(code, regions, anchors);
-    for ((declared, passed), between) in declared.iter_mut().zip(passed).zip(between) {
+    for ((declared, passed), between) in declared.iter_mut().zip(passed).zip(&between) {
         let candidate = |range: &Range<usize>| Candidate { position: range.start, size: range.len() };
-        declared.extend(passed.iter().map(candidate).chain(between));
+        declared.extend(passed.iter().chain(&between.data).map(candidate));
         declared.sort_unstable();
     }
     let entered = entered_data(code, regions);
@@ -95,7 +92,8 @@ pub(super) fn find(
         tables.map(|Candidate { position, size }| *position..position + size).collect()
     });
     let mut tables: Vec<Vec<Range<usize>>> = tables.collect();
-    for (tables, entered) in tables.iter_mut().zip(&entered) {
+    for ((tables, entered), between) in tables.iter_mut().zip(&entered).zip(between) {
+        tables.extend(between.misread);
         tables.extend(entered.iter().map(|(span, _)| span.clone()));
         tables.sort_unstable_by_key(|range| (range.start, range.end));
     }
@@ -213,7 +211,7 @@ fn add_referenced(
     }
 }
 
-/// Adds long runs of zeros after instructions that do not fall through.
+/// Adds long runs of zeros after instructions that do not fall through, except alignment.
 fn add_zeros(region: &CodeRegion, branches: &Branches, candidates: &mut Vec<Candidate>) {
     let mut scanned_to = 0;
     for row in 0..branches.len() {
@@ -223,7 +221,10 @@ fn add_zeros(region: &CodeRegion, branches: &Branches, candidates: &mut Vec<Cand
         }
         let zeros = region.bytes[end..].iter().take_while(|byte| **byte == 0).count();
         scanned_to = end + zeros;
-        if zeros >= ZEROS_MIN {
+        let is_alignment = branches.flows[row] != Flow::Invalid
+            && zeros < ALIGNMENT as usize
+            && region.address.wrapping_add(scanned_to as u64).is_multiple_of(ALIGNMENT);
+        if zeros >= ZEROS_MIN && !is_alignment {
             candidates.push(Candidate { position: end, size: zeros });
         }
     }

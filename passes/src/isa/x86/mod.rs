@@ -157,6 +157,10 @@ impl InstructionSet for X86 {
         straight_line::ends_process(isa, code)
     }
 
+    fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
+        straight_line::moves_stack_by_variable(isa, code)
+    }
+
     fn first_argument(isa: Isa, code: &[u8]) -> Option<u32> {
         straight_line::first_argument(isa, code)
     }

@@ -146,7 +146,7 @@ fn saves(instruction: &Instruction, register: Register) -> bool {
             is_memory(instruction.op0_kind())
                 && instruction.op1_kind() == OpKind::Register
                 && instruction.op1_register() == register
-                && instruction.memory_base().full_register() == Register::RSP
+                && matches!(instruction.memory_base().full_register(), Register::RSP | Register::RBP)
         }
         Mnemonic::Test => {
             register.full_register() == Register::RAX && instruction.op0_register() == Register::AL

@@ -28,6 +28,48 @@ pub(super) fn ends_process(isa: Isa, code: &[u8]) -> bool {
     }
 }
 
+/// Whether code adds a variable to the frame pointer, moves the result into the stack pointer, and then at most pops, as
+/// `__builtin_eh_return` does: `lea rcx, [rbp + rcx + 8]; …; mov rsp, rcx; pop rcx`.
+pub(super) fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
+    /// Bytes of the move of the stack pointer and what is after it.
+    const END_MAX: usize = 8;
+    let end = &code[code.len().saturating_sub(END_MAX)..];
+    // Without a prefix `mov rsp, r`, which few functions have.
+    if !end.array_windows().any(|[opcode, operands]| *opcode == 0x89 && operands & 0b1100_0111 == 0b1100_0100)
+    {
+        return false;
+    }
+    let mut decoder = Decoder::new(isa, code, 0);
+    let mut info = InstructionInfoFactory::new();
+    let mut instruction = Instruction::default();
+    // The registers with the frame pointer and a variable, as bits.
+    let (mut sums, mut is_moved, mut position) = (0_u32, false, 0);
+    while position < code.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        let own = instruction.op0_register().full_register();
+        let is_move = instruction.mnemonic() == Mnemonic::Mov && instruction.op1_kind() == OpKind::Register;
+        if is_move && own == Register::RSP {
+            is_moved = sums >> instruction.op1_register().number() & 1 == 1;
+            continue;
+        }
+        let is_sum = instruction.mnemonic() == Mnemonic::Lea
+            && instruction.memory_base().full_register() == Register::RBP
+            && instruction.memory_index() != Register::None;
+        let is_pop = instruction.mnemonic() == Mnemonic::Pop;
+        each_written(&instruction, &mut info, |register| {
+            if register == Register::RSP {
+                is_moved &= is_pop;
+            } else if register.is_gpr64() {
+                sums &= !(1 << register.number());
+            }
+        });
+        if is_sum && own.is_gpr64() {
+            sums |= 1 << own.number();
+        }
+    }
+    is_moved
+}
+
 /// The constant that code which ends with a call passes as its first argument, in the convention of System V; `None` if
 /// it is not known.
 pub(super) fn first_argument(isa: Isa, code: &[u8]) -> Option<u32> {

@@ -47,7 +47,7 @@ fn programs_in_many_languages_are_scored() {
     for compiler in &missing {
         println!("not installed: {compiler}");
     }
-    println!("{}", failures.join("\n"));
+    print_failures(&failures);
     let used: BTreeSet<&str> = built.iter().map(|row| row.toolchain.compiler).collect();
     let unused: BTreeSet<&str> =
         rows.iter().map(|row| row.toolchain.compiler).filter(|name| !used.contains(name)).collect();
@@ -71,7 +71,7 @@ fn chosen(words: &str, below: &Path) -> Vec<Row> {
 }
 
 /// Builds missing programs, and returns the errors.
-fn make_all(rows: &[Row], crates: &BTreeMap<&str, PathBuf>) -> Vec<String> {
+fn make_all<'a>(rows: &'a [Row], crates: &BTreeMap<&str, PathBuf>) -> Vec<(&'a Row, String)> {
     let queue = Mutex::new(rows.iter());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -81,14 +81,25 @@ fn make_all(rows: &[Row], crates: &BTreeMap<&str, PathBuf>) -> Vec<String> {
                     let next = queue.lock().expect("no thread panicked").next();
                     let Some(row) = next else { break };
                     if let Err(error) = row.make(crates) {
-                        let failure = format!("not built: {}: {error}", row.name());
-                        failures.lock().expect("no thread panicked").push(failure);
+                        failures.lock().expect("no thread panicked").push((row, error));
                     }
                 }
             });
         }
     });
     failures.into_inner().expect("no thread panicked")
+}
+
+/// Prints the first error of each compiler and target, and how many rows it concerns.
+fn print_failures(failures: &[(&Row, String)]) {
+    let mut groups: BTreeMap<[&str; 3], (usize, &str)> = BTreeMap::new();
+    for (row, error) in failures {
+        let [language, compiler, target, ..] = row.words();
+        groups.entry([language, compiler, target]).or_insert((0, error)).0 += 1;
+    }
+    for (words, (count, error)) in groups {
+        println!("not built: {count} of {}: {error}", words.join(" "));
+    }
 }
 
 fn score_all(rows: &[&Row], examples: usize) {

@@ -80,6 +80,10 @@ const X86: &[Target] = &[target("x86", "")];
 /// Targets of compilers for Linux.
 const LINUX: &[Target] = &[target("x64", "-m64"), target("x86", "-m32"), target("x32", "-mx32")];
 
+/// The same for Clang, whose linker makes no position-independent executables for x32.
+const LINUX_OF_CLANG: &[Target] =
+    &[target("x64", "-m64"), target("x86", "-m32"), target("x32", "-mx32 -fno-pie -no-pie")];
+
 /// Optimization levels of GCC and Clang.
 const LEVELS: &[Flags] =
     &[flags("O0", "-O0"), flags("O1", "-O1"), flags("O2", "-O2"), flags("O3", "-O3"), flags("Os", "-Os")];
@@ -148,7 +152,7 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
             command: "clang-19 -w -fbasic-block-address-map -mllvm -pgo-analysis-map=br-prob",
         }),
         link: &["clang-19 {flags} -fuse-ld=lld {objects} {libraries} -o {out}"],
-        targets: LINUX,
+        targets: LINUX_OF_CLANG,
         builds: &[LEVELS, SHAPES, CLANG_ONLY],
         packages: &["lua"],
     },
@@ -203,7 +207,7 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
         link: &["g++ {flags} -Wl,--discard-none {objects} {libraries} -o {out}"],
         targets: LINUX,
         builds: &[LEVELS, SHAPES, GCC_ONLY],
-        packages: &["leveldb"],
+        packages: &[],
     },
     Toolchain {
         language: "c++",
@@ -215,7 +219,7 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
             command: "clang++-19 -w -fbasic-block-address-map -mllvm -pgo-analysis-map=br-prob",
         }),
         link: &["clang++-19 {flags} -fuse-ld=lld {objects} {libraries} -o {out}"],
-        targets: LINUX,
+        targets: LINUX_OF_CLANG,
         builds: &[LEVELS, SHAPES, CLANG_ONLY],
         ..NONE
     },
@@ -376,7 +380,7 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
         version: "python3 -m ziglang version",
         source: "kinds.zig",
         text: include_str!("programs/kinds.zig"),
-        link: &["python3 -m ziglang build-exe {flags} {source} -femit-bin={out}"],
+        link: &["python3 -m ziglang build-exe -fno-strip {flags} {source} -femit-bin={out}"],
         targets: &[target("x64", "-target x86_64-linux-musl"), target("macos", "-target x86_64-macos")],
         builds: &[&[flags("O0", "-ODebug"), flags("O3", "-OReleaseFast"), flags("Os", "-OReleaseSmall")]],
         ..NONE
