@@ -10,7 +10,7 @@
 //! that is not reached belongs to no block; padding that is executed belongs to the block before it.
 
 use crate::statements::{Part, Statements};
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
+use iced_x86::{CodeSize, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register};
 use object::{Architecture, Object, ObjectSection, SectionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,9 +60,21 @@ impl<'a> Code<'a> {
     }
 }
 
-/// Whether an instruction is padding (`nop`).
+/// Whether an instruction is padding: `nop`, or in 32-bit code a register moved to itself.
 pub(crate) fn is_padding(instruction: &Instruction) -> bool {
-    instruction.mnemonic() == Mnemonic::Nop
+    let is_32 = instruction.code_size() == CodeSize::Code32;
+    let own = instruction.op0_register();
+    match instruction.mnemonic() {
+        Mnemonic::Nop => true,
+        Mnemonic::Mov => is_32 && own != Register::None && own == instruction.op1_register(),
+        Mnemonic::Lea => {
+            is_32
+                && own == instruction.memory_base()
+                && instruction.memory_index() == Register::None
+                && instruction.memory_displacement64() == 0
+        }
+        _ => false,
+    }
 }
 
 fn direct_target(instruction: &Instruction) -> Option<u64> {
