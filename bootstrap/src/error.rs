@@ -2,8 +2,9 @@
 //! an error.
 
 use binframe_ir::parquet::ReadError;
-use binframe_ir::{SCHEMA_VERSION, TableInfo, Violation};
+use binframe_ir::{SCHEMA_VERSION, Stage, TableInfo, Violation};
 use binframe_passes::Unsupported;
+use nix::unistd::Pid;
 use parquet::errors::ParquetError;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,13 @@ pub enum Error {
         /// The contradicting values.
         message: String,
     },
+    /// A process or core dump cannot be captured.
+    Capture {
+        /// The process or the file.
+        subject: String,
+        /// Why, and what may help.
+        found: String,
+    },
     /// No function has the requested name.
     NoSuchFunction {
         /// The name.
@@ -191,6 +199,13 @@ impl Error {
             *path = to.iter().chain(rest).collect();
         }
         self
+    }
+
+    pub(crate) fn errno(process: Pid, action: &'static str) -> impl FnOnce(nix::Error) -> Self {
+        move |errno| Self::Capture {
+            subject: format!("process {process}"),
+            found: format!("cannot {action} it: {}", errno.desc()),
+        }
     }
 
     pub(crate) fn read(path: &Path) -> impl FnOnce(ReadError) -> Self {
@@ -256,6 +271,12 @@ impl fmt::Display for Error {
                 write!(formatter, "rows break what their tables declare; this is a defect of binframe:")?;
                 violations.iter().try_for_each(|violation| write!(formatter, "\n  {violation}"))
             }
+            Self::MissingTable { path, table } if table.stage == Stage::Capture => write!(
+                formatter,
+                "{}: has no table {}; `binframe capture` writes it",
+                path.display(),
+                table.name
+            ),
             Self::MissingTable { path, table } => write!(
                 formatter,
                 "{}: has no table {}; lower the file again with --emit {}",
@@ -278,6 +299,7 @@ impl fmt::Display for Error {
                 let path = path.display();
                 write!(formatter, "{path}: {table}, row {row} of {binary}: {message}; lower the file again")
             }
+            Self::Capture { subject, found } => write!(formatter, "{subject}: {found}"),
             Self::NoSuchFunction { name, similar } if similar.is_empty() => {
                 write!(formatter, "no function is named `{name}`; `binframe dump functions` lists them")
             }

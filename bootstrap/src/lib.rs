@@ -7,6 +7,7 @@
 //!   which is published atomically. A run that was killed is resumed.
 //! - [`rebuild`] restores a file of a dataset byte for byte, and [`verify`] checks a dataset against the declarations
 //!   of its tables.
+//! - [`capture`] writes the memory of a process or core dump into a dataset.
 //! - [`Database`] and [`queries`] are the passes as incremental queries, for programs whose inputs change.
 //!
 //! Not here: what a column means (`binframe_ir`), analysis (`binframe_passes`), SQL (`binframe_query`), and answers
@@ -38,6 +39,7 @@
 //! - A query runs again only if an input was set, or if an output that it read has another fingerprint.
 
 mod addresses;
+mod capture;
 mod companions;
 mod error;
 mod file;
@@ -52,6 +54,8 @@ mod timing;
 mod verify;
 
 pub use addresses::{address_column, rows_in};
+pub use capture::capture;
+pub use capture::request::{CaptureRequest, CaptureTarget};
 pub use companions::{CompanionSearch, LazyCompanions};
 pub use error::{Error, SkippedFile};
 pub use file::{FileBytes, read_file};

@@ -26,7 +26,7 @@ mod progress_bar;
 mod value_parsers;
 
 use clap::{Parser, Subcommand};
-use commands::{diff, dump, lower, rebuild, schemas, trace, verify};
+use commands::{capture, diff, dump, lower, rebuild, schemas, trace, verify};
 use failure::Failure;
 use std::panic::{self, Location};
 use std::process::ExitCode;
@@ -43,6 +43,7 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   binframe lower /bin/ls -o ls.tables      write all tables of an executable as Parquet files
   binframe rebuild ls.tables -o ls         write the executable again, from the tables alone
+  binframe capture --pid 42 -o 42.tables   write the memory of a process, its threads and stacks
   binframe dump functions /bin/ls          list the functions of an executable
   binframe dump cfg app --function main    draw a control-flow graph, for Graphviz or as SVG
   binframe trace 0x401000 /bin/ls          show every row about an address
@@ -63,6 +64,9 @@ enum Command {
     /// Write an executable again, byte for byte, from the tables of a dataset
     #[command(after_help = rebuild::EXAMPLES)]
     Rebuild(rebuild::RebuildArguments),
+    /// Write the memory of a process or core dump as a dataset of Parquet files
+    #[command(after_help = capture::EXAMPLES)]
+    Capture(capture::CaptureArguments),
     /// Print the rows of a table, or draw the control-flow graph of a function
     #[command(after_help = dump::EXAMPLES)]
     Dump(dump::DumpArguments),
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
     let result = match &CommandLine::parse().command {
         Command::Lower(arguments) => lower::run(arguments),
         Command::Rebuild(arguments) => rebuild::run(arguments),
+        Command::Capture(arguments) => capture::run(arguments),
         Command::Dump(arguments) => dump::run(arguments),
         Command::Trace(arguments) => trace::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),

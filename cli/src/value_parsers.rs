@@ -3,6 +3,7 @@
 use binframe::ir::{TABLES, TableInfo, table_named};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Parses an address: hexadecimal with `0x`, or decimal.
 pub(crate) fn parse_address(text: &str) -> Result<u64, String> {
@@ -39,6 +40,21 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     };
     let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     size.filter(|size| *size > 0).ok_or_else(|| "expected a size such as 512M or 4G".to_owned())
+}
+
+/// Parses a time with a unit: `ms`, `s` or `m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => 0,
+    };
+    let time = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let time =
+        time.filter(|time| *time > 0).ok_or_else(|| "expected a time such as 100ms, 2s or 1m".to_owned());
+    time.map(Duration::from_millis)
 }
 
 /// Parses the name of a table.

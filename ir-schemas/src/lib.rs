@@ -70,7 +70,7 @@ pub use enumeration::{EnumBuilder, EnumView, Enumeration};
 pub use fingerprint::Fingerprint;
 pub use markdown::{markdown_table, table_lines};
 pub use panics::catching_panics;
-pub use registry::{SCHEMA_VERSION, TABLES, references, table_named};
+pub use registry::{SCHEMA_VERSION, TABLES, file_tables, references, table_named};
 pub use table::{BINARY_COLUMN, Batch, ColumnInfo, Finish, Reference, Rows, Stage, Table, TableInfo};
 pub use text::{ParseTextError, cells, from_text, to_text};
 pub use validate::{Violation, compare_keys, validate};

@@ -5,12 +5,13 @@ use crate::tables::{
     BinaryHeaders, BinaryImports, BinaryInitializers, BinaryLibraries, BinaryLoaderCommands,
     BinaryMappedFiles, BinaryNotes, BinaryRelocations, BinaryResources, BinaryRichEntries, BinarySections,
     BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
-    CallEdges, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers, DebugTypes,
-    DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts, Functions,
-    InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, Loops, MemoryAccesses,
-    MemoryObjects, MemoryRegions, StackFrames,
+    CallEdges, CallStacks, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers,
+    DebugTypes, DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts,
+    Functions, InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, LoadedModules,
+    Loops, MemoryAccesses, MemoryObjects, MemoryPages, MemoryRegions, PageContents, Snapshots, StackFrames,
+    ThreadRegisters, Threads,
 };
-use crate::{Reference, Table, TableInfo};
+use crate::{Reference, Stage, Table, TableInfo};
 
 /// Version of the tables: raised when a table or column gets another name, type or meaning, or is removed.
 pub const SCHEMA_VERSION: u32 = 3;
@@ -63,9 +64,21 @@ pub const TABLES: &[&TableInfo] = &[
     MemoryObjects::INFO,
     MemoryAccesses::INFO,
     DataFlowEdges::INFO,
+    Snapshots::INFO,
+    MemoryPages::INFO,
+    PageContents::INFO,
+    LoadedModules::INFO,
+    Threads::INFO,
+    ThreadRegisters::INFO,
+    CallStacks::INFO,
     Diagnostics::INFO,
     Binaries::INFO,
 ];
+
+/// The tables that are computed from a file; the others are written by a capture alone.
+pub fn file_tables() -> impl Iterator<Item = &'static TableInfo> {
+    TABLES.iter().copied().filter(|table| table.stage != Stage::Capture)
+}
 
 /// The table with a name; `None` if there is none.
 pub fn table_named(name: &str) -> Option<&'static TableInfo> {

@@ -53,6 +53,8 @@ pub enum Stage {
     Memory,
     /// Def-use edges. Optional: computed only if requested.
     DataFlow,
+    /// Snapshots of a process or core dump. Not computed from a file: `capture` writes them.
+    Capture,
     /// Tables of no single stage: the binaries of a run and the diagnostics of all passes.
     Run,
 }
@@ -84,6 +86,7 @@ impl Stage {
             Self::Cfg => "cfg",
             Self::Memory => "memory",
             Self::DataFlow => "data_flow",
+            Self::Capture => "capture",
             Self::Run => "run",
         }
     }

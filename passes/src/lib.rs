@@ -98,7 +98,7 @@ macro_rules! passes {
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, linkage, file), version 10, fills [];
+                code: Code = Code::of(sections, linkage, file), version 11, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 7, fills [];
@@ -109,12 +109,12 @@ macro_rules! passes {
                 // Beyond this point no pass reads the file or its offsets: code and data have addresses.
 
                 /// Instruction starts and branches, by a linear sweep that identifies data in code.
-                instructions: InstructionsIr = instructions::run(code), version 9, fills [Diagnostics];
+                instructions: InstructionsIr = instructions::run(code), version 10, fills [Diagnostics];
 
                 // Beyond this point code is a sequence of instructions that never overlap.
 
                 /// Functions, basic blocks, edges, loops, calls and jump tables, by recursive traversal.
-                cfg: CfgIr = cfg::run(code, instructions, references), version 10,
+                cfg: CfgIr = cfg::run(code, instructions, references), version 11,
                     fills [Functions, FunctionParts, BasicBlocks, Loops, CfgEdges, CallEdges, JumpTables, JumpTableEntries,
                         Diagnostics];
 
@@ -126,7 +126,7 @@ macro_rules! passes {
 
                 /// Memory regions and objects, stack frames and effects of calls, by abstract interpretation of every
                 /// function.
-                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 9,
+                memory: MemoryIr = memory::run(image, code, instructions, cfg), version 10,
                     fills [MemoryRegions, StackFrames, FunctionEffects, MemoryObjects, Diagnostics];
             }
 

@@ -1,7 +1,7 @@
 //! One input of a session: an executable, analyzed when a query needs it, or a dataset.
 
 use crate::options::Options;
-use binframe::ir::TableInfo;
+use binframe::ir::{Stage, TableInfo};
 use binframe::{CorpusFile, Database, Error, ManifestTable, Source};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,14 @@ impl Input {
             InputKind::Executable(file) => file.size,
         };
         size.max(1)
+    }
+
+    /// Whether it has a table, by its manifest; an executable, by the kind of table.
+    pub(crate) fn has_table(&self, table: &TableInfo) -> bool {
+        match &self.kind {
+            InputKind::Dataset(open) => open.in_manifest(table, |_| 1) > 0,
+            InputKind::Executable(_) => table.stage != Stage::Capture,
+        }
     }
 
     /// The name in SQL of one of its binaries.

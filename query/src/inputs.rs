@@ -8,7 +8,7 @@ use crate::error::external;
 use crate::input::{Input, InputKind, OpenInput, lock};
 use crate::options::Options;
 use crate::partition::{PartitionSlice, partition};
-use binframe::ir::{Rows, Table, TableInfo};
+use binframe::ir::{Rows, Stage, Table, TableInfo};
 use binframe::{Dataset, Error, Filter, Source, TablePart, find_files};
 use datafusion::common::exec_err;
 use std::collections::{BTreeSet, VecDeque};
@@ -100,6 +100,11 @@ impl Inputs {
         let open = self.open_input(input);
         let parts = self.with_source(input, &open, |source| {
             if !source.has_table(table) {
+                // Tables of files and of captures are joined; neither kind of input has those of the other.
+                let is_foreign = source.is_capture() != (table.stage == Stage::Capture);
+                if is_foreign && self.all.iter().any(|other| other.has_table(table)) {
+                    return Ok(Vec::new());
+                }
                 return Err(Error::MissingTable { path: self.all[input].path.clone(), table });
             }
             source.parts(table, filter)

@@ -145,9 +145,15 @@ impl Source {
     /// Whether the source has a table, with or without rows.
     pub fn has_table(&self, table: &TableInfo) -> bool {
         match self {
-            Self::Files(_) => true,
+            Self::Files(_) => table.stage != Stage::Capture,
             Self::Dataset(dataset) => dataset.has_table(table),
         }
+    }
+
+    /// Whether the source is a dataset of a capture, which has no tables of files.
+    pub fn is_capture(&self) -> bool {
+        let is_capture = |dataset: &Dataset| dataset.manifest().stages == [Stage::Capture.name()];
+        matches!(self, Self::Dataset(dataset) if is_capture(dataset))
     }
 
     /// Whether a command reads the table if the user does not name it: of a dataset, every table that it has; of an

@@ -1,5 +1,6 @@
 //! The subcommands: one file or folder each, which holds the arguments, the help and the code.
 
+pub(crate) mod capture;
 pub(crate) mod diff;
 pub(crate) mod dump;
 pub(crate) mod lower;

@@ -135,7 +135,7 @@ fn exactly_one_function_must_match() {
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
     assert!(
         of(&["some", "--function", "clamp"])
-            .contains("has no table functions; it was lowered without --emit cfg")
+            .contains("has no table functions; lower the file again with --emit cfg")
     );
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{EVERY_STAGE, Folder, both, loops};
 use binframe::ir::parquet::TableReader;
-use binframe::ir::{TABLES, table_named};
+use binframe::ir::{file_tables, table_named};
 use binframe_testsuite::hostile_code;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn tables_are_aligned() {
 fn the_number_of_rows_is_the_same_in_every_format() {
     let folder = both();
     folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
-    for table in TABLES {
+    for table in file_tables() {
         for source in ["stack", "both"] {
             let rows = json(&folder, &[table.name, source]).len();
             let lines =
@@ -99,7 +99,7 @@ fn a_device_is_written_directly() {
 fn a_row_of_a_dataset_is_the_row_of_the_executable_and_its_name() {
     let folder = both();
     folder.text(&["lower", "loops", "stack", "-o", "both", "--emit", EVERY_STAGE]);
-    for table in TABLES {
+    for table in file_tables() {
         let mut expected = Vec::new();
         for binary in ["loops", "stack"] {
             for mut row in json(&folder, &[table.name, binary]) {

@@ -109,7 +109,7 @@ fn a_table_of_a_missing_stage_is_reported() {
     let (folder, _) = loops();
     folder.text(&["lower", "loops", "-o", "some", "--emit", "sections"]);
     let stderr = folder.failure(1, &["dump", "functions", "some"]);
-    let expected = "binframe: some: has no table functions; it was lowered without --emit cfg\n";
+    let expected = "binframe: some: has no table functions; lower the file again with --emit cfg\n";
     assert_eq!(stderr, expected);
     let stderr = folder.failure(1, &["dump", "binary_symbols", "some", "--function", "clamp"]);
     assert_eq!(stderr, expected);

@@ -20,7 +20,7 @@ enumeration! {
 
 /// A memory region: static, as implied by the file, or captured from a process.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_regions", stage = Memory, key(r#type, region_id), span(start_address, size))]
+#[table(name = "memory_regions", stage = Memory, key(snapshot_id, r#type, region_id), span(start_address, size))]
 pub struct MemoryRegion<'a> {
     /// What tells the region from others of its type: its start address; of a stack or heap without one, the call that
     /// starts the thread or allocates the memory, or 0 for the stack and the heap of the process.
@@ -38,7 +38,9 @@ pub struct MemoryRegion<'a> {
     /// Size of the region; 0 for a stack or heap whose size is determined at run time.
     #[column(unit = "bytes")]
     pub size: u64,
-    /// Content of the memory when it was captured; null for a static region, whose content is in `binary_sections`.
+    /// Content of the memory when it was captured, as far as it can be read; null for a static region, whose content is in
+    /// `binary_sections`, for a region that was not read, and for one that an earlier snapshot has: changes since are in
+    /// `memory_pages`.
     pub content_snapshot: Option<&'a [u8]>,
     /// Time of the capture; null for a static region.
     pub timestamp: Option<Timestamp>,
@@ -50,6 +52,18 @@ pub struct MemoryRegion<'a> {
     /// Origin of the region: a section (`section .data`), a segment (`segment PT_GNU_STACK`), the system (`system: brk,
     /// mmap`), or the call that allocates it or starts the thread (`0x401234: malloc`).
     pub allocation_site: Option<&'a str>,
+    /// Snapshot of a captured region; 0 for a static one.
+    pub snapshot_id: u32,
+    /// What may be done with a captured region, such as `rw-`; null if a core dump does not state it, and for a static
+    /// region.
+    pub permissions: Option<&'a str>,
+    /// Path of the file that is mapped in a captured region; null for other regions.
+    pub mapped_path: Option<&'a str>,
+    /// Offset in that file of the first byte; null for other regions.
+    #[column(unit = "file offset")]
+    pub mapped_offset: Option<u64>,
+    /// XXH3 of the content of a captured region, 128 bits in hexadecimal; null if it was not read, and for a static region.
+    pub content_hash: Option<&'a str>,
 }
 
 enumeration! {

@@ -5,6 +5,7 @@
 //! and the typed views [`FunctionColumns`].
 
 mod attributes;
+mod capture;
 mod cfg;
 mod clr;
 mod contents;
@@ -26,6 +27,13 @@ mod unwind;
 pub use attributes::{
     BinaryAttribute, BinaryAttributeBuilder, BinaryAttributeColumns, BinaryAttributes, BinaryRichEntries,
     BinaryRichEntry, BinaryRichEntryBuilder, BinaryRichEntryColumns,
+};
+pub use capture::{
+    CallStack, CallStackBuilder, CallStackColumns, CallStacks, ChangeDetection, LoadedModule,
+    LoadedModuleBuilder, LoadedModuleColumns, LoadedModules, MemoryPage, MemoryPageBuilder,
+    MemoryPageColumns, MemoryPages, PageContent, PageContentBuilder, PageContentColumns, PageContents,
+    Snapshot, SnapshotBuilder, SnapshotColumns, SnapshotReason, Snapshots, Thread, ThreadBuilder,
+    ThreadColumns, ThreadRegister, ThreadRegisterBuilder, ThreadRegisterColumns, ThreadRegisters, Threads,
 };
 pub use cfg::{
     BasicBlock, BasicBlockBuilder, BasicBlockColumns, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge,

@@ -9,6 +9,7 @@
 //! several tables show that a program is one of GHC.
 
 use super::regions::CodeRegion;
+use std::ops::Range;
 
 /// What code has an info table before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,18 +116,24 @@ pub(crate) fn aligned_code(region: &CodeRegion, position: usize) -> Option<usize
 
 /// The end of the info table at a position, padding before it included; `None` if there is none.
 pub(crate) fn table_end(region: &CodeRegion, position: usize) -> Option<usize> {
-    let code = padding_end(region, position);
-    let address = region.address.wrapping_add(code as u64);
-    let start = code + (address.wrapping_neg() % WORD as u64) as usize;
-    if region.bytes.get(code..start)?.iter().any(|byte| *byte != 0) {
-        return None;
-    }
+    let address = region.address.wrapping_add(position as u64);
+    let first = position + (address.wrapping_neg() % WORD as u64) as usize;
     // The fields of a function and the first half of its table have the form of a table too.
     let is_end = |end: usize| code_at(region, end).is_some() && code_at(region, end + WORD).is_none();
-    (0..=FIELDS_MAX).find_map(|count| {
-        let end = start + count * WORD + SIZE;
-        (is_end(end) && fields(region, end) == Some(count)).then_some(end)
+    // Padding may end one word later.
+    let mut ends = (0..=FIELDS_MAX + 1).map(|words| first + words * WORD + SIZE);
+    ends.find(|end| {
+        is_end(*end)
+            && fields(region, *end).and_then(|count| (end - SIZE).checked_sub(count * WORD)).is_some_and(
+                |start| (first..=first + WORD).contains(&start) && is_padded(region, position..start),
+            )
     })
+}
+
+/// Whether a range consists of instructions without effect, and then of zeros.
+fn is_padded(region: &CodeRegion, range: Range<usize>) -> bool {
+    let end = padding_end(region, range.start);
+    end <= range.end && region.bytes[end..range.end].iter().all(|byte| *byte == 0)
 }
 
 #[cfg(test)]

@@ -11,3 +11,4 @@ mod loaded_data;
 pub mod memory;
 pub(crate) mod references;
 pub(crate) mod regions;
+mod straight_line;

@@ -20,6 +20,7 @@ mod loops;
 mod page_rank;
 mod traversal;
 mod vertices;
+mod worklist;
 
 pub(crate) use components::StrongComponents;
 pub use components::{Components, strong_components};
@@ -29,3 +30,4 @@ pub use loops::Loop;
 pub use page_rank::{PageRank, page_rank};
 pub use traversal::{BreadthFirst, DepthFirst, breadth_first, depth_first};
 pub use vertices::Vertices;
+pub(crate) use worklist::Worklist;

@@ -25,6 +25,8 @@ pub(crate) struct Abi {
     pub(crate) thread_bases: RegSet,
     /// Offset of the stack canary in that storage; `None` if it is elsewhere.
     pub(crate) canary_offset: Option<i64>,
+    /// The register with the number of a system call.
+    pub(crate) service_number: Reg,
     /// Registers of the arguments of system calls, in order.
     pub(crate) service_arguments: &'static [Reg],
 }

@@ -67,9 +67,9 @@ pub(crate) trait InstructionSet {
     fn address(instruction: &Self::Instruction) -> u64;
     /// The control flow of a valid instruction.
     fn classify(instruction: &Self::Instruction) -> Flow;
-    /// Whether an instruction calls the system.
-    fn is_system_call(_: &Self::Instruction) -> bool {
-        false
+    /// The numbers of the system calls that end a process, if the instruction calls the system; none for others.
+    fn exit_calls(_: &Self::Instruction) -> &'static [u32] {
+        &[]
     }
     /// The target of a direct call; `None` for other instructions.
     fn direct_call_target(instruction: &Self::Instruction) -> Option<u64>;
@@ -139,26 +139,13 @@ pub(crate) trait InstructionSet {
     fn sets_direction(isa: Isa, code: &[u8]) -> bool;
     /// The register into which a function loads its return address, if the code at its start does nothing else.
     fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg>;
-    /// What a callee does with its return address, as far as its straight-line code says.
-    fn return_address_use(_: Isa, _: &[u8]) -> ReturnAddressUse {
-        ReturnAddressUse::Kept
-    }
     /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
     fn pushed_address(_: Isa, _: &[u8]) -> Option<u64> {
         None
     }
-    /// Whether straight-line code ends with a system call that ends the process.
-    fn ends_process(_: Isa, _: &[u8]) -> bool {
-        false
-    }
     /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
     fn moves_stack_by_variable(_: Isa, _: &[u8]) -> bool {
         false
-    }
-    /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
-    /// known.
-    fn first_argument(_: Isa, _: &[u8]) -> Option<u32> {
-        None
     }
 
     // Of the set.
@@ -177,17 +164,6 @@ pub(crate) trait InstructionSet {
     fn register_bits(register: Reg) -> u16;
     /// The name of a part of a register that ops refer to.
     fn register_name(register: Reg, part: Part) -> String;
-}
-
-/// What a callee does with its return address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReturnAddressUse {
-    /// It returns there, if nothing else is known.
-    Kept,
-    /// It pops the address and does not return: the call is a jump that passes the address after it.
-    Taken,
-    /// It overwrites the address, and returns to another one by the instruction at this offset.
-    Replaced(usize),
 }
 
 /// Decodes a range of code, one instruction at a time.

@@ -16,9 +16,7 @@ pub mod x86;
 
 pub(crate) use abi::{Abi, CallingConvention};
 pub use instruction_set::Isa;
-pub(crate) use instruction_set::{
-    Buffers, ConstantAddress, Decoder, InstructionSet, ReturnAddressUse, RowPlace, RowWriter,
-};
+pub(crate) use instruction_set::{Buffers, ConstantAddress, Decoder, InstructionSet, RowPlace, RowWriter};
 pub(crate) use op_rows::OpRowWriter;
 
 use ops::Ops;
@@ -215,29 +213,13 @@ impl Isa {
         with_instruction_set!(self, S => S::address_getter(self, code))
     }
 
-    /// What a callee does with its return address, as far as its straight-line code says.
-    pub(crate) fn return_address_use(self, code: &[u8]) -> ReturnAddressUse {
-        with_instruction_set!(self, S => S::return_address_use(self, code))
-    }
-
     /// The address that the last instruction of code pushes, if it is a constant; `None` otherwise.
     pub(crate) fn pushed_address(self, code: &[u8]) -> Option<u64> {
         with_instruction_set!(self, S => S::pushed_address(self, code))
     }
 
-    /// Whether straight-line code ends with a system call that ends the process.
-    pub(crate) fn ends_process(self, code: &[u8]) -> bool {
-        with_instruction_set!(self, S => S::ends_process(self, code))
-    }
-
     /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
     pub(crate) fn moves_stack_by_variable(self, code: &[u8]) -> bool {
         with_instruction_set!(self, S => S::moves_stack_by_variable(self, code))
-    }
-
-    /// The constant that straight-line code which ends with a call passes as its first argument; `None` if it is not
-    /// known.
-    pub(crate) fn first_argument(self, code: &[u8]) -> Option<u32> {
-        with_instruction_set!(self, S => S::first_argument(self, code))
     }
 }

@@ -103,3 +103,44 @@ fn mutually_recursive_functions_have_the_lowest_address_of_their_cycle() {
         }
     }
 }
+
+/// Functions of the program with names of the C library: `err` returns, `exit` does not; `error` gets text.
+const OWN_NAMES: &str = "
+    .intel_syntax noprefix
+    .text
+    .globl _start, err, exit, error
+    .type err, @function
+    .type exit, @function
+    .type error, @function
+    _start: call reports
+    call fails
+    ud2
+    reports: mov edi, 7
+    call err
+    lea rdi, [rip + text]
+    call error
+    ret
+    fails: mov edi, 1
+    call exit
+    never: nop
+    err: mov eax, edi
+    ret
+    exit: mov eax, 60
+    syscall
+    again: jmp again
+    error: mov eax, -1
+    ret
+    .section .rodata
+    text: .byte 65, 0
+    .att_syntax";
+
+#[test]
+fn own_functions_with_names_of_the_library_return_if_their_code_does() {
+    for program in assembly("own_names", OWN_NAMES) {
+        for (symbol, expected) in [("reports", vec![true, true]), ("fails", vec![false])] {
+            let calls = program.calls_of(symbol);
+            let returns: Vec<_> = calls.iter().map(|call| call.may_return).collect();
+            assert_eq!(returns, expected, "{}: {symbol}", program.name);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 mod page;
 
 use binframe::ir::BINARY_COLUMN;
-use binframe::ir::{Stage, TABLES};
+use binframe::ir::{Stage, file_tables};
 use binframe::{Request, lower};
 use binframe_testsuite::{fixtures, tools};
 use serde_json::Value;
@@ -115,7 +115,7 @@ fn other_readers_read_the_same_rows_and_types() {
         python.env("PYTHONPATH", packages).arg(script).arg(&dataset).output().expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    for table in TABLES {
+    for table in file_tables() {
         let entry = manifest
             .tables
             .iter()

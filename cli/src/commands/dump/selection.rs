@@ -17,9 +17,7 @@ pub(super) fn open_source(
     let source = Source::open_with(&arguments.source, &arguments.companions.search())?;
     for table in tables {
         if !source.has_table(table) {
-            let (path, name, stage) = (arguments.source.display(), table.name, table.stage.name());
-            let message = format!("{path}: has no table {name}; it was lowered without --emit {stage}");
-            return Err(Failure::Failed(message));
+            return Err(Error::MissingTable { path: arguments.source.clone(), table }.into());
         }
     }
     let available = source.binaries();

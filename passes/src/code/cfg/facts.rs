@@ -2,14 +2,19 @@
 
 use super::function_ranges::FunctionRanges;
 use super::ids::{BranchId, CodeLocation, FunctionId};
-use super::noreturn::{is_noreturn_name, is_status_name};
+use super::noreturn::{is_free_name, is_noreturn_name, is_status_name};
 use crate::bitmap::Bitmap;
 use crate::code::references::References;
 use crate::code::regions::CodeRegion;
+use crate::code::straight_line;
 use binframe_ir::tables::Flow;
 use rayon::slice::ParallelSliceMut;
 use rustc_hash::FxHashSet;
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
+
+/// What processes exit with. Only eight bits arrive.
+const EXIT_STATUSES: RangeInclusive<i32> = -128..=255;
 
 /// Facts about control flow. Traversal adds to `leaders` and `returning_calls` from several threads, each in the ranges
 /// of its own function; all else is constant.
@@ -92,14 +97,19 @@ impl<'a> CfgFacts<'a> {
         CfgFacts { ranges, ..self }
     }
 
-    /// Whether the name of a function is on the noreturn list.
-    pub(super) fn is_noreturn(&self, function: FunctionId) -> bool {
+    /// Whether a function does not return by its name, given whether a path in it reaches a return instruction.
+    pub(super) fn is_noreturn(&self, function: FunctionId, reaches_return: bool) -> bool {
         let declaration = self.ranges[function.0].start.declaration;
-        declaration.is_some_and(|row| self.noreturn_starts[row as usize])
+        declaration.is_some_and(|row| {
+            let is_own =
+                || self.ranges.code.name(&self.ranges.code.starts[row as usize]).is_some_and(is_free_name);
+            self.noreturn_starts[row as usize] && !(reaches_return && is_own())
+        })
     }
 
     /// Whether a call, whose target or import slot is given, ends the process: the callee returns only if its first
-    /// argument is 0, and it is another constant.
+    /// argument is 0, and it is an exit status other than 0. A function of the program may have the same name and other
+    /// arguments, such as text.
     pub(super) fn passes_failure(&self, call: BranchId, callee: Option<FunctionId>, slot: u64) -> bool {
         if !self.has_status {
             return false;
@@ -114,7 +124,9 @@ impl<'a> CfgFacts<'a> {
         }
         let (region, row) = (call.region as usize, call.row as usize);
         let code = self.ranges.instructions.straight_line(self.ranges.code, region, row);
-        self.ranges.code.regions[region].isa.first_argument(code).is_some_and(|status| status != 0)
+        let isa = self.ranges.code.regions[region].isa;
+        straight_line::first_argument(isa, code)
+            .is_some_and(|status| status != 0 && EXIT_STATUSES.contains(&(status as i32)))
     }
 
     /// The address of the pointer that a stub jumps through: the first branch of the function reads it. `None` if the

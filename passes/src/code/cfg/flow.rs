@@ -36,8 +36,10 @@ pub(super) fn targets_max(block_count: usize) -> usize {
 pub(super) struct FunctionCfg {
     /// Whether a path from the entry, or from where another function enters this one, reaches a return, a tail call
     /// that may return, another edge out of the function, or an unknown target. An unresolved jump counts as an unknown
-    /// target unless it has address-taken targets. False for functions on the noreturn list.
+    /// target unless it has address-taken targets. False for functions that do not return by their name.
     pub(super) may_return: bool,
+    /// Whether a path reaches a return instruction.
+    pub(super) reaches_return: bool,
     /// The fragments: ranges of the function other than its main range.
     pub(super) fragments: Vec<RangeId>,
     /// The jump tables, sorted by jump.

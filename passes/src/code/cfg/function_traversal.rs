@@ -160,6 +160,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
                 Flow::Jump => return self.visit_jump(branch, target),
                 Flow::Ret => {
                     self.cfg.may_return = true;
+                    self.cfg.reaches_return = true;
                     return;
                 }
                 Flow::IndirectJump => return self.visit_indirect_jump(branch, target),

@@ -1,4 +1,8 @@
 //! The noreturn list: functions that are known by name not to return.
+//!
+//! A program may have a function of its own with such a name: git has an `error` that returns, others an `err` or an
+//! `assert`. So a name that C leaves to programs, and a path to a return instruction, mean that the function returns. No
+//! compiler emits such a path in a function that its header declares not to return.
 
 /// Functions that headers of C libraries, Windows, Apple, and runtimes of C++, Rust and Go declare not to return, by the
 /// header. Names are without leading underscores.
@@ -111,6 +115,13 @@ pub(super) fn is_noreturn_name(name: &str) -> bool {
     NAMES.contains(&name) || throws(name)
 }
 
+/// Whether a program may give its own function this name: it is a word of small letters. Those that start with an
+/// underscore are reserved (C, section 7.1.3); others are mangled or belong to an API.
+pub(super) fn is_free_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 /// Whether a function of this name returns only if its first argument is 0.
 pub(super) fn is_status_name(name: &str) -> bool {
     STATUS_NAMES.contains(&base_name(name))
@@ -140,6 +151,7 @@ mod tests {
         }
         assert!(is_noreturn_name("_ZN4core9panicking5panic17h0123456789abcdefE"));
         assert!(is_status_name("error"));
+        assert!(is_free_name("err") && !is_free_name("_Unwind_Resume") && !is_free_name("runtime.goexit1"));
         assert!(!is_noreturn_name("error") && !is_noreturn_name("exit_group_of"));
     }
 }

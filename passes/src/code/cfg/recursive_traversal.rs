@@ -47,7 +47,8 @@
 //! if one of them may read a table.
 //!
 //! *Approximation.* `may_return` is the least solution: false until a path to a return, or to an unknown target, is
-//! found. Unknown targets count as returning; functions on the noreturn list never return. Results of functions with a
+//! found. Unknown targets count as returning; functions on the noreturn list never return (but see `noreturn.rs` on
+//! names that a program may give to functions of its own). Results of functions with a
 //! declared size are not revised when later starts change their callees, so `may_return` may then be true without a
 //! path. A return path that is missed leaves live code unreached. Such code gets `gap` blocks only inside ranges;
 //! elsewhere it is in no block. A missed path adds no wrong edge.
@@ -195,11 +196,17 @@ impl<'a> RecursiveTraversal<'a> {
         items
     }
 
+    /// Whether a function does not return by its name.
+    fn is_noreturn(&self, function: FunctionId) -> bool {
+        let reaches_return = self.program.function(function).reaches_return;
+        self.program.facts.is_noreturn(function, reaches_return)
+    }
+
     /// Marks functions as returning, with those that tail-call them, and resumes their callers after the calls.
     fn notify_callers(&mut self, mut returning: Vec<FunctionId>, items: &mut Vec<FunctionItem>) {
         while let Some(function) = returning.pop() {
             let index = function.index();
-            if self.program.facts.is_noreturn(function) {
+            if self.is_noreturn(function) {
                 self.program.functions[index].may_return = false;
                 continue;
             }
@@ -272,7 +279,7 @@ impl<'a> RecursiveTraversal<'a> {
         let functions = self.program.functions.iter().zip(function_ids());
         let open = functions.filter(|(cfg, function)| {
             !self.may_return[function.index()]
-                && !self.program.facts.is_noreturn(*function)
+                && !self.is_noreturn(*function)
                 && !cfg.unresolved_jumps.is_empty()
                 && cfg.address_taken_targets.is_empty()
         });

@@ -6,11 +6,11 @@ use super::flow::FunctionCfg;
 use super::ids::{CodeLocation, FunctionId};
 use super::symbolic_state::{Evaluation, MergedRegisters, SymbolicState};
 use crate::domains::symbolic::{Bound, ExprArena, ExprId};
-use crate::graph::Graph;
+use crate::graph::{Graph, Worklist};
 use crate::isa::ops::{Condition, Ops};
 use crate::isa::{Buffers, Decoder, InstructionSet, with_instruction_set};
 use binframe_ir::tables::{EdgeKind, Terminator};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The most blocks that are selected before a jump.
 pub(super) const BLOCKS_MAX: usize = 512;
@@ -144,12 +144,14 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
     /// Evaluates the selected blocks before a block to a fixed point, first block first.
     fn evaluate(&mut self, block: usize, blocks_max: usize) -> BTreeMap<usize, BlockStates> {
         let mut selected = self.select(block, blocks_max);
+        let mut worklist = Worklist::new(self.blocks.len());
         let starts = selected.iter().filter(|(_, states)| states.has_unknown_predecessor);
-        let mut worklist: BTreeSet<usize> = starts.map(|(block, _)| *block).collect();
+        starts.for_each(|(block, _)| worklist.add(*block as u32));
         self.evaluated_blocks += selected.len();
         let function_max = BLOCKS_MAX * VISITS_MAX + self.blocks.len() * EVALUATIONS_PER_BLOCK_MAX;
         let limit = function_max.min(self.evaluated_blocks + selected.len() * VISITS_MAX);
-        while let Some(block) = worklist.pop_first().filter(|_| self.evaluated_blocks < limit) {
+        while let Some(block) = worklist.take_first().filter(|_| self.evaluated_blocks < limit) {
+            let block = block as usize;
             self.evaluated_blocks += 1;
             let (entry, merged) = self.entry_state(block, &selected);
             let Some(entry) = entry else { continue };
@@ -162,8 +164,10 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
             states.entry = Some(entry);
             let end = evaluate_block(self.facts, &self.blocks[block], &mut exit, self.scratch);
             selected.get_mut(&block).expect("the block is selected").exit = Some((exit, end.condition));
-            let successors = self.successors.successors(block as u32).iter().map(|block| *block as usize);
-            worklist.extend(successors.filter(|successor| selected.contains_key(successor)));
+            let successors = self.successors.successors(block as u32).iter().copied();
+            successors
+                .filter(|block| selected.contains_key(&(*block as usize)))
+                .for_each(|block| worklist.add(block));
         }
         selected
     }

@@ -21,13 +21,10 @@
 use super::ir::{RegionInstructions, branch_targets, straight_line_start};
 use crate::bitmap::Bitmap;
 use crate::code::regions::Code;
-use crate::isa::ReturnAddressUse;
+use crate::code::straight_line::{self, ReturnAddressUse};
 use binframe_ir::tables::Flow;
 use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// Bytes of a callee that are examined.
-const CODE_MAX: u64 = 96;
 
 /// Bytes between a call and its callee that are taken for data.
 const DATA_MAX: usize = 1 << 12;
@@ -104,7 +101,7 @@ impl Context {
                     continue;
                 }
                 examined[region].insert(position);
-                let used = code.regions[region].isa.return_address_use(code.bytes(target, CODE_MAX));
+                let used = straight_line::return_address_use(code, target);
                 if used != ReturnAddressUse::Kept
                     && anchors[region].binary_search(&(position as u32)).is_err()
                 {
@@ -182,7 +179,7 @@ impl Context {
             for row in (0..branches.len()).filter(|row| branches.flows[*row] == Flow::Next) {
                 let (position, end) = (branches.positions[row] as usize, branches.end(row));
                 let start = straight_line_start(instructions, &targets[index], row, position);
-                if region.isa.ends_process(&region.bytes[start..end]) {
+                if straight_line::ends_process(region.isa, &region.bytes[start..end]) {
                     self.change((index, row), Flow::Trap, 0);
                 }
             }

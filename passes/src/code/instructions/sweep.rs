@@ -91,7 +91,7 @@ impl SweepChunk {
             };
             self.starts.insert(position - self.start);
             match flow {
-                Flow::Next if S::is_system_call(&instruction) => {
+                Flow::Next if !S::exit_calls(&instruction).is_empty() => {
                     self.branches.push(position as u32, size as u8, flow, 0);
                 }
                 Flow::Next => {

@@ -56,7 +56,6 @@ mod regions;
 mod slots;
 mod stack_depth;
 mod tables;
-mod worklist;
 
 pub use accesses::{access_count, accesses};
 pub use block_ranges::block_ranges;

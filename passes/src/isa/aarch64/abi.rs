@@ -25,6 +25,7 @@ pub(super) fn abi(isa: Isa) -> Abi {
         thread_bases: RegSet::default(),
         canary_offset: None,
         // Of Linux.
+        service_number: Reg(8),
         service_arguments: &[Reg(0), Reg(1), Reg(2), Reg(3), Reg(4), Reg(5)],
     }
 }

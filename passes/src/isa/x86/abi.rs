@@ -31,6 +31,7 @@ pub(crate) fn abi(isa: Isa, address_bits: u32) -> Abi {
         clobbered: RegSet::of(&[RAX, RCX, RDX, RSI, RDI, Reg(8), Reg(9), Reg(10), Reg(11)]),
         thread_bases: RegSet::of(&[FS_BASE, GS_BASE]),
         canary_offset: Some(0x28),
+        service_number: RAX,
         service_arguments: &[RDI, RSI, RDX, Reg(10), Reg(8), Reg(9)],
     };
     match isa {

@@ -58,13 +58,27 @@ pub(super) fn is_indexed(isa: Isa, bytes: &[u8]) -> bool {
     first(isa, bytes).is_some_and(|instruction| instruction.memory_index() != Register::None)
 }
 
-/// Whether an instruction calls the system.
+/// The numbers of the system calls of Linux that end a process, `exit` and `exit_group`, if the instruction calls the
+/// system; none for others. x32 marks the numbers of x86-64 with a bit.
+///
+/// Source: Linux, `arch/x86/entry/syscalls/syscall_64.tbl` and `syscall_32.tbl`.
 #[inline]
-pub(super) fn is_system_call(instruction: &Instruction) -> bool {
+pub(super) fn exit_calls(instruction: &Instruction) -> &'static [u32] {
+    const X32_BIT: u32 = 0x4000_0000;
     match instruction.mnemonic() {
-        Mnemonic::Syscall | Mnemonic::Sysenter => true,
-        Mnemonic::Int => instruction.immediate8() == 0x80,
-        _ => false,
+        Mnemonic::Syscall => &[60, 231, X32_BIT | 60, X32_BIT | 231],
+        Mnemonic::Sysenter => &[1, 252],
+        Mnemonic::Int if instruction.immediate8() == 0x80 => &[1, 252],
+        _ => &[],
+    }
+}
+
+/// The address that the last instruction of code pushes, if it pushes a constant of 32 bits; `None` otherwise.
+#[inline]
+pub(super) fn pushed_address(code: &[u8]) -> Option<u64> {
+    match code {
+        [.., 0x68, a, b, c, d] => Some(i64::from(i32::from_le_bytes([*a, *b, *c, *d])) as u64),
+        _ => None,
     }
 }
 

@@ -9,13 +9,12 @@ mod prologue;
 mod registers;
 mod rows;
 mod semantics;
-mod straight_line;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use crate::isa::abi::{Abi, CallingConvention};
-use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa, ReturnAddressUse};
+use crate::isa::instruction_set::{Buffers, ConstantAddress, Effect, InstructionSet, Isa};
 use crate::isa::ops::{Ops, Part, Reg};
 use binframe_ir::tables::Flow;
 use decode::Decoder;
@@ -54,8 +53,8 @@ impl InstructionSet for X86 {
     }
 
     #[inline]
-    fn is_system_call(instruction: &Instruction) -> bool {
-        flow::is_system_call(instruction)
+    fn exit_calls(instruction: &Instruction) -> &'static [u32] {
+        flow::exit_calls(instruction)
     }
 
     fn direct_call_target(instruction: &Instruction) -> Option<u64> {
@@ -144,25 +143,13 @@ impl InstructionSet for X86 {
         flow::sets_direction(isa, code)
     }
 
-    fn return_address_use(isa: Isa, code: &[u8]) -> ReturnAddressUse {
-        straight_line::return_address_use(isa, code)
-    }
-
     #[inline]
     fn pushed_address(_: Isa, code: &[u8]) -> Option<u64> {
-        straight_line::pushed_address(code)
-    }
-
-    fn ends_process(isa: Isa, code: &[u8]) -> bool {
-        straight_line::ends_process(isa, code)
+        flow::pushed_address(code)
     }
 
     fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
-        straight_line::moves_stack_by_variable(isa, code)
-    }
-
-    fn first_argument(isa: Isa, code: &[u8]) -> Option<u32> {
-        straight_line::first_argument(isa, code)
+        prologue::moves_stack_by_variable(isa, code)
     }
 
     fn abi(isa: Isa, address_bits: u32) -> Abi {

@@ -47,6 +47,47 @@ pub(super) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
     is_removed
 }
 
+/// Whether code adds a variable to the frame pointer, moves the result into the stack pointer, and then at most pops, as
+/// `__builtin_eh_return` does: `lea rcx, [rbp + rcx + 8]; …; mov rsp, rcx; pop rcx`.
+pub(super) fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
+    /// Bytes of the move of the stack pointer and what is after it.
+    const END_MAX: usize = 8;
+    // `mov rsp, r` without a prefix, which few functions have.
+    let is_move = |bytes: &[u8; 2]| bytes[0] == 0x89 && bytes[1] & 0b1100_0111 == 0b1100_0100;
+    if !code[code.len().saturating_sub(END_MAX)..].array_windows().any(is_move) {
+        return false;
+    }
+    let mut decoder = Decoder::new(isa, code, 0);
+    let mut info = InstructionInfoFactory::new();
+    let mut instruction = Instruction::default();
+    // The registers that hold the sum of the frame pointer and a variable, as bits.
+    let (mut sums, mut is_moved, mut position) = (0_u32, false, 0);
+    while position < code.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        let own = instruction.op0_register().full_register();
+        let is_copy = instruction.mnemonic() == Mnemonic::Mov && instruction.op1_kind() == OpKind::Register;
+        if is_copy && own == Register::RSP {
+            is_moved = sums >> instruction.op1_register().number() & 1 == 1;
+            continue;
+        }
+        let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+        for used in used.used_registers().iter().filter(|used| writes(used.access())) {
+            match used.register().full_register() {
+                Register::RSP => is_moved &= instruction.mnemonic() == Mnemonic::Pop,
+                full if full.is_gpr64() => sums &= !(1 << full.number()),
+                _ => {}
+            }
+        }
+        let is_sum = instruction.mnemonic() == Mnemonic::Lea
+            && instruction.memory_base().full_register() == Register::RBP
+            && instruction.memory_index() != Register::None;
+        if is_sum && own.is_gpr64() {
+            sums |= 1 << own.number();
+        }
+    }
+    is_moved
+}
+
 /// Whether the instructions up to the first branch read nothing that a caller does not pass: no flags, no register but
 /// argument registers (except to save it). Nor do they pop more than they pushed.
 pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {

@@ -15,7 +15,7 @@
 
 use super::definition_sets::{DefSet, DefSets};
 use crate::code::memory::function_code::FunctionCode;
-use crate::code::memory::worklist::Worklist;
+use crate::graph::Worklist;
 use binframe_ir::tables::EdgeKind;
 
 /// Effect of a block on the definitions of a resource.

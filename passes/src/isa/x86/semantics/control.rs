@@ -1,6 +1,6 @@
 //! Jumps, calls, returns, traps, and calls of the system.
 
-use super::super::flow::is_system_call;
+use super::super::flow::exit_calls;
 use super::super::registers::STACK_POINTER;
 use super::emitter::{Emitter, address, constant, low};
 use crate::isa::ops::{Comparison, Operation, OtherMemory, Place, TrapKind};
@@ -118,7 +118,7 @@ pub(super) fn trap(e: &mut Emitter<'_>, kind: TrapKind) -> bool {
 /// `syscall`, `sysenter`, and `int 0x80`. What the system reads and writes is a matter of its ABI; the processor itself
 /// changes two registers.
 pub(super) fn service(e: &mut Emitter<'_>) -> bool {
-    if !is_system_call(e.instruction) {
+    if exit_calls(e.instruction).is_empty() {
         return trap(e, TrapKind::Interrupt(e.instruction.immediate8()));
     }
     e.push(Operation::Service, 0, 1, Place::None, &[]);

@@ -1,0 +1,219 @@
+//! `(snapshot) -> modules`: the executables and libraries that are mapped, and what their files say of addresses.
+//!
+//! A module is a file whose beginning is mapped, with code, in the ELF format; or the code of the kernel in the process
+//! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory, it
+//! was replaced since it was mapped, and says nothing. Names come also from separate debug files.
+
+use super::mappings::{Mapping, Origin};
+use super::pages::PAGE_SIZE;
+use super::snapshot::ProcessSnapshot;
+use crate::companions::{CompanionSearch, LazyCompanions};
+use crate::file::read_file;
+use binframe_ir::Enumeration;
+use binframe_ir::tables::{SymbolBinding, SymbolDefinition, SymbolType};
+use binframe_passes::file::sections::{self, SectionsIr};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A mapped executable or library.
+pub(super) struct Module {
+    pub(super) path: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// What is added to an address of the file.
+    pub(super) load_bias: u64,
+    pub(super) image: Arc<Image>,
+}
+
+/// The file of a module.
+pub(super) struct Image {
+    pub(super) sections: SectionsIr,
+    pub(super) build_id: Option<String>,
+    file: Bytes,
+    /// The tables of its debug files.
+    debug: Vec<SectionsIr>,
+    functions: Vec<Function>,
+}
+
+/// A function of a file, by a symbol or an unwind entry.
+struct Function {
+    start: u64,
+    end: u64,
+    /// The symbol, by the debug file (0 for the file itself, 1 for the first) and the row; `None` if there is none.
+    symbol: Option<(usize, usize)>,
+}
+
+/// The files of modules that were read. Of a file that cannot be read or is no module, that.
+#[derive(Default)]
+pub(super) struct Images(HashMap<String, Option<Arc<Image>>>);
+
+impl Images {
+    /// The modules of a snapshot, sorted by address.
+    pub(super) fn modules(&mut self, snapshot: &ProcessSnapshot) -> Vec<Module> {
+        let mut modules: Vec<Module> = Vec::new();
+        let mut index = 0;
+        while let Some(first) = snapshot.mappings.get(index) {
+            let count = extent(snapshot, index);
+            let own = &snapshot.mappings[index..index + count];
+            index += count;
+            let is_code =
+                |mapping: &Mapping| mapping.permissions.is_empty() || mapping.permissions.ends_with('x');
+            let has_code = own.iter().any(is_code);
+            let (path, image) = match &first.origin {
+                Origin::File { path, offset: 0 } if has_code => (path, self.of_file(path)),
+                Origin::Kernel(name) if name == "[vdso]" => {
+                    (name, self.of_memory(name, snapshot.bytes_at(first.start)))
+                }
+                _ => continue,
+            };
+            let Some(image) = image.filter(|image| image.is_at(snapshot, first.start)) else { continue };
+            let Some(load_bias) = image.load_bias(first.start) else { continue };
+            let end = own.last().map_or(first.end, |mapping| mapping.end);
+            modules.push(Module { path: path.clone(), start: first.start, end, load_bias, image });
+        }
+        modules
+    }
+
+    /// What may be done with the memory at an offset of a file; `None` if the file does not say.
+    pub(super) fn permissions(&mut self, path: &str, offset: u64) -> Option<String> {
+        let image = self.of_file(path)?;
+        let mut segments = image.sections.segments.columns().iter();
+        let segment = segments.find(|segment| {
+            // Mappings begin at a page.
+            let start = segment.file_offset - segment.file_offset % PAGE_SIZE as u64;
+            let end = segment.file_offset.saturating_add(segment.file_size);
+            segment.segment_type == Some("PT_LOAD") && (start..end).contains(&offset)
+        })?;
+        Some(segment.permissions.0.to_owned())
+    }
+
+    fn of_file(&mut self, path: &str) -> Option<Arc<Image>> {
+        let read = || {
+            let file = read_file(Path::new(path)).ok()?.0;
+            let companions = LazyCompanions::of(Path::new(path), &file, &CompanionSearch::Standard);
+            Image::of(file, &companions)
+        };
+        self.0.entry(path.to_owned()).or_insert_with(read).clone()
+    }
+
+    fn of_memory(&mut self, name: &str, content: &[u8]) -> Option<Arc<Image>> {
+        let copy = || {
+            let file = Bytes::copy_from_slice(content);
+            let companions =
+                LazyCompanions::of(Path::new(name), &file, &CompanionSearch::Directories(Vec::new()));
+            Image::of(file, &companions)
+        };
+        self.0.entry(name.to_owned()).or_insert_with(copy).clone()
+    }
+}
+
+/// Number of consecutive mappings of one file, from the first of them on.
+fn extent(snapshot: &ProcessSnapshot, first: usize) -> usize {
+    let path_of = |origin: &Origin| match origin {
+        Origin::File { path, .. } | Origin::FileZeros(path) => Some(path.clone()),
+        _ => None,
+    };
+    let Some(path) = path_of(&snapshot.mappings[first].origin) else { return 1 };
+    let own = snapshot.mappings[first..].iter().take_while(|mapping| {
+        let is_start = matches!(mapping.origin, Origin::File { offset: 0, .. })
+            && mapping.start != snapshot.mappings[first].start
+            && mapping.permissions.starts_with("r--");
+        !is_start && path_of(&mapping.origin).as_ref() == Some(&path)
+    });
+    own.count()
+}
+
+impl Image {
+    fn of(file: Bytes, companions: &LazyCompanions) -> Option<Arc<Self>> {
+        if !file.starts_with(b"\x7fELF") {
+            return None;
+        }
+        let sections = sections::run(&file, 0).ok()?;
+        let build_id = sections.headers.columns().row(0).build_id.map(str::to_owned);
+        let debug = companions.get().iter().filter_map(|companion| sections::run(&companion.bytes, 0).ok());
+        let debug: Vec<_> = debug.collect();
+        let functions = functions(&sections, &debug);
+        Some(Arc::new(Self { sections, build_id, file, debug, functions }))
+    }
+
+    /// Whether the first page of the file is in memory, as far as it was read.
+    fn is_at(&self, snapshot: &ProcessSnapshot, address: u64) -> bool {
+        let size = PAGE_SIZE.min(self.file.len());
+        let memory = snapshot.bytes_at(address).get(..size);
+        memory.is_none_or(|memory| memory == &self.file[..size])
+    }
+
+    /// What is added to addresses of the file, if its beginning is at an address.
+    fn load_bias(&self, start: u64) -> Option<u64> {
+        let mut segments = self.sections.segments.columns().iter();
+        let first = segments.find(|segment| segment.segment_type == Some("PT_LOAD"))?;
+        Some(start.wrapping_sub(first.address.wrapping_sub(first.file_offset)))
+    }
+
+    /// The function that contains an address of the file: its start, and its name if a symbol states it.
+    pub(super) fn function_at(&self, address: u64) -> Option<(u64, Option<&str>)> {
+        let after = self.functions.partition_point(|function| function.start <= address);
+        let function =
+            self.functions[..after].iter().rev().take(4).find(|function| address < function.end)?;
+        let name = function.symbol.map(|(file, row)| {
+            let sections = file.checked_sub(1).map_or(&self.sections, |file| &self.debug[file]);
+            sections.symbols.columns().row(row).symbol_name
+        });
+        Some((function.start, name))
+    }
+
+    /// Address and bytes of a section.
+    pub(super) fn section(&self, name: &str) -> Option<(u64, Bytes)> {
+        let columns = self.sections.sections.columns();
+        let section = columns.iter().find(|section| section.section_name == name)?;
+        Some((section.address, Bytes::copy_from_slice(section.content)))
+    }
+}
+
+/// The functions of a file, sorted. At one address a symbol counts more than an unwind entry, and a global symbol more
+/// than a local one. A function without a size ends where the next one starts.
+fn functions(sections: &SectionsIr, debug: &[SectionsIr]) -> Vec<Function> {
+    let types = [SymbolType::Function, SymbolType::IndirectFunction].map(SymbolType::name);
+    let mut found = Vec::new();
+    let files = std::iter::once(sections).chain(debug).enumerate();
+    let symbols = files.flat_map(|(file, sections)| {
+        let rows = sections.symbols.columns().iter().enumerate();
+        rows.map(move |(row, symbol)| ((file, row), symbol))
+    });
+    for (place, symbol) in symbols {
+        let is_function = types.contains(&symbol.symbol_type)
+            && symbol.definition_kind == SymbolDefinition::Section
+            && !symbol.symbol_name.is_empty();
+        if is_function {
+            let rank = match symbol.binding {
+                SymbolBinding::Global | SymbolBinding::Unique => 0,
+                SymbolBinding::Weak => 1,
+                _ => 2,
+            };
+            let start = symbol.symbol_address;
+            let end = start.saturating_add(symbol.symbol_size);
+            found.push((rank, Function { start, end, symbol: Some(place) }));
+        }
+    }
+    for entry in sections.unwind_entries.columns().iter() {
+        let end = entry.address.saturating_add(entry.size);
+        found.push((3, Function { start: entry.address, end, symbol: None }));
+    }
+    found.sort_by_key(|(rank, function)| (function.start, *rank, function.symbol));
+    let mut functions: Vec<Function> = Vec::with_capacity(found.len());
+    for (_, function) in found {
+        match functions.last_mut().filter(|last| last.start == function.start) {
+            Some(last) => last.end = last.end.max(function.end),
+            None => functions.push(function),
+        }
+    }
+    let starts: Vec<u64> = functions.iter().map(|function| function.start).collect();
+    for (index, function) in functions.iter_mut().enumerate() {
+        if function.end == function.start {
+            function.end = starts.get(index + 1).copied().unwrap_or(u64::MAX);
+        }
+    }
+    functions
+}

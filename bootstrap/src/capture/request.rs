@@ -1,0 +1,40 @@
+//! Parameters of a capture.
+
+use binframe_ir::tables::RegionType;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is captured.
+#[derive(Debug, Clone)]
+pub enum CaptureTarget {
+    /// A running process, by its identifier.
+    Process(u32),
+    /// A command that is started, with its arguments.
+    Command(Vec<OsString>),
+    /// A core dump.
+    CoreDump(PathBuf),
+}
+
+/// Parameters of a capture.
+#[derive(Debug, Clone)]
+pub struct CaptureRequest<'a> {
+    /// What is captured.
+    pub target: CaptureTarget,
+    /// Target path of the dataset.
+    pub output: &'a Path,
+    /// Time between the starts of two snapshots; `None` for a single one.
+    pub every: Option<Duration>,
+    /// Number of snapshots, other than the one at the exit, after which the capture ends; `None` for no limit.
+    pub count: Option<u32>,
+    /// Whether a snapshot is taken when the process is about to exit.
+    pub at_exit: bool,
+    /// The types of regions whose content is read.
+    pub types: &'a [RegionType],
+    /// Limit of the bytes that are read for a snapshot.
+    pub bytes_max: u64,
+    /// Whether content is written, and not only its digests.
+    pub has_content: bool,
+    /// Whether to verify all rows against the declarations of their tables before the dataset is published.
+    pub verify: bool,
+}

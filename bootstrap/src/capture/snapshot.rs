@@ -1,0 +1,66 @@
+//! The state of a process at a moment.
+
+use super::mappings::Mapping;
+use binframe_ir::tables::Architecture;
+use std::time::Duration;
+
+/// The state of a process while all of its threads were stopped.
+pub(super) struct ProcessSnapshot {
+    /// Nanoseconds since 1970.
+    pub(super) timestamp: i64,
+    /// How long the process was stopped; `None` if it no longer ran.
+    pub(super) pause: Option<Duration>,
+    pub(super) architecture: Architecture,
+    /// Sorted by address.
+    pub(super) mappings: Vec<Mapping>,
+    /// For each mapping the content that was read, from its start on.
+    pub(super) contents: Vec<Option<Vec<u8>>>,
+    /// Sorted by identifier.
+    pub(super) threads: Vec<ThreadState>,
+}
+
+/// A thread and its registers.
+pub(super) struct ThreadState {
+    pub(super) thread_id: u64,
+    pub(super) name: Option<String>,
+    pub(super) is_main: bool,
+    pub(super) signal: Option<u32>,
+    /// Names and values.
+    pub(super) registers: Vec<(String, u64)>,
+    pub(super) program_counter: u64,
+    pub(super) stack_pointer: u64,
+}
+
+impl ThreadState {
+    /// The value of a register; 0 if it has none of that name.
+    pub(super) fn register(&self, name: &str) -> u64 {
+        self.registers.iter().find(|(own, _)| own == name).map_or(0, |(_, value)| *value)
+    }
+}
+
+/// The identifier and the stack pointer of each thread.
+pub(super) fn stack_pointers(threads: &[ThreadState]) -> Vec<(u64, u64)> {
+    threads.iter().map(|thread| (thread.thread_id, thread.stack_pointer)).collect()
+}
+
+impl ProcessSnapshot {
+    /// The mapping that contains an address, as a position.
+    pub(super) fn mapping_at(&self, address: u64) -> Option<usize> {
+        let after = self.mappings.partition_point(|mapping| mapping.start <= address);
+        after.checked_sub(1).filter(|position| address < self.mappings[*position].end)
+    }
+
+    /// The bytes at an address, as far as they were read; empty if none were.
+    pub(super) fn bytes_at(&self, address: u64) -> &[u8] {
+        let content = self.mapping_at(address).and_then(|position| {
+            let offset = (address - self.mappings[position].start) as usize;
+            self.contents[position].as_deref()?.get(offset..)
+        });
+        content.unwrap_or_default()
+    }
+
+    /// The 64-bit word at an address; `None` if it was not read.
+    pub(super) fn word_at(&self, address: u64) -> Option<u64> {
+        self.bytes_at(address).first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+}
