@@ -55,7 +55,7 @@ impl Row {
         for package in std::iter::once(None).chain(packages) {
             for target in toolchain.targets {
                 for build in toolchain.builds.iter().flat_map(|builds| builds.iter()) {
-                    let (label, flags) = (build.label, build.flags);
+                    let (label, flags) = (build.label, build.words);
                     let mut row = Self { toolchain, target, label, flags, package, folder: PathBuf::new() };
                     row.folder = below.join(row.name());
                     let is_possible = build.targets.is_empty() || build.targets.contains(&target.name);

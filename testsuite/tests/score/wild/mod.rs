@@ -47,7 +47,7 @@ fn programs_in_many_languages_are_scored() {
     for compiler in &missing {
         println!("not installed: {compiler}");
     }
-    print_failures(&failures);
+    println!("{}", summary(&failures));
     let used: BTreeSet<&str> = built.iter().map(|row| row.toolchain.compiler).collect();
     let unused: BTreeSet<&str> =
         rows.iter().map(|row| row.toolchain.compiler).filter(|name| !used.contains(name)).collect();
@@ -90,16 +90,17 @@ fn make_all<'a>(rows: &'a [Row], crates: &BTreeMap<&str, PathBuf>) -> Vec<(&'a R
     failures.into_inner().expect("no thread panicked")
 }
 
-/// Prints the first error of each compiler and target, and how many rows it concerns.
-fn print_failures(failures: &[(&Row, String)]) {
+/// The first error of each compiler and target, and how many rows it concerns.
+fn summary(failures: &[(&Row, String)]) -> String {
     let mut groups: BTreeMap<[&str; 3], (usize, &str)> = BTreeMap::new();
     for (row, error) in failures {
         let [language, compiler, target, ..] = row.words();
         groups.entry([language, compiler, target]).or_insert((0, error)).0 += 1;
     }
-    for (words, (count, error)) in groups {
-        println!("not built: {count} of {}: {error}", words.join(" "));
-    }
+    let lines = groups
+        .into_iter()
+        .map(|(words, (count, error))| format!("not built: {count} of {}: {error}\n", words.join(" ")));
+    lines.collect()
 }
 
 fn score_all(rows: &[&Row], examples: usize) {

@@ -54,17 +54,17 @@ pub(crate) struct Flags {
     /// Their name.
     pub(crate) label: &'static str,
     /// The flags.
-    pub(crate) flags: &'static str,
+    pub(crate) words: &'static str,
     /// Names of the targets that have them; all if empty.
     pub(crate) targets: &'static [&'static str],
 }
 
-const fn flags(label: &'static str, flags: &'static str) -> Flags {
-    Flags { label, flags, targets: &[] }
+const fn flags(label: &'static str, words: &'static str) -> Flags {
+    Flags { label, words, targets: &[] }
 }
 
-const fn flags_of(targets: &'static [&'static str], label: &'static str, flags: &'static str) -> Flags {
-    Flags { label, flags, targets }
+const fn flags_of(targets: &'static [&'static str], label: &'static str, words: &'static str) -> Flags {
+    Flags { label, words, targets }
 }
 
 const fn target(name: &'static str, flags: &'static str) -> Target {
@@ -179,7 +179,6 @@ pub(crate) const TOOLCHAINS: &[Toolchain] = &[
         targets: X86,
         builds: &[LEVELS],
         packages: &["zlib"],
-        ..NONE
     },
     Toolchain {
         language: "c",
