@@ -98,7 +98,7 @@ macro_rules! passes {
                 // runs again.
 
                 /// The bytes of executable sections, and the function starts that the file declares.
-                code: Code = Code::of(sections, linkage, file), version 10, fills [];
+                code: Code = Code::of(sections, linkage, file), version 11, fills [];
 
                 /// Pointers to code, import slots, landing pads and constant data.
                 references: References = References::of(sections, linkage, exceptions, code, file), version 8, fills [];

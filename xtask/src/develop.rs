@@ -108,7 +108,7 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
     }
     let mut folder = workspace.root.join(workspace.below_target("score"));
     let mut words: Vec<&str> = Vec::new();
-    let mut is_of_memory = false;
+    let mut scored = ("BINFRAME_SCORE", "real_programs_are_scored");
     let mut cargo = release_test(workspace, "score");
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -117,16 +117,18 @@ pub(crate) fn score(workspace: &Workspace, arguments: &[OsString]) -> Result<(),
         };
         match argument.to_str() {
             Some("--examples") => drop(cargo.env("BINFRAME_SCORE_EXAMPLES", value()?)),
-            Some("--memory") => is_of_memory = true,
+            Some("--memory") => {
+                scored = ("BINFRAME_SCORE_MEMORY", "variables_of_real_programs_are_scored");
+            }
+            Some("--wild") => {
+                scored = ("BINFRAME_SCORE_WILD", "wild::programs_in_many_languages_are_scored");
+            }
             Some("--folder") => folder = std::path::absolute(value()?).unwrap_or_default(),
             Some(word) if !word.starts_with('-') => words.push(word),
             _ => return Err(Failure::Usage(format!("score has no argument `{}`", argument.display()))),
         }
     }
-    let (variable, test) = match is_of_memory {
-        false => ("BINFRAME_SCORE", "real_programs_are_scored"),
-        true => ("BINFRAME_SCORE_MEMORY", "variables_of_real_programs_are_scored"),
-    };
+    let (variable, test) = scored;
     cargo.env(variable, words.join(" ")).env("BINFRAME_SCORE_FOLDER", folder);
     command::run(cargo.args(["--quiet", "--", test, "--exact", "--nocapture"])).map(drop)
 }

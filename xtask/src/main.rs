@@ -94,7 +94,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "score",
-        arguments: "[--memory] [--examples NUMBER] [--folder FOLDER] [WORD...]",
+        arguments: "[--memory | --wild] [--examples NUMBER] [--folder FOLDER] [WORD...]",
         summary: "measure the accuracy of the tables on real programs, with their compilers as ground truth",
         details: "Runs the test `score` in a release build. Downloads C and C++ sources that crates ship, and compiles them\n\
                   with gcc and clang-19 at several optimization levels into target/score/ or FOLDER. The first run takes\n\
@@ -102,7 +102,11 @@ const TASKS: &[Task] = &[
                   compared with the tables of the stripped files. Each WORD selects programs, compilers, levels, kinds or\n\
                   variants, for example `cargo xtask score sqlite gcc O2 bare`. --examples prints NUMBER missing or wrong\n\
                   addresses of each kind; the file `full` next to each stripped file has the symbols. --memory compares\n\
-                  variables, frames and globals with debug information instead.",
+                  variables, frames and globals with debug information instead. --wild compiles programs in C, C++, Rust, Go,\n\
+                  Pascal, OCaml, Haskell, Ada, Fortran, D, Nim, Vala and Zig with each compiler that is installed, for\n\
+                  x86-64, x32 and 32-bit Linux, Windows and macOS, and compares their functions with the symbols, and where\n\
+                  the compiler records them, jump tables and edges; each WORD selects languages, compilers, targets, flags\n\
+                  or programs.",
         run: develop::score,
     },
     Task {

@@ -87,7 +87,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
                 if request.at_exit
                     && let Some(snapshot) = process.snapshot(request)?
                 {
-                    process.release()?;
+                    process.release();
                     recorder.record(&snapshot, SnapshotReason::Exit)?;
                     observe(taken + 1);
                 }
@@ -96,7 +96,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
             Event::Gone | Event::Ended => break,
         }
     }
-    process.release()?;
+    process.release();
     if recorder.is_empty() {
         return Err(process.ended_early());
     }

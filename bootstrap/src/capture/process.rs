@@ -6,7 +6,7 @@
 //!
 //! All requests to trace come from one thread, as the system demands.
 //!
-//! Source: ptrace(2), on `PTRACE_SEIZE`; process_vm_readv(2).
+//! Source: ptrace(2), on `PTRACE_SEIZE`; `process_vm_readv`(2).
 
 use super::mappings::{Mapping, classify, parse_maps};
 use super::request::CaptureRequest;
@@ -321,7 +321,7 @@ impl Process {
     }
 
     /// Releases the process. A command that was started and ran to its end is waited for.
-    pub(super) fn release(&mut self) -> Result<(), Error> {
+    pub(super) fn release(&mut self) {
         if self.is_traced {
             self.is_traced = false;
             if self.stopped.is_none() && ptrace::interrupt(self.pid).is_ok() {
@@ -334,13 +334,12 @@ impl Process {
         if let Some(child) = &mut self.child {
             drop(child.try_wait());
         }
-        Ok(())
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.release());
+        self.release();
     }
 }
 

@@ -264,7 +264,7 @@ impl Recorder {
                     thread_id,
                     depth,
                     program_counter: frame.program_counter,
-                    frame_address: frame.frame_address,
+                    frame_address: frame.stack_pointer,
                     module_address: module.map(|module| module.start),
                     function_address: function.map(|(address, _)| address),
                     function_name: function.and_then(|(_, name)| name),

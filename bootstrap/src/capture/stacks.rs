@@ -22,7 +22,7 @@ pub(super) struct Frame {
     /// An address in the instruction that runs or calls.
     pub(super) code_address: u64,
     /// The stack pointer before the call of the function.
-    pub(super) frame_address: Option<u64>,
+    pub(super) stack_pointer: Option<u64>,
 }
 
 /// Unwinds the threads of a snapshot.
@@ -38,12 +38,16 @@ impl StackWalker {
         match architecture {
             Architecture::X86_64 => {
                 let mut unwinder = UnwinderX86_64::new();
-                modules.iter().for_each(|module| unwinder.add_module(unwind_information(module)));
+                for module in modules {
+                    unwinder.add_module(unwind_information(module));
+                }
                 Self::X86_64(unwinder, Box::default())
             }
             Architecture::Aarch64 => {
                 let mut unwinder = UnwinderAarch64::new();
-                modules.iter().for_each(|module| unwinder.add_module(unwind_information(module)));
+                for module in modules {
+                    unwinder.add_module(unwind_information(module));
+                }
                 Self::Aarch64(unwinder, Box::default())
             }
             _ => Self::FramePointers,
@@ -105,9 +109,9 @@ fn unwind<U: Unwinder>(
     let mut frames = Vec::new();
     while frames.len() < DEPTH_MAX {
         let caller = unwinder.unwind_frame(address, &mut registers, cache, &mut read);
-        let frame_address = caller.is_ok().then(|| stack_pointer(&registers));
+        let stack_pointer = caller.is_ok().then(|| stack_pointer(&registers));
         let code_address = address.address_for_lookup();
-        frames.push(Frame { program_counter: address.address(), code_address, frame_address });
+        frames.push(Frame { program_counter: address.address(), code_address, stack_pointer });
         match caller.ok().flatten().and_then(FrameAddress::from_return_address) {
             Some(caller) => address = caller,
             None => break,
@@ -119,17 +123,17 @@ fn unwind<U: Unwinder>(
 /// Follows the chain of saved frame pointers of 32-bit code.
 fn frames_by_pointer(snapshot: &ProcessSnapshot, program_counter: u64, frame_pointer: u64) -> Vec<Frame> {
     let word = |address| snapshot.word_at(address).map(|word| word & 0xffff_ffff);
-    let mut frames = vec![Frame { program_counter, code_address: program_counter, frame_address: None }];
+    let mut frames = vec![Frame { program_counter, code_address: program_counter, stack_pointer: None }];
     let mut pointer = frame_pointer;
     while frames.len() < DEPTH_MAX {
         let (Some(next), Some(caller)) = (word(pointer), word(pointer + 4)) else { break };
         if let Some(last) = frames.last_mut() {
-            last.frame_address = Some(pointer + 8);
+            last.stack_pointer = Some(pointer + 8);
         }
         if caller == 0 || next <= pointer {
             break;
         }
-        frames.push(Frame { program_counter: caller, code_address: caller - 1, frame_address: None });
+        frames.push(Frame { program_counter: caller, code_address: caller - 1, stack_pointer: None });
         pointer = next;
     }
     frames

@@ -9,7 +9,9 @@ use crate::code::loaded_data::loaded_data;
 use crate::file::linkage::LinkageIr;
 use crate::file::sections::SectionsIr;
 use binframe_ir::Enumeration;
-use binframe_ir::tables::{BinaryUnwindEntry, FunctionEvidence, FunctionNameKind, SymbolBinding, SymbolType};
+use binframe_ir::tables::{
+    BinaryUnwindEntry, FunctionEvidence, FunctionNameKind, SymbolBinding, SymbolType, UnwindSource,
+};
 use bytes::Bytes;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -131,7 +133,11 @@ fn add_listed_starts(
 fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, starts: &mut Vec<FunctionStart>) {
     let declared = starts.len();
     let mut last: Option<usize> = None;
-    for entry in sections.unwind_entries.columns().iter() {
+    let is_folded = is_folded(sections);
+    for mut entry in sections.unwind_entries.columns().iter() {
+        if is_folded && entry.unwind_kind == UnwindSource::CompactUnwind {
+            entry.size = 0;
+        }
         let Some((address, size)) = described_code(entry).filter(|range| is_code(range.0)) else { continue };
         if let Some(start) = last.filter(|_| entry.is_continuation).map(|last| &mut starts[last])
             && address - start.address <= start.size
@@ -159,6 +165,16 @@ fn add_unwind_starts(sections: &SectionsIr, is_code: &dyn Fn(u64) -> bool, start
             }
         };
     }
+}
+
+/// Whether an entry of compact unwind information may describe several functions: linkers fold entries of adjacent
+/// functions, which are split again at the function starts that the file lists; without such a list, none is split.
+fn is_folded(sections: &SectionsIr) -> bool {
+    let entries = sections.unwind_entries.columns();
+    let compact = || entries.iter().filter(|entry| entry.unwind_kind == UnwindSource::CompactUnwind);
+    let is_split =
+        compact().zip(compact().skip(1)).any(|(entry, next)| entry.entry_offset == next.entry_offset);
+    !is_split
 }
 
 /// Address and size of the code that an unwind entry describes. An entry of a signal frame starts one byte before the

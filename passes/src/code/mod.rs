@@ -1,6 +1,7 @@
 //! The passes that read code: addresses, instructions, control flow and memory. None of them reads the file.
 
 pub mod cfg;
+mod closure_tables;
 mod declared_data;
 pub(crate) mod declared_starts;
 pub mod function_names;

@@ -148,6 +148,10 @@ pub(crate) trait InstructionSet {
     fn pushed_address(_: Isa, _: &[u8]) -> Option<u64> {
         None
     }
+    /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
+    fn moves_stack_by_variable(_: Isa, _: &[u8]) -> bool {
+        false
+    }
 
     // Of the set.
 

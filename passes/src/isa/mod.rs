@@ -222,4 +222,9 @@ impl Isa {
     pub(crate) fn pushed_address(self, code: &[u8]) -> Option<u64> {
         with_instruction_set!(self, S => S::pushed_address(self, code))
     }
+
+    /// Whether straight-line code moves the stack pointer by a variable and then at most pops.
+    pub(crate) fn moves_stack_by_variable(self, code: &[u8]) -> bool {
+        with_instruction_set!(self, S => S::moves_stack_by_variable(self, code))
+    }
 }

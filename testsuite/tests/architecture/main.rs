@@ -79,6 +79,7 @@ const LAYERS: [(&str, &[&str]); 2] = [
             "code/go_functions",
             "code/declared_starts.rs",
             "code/regions.rs",
+            "code/closure_tables.rs",
             "code/references.rs code/straight_line.rs",
             "code/instructions",
             "code/cfg",

@@ -10,7 +10,7 @@ use binframe::ir::{Enumeration, Rows, Table, tables};
 use binframe::passes::file::linkage::{self, LinkageIr};
 use binframe::passes::file::sections::{self, SectionsIr};
 use binframe_testsuite::apple::{self, Fixups};
-use binframe_testsuite::lowering::TemporaryDataset;
+use binframe_testsuite::lowering::{self, TemporaryDataset};
 use binframe_testsuite::objects::{Architecture, MESSAGE};
 use binframe_testsuite::table_invariants;
 use bytes::Bytes;
@@ -242,5 +242,37 @@ fn big_endian_files_are_read() {
         assert_eq!((section.section_name, section.section_index), ("__TEXT,__text", 1));
         assert_eq!((section.kind, section.content), (SectionKind::Code, &[0x4e, 0x80, 0x00, 0x20][..]));
         assert_eq!(addresses(&sections), BTreeMap::from([("_main", 0)]));
+    }
+}
+
+/// Functions with equal frames, whose unwind entries linkers fold.
+const FOLDED_C: &str = "
+    volatile int sink;
+    __attribute__((noinline)) static int first(int number) { sink = number; return number + sink; }
+    __attribute__((noinline)) static int second(int number) { sink = number + 1; return number * sink; }
+    __attribute__((noinline)) static int third(int number) { sink = number + 2; return number - sink; }
+    int checked_twice(int number) { return first(number) + second(number) * third(number); }
+";
+
+#[test]
+fn functions_inside_folded_unwind_entries_are_found() {
+    let flags = ["-O1", "-fno-omit-frame-pointer", "-fasynchronous-unwind-tables"];
+    let Some(object) = apple::compile("x86_64", "c", FOLDED_C, &flags) else { return };
+    let link = |flags: &[&str]| {
+        let flags = [&["-execute", "-e", "_checked_twice"], flags].concat();
+        apple::link(Architecture::X86_64, Fixups::Chains, &[&object], &flags)
+    };
+    let (Some(full), Some(stripped)) = (link(&[]), link(&["-x", "-no_function_starts"])) else { return };
+    let (sections, _) = read(&full);
+    let known = addresses(&sections);
+    let (sections, _) = read(&stripped);
+    let entries = sections.unwind_entries.columns();
+    assert!(entries.iter().any(|entry| entry.size > known["_second"] - known["_first"]));
+    // The headers have another size.
+    let shift = addresses(&sections)["_checked_twice"].wrapping_sub(known["_checked_twice"]);
+    let functions = lowering::tables(&Bytes::from(stripped)).lowered.cfg.functions;
+    for name in ["_first", "_second", "_third", "_checked_twice"] {
+        let address = known[name].wrapping_add(shift);
+        assert!(functions.columns().address.contains(&address), "{name}");
     }
 }

@@ -52,11 +52,11 @@ impl Block {
     }
 }
 
-/// Blocks of each function; `None` if the section is invalid or has no successors.
-pub(crate) fn read(section: &[u8]) -> Option<Vec<Vec<Block>>> {
-    let mut bytes = Bytes(section);
+/// Blocks of each function, with addresses of `address_size` bytes; `None` if the section is invalid or has no successors.
+pub(crate) fn read(section: &[u8], address_size: usize) -> Option<Vec<Vec<Block>>> {
+    let mut bytes = Bytes { rest: section, address_size };
     let mut functions = Vec::new();
-    while !bytes.0.is_empty() {
+    while !bytes.rest.is_empty() {
         functions.push(function(&mut bytes)?);
     }
     Some(functions)
@@ -97,19 +97,23 @@ fn function(bytes: &mut Bytes<'_>) -> Option<Vec<Block>> {
     Some(blocks)
 }
 
-struct Bytes<'a>(&'a [u8]);
+struct Bytes<'a> {
+    rest: &'a [u8],
+    /// 4 or 8.
+    address_size: usize,
+}
 
 impl Bytes<'_> {
     fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(*byte)
     }
 
     fn address(&mut self) -> Option<u64> {
-        let (address, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*address))
+        let (address, rest) = self.rest.split_at_checked(self.address_size)?;
+        self.rest = rest;
+        Some(address.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     /// A LEB128 number.
@@ -132,7 +136,7 @@ fn blocks_and_successors_are_read() {
     let blocks = [0, 0, 5, 8, 1, 0x83, 1, 0x81, 1, 4];
     let successors = [2, 1, 0x80, 0x80, 1, 0, 0, 0];
     let section: Vec<u8> = header.into_iter().chain(blocks).chain(successors).collect();
-    let [first, second] = read(&section).expect("a map").remove(0).try_into().expect("two blocks");
+    let [first, second] = read(&section, 8).expect("a map").remove(0).try_into().expect("two blocks");
     assert_eq!((first.start, first.end, first.successors), (0x1000, 0x1005, vec![0x1000]));
     assert_eq!((second.start, second.end, second.is_pad()), (0x1088, 0x1109, true));
 }

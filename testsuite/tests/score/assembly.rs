@@ -24,10 +24,10 @@ pub(crate) struct ObjectFacts {
     pub(crate) landing_pads: Vec<String>,
 }
 
-/// Reads the assembly of one object. Labels are prefixed with the object's number, so that they are unique in a
-/// program.
-pub(crate) fn read(assembly: &str, object: usize) -> (String, ObjectFacts) {
-    let mut reader = Reader { prefix: format!(".Lo{object}."), ..Reader::default() };
+/// Reads the assembly of one object, whose local labels start with `marker`. Labels are prefixed with the object's
+/// number, so that they are unique in a program.
+pub(crate) fn read(assembly: &str, object: usize, marker: &'static str) -> (String, ObjectFacts) {
+    let mut reader = Reader { prefix: format!(".Lo{object}."), marker, ..Reader::default() };
     for line in assembly.lines() {
         reader.line(line);
     }
@@ -40,6 +40,10 @@ struct Reader {
     prefix: String,
     text: String,
     facts: ObjectFacts,
+    /// Start of local labels.
+    marker: &'static str,
+    /// Functions that are declared as in COFF.
+    declared: BTreeSet<String>,
     labels: usize,
     /// Facts from the comment before the instruction.
     is_jump: bool,
@@ -52,7 +56,7 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: &str) {
-        if let Some(comment) = line.strip_prefix('#') {
+        if let Some(comment) = line.trim_start().strip_prefix('#') {
             self.comment(comment);
             return;
         }
@@ -62,7 +66,7 @@ impl Reader {
             self.put(line);
             return;
         }
-        let line = renamed(line, &self.prefix);
+        let line = renamed(line, self.marker, &self.prefix);
         let code = line.split('#').next().unwrap_or_default().trim();
         if let Some(label) = code.strip_suffix(':') {
             self.label(label);
@@ -89,6 +93,9 @@ impl Reader {
     }
 
     fn label(&mut self, label: &str) {
+        if self.declared.contains(label) {
+            self.facts.functions.insert(label.to_owned());
+        }
         let own = label.strip_prefix(&self.prefix).unwrap_or_default();
         if own.starts_with("LSDACSB") {
             self.call_site_field = Some(0);
@@ -105,6 +112,12 @@ impl Reader {
         if let (".type", Some((function, "@function"))) = (name, operands.split_once(", ")) {
             self.facts.functions.insert(function.to_owned());
         }
+        // In COFF, functions have type 32. Undefined functions have a directive too.
+        if let (".def", Some((function, attributes))) = (name, operands.split_once(';'))
+            && attributes.contains(".type\t32;")
+        {
+            self.declared.insert(function.to_owned());
+        }
         if let (".uleb128", Some(field)) = (name, self.call_site_field) {
             // Start, length, landing pad, action.
             if let Some((pad, _)) = operands.split_once('-').filter(|_| field % 4 == 2) {
@@ -112,7 +125,7 @@ impl Reader {
             }
             self.call_site_field = Some(field + 1);
         }
-        let target = operands.split('-').next().unwrap_or_default();
+        let target = operands.split(['-', '@']).next().unwrap_or_default();
         if is_table && is_code_label(target, &self.prefix) {
             match &mut self.jump {
                 Some((_, targets)) => targets.push(target.to_owned()),
@@ -169,15 +182,17 @@ fn is_code_label(label: &str, prefix: &str) -> bool {
 }
 
 /// The line with a different prefix of local labels.
-fn renamed(line: &str, prefix: &str) -> String {
+fn renamed(line: &str, marker: &str, prefix: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(position) = rest.find(".L") {
-        let is_inside =
-            rest[..position].ends_with(|byte: char| byte.is_alphanumeric() || "_.".contains(byte));
+    let mut is_inside = false;
+    while let Some(position) = rest.find(marker) {
+        let is_name = |byte: char| byte.is_alphanumeric() || "_.".contains(byte);
+        is_inside = if position == 0 { is_inside } else { rest[..position].ends_with(is_name) };
         text.push_str(&rest[..position]);
-        text.push_str(if is_inside { ".L" } else { prefix });
-        rest = &rest[position + 2..];
+        text.push_str(if is_inside { marker } else { prefix });
+        rest = &rest[position + marker.len()..];
+        is_inside = true;
     }
     text + rest
 }
@@ -188,7 +203,7 @@ fn tables_gotos_and_noreturn_calls_are_read() {
                     .L4:\n\t.long\t.L6-.L4\n\t.long\t.L5-.L4\n\t.text\n.L6:\n#(call_insn 2\n# (expr_list:REG_NORETURN\n\
                     \tcall\tabort@PLT\n.L5:\n#(call_insn/j 3\n\tjmp\t*%rdx\n#(jump_insn 4\n\tjmp\t*%rcx\n\tret\n\
                     \t.section .data\n\t.quad\t.L5\n\t.string \".L5\"\n";
-    let (text, facts) = read(assembly, 7);
+    let (text, facts) = read(assembly, 7, ".L");
     assert_eq!(facts.functions, ["f".to_owned()].into());
     assert_eq!(facts.tables, [(".Lo7.at1".to_owned(), vec![".Lo7.6".to_owned(), ".Lo7.5".to_owned()])]);
     assert_eq!(facts.gotos, [".Lo7.at3"]);
@@ -197,4 +212,14 @@ fn tables_gotos_and_noreturn_calls_are_read() {
         (vec![".Lo7.at2".to_owned()], vec![".Lo7.5".to_owned()])
     );
     assert!(text.contains("\n.Lo7.6:\ncall\tabort@PLT\n.Lo7.at2:\n") && text.contains("\".L5\""), "{text}");
+}
+
+#[test]
+fn labels_and_functions_of_coff_are_read() {
+    let assembly = "\t.def\t_f;\t.scl\t2;\t.type\t32;\t.endef\n\t.def\t_exit;\t.scl\t2;\t.type\t32;\t.endef\n_f:\n \
+                    #(jump_insn 1\n\tjmp\t*L4(,%eax,4)\nL4:\n\t.long\tL6\n\t.text\nL6:\n\tcall\t_LL5\n";
+    let (text, facts) = read(assembly, 0, "L");
+    assert_eq!(facts.functions, ["_f".to_owned()].into());
+    assert_eq!(facts.tables, [(".Lo0.at1".to_owned(), vec![".Lo0.6".to_owned()])]);
+    assert!(text.contains("jmp\t*.Lo0.4(,%eax,4)") && text.contains("call\t_LL5"), "{text}");
 }

@@ -184,7 +184,7 @@ impl Build {
             let printed = work.join("printed.s");
             run(compiler.arg(&printed).args(["-S", "-dP"]))?;
             let text = fs::read(&printed).map_err(|error| error.to_string())?;
-            let (text, facts) = assembly::read(&String::from_utf8_lossy(&text), index);
+            let (text, facts) = assembly::read(&String::from_utf8_lossy(&text), index, ".L");
             fs::write(&printed, text).map_err(|error| error.to_string())?;
             run(Command::new("as").args(["--64", "-L"]).arg(&printed).arg("-o").arg(&object))?;
             all.push(facts);
@@ -213,7 +213,7 @@ impl Build {
 }
 
 /// Sorted source files of a folder that match the patterns.
-fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn sources(folder: &Path, patterns: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for pattern in patterns {
         let Some((parent, ending)) = pattern.split_once('*') else {

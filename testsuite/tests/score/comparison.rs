@@ -114,7 +114,8 @@ pub(crate) fn compare(
     let padding = padding(statements, code);
     let is_judged = |address: &u64| {
         let gap = padding.range(..=*address).next_back();
-        is_inside(*address) || gap.is_some_and(|(_, end)| address < end)
+        (is_inside(*address) || gap.is_some_and(|(_, end)| address < end))
+            && !statements.open.contains(address)
     };
     let starts = statements.parts.iter().filter(|part| part.start == part.function).map(|part| part.start);
     let mut comparison = Comparison::default();

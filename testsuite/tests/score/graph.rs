@@ -10,8 +10,8 @@
 //! that is not reached belongs to no block; padding that is executed belongs to the block before it.
 
 use crate::statements::{Part, Statements};
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
-use object::{Object, ObjectSection, SectionKind};
+use iced_x86::{CodeSize, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register};
+use object::{Architecture, Object, ObjectSection, SectionKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Control-flow graph of a program.
@@ -26,18 +26,28 @@ pub(crate) struct Graph {
 }
 
 /// Executable sections of a file.
-pub(crate) struct Code<'a>(Vec<(u64, &'a [u8])>);
+pub(crate) struct Code<'a> {
+    /// Address and bytes of each section.
+    sections: Vec<(u64, &'a [u8])>,
+    /// 32 or 64.
+    bits: u32,
+}
 
 impl<'a> Code<'a> {
     /// Collects the executable sections.
     pub(crate) fn of(file: &object::File<'a>) -> Self {
         let sections = file.sections().filter(|section| section.kind() == SectionKind::Text);
-        Self(sections.filter_map(|section| Some((section.address(), section.data().ok()?))).collect())
+        Self {
+            sections: sections
+                .filter_map(|section| Some((section.address(), section.data().ok()?)))
+                .collect(),
+            bits: if file.architecture() == Architecture::I386 { 32 } else { 64 },
+        }
     }
 
     /// Bytes of a range that is inside one section.
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Option<&'a [u8]> {
-        self.0.iter().find_map(|(address, bytes)| {
+        self.sections.iter().find_map(|(address, bytes)| {
             bytes.get(start.checked_sub(*address)? as usize..end.checked_sub(*address)? as usize)
         })
     }
@@ -45,14 +55,26 @@ impl<'a> Code<'a> {
     /// Instructions of a range, decoded in sequence.
     pub(crate) fn instructions(&self, start: u64, end: u64) -> impl Iterator<Item = Instruction> + use<'a> {
         let bytes = self.bytes(start, end).unwrap_or_default();
-        let mut decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
+        let mut decoder = Decoder::with_ip(self.bits, bytes, start, DecoderOptions::NONE);
         std::iter::from_fn(move || decoder.can_decode().then(|| decoder.decode()))
     }
 }
 
-/// Whether an instruction is padding (`nop`).
+/// Whether an instruction is padding: `nop`, or in 32-bit code a register moved to itself.
 pub(crate) fn is_padding(instruction: &Instruction) -> bool {
-    instruction.mnemonic() == Mnemonic::Nop
+    let is_32 = instruction.code_size() == CodeSize::Code32;
+    let own = instruction.op0_register();
+    match instruction.mnemonic() {
+        Mnemonic::Nop => true,
+        Mnemonic::Mov => is_32 && own != Register::None && own == instruction.op1_register(),
+        Mnemonic::Lea => {
+            is_32
+                && own == instruction.memory_base()
+                && instruction.memory_index() == Register::None
+                && instruction.memory_displacement64() == 0
+        }
+        _ => false,
+    }
 }
 
 fn direct_target(instruction: &Instruction) -> Option<u64> {

@@ -4,6 +4,7 @@
 //!
 //! - `BINFRAME_SCORE`: words that select programs, compilers, optimization levels, kinds and variants; all if empty.
 //! - `BINFRAME_SCORE_MEMORY`: the same for memory tables instead of control flow.
+//! - `BINFRAME_SCORE_WILD`: the same for programs in many languages (`wild/`).
 //! - `BINFRAME_SCORE_FOLDER`: folder of the programs; by default `score` in the target directory.
 //! - `BINFRAME_SCORE_EXAMPLES`: number of printed examples of each kind of error.
 
@@ -20,6 +21,7 @@ mod statements;
 mod truth;
 mod variables;
 mod variants;
+mod wild;
 
 use binframe_testsuite::lowering;
 use build::Build;

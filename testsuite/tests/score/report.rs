@@ -1,7 +1,7 @@
 //! Prints scores: a line per file, totals, and examples of errors on request.
 #![expect(clippy::print_stdout, reason = "printing is its purpose")]
 
-use crate::comparison::{Comparison, Counts, Element, JumpTables, MEASURES, share};
+use crate::comparison::{Comparison, Count, Counts, Element, JumpTables, MEASURES, share};
 use crate::statements::Statements;
 use crate::truth::Validation;
 use std::collections::BTreeSet;
@@ -29,10 +29,11 @@ pub(crate) fn header() {
 /// Prints the line of a file or a total.
 pub(crate) fn line(name: &str, counts: &Counts) {
     let [instructions, others @ ..] = counts.sets;
-    let mut text =
-        format!("{name:<34} {} {}", percent(instructions.precision()), percent(instructions.recall()));
+    let is_known = |count: &Count| count.right + count.missing + count.wrong > 0;
+    let shares = [instructions.precision(), instructions.recall()].map(percent).join(" ");
+    let mut text = format!("{name:<34} {:>13}", if is_known(&instructions) { &shares } else { "-" });
     for count in others {
-        let is_known = count.right + count.missing + count.wrong > 0;
+        let is_known = is_known(&count);
         let shares = [count.precision(), count.recall(), count.f1()].map(percent).join(" ");
         write!(text, "  {:>20}", if is_known { &shares } else { "-" })
             .expect("writing to a string does not fail");

@@ -7,6 +7,7 @@
 //! table JUMP TARGET...             targets of the indirect jump at JUMP
 //! away END                         the instruction that ends at END does not fall through
 //! pad ADDRESS                      landing pad
+//! open ADDRESS                     whether a function starts at ADDRESS is not known
 //! flow                             `table`, `away` and `pad` records are complete
 //! ```
 
@@ -37,6 +38,8 @@ pub(crate) struct Statements {
     pub(crate) noreturn_ends: BTreeSet<u64>,
     /// Landing pads.
     pub(crate) landing_pads: BTreeSet<u64>,
+    /// Addresses with symbols that do not say whether a function starts there.
+    pub(crate) open: BTreeSet<u64>,
     /// Whether there are statements about control flow, not only `parts`.
     pub(crate) flow: bool,
 }
@@ -77,7 +80,9 @@ impl Statements {
             }
             text.push('\n');
         }
-        for (word, addresses) in [("away", &self.noreturn_ends), ("pad", &self.landing_pads)] {
+        for (word, addresses) in
+            [("away", &self.noreturn_ends), ("pad", &self.landing_pads), ("open", &self.open)]
+        {
             for address in addresses {
                 writeln!(text, "{word} {address:x}").expect("writing to a string does not fail");
             }
@@ -105,6 +110,7 @@ impl Statements {
                 }
                 "away" => drop(statements.noreturn_ends.insert(address()?)),
                 "pad" => drop(statements.landing_pads.insert(address()?)),
+                "open" => drop(statements.open.insert(address()?)),
                 "flow" => statements.flow = true,
                 _ => return None,
             }
@@ -121,6 +127,7 @@ fn the_text_form_reads_back() {
         tables: [(0x12, [0x13, 0x34].into())].into(),
         noreturn_ends: [0x20].into(),
         landing_pads: [0x18].into(),
+        open: [0x38].into(),
         flow: true,
     };
     assert_eq!(Statements::from_text(&statements.to_text()), Some(statements));

@@ -10,9 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Ground truth of a program compiled by GCC.
 pub(crate) fn of_gcc(file: &object::File<'_>, objects: &[ObjectFacts]) -> Statements {
-    let functions: BTreeSet<&str> =
+    of_gcc_in(file, objects, of_symbols(file, |_| true))
+}
+
+/// Ground truth of a program compiled by GCC, some of whose functions are given.
+pub(crate) fn of_gcc_in(
+    file: &object::File<'_>,
+    objects: &[ObjectFacts],
+    functions: Statements,
+) -> Statements {
+    let own: BTreeSet<&str> =
         objects.iter().flat_map(|facts| facts.functions.iter().map(String::as_str)).collect();
-    let mut statements = Statements { flow: true, ..of_symbols(file, |name| functions.contains(name)) };
+    let mut statements = Statements { flow: true, ..functions };
+    statements.parts.retain(|part| own.contains(part.name.as_str()));
     let labels: BTreeMap<&str, u64> =
         file.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))).collect();
     // Labels in discarded COMDAT copies have no address.
@@ -38,7 +48,9 @@ pub(crate) fn of_gcc(file: &object::File<'_>, objects: &[ObjectFacts]) -> Statem
 /// Ground truth of a program compiled by Clang, and LLVM's blocks. `None` if the file has no basic block address map.
 pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<Block>>)> {
     let section = file.section_by_name(".llvm_bb_addr_map")?;
-    let functions = address_map::read(section.data().ok()?)?;
+    // x32 has addresses of four bytes in files of 32 bits.
+    let address_size = if matches!(file, object::File::Elf32(_)) { 4 } else { 8 };
+    let functions = address_map::read(section.data().ok()?, address_size)?;
     let starts: BTreeSet<u64> = functions.iter().filter_map(|blocks| Some(blocks.first()?.start)).collect();
     let mut statements = Statements { flow: true, ..of_symbols(file, |_| true) };
     statements.parts.retain(|part| starts.contains(&part.start));
@@ -64,6 +76,17 @@ pub(crate) fn of_clang(file: &object::File<'_>) -> Option<(Statements, Vec<Vec<B
 
 /// Functions declared by symbols whose names satisfy `is_own`.
 pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool) -> Statements {
+    of_functions(file, |symbol| {
+        let is_function = symbol.kind() == SymbolKind::Text && symbol.section_index().is_some();
+        (is_function && symbol.name().is_ok_and(&is_own)).then(|| symbol.size())
+    })
+}
+
+/// Functions declared by the symbols for which `size_of` returns the size of a function.
+pub(crate) fn of_functions(
+    file: &object::File<'_>,
+    size_of: impl Fn(&object::Symbol<'_, '_>) -> Option<u64>,
+) -> Statements {
     let mut statements = Statements::default();
     // Local symbols follow the symbol of their source file.
     let mut source = 0;
@@ -74,14 +97,11 @@ pub(crate) fn of_symbols(file: &object::File<'_>, is_own: impl Fn(&str) -> bool)
         if symbol.kind() == SymbolKind::File {
             source += 1;
         }
-        let is_function = symbol.kind() == SymbolKind::Text && symbol.section_index().is_some();
-        if !is_function || symbol.size() == 0 || !is_own(name) {
-            continue;
-        }
+        let Some(size) = size_of(&symbol).filter(|size| *size > 0) else { continue };
         let start = symbol.address();
         let scope = if symbol.is_global() { 0 } else { source };
         starts.insert((scope, name), start);
-        let part = Part { start, end: start + symbol.size(), function: start, name: name.to_owned() };
+        let part = Part { start, end: start.saturating_add(size), function: start, name: name.to_owned() };
         match name.split_once(".cold") {
             Some((parent, _)) => cold.push((scope, parent.to_owned(), part)),
             None => statements.parts.push(part),

@@ -33,6 +33,7 @@ pub(super) fn targets_max(block_count: usize) -> usize {
 
 /// The control flow of one function, as far as it is recovered.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct FunctionCfg {
     /// Whether a path from the entry, or from where another function enters this one, reaches a return, a tail call
     /// that may return, another edge out of the function, or an unknown target. An unresolved jump counts as an unknown

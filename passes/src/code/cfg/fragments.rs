@@ -11,15 +11,15 @@ use super::function_ranges::FunctionRanges;
 use super::ids::RangeId;
 use binframe_ir::tables::{Flow, FunctionEvidence};
 
+/// The alignment of functions in bytes.
+const ALIGNMENT: u64 = 16;
+
 /// Observations about the direct jumps into a range from other ranges.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one observation")]
 struct IncomingJumps {
     /// A range that jumps into this one, and whether there are others.
     from: Option<RangeId>,
     is_from_many: bool,
-    /// Whether a jump goes to the first instruction.
-    is_at_start: bool,
     /// Whether a jump is conditional, or goes elsewhere than to the first instruction.
     is_inside: bool,
     /// Whether this range jumps into the range that it is entered from, elsewhere than to its first instruction.
@@ -28,10 +28,11 @@ struct IncomingJumps {
 
 /// The fragments among ranges that only unwind entries declare, and whose addresses nothing else references.
 ///
-/// Such a range is a fragment if one other range alone jumps to its start, and jumps also to other places of it, or
-/// conditionally, or is jumped back into. It must not save a register at its start unless it jumps back: a tail-called
-/// function of the same file does that, a fragment of a function without a frame rarely. A range that no direct jump
-/// enters is a fragment too: a jump table may have it. One that has a fragment itself is a function, though.
+/// Such a range is a fragment if one other range alone jumps into it, and does so elsewhere than to its start, or
+/// conditionally, or is jumped back into, or if the range is not aligned as functions that are referenced. It must not
+/// save a register at its start unless it jumps back: a tail-called function of the same file does that, a fragment of a
+/// function without a frame rarely. A range that no direct jump enters is a fragment too: a jump table may have it. One
+/// that has a fragment itself is a function, though.
 pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> bool) -> Vec<RangeId> {
     let is_candidate = |range: RangeId| {
         let start = &ranges[range].start;
@@ -42,15 +43,16 @@ pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> b
         return Vec::new();
     }
     let incoming = incoming_jumps(ranges);
+    let are_aligned = are_aligned(ranges, &is_referenced);
     let saves_register = |range: RangeId| {
         let range = &ranges[range];
         let region = &ranges.code.regions[range.region()];
         region.isa.saves_register(&region.bytes[range.positions()])
     };
     let is_fragment = |range: &RangeId| {
-        let IncomingJumps { from, is_from_many, is_at_start, is_inside, jumps_back } =
-            incoming[range.index()];
-        let is_jumped_to = !is_from_many && is_at_start && (is_inside || jumps_back);
+        let IncomingJumps { from, is_from_many, is_inside, jumps_back } = incoming[range.index()];
+        let is_unaligned = are_aligned && !ranges.start_address(*range).is_multiple_of(ALIGNMENT);
+        let is_jumped_to = !is_from_many && (is_inside || jumps_back || is_unaligned);
         let has_owner = from.is_none() || (is_jumped_to && (jumps_back || !saves_register(*range)));
         is_candidate(*range) && has_owner && !is_referenced(ranges.start_address(*range))
     };
@@ -74,6 +76,17 @@ pub(super) fn find(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> b
     fragments.iter().copied().filter(|range| has_owner(range) && !is_owner(range)).collect()
 }
 
+/// Whether functions are aligned: 95 % or more of those that unwind entries declare and something references, if there
+/// are at least 16.
+fn are_aligned(ranges: &FunctionRanges<'_>, is_referenced: impl Fn(u64) -> bool) -> bool {
+    const FUNCTIONS_MIN: usize = 16;
+    let declared = ranges.iter().filter(|range| range.start.evidence == FunctionEvidence::Unwind);
+    let addresses = declared.map(|range| ranges.address(range.start.location));
+    let referenced: Vec<_> = addresses.filter(|address| is_referenced(*address)).collect();
+    let aligned = referenced.iter().filter(|address| address.is_multiple_of(ALIGNMENT)).count();
+    referenced.len() >= FUNCTIONS_MIN && aligned * 20 >= referenced.len() * 19
+}
+
 /// The direct jumps into each range from other ranges.
 fn incoming_jumps(ranges: &FunctionRanges<'_>) -> Vec<IncomingJumps> {
     let mut incoming = vec![IncomingJumps::default(); ranges.len()];
@@ -92,7 +105,6 @@ fn incoming_jumps(ranges: &FunctionRanges<'_>) -> Vec<IncomingJumps> {
             let jumps = &mut incoming[target.index()];
             jumps.is_from_many |= jumps.from.is_some_and(|from| from != source);
             jumps.from = Some(source);
-            jumps.is_at_start |= is_start;
             jumps.is_inside |= !is_start || flow == Flow::CondJump;
             if !is_start {
                 inside.push((source, target));

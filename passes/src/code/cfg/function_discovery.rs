@@ -48,6 +48,8 @@ use super::flow::ProgramCfg;
 use super::function_ranges::{FunctionRanges, RangeStart};
 use super::ids::{BranchId, CodeLocation};
 use super::initial_starts::{StartCandidate, is_unsized, merge};
+use crate::code::closure_tables::ClosureCode;
+use crate::code::instructions::Closure;
 use binframe_ir::tables::{EdgeKind, Flow, FunctionEvidence, Terminator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -64,7 +66,9 @@ pub(super) fn infer_starts(starts: &mut Vec<RangeStart>, program: &ProgramCfg<'_
         StartFinder::gap_code,
     ];
     for source in sources {
-        merge(starts, source(&finder));
+        let mut found = source(&finder);
+        found.retain(|candidate| candidate.is_fragment || !finder.is_return_address(candidate.location));
+        merge(starts, found);
         if starts.len() > known {
             return true;
         }
@@ -78,6 +82,8 @@ struct StartFinder<'f, 'a> {
     ranges: &'f FunctionRanges<'a>,
     /// The alignment of functions in bytes.
     alignment: u64,
+    /// The return addresses after info tables of GHC, sorted.
+    return_addresses: Vec<CodeLocation>,
 }
 
 impl<'f, 'a> StartFinder<'f, 'a> {
@@ -96,7 +102,22 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let addresses: Vec<_> = functions.map(|range| ranges.address(range.start.location)).collect();
         let aligned = addresses.iter().filter(|address| address.is_multiple_of(ALIGNMENT)).count();
         let is_aligned = addresses.len() >= FUNCTIONS_MIN && aligned * 20 >= addresses.len() * 19;
-        Self { program, ranges, alignment: if is_aligned { ALIGNMENT } else { 1 } }
+        let closures = ranges.instructions.closures(ranges.code).into_iter();
+        let returns = closures.filter(|closure| closure.code == ClosureCode::Return);
+        let location = |closure: Closure| CodeLocation {
+            region: closure.region as u32,
+            position: closure.position as u32,
+        };
+        Self {
+            program,
+            ranges,
+            alignment: if is_aligned { ALIGNMENT } else { 1 },
+            return_addresses: returns.map(location).collect(),
+        }
+    }
+
+    fn is_return_address(&self, location: CodeLocation) -> bool {
+        self.return_addresses.binary_search(&location).is_ok()
     }
 
     /// Whether a location whose address code takes is unsized and unreached, and a function can start there.
@@ -276,6 +297,10 @@ impl<'f, 'a> StartFinder<'f, 'a> {
         let mut position = next_from(gap.start);
         while position < gap.end {
             let next = next_from(position + 1);
+            if instructions.is_data(position) {
+                position = next;
+                continue;
+            }
             let is_hot_patch_point = code.isa.is_hot_patch_point(&code.bytes[position..gap.end]);
             if code.isa.is_padding(&code.bytes[position..next]) && !is_hot_patch_point {
                 position = next;

@@ -338,8 +338,8 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         }
     }
 
-    /// The first code that is not padding, from a position of a range up to the next block; `None` if there is none, or
-    /// it appears to be data: it runs into invalid bytes.
+    /// The first code that is neither padding nor data, from a position of a range up to the next block; `None` if there
+    /// is none, or it appears to be data: it runs into invalid bytes.
     fn gap_code(&self, range: &FunctionRange, start: usize) -> Option<u32> {
         /// Branches that are scanned for invalid bytes.
         const BRANCHES_MAX: usize = 64;
@@ -350,7 +350,7 @@ impl<'a, 'k> FunctionTraversal<'a, 'k> {
         let mut starts = instructions.starts.iter_in(start..range.end as usize).peekable();
         while let Some(position) = starts.next().filter(|position| !leaders.contains(*position)) {
             let next = starts.peek().copied().unwrap_or(range.end as usize);
-            if code.isa.is_padding(&code.bytes[position..next]) {
+            if instructions.is_data(position) || code.isa.is_padding(&code.bytes[position..next]) {
                 continue;
             }
             let branches = &instructions.branches;

@@ -1,9 +1,10 @@
-//! The initial starts of functions and fragments: declarations, exports, initializers, targets of direct calls, and
-//! functions that can be patched.
+//! The initial starts of functions and fragments: declarations, exports, initializers, targets of direct calls, functions
+//! that can be patched, and code after the info tables of GHC.
 
 use super::fragments;
 use super::function_ranges::{FunctionRanges, RangeStart, location_of};
 use super::ids::CodeLocation;
+use crate::code::closure_tables::ClosureCode;
 use crate::code::instructions::InstructionsIr;
 use crate::code::references::References;
 use crate::code::regions::{Code, CodeRegion};
@@ -52,8 +53,8 @@ pub(super) fn is_unsized(ranges: &FunctionRanges<'_>, location: CodeLocation) ->
     ranges.range_at(location).is_none_or(|range| !ranges[range].is_sized())
 }
 
-/// The declared starts; and exports, initializers, targets of direct calls and functions that can be patched, outside of
-/// ranges with a declared size. Sorted.
+/// The declared starts; and exports, initializers, targets of direct calls, functions that can be patched, and code after
+/// info tables of GHC, outside of ranges with a declared size. Sorted.
 pub(super) fn initial_starts(
     code: &Code,
     instructions: &InstructionsIr,
@@ -75,9 +76,20 @@ pub(super) fn initial_starts(
     let called = call_targets.iter().map(|target| (*target, FunctionEvidence::CallTarget));
     let patched = patched_starts(code, references, &call_targets);
     let patched = patched.into_iter().map(|target| (target, FunctionEvidence::Pointer));
+    let closures = instructions.closures(code).into_iter();
+    let closures = closures.filter(|closure| closure.code == ClosureCode::Entry).map(|closure| {
+        let address = code.regions[closure.region].address + closure.position as u64;
+        let evidence = match references.is_pointed_to(address) {
+            true => FunctionEvidence::Pointer,
+            false if taken_addresses.binary_search(&address).is_ok() => FunctionEvidence::AddressTaken,
+            false => FunctionEvidence::Gap,
+        };
+        (address, evidence)
+    });
     let candidates: Vec<_> = linked
         .chain(called)
         .chain(patched)
+        .chain(closures)
         .filter_map(|(target, evidence)| {
             Some(StartCandidate::function(ranges.location_of(target)?, evidence))
         })

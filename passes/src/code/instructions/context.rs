@@ -8,6 +8,8 @@
 //!  2. A push of a constant address and a return are a jump to it. A push of the address after a jump and that jump
 //!     are a call.
 //!  3. A system call of Linux that ends the process is a trap.
+//!     So is a return, or a jump to the address that is popped, after the stack pointer was moved by a variable: the
+//!     function resumes another frame, as the unwinder of exceptions does.
 //!  4. An indirect branch through a register that holds a constant is a direct one, or reads a pointer at a constant
 //!     address (`register_targets.rs`).
 //!  5. Where 32-bit code has the address of the pointer table (GOT) in a register, an indirect branch through that
@@ -68,8 +70,12 @@ impl Context {
             context.find_takers(code, regions, anchors);
             context.find_pushes(code, regions);
             context.find_exits(code, regions);
+            context.find_resumptions(code, regions);
             context.find_slots(code, regions, anchors);
         }
+        // Of two rules about one branch, the first counts: exchanging flows twice would not restore them.
+        context.changes.sort_by_key(|change| (change.region, change.row));
+        context.changes.dedup_by_key(|change| (change.region, change.row));
         context
     }
 
@@ -190,6 +196,24 @@ impl Context {
                 let (position, end) = (branches.positions[row] as usize, branches.end(row));
                 let start = straight_line_start(instructions, &targets[index], row, position);
                 if straight_line::ends_process(region.isa, &region.bytes[start..end]) {
+                    self.change((index, row), Flow::Trap, 0);
+                }
+            }
+        }
+    }
+
+    /// Rule 3, for returns.
+    fn find_resumptions(&mut self, code: &Code, regions: &[RegionInstructions]) {
+        let targets = branch_targets(code, regions, &[]);
+        for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
+            let branches = &instructions.branches;
+            for row in 0..branches.len() {
+                if !matches!(branches.flows[row], Flow::Ret | Flow::IndirectJump) {
+                    continue;
+                }
+                let position = branches.positions[row] as usize;
+                let start = straight_line_start(instructions, &targets[index], row, position);
+                if region.isa.moves_stack_by_variable(&region.bytes[start..position]) {
                     self.change((index, row), Flow::Trap, 0);
                 }
             }

@@ -17,8 +17,9 @@
 //!     Branches decoded inside a table that follows an indirect jump, or between the last terminator and an entered
 //!     instruction, reach nothing.
 //!  3. A data range ends with its candidate, or before the next reached position. Ranges at most 16 bytes apart are
-//!     merged, unless a position between is reached. What the file declares to be data, or a call passes the address
-//!     of, is data up to the next reached position, and branches decoded inside it reach nothing.
+//!     merged, unless a position between is reached. What the file declares to be data, a call passes the address of,
+//!     or is between functions (`between_functions.rs`), is data up to the next reached position, and branches decoded
+//!     inside it reach nothing.
 //!  4. [`apply`] replaces the rows of each range by data rows of 8 bytes, and sweeps from its end until the new sweep
 //!     and the old one have an instruction start in common.
 //!
@@ -29,15 +30,13 @@
 //! *Approximation.* A heuristic in favour of code: the target of a direct branch stays code. The opposite error: code
 //! that is reached by indirect branches only, and is also read or follows zeros, is classified as data.
 
+use super::between_functions::{self, ALIGNMENT, ZEROS_MIN};
 use super::ir::{Branches, ConstantAddresses, RegionInstructions, branch_targets};
 use super::sweep::SweepChunk;
 use crate::bitmap::Bitmap;
 use crate::code::regions::{Code, CodeRegion};
 use binframe_ir::tables::Flow;
 use std::ops::Range;
-
-/// The least number of zeros that are data; fewer are taken for alignment.
-const ZEROS_MIN: usize = 8;
 
 /// The least number of entries of a table that does not follow an indirect jump.
 const ENTRIES_MIN: usize = 3;
@@ -80,9 +79,14 @@ pub(super) fn find(
         add_referenced(code, regions, (own, instructions), &mut candidates);
     }
     let mut declared: Vec<_> = code.regions.iter().map(|region| declared_candidates(code, region)).collect();
-    for (declared, passed) in declared.iter_mut().zip(passed) {
+    let between = between_functions::find(code, regions, anchors);
+    for (((declared, passed), between), region) in declared.iter_mut().zip(passed).zip(&between).zip(regions)
+    {
         let candidate = |range: &Range<usize>| Candidate { position: range.start, size: range.len() };
-        declared.extend(passed.iter().map(candidate));
+        declared.extend(passed.iter().chain(&between.data).map(candidate));
+        // What was found before stays data, and code between two ranges of it stays code.
+        let before = region.data.iter();
+        declared.extend(before.map(|range| Candidate { position: range.start as usize, size: range.len() }));
         declared.sort_unstable();
     }
     let entered = entered_data(code, regions);
@@ -92,7 +96,8 @@ pub(super) fn find(
         tables.map(|Candidate { position, size }| *position..position + size).collect()
     });
     let mut tables: Vec<Vec<Range<usize>>> = tables.collect();
-    for (tables, entered) in tables.iter_mut().zip(&entered) {
+    for ((tables, entered), between) in tables.iter_mut().zip(&entered).zip(between) {
+        tables.extend(between.misread);
         tables.extend(entered.iter().map(|(span, _)| span.clone()));
         tables.sort_unstable_by_key(|range| (range.start, range.end));
     }
@@ -107,10 +112,6 @@ pub(super) fn find(
     }
     let targets = branch_targets(code, regions, &tables);
     let found = candidates.into_iter().enumerate().map(|(index, mut candidates)| {
-        // What was found before stays data.
-        let before = regions[index].data.iter();
-        candidates
-            .extend(before.map(|range| Candidate { position: range.start as usize, size: range.len() }));
         candidates.sort_unstable();
         let (region, instructions) = (&code.regions[index], &regions[index]);
         let reach = RegionReach { region, instructions, anchors: &anchors[index], targets: &targets[index] };
@@ -221,7 +222,7 @@ fn add_referenced(
     }
 }
 
-/// Adds long runs of zeros after instructions that do not fall through.
+/// Adds long runs of zeros after instructions that do not fall through, except alignment.
 fn add_zeros(region: &CodeRegion, branches: &Branches, candidates: &mut Vec<Candidate>) {
     let mut scanned_to = 0;
     for row in 0..branches.len() {
@@ -231,7 +232,10 @@ fn add_zeros(region: &CodeRegion, branches: &Branches, candidates: &mut Vec<Cand
         }
         let zeros = region.bytes[end..].iter().take_while(|byte| **byte == 0).count();
         scanned_to = end + zeros;
-        if zeros >= ZEROS_MIN {
+        let is_alignment = branches.flows[row] != Flow::Invalid
+            && zeros < ALIGNMENT as usize
+            && region.address.wrapping_add(scanned_to as u64).is_multiple_of(ALIGNMENT);
+        if zeros >= ZEROS_MIN && !is_alignment {
             candidates.push(Candidate { position: end, size: zeros });
         }
     }

@@ -6,6 +6,7 @@
 //! may read all of it, and nothing else of this pass. The fingerprint covers it.
 
 use crate::bitmap::Bitmap;
+use crate::code::closure_tables::{ClosureCode, TABLES_MIN, aligned_code, code_at, slow_entry};
 use crate::code::regions::Code;
 use crate::isa::ConstantAddress;
 use binframe_ir::tables::{Diagnostics, Flow};
@@ -23,6 +24,14 @@ pub struct InstructionsIr {
     /// The targets of direct branches in each region, computed on first use.
     branch_targets: OnceLock<Vec<Bitmap>>,
     fingerprint: Fingerprint,
+}
+
+/// Code that GHC compiled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closure {
+    pub(crate) region: usize,
+    pub(crate) position: usize,
+    pub(crate) code: ClosureCode,
 }
 
 /// The instructions of one region. A position is an offset from the start of the region, in bytes.
@@ -105,6 +114,36 @@ impl InstructionsIr {
     /// The targets of direct branches in each region.
     pub(super) fn branch_targets(&self, code: &Code) -> &[Bitmap] {
         self.branch_targets.get_or_init(|| branch_targets(code, &self.regions, &[]))
+    }
+
+    /// The code of GHC, sorted: that after info tables, that to which they refer, and other aligned code. Empty if there
+    /// are too few tables.
+    pub(crate) fn closures(&self, code: &Code) -> Vec<Closure> {
+        let regions = self.regions.iter().zip(&code.regions).enumerate();
+        let of_tables = regions.clone().flat_map(|(region, (instructions, own))| {
+            let ends = instructions.data.iter().map(|range| range.end as usize);
+            ends.filter_map(move |position| Some(Closure { region, position, code: code_at(own, position)? }))
+        });
+        let mut closures: Vec<_> = of_tables.collect();
+        if closures.len() < TABLES_MIN {
+            return Vec::new();
+        }
+        let slow = closures.clone().into_iter().filter(|closure| closure.code == ClosureCode::Entry);
+        closures.extend(slow.filter_map(|Closure { region, position, code: entry }| {
+            let position = slow_entry(&code.regions[region], position)?;
+            Some(Closure { region, position, code: entry })
+        }));
+        for (region, (instructions, own)) in regions {
+            let Branches { flows, .. } = &instructions.branches;
+            let last =
+                (0..flows.len()).filter(|row| !flows[*row].continues() && flows[*row] != Flow::Invalid);
+            let aligned = last.filter_map(|row| aligned_code(own, instructions.branches.end(row)));
+            let aligned = aligned.filter(|position| !instructions.is_data(*position));
+            closures.extend(aligned.map(|position| Closure { region, position, code: ClosureCode::Entry }));
+        }
+        closures.sort_unstable_by_key(|closure| (closure.region, closure.position));
+        closures.dedup_by_key(|closure| (closure.region, closure.position));
+        closures
     }
 
     /// Number of instructions.

@@ -34,6 +34,7 @@
 //!
 //! *Reference.* B. Schwarz, S. Debray, G. Andrews (2002), Disassembly of executable code revisited.
 
+mod between_functions;
 mod context;
 mod data;
 mod ir;
@@ -44,7 +45,7 @@ mod rows;
 mod sweep;
 
 pub use ir::InstructionsIr;
-pub(crate) use ir::{Branches, RegionInstructions};
+pub(crate) use ir::{Branches, Closure, RegionInstructions};
 pub use ranges::{code_ranges, row_count};
 pub(in crate::code) use rows::decode;
 pub use rows::{effects, ops};

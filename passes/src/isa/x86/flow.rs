@@ -75,7 +75,7 @@ pub(super) fn has_atomic_prefix(isa: Isa, code: &[u8]) -> bool {
 pub(super) fn exit_calls(instruction: &Instruction) -> &'static [u32] {
     const X32_BIT: u32 = 0x4000_0000;
     match instruction.mnemonic() {
-        Mnemonic::Syscall => &[60, 231, X32_BIT | 60, X32_BIT | 231],
+        Mnemonic::Syscall => &[60, 231, X32_BIT + 60, X32_BIT + 231],
         Mnemonic::Sysenter => &[1, 252],
         Mnemonic::Int if instruction.immediate8() == 0x80 => &[1, 252],
         _ => &[],

@@ -152,6 +152,10 @@ impl InstructionSet for X86 {
         flow::pushed_address(code)
     }
 
+    fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
+        prologue::moves_stack_by_variable(isa, code)
+    }
+
     fn abi(isa: Isa, address_bits: u32) -> Abi {
         abi::abi(isa, address_bits)
     }

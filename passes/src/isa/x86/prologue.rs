@@ -47,6 +47,47 @@ pub(super) fn ends_in_epilogue(isa: Isa, bytes: &[u8]) -> bool {
     is_removed
 }
 
+/// Whether code adds a variable to the frame pointer, moves the result into the stack pointer, and then at most pops, as
+/// `__builtin_eh_return` does: `lea rcx, [rbp + rcx + 8]; …; mov rsp, rcx; pop rcx`.
+pub(super) fn moves_stack_by_variable(isa: Isa, code: &[u8]) -> bool {
+    /// Bytes of the move of the stack pointer and what is after it.
+    const END_MAX: usize = 8;
+    // `mov rsp, r` without a prefix, which few functions have.
+    let is_move = |bytes: &[u8; 2]| bytes[0] == 0x89 && bytes[1] & 0b1100_0111 == 0b1100_0100;
+    if !code[code.len().saturating_sub(END_MAX)..].array_windows().any(is_move) {
+        return false;
+    }
+    let mut decoder = Decoder::new(isa, code, 0);
+    let mut info = InstructionInfoFactory::new();
+    let mut instruction = Instruction::default();
+    // The registers that hold the sum of the frame pointer and a variable, as bits.
+    let (mut sums, mut is_moved, mut position) = (0_u32, false, 0);
+    while position < code.len() && decoder.decode(&mut instruction) {
+        position += instruction.len();
+        let own = instruction.op0_register().full_register();
+        let is_copy = instruction.mnemonic() == Mnemonic::Mov && instruction.op1_kind() == OpKind::Register;
+        if is_copy && own == Register::RSP {
+            is_moved = sums >> instruction.op1_register().number() & 1 == 1;
+            continue;
+        }
+        let used = info.info_options(&instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+        for used in used.used_registers().iter().filter(|used| writes(used.access())) {
+            match used.register().full_register() {
+                Register::RSP => is_moved &= instruction.mnemonic() == Mnemonic::Pop,
+                full if full.is_gpr64() => sums &= !(1 << full.number()),
+                _ => {}
+            }
+        }
+        let is_sum = instruction.mnemonic() == Mnemonic::Lea
+            && instruction.memory_base().full_register() == Register::RBP
+            && instruction.memory_index() != Register::None;
+        if is_sum && own.is_gpr64() {
+            sums |= 1 << own.number();
+        }
+    }
+    is_moved
+}
+
 /// Whether the instructions up to the first branch read nothing that a caller does not pass: no flags, no register but
 /// argument registers (except to save it). Nor do they pop more than they pushed.
 pub(super) fn may_begin_function(isa: Isa, bytes: &[u8]) -> bool {
@@ -123,6 +164,14 @@ fn stack_change(instruction: &Instruction) -> i64 {
     match instruction.mnemonic() {
         Mnemonic::Add if is_constant => instruction.immediate(1) as i64,
         Mnemonic::Sub if is_constant => (instruction.immediate(1) as i64).saturating_neg(),
+        // Free Pascal moves the stack pointer so.
+        Mnemonic::Lea
+            if is_pointer
+                && instruction.memory_base() == instruction.op0_register()
+                && instruction.memory_index() == Register::None =>
+        {
+            instruction.memory_displacement64() as i64
+        }
         // A return removes only the return address and arguments.
         Mnemonic::Ret => 0,
         _ => i64::from(instruction.stack_pointer_increment()),
@@ -138,7 +187,7 @@ fn saves(instruction: &Instruction, register: Register) -> bool {
             is_memory(instruction.op0_kind())
                 && instruction.op1_kind() == OpKind::Register
                 && instruction.op1_register() == register
-                && instruction.memory_base().full_register() == Register::RSP
+                && matches!(instruction.memory_base().full_register(), Register::RSP | Register::RBP)
         }
         Mnemonic::Test => {
             register.full_register() == Register::RAX && instruction.op0_register() == Register::AL
@@ -168,7 +217,7 @@ pub(super) fn address_getter(isa: Isa, code: &[u8]) -> Option<Reg> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Isa, may_begin_function};
+    use super::{Isa, is_prologue, may_begin_function};
 
     #[test]
     fn prologues_may_begin_functions() {
@@ -176,6 +225,9 @@ mod tests {
         assert!(may_begin_function(Isa::X86_64, &[0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 8, 0xc3]));
         // xor eax, eax; ret
         assert!(may_begin_function(Isa::X86_64, &[0x31, 0xc0, 0xc3]));
+        // lea rsp, [rsp - 8]; ret
+        assert!(may_begin_function(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 0xf8, 0xc3]));
+        assert!(is_prologue(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 0xf8]));
         // test al, al; ret
         assert!(may_begin_function(Isa::X86_64, &[0x84, 0xc0, 0xc3]));
     }
@@ -190,6 +242,8 @@ mod tests {
         assert!(!may_begin_function(Isa::X86_64, &[0x5b, 0xc3]));
         // add rsp, 8; ret
         assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x83, 0xc4, 8, 0xc3]));
+        // lea rsp, [rsp + 8]; ret
+        assert!(!may_begin_function(Isa::X86_64, &[0x48, 0x8d, 0x64, 0x24, 8, 0xc3]));
         // je
         assert!(!may_begin_function(Isa::X86_64, &[0x74, 0, 0xc3]));
     }
