@@ -10,9 +10,14 @@ struct job {
 
 int finished;
 
+static void fill(char *line, int size, int number) {
+    for (int index = 0; index < size; index++)
+        line[index] = number;
+}
+
 static void work(struct job *job) {
     char line[64];
-    memset(line, job->number, sizeof line);
+    fill(line, sizeof line, job->number);
     usleep(20000);
     finished += line[0] == job->number;
 }

@@ -1,19 +1,20 @@
 //! The loaded contents of a binary: which section, symbol and bytes are at an address, as the file states; of a capture, as
-//! the first snapshot states that has them.
+//! the last snapshot states.
 
 use crate::error::external;
 use crate::input::lock;
 use crate::inputs::Inputs;
 use crate::program::{FunctionNames, Program};
-use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryViewArray};
 use binframe::ir::tables::{
-    BinaryHeaders, BinarySections, BinarySymbols, Endianness, MemoryRegions, SymbolType,
+    BinaryHeaders, BinarySections, BinarySymbols, Endianness, MemoryPages, MemoryRegions, PageContents,
+    SymbolType,
 };
 use binframe::ir::{Enumeration, Rows};
 use binframe::passes::isa::Isa;
 use datafusion::common::Result;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -116,7 +117,9 @@ impl Images {
 impl Image {
     fn read(inputs: &Inputs, input: usize, binary: &str) -> std::result::Result<Self, binframe::Error> {
         if inputs.is_capture(input) {
-            return Self::read_capture(inputs, input, binary);
+            let (sections, contents) = captured_memory(inputs, input, binary)?;
+            let isa = Isa::X86_64;
+            return Ok(Self { contents, sections, symbols: Vec::new(), isa, is_big_endian: false });
         }
         let headers = inputs.rows::<BinaryHeaders>(input, binary)?;
         let header = headers.iter().find_map(|rows| rows.columns().iter().next());
@@ -126,28 +129,6 @@ impl Image {
         let symbols = symbols(&inputs.rows::<BinarySymbols>(input, binary)?);
         let contents = rows.iter().map(|rows| Arc::clone(rows.batch().column("content"))).collect();
         Ok(Self { sections: sections(&rows), contents, symbols, isa, is_big_endian })
-    }
-
-    /// The memory of a capture.
-    fn read_capture(
-        inputs: &Inputs,
-        input: usize,
-        binary: &str,
-    ) -> std::result::Result<Self, binframe::Error> {
-        let rows = inputs.rows::<MemoryRegions>(input, binary)?;
-        let mut sections = Vec::new();
-        for (part, rows) in rows.iter().enumerate() {
-            for (row, region) in rows.columns().iter().enumerate() {
-                let Some(content) = region.content_snapshot else { continue };
-                let addresses = region.region_id..region.region_id.saturating_add(content.len() as u64);
-                sections.push(Section { addresses, name: region.r#type.to_owned(), row: (part, row) });
-            }
-        }
-        // Of a region that was mapped anew, the first content is kept.
-        sections.sort_by_key(|section| section.addresses.start);
-        sections.dedup_by_key(|section| section.addresses.start);
-        let contents = rows.iter().map(|rows| Arc::clone(rows.batch().column("content_snapshot"))).collect();
-        Ok(Self { contents, sections, symbols: Vec::new(), isa: Isa::X86_64, is_big_endian: false })
     }
 
     /// The loaded section that contains an address.
@@ -200,6 +181,50 @@ impl Image {
         let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
         Some(if self.is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
     }
+}
+
+/// The regions that a capture has in its last snapshot, with their content in it: that of the last row that has some,
+/// overwritten by the pages that changed since.
+fn captured_memory(
+    inputs: &Inputs,
+    input: usize,
+    binary: &str,
+) -> std::result::Result<(Vec<Section>, Vec<ArrayRef>), binframe::Error> {
+    let regions = inputs.rows::<MemoryRegions>(input, binary)?;
+    let regions: Vec<_> = regions.iter().flat_map(|rows| rows.columns().iter()).collect();
+    let last = regions.iter().map(|region| region.snapshot_id).max().unwrap_or(0);
+    let mut contents: BTreeMap<u64, (&str, Vec<u8>)> = BTreeMap::new();
+    for region in &regions {
+        if let Some(content) = region.content_snapshot {
+            contents.insert(region.region_id, (region.r#type, content.to_vec()));
+        }
+    }
+    let is_there =
+        |start: &u64| regions.iter().any(|region| region.snapshot_id == last && region.region_id == *start);
+    contents.retain(|start, _| is_there(start));
+    let pages = inputs.rows::<PageContents>(input, binary)?;
+    let pages: Vec<_> = pages.iter().flat_map(|rows| rows.columns().iter()).collect();
+    for changed in inputs.rows::<MemoryPages>(input, binary)? {
+        for row in changed.columns().iter().filter(|row| row.until_snapshot == last) {
+            let page = pages.get(row.content_id as usize).and_then(|page| page.content);
+            let region = contents.range_mut(..=row.address).next_back();
+            let (Some(page), Some((start, (_, content)))) = (page, region) else { continue };
+            let offset = (row.address - start) as usize;
+            // A region may have grown since its content was written.
+            if offset <= content.len() {
+                content.resize(content.len().max(offset + page.len()), 0);
+                content[offset..offset + page.len()].copy_from_slice(page);
+            }
+        }
+    }
+    let sections = contents.iter().enumerate().map(|(row, (start, (name, content)))| Section {
+        addresses: *start..start.saturating_add(content.len() as u64),
+        name: (*name).to_owned(),
+        row: (0, row),
+    });
+    let sections = sections.collect();
+    let bytes = BinaryViewArray::from_iter_values(contents.into_values().map(|(_, content)| content));
+    Ok((sections, vec![Arc::new(bytes)]))
 }
 
 fn sections(rows: &[Rows<BinarySections>]) -> Vec<Section> {
