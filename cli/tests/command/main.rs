@@ -1,5 +1,6 @@
 //! Runs the built command on small fixtures.
 
+mod capture;
 mod cfg;
 mod diff;
 mod dump;

@@ -93,7 +93,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "bytes_at",
         parameters: &[Parameter::Address, Parameter::Count],
         reads_binary: true,
-        doc: "`count` bytes from the address on, or the rest of the section or captured region if it is shorter; null outside.",
+        doc: "`count` bytes from the address on, or the rest of the section if it is shorter; null outside of sections.",
         returns: ReturnType::Bytes,
         evaluate: bytes_at,
     },
