@@ -186,6 +186,10 @@ fn parse(function: &str) -> (String, Vec<TextBlock>) {
         if let Some(callee) = line.split("call fn").nth(1) {
             block.calls.push(format!("f{}", callee.split('(').next().expect("arguments")));
         }
+        // The signature has the number of the function whose address is called.
+        if let Some(callee) = line.split("call_indirect sig").nth(1) {
+            block.calls.push(format!("f{}", callee.split(',').next().expect("an address")));
+        }
         block.returns |= line.starts_with("return");
         if ["jump ", "brif ", "br_table "].iter().any(|jump| line.starts_with(jump)) {
             let targets = line.split("block").skip(1);

@@ -19,7 +19,7 @@ pub(super) const BLOCKS_MAX: usize = 512;
 const VISITS_MAX: usize = 12;
 
 /// Evaluations for all jumps of a function, per block of the function, in addition to those of one jump.
-const EVALUATIONS_PER_BLOCK_MAX: usize = 192;
+const EVALUATIONS_PER_BLOCK_MAX: usize = 64;
 
 /// Buffers that are reused from one function to the next.
 #[derive(Default)]
