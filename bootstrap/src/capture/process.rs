@@ -313,7 +313,7 @@ impl Process {
         Ok(ProcessSnapshot {
             timestamp: 0,
             pause: None,
-            architecture: native_architecture(),
+            architecture: architecture(&threads),
             mappings,
             contents,
             threads,
@@ -404,6 +404,15 @@ fn thread_state(process: Pid, pid: Pid) -> Option<ThreadState> {
         stack_pointer,
         registers,
     })
+}
+
+/// The architecture of the code that threads run: a processor of x86-64 runs 32-bit code in a segment of its own.
+fn architecture(threads: &[ThreadState]) -> Architecture {
+    const SEGMENT_OF_32_BIT_CODE: u64 = 0x23;
+    match threads.iter().any(|thread| thread.register("cs") == SEGMENT_OF_32_BIT_CODE) {
+        true => Architecture::X86,
+        false => native_architecture(),
+    }
 }
 
 fn native_architecture() -> Architecture {

@@ -68,7 +68,11 @@ impl StackWalker {
                 let registers = UnwindRegsAarch64::new_with_ptr_auth_mask(mask, link, sp, frame);
                 unwind(unwinder, cache, registers, pc, UnwindRegsAarch64::sp, snapshot)
             }
-            Self::FramePointers => frames_by_pointer(snapshot, pc, thread.register("ebp")),
+            Self::FramePointers => {
+                // A processor of x86-64 names its registers so in 32-bit code too.
+                let pointer = thread.register("ebp").max(thread.register("rbp"));
+                frames_by_pointer(snapshot, pc, pointer)
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ fn an_interrupt_ends_a_series_and_keeps_what_was_captured() {
 }
 
 #[test]
-fn the_exit_code_and_the_output_of_a_command_are_its_own() {
+fn the_output_of_a_command_is_its_own() {
     let folder = Folder::with(&[]);
     assert_eq!(folder.text(&["capture", "-o", "end", "--", "echo", "hello"]), "hello\n");
     let missing = folder.failure(1, &["capture", "-o", "end", "--", "no-such-program"]);
