@@ -142,7 +142,18 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
 
     /// The table that the jump at the end of a block reads; `None` if none is found. Selects more blocks while they may
     /// help.
+    ///
+    /// The value that an indirect jump went to is first taken as it was: interpreters jump through one label again and
+    /// again. Only if that gives no table, it is the address of the block.
     fn find_table(&mut self, block: usize, jump: BranchId) -> Option<JumpTable> {
+        self.evaluator.knows_jumped_to = false;
+        self.find_table_once(block, jump).or_else(|| {
+            self.evaluator.knows_jumped_to = self.evaluator.has_resolved_jumps();
+            self.evaluator.knows_jumped_to.then(|| self.find_table_once(block, jump))?
+        })
+    }
+
+    fn find_table_once(&mut self, block: usize, jump: BranchId) -> Option<JumpTable> {
         let mut found = None;
         for blocks_max in [NEAR_BLOCKS_MAX, COMPARISON_BLOCKS_MAX, BLOCKS_MAX] {
             let Some((target, bounds)) = self.evaluator.target_at(block, blocks_max) else { break };
@@ -162,33 +173,19 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
         found
     }
 
-    /// Whether an expression is a symbol of the entry of a selected block.
-    fn is_entry_symbol(&self, value: ExprId) -> bool {
-        let expression = self.evaluator.scratch.arena.get(value);
-        matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
-    }
-
-    /// Whether an expression is the stack pointer or the frame pointer at the entry of a selected block. A call does not
-    /// change what is stored there.
-    fn is_stack_symbol(&self, value: ExprId) -> bool {
-        let region = &self.facts.ranges.code.regions[self.facts.ranges[self.function.0].region()];
-        let expression = self.evaluator.scratch.arena.get(value);
-        matches!(expression, Expression::Unknown(number) if SymbolicState::is_stack_symbol(number, &region.isa.abi()))
-    }
-
     /// Whether an unknown symbol in a target comes from the entry of a selected block: a term of the target, of the
     /// address that it is loaded from, or what the stack held there.
     fn is_from_entry(&self, target: ExprId) -> bool {
         let arena = &self.evaluator.scratch.arena;
         let is_term_from_entry = |term: ExprId| match arena.get(term) {
-            Expression::Unknown(_) => self.is_entry_symbol(term),
+            Expression::Unknown(_) => self.evaluator.is_entry_symbol(term),
             Expression::Load { address, epoch, .. } => {
                 let base = match arena.get(address) {
                     Expression::Offset(base, _) => base,
                     _ => address,
                 };
-                let is_entry = self.is_entry_symbol(base);
-                is_entry && (SymbolicState::is_entry_symbol(epoch) || self.is_stack_symbol(base))
+                let is_entry = self.evaluator.is_entry_symbol(base);
+                is_entry && (SymbolicState::is_entry_symbol(epoch) || self.evaluator.is_stack_symbol(base))
             }
             _ => false,
         };
@@ -201,7 +198,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
             _ => false,
         };
         match arena.get(target) {
-            Expression::Unknown(_) => self.is_entry_symbol(target),
+            Expression::Unknown(_) => self.evaluator.is_entry_symbol(target),
             Expression::Load { address, .. } => is_sum_from_entry(address),
             _ => is_sum_from_entry(target),
         }
@@ -210,7 +207,7 @@ impl<'k, 'a> JumpTableResolver<'k, 'a> {
     /// Whether the index of a table is an unknown symbol from the entry of a selected block.
     fn is_index_from_entry(&self, target: ExprId) -> bool {
         let Some(pattern) = self.pattern(target) else { return false };
-        self.is_entry_symbol(match self.evaluator.scratch.arena.get(pattern.index) {
+        self.evaluator.is_entry_symbol(match self.evaluator.scratch.arena.get(pattern.index) {
             Expression::ZeroExtended(index, _)
             | Expression::SignExtended(index, _)
             | Expression::Offset(index, _) => index,

@@ -5,7 +5,7 @@ use super::facts::CfgFacts;
 use super::flow::FunctionCfg;
 use super::ids::{CodeLocation, FunctionId};
 use super::symbolic_state::{Evaluation, MergedRegisters, SymbolicState};
-use crate::domains::symbolic::{Bound, ExprArena, ExprId};
+use crate::domains::symbolic::{Bound, ExprArena, ExprId, Expression};
 use crate::graph::{Graph, Worklist};
 use crate::isa::ops::{Condition, Ops};
 use crate::isa::{Buffers, Decoder, InstructionSet, with_instruction_set};
@@ -19,7 +19,7 @@ pub(super) const BLOCKS_MAX: usize = 512;
 const VISITS_MAX: usize = 12;
 
 /// Evaluations for all jumps of a function, per block of the function, in addition to those of one jump.
-const EVALUATIONS_PER_BLOCK_MAX: usize = 64;
+const EVALUATIONS_PER_BLOCK_MAX: usize = 192;
 
 /// Buffers that are reused from one function to the next.
 #[derive(Default)]
@@ -60,6 +60,8 @@ pub(super) struct SymbolicEvaluator<'k, 'a> {
     /// The class of each edge of `predecessors`.
     edge_classes: Vec<EdgeClass>,
     pub(super) scratch: &'k mut Scratch,
+    /// Whether what an indirect jump went to is known, in the block that it goes to, to be the address of that block.
+    pub(super) knows_jumped_to: bool,
     /// Blocks of the function that were evaluated so far.
     pub(super) evaluated_blocks: usize,
 }
@@ -91,7 +93,17 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         let (predecessors, edge_classes) = Graph::weighted(blocks.len(), &targets, &sources, &classes);
         let evaluated_blocks = cfg.evaluated_blocks + blocks.len();
         let entry = facts.ranges[function.0].start.location;
-        Self { facts, entry, blocks, successors, predecessors, edge_classes, scratch, evaluated_blocks }
+        Self {
+            facts,
+            entry,
+            blocks,
+            successors,
+            predecessors,
+            edge_classes,
+            scratch,
+            knows_jumped_to: false,
+            evaluated_blocks,
+        }
     }
 
     /// The target expression of the indirect jump at the end of a block, and the bounds that hold there, from at most
@@ -102,6 +114,28 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
         let mut state = states.get_mut(&block)?.entry.take()?;
         let target = evaluate_block(self.facts, &self.blocks[block], &mut state, self.scratch).target?;
         Some((target, state.bounds))
+    }
+
+    /// Whether an expression is a symbol of the entry of a selected block.
+    pub(super) fn is_entry_symbol(&self, value: ExprId) -> bool {
+        let expression = self.scratch.arena.get(value);
+        matches!(expression, Expression::Unknown(number) if SymbolicState::is_entry_symbol(number))
+    }
+
+    /// Whether an expression is the stack pointer or the frame pointer at the entry of a selected block. A call does not
+    /// change what is stored there.
+    pub(super) fn is_stack_symbol(&self, value: ExprId) -> bool {
+        let abi = self.facts.ranges.code.regions[self.entry.region as usize].isa.abi();
+        let expression = self.scratch.arena.get(value);
+        matches!(expression, Expression::Unknown(number) if SymbolicState::is_stack_symbol(number, &abi))
+    }
+
+    /// Whether targets of an indirect jump are known.
+    pub(super) fn has_resolved_jumps(&self) -> bool {
+        let is_resolved = |(index, block): (u32, &Block)| {
+            block.terminator == Terminator::IndirectJump && !self.successors.successors(index).is_empty()
+        };
+        (0..).zip(&self.blocks).any(is_resolved)
     }
 
     /// The incoming edges of a block: the source and the class of each.
@@ -199,7 +233,7 @@ impl<'k, 'a> SymbolicEvaluator<'k, 'a> {
                 }
                 // What the jump went to is the address of this block.
                 (Terminator::IndirectJump, BlockEnd { target: Some(target), .. })
-                    if self.edge_classes[edge] == EdgeClass::Other =>
+                    if self.knows_jumped_to && self.edge_classes[edge] == EdgeClass::Other =>
                 {
                     state.set_value(&mut self.scratch.arena, *target, address);
                 }
