@@ -13,26 +13,18 @@ use crate::store::manifest::{Manifest, ManifestBinary};
 use crate::store::writer::DatasetWriter;
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::{
-    CallStack, CallStackBuilder, CallStacks, ChangeDetection, LoadedModule, LoadedModuleBuilder,
-    LoadedModules, MemoryPages, MemoryRegion, MemoryRegionBuilder, MemoryRegions, PageContentBuilder,
-    PageContents, Snapshot, SnapshotBuilder, SnapshotReason, Snapshots, Thread, ThreadBuilder,
-    ThreadRegister, ThreadRegisterBuilder, ThreadRegisters, Threads,
+    CallStack, CallStackBuilder, ChangeDetection, LoadedModule, LoadedModuleBuilder, MemoryRegion,
+    MemoryRegionBuilder, MemoryRegions, PageContentBuilder, Snapshot, SnapshotBuilder, SnapshotReason,
+    Thread, ThreadBuilder, ThreadRegister, ThreadRegisterBuilder,
 };
-use binframe_ir::{Batch, Enumeration, Finish, Stage, Table, TableInfo, Timestamp};
+use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Timestamp};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The tables of a capture.
-const TABLES: [&TableInfo; 8] = [
-    MemoryRegions::INFO,
-    Snapshots::INFO,
-    MemoryPages::INFO,
-    PageContents::INFO,
-    LoadedModules::INFO,
-    Threads::INFO,
-    ThreadRegisters::INFO,
-    CallStacks::INFO,
-];
+/// The tables of a capture: its own, and the regions of memory, which files have too.
+fn is_captured(table: &TableInfo) -> bool {
+    table.stage == Stage::Capture || table == MemoryRegions::INFO
+}
 
 /// Rows that wait at most, and bytes of content.
 const ROWS_MAX: usize = 1 << 16;
@@ -104,7 +96,8 @@ struct Output {
 impl Output {
     fn append(&mut self, batch: Option<Batch>) -> Result<(), Error> {
         let Some(batch) = batch else { return Ok(()) };
-        let index = TABLES.iter().position(|table| *table == batch.info()).expect("a table of captures");
+        let index = self.encoders.iter().position(|(table, _)| *table == batch.info());
+        let index = index.expect("a table of captures");
         let encoded = self.encoders[index].1.encode(&batch, &self.name);
         let encoded = encoded.map_err(Error::write(self.writer.directory()))?;
         self.writer.append(index, encoded)
@@ -114,7 +107,8 @@ impl Output {
 impl Recorder {
     /// Starts the dataset of a program or core dump.
     pub(super) fn create(request: &CaptureRequest<'_>, program: &Path) -> Result<Self, Error> {
-        let (writer, _) = DatasetWriter::create(request.output, &TABLES, None)?;
+        let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_captured(table)).collect();
+        let (writer, _) = DatasetWriter::create(request.output, &tables, None)?;
         let encoders = writer.encoders()?;
         let name = program.file_name().map_or_else(|| "process".into(), |name| name.to_string_lossy());
         Ok(Self {
