@@ -69,8 +69,9 @@ impl Context {
         if pushes {
             context.find_takers(code, regions, anchors);
             context.find_pushes(code, regions);
-            context.find_exits(code, regions);
-            context.find_resumptions(code, regions);
+            let targets = branch_targets(code, regions, &[]);
+            context.find_exits(code, regions, &targets);
+            context.find_resumptions(code, regions, &targets);
             context.find_slots(code, regions, anchors);
         }
         // Of two rules about one branch, the first counts: exchanging flows twice would not restore them.
@@ -184,12 +185,11 @@ impl Context {
     }
 
     /// Rule 3.
-    fn find_exits(&mut self, code: &Code, regions: &[RegionInstructions]) {
+    fn find_exits(&mut self, code: &Code, regions: &[RegionInstructions], targets: &[Bitmap]) {
         let has_system_calls = || regions.iter().any(|region| region.branches.flows.contains(&Flow::Next));
         if !code.is_linux || !has_system_calls() {
             return;
         }
-        let targets = branch_targets(code, regions, &[]);
         for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
             let branches = &instructions.branches;
             for row in (0..branches.len()).filter(|row| branches.flows[*row] == Flow::Next) {
@@ -203,8 +203,7 @@ impl Context {
     }
 
     /// Rule 3, for returns.
-    fn find_resumptions(&mut self, code: &Code, regions: &[RegionInstructions]) {
-        let targets = branch_targets(code, regions, &[]);
+    fn find_resumptions(&mut self, code: &Code, regions: &[RegionInstructions], targets: &[Bitmap]) {
         for (index, (region, instructions)) in code.regions.iter().zip(regions).enumerate() {
             let branches = &instructions.branches;
             for row in 0..branches.len() {
