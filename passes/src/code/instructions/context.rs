@@ -63,13 +63,13 @@ impl Context {
     pub(super) fn find(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) -> Self {
         let (data, rows) = (vec![Vec::new(); regions.len()], vec![Vec::new(); regions.len()]);
         let mut context = Self { changes: Vec::new(), data, inferred_targets: rows };
-        context.find_register_targets(code, regions, anchors);
+        let targets = branch_targets(code, regions, &[]);
+        context.find_register_targets(code, regions, anchors, &targets);
         context.find_passed_prefixes(code, regions);
         let pushes = code.regions.iter().any(|region| region.isa.abi().is_return_address_pushed);
         if pushes {
             context.find_takers(code, regions, anchors);
             context.find_pushes(code, regions);
-            let targets = branch_targets(code, regions, &[]);
             context.find_exits(code, regions, &targets);
             context.find_resumptions(code, regions, &targets);
             context.find_slots(code, regions, anchors);
@@ -220,8 +220,14 @@ impl Context {
     }
 
     /// Rule 4.
-    fn find_register_targets(&mut self, code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) {
-        for (region, row, target) in register_targets(code, regions, anchors) {
+    fn find_register_targets(
+        &mut self,
+        code: &Code,
+        regions: &[RegionInstructions],
+        anchors: &[Vec<u32>],
+        targets: &[Bitmap],
+    ) {
+        for (region, row, target) in register_targets(code, regions, anchors, targets) {
             let flow = regions[region].branches.flows[row];
             let (flow, address) = match target {
                 RegisterTarget::Loaded(address) => (flow, address),

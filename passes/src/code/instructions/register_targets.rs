@@ -46,11 +46,12 @@ pub(super) enum RegisterTarget {
 type Location = (usize, usize);
 
 /// Finds the targets of those indirect branches without a constant operand, as region, row and target. `anchors` are the
-/// positions of declared functions.
+/// positions of declared functions, `targets` those of direct branches.
 pub(super) fn register_targets(
     code: &Code,
     regions: &[RegionInstructions],
     anchors: &[Vec<u32>],
+    targets: &[Bitmap],
 ) -> Vec<(usize, usize, RegisterTarget)> {
     let branches = regions.iter().enumerate().flat_map(|(region, instructions)| {
         let branches = &instructions.branches;
@@ -64,7 +65,7 @@ pub(super) fn register_targets(
     if branches.is_empty() {
         return Vec::new();
     }
-    let entries = Entries::new(code, regions, anchors);
+    let entries = Entries::new(code, regions, anchors, targets);
     let new_search =
         || Search { code, regions, entries: &entries, scratch: Scratch::default(), steps: 0, checked: 0 };
     let found =
@@ -76,9 +77,9 @@ pub(super) fn register_targets(
 }
 
 /// Where direct branches and declarations enter code.
-struct Entries {
+struct Entries<'a> {
     /// The targets of direct branches in each region.
-    targets: Vec<Bitmap>,
+    targets: &'a [Bitmap],
     /// The target and the position of each direct branch, sorted.
     branches: Vec<(Location, Location)>,
     /// The positions of declared functions in each region.
@@ -87,10 +88,10 @@ struct Entries {
     fragments: Vec<Bitmap>,
 }
 
-impl Entries {
-    fn new(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>]) -> Self {
+impl<'a> Entries<'a> {
+    fn new(code: &Code, regions: &[RegionInstructions], anchors: &[Vec<u32>], targets: &'a [Bitmap]) -> Self {
         let empty = || code.regions.iter().map(|region| Bitmap::new(region.bytes.len())).collect::<Vec<_>>();
-        let (mut targets, mut functions, mut fragments) = (empty(), empty(), empty());
+        let (mut functions, mut fragments) = (empty(), empty());
         let mut branches = Vec::new();
         for (region, instructions) in regions.iter().enumerate() {
             for anchor in &anchors[region] {
@@ -102,7 +103,6 @@ impl Entries {
                     continue;
                 }
                 let Some(target) = code.locate(own.targets[row]) else { continue };
-                targets[target.0].insert(target.1);
                 branches.push((target, (region, own.positions[row] as usize)));
             }
         }
@@ -238,7 +238,7 @@ impl Scratch {
 struct Search<'a> {
     code: &'a Code,
     regions: &'a [RegionInstructions],
-    entries: &'a Entries,
+    entries: &'a Entries<'a>,
     scratch: Scratch,
     steps: usize,
     /// Bytes whose entries were examined.
