@@ -3,6 +3,7 @@
 //! Tools and the kernel leave the memory of files out that the process did not change. Such mappings have no content; what
 //! may be done with them is read from the files, if they are there.
 
+use super::content::Content;
 use super::mappings::{Mapping, Origin, classify};
 use super::modules::Images;
 use super::request::CaptureRequest;
@@ -10,7 +11,7 @@ use super::selection::read_contents;
 use super::snapshot::{ProcessSnapshot, ThreadState, stack_pointers};
 use crate::error::Error;
 use crate::file::read_file;
-use binframe_ir::tables::{Architecture, BinaryKind, BinaryMappedFile};
+use binframe_ir::tables::{Architecture, BinaryKind, BinaryMappedFile, ChangeDetection};
 use binframe_passes::file::linkage::{self, LinkageIr};
 use binframe_passes::file::sections::{self, SectionsIr};
 use std::fs;
@@ -41,7 +42,7 @@ pub(super) fn read_core_dump(
         let segment = rows.find(|row| row.address == mapping.start && row.segment_type == Some("PT_LOAD"))?;
         let start = usize::try_from(segment.file_offset).ok()?.min(file.0.len());
         let end = start.saturating_add(segment.file_size as usize).min(file.0.len());
-        (start < end).then(|| file.0[start..end].to_vec())
+        Content::whole(file.0[start..end].to_vec())
     });
     let modified =
         fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(Error::io(path, "read"))?;
@@ -51,6 +52,7 @@ pub(super) fn read_core_dump(
         architecture: header.architecture.unwrap_or(Architecture::X86_64),
         mappings,
         contents,
+        change_detection: ChangeDetection::FullRead,
         threads,
     })
 }

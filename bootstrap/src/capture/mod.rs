@@ -17,18 +17,27 @@
 //! it stopped. A dataset appears at its target path complete or not at all. Its files can be read by their owner only,
 //! because memory holds secrets.
 
+mod breakpoint;
+mod content;
 mod core_dump;
 mod mappings;
+mod memory;
 mod modules;
 mod pages;
 mod process;
 mod recorder;
+mod registers;
 pub(crate) mod request;
 mod selection;
 mod snapshot;
+mod source_lines;
 mod stacks;
+mod system_call;
+mod threads;
+mod written_pages;
 
 use self::core_dump::read_core_dump;
+use self::modules::{Images, Module};
 use self::process::{Event, Process};
 use self::recorder::Recorder;
 use self::request::{CaptureRequest, CaptureTarget};
@@ -38,7 +47,8 @@ use crate::verify::verify;
 use binframe_ir::tables::SnapshotReason;
 use rustix::fs::Mode;
 use rustix::process::umask;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Captures snapshots into a dataset. Calls `observe` with the number of snapshots after each. A signal to end the
 /// capture (`SIGINT`, `SIGTERM`) ends it after the last snapshot, and the dataset has those that were taken.
@@ -54,7 +64,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
         CaptureTarget::CoreDump(path) => {
             let mut recorder = Recorder::create(request, path)?;
             let snapshot = read_core_dump(path, request, &mut recorder.images)?;
-            recorder.record(&snapshot, SnapshotReason::CoreDump)?;
+            recorder.record(&snapshot, SnapshotReason::CoreDump, None)?;
             observe(1);
             return finish(recorder, request);
         }
@@ -62,45 +72,91 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
         CaptureTarget::Command(command) => Process::spawn(command)?,
     };
     let mut recorder = Recorder::create(request, process.executable())?;
-    let start = Instant::now();
-    let mut taken = 0;
-    let is_enough = |taken: u32| match request.every {
-        Some(_) => request.count.is_some_and(|count| taken >= count),
-        None => taken >= 1,
-    };
-    let takes_first = request.every.is_some() || !request.at_exit;
-    loop {
-        let is_done = is_enough(taken) || !takes_first;
-        if is_done && !request.at_exit {
-            break;
-        }
-        let deadline = (!is_done).then(|| start + request.every.unwrap_or_default() * taken);
-        match process.wait(deadline)? {
-            Event::Deadline => {
-                let reason = if taken == 0 { SnapshotReason::Start } else { SnapshotReason::Interval };
-                let Some(snapshot) = process.snapshot(request)? else { break };
-                recorder.record(&snapshot, reason)?;
-                taken += 1;
-                observe(taken);
-            }
-            Event::Exiting => {
-                if request.at_exit
-                    && let Some(snapshot) = process.snapshot(request)?
-                {
-                    process.release();
-                    recorder.record(&snapshot, SnapshotReason::Exit)?;
-                    observe(taken + 1);
-                }
-                break;
-            }
-            Event::Gone | Event::Ended => break,
-        }
+    if let Some(function) = request.at {
+        let is_new = matches!(request.target, CaptureTarget::Command(_));
+        stop_at(&mut process, &mut recorder.images, function, is_new)?;
     }
+    take_snapshots(request, &mut process, &mut recorder, observe)?;
     process.release();
     if recorder.is_empty() {
-        return Err(process.ended_early());
+        return Err(process.ended_early(request.at));
     }
     finish(recorder, request)
+}
+
+/// Sets a breakpoint at a function. A new process runs first up to the start of its program, so that libraries are loaded.
+fn stop_at(process: &mut Process, images: &mut Images, function: &str, is_new: bool) -> Result<(), Error> {
+    if !process.stop_for_breakpoints()? {
+        return Err(process.ended_early(Some(function)));
+    }
+    if is_new && let Some(entry) = process.entry() {
+        process.set_breakpoint(entry)?;
+        if !matches!(process.wait(None)?, Event::Breakpoint(_)) {
+            return Err(process.ended_early(Some(function)));
+        }
+    }
+    let modules = images.modules(&process.outline()?);
+    let is_program = |module: &Module| Path::new(&module.path) == process.executable();
+    let program = modules.iter().find(|module| is_program(module));
+    let address = match function.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16)) {
+        Some(Ok(address)) => program.map(|program| address.wrapping_add(program.load_bias)),
+        _ => program.into_iter().chain(&modules).find_map(|module| {
+            module.image.address_of(function).map(|address| address.wrapping_add(module.load_bias))
+        }),
+    };
+    let address = address.ok_or_else(|| Error::Capture {
+        subject: function.to_owned(),
+        found: format!(
+            "no symbol of the program and its libraries ({} files) names such a function; give its address in \
+             the file of the program as `0x…`",
+            modules.len()
+        ),
+    })?;
+    process.set_breakpoint(address)
+}
+
+/// Lets the process run, and takes the snapshots that are requested.
+fn take_snapshots(
+    request: &CaptureRequest<'_>,
+    process: &mut Process,
+    recorder: &mut Recorder,
+    observe: &mut dyn FnMut(u32),
+) -> Result<(), Error> {
+    let start = Instant::now();
+    let limit = match (request.is_series(), request.at_exit) {
+        (true, _) => request.count.unwrap_or(u32::MAX),
+        (false, at_exit) => u32::from(!at_exit),
+    };
+    let mut taken = 0;
+    loop {
+        let is_done = taken >= limit;
+        if is_done && !request.at_exit {
+            return Ok(());
+        }
+        let interval = request.every.or_else(|| (!request.is_series()).then_some(Duration::ZERO));
+        let deadline = interval.filter(|_| !is_done).map(|interval| start + interval * taken);
+        let event = process.wait(deadline)?;
+        let (reason, thread) = match event {
+            Event::Deadline if taken == 0 => (SnapshotReason::Start, None),
+            Event::Deadline => (SnapshotReason::Interval, None),
+            Event::Breakpoint(thread) => (SnapshotReason::Function, Some(thread)),
+            Event::Exiting if request.at_exit => (SnapshotReason::Exit, None),
+            Event::Exiting | Event::Gone | Event::Ended => return Ok(()),
+        };
+        let Some(snapshot) = process.snapshot(request)? else { return Ok(()) };
+        taken += 1;
+        if event == Event::Exiting || (taken >= limit && !request.at_exit) {
+            process.release();
+        } else if taken >= limit {
+            process.remove_breakpoint();
+        }
+        let thread_id = thread.map(|thread| u64::from(thread.as_raw().unsigned_abs()));
+        recorder.record(&snapshot, reason, thread_id)?;
+        observe(taken);
+        if event == Event::Exiting {
+            return Ok(());
+        }
+    }
 }
 
 /// Writes the manifest, verifies if requested, and publishes the dataset.

@@ -7,15 +7,16 @@
 use super::mappings::{Mapping, Origin};
 use super::pages::PAGE_SIZE;
 use super::snapshot::ProcessSnapshot;
+use super::source_lines::{SourceCall, SourceLines};
 use crate::companions::{CompanionSearch, LazyCompanions};
 use crate::file::read_file;
 use binframe_ir::Enumeration;
-use binframe_ir::tables::{SymbolBinding, SymbolDefinition, SymbolType};
+use binframe_ir::tables::{BinarySymbol, SymbolBinding, SymbolDefinition, SymbolType};
 use binframe_passes::file::sections::{self, SectionsIr};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A mapped executable or library.
 pub(super) struct Module {
@@ -35,6 +36,9 @@ pub(super) struct Image {
     /// The tables of its debug files.
     debug: Vec<SectionsIr>,
     functions: Vec<Function>,
+    companions: LazyCompanions,
+    /// Read when they are first needed.
+    lines: OnceLock<SourceLines>,
 }
 
 /// A function of a file, by a symbol or an unwind entry.
@@ -135,7 +139,8 @@ impl Image {
         let debug = companions.get().iter().filter_map(|companion| sections::run(&companion.bytes, 0).ok());
         let debug: Vec<_> = debug.collect();
         let functions = functions(&sections, &debug);
-        Some(Arc::new(Self { sections, build_id, file, debug, functions }))
+        let (companions, lines) = (companions.clone(), OnceLock::new());
+        Some(Arc::new(Self { sections, build_id, file, debug, functions, companions, lines }))
     }
 
     /// Whether the first page of the file is in memory, as far as it was read.
@@ -164,6 +169,20 @@ impl Image {
         Some((function.start, name))
     }
 
+    /// The functions at an address of the file, with their source positions: inlined ones first.
+    pub(super) fn calls_at(&self, address: u64) -> Vec<SourceCall<'_>> {
+        let read = || SourceLines::read(&self.file, &self.sections, self.companions.get());
+        self.lines.get_or_init(read).calls_at(address)
+    }
+
+    /// The address in the file of the function of a name.
+    pub(super) fn address_of(&self, name: &str) -> Option<u64> {
+        let tables = std::iter::once(&self.sections).chain(&self.debug);
+        let mut symbols = tables.flat_map(|sections| sections.symbols.columns().iter());
+        let symbol = symbols.find(|symbol| symbol.symbol_name == name && is_function(symbol))?;
+        Some(symbol.symbol_address)
+    }
+
     /// Address and bytes of a section.
     pub(super) fn section(&self, name: &str) -> Option<(u64, Bytes)> {
         let columns = self.sections.sections.columns();
@@ -172,10 +191,17 @@ impl Image {
     }
 }
 
+/// Whether a symbol names a function that the file defines.
+fn is_function(symbol: &BinarySymbol<'_>) -> bool {
+    let types = [SymbolType::Function, SymbolType::IndirectFunction].map(SymbolType::name);
+    types.contains(&symbol.symbol_type)
+        && symbol.definition_kind == SymbolDefinition::Section
+        && !symbol.symbol_name.is_empty()
+}
+
 /// The functions of a file, sorted. At one address a symbol counts more than an unwind entry, and a global symbol more
 /// than a local one. A function without a size ends where the next one starts.
 fn functions(sections: &SectionsIr, debug: &[SectionsIr]) -> Vec<Function> {
-    let types = [SymbolType::Function, SymbolType::IndirectFunction].map(SymbolType::name);
     let mut found = Vec::new();
     let files = std::iter::once(sections).chain(debug).enumerate();
     let symbols = files.flat_map(|(file, sections)| {
@@ -183,10 +209,7 @@ fn functions(sections: &SectionsIr, debug: &[SectionsIr]) -> Vec<Function> {
         rows.map(move |(row, symbol)| ((file, row), symbol))
     });
     for (place, symbol) in symbols {
-        let is_function = types.contains(&symbol.symbol_type)
-            && symbol.definition_kind == SymbolDefinition::Section
-            && !symbol.symbol_name.is_empty();
-        if is_function {
+        if is_function(&symbol) {
             let rank = match symbol.binding {
                 SymbolBinding::Global | SymbolBinding::Unique => 0,
                 SymbolBinding::Weak => 1,

@@ -1,26 +1,31 @@
 //! Pages whose content changes from snapshot to snapshot.
 //!
-//! *Algorithm.* Each page of the memory that was read is digested. A page whose digest differs from that of the previous
-//! snapshot has changed: its new content becomes a row, unless another page had the same before, and the row of its
-//! old content ends with the previous snapshot.
+//! *Algorithm.* Each page that was read is digested. A page whose digest differs from that of the previous snapshot has
+//! changed: its new content becomes a row, unless another page had the same before, and the row of its old content ends
+//! with the previous snapshot. A page that was not read, in a mapping of which only written pages were read, has not changed.
 //!
-//! *Cost.* Linear in the memory that was read. Memory: 16 bytes for each page, and 32 for each change and content.
+//! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 16 bytes for each page, and 32 for each
+//! change and content.
 
+use super::mappings::Mapping;
 use super::snapshot::ProcessSnapshot;
 use binframe_ir::Rows;
 use binframe_ir::tables::{MemoryPage, MemoryPageBuilder, MemoryPages, PageContent, PageContentBuilder};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Size of a page in bytes.
 pub(super) const PAGE_SIZE: usize = 4096;
 
+/// The digest of each page; `None` for one that was not read.
+type Digests = Vec<Option<u128>>;
+
 /// The pages of a capture so far.
 #[derive(Default)]
 pub(super) struct Pages {
-    /// The digests of the pages of each region, by its start, in the previous snapshot.
-    digests: BTreeMap<u64, Vec<u128>>,
+    /// The digests of the pages of each mapping, by its start, in the previous snapshot.
+    digests: BTreeMap<u64, Digests>,
     /// The numbers of the contents that have a row, by digest.
     contents: HashMap<u128, u64>,
     /// Changed pages whose content has not changed again: the snapshot since which, and the number of the content.
@@ -31,8 +36,10 @@ pub(super) struct Pages {
 
 /// What a snapshot changes.
 pub(super) struct Changes {
-    /// For each mapping whether the previous snapshots had it, so that its content need not be written whole.
+    /// For each mapping whether the previous snapshot had pages of it, so that its content need not be written whole.
     pub(super) is_known: Vec<bool>,
+    /// For each mapping that was read, a digest of its content.
+    pub(super) hashes: Vec<Option<u128>>,
     /// Bytes of the pages that are new or changed.
     pub(super) bytes: u64,
 }
@@ -45,62 +52,91 @@ impl Pages {
         snapshot: &ProcessSnapshot,
         mut push: impl FnMut(u64, u128, &[u8]),
     ) -> Changes {
-        let digests: Vec<Vec<u128>> = snapshot
-            .contents
-            .par_iter()
-            .map(|content| {
-                let pages = content.as_deref().unwrap_or_default().par_chunks(PAGE_SIZE).with_min_len(64);
-                pages.map(xxh3_128).collect()
-            })
-            .collect();
-        let mut before = std::mem::take(&mut self.digests);
-        let mut changes = Changes { is_known: Vec::new(), bytes: 0 };
-        for ((mapping, content), digests) in snapshot.mappings.iter().zip(&snapshot.contents).zip(digests) {
-            let old = before.remove(&mapping.start);
-            changes.is_known.push(old.is_some());
-            let Some(content) = content.as_deref() else {
-                if let Some(old) = old {
-                    self.close(mapping.start, old.len(), snapshot_id);
-                }
+        let mut digests = BTreeMap::new();
+        let mut changes = Changes { is_known: Vec::new(), hashes: Vec::new(), bytes: 0 };
+        for (mapping, content) in snapshot.mappings.iter().zip(&snapshot.contents) {
+            let Some(content) = content else {
+                changes.is_known.push(false);
+                changes.hashes.push(None);
                 continue;
             };
-            if let Some(old) = &old {
-                for (index, page) in content.chunks(PAGE_SIZE).enumerate() {
-                    if old.get(index) == Some(&digests[index]) {
-                        continue;
-                    }
-                    changes.bytes += page.len() as u64;
-                    let address = mapping.start + (index * PAGE_SIZE) as u64;
-                    self.close(address, 1, snapshot_id);
-                    let next = self.contents.len() as u64;
-                    let content_id = *self.contents.entry(digests[index]).or_insert(next);
-                    if content_id == next {
-                        push(content_id, digests[index], page);
-                    }
-                    self.open.insert(address, (snapshot_id, content_id));
+            let mut own = self.known(mapping);
+            let is_known = own.iter().any(Option::is_some);
+            let pages = content.pages();
+            let read: Vec<u128> = pages.par_iter().with_min_len(64).map(|(_, page)| xxh3_128(page)).collect();
+            for ((number, page), digest) in pages.into_iter().zip(read) {
+                if own.len() <= number {
+                    own.resize(number + 1, None);
                 }
-                let end = mapping.start + (digests.len() * PAGE_SIZE) as u64;
-                self.close(end, old.len().saturating_sub(digests.len()), snapshot_id);
-            } else {
-                changes.bytes += content.len() as u64;
+                if own[number].replace(digest) == Some(digest) {
+                    continue;
+                }
+                changes.bytes += page.len() as u64;
+                if is_known {
+                    let address = mapping.start + (number * PAGE_SIZE) as u64;
+                    self.change(address, snapshot_id, digest, |content_id| push(content_id, digest, page));
+                }
             }
-            self.digests.insert(mapping.start, digests);
+            if let Some(whole) = content.as_whole() {
+                own.truncate(whole.len().div_ceil(PAGE_SIZE));
+            }
+            changes.is_known.push(is_known);
+            changes.hashes.push(Some(digest_of(&own)));
+            digests.insert(mapping.start, own);
         }
-        for (start, old) in before {
-            self.close(start, old.len(), snapshot_id);
-        }
+        self.digests = digests;
+        self.close_absent(snapshot_id);
         changes
     }
 
-    /// Ends the rows of pages with the snapshot before this one.
-    fn close(&mut self, address: u64, pages: usize, snapshot_id: u32) {
-        let end = address.saturating_add((pages * PAGE_SIZE) as u64);
-        let addresses: Vec<u64> = self.open.range(address..end).map(|(address, _)| *address).collect();
-        for address in addresses {
-            if let Some((from, content)) = self.open.remove(&address) {
-                self.closed.push((address, from, snapshot_id - 1, content));
+    /// The digests that the pages of a mapping had in the previous snapshot, up to the last page that had one.
+    fn known(&self, mapping: &Mapping) -> Digests {
+        let mut known = Digests::new();
+        let before = self.digests.range(..mapping.start).next_back();
+        for (start, digests) in before.into_iter().chain(self.digests.range(mapping.start..mapping.end)) {
+            let address = |number: usize| start.saturating_add((number * PAGE_SIZE) as u64);
+            let first = mapping.start.saturating_sub(*start) as usize / PAGE_SIZE;
+            for (number, digest) in digests.iter().enumerate().skip(first) {
+                if address(number) >= mapping.end {
+                    break;
+                }
+                let own = (address(number) - mapping.start) as usize / PAGE_SIZE;
+                known.resize(own, None);
+                known.push(*digest);
             }
         }
+        known
+    }
+
+    /// A page has another content from a snapshot on. `push` gets the number of a content that is new.
+    fn change(&mut self, address: u64, snapshot_id: u32, digest: u128, push: impl FnOnce(u64)) {
+        let next = self.contents.len() as u64;
+        let content_id = *self.contents.entry(digest).or_insert(next);
+        if content_id == next {
+            push(content_id);
+        }
+        if let Some((from, before)) = self.open.insert(address, (snapshot_id, content_id)) {
+            self.closed.push((address, from, snapshot_id - 1, before));
+        }
+    }
+
+    /// Ends the rows of pages that are no longer there.
+    fn close_absent(&mut self, snapshot_id: u32) {
+        let digests = &self.digests;
+        let is_there = |address: u64| {
+            digests.range(..=address).next_back().is_some_and(|(start, digests)| {
+                let number = (address - start) as usize / PAGE_SIZE;
+                digests.get(number).is_some_and(Option::is_some)
+            })
+        };
+        let closed = &mut self.closed;
+        self.open.retain(|address, (from, content)| {
+            let is_there = is_there(*address);
+            if !is_there {
+                closed.push((*address, *from, snapshot_id - 1, *content));
+            }
+            is_there
+        });
     }
 
     /// The rows of all changed pages, after the last snapshot.
@@ -116,6 +152,15 @@ impl Pages {
         }
         rows.finish()
     }
+}
+
+/// The digest of a mapping: that of the digests of its pages.
+fn digest_of(pages: &Digests) -> u128 {
+    let mut hasher = Xxh3::new();
+    for page in pages {
+        hasher.update(&page.unwrap_or(0).to_le_bytes());
+    }
+    hasher.digest128()
 }
 
 /// Appends a row of `page_contents`.

@@ -1,46 +1,49 @@
 //! A running process: stopped for a snapshot, and released.
 //!
-//! *Protocol.* The first thread is traced from the start to the end of the capture, so that the exit of the process is
-//! seen. For a snapshot it is interrupted, and the other threads are traced and interrupted too, until no new ones
-//! appear; afterwards they are released. A signal that arrives meanwhile is delivered when its thread continues.
-//!
-//! All requests to trace come from one thread, as the system demands.
+//! *Protocol.* For a snapshot all threads are interrupted, until no new ones appear, and afterwards they continue
+//! (`threads`). A signal that arrives meanwhile is delivered when its thread continues.
 //!
 //! Source: ptrace(2), on `PTRACE_SEIZE`; `process_vm_readv`(2).
 
-use super::mappings::{Mapping, classify, parse_maps};
+use super::breakpoint::Breakpoint;
+use super::content::Content;
+use super::mappings::{Mapping, Origin, classify, parse_maps};
+use super::memory::{read_parts, read_whole};
+use super::pages::PAGE_SIZE;
+use super::registers::{architecture, native_architecture, thread_state};
 use super::request::CaptureRequest;
 use super::selection::read_contents;
 use super::snapshot::{ProcessSnapshot, ThreadState, stack_pointers};
+use super::threads::{Report, Threads};
+use super::written_pages::{WrittenPages, merged};
 use crate::error::Error;
-use binframe_ir::tables::Architecture;
+use binframe_ir::tables::{ChangeDetection, RegionType};
 use nix::errno::Errno;
-use nix::sys::ptrace::{self, Options};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::ptrace;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, IoSliceMut};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Time between two looks at the state of the traced thread.
+/// Time between two looks at the state of the threads, if no signal announces a change.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-
-/// Bytes that are read by one system call.
-const READ_SIZE: usize = 1 << 28;
 
 /// What happened while the process ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// The time is over.
     Deadline,
+    /// A thread reached the breakpoint. It is stopped.
+    Breakpoint(Pid),
     /// The process is about to exit. It is stopped.
     Exiting,
     /// The process is gone.
@@ -56,34 +59,11 @@ pub(super) struct Process {
     child: Option<Child>,
     /// Path of the executable.
     executable: PathBuf,
-    /// Whether the first thread is traced.
-    is_traced: bool,
-    /// How the first thread is stopped; `None` if it runs.
-    stopped: Option<Stop>,
-    end_signals: SignalFd,
-}
-
-/// How a traced thread is stopped.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    /// The signal that is delivered when it continues.
-    signal: Option<Signal>,
-    /// Whether it was stopped before, by a signal such as `SIGSTOP`: it must stay so.
-    is_group_stop: bool,
-}
-
-impl Stop {
-    /// The stop that a status tells of; `None` if it tells of none.
-    fn of(status: WaitStatus) -> Option<Self> {
-        match status {
-            WaitStatus::PtraceEvent(_, signal, event) => {
-                let is_group_stop = event == libc::PTRACE_EVENT_STOP && signal != Signal::SIGTRAP;
-                Some(Self { signal: None, is_group_stop })
-            }
-            WaitStatus::Stopped(_, signal) => Some(Self { signal: Some(signal), is_group_stop: false }),
-            _ => None,
-        }
-    }
+    threads: Threads,
+    /// `None` if the pages that it writes are not known.
+    written: Option<WrittenPages>,
+    breakpoint: Option<Breakpoint>,
+    signals: SignalFd,
 }
 
 impl Process {
@@ -99,7 +79,7 @@ impl Process {
             return Err(fail(format!("process {tracer} traces it already, such as a debugger")));
         }
         let executable = fs::read_link(executable).unwrap_or_default();
-        ptrace::seize(pid, Options::PTRACE_O_TRACEEXIT).map_err(|errno| {
+        let threads = Threads::attach(pid).map_err(|errno| {
             let reason = match errno {
                 Errno::EPERM => {
                     "the system does not permit to trace it: it belongs to another user, or \
@@ -111,12 +91,12 @@ impl Process {
             };
             fail(format!("{reason} ({})", errno.desc()))
         })?;
-        Self::new(pid, None, executable)
+        Self::new(pid, None, executable, threads)
     }
 
-    fn new(pid: Pid, child: Option<Child>, executable: PathBuf) -> Result<Self, Error> {
-        let end_signals = end_signals().map_err(Error::errno(pid, "wait for signals"))?;
-        Ok(Self { pid, child, executable, is_traced: true, stopped: None, end_signals })
+    fn new(pid: Pid, child: Option<Child>, executable: PathBuf, threads: Threads) -> Result<Self, Error> {
+        let signals = signals().map_err(Error::errno(pid, "wait for signals"))?;
+        Ok(Self { pid, child, executable, threads, written: None, breakpoint: None, signals })
     }
 
     /// Starts a command and traces it from its first instruction.
@@ -134,15 +114,15 @@ impl Process {
             waitpid(pid, None)?;
             ptrace::detach(pid, Signal::SIGSTOP)?;
             waitpid(pid, Some(WaitPidFlag::WUNTRACED))?;
-            ptrace::seize(pid, Options::PTRACE_O_TRACEEXIT)?;
+            let mut threads = Threads::attach(pid)?;
             kill(pid, Signal::SIGCONT)?;
             // It reports that it is stopped by the signal, and then the one that continues it.
-            waitpid(pid, Some(WaitPidFlag::__WALL))?;
-            ptrace::cont(pid, None)
+            threads.await_start()?;
+            Ok(threads)
         };
-        seize().map_err(failed)?;
+        let threads = seize().map_err(failed)?;
         let executable = fs::read_link(Self::path_of(pid, "exe")).unwrap_or_default();
-        Self::new(pid, Some(child), executable)
+        Self::new(pid, Some(child), executable, threads)
     }
 
     fn path_of(pid: Pid, name: &str) -> PathBuf {
@@ -154,30 +134,38 @@ impl Process {
         &self.executable
     }
 
-    /// The error of a capture that has no snapshot.
-    pub(super) fn ended_early(&self) -> Error {
-        Error::Capture {
-            subject: format!("process {}", self.pid),
-            found: "it ended before the first snapshot; with `--on-exit` the last moment is captured"
-                .to_owned(),
-        }
+    /// The error of a capture that has no snapshot, given the function that it waited for.
+    pub(super) fn ended_early(&self, function: Option<&str>) -> Error {
+        let found = match function {
+            Some(function) => format!("it ended before a thread reached `{function}`"),
+            None => "it ended before the first snapshot; with `--on-exit` the last moment is captured".into(),
+        };
+        Error::Capture { subject: format!("process {}", self.pid), found }
     }
 
     /// Lets the process run until something happens.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<Event, Error> {
-        self.resume()?;
+        self.threads.resume_all()?;
         loop {
-            match self.poll()? {
-                Some(event) => return Ok(event),
-                None if self.end_signals.read_signal().is_ok_and(|signal| signal.is_some()) => {
-                    return Ok(Event::Ended);
-                }
+            match self.threads.poll()? {
+                Some(Report::Breakpoint(thread)) => return Ok(Event::Breakpoint(thread)),
+                Some(Report::Exiting) => return Ok(Event::Exiting),
+                Some(Report::Gone) => return Ok(Event::Gone),
+                None if !self.threads.is_attached() && self.is_gone() => return Ok(Event::Gone),
                 None => {}
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            match left {
-                Some(Duration::ZERO) => return Ok(Event::Deadline),
-                left => std::thread::sleep(left.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL)),
+            if left == Some(Duration::ZERO) {
+                return Ok(Event::Deadline);
+            }
+            let timeout = PollTimeout::try_from(left.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL));
+            let mut waited = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            // An interruption is as good as the end of the time.
+            _ = poll(&mut waited, timeout.unwrap_or(PollTimeout::ZERO));
+            while let Ok(Some(signal)) = self.signals.read_signal() {
+                if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                    return Ok(Event::Ended);
+                }
             }
         }
     }
@@ -189,148 +177,152 @@ impl Process {
         state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']))
     }
 
-    /// Handles what the first thread reports: `None` if the capture need not know.
-    fn poll(&mut self) -> Result<Option<Event>, Error> {
-        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
-        if !self.is_traced {
-            return Ok(self.is_gone().then_some(Event::Gone));
-        }
-        loop {
-            let status = match waitpid(self.pid, Some(flags)) {
-                Ok(WaitStatus::StillAlive) => return Ok(None),
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
-                    self.is_traced = false;
-                    return Ok(Some(Event::Gone));
-                }
-                Ok(status) => status,
-                Err(errno) => return Err(Error::errno(self.pid, "wait for")(errno)),
-            };
-            self.stopped = Stop::of(status);
-            if matches!(status, WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT)) {
-                return Ok(Some(Event::Exiting));
-            }
-            self.resume()?;
-            if !self.is_traced {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Lets the first thread continue. One that was stopped before stays so, and is no longer traced.
-    fn resume(&mut self) -> Result<(), Error> {
-        let Some(stop) = self.stopped.take() else { return Ok(()) };
-        let result = match stop.is_group_stop {
-            true => {
-                self.is_traced = false;
-                ptrace::detach(self.pid, None)
-            }
-            false => ptrace::cont(self.pid, stop.signal),
-        };
-        match result {
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(errno) => Err(Error::errno(self.pid, "continue")(errno)),
-        }
-    }
-
-    /// Stops the process, copies its state, and releases the threads but the first, which continues later. `None` if it
-    /// is gone.
+    /// Stops the process, copies its state, and lets it continue. `None` if it is gone.
     pub(super) fn snapshot(
         &mut self,
         request: &CaptureRequest<'_>,
     ) -> Result<Option<ProcessSnapshot>, Error> {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let start = Instant::now();
-        let mut others = BTreeMap::new();
-        if !self.stop(&mut others)? {
+        if !self.threads.stop_all()? {
             return Ok(None);
         }
-        let threads = std::iter::once(&self.pid).chain(others.keys());
-        let threads = threads.filter_map(|pid| thread_state(self.pid, *pid)).collect();
-        let snapshot = self.copy(request, threads);
-        for (pid, stop) in others {
-            // One that is gone needs no release.
-            _ = ptrace::detach(pid, stop.signal);
-        }
-        self.resume()?;
+        let snapshot = self.copy(request);
+        self.threads.resume_all()?;
         let mut snapshot = snapshot?;
         snapshot.timestamp = timestamp.as_nanos() as i64;
         snapshot.pause = Some(start.elapsed());
         Ok(Some(snapshot))
     }
 
-    /// Stops all threads. False if the process is gone.
-    fn stop(&mut self, others: &mut BTreeMap<Pid, Stop>) -> Result<bool, Error> {
-        if !self.is_traced {
-            match ptrace::seize(self.pid, Options::PTRACE_O_TRACEEXIT) {
-                Ok(()) => self.is_traced = true,
-                Err(Errno::ESRCH) => return Ok(false),
-                Err(errno) => return Err(Error::errno(self.pid, "trace")(errno)),
-            }
-        }
-        if self.stopped.is_none() {
-            match ptrace::interrupt(self.pid) {
-                Ok(()) => self.stopped = wait_for_stop(self.pid),
-                Err(_) => return Ok(false),
-            }
-            if self.stopped.is_none() {
-                return Ok(false);
-            }
-        }
-        loop {
-            let mut is_new = false;
-            for pid in thread_ids(self.pid) {
-                if pid == self.pid
-                    || others.contains_key(&pid)
-                    || ptrace::seize(pid, Options::empty()).is_err()
-                {
-                    continue;
-                }
-                if ptrace::interrupt(pid).is_ok()
-                    && let Some(stop) = wait_for_stop(pid)
-                {
-                    others.insert(pid, stop);
-                    is_new = true;
-                }
-            }
-            if !is_new {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Copies mappings and memory.
-    fn copy(
-        &self,
-        request: &CaptureRequest<'_>,
-        mut threads: Vec<ThreadState>,
-    ) -> Result<ProcessSnapshot, Error> {
-        let path = Self::path_of(self.pid, "maps");
-        let text = fs::read(&path).map_err(Error::io(&path, "read"))?;
+    /// Copies the state of the stopped process.
+    fn copy(&mut self, request: &CaptureRequest<'_>) -> Result<ProcessSnapshot, Error> {
+        let threads = self.threads.ids().filter_map(|thread| thread_state(self.pid, thread));
+        let mut threads: Vec<_> = threads.collect();
         threads.sort_by_key(|thread| thread.thread_id);
-        let mut mappings = parse_maps(&String::from_utf8_lossy(&text));
+        let architecture = architecture(&threads);
+        let mut mappings = self.mappings()?;
         classify(&mut mappings, &stack_pointers(&threads));
-        let contents = read_contents(&mappings, request, |mapping| read_memory(self.pid, mapping));
+        if request.is_series() && self.written.is_none() && architecture == native_architecture() {
+            self.track_writes(&mappings);
+        }
+        let written = self.written.as_ref();
+        let contents = read_contents(&mappings, request, |mapping| self.read(written, mapping, &threads));
+        if let Some(written) = written {
+            let unread = mappings.iter().zip(&contents).filter(|(_, content)| content.is_none());
+            unread.for_each(|(mapping, _)| written.forget(mapping));
+        }
+        let is_partial = contents.iter().flatten().any(|content| content.as_whole().is_none());
+        let change_detection =
+            if is_partial { ChangeDetection::PagemapScan } else { ChangeDetection::FullRead };
         Ok(ProcessSnapshot {
             timestamp: 0,
             pause: None,
-            architecture: architecture(&threads),
+            architecture,
             mappings,
             contents,
+            change_detection,
             threads,
         })
     }
 
+    fn mappings(&self) -> Result<Vec<Mapping>, Error> {
+        let path = Self::path_of(self.pid, "maps");
+        let text = fs::read(&path).map_err(Error::io(&path, "read"))?;
+        Ok(parse_maps(&String::from_utf8_lossy(&text)))
+    }
+
+    /// Reads a mapping, or what may have changed in it. Of a stack, the part in use is read in any case, for unwinding.
+    fn read(
+        &self,
+        written: Option<&WrittenPages>,
+        mapping: &Mapping,
+        threads: &[ThreadState],
+    ) -> Option<Content> {
+        let Some(changed) = written.and_then(|written| written.changed(mapping)) else {
+            return read_whole(self.pid, mapping);
+        };
+        let range = mapping.start..mapping.end;
+        let pointers = threads.iter().map(|thread| thread.stack_pointer);
+        let in_use = pointers.filter(|pointer| range.contains(pointer)).min();
+        let in_use = in_use.filter(|_| mapping.region_type == RegionType::Stack);
+        let in_use = in_use.map(|pointer| pointer - pointer % PAGE_SIZE as u64..mapping.end);
+        let parts = merged(changed.into_iter().chain(in_use).collect());
+        Some(read_parts(self.pid, mapping, &parts))
+    }
+
+    /// Prepares to see which pages the stopped process writes, if the system can do so without an effect on it.
+    fn track_writes(&mut self, mappings: &[Mapping]) {
+        let is_filtered = status_number(self.pid, "Seccomp:").is_none_or(|mode| mode != 0);
+        let code = mappings.iter().find(|mapping| mapping.origin == Origin::Kernel("[vdso]".to_owned()));
+        if let (Some(code), Some(stop), false) = (code, self.threads.first_stop(), is_filtered)
+            && let Some(content) = read_whole(self.pid, code)
+        {
+            self.written = WrittenPages::of(self.pid, stop, (code.start, content.bytes_from(0)));
+        }
+    }
+
+    /// The process as it is, without content. It must be stopped.
+    pub(super) fn outline(&mut self) -> Result<ProcessSnapshot, Error> {
+        let mut mappings = self.mappings()?;
+        classify(&mut mappings, &[]);
+        Ok(ProcessSnapshot {
+            timestamp: 0,
+            pause: None,
+            architecture: native_architecture(),
+            contents: mappings.iter().map(|_| None).collect(),
+            mappings,
+            change_detection: ChangeDetection::FullRead,
+            threads: Vec::new(),
+        })
+    }
+
+    /// Stops all threads, and keeps them traced from now on.
+    pub(super) fn stop_for_breakpoints(&mut self) -> Result<bool, Error> {
+        let is_there = self.threads.stop_all()?;
+        self.threads.trace_all();
+        Ok(is_there)
+    }
+
+    /// Sets the breakpoint, in place of the one before. All threads must be stopped.
+    pub(super) fn set_breakpoint(&mut self, address: u64) -> Result<(), Error> {
+        self.breakpoint = None;
+        let set = Breakpoint::set(address, self.threads.ids());
+        self.breakpoint = Some(set.map_err(|errno| Error::Capture {
+            subject: format!("process {}", self.pid),
+            found: format!(
+                "no breakpoint can be set at {address:#x} ({}); see /proc/sys/kernel/perf_event_paranoid",
+                errno.desc()
+            ),
+        })?);
+        Ok(())
+    }
+
+    /// Removes the breakpoint.
+    pub(super) fn remove_breakpoint(&mut self) {
+        self.breakpoint = None;
+    }
+
+    /// The address at which the program starts, according to the system; `None` if it does not say.
+    pub(super) fn entry(&self) -> Option<u64> {
+        const ENTRY: u64 = 9;
+        let bytes = fs::read(Self::path_of(self.pid, "auxv")).ok()?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let (pairs, _) = words.as_chunks::<2>();
+        let pairs = pairs.iter().map(|pair| pair.map(u64::from_ne_bytes));
+        pairs.map(|[key, value]| (key, value)).find(|(key, _)| *key == ENTRY).map(|(_, value)| value)
+    }
+
     /// Releases the process. A command that was started and ran to its end is waited for.
     pub(super) fn release(&mut self) {
-        if self.is_traced {
-            self.is_traced = false;
-            if self.stopped.is_none() && ptrace::interrupt(self.pid).is_ok() {
-                self.stopped = wait_for_stop(self.pid);
-            }
-            if let Some(stop) = self.stopped.take() {
-                _ = ptrace::detach(self.pid, stop.signal);
-            }
+        self.breakpoint = None;
+        if let Some(written) = self.written.take()
+            && self.threads.stop_all().unwrap_or(false)
+            && let Some(stop) = self.threads.first_stop()
+        {
+            written.close(self.pid, stop);
         }
+        self.threads.release_all();
         if let Some(child) = &mut self.child {
             drop(child.try_wait());
         }
@@ -351,128 +343,19 @@ fn trace_from_start(command: &mut Command) {
     unsafe { command.pre_exec(trace) };
 }
 
-/// Reads a mapping from its start up to the first byte that cannot be read; `None` if that is the first.
-fn read_memory(pid: Pid, mapping: &Mapping) -> Option<Vec<u8>> {
-    let mut content = vec![0; usize::try_from(mapping.size()).ok()?];
-    let mut length = 0;
-    while length < content.len() {
-        let end = content.len().min(length + READ_SIZE);
-        let remote = RemoteIoVec { base: mapping.start as usize + length, len: end - length };
-        match process_vm_readv(pid, &mut [IoSliceMut::new(&mut content[length..end])], &[remote]) {
-            Ok(0) | Err(_) => break,
-            Ok(read) => length += read,
-        }
-    }
-    content.truncate(length);
-    (length > 0).then_some(content)
-}
-
-/// The threads of a process.
-fn thread_ids(pid: Pid) -> Vec<Pid> {
-    let tasks = fs::read_dir(Process::path_of(pid, "task")).into_iter().flatten();
-    let id = |name: OsString| name.to_str()?.parse().ok().map(Pid::from_raw);
-    tasks.filter_map(|task| id(task.ok()?.file_name())).collect()
-}
-
-/// Waits until an interrupted thread stops; `None` if it is gone.
-fn wait_for_stop(pid: Pid) -> Option<Stop> {
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return None,
-            Ok(status) if Stop::of(status).is_some() => return Stop::of(status),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
-    }
-}
-
-/// The state of a stopped thread; `None` if it is gone.
-fn thread_state(process: Pid, pid: Pid) -> Option<ThreadState> {
-    let name = fs::read_to_string(Process::path_of(process, "task").join(pid.to_string()).join("comm"));
-    let registers = registers(pid)?;
-    let value = |name: &str| registers.iter().find(|(own, _)| own == name).map_or(0, |(_, value)| *value);
-    let (program_counter, stack_pointer) = match native_architecture() {
-        Architecture::Aarch64 => (value("pc"), value("sp")),
-        _ => (value("rip"), value("rsp")),
-    };
-    Some(ThreadState {
-        thread_id: u64::from(pid.as_raw().unsigned_abs()),
-        name: name.ok().map(|name| name.trim_end().to_owned()),
-        is_main: pid == process,
-        signal: None,
-        program_counter,
-        stack_pointer,
-        registers,
-    })
-}
-
-/// The architecture of the code that threads run: a processor of x86-64 runs 32-bit code in a segment of its own.
-fn architecture(threads: &[ThreadState]) -> Architecture {
-    const SEGMENT_OF_32_BIT_CODE: u64 = 0x23;
-    match threads.iter().any(|thread| thread.register("cs") == SEGMENT_OF_32_BIT_CODE) {
-        true => Architecture::X86,
-        false => native_architecture(),
-    }
-}
-
-fn native_architecture() -> Architecture {
-    if cfg!(target_arch = "aarch64") { Architecture::Aarch64 } else { Architecture::X86_64 }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn registers(pid: Pid) -> Option<Vec<(String, u64)>> {
-    let own = ptrace::getregs(pid).ok()?;
-    let all = [
-        ("r15", own.r15),
-        ("r14", own.r14),
-        ("r13", own.r13),
-        ("r12", own.r12),
-        ("rbp", own.rbp),
-        ("rbx", own.rbx),
-        ("r11", own.r11),
-        ("r10", own.r10),
-        ("r9", own.r9),
-        ("r8", own.r8),
-        ("rax", own.rax),
-        ("rcx", own.rcx),
-        ("rdx", own.rdx),
-        ("rsi", own.rsi),
-        ("rdi", own.rdi),
-        ("orig_rax", own.orig_rax),
-        ("rip", own.rip),
-        ("cs", own.cs),
-        ("eflags", own.eflags),
-        ("rsp", own.rsp),
-        ("ss", own.ss),
-        ("fs_base", own.fs_base),
-        ("gs_base", own.gs_base),
-        ("ds", own.ds),
-        ("es", own.es),
-        ("fs", own.fs),
-        ("gs", own.gs),
-    ];
-    Some(all.map(|(name, value)| (name.to_owned(), value)).into())
-}
-
-#[cfg(target_arch = "aarch64")]
-fn registers(pid: Pid) -> Option<Vec<(String, u64)>> {
-    let own = ptrace::getregs(pid).ok()?;
-    let general = (0..).zip(own.regs).map(|(number, value): (u32, u64)| (format!("x{number}"), value));
-    let others = [("sp", own.sp), ("pc", own.pc), ("pstate", own.pstate)];
-    Some(general.chain(others.map(|(name, value)| (name.to_owned(), value))).collect())
-}
-
 /// A number in `/proc/PID/status`.
 fn status_number(pid: Pid, name: &str) -> Option<u32> {
     let text = fs::read_to_string(Process::path_of(pid, "status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// A descriptor from which the signals are read that end the capture. They are no longer delivered.
-fn end_signals() -> nix::Result<SignalFd> {
+/// A descriptor from which the signals are read that end the capture, or announce a change of a thread. They are no longer
+/// delivered.
+fn signals() -> nix::Result<SignalFd> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
     SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }

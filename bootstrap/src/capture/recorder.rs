@@ -2,24 +2,25 @@
 //!
 //! Rows wait in builders until they are many, or have much content, and are then encoded and appended.
 
+use super::content::Content;
 use super::mappings::Origin;
 use super::modules::{Images, Module};
 use super::pages::{Changes, Pages, push_content};
 use super::request::{CaptureRequest, CaptureTarget};
 use super::snapshot::ProcessSnapshot;
-use super::stacks::StackWalker;
+use super::source_lines::SourceCall;
+use super::stacks::{Frame, StackWalker};
 use crate::error::Error;
 use crate::store::manifest::{Manifest, ManifestBinary};
 use crate::store::writer::DatasetWriter;
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::{
-    CallStack, CallStackBuilder, ChangeDetection, LoadedModule, LoadedModuleBuilder, MemoryRegion,
-    MemoryRegionBuilder, MemoryRegions, PageContentBuilder, Snapshot, SnapshotBuilder, SnapshotReason,
-    Thread, ThreadBuilder, ThreadRegister, ThreadRegisterBuilder,
+    CallStack, CallStackBuilder, LoadedModule, LoadedModuleBuilder, MemoryRegion, MemoryRegionBuilder,
+    MemoryRegions, PageContentBuilder, Snapshot, SnapshotBuilder, SnapshotReason, Thread, ThreadBuilder,
+    ThreadRegister, ThreadRegisterBuilder,
 };
-use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Timestamp};
+use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
 use std::path::Path;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The tables of a capture: its own, and the regions of memory, which files have too.
 fn is_captured(table: &TableInfo) -> bool {
@@ -69,7 +70,6 @@ impl<B: Default + Finish> Pending<B> {
 pub(super) struct Recorder {
     output: Output,
     has_content: bool,
-    is_series: bool,
     is_core_dump: bool,
     path: String,
     pub(super) images: Images,
@@ -114,7 +114,6 @@ impl Recorder {
         Ok(Self {
             output: Output { writer, encoders, name: name.into_owned() },
             has_content: request.has_content,
-            is_series: request.every.is_some(),
             is_core_dump: matches!(request.target, CaptureTarget::CoreDump(_)),
             path: program.to_string_lossy().into_owned(),
             images: Images::default(),
@@ -135,19 +134,25 @@ impl Recorder {
         self.count == 0
     }
 
-    /// Writes the rows of a snapshot.
-    pub(super) fn record(&mut self, snapshot: &ProcessSnapshot, reason: SnapshotReason) -> Result<(), Error> {
+    /// Writes the rows of a snapshot. The thread is the one that was its reason.
+    pub(super) fn record(
+        &mut self,
+        snapshot: &ProcessSnapshot,
+        reason: SnapshotReason,
+        thread_id: Option<u64>,
+    ) -> Result<(), Error> {
         self.count += 1;
         let changes = self.record_changes(snapshot)?;
-        let read: usize = snapshot.contents.iter().flatten().map(Vec::len).sum();
+        let read_bytes = snapshot.contents.iter().flatten().map(Content::size).sum();
         self.snapshots.next(0).push(Snapshot {
             snapshot_id: self.count,
             timestamp: Timestamp(snapshot.timestamp),
             reason,
-            change_detection: ChangeDetection::FullRead,
+            thread_id,
+            change_detection: snapshot.change_detection,
             pause_nanoseconds: snapshot.pause.map(|pause| pause.as_nanos() as u64),
             mapped_bytes: snapshot.mappings.iter().map(super::mappings::Mapping::size).sum(),
-            read_bytes: read as u64,
+            read_bytes,
             changed_bytes: changes.bytes,
         });
         self.record_regions(snapshot, &changes)?;
@@ -159,10 +164,6 @@ impl Recorder {
 
     /// Compares pages with those of the previous snapshot, and writes new contents.
     fn record_changes(&mut self, snapshot: &ProcessSnapshot) -> Result<Changes, Error> {
-        if !self.is_series {
-            let bytes = snapshot.contents.iter().flatten().map(|content| content.len() as u64).sum();
-            return Ok(Changes { is_known: vec![false; snapshot.mappings.len()], bytes });
-        }
         let (contents, output, has_content) = (&mut self.contents, &mut self.output, self.has_content);
         let mut result = Ok(());
         let changes = self.pages.compare(self.count, snapshot, |content_id, digest, page| {
@@ -183,8 +184,8 @@ impl Recorder {
         order.sort_by_key(key);
         for index in order {
             let mapping = &snapshot.mappings[index];
-            let content = snapshot.contents[index].as_deref();
-            let hash = content.map(|content| format!("{:032x}", xxh3_128(content)));
+            let content = snapshot.contents[index].as_ref().and_then(Content::as_whole);
+            let hash = changes.hashes[index].map(|hash| format!("{hash:032x}"));
             let is_written = self.has_content && !changes.is_known[index];
             let content = content.filter(|content| is_written && content.len() <= CONTENT_MAX);
             let (path, offset) = match &mapping.origin {
@@ -246,24 +247,40 @@ impl Recorder {
                 let row = ThreadRegister { snapshot_id, thread_id, register_index, register_name, value };
                 self.registers.next(0).push(row);
             }
-            for (depth, frame) in (0..).zip(walker.frames(snapshot, thread)) {
-                let after = modules.partition_point(|module| module.start <= frame.code_address);
-                let module = after.checked_sub(1).map(|index| &modules[index]);
-                let module = module.filter(|module| frame.code_address < module.end);
-                let function = module.and_then(|module| {
-                    module.image.function_at(frame.code_address.wrapping_sub(module.load_bias))
-                });
-                self.stacks.next(0).push(CallStack {
-                    snapshot_id: self.count,
-                    thread_id,
-                    depth,
-                    program_counter: frame.program_counter,
-                    frame_address: frame.stack_pointer,
-                    module_address: module.map(|module| module.start),
-                    function_address: function.map(|(address, _)| address),
-                    function_name: function.and_then(|(_, name)| name),
-                });
+            let mut depth = 0;
+            for frame in walker.frames(snapshot, thread) {
+                self.record_calls(thread_id, &mut depth, &frame, modules);
             }
+        }
+    }
+
+    /// Writes the function of a frame, and before it the functions that are inlined there.
+    fn record_calls(&mut self, thread_id: u64, depth: &mut u32, frame: &Frame, modules: &[Module]) {
+        let after = modules.partition_point(|module| module.start <= frame.code_address);
+        let module = after.checked_sub(1).map(|index| &modules[index]);
+        let module = module.filter(|module| frame.code_address < module.end);
+        let address = |module: &Module| frame.code_address.wrapping_sub(module.load_bias);
+        let function = module.and_then(|module| module.image.function_at(address(module)));
+        let calls = module
+            .map_or_else(|| vec![SourceCall::default()], |module| module.image.calls_at(address(module)));
+        for call in calls {
+            self.stacks.next(0).push(CallStack {
+                snapshot_id: self.count,
+                thread_id,
+                depth: *depth,
+                program_counter: frame.program_counter,
+                frame_address: frame.stack_pointer,
+                module_address: module.map(|module| module.start),
+                function_address: function.map(|(address, _)| address),
+                function_name: match call.is_inlined {
+                    true => call.inlined_name,
+                    false => function.and_then(|(_, name)| name),
+                },
+                is_inlined: call.is_inlined,
+                source_file: call.file.map(Term),
+                source_line: call.line,
+            });
+            *depth += 1;
         }
     }
 

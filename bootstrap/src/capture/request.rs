@@ -25,6 +25,9 @@ pub struct CaptureRequest<'a> {
     pub output: &'a Path,
     /// Time between the starts of two snapshots; `None` for a single one.
     pub every: Option<Duration>,
+    /// The function at whose start snapshots are taken, by its name, or by its address in the file of the program in
+    /// hexadecimal (`0x…`).
+    pub at: Option<&'a str>,
     /// Number of snapshots, other than the one at the exit, after which the capture ends; `None` for no limit.
     pub count: Option<u32>,
     /// Whether a snapshot is taken when the process is about to exit.
@@ -37,4 +40,11 @@ pub struct CaptureRequest<'a> {
     pub has_content: bool,
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
+}
+
+impl CaptureRequest<'_> {
+    /// Whether there may be several snapshots, other than the one at the exit.
+    pub(super) fn is_series(&self) -> bool {
+        self.every.is_some() || self.at.is_some()
+    }
 }

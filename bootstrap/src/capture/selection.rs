@@ -1,5 +1,6 @@
 //! Which memory of a snapshot is read.
 
+use super::content::Content;
 use super::mappings::Mapping;
 use super::request::CaptureRequest;
 use binframe_ir::tables::RegionType;
@@ -9,8 +10,8 @@ use binframe_ir::tables::RegionType;
 pub(super) fn read_contents(
     mappings: &[Mapping],
     request: &CaptureRequest<'_>,
-    mut read: impl FnMut(&Mapping) -> Option<Vec<u8>>,
-) -> Vec<Option<Vec<u8>>> {
+    mut read: impl FnMut(&Mapping) -> Option<Content>,
+) -> Vec<Option<Content>> {
     let rank = |index: &usize| match mappings[*index].region_type {
         RegionType::Stack => 0,
         RegionType::Heap => 1,
@@ -23,7 +24,7 @@ pub(super) fn read_contents(
     };
     let mut order: Vec<usize> = (0..mappings.len()).filter(|index| is_wanted(&mappings[*index])).collect();
     order.sort_by_key(rank);
-    let mut contents: Vec<Option<Vec<u8>>> = vec![None; mappings.len()];
+    let mut contents: Vec<Option<Content>> = mappings.iter().map(|_| None).collect();
     let mut left = request.bytes_max;
     for index in order {
         if mappings[index].size() <= left {

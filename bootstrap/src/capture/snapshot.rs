@@ -1,7 +1,8 @@
 //! The state of a process at a moment.
 
+use super::content::Content;
 use super::mappings::Mapping;
-use binframe_ir::tables::Architecture;
+use binframe_ir::tables::{Architecture, ChangeDetection};
 use std::time::Duration;
 
 /// The state of a process while all of its threads were stopped.
@@ -13,8 +14,10 @@ pub(super) struct ProcessSnapshot {
     pub(super) architecture: Architecture,
     /// Sorted by address.
     pub(super) mappings: Vec<Mapping>,
-    /// For each mapping the content that was read, from its start on.
-    pub(super) contents: Vec<Option<Vec<u8>>>,
+    /// For each mapping the content that was read.
+    pub(super) contents: Vec<Option<Content>>,
+    /// How the pages were found that may have changed.
+    pub(super) change_detection: ChangeDetection,
     /// Sorted by identifier.
     pub(super) threads: Vec<ThreadState>,
 }
@@ -53,8 +56,8 @@ impl ProcessSnapshot {
     /// The bytes at an address, as far as they were read; empty if none were.
     pub(super) fn bytes_at(&self, address: u64) -> &[u8] {
         let content = self.mapping_at(address).and_then(|position| {
-            let offset = (address - self.mappings[position].start) as usize;
-            self.contents[position].as_deref()?.get(offset..)
+            let offset = address - self.mappings[position].start;
+            Some(self.contents[position].as_ref()?.bytes_from(offset))
         });
         content.unwrap_or_default()
     }

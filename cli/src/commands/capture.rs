@@ -28,6 +28,7 @@ EXAMPLES:
   binframe capture --pid 4711 -o now.tables                   one snapshot of a running process
   binframe capture -o end.tables -- ./app --fast              a command, at the moment before it exits
   binframe capture --pid 4711 --every 100ms -o series.tables  a snapshot every 100 ms until it exits, or Ctrl-C
+  binframe capture --at parse --count 3 -o calls.tables -- ./app   the first three calls of a function
   binframe capture --core core.4711 -o core.tables            a core dump
   binframe sql \"SELECT * FROM call_stacks\" now.tables";
 
@@ -38,7 +39,7 @@ pub(crate) struct CaptureArguments {
     #[arg(long, value_name = "PID", group = "target")]
     pid: Option<u32>,
     /// Core dump to read (ELF)
-    #[arg(long, value_name = "FILE", group = "target", conflicts_with_all = ["every", "on_exit"])]
+    #[arg(long, value_name = "FILE", group = "target", conflicts_with_all = ["series", "on_exit"])]
     core: Option<PathBuf>,
     /// Command to start and capture, after `--`; at its exit, if nothing else is said
     #[arg(last = true, value_name = "COMMAND", group = "target")]
@@ -47,10 +48,13 @@ pub(crate) struct CaptureArguments {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Time between two snapshots, such as 100ms, 2s or 1m [default: one snapshot]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, group = "series")]
     every: Option<Duration>,
+    /// Take a snapshot whenever a thread reaches a function: its name, or its address in the file of the program (0x…)
+    #[arg(long, value_name = "FUNCTION", group = "series")]
+    at: Option<String>,
     /// Number of snapshots after which a series ends
-    #[arg(long, value_name = "N", requires = "every")]
+    #[arg(long, visible_alias = "checkpoints", value_name = "N", requires = "series")]
     count: Option<NonZero<u32>>,
     /// Take a snapshot when the process is about to exit
     #[arg(long)]
@@ -92,13 +96,15 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
             return Err(Failure::Usage(usage.to_owned()));
         }
     };
+    let is_series = arguments.every.is_some() || arguments.at.is_some();
     let is_command = matches!(target, CaptureTarget::Command(_));
     let request = CaptureRequest {
         target,
         output: &arguments.output,
         every: arguments.every,
+        at: arguments.at.as_deref(),
         count: arguments.count.map(NonZero::get),
-        at_exit: arguments.on_exit || (is_command && arguments.every.is_none()),
+        at_exit: arguments.on_exit || (is_command && !is_series),
         types: &arguments.only,
         bytes_max: arguments.max_bytes.unwrap_or(u64::MAX),
         has_content: !arguments.no_content,

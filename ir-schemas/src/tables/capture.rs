@@ -3,7 +3,7 @@
 //! The regions of memory are in `memory_regions`, with those that are implied by a file.
 
 use crate::enumeration::enumeration;
-use crate::{Table, Timestamp};
+use crate::{Table, Term, Timestamp};
 
 enumeration! {
     /// Why a snapshot was taken.
@@ -12,6 +12,8 @@ enumeration! {
         Start = "start",
         /// The time between two snapshots was over.
         Interval = "interval",
+        /// A thread reached the function that the capture waits for.
+        Function = "function",
         /// The process was about to exit.
         Exit = "exit",
         /// The process was stopped and written to a core dump, by a system or another tool.
@@ -24,6 +26,9 @@ enumeration! {
     ChangeDetection {
         /// All memory was read, and each page compared with its digest.
         FullRead = "full_read",
+        /// The system told which pages of memory without a file were written (Linux 6.7: `PAGEMAP_SCAN` after userfaultfd
+        /// write protection); the rest was read and compared.
+        PagemapScan = "pagemap_scan",
     }
 }
 
@@ -37,6 +42,8 @@ pub struct Snapshot {
     pub timestamp: Timestamp,
     /// Why the snapshot was taken.
     pub reason: SnapshotReason,
+    /// The thread that reached the function; null for other reasons.
+    pub thread_id: Option<u64>,
     /// How changed pages were found.
     pub change_detection: ChangeDetection,
     /// Time from the stop of the first thread to the release of the last, in nanoseconds; null for a core dump.
@@ -150,7 +157,8 @@ pub struct ThreadRegister<'a> {
     pub value: u64,
 }
 
-/// A call on the stack of a thread.
+/// A call on the stack of a thread. A function that the compiler inlined has a row of its own, before the one of the function
+/// that it is part of.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "call_stacks", stage = Capture, key(snapshot_id, thread_id, depth))]
 pub struct CallStack<'a> {
@@ -159,7 +167,7 @@ pub struct CallStack<'a> {
     pub snapshot_id: u32,
     /// The thread.
     pub thread_id: u64,
-    /// Number of calls that are more recent; 0 for the function that runs.
+    /// Number of calls that are more recent, inlined ones included; 0 for the function that runs.
     pub depth: u32,
     /// The program counter, or the return address.
     #[column(unit = "address")]
@@ -174,6 +182,12 @@ pub struct CallStack<'a> {
     /// Address of the function in the file of the module: `functions.address` of its dataset; null if no symbol states it.
     #[column(unit = "address")]
     pub function_address: Option<u64>,
-    /// Name of the function; null if no symbol states it.
+    /// Name of the function; null if no symbol states it, or of an inlined function no debug information.
     pub function_name: Option<&'a str>,
+    /// Whether the function is inlined: `function_address` is then that of the function that it is part of.
+    pub is_inlined: bool,
+    /// Source file of the instruction that runs or calls; null without debug information.
+    pub source_file: Option<Term<'a>>,
+    /// Line in the source file; null if not stated.
+    pub source_line: Option<u32>,
 }

@@ -62,7 +62,8 @@ pub struct MemoryRegion<'a> {
     /// Offset in that file of the first byte; null for other regions.
     #[column(unit = "file offset")]
     pub mapped_offset: Option<u64>,
-    /// XXH3 of the content of a captured region, 128 bits in hexadecimal; null if it was not read, and for a static region.
+    /// Digest of the content of a captured region: XXH3 (128 bits, in hexadecimal) of the XXH3 of its pages of 4096 bytes;
+    /// null if it was not read, and for a static region.
     pub content_hash: Option<&'a str>,
 }
 

@@ -1,20 +1,18 @@
 //! The loaded contents of a binary: which section, symbol and bytes are at an address, as the file states; of a capture, as
 //! the last snapshot states.
 
+use super::captured_memory;
 use crate::error::external;
 use crate::input::lock;
 use crate::inputs::Inputs;
 use crate::program::{FunctionNames, Program};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryViewArray};
-use binframe::ir::tables::{
-    BinaryHeaders, BinarySections, BinarySymbols, Endianness, MemoryPages, MemoryRegions, PageContents,
-    SymbolType,
-};
+use binframe::ir::tables::{BinaryHeaders, BinarySections, BinarySymbols, Endianness, SymbolType};
 use binframe::ir::{Enumeration, Rows};
 use binframe::passes::isa::Isa;
 use datafusion::common::Result;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -183,47 +181,20 @@ impl Image {
     }
 }
 
-/// The regions that a capture has in its last snapshot, with their content in it: that of the last row that has some,
-/// overwritten by the pages that changed since.
+/// The regions that a capture has in its last snapshot, and their contents.
 fn captured_memory(
     inputs: &Inputs,
     input: usize,
     binary: &str,
 ) -> std::result::Result<(Vec<Section>, Vec<ArrayRef>), binframe::Error> {
-    let regions = inputs.rows::<MemoryRegions>(input, binary)?;
-    let regions: Vec<_> = regions.iter().flat_map(|rows| rows.columns().iter()).collect();
-    let last = regions.iter().map(|region| region.snapshot_id).max().unwrap_or(0);
-    let mut contents: BTreeMap<u64, (&str, Vec<u8>)> = BTreeMap::new();
-    for region in &regions {
-        if let Some(content) = region.content_snapshot {
-            contents.insert(region.region_id, (region.r#type, content.to_vec()));
-        }
-    }
-    let is_there =
-        |start: &u64| regions.iter().any(|region| region.snapshot_id == last && region.region_id == *start);
-    contents.retain(|start, _| is_there(start));
-    let pages = inputs.rows::<PageContents>(input, binary)?;
-    let pages: Vec<_> = pages.iter().flat_map(|rows| rows.columns().iter()).collect();
-    for changed in inputs.rows::<MemoryPages>(input, binary)? {
-        for row in changed.columns().iter().filter(|row| row.until_snapshot == last) {
-            let page = pages.get(row.content_id as usize).and_then(|page| page.content);
-            let region = contents.range_mut(..=row.address).next_back();
-            let (Some(page), Some((start, (_, content)))) = (page, region) else { continue };
-            let offset = (row.address - start) as usize;
-            // A region may have grown since its content was written.
-            if offset <= content.len() {
-                content.resize(content.len().max(offset + page.len()), 0);
-                content[offset..offset + page.len()].copy_from_slice(page);
-            }
-        }
-    }
-    let sections = contents.iter().enumerate().map(|(row, (start, (name, content)))| Section {
-        addresses: *start..start.saturating_add(content.len() as u64),
-        name: (*name).to_owned(),
+    let regions = captured_memory::read(inputs, input, binary)?;
+    let sections = (0..).zip(&regions).map(|(row, region)| Section {
+        addresses: region.start..region.start.saturating_add(region.content.len() as u64),
+        name: region.name.clone(),
         row: (0, row),
     });
     let sections = sections.collect();
-    let bytes = BinaryViewArray::from_iter_values(contents.into_values().map(|(_, content)| content));
+    let bytes = BinaryViewArray::from_iter_values(regions.into_iter().map(|region| region.content));
     Ok((sections, vec![Arc::new(bytes)]))
 }
 

@@ -1,5 +1,6 @@
 //! Scalar functions of addresses, bytes and names, for any expression: `SELECT symbolize(address) FROM …`.
 
+mod captured_memory;
 mod definition;
 mod image;
 mod scalars;
