@@ -75,9 +75,10 @@ impl Inputs {
         lock(&self.skipped).iter().cloned().collect()
     }
 
-    /// Whether an input is a dataset of a capture.
-    pub(crate) fn is_capture(&self, input: usize) -> bool {
-        self.all[input].has_table(Snapshots::INFO)
+    /// Whether a binary of an input is a captured process, and not a file.
+    pub(crate) fn is_captured(&self, input: usize, binary: &str) -> Result<bool, Error> {
+        Ok(self.all[input].has_table(Snapshots::INFO)
+            && !self.parts_of(input, binary, Snapshots::INFO)?.is_empty())
     }
 
     /// Divides a table into partitions of about the same work, in the order of the inputs.

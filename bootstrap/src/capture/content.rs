@@ -1,7 +1,9 @@
 //! The content of a mapping, as far as it was read.
 
-use super::pages::PAGE_SIZE;
 use std::ops::Range;
+
+/// Size of a page in bytes.
+pub(super) const PAGE_SIZE: usize = 4096;
 
 /// The content of a mapping: from its start on, or of those pages that may have changed since the previous snapshot.
 pub(super) struct Content {

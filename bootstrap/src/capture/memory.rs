@@ -1,8 +1,7 @@
 //! Reads the memory of a stopped process (`process_vm_readv`).
 
-use super::content::Content;
+use super::content::{Content, PAGE_SIZE};
 use super::mappings::Mapping;
-use super::pages::PAGE_SIZE;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use std::io::IoSliceMut;

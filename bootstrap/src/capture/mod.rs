@@ -161,7 +161,7 @@ fn take_snapshots(
 
 /// Writes the manifest, verifies if requested, and publishes the dataset.
 fn finish(recorder: Recorder, request: &CaptureRequest<'_>) -> Result<Manifest, Error> {
-    let (writer, manifest) = recorder.finish()?;
+    let (writer, manifest) = recorder.finish(request)?;
     if request.verify {
         let violations = verify(writer.directory())?;
         if !violations.is_empty() {

@@ -4,8 +4,8 @@
 //! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory, it
 //! was replaced since it was mapped, and says nothing. Names come also from separate debug files.
 
+use super::content::PAGE_SIZE;
 use super::mappings::{Mapping, Origin};
-use super::pages::PAGE_SIZE;
 use super::snapshot::ProcessSnapshot;
 use super::source_lines::{SourceCall, SourceLines};
 use crate::companions::{CompanionSearch, LazyCompanions};

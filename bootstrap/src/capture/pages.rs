@@ -7,6 +7,7 @@
 //! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 16 bytes for each page, and 32 for each
 //! change and content.
 
+use super::content::PAGE_SIZE;
 use super::mappings::Mapping;
 use super::snapshot::ProcessSnapshot;
 use binframe_ir::Rows;
@@ -14,9 +15,6 @@ use binframe_ir::tables::{MemoryPage, MemoryPageBuilder, MemoryPages, PageConten
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
-
-/// Size of a page in bytes.
-pub(super) const PAGE_SIZE: usize = 4096;
 
 /// The digest of each page; `None` for one that was not read.
 type Digests = Vec<Option<u128>>;

@@ -6,10 +6,9 @@
 //! Source: ptrace(2), on `PTRACE_SEIZE`; `process_vm_readv`(2).
 
 use super::breakpoint::Breakpoint;
-use super::content::Content;
+use super::content::{Content, PAGE_SIZE};
 use super::mappings::{Mapping, Origin, classify, parse_maps};
 use super::memory::{read_parts, read_whole};
-use super::pages::PAGE_SIZE;
 use super::registers::{architecture, native_architecture, thread_state};
 use super::request::CaptureRequest;
 use super::selection::read_contents;

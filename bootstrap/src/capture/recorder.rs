@@ -11,6 +11,8 @@ use super::snapshot::ProcessSnapshot;
 use super::source_lines::SourceCall;
 use super::stacks::{Frame, StackWalker};
 use crate::error::Error;
+use crate::run::driver::lower_into;
+use crate::run::request::Request;
 use crate::store::manifest::{Manifest, ManifestBinary};
 use crate::store::writer::DatasetWriter;
 use binframe_ir::parquet::TableEncoder;
@@ -20,7 +22,8 @@ use binframe_ir::tables::{
     ThreadRegister, ThreadRegisterBuilder,
 };
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// The tables of a capture: its own, and the regions of memory, which files have too.
 fn is_captured(table: &TableInfo) -> bool {
@@ -69,6 +72,10 @@ impl<B: Default + Finish> Pending<B> {
 /// Writes a capture.
 pub(super) struct Recorder {
     output: Output,
+    /// Number of the tables of files, which are the first ones.
+    file_tables: usize,
+    /// The files of all modules.
+    module_paths: BTreeSet<PathBuf>,
     has_content: bool,
     is_core_dump: bool,
     path: String,
@@ -107,12 +114,22 @@ impl Output {
 impl Recorder {
     /// Starts the dataset of a program or core dump.
     pub(super) fn create(request: &CaptureRequest<'_>, program: &Path) -> Result<Self, Error> {
-        let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_captured(table)).collect();
+        let is_of_files = |table: &TableInfo| {
+            !request.file_stages.is_empty()
+                && (table.stage == Stage::Run || request.file_stages.contains(&table.stage))
+        };
+        let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| is_of_files(table)).collect();
+        let file_tables = tables.len();
+        tables.extend(TABLES.iter().copied().filter(|table| is_captured(table) && !is_of_files(table)));
         let (writer, _) = DatasetWriter::create(request.output, &tables, None)?;
         let encoders = writer.encoders()?;
         let name = program.file_name().map_or_else(|| "process".into(), |name| name.to_string_lossy());
+        // The program itself may be in the dataset under its name.
+        let suffix = if file_tables > 0 { ".captured" } else { "" };
         Ok(Self {
-            output: Output { writer, encoders, name: name.into_owned() },
+            output: Output { writer, encoders, name: format!("{name}{suffix}") },
+            file_tables,
+            module_paths: BTreeSet::new(),
             has_content: request.has_content,
             is_core_dump: matches!(request.target, CaptureTarget::CoreDump(_)),
             path: program.to_string_lossy().into_owned(),
@@ -217,6 +234,9 @@ impl Recorder {
 
     fn record_modules(&mut self, modules: &[Module]) {
         for (index, module) in modules.iter().enumerate() {
+            if !module.path.starts_with('[') {
+                self.module_paths.insert(PathBuf::from(&module.path));
+            }
             self.modules.next(0).push(LoadedModule {
                 snapshot_id: self.count,
                 address: module.start,
@@ -295,8 +315,8 @@ impl Recorder {
         batches.into_iter().try_for_each(|batch| self.output.append(batch))
     }
 
-    /// Appends the rows that wait, and writes the manifest.
-    pub(super) fn finish(mut self) -> Result<(DatasetWriter, Manifest), Error> {
+    /// Appends the rows that wait and those of the modules' files, and writes the manifest.
+    pub(super) fn finish(mut self, request: &CaptureRequest<'_>) -> Result<(DatasetWriter, Manifest), Error> {
         let pages = self.pages.finish(self.count);
         let batches = [
             self.regions.take(),
@@ -310,10 +330,16 @@ impl Recorder {
         ];
         batches.into_iter().try_for_each(|batch| self.output.append(batch))?;
         let Output { mut writer, name, .. } = self.output;
-        let mut manifest = Manifest::new(vec![Stage::Capture.name().to_owned()]);
-        manifest.tables = writer.finish_tables()?;
+        let stages = std::iter::once(Stage::Capture).chain(request.file_stages.iter().copied());
+        let mut manifest = Manifest::new(stages.map(|stage| stage.name().to_owned()).collect());
         manifest.binaries =
             vec![ManifestBinary { binary: name, path: self.path, sha256: String::new(), passes: Vec::new() }];
+        if self.file_tables > 0 && !self.module_paths.is_empty() {
+            let paths: Vec<PathBuf> = self.module_paths.into_iter().collect();
+            let request = Request::new(&paths, request.output, request.file_stages);
+            lower_into(&request, self.file_tables, &mut manifest, &mut writer)?;
+        }
+        manifest.tables = writer.finish_tables()?;
         writer.write_manifest(&manifest)?;
         Ok((writer, manifest))
     }

@@ -1,5 +1,6 @@
 //! Parameters of a capture.
 
+use binframe_ir::Stage;
 use binframe_ir::tables::RegionType;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub struct CaptureRequest<'a> {
     pub bytes_max: u64,
     /// Whether content is written, and not only its digests.
     pub has_content: bool,
+    /// The stages whose tables are written for the executable and the libraries that are mapped; empty for none.
+    pub file_stages: &'a [Stage],
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
 }

@@ -3,7 +3,7 @@
 //! *Algorithm.* The thread gets the registers of the call, and continues at an instruction that enters the system, up to
 //! the exit from the call (`PTRACE_SYSCALL`). Then it is interrupted before its next instruction, and gets its own registers back.
 //! It is then stopped as it was before, so that the system restarts a call which the stop had interrupted. No signal is
-//! lost or sent: if one arrives meanwhile, the call is given up.
+//! lost or sent: if one arrives meanwhile, the call is not made.
 //!
 //! Source: ptrace(2), on syscall-stops.
 

@@ -20,8 +20,8 @@
 //!
 //! Source: userfaultfd(2), ioctl_userfaultfd(2) and pagemap.rst of Linux 6.7, where both arrived.
 
+use super::content::PAGE_SIZE;
 use super::mappings::{Mapping, Origin};
-use super::pages::PAGE_SIZE;
 use super::system_call::{self, ENTRY_CODE};
 use super::threads::Stop;
 use nix::errno::Errno;

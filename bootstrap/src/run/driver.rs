@@ -54,6 +54,34 @@ pub fn lower(request: &Request<'_>, observe: &(dyn Fn(Progress<'_>) + Sync)) -> 
     Ok(manifest)
 }
 
+/// Lowers files into a dataset that has rows of other origin too. The first tables of the writer are those of the files.
+pub(crate) fn lower_into(
+    request: &Request<'_>,
+    tables: usize,
+    manifest: &mut Manifest,
+    writer: &mut DatasetWriter,
+) -> Result<(), Error> {
+    let files = find_files(request.inputs)?;
+    let mut encoders = writer.encoders()?;
+    encoders.truncate(tables);
+    let mut run = Run {
+        files: &files,
+        stages: request.stages,
+        passes: passes_for(request.stages),
+        companions: &request.companions,
+        panics: BTreeMap::new(),
+        tables: encoders,
+        observe: &|_| {},
+        bytes: total_size(&files),
+        files_done: 0.into(),
+        bytes_done: 0.into(),
+    };
+    let outcomes =
+        lower_without_panics(&mut run, &(0..files.len()), request.memory, &single_thread_pools()?, writer)?;
+    add_group(manifest, record(&files, outcomes, false)?);
+    Ok(())
+}
+
 /// Lowers the groups that are not `finished`, and writes the manifest.
 fn write_groups(
     request: &Request<'_>,

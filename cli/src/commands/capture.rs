@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::progress_bar::progress_bar;
 use crate::value_parsers::{parse_duration, parse_size};
-use binframe::ir::Enumeration;
 use binframe::ir::tables::RegionType;
+use binframe::ir::{Enumeration, Stage};
 use binframe::{CaptureRequest, CaptureTarget, Manifest};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -75,6 +75,9 @@ pub(crate) struct CaptureArguments {
     /// Write digests of the content, and not the content
     #[arg(long)]
     no_content: bool,
+    /// Write also the tables of the executable and the libraries that are mapped, as `lower` does, with debug information
+    #[arg(long)]
+    with_static: bool,
     /// Read the dataset back and check it against the declarations of its tables
     #[arg(long)]
     verify: bool,
@@ -97,6 +100,7 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
         }
     };
     let is_series = arguments.every.is_some() || arguments.at.is_some();
+    let file_stages = [&Stage::PIPELINE[..], &[Stage::Debug]].concat();
     let is_command = matches!(target, CaptureTarget::Command(_));
     let request = CaptureRequest {
         target,
@@ -108,6 +112,7 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
         types: &arguments.only,
         bytes_max: arguments.max_bytes.unwrap_or(u64::MAX),
         has_content: !arguments.no_content,
+        file_stages: if arguments.with_static { &file_stages } else { &[] },
         verify: arguments.verify,
     };
     let bar = progress_bar();

@@ -3,7 +3,7 @@
 //! *Algorithm.* The content of a region is the one that was written for its addresses last, before the pages of it that
 //! changed. Rows are read part by part, and what the last snapshot no longer has is dropped.
 //!
-//! *Memory.* That of the last snapshot, not of the series.
+//! *Memory.* In proportion to the last snapshot, not to the series.
 
 use crate::inputs::Inputs;
 use binframe::Error;

@@ -114,7 +114,7 @@ impl Images {
 
 impl Image {
     fn read(inputs: &Inputs, input: usize, binary: &str) -> std::result::Result<Self, binframe::Error> {
-        if inputs.is_capture(input) {
+        if inputs.is_captured(input, binary)? {
             let (sections, contents) = captured_memory(inputs, input, binary)?;
             let isa = Isa::X86_64;
             return Ok(Self { contents, sections, symbols: Vec::new(), isa, is_big_endian: false });

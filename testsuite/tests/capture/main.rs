@@ -5,12 +5,11 @@ mod changes;
 mod functions;
 mod gdb;
 
-use binframe::ir::Table;
 use binframe::ir::tables::{
-    CallStacks, LoadedModules, MemoryPages, MemoryRegions, PageContents, RegionType, SnapshotReason,
-    Snapshots, Threads,
+    BinaryHeaders, CallStacks, LoadedModules, MemoryPages, MemoryRegions, PageContents, RegionType,
+    SnapshotReason, Snapshots, Threads,
 };
-use binframe::ir::{Enumeration, Rows};
+use binframe::ir::{Enumeration, Rows, Stage, Table};
 use binframe::{CaptureRequest, CaptureTarget, Error, Filter, Source, capture};
 use binframe_testsuite::programs::compile_c;
 use std::collections::BTreeMap;
@@ -129,6 +128,7 @@ fn request(target: CaptureTarget, output: &Path) -> CaptureRequest<'_> {
         types: &TYPES,
         bytes_max: u64::MAX,
         has_content: true,
+        file_stages: &[],
         verify: true,
     }
 }
@@ -340,6 +340,29 @@ fn a_command_is_captured_before_it_exits() {
     let modules = captured.rows::<LoadedModules>();
     let paths: Vec<_> = modules.columns().iter().map(|module| module.module_path.to_owned()).collect();
     assert!(paths.iter().any(|path| path.contains("capture_target")), "{paths:?}");
+}
+
+#[test]
+fn a_dataset_may_hold_the_process_and_its_files() {
+    let running = Running::start();
+    let captured = Captured::of(
+        |request| request.file_stages = &[Stage::Sections],
+        CaptureTarget::Process(running.id()),
+    );
+    let program = program().file_name().expect("a file").to_string_lossy().into_owned();
+    let binaries = captured.source.binaries();
+    assert_eq!(binaries[0], format!("{program}.captured"));
+    let headers = captured.source.all::<BinaryHeaders>(&Filter::default()).expect("the table");
+    let build_id = |name: &str| {
+        let (_, rows) = headers.iter().find(|(binary, _)| binary == name)?;
+        rows.columns().row(0).build_id.map(str::to_owned)
+    };
+    for module in captured.rows::<LoadedModules>().columns().iter() {
+        let name = module.module_path.rsplit('/').next().expect("a name");
+        let expected = module.build_id.filter(|_| name != "[vdso]");
+        assert_eq!(build_id(name).as_deref(), expected, "{name} of {binaries:?}");
+    }
+    assert_eq!(running.end(), Some(7));
 }
 
 #[test]
