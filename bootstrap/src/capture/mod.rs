@@ -10,13 +10,14 @@
 //!  2. Find the modules that are mapped (`modules`), and unwind the stacks of the threads (`stacks`).
 //!  3. Write the rows (`recorder`), and of pages only those that changed since the previous snapshot (`pages`).
 //!
-//! A process is stopped only in phase 1. The rows of a snapshot are written before the next one is taken, so a capture
-//! needs the memory of one snapshot, and the digests of its pages.
+//! A process is stopped only in phase 1. Another thread writes the rows (`backlog`). A capture needs the memory of one
+//! snapshot, or 256 MiB if that is more, and the digests of the pages of the last one.
 //!
 //! *Failure.* The process is traced with `PTRACE_SEIZE`. However this process ends, the system releases the threads that
 //! it stopped. A dataset appears at its target path complete or not at all. Its files can be read by their owner only,
 //! because memory holds secrets.
 
+mod backlog;
 mod breakpoint;
 mod content;
 mod core_dump;
@@ -36,6 +37,7 @@ mod system_call;
 mod threads;
 mod written_pages;
 
+use self::backlog::{Backlog, POLL_INTERVAL, TakenSnapshot};
 use self::core_dump::read_core_dump;
 use self::modules::{Images, Module};
 use self::process::{Event, Process};
@@ -47,7 +49,10 @@ use crate::verify::verify;
 use binframe_ir::tables::SnapshotReason;
 use rustix::fs::Mode;
 use rustix::process::umask;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Captures snapshots into a dataset. Calls `observe` with the number of snapshots after each. A signal to end the
@@ -76,8 +81,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
         let is_new = matches!(request.target, CaptureTarget::Command(_));
         stop_at(&mut process, &mut recorder.images, function, is_new)?;
     }
-    take_snapshots(request, &mut process, &mut recorder, observe)?;
-    process.release();
+    take_and_write(request, &mut process, &mut recorder, observe)?;
     if recorder.is_empty() {
         return Err(process.ended_early(request.at));
     }
@@ -115,12 +119,37 @@ fn stop_at(process: &mut Process, images: &mut Images, function: &str, is_new: b
     process.set_breakpoint(address)
 }
 
-/// Lets the process run, and takes the snapshots that are requested.
-fn take_snapshots(
+/// Takes the snapshots that are requested and releases the process, while another thread writes them.
+fn take_and_write(
     request: &CaptureRequest<'_>,
     process: &mut Process,
     recorder: &mut Recorder,
     observe: &mut dyn FnMut(u32),
+) -> Result<(), Error> {
+    let backlog = Backlog::default();
+    thread::scope(|scope| {
+        let (sender, receiver) = channel();
+        let backlog = &backlog;
+        let writer = scope.spawn(move || backlog.write(&receiver, recorder));
+        let is_busy = || backlog.is_full() && !writer.is_finished();
+        let taken = take_snapshots(request, process, &is_busy, observe, &mut |taken| {
+            backlog.add(&taken.0);
+            sender.send(taken).is_ok()
+        });
+        process.release();
+        drop(sender);
+        let written = writer.join().unwrap_or_else(|panic| resume_unwind(panic));
+        written.and(taken)
+    })
+}
+
+/// Lets the process run, and takes snapshots, but none while `is_busy`. Ends also if one cannot be sent.
+fn take_snapshots(
+    request: &CaptureRequest<'_>,
+    process: &mut Process,
+    is_busy: &dyn Fn() -> bool,
+    observe: &mut dyn FnMut(u32),
+    send: &mut dyn FnMut(TakenSnapshot) -> bool,
 ) -> Result<(), Error> {
     let start = Instant::now();
     let limit = match (request.is_series(), request.at_exit) {
@@ -136,6 +165,13 @@ fn take_snapshots(
         let interval = request.every.or_else(|| (!request.is_series()).then_some(Duration::ZERO));
         let deadline = interval.filter(|_| !is_done).map(|interval| start + interval * taken);
         let event = process.wait(deadline)?;
+        if event == Event::Deadline && is_busy() {
+            thread::sleep(POLL_INTERVAL);
+            continue;
+        }
+        while is_busy() {
+            thread::sleep(POLL_INTERVAL);
+        }
         let (reason, thread) = match event {
             Event::Deadline if taken == 0 => (SnapshotReason::Start, None),
             Event::Deadline => (SnapshotReason::Interval, None),
@@ -145,15 +181,13 @@ fn take_snapshots(
         };
         let Some(snapshot) = process.snapshot(request)? else { return Ok(()) };
         taken += 1;
-        if event == Event::Exiting || (taken >= limit && !request.at_exit) {
-            process.release();
-        } else if taken >= limit {
+        if taken >= limit {
             process.remove_breakpoint();
         }
         let thread_id = thread.map(|thread| u64::from(thread.as_raw().unsigned_abs()));
-        recorder.record(&snapshot, reason, thread_id)?;
+        let is_sent = send((snapshot, reason, thread_id));
         observe(taken);
-        if event == Event::Exiting {
+        if event == Event::Exiting || !is_sent {
             return Ok(());
         }
     }

@@ -20,7 +20,7 @@ use binframe_ir::tables::{ChangeDetection, RegionType};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -62,7 +62,14 @@ pub(super) struct Process {
     /// `None` if the pages that it writes are not known.
     written: Option<WrittenPages>,
     breakpoint: Option<Breakpoint>,
-    signals: SignalFd,
+    signals: Signals,
+}
+
+/// Signals that are read from a descriptor, and not delivered to the thread.
+struct Signals {
+    descriptor: SignalFd,
+    /// The signals that the thread did not receive before.
+    previous: SigSet,
 }
 
 impl Process {
@@ -94,7 +101,7 @@ impl Process {
     }
 
     fn new(pid: Pid, child: Option<Child>, executable: PathBuf, threads: Threads) -> Result<Self, Error> {
-        let signals = signals().map_err(Error::errno(pid, "wait for signals"))?;
+        let signals = Signals::new().map_err(Error::errno(pid, "wait for signals"))?;
         Ok(Self { pid, child, executable, threads, written: None, breakpoint: None, signals })
     }
 
@@ -158,13 +165,11 @@ impl Process {
                 return Ok(Event::Deadline);
             }
             let timeout = PollTimeout::try_from(left.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL));
-            let mut waited = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let mut waited = [PollFd::new(self.signals.descriptor.as_fd(), PollFlags::POLLIN)];
             // An interruption is as good as the end of the time.
             _ = poll(&mut waited, timeout.unwrap_or(PollTimeout::ZERO));
-            while let Ok(Some(signal)) = self.signals.read_signal() {
-                if signal.ssi_signo != Signal::SIGCHLD as u32 {
-                    return Ok(Event::Ended);
-                }
+            if self.signals.ask_to_end() {
+                return Ok(Event::Ended);
             }
         }
     }
@@ -334,6 +339,36 @@ impl Drop for Process {
     }
 }
 
+impl Signals {
+    /// Signals that end the capture, or announce a change of a thread.
+    fn new() -> nix::Result<Self> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGCHLD);
+        let previous = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let descriptor = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self { descriptor, previous })
+    }
+
+    /// Whether one of them asks to end the capture.
+    fn ask_to_end(&mut self) -> bool {
+        let mut is_end = false;
+        while let Ok(Some(signal)) = self.descriptor.read_signal() {
+            is_end |= signal.ssi_signo != Signal::SIGCHLD as u32;
+        }
+        is_end
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // What was asked has been done.
+        self.ask_to_end();
+        _ = self.previous.thread_set_mask();
+    }
+}
+
 /// Lets a command be traced by this process from its first instruction.
 #[expect(unsafe_code, reason = "code between fork and exec must not depend on other threads")]
 fn trace_from_start(command: &mut Command) {
@@ -346,15 +381,4 @@ fn trace_from_start(command: &mut Command) {
 fn status_number(pid: Pid, name: &str) -> Option<u32> {
     let text = fs::read_to_string(Process::path_of(pid, "status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-}
-
-/// A descriptor from which the signals are read that end the capture, or announce a change of a thread. They are no longer
-/// delivered.
-fn signals() -> nix::Result<SignalFd> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGCHLD);
-    signals.thread_block()?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
