@@ -313,10 +313,12 @@ impl Process {
         Ok(ProcessSnapshot {
             timestamp: 0,
             pause: None,
-            architecture: architecture(&threads),
+            architecture: Some(architecture(&threads)),
             mappings,
             contents,
             threads,
+            entry: None,
+            modules: Vec::new(),
         })
     }
 
@@ -400,6 +402,8 @@ fn thread_state(process: Pid, pid: Pid) -> Option<ThreadState> {
         name: name.ok().map(|name| name.trim_end().to_owned()),
         is_main: pid == process,
         signal: None,
+        signal_code: None,
+        fault_address: None,
         program_counter,
         stack_pointer,
         registers,
