@@ -2,8 +2,8 @@
 //!
 //! A file that is truncated is read as far as it goes: memory that is missing was not read.
 //!
-//! Tools and the kernel leave the memory of files out that the process did not change. Such mappings have no content; what
-//! may be done with them is read from the files, if they are there.
+//! Tools and the kernel leave the memory of files out that the process did not change. Such mappings have no content;
+//! what may be done with them is read from the files, if they are there.
 
 use super::core_program::{FileRange, Program};
 use super::mappings::{Mapping, Origin, classify};

@@ -1,11 +1,11 @@
 //! `(core dump, file of its program) -> what of memory the program is`.
 //!
-//! *Problem.* A core dump of QEMU does not state the files that are mapped, and one of another machine states paths that
-//! this machine does not have. No core dump tells the heap from the zeros after the data of the program.
+//! *Problem.* A core dump of QEMU does not state the files that are mapped, and one of another machine states paths
+//! that this machine does not have. No core dump tells the heap from the zeros after the data of the program.
 //!
 //! *Algorithm.* The auxiliary vector states where the entry point of the program is in memory. Its distance from the
-//! entry point in the file is the load bias, which places the segments of the file. Memory right after the last of them is the
-//! heap of the process (`brk`).
+//! entry point in the file is the load bias, which places the segments of the file. Memory right after the last of them
+//! is the heap of the process (`brk`).
 
 use super::mappings::{Mapping, Origin};
 use super::modules::{Image, Images};
@@ -37,8 +37,8 @@ struct Part {
 }
 
 impl Program {
-    /// The program whose file is given, or else the one that is mapped at the entry point, if its file exists. The paths
-    /// of the mapped file become that of the given one.
+    /// The program whose file is given, or else the one that is mapped at the entry point, if its file exists. The
+    /// paths of the mapped file become that of the given one.
     pub(super) fn find(
         core_dump: &Path,
         given: Option<&Path>,
@@ -86,7 +86,10 @@ impl Program {
     /// Whether the beginning of the file is in memory, as far as memory was read.
     pub(super) fn is_in(&self, snapshot: &super::snapshot::ProcessSnapshot) -> bool {
         let mut mappings = snapshot.mappings.iter();
-        let is_start = |mapping: &&Mapping| matches!(&mapping.origin, Origin::File { path, offset: 0 } if *path == self.path);
+        let is_start = |mapping: &&Mapping| match &mapping.origin {
+            Origin::File { path, offset } => *path == self.path && *offset == 0,
+            _ => false,
+        };
         mappings.find(is_start).is_none_or(|mapping| self.image.is_at(snapshot, mapping.start))
     }
 

@@ -21,6 +21,7 @@
 
 mod core_dump;
 mod core_program;
+mod frame;
 mod glibc_heap;
 mod mappings;
 mod minidump;

@@ -1,9 +1,9 @@
 //! `(snapshot) -> modules`: the executables and libraries that are mapped, and what their files say of addresses.
 //!
 //! A module is a file whose beginning is mapped, with code, in the ELF format; or the code of the kernel in the process
-//! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory, it
-//! was replaced since it was mapped. Then, and if the file is gone, only what memory has of it is known, such as its build
-//! id. Names come also from separate debug files.
+//! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory,
+//! it was replaced since it was mapped. Then, and if the file is gone, only what memory has of it is known, such as its
+//! build id. Names come also from separate debug files.
 
 use super::mappings::{Mapping, Origin};
 use super::pages::PAGE_SIZE;
@@ -178,7 +178,8 @@ impl Image {
         !self.file.is_empty()
     }
 
-    /// Whether a minidump states the build id of the file: whole, or its first 16 bytes in place of a GUID, with the age 0.
+    /// Whether a minidump states the build id of the file: whole, or its first 16 bytes in place of a GUID, with the
+    /// age 0.
     fn is_build(&self, stated: Option<&str>) -> bool {
         let (Some(own), Some(stated)) = (self.build_id.as_deref(), stated) else { return false };
         let as_guid = || Some(stated.strip_suffix("00000000")? == own.get(..32)?);

@@ -1,6 +1,8 @@
-//! `(snapshot, modules) -> call stacks`: the chain of calls of each thread, by unwind tables, or by frame pointers where
-//! code has none (framehop; `stacks_x86` for 32-bit code of x86). On other processors, only the code that runs is known.
+//! `(snapshot, modules) -> call stacks`: the chain of calls of each thread, by unwind tables, or by frame pointers
+//! where code has none (framehop; `stacks_x86` for 32-bit code of x86). On other processors, only the code that runs is
+//! known.
 
+use super::frame::{DEPTH_MAX, Frame};
 use super::modules::Module;
 use super::snapshot::{ProcessSnapshot, ThreadState};
 use super::stacks_x86::X86Walker;
@@ -9,20 +11,6 @@ use bytes::Bytes;
 use framehop::aarch64::{CacheAarch64, PtrAuthMask, UnwindRegsAarch64, UnwinderAarch64};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder};
-
-/// Calls of a thread; a stack that is deeper is cut.
-pub(super) const DEPTH_MAX: usize = 1 << 16;
-
-/// A call on a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// The program counter, or the return address.
-    pub(super) program_counter: u64,
-    /// An address in the instruction that runs or calls.
-    pub(super) code_address: u64,
-    /// The stack pointer before the call of the function.
-    pub(super) stack_pointer: Option<u64>,
-}
 
 /// Unwinds the threads of a snapshot.
 pub(super) enum StackWalker {

@@ -42,7 +42,8 @@ pub struct Snapshot {
     pub reason: SnapshotReason,
     /// How changed pages were found.
     pub change_detection: ChangeDetection,
-    /// Time from the stop of the first thread to the release of the last, in nanoseconds; null for a core dump or minidump.
+    /// Time from the stop of the first thread to the release of the last, in nanoseconds; null for a core dump or
+    /// minidump.
     pub pause_nanoseconds: Option<u64>,
     /// Size of all regions.
     #[column(unit = "bytes")]
@@ -126,8 +127,8 @@ pub struct Thread<'a> {
     pub thread_name: Option<&'a str>,
     /// Whether it is the first thread of the process.
     pub is_main: bool,
-    /// Number of the signal that it had received, or of the exception in a minidump of Windows or macOS; null for none, and in
-    /// a live process.
+    /// Number of the signal that it had received, or of the exception in a minidump of Windows or macOS; null for none,
+    /// and in a live process.
     pub signal: Option<u32>,
     /// Why that signal was sent (`si_code`), or the flags of the exception; null if it is not stated.
     pub signal_code: Option<i64>,
@@ -180,7 +181,8 @@ pub struct CallStack<'a> {
     /// Address of the module that contains the code; null for code outside modules.
     #[column(unit = "address")]
     pub module_address: Option<u64>,
-    /// Address of the function in the file of the module: `functions.address` of its dataset; null if no symbol states it.
+    /// Address of the function in the file of the module: `functions.address` of its dataset; null if no symbol states
+    /// it.
     #[column(unit = "address")]
     pub function_address: Option<u64>,
     /// Name of the function; null if no symbol states it.
@@ -205,8 +207,8 @@ enumeration! {
     }
 }
 
-/// A chunk of the heap of glibc's `malloc`: memory that the program has allocated, or that is free. Found in the captured
-/// memory, without a record of the calls; other allocators have no rows.
+/// A chunk of the heap of glibc's `malloc`: memory that the program has allocated, or that is free. Found in the
+/// captured memory, without a record of the calls; other allocators have no rows.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "heap_chunks", stage = Capture, key(snapshot_id, address), span(address, size))]
 pub struct HeapChunk {

@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Threads allocate and free memory of many sizes, in arenas of their own. Then the program prints what it has, what it has freed,
-/// and what the allocator counts, and stops.
+/// Threads allocate and free memory of many sizes, in arenas of their own. Then the program prints what it has, what it
+/// has freed, and what the allocator counts, and stops.
 const PROGRAM: &str = r#"
     #include <malloc.h>
     #include <pthread.h>

@@ -46,7 +46,8 @@ fn program(name: &str, compiler: &str, flags: &[&str]) -> Option<PathBuf> {
     compile_c_with(compiler, name, &source, &[&FLAGS, flags].concat())
 }
 
-/// Runs a command that crashes in a folder, and returns the core dump; `None`, with a message, if the system wrote none.
+/// Runs a command that crashes in a folder, and returns the core dump; `None`, with a message, if the system wrote
+/// none.
 fn crash(folder: &Path, command: &str) -> Option<PathBuf> {
     let limit = format!("ulimit -c unlimited; {command}");
     let status = Command::new("bash").args(["-c", &limit]).current_dir(folder).stderr(Stdio::null()).status();

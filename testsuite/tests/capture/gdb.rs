@@ -28,7 +28,8 @@ pub(crate) fn inspect(id: u32, core: &Path) -> Option<Inspected> {
     Some(Inspected { stacks: stacks(&text), core: core.to_owned() })
 }
 
-/// The stacks in a core dump of a program, as the given gdb prints them; `None`, with a message, if it is not installed.
+/// The stacks in a core dump of a program, as the given gdb prints them; `None`, with a message, if it is not
+/// installed.
 pub(crate) fn stacks_of_core(gdb: &str, program: &Path, core: &Path) -> Option<Stacks> {
     let mut command = Command::new(gdb);
     command.args(["--batch", "-nx", "-ex", "set backtrace past-main on", "-ex", "thread apply all bt"]);
@@ -50,8 +51,8 @@ fn stacks(text: &str) -> Stacks {
     stacks
 }
 
-/// The return address and the function in a line such as `#1  0x00005555 in waits (depth=0) at a.c:3`; `None` without an
-/// address, and for the function that runs.
+/// The return address and the function in a line such as `#1  0x00005555 in waits (depth=0) at a.c:3`; `None` without
+/// an address, and for the function that runs.
 fn call(line: &str) -> Option<(u64, String)> {
     let (number, rest) = line.split_once(' ').filter(|(number, _)| *number != "#0")?;
     debug_assert!(number.starts_with('#'), "a call");

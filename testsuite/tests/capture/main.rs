@@ -1,5 +1,5 @@
-//! Captures of programs that are known: regions are those of the system, content is what the program and gdb see, stacks
-//! are those of gdb, and the program continues as if nothing had happened.
+//! Captures of programs that are known: regions are those of the system, content is what the program and gdb see,
+//! stacks are those of gdb, and the program continues as if nothing had happened.
 
 mod chunks;
 mod cores;

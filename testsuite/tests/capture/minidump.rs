@@ -1,5 +1,5 @@
-//! Minidumps that crash reporters wrote: of Windows (dbghelp of Wine), and of Linux (the crate `minidump-writer`). Expected
-//! values are those that the crate `minidump` and gdb printed.
+//! Minidumps that crash reporters wrote: of Windows (dbghelp of Wine), and of Linux (the crate `minidump-writer`).
+//! Expected values are those that the crate `minidump` and gdb printed.
 
 use crate::{Captured, request};
 use binframe::ir::tables::{

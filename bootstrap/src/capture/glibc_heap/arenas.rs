@@ -1,12 +1,13 @@
 //! Arenas: where they are, and where their heaps begin.
 //!
-//! *Algorithm.* `struct malloc_state` has, among others, in this order: heads of fast bins, `top`, `last_remainder`, 127 bins, a map
-//! of the bins, `next`, `next_free`, `attached_threads`, `system_mem`, `max_system_mem`. A bin is a pair of pointers, to
-//! its first and last chunk, or, if it is empty, both to the pair itself, two words lower. Most bins of a program are
-//! empty, and no other data looks so. What precedes the fast bins differs between versions: the start of the arena
-//! is found as the place from which the list of arenas, by `next`, leads back to it.
+//! *Algorithm.* `struct malloc_state` has, among others, in this order: heads of fast bins, `top`, `last_remainder`,
+//! 127 bins, a map of the bins, `next`, `next_free`, `attached_threads`, `system_mem`, `max_system_mem`. A bin is a
+//! pair of pointers, to its first and last chunk, or, if it is empty, both to the pair itself, two words lower. Most
+//! bins of a program are empty, and no other data looks so. What precedes the fast bins differs between versions: the
+//! start of the arena is found as the place that the list of arenas, by `next`, returns to.
 
-use super::{FLAGS, Memory};
+use super::memory::{ALIGNMENT, Chunk, FLAGS, IS_MAPPED, IS_PREVIOUS_USED, Memory};
+use binframe_ir::tables::ChunkState;
 
 const BIN_COUNT: u64 = 127;
 
@@ -174,8 +175,50 @@ impl Arena {
             Some(Heap { arena: *self, start, end, first_chunk })
         };
         let heaps: Vec<Heap> = by_size.into_iter().chain(mapping).filter_map(heap).collect();
-        let complete = heaps.iter().find(|heap| memory.follow(*self, heap.first_chunk, &mut Vec::new()));
+        let complete = heaps.iter().find(|heap| self.follow(memory, heap.first_chunk, &mut Vec::new()));
         complete.or(heaps.first()).copied()
+    }
+
+    /// Adds the chunks of a heap, from its first one up to the top, the end of the heap, or the first one
+    /// that contradicts its neighbour. Returns whether the top was reached.
+    pub(super) fn follow(&self, memory: Memory<'_>, first: u64, chunks: &mut Vec<Chunk>) -> bool {
+        let (word, header) = (memory.word_size, memory.header_size());
+        let mut address = first;
+        // No other chunk is before the first one.
+        let mut is_previous_used = true;
+        loop {
+            let Some(head) = address.checked_add(word).and_then(|at| memory.word(at)) else { return false };
+            let size = head & !FLAGS;
+            let is_consistent = (head & IS_PREVIOUS_USED != 0) == is_previous_used && head & IS_MAPPED == 0;
+            // A heap that is not the last one of its arena ends with two headers alone.
+            if size < memory.size_min() || !is_consistent {
+                return false;
+            }
+            let mut chunk = Chunk {
+                address: address + header,
+                size: size - word,
+                arena: Some(self.address),
+                state: ChunkState::InUse,
+            };
+            if address == self.top {
+                chunks.push(Chunk { size: size - header, state: ChunkState::Top, ..chunk });
+                return true;
+            }
+            if !size.is_multiple_of(ALIGNMENT) {
+                return false;
+            }
+            let Some(next) = address.checked_add(size) else { return false };
+            let Some(next_head) = next.checked_add(word).and_then(|at| memory.word(at)) else { return false };
+            is_previous_used = next_head & IS_PREVIOUS_USED != 0;
+            if !is_previous_used {
+                if memory.word(next) != Some(size) {
+                    return false;
+                }
+                chunk.state = ChunkState::Free;
+            }
+            chunks.push(chunk);
+            address = next;
+        }
     }
 
     /// Each heap of another arena begins at a multiple of its largest size, with the address of the arena and of the

@@ -1,13 +1,13 @@
 //! Free chunks whose neighbours count them as used: those of fast bins and of the caches of threads.
 //!
-//! *Algorithm.* Both are lists of chunks of one size, linked through their memory. Since glibc 2.32 a link is combined with its own
-//! address, shifted by the bits of a page; which form a link has is told by where it leads. The cache of a thread
-//! (`struct tcache_perthread_struct`) is a used chunk itself: for each size it has the number of chunks, or since
-//! version 2.42 of those that fit in addition, and the first chunk. It is recognized by its size, and because all of its
-//! numbers and lists agree.
+//! *Algorithm.* Both are lists of chunks of one size, linked through their memory. Since glibc 2.32 a link is combined
+//! with its own address, shifted by the bits of a page; which form a link has is told by where it leads. The cache of a
+//! thread (`struct tcache_perthread_struct`) is a used chunk itself: for each size it has the number of chunks, or
+//! since version 2.42 of those that fit in addition, and the first chunk. It is recognized by its size, and because all
+//! of its numbers and lists agree.
 
 use super::arenas::Arena;
-use super::{ALIGNMENT, Chunk, Memory};
+use super::memory::{ALIGNMENT, Chunk, Memory, number};
 use binframe_ir::tables::ChunkState;
 
 const PAGE_BITS: u32 = 12;
@@ -58,7 +58,7 @@ fn cached(
     let (mut are_lengths, mut are_rests) = (true, true);
     let mut capacity = None;
     for list in 0..lists {
-        let length = bytes.get(list * length_size..(list + 1) * length_size).and_then(super::number);
+        let length = bytes.get(list * length_size..(list + 1) * length_size).and_then(number);
         let first = memory.word_in(bytes, lists * length_size + list * memory.word_size as usize);
         let (Some(length), Some(first)) = (length, first) else { return Vec::new() };
         let usable = memory.size_min() + list as u64 * ALIGNMENT - memory.word_size;

@@ -1,12 +1,12 @@
 //! Chunks that are mappings of their own.
 //!
 //! *Algorithm.* Such a chunk has a flag, and the distance from the start of its mapping in place of the size of the
-//! previous chunk. The system may join its mapping with others, so each page is looked at. Data may look like a chunk: all
-//! chunks count only if they are no more than the allocator counts (`struct malloc_par`). These numbers are stored just before
-//! the start of the main heap, by which they are found.
+//! previous chunk. The system may join its mapping with others, so each page is looked at. Data may look like a chunk:
+//! all chunks count only if they are no more than the allocator counts (`struct malloc_par`). These numbers are stored
+//! just before the start of the main heap, by which they are found.
 
 use super::arenas::Heap;
-use super::{ALIGNMENT, Chunk, FLAGS, IS_MAPPED, Memory};
+use super::memory::{ALIGNMENT, Chunk, FLAGS, IS_MAPPED, Memory, number};
 use crate::capture::mappings::{Mapping, Origin};
 use binframe_ir::tables::ChunkState;
 use std::ops::Range;
@@ -76,16 +76,16 @@ fn counted(memory: Memory<'_>, main_start: u64) -> Option<(u64, u64)> {
     })
 }
 
-/// The numbers before the start of the heap: of mappings now, at most, and in all so far, whether the threshold is fixed, perhaps
-/// a gap, and bytes now and in all so far.
+/// The numbers before the start of the heap: of mappings now, at most, and in all so far, whether the threshold is
+/// fixed, perhaps a gap, and bytes now and in all so far.
 fn counted_before(memory: Memory<'_>, content: &[u8], heap_start: usize) -> Option<(u64, u64)> {
     let word = memory.word_size as usize;
     let size_at = heap_start.checked_sub(2 * word)?;
     let (size, size_max) = (memory.word_in(content, size_at)?, memory.word_in(content, size_at + word)?);
     [16, 20].into_iter().find_map(|distance: usize| {
         let numbers = content.get(size_at.checked_sub(distance)?..)?;
-        let number = |index: usize| super::number(numbers.get(4 * index..4 * index + 4)?);
-        let (count, limit, count_max, is_fixed) = (number(0)?, number(1)?, number(2)?, number(3)?);
+        let field = |index: usize| number(numbers.get(4 * index..4 * index + 4)?);
+        let (count, limit, count_max, is_fixed) = (field(0)?, field(1)?, field(2)?, field(3)?);
         let is_plausible = count <= limit
             && count <= count_max
             && is_fixed <= 1

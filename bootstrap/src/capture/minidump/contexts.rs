@@ -2,7 +2,7 @@
 //!
 //! Source: Microsoft, `winnt.h` (`CONTEXT`); Breakpad, `minidump_cpu_*.h`.
 
-use super::format::{u16_at, u32_at, u64_at};
+use super::numbers::{u16_at, u32_at, u64_at};
 use binframe_ir::tables::Architecture;
 
 /// The registers of a thread.

@@ -5,6 +5,7 @@
 //! Source: Microsoft, `minidumpapiset.h`; Breakpad, `minidump_format.h`.
 
 use super::contexts::{Context, context};
+use super::numbers::{u16_at, u32_at, u64_at};
 use crate::capture::snapshot::StatedModule;
 use binframe_ir::tables::Architecture;
 use std::collections::BTreeMap;
@@ -64,24 +65,6 @@ pub(super) struct RegionRecord {
     pub(super) start: u64,
     pub(super) size: u64,
     pub(super) protection: u32,
-}
-
-/// The number of `N` bytes at an offset.
-fn number<const N: usize>(bytes: &[u8], offset: usize) -> Option<u64> {
-    let own = bytes.get(offset..)?.first_chunk::<N>()?;
-    Some(own.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-}
-
-pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    number::<2>(bytes, offset).map(|value| value as u16)
-}
-
-pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    number::<4>(bytes, offset).map(|value| value as u32)
-}
-
-pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    number::<8>(bytes, offset)
 }
 
 impl<'a> Minidump<'a> {
@@ -264,7 +247,8 @@ impl<'a> Minidump<'a> {
     }
 }
 
-/// The identifier of a module's build, in hexadecimal: GUID and age of its PDB as stored, or the build id of an ELF file.
+/// The identifier of a module's build, in hexadecimal: GUID and age of its PDB as stored, or the build id of an ELF
+/// file.
 fn build_id(record: &[u8]) -> Option<String> {
     let bytes = match record.first_chunk()? {
         b"RSDS" => record.get(4..24)?,

@@ -1,7 +1,7 @@
 //! `(minidump) -> snapshot`: the crash reports of Windows, Breakpad and Crashpad.
 //!
-//! *Problem.* A minidump has the registers of all threads and the list of modules, but usually little memory: stacks, and some
-//! bytes that registers point to.
+//! *Problem.* A minidump has the registers of all threads and the list of modules, but usually little memory: stacks,
+//! and some bytes that registers point to.
 //!
 //! *Phases.*
 //!  1. Read the records (`format`, `contexts`). What a truncated file does not have is missing.
@@ -14,6 +14,7 @@
 
 mod contexts;
 mod format;
+mod numbers;
 
 use self::format::{Exception, Minidump, RegionRecord, System};
 use super::mappings::{Mapping, Origin, classify, parse_maps};
