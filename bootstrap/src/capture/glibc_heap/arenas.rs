@@ -21,10 +21,10 @@ const MAP_SIZE: u64 = 16;
 const START_WORDS_MAX: u64 = 20;
 
 /// Places that look like a bin, and are looked at closely.
-const TRIES_MAX: usize = 1 << 12;
+const TRIES_MAX: usize = 16;
 
 const MAIN_ARENAS_MAX: usize = 16;
-const ARENAS_MAX: usize = 1 << 12;
+const ARENAS_MAX: usize = 1 << 10;
 const HEAPS_MAX: usize = 1 << 12;
 
 /// An arena.
