@@ -64,7 +64,7 @@ enum Command {
     /// Write an executable again, byte for byte, from the tables of a dataset
     #[command(after_help = rebuild::EXAMPLES)]
     Rebuild(rebuild::RebuildArguments),
-    /// Write the memory of a process or core dump as a dataset of Parquet files
+    /// Write the memory of a process, core dump or minidump as a dataset of Parquet files
     #[command(after_help = capture::EXAMPLES)]
     Capture(capture::CaptureArguments),
     /// Print the rows of a table, or draw the control-flow graph of a function

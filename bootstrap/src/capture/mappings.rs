@@ -22,6 +22,8 @@ pub(super) struct Mapping {
 pub(super) enum Origin {
     /// A file, from an offset on.
     File { path: String, offset: u64 },
+    /// A file, at an unknown offset.
+    Module(String),
     /// The zeros after the data of a file (`.bss`).
     FileZeros(String),
     /// The heap of the process (`brk`).
@@ -38,7 +40,7 @@ impl Origin {
     /// What the column `allocation_site` says.
     pub(super) fn site(&self) -> String {
         match self {
-            Self::File { path, .. } => format!("file {path}"),
+            Self::File { path, .. } | Self::Module(path) => format!("file {path}"),
             Self::FileZeros(path) => format!("file {path}: zeros"),
             Self::Break => "system: brk".to_owned(),
             Self::Stack => "system: stack".to_owned(),
@@ -58,7 +60,7 @@ impl Mapping {
         self.end - self.start
     }
 
-    /// Whether reading its memory has no effect and can succeed: it is readable, and no device.
+    /// Whether reading its memory has no effect and can succeed: it is readable as far as known, and no device.
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
@@ -67,7 +69,7 @@ impl Mapping {
             Origin::Kernel(name) => name == "[vdso]",
             _ => true,
         };
-        self.permissions.starts_with('r') && is_memory
+        (self.permissions.is_empty() || self.permissions.starts_with('r')) && is_memory
     }
 }
 
@@ -125,7 +127,9 @@ pub(super) fn classify(mappings: &mut [Mapping], stack_pointers: &[(u64, u64)]) 
             Origin::Stack => RegionType::Stack,
             Origin::Anonymous if owner.is_some() => RegionType::Stack,
             Origin::Break | Origin::Anonymous => RegionType::Heap,
-            Origin::File { .. } | Origin::FileZeros(_) | Origin::Kernel(_) => RegionType::Global,
+            Origin::File { .. } | Origin::Module(_) | Origin::FileZeros(_) | Origin::Kernel(_) => {
+                RegionType::Global
+            }
         };
         mapping.thread_id = owner.filter(|_| mapping.region_type == RegionType::Stack);
     }

@@ -6,8 +6,10 @@
 //! memory, threads with their registers. A *capture* is a series of snapshots.
 //!
 //! *Phases.*
-//!  1. Stop the process, copy its state, and let it continue (`process`); or read a core dump (`core_dump`).
-//!  2. Find the modules that are mapped (`modules`), and unwind the stacks of the threads (`stacks`).
+//!  1. Stop the process, copy its state, and let it continue (`process`); or read a core dump (`core_dump`) or a
+//!     minidump (`minidump`).
+//!  2. Find the modules that are mapped (`modules`), unwind the stacks of the threads (`stacks`), and list the chunks of
+//!     the heap (`glibc_heap`).
 //!  3. Write the rows (`recorder`), and of pages only those that changed since the previous snapshot (`pages`).
 //!
 //! A process is stopped only in phase 1. Another thread writes the rows (`backlog`). A capture needs the memory of one
@@ -21,8 +23,12 @@ mod backlog;
 mod breakpoint;
 mod content;
 mod core_dump;
+mod core_program;
+mod frame;
+mod glibc_heap;
 mod mappings;
 mod memory;
+mod minidump;
 mod modules;
 mod pages;
 mod process;
@@ -33,12 +39,14 @@ mod selection;
 mod snapshot;
 mod source_lines;
 mod stacks;
+mod stacks_x86;
 mod system_call;
 mod threads;
 mod written_pages;
 
 use self::backlog::{Backlog, POLL_INTERVAL, TakenSnapshot};
 use self::core_dump::read_core_dump;
+use self::minidump::read_minidump;
 use self::modules::{Images, Module};
 use self::process::{Event, Process};
 use self::recorder::Recorder;
@@ -70,6 +78,13 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
             let mut recorder = Recorder::create(request, path)?;
             let snapshot = read_core_dump(path, request, &mut recorder.images)?;
             recorder.record(&snapshot, SnapshotReason::CoreDump, None)?;
+            observe(1);
+            return finish(recorder, request);
+        }
+        CaptureTarget::Minidump(path) => {
+            let mut recorder = Recorder::create(request, path)?;
+            let snapshot = read_minidump(path, request)?;
+            recorder.record(&snapshot, SnapshotReason::Minidump)?;
             observe(1);
             return finish(recorder, request);
         }

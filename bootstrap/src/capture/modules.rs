@@ -1,17 +1,21 @@
 //! `(snapshot) -> modules`: the executables and libraries that are mapped, and what their files say of addresses.
 //!
 //! A module is a file whose beginning is mapped, with code, in the ELF format; or the code of the kernel in the process
-//! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory, it
-//! was replaced since it was mapped, and says nothing. Names come also from separate debug files.
+//! (`[vdso]`), whose file is its memory. A file is read once for a capture. If its first page is not the one in memory,
+//! it was replaced since it was mapped. Then, and if the file is gone, only what memory has of it is known, such as its
+//! build id. Names come also from separate debug files.
 
 use super::content::PAGE_SIZE;
 use super::mappings::{Mapping, Origin};
-use super::snapshot::ProcessSnapshot;
+use super::snapshot::{ProcessSnapshot, StatedModule};
 use super::source_lines::{SourceCall, SourceLines};
 use crate::companions::{CompanionSearch, LazyCompanions};
 use crate::file::read_file;
 use binframe_ir::Enumeration;
-use binframe_ir::tables::{BinarySymbol, SymbolBinding, SymbolDefinition, SymbolType};
+use binframe_ir::tables::{
+    BinaryHeaderBuilder, BinarySectionBuilder, BinarySegmentBuilder, BinarySymbol, BinarySymbolBuilder,
+    BinaryUnwindEntryBuilder, DiagnosticBuilder, SymbolBinding, SymbolDefinition, SymbolType,
+};
 use binframe_passes::file::sections::{self, SectionsIr};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -56,6 +60,9 @@ pub(super) struct Images(HashMap<String, Option<Arc<Image>>>);
 impl Images {
     /// The modules of a snapshot, sorted by address.
     pub(super) fn modules(&mut self, snapshot: &ProcessSnapshot) -> Vec<Module> {
+        if !snapshot.modules.is_empty() {
+            return snapshot.modules.iter().map(|module| self.stated(module)).collect();
+        }
         let mut modules: Vec<Module> = Vec::new();
         let mut index = 0;
         while let Some(first) = snapshot.mappings.get(index) {
@@ -66,18 +73,32 @@ impl Images {
                 |mapping: &Mapping| mapping.permissions.is_empty() || mapping.permissions.ends_with('x');
             let has_code = own.iter().any(is_code);
             let (path, image) = match &first.origin {
-                Origin::File { path, offset: 0 } if has_code => (path, self.of_file(path)),
+                Origin::File { path, offset: 0 } if has_code => {
+                    let file = self.of_file(path).filter(|image| image.is_at(snapshot, first.start));
+                    let name = format!("{path} in memory");
+                    (path, file.or_else(|| self.of_memory(&name, snapshot.bytes_at(first.start))))
+                }
                 Origin::Kernel(name) if name == "[vdso]" => {
                     (name, self.of_memory(name, snapshot.bytes_at(first.start)))
                 }
                 _ => continue,
             };
-            let Some(image) = image.filter(|image| image.is_at(snapshot, first.start)) else { continue };
+            let Some(image) = image else { continue };
             let Some(load_bias) = image.load_bias(first.start) else { continue };
             let end = own.last().map_or(first.end, |mapping| mapping.end);
             modules.push(Module { path: path.clone(), start: first.start, end, load_bias, image });
         }
         modules
+    }
+
+    /// A module that a minidump states. Its file counts if it has the same build id.
+    fn stated(&mut self, module: &StatedModule) -> Module {
+        let (start, end, path) = (module.start, module.end, module.path.clone());
+        let stated = module.build_id.as_deref();
+        let file = self.of_file(&path).filter(|image| image.is_build(stated));
+        let placed = file.and_then(|image| Some((image.load_bias(start)?, image)));
+        let (load_bias, image) = placed.unwrap_or_else(|| (start, Image::unknown(stated)));
+        Module { path, start, end, load_bias, image }
     }
 
     /// What may be done with the memory at an offset of a file; `None` if the file does not say.
@@ -93,7 +114,7 @@ impl Images {
         Some(segment.permissions.0.to_owned())
     }
 
-    fn of_file(&mut self, path: &str) -> Option<Arc<Image>> {
+    pub(super) fn of_file(&mut self, path: &str) -> Option<Arc<Image>> {
         let read = || {
             let file = read_file(Path::new(path)).ok()?.0;
             let companions = LazyCompanions::of(Path::new(path), &file, &CompanionSearch::Standard);
@@ -143,8 +164,39 @@ impl Image {
         Some(Arc::new(Self { sections, build_id, file, debug, functions, companions, lines }))
     }
 
+    /// The image of a module whose file is not at hand.
+    fn unknown(build_id: Option<&str>) -> Arc<Self> {
+        let sections = SectionsIr {
+            headers: BinaryHeaderBuilder::default().finish(),
+            segments: BinarySegmentBuilder::default().finish(),
+            sections: BinarySectionBuilder::default().finish(),
+            symbols: BinarySymbolBuilder::default().finish(),
+            unwind_entries: BinaryUnwindEntryBuilder::default().finish(),
+            diagnostics: DiagnosticBuilder::default().finish(),
+        };
+        let build_id = build_id.map(str::to_owned);
+        let (file, debug, functions) = (Bytes::new(), Vec::new(), Vec::new());
+        let none = CompanionSearch::Directories(Vec::new());
+        let companions = LazyCompanions::of(Path::new(""), &file, &none);
+        let lines = OnceLock::new();
+        Arc::new(Self { sections, build_id, file, debug, functions, companions, lines })
+    }
+
+    /// Whether the file is known, and so what is added to its addresses.
+    pub(super) fn is_known(&self) -> bool {
+        !self.file.is_empty()
+    }
+
+    /// Whether a minidump states the build id of the file: whole, or its first 16 bytes in place of a GUID, with the
+    /// age 0.
+    fn is_build(&self, stated: Option<&str>) -> bool {
+        let (Some(own), Some(stated)) = (self.build_id.as_deref(), stated) else { return false };
+        let as_guid = || Some(stated.strip_suffix("00000000")? == own.get(..32)?);
+        own == stated || as_guid() == Some(true)
+    }
+
     /// Whether the first page of the file is in memory, as far as it was read.
-    fn is_at(&self, snapshot: &ProcessSnapshot, address: u64) -> bool {
+    pub(super) fn is_at(&self, snapshot: &ProcessSnapshot, address: u64) -> bool {
         let size = PAGE_SIZE.min(self.file.len());
         let memory = snapshot.bytes_at(address).get(..size);
         memory.is_none_or(|memory| memory == &self.file[..size])

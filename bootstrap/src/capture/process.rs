@@ -222,11 +222,13 @@ impl Process {
         Ok(ProcessSnapshot {
             timestamp: 0,
             pause: None,
-            architecture,
+            architecture: Some(architecture),
             mappings,
             contents,
             change_detection,
             threads,
+            entry: None,
+            modules: Vec::new(),
         })
     }
 
@@ -273,11 +275,13 @@ impl Process {
         Ok(ProcessSnapshot {
             timestamp: 0,
             pause: None,
-            architecture: native_architecture(),
+            architecture: Some(native_architecture()),
             contents: mappings.iter().map(|_| None).collect(),
             mappings,
             change_detection: ChangeDetection::FullRead,
             threads: Vec::new(),
+            entry: None,
+            modules: Vec::new(),
         })
     }
 

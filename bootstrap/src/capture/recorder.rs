@@ -3,13 +3,15 @@
 //! Rows wait in builders until they are many, or have much content, and are then encoded and appended.
 
 use super::content::Content;
+use super::frame::Frame;
+use super::glibc_heap;
 use super::mappings::Origin;
 use super::modules::{Images, Module};
 use super::pages::{Changes, Pages, push_content};
 use super::request::{CaptureRequest, CaptureTarget};
 use super::snapshot::ProcessSnapshot;
 use super::source_lines::SourceCall;
-use super::stacks::{Frame, StackWalker};
+use super::stacks::StackWalker;
 use crate::error::Error;
 use crate::run::driver::lower_into;
 use crate::run::request::Request;
@@ -17,9 +19,9 @@ use crate::store::manifest::{Manifest, ManifestBinary};
 use crate::store::writer::DatasetWriter;
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::{
-    CallStack, CallStackBuilder, LoadedModule, LoadedModuleBuilder, MemoryRegion, MemoryRegionBuilder,
-    MemoryRegions, PageContentBuilder, Snapshot, SnapshotBuilder, SnapshotReason, Thread, ThreadBuilder,
-    ThreadRegister, ThreadRegisterBuilder,
+    CallStack, CallStackBuilder, ChangeDetection, HeapChunk, HeapChunkBuilder, LoadedModule,
+    LoadedModuleBuilder, MemoryRegion, MemoryRegionBuilder, MemoryRegions, PageContentBuilder, Snapshot,
+    SnapshotBuilder, SnapshotReason, Thread, ThreadBuilder, ThreadRegister, ThreadRegisterBuilder,
 };
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
 use std::collections::BTreeSet;
@@ -90,6 +92,7 @@ pub(super) struct Recorder {
     threads: Pending<ThreadBuilder>,
     registers: Pending<ThreadRegisterBuilder>,
     stacks: Pending<CallStackBuilder>,
+    chunks: Pending<HeapChunkBuilder>,
 }
 
 /// Where encoded rows go.
@@ -131,7 +134,7 @@ impl Recorder {
             file_tables,
             module_paths: BTreeSet::new(),
             has_content: request.has_content,
-            is_core_dump: matches!(request.target, CaptureTarget::CoreDump(_)),
+            is_core_dump: matches!(request.target, CaptureTarget::CoreDump(_) | CaptureTarget::Minidump(_)),
             path: program.to_string_lossy().into_owned(),
             images: Images::default(),
             pages: Pages::default(),
@@ -143,6 +146,7 @@ impl Recorder {
             threads: Pending::default(),
             registers: Pending::default(),
             stacks: Pending::default(),
+            chunks: Pending::default(),
         })
     }
 
@@ -174,8 +178,9 @@ impl Recorder {
         });
         self.record_regions(snapshot, &changes)?;
         let modules = self.images.modules(snapshot);
-        self.record_modules(&modules);
+        self.record_modules(snapshot, &modules);
         self.record_threads(snapshot, &modules);
+        self.record_chunks(snapshot)?;
         self.append_large()
     }
 
@@ -207,6 +212,7 @@ impl Recorder {
             let content = content.filter(|content| is_written && content.len() <= CONTENT_MAX);
             let (path, offset) = match &mapping.origin {
                 Origin::File { path, offset } => (Some(path.as_str()), Some(*offset)),
+                Origin::Module(path) => (Some(path.as_str()), None),
                 _ => (None, None),
             };
             self.regions.next(content.map_or(0, <[u8]>::len)).push(MemoryRegion {
@@ -232,19 +238,24 @@ impl Recorder {
         Ok(())
     }
 
-    fn record_modules(&mut self, modules: &[Module]) {
+    fn record_modules(&mut self, snapshot: &ProcessSnapshot, modules: &[Module]) {
         for (index, module) in modules.iter().enumerate() {
-            if !module.path.starts_with('[') {
+            if module.image.is_known() && !module.path.starts_with('[') {
                 self.module_paths.insert(PathBuf::from(&module.path));
             }
+            let is_program = match snapshot.entry {
+                Some(entry) => (module.start..module.end).contains(&entry),
+                None if self.is_core_dump => index == 0,
+                None => module.path == self.path,
+            };
             self.modules.next(0).push(LoadedModule {
                 snapshot_id: self.count,
                 address: module.start,
                 size: module.end - module.start,
-                load_bias: module.load_bias,
+                load_bias: module.image.is_known().then_some(module.load_bias),
                 module_path: &module.path,
                 build_id: module.image.build_id.as_deref(),
-                is_program: if self.is_core_dump { index == 0 } else { module.path == self.path },
+                is_program,
             });
         }
     }
@@ -259,6 +270,8 @@ impl Recorder {
                 thread_name: thread.name.as_deref(),
                 is_main: thread.is_main,
                 signal: thread.signal,
+                signal_code: thread.signal_code.map(i64::from),
+                fault_address: thread.fault_address,
                 program_counter: thread.program_counter,
                 stack_pointer: thread.stack_pointer,
             });
@@ -304,6 +317,25 @@ impl Recorder {
         }
     }
 
+    /// Writes the chunks of the heap, if it was read whole.
+    fn record_chunks(&mut self, snapshot: &ProcessSnapshot) -> Result<(), Error> {
+        if snapshot.change_detection != ChangeDetection::FullRead {
+            return Ok(());
+        }
+        for chunk in glibc_heap::chunks(snapshot) {
+            self.chunks.next(0).push(HeapChunk {
+                snapshot_id: self.count,
+                address: chunk.address,
+                size: chunk.size,
+                arena_address: chunk.arena,
+                state: chunk.state,
+            });
+            let batch = self.chunks.take_if_large();
+            self.output.append(batch)?;
+        }
+        Ok(())
+    }
+
     fn append_large(&mut self) -> Result<(), Error> {
         let batches = [
             self.snapshots.take_if_large(),
@@ -327,6 +359,7 @@ impl Recorder {
             self.threads.take(),
             self.registers.take(),
             self.stacks.take(),
+            self.chunks.take(),
         ];
         batches.into_iter().try_for_each(|batch| self.output.append(batch))?;
         let Output { mut writer, name, .. } = self.output;

@@ -20,6 +20,8 @@ pub(super) fn thread_state(process: Pid, pid: Pid) -> Option<ThreadState> {
         name: name.ok().map(|name| name.trim_end().to_owned()),
         is_main: pid == process,
         signal: None,
+        signal_code: None,
+        fault_address: None,
         program_counter,
         stack_pointer,
         registers,

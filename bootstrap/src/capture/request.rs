@@ -15,6 +15,8 @@ pub enum CaptureTarget {
     Command(Vec<OsString>),
     /// A core dump.
     CoreDump(PathBuf),
+    /// A minidump.
+    Minidump(PathBuf),
 }
 
 /// Parameters of a capture.
@@ -22,6 +24,8 @@ pub enum CaptureTarget {
 pub struct CaptureRequest<'a> {
     /// What is captured.
     pub target: CaptureTarget,
+    /// File of the program of a core dump; `None` for the one whose path the core dump states.
+    pub executable: Option<PathBuf>,
     /// Target path of the dataset.
     pub output: &'a Path,
     /// Time between the starts of two snapshots; `None` for a single one.

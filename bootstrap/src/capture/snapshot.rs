@@ -11,7 +11,8 @@ pub(super) struct ProcessSnapshot {
     pub(super) timestamp: i64,
     /// How long the process was stopped; `None` if it no longer ran.
     pub(super) pause: Option<Duration>,
-    pub(super) architecture: Architecture,
+    /// Architecture of the code whose stacks are unwound; `None` if it is not one that can be.
+    pub(super) architecture: Option<Architecture>,
     /// Sorted by address.
     pub(super) mappings: Vec<Mapping>,
     /// For each mapping the content that was read.
@@ -20,6 +21,19 @@ pub(super) struct ProcessSnapshot {
     pub(super) change_detection: ChangeDetection,
     /// Sorted by identifier.
     pub(super) threads: Vec<ThreadState>,
+    /// Address of the entry point of the program; `None` if unknown, and in a live process.
+    pub(super) entry: Option<u64>,
+    /// The modules that a minidump states, sorted by address. Otherwise, mappings tell them.
+    pub(super) modules: Vec<StatedModule>,
+}
+
+/// A module that a minidump states.
+pub(super) struct StatedModule {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) path: String,
+    /// In hexadecimal: build id, or GUID and age of the PDB.
+    pub(super) build_id: Option<String>,
 }
 
 /// A thread and its registers.
@@ -28,6 +42,10 @@ pub(super) struct ThreadState {
     pub(super) name: Option<String>,
     pub(super) is_main: bool,
     pub(super) signal: Option<u32>,
+    /// Why the signal was sent (`si_code`).
+    pub(super) signal_code: Option<i32>,
+    /// Address whose access caused the signal.
+    pub(super) fault_address: Option<u64>,
     /// Names and values.
     pub(super) registers: Vec<(String, u64)>,
     pub(super) program_counter: u64,

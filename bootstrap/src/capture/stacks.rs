@@ -1,56 +1,45 @@
-//! `(snapshot, modules) -> call stacks`: the chain of calls of each thread, by unwind tables, or by frame pointers where
-//! code has none (framehop).
-//!
-//! In 32-bit code of x86 only frame pointers are followed.
+//! `(snapshot, modules) -> call stacks`: the chain of calls of each thread, by unwind tables, or by frame pointers
+//! where code has none (framehop; `stacks_x86` for 32-bit code of x86). On other processors, only the code that runs is
+//! known.
 
+use super::frame::{DEPTH_MAX, Frame};
 use super::modules::Module;
 use super::snapshot::{ProcessSnapshot, ThreadState};
+use super::stacks_x86::X86Walker;
 use binframe_ir::tables::Architecture;
 use bytes::Bytes;
 use framehop::aarch64::{CacheAarch64, PtrAuthMask, UnwindRegsAarch64, UnwinderAarch64};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Unwinder};
 
-/// Calls of a thread; a stack that is deeper is cut.
-const DEPTH_MAX: usize = 1 << 16;
-
-/// A call on a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// The program counter, or the return address.
-    pub(super) program_counter: u64,
-    /// An address in the instruction that runs or calls.
-    pub(super) code_address: u64,
-    /// The stack pointer before the call of the function.
-    pub(super) stack_pointer: Option<u64>,
-}
-
 /// Unwinds the threads of a snapshot.
 pub(super) enum StackWalker {
     X86_64(UnwinderX86_64<Bytes>, Box<CacheX86_64>),
     Aarch64(UnwinderAarch64<Bytes>, Box<CacheAarch64>),
-    FramePointers,
+    X86(Box<X86Walker>),
+    Other,
 }
 
 impl StackWalker {
     /// A walker of code in modules.
-    pub(super) fn new(architecture: Architecture, modules: &[Module]) -> Self {
+    pub(super) fn new(architecture: Option<Architecture>, modules: &[Module]) -> Self {
         match architecture {
-            Architecture::X86_64 => {
+            Some(Architecture::X86_64) => {
                 let mut unwinder = UnwinderX86_64::new();
                 for module in modules {
                     unwinder.add_module(unwind_information(module));
                 }
                 Self::X86_64(unwinder, Box::default())
             }
-            Architecture::Aarch64 => {
+            Some(Architecture::Aarch64) => {
                 let mut unwinder = UnwinderAarch64::new();
                 for module in modules {
                     unwinder.add_module(unwind_information(module));
                 }
                 Self::Aarch64(unwinder, Box::default())
             }
-            _ => Self::FramePointers,
+            Some(Architecture::X86) => Self::X86(Box::new(X86Walker::new(modules))),
+            _ => Self::Other,
         }
     }
 
@@ -64,15 +53,14 @@ impl StackWalker {
             }
             Self::Aarch64(unwinder, cache) => {
                 let (link, frame) = (thread.register("x30"), thread.register("x29"));
-                let mask = PtrAuthMask::from_max_known_address(unwinder.max_known_code_address());
+                // Return addresses may be signed, in bits that no address has.
+                let address_max = snapshot.mappings.last().map_or(u64::MAX, |mapping| mapping.end);
+                let mask = PtrAuthMask::from_max_known_address(address_max.max(1));
                 let registers = UnwindRegsAarch64::new_with_ptr_auth_mask(mask, link, sp, frame);
                 unwind(unwinder, cache, registers, pc, UnwindRegsAarch64::sp, snapshot)
             }
-            Self::FramePointers => {
-                // A processor of x86-64 names its registers so in 32-bit code too.
-                let pointer = thread.register("ebp").max(thread.register("rbp"));
-                frames_by_pointer(snapshot, pc, pointer)
-            }
+            Self::X86(walker) => walker.frames(snapshot, thread),
+            Self::Other => vec![Frame { program_counter: pc, code_address: pc, stack_pointer: None }],
         }
     }
 }
@@ -120,25 +108,6 @@ fn unwind<U: Unwinder>(
             Some(caller) => address = caller,
             None => break,
         }
-    }
-    frames
-}
-
-/// Follows the chain of saved frame pointers of 32-bit code.
-fn frames_by_pointer(snapshot: &ProcessSnapshot, program_counter: u64, frame_pointer: u64) -> Vec<Frame> {
-    let word = |address| snapshot.word_at(address).map(|word| word & 0xffff_ffff);
-    let mut frames = vec![Frame { program_counter, code_address: program_counter, stack_pointer: None }];
-    let mut pointer = frame_pointer;
-    while frames.len() < DEPTH_MAX {
-        let (Some(next), Some(caller)) = (word(pointer), word(pointer + 4)) else { break };
-        if let Some(last) = frames.last_mut() {
-            last.stack_pointer = Some(pointer + 8);
-        }
-        if caller == 0 || next <= pointer {
-            break;
-        }
-        frames.push(Frame { program_counter: caller, code_address: caller - 1, stack_pointer: None });
-        pointer = next;
     }
     frames
 }

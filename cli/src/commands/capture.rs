@@ -1,4 +1,4 @@
-//! `binframe capture`: the memory of a process or core dump as a dataset.
+//! `binframe capture`: the memory of a process, core dump or minidump as a dataset.
 
 use crate::failure::Failure;
 use crate::progress_bar::progress_bar;
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) const EXAMPLES: &str = "\
 The process is stopped while its memory is copied, and then continues. The dataset has the regions of memory with their content \
 (memory_regions), threads with their registers and calls (threads, thread_registers, call_stacks), and the mapped \
-executables (loaded_modules); of a series also the pages that changed (memory_pages, page_contents). Ctrl-C ends a series; \
+executables (loaded_modules), the chunks of glibc's heap (heap_chunks); of a series also the pages that changed (memory_pages, page_contents). Ctrl-C ends a series; \
 the dataset has what was captured so far.
 
 Memory holds secrets: passwords, keys, the data of users. The files of the dataset can be read by their owner only.
@@ -30,6 +30,8 @@ EXAMPLES:
   binframe capture --pid 4711 --every 100ms -o series.tables  a snapshot every 100 ms until it exits, or Ctrl-C
   binframe capture --at parse --count 3 -o calls.tables -- ./app   the first three calls of a function
   binframe capture --core core.4711 -o core.tables            a core dump
+  binframe capture --core qemu.core --exe app -o core.tables  a core dump that does not state its program
+  binframe capture --minidump crash.dmp -o crash.tables       a minidump
   binframe sql \"SELECT * FROM call_stacks\" now.tables";
 
 /// Arguments of `binframe capture`.
@@ -41,6 +43,12 @@ pub(crate) struct CaptureArguments {
     /// Core dump to read (ELF)
     #[arg(long, value_name = "FILE", group = "target", conflicts_with_all = ["series", "on_exit"])]
     core: Option<PathBuf>,
+    /// Minidump to read (Windows, Breakpad, Crashpad)
+    #[arg(long, value_name = "FILE", group = "target", conflicts_with_all = ["every", "on_exit"])]
+    minidump: Option<PathBuf>,
+    /// File of the program of the core dump, if the core dump states none or its path is of another machine
+    #[arg(long, value_name = "FILE", requires = "core")]
+    exe: Option<PathBuf>,
     /// Command to start and capture, after `--`; at its exit, if nothing else is said
     #[arg(last = true, value_name = "COMMAND", group = "target")]
     command: Vec<OsString>,
@@ -88,14 +96,15 @@ fn type_parser() -> impl TypedValueParser<Value = RegionType> {
         .map(|name| RegionType::from_name(&name).expect("only names of types are accepted"))
 }
 
-/// Captures a process or core dump.
+/// Captures a process, core dump or minidump.
 pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
-    let target = match (arguments.pid, &arguments.core) {
-        (Some(pid), _) => CaptureTarget::Process(pid),
-        (_, Some(core)) => CaptureTarget::CoreDump(core.clone()),
+    let target = match (arguments.pid, &arguments.core, &arguments.minidump) {
+        (Some(pid), ..) => CaptureTarget::Process(pid),
+        (_, Some(core), _) => CaptureTarget::CoreDump(core.clone()),
+        (.., Some(minidump)) => CaptureTarget::Minidump(minidump.clone()),
         _ if !arguments.command.is_empty() => CaptureTarget::Command(arguments.command.clone()),
         _ => {
-            let usage = "nothing to capture; give --pid PID, --core FILE, or -- COMMAND";
+            let usage = "nothing to capture; give --pid PID, --core FILE, --minidump FILE, or -- COMMAND";
             return Err(Failure::Usage(usage.to_owned()));
         }
     };
@@ -104,6 +113,7 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
     let is_command = matches!(target, CaptureTarget::Command(_));
     let request = CaptureRequest {
         target,
+        executable: arguments.exe.clone(),
         output: &arguments.output,
         every: arguments.every,
         at: arguments.at.as_deref(),

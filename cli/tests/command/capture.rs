@@ -82,7 +82,7 @@ fn the_output_of_a_command_is_its_own() {
     let missing = folder.failure(1, &["capture", "-o", "end", "--", "no-such-program"]);
     assert!(missing.contains("no-such-program: cannot start"), "{missing}");
     let nothing = folder.failure(2, &["capture", "-o", "end"]);
-    assert!(nothing.contains("give --pid PID, --core FILE, or -- COMMAND"), "{nothing}");
+    assert!(nothing.contains("give --pid PID, --core FILE, --minidump FILE, or -- COMMAND"), "{nothing}");
     let text = folder.failure(1, &["capture", "--core", "/bin/sh", "-o", "end"]);
     assert!(text.contains("it is no core dump"), "{text}");
 }

@@ -18,6 +18,8 @@ enumeration! {
         Exit = "exit",
         /// The process was stopped and written to a core dump, by a system or another tool.
         CoreDump = "core_dump",
+        /// The process crashed, or was stopped, and wrote a minidump.
+        Minidump = "minidump",
     }
 }
 
@@ -38,7 +40,8 @@ enumeration! {
 pub struct Snapshot {
     /// Position among the snapshots of the capture, from 1.
     pub snapshot_id: u32,
-    /// Time at which the process was stopped; of a core dump, at which the file was last changed.
+    /// Time at which the process was stopped; of a core dump, at which the file was last changed; of a minidump, as
+    /// it states.
     pub timestamp: Timestamp,
     /// Why the snapshot was taken.
     pub reason: SnapshotReason,
@@ -46,7 +49,8 @@ pub struct Snapshot {
     pub thread_id: Option<u64>,
     /// How changed pages were found.
     pub change_detection: ChangeDetection,
-    /// Time from the stop of the first thread to the release of the last, in nanoseconds; null for a core dump.
+    /// Time from the stop of the first thread to the release of the last, in nanoseconds; null for a core dump or
+    /// minidump.
     pub pause_nanoseconds: Option<u64>,
     /// Size of all regions.
     #[column(unit = "bytes")]
@@ -106,9 +110,9 @@ pub struct LoadedModule<'a> {
     #[column(unit = "bytes")]
     pub size: u64,
     /// Number that is added to an address in the file (`address` of `binary_sections`, `functions`, …) to get one in
-    /// memory.
+    /// memory; null if a minidump states the module, and its file is not at hand.
     #[column(unit = "address")]
-    pub load_bias: u64,
+    pub load_bias: Option<u64>,
     /// Path of the file.
     pub module_path: &'a str,
     /// Its build id, in hexadecimal: equal to the one of the file's dataset (`binary_notes`); null if it has none.
@@ -130,8 +134,14 @@ pub struct Thread<'a> {
     pub thread_name: Option<&'a str>,
     /// Whether it is the first thread of the process.
     pub is_main: bool,
-    /// Number of the signal that it had received; null for none, and in a live process.
+    /// Number of the signal that it had received, or of the exception in a minidump of Windows or macOS; null for none,
+    /// and in a live process.
     pub signal: Option<u32>,
+    /// Why that signal was sent (`si_code`), or the flags of the exception; null if it is not stated.
+    pub signal_code: Option<i64>,
+    /// Address whose access caused that signal; null if there is none.
+    #[column(unit = "address")]
+    pub fault_address: Option<u64>,
     /// Value of the program counter.
     #[column(unit = "address")]
     pub program_counter: u64,
@@ -179,7 +189,8 @@ pub struct CallStack<'a> {
     /// Address of the module that contains the code; null for code outside modules.
     #[column(unit = "address")]
     pub module_address: Option<u64>,
-    /// Address of the function in the file of the module: `functions.address` of its dataset; null if no symbol states it.
+    /// Address of the function in the file of the module: `functions.address` of its dataset; null if no symbol states
+    /// it.
     #[column(unit = "address")]
     pub function_address: Option<u64>,
     /// Name of the function; null if no symbol states it, or of an inlined function no debug information.
@@ -190,4 +201,43 @@ pub struct CallStack<'a> {
     pub source_file: Option<Term<'a>>,
     /// Line in the source file; null if not stated.
     pub source_line: Option<u32>,
+}
+
+enumeration! {
+    /// What a chunk of the heap is used for.
+    ChunkState {
+        /// Allocated by the program.
+        InUse = "in_use",
+        /// Free, in a bin of its arena.
+        Free = "free",
+        /// Free, in a fast bin of its arena.
+        FastBin = "fastbin",
+        /// Free, in the cache of a thread.
+        ThreadCache = "tcache",
+        /// The rest of the heap, from which new chunks are cut.
+        Top = "top",
+        /// Allocated by the program, in a mapping of its own.
+        Mapped = "mmapped",
+    }
+}
+
+/// A chunk of the heap of glibc's `malloc`: memory that the program has allocated, or that is free. Found in the
+/// captured memory, without a record of the calls; other allocators have no rows.
+#[derive(Debug, Clone, Copy, Default, Table)]
+#[table(name = "heap_chunks", stage = Capture, key(snapshot_id, address), span(address, size))]
+pub struct HeapChunk {
+    /// The snapshot.
+    #[column(references = "snapshots.snapshot_id")]
+    pub snapshot_id: u32,
+    /// Address of the first byte that the program can use: what `malloc` returned.
+    #[column(unit = "address")]
+    pub address: u64,
+    /// Number of bytes that the program can use (`malloc_usable_size`): at least as many as it asked for.
+    #[column(unit = "bytes")]
+    pub size: u64,
+    /// Address of the arena (`struct malloc_state`); null for a chunk in a mapping of its own.
+    #[column(unit = "address")]
+    pub arena_address: Option<u64>,
+    /// What the chunk is used for.
+    pub state: ChunkState,
 }

@@ -29,11 +29,12 @@ pub use attributes::{
     BinaryRichEntry, BinaryRichEntryBuilder, BinaryRichEntryColumns,
 };
 pub use capture::{
-    CallStack, CallStackBuilder, CallStackColumns, CallStacks, ChangeDetection, LoadedModule,
-    LoadedModuleBuilder, LoadedModuleColumns, LoadedModules, MemoryPage, MemoryPageBuilder,
-    MemoryPageColumns, MemoryPages, PageContent, PageContentBuilder, PageContentColumns, PageContents,
-    Snapshot, SnapshotBuilder, SnapshotColumns, SnapshotReason, Snapshots, Thread, ThreadBuilder,
-    ThreadColumns, ThreadRegister, ThreadRegisterBuilder, ThreadRegisterColumns, ThreadRegisters, Threads,
+    CallStack, CallStackBuilder, CallStackColumns, CallStacks, ChangeDetection, ChunkState, HeapChunk,
+    HeapChunkBuilder, HeapChunkColumns, HeapChunks, LoadedModule, LoadedModuleBuilder, LoadedModuleColumns,
+    LoadedModules, MemoryPage, MemoryPageBuilder, MemoryPageColumns, MemoryPages, PageContent,
+    PageContentBuilder, PageContentColumns, PageContents, Snapshot, SnapshotBuilder, SnapshotColumns,
+    SnapshotReason, Snapshots, Thread, ThreadBuilder, ThreadColumns, ThreadRegister, ThreadRegisterBuilder,
+    ThreadRegisterColumns, ThreadRegisters, Threads,
 };
 pub use cfg::{
     BasicBlock, BasicBlockBuilder, BasicBlockColumns, BasicBlocks, BlockEvidence, BoundEvidence, CallEdge,

@@ -2,8 +2,9 @@
 //!
 //! `formats` finds the headers of ELF, PE, COFF, Mach-O files and containers. `sections` and `linkage` have a folder
 //! for each format, with the same file names where the formats have the same tables. The other passes read sections of
-//! any format.
+//! any format. `call_frames` is no pass: captures evaluate call frame information with it.
 
+pub mod call_frames;
 pub mod debug;
 pub mod exceptions;
 pub mod extents;

@@ -1,9 +1,12 @@
-//! Captures of programs that are known: regions are those of the system, content is what the program and gdb see, stacks
-//! are those of gdb, and the program continues as if nothing had happened.
+//! Captures of programs that are known: regions are those of the system, content is what the program and gdb see,
+//! stacks are those of gdb, and the program continues as if nothing had happened.
 
 mod changes;
+mod chunks;
+mod cores;
 mod functions;
 mod gdb;
+mod minidump;
 
 use binframe::ir::tables::{
     BinaryHeaders, CallStacks, LoadedModules, MemoryPages, MemoryRegions, PageContents, RegionType,
@@ -120,6 +123,7 @@ fn request(target: CaptureTarget, output: &Path) -> CaptureRequest<'_> {
         [RegionType::Stack, RegionType::Heap, RegionType::Global, RegionType::Code];
     CaptureRequest {
         target,
+        executable: None,
         output,
         every: None,
         at: None,
@@ -187,6 +191,50 @@ impl Captured {
 fn are_equal(one: &[u8], other: &[u8]) -> bool {
     const DIFFERENCES_MAX: usize = 8;
     one.len() == other.len() && one.iter().zip(other).filter(|(a, b)| a != b).count() <= DIFFERENCES_MAX
+}
+
+/// Captures corrupted and truncated forms of a file: each is a dataset whose content is no larger than the file, or an
+/// error with a message.
+fn check_mutants(original: &[u8], count: u64, target: impl Fn(PathBuf) -> CaptureTarget) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (path, output) = (folder.path().join("mutant"), folder.path().join("captured"));
+    let mut captured_count = 0;
+    for seed in 1..=count {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut below = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % bound
+        };
+        let mut bytes = original.to_vec();
+        for _ in 0..=below(8) {
+            // Most of what is not content is at the beginning.
+            let range = if below(4) > 0 { 0x2000 } else { bytes.len() };
+            let at = below(range.min(bytes.len()));
+            let values: [&[u8]; 4] = [&[0xff; 8], &[0; 4], &[0x80], &[1, 0, 0, 0x7f]];
+            let end = bytes.len().min(at + values[below(4)].len());
+            for index in at..end {
+                bytes[index] = values[below(4)][0] ^ below(3) as u8;
+            }
+        }
+        if below(3) == 0 {
+            bytes.truncate(below(bytes.len()));
+        }
+        fs::write(&path, &bytes).expect("the folder is writable");
+        match capture(&request(target(path.clone()), &output), &mut |_| {}) {
+            Ok(_) => {
+                let source = Source::open(&output).expect("a dataset");
+                let snapshots = source.all::<Snapshots>(&Filter::default()).expect("the table");
+                let read = snapshots[0].1.columns().row(0).read_bytes;
+                assert!(read <= bytes.len() as u64, "seed {seed}: {read} bytes of {}", bytes.len());
+                captured_count += 1;
+            }
+            Err(error) => {
+                let refused = matches!(error, Error::Capture { .. } | Error::Unsupported { .. });
+                assert!(refused, "seed {seed}: {error}");
+            }
+        }
+    }
+    assert!(captured_count > count / 4, "{captured_count} of {count} are captured");
 }
 
 fn word(bytes: &[u8]) -> u64 {
