@@ -7,7 +7,7 @@ use crate::tables::{
     BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
     CallEdges, CallStacks, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers,
     DebugTypes, DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts,
-    Functions, InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, LoadedModules,
+    Functions, HeapAllocations, HeapCallSites, InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, LoadedModules,
     Loops, MemoryAccesses, MemoryObjects, MemoryPages, MemoryRegions, PageContents, Snapshots, StackFrames,
     ThreadRegisters, Threads,
 };
@@ -71,6 +71,8 @@ pub const TABLES: &[&TableInfo] = &[
     Threads::INFO,
     ThreadRegisters::INFO,
     CallStacks::INFO,
+    HeapCallSites::INFO,
+    HeapAllocations::INFO,
     Diagnostics::INFO,
     Binaries::INFO,
 ];

@@ -2,6 +2,7 @@
 //!
 //! Source: proc(5), `/proc/pid/maps`.
 
+use super::heap::CHANNEL_NAME;
 use binframe_ir::tables::RegionType;
 
 /// A mapping.
@@ -58,11 +59,12 @@ impl Mapping {
         self.end - self.start
     }
 
-    /// Whether reading its memory has no effect and can succeed: it is readable, and no device.
+    /// Whether reading its memory has no effect and can succeed: it is readable, no device, and not memory of the heap
+    /// recorder, which is mostly unused.
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
-                !path.starts_with("/dev/") || path.starts_with("/dev/shm/") || path.starts_with("/dev/zero")
+                !path.starts_with(CHANNEL_NAME) && !path.starts_with("/dev/") || path.starts_with("/dev/shm/") || path.starts_with("/dev/zero")
             }
             Origin::Kernel(name) => name == "[vdso]",
             _ => true,

@@ -10,6 +10,8 @@
 //!  2. Find the modules that are mapped (`modules`), and unwind the stacks of the threads (`stacks`).
 //!  3. Write the rows (`recorder`), and of pages only those that changed since the previous snapshot (`pages`).
 //!
+//! Meanwhile the allocations of a command are recorded, on request (`heap`).
+//!
 //! A process is stopped only in phase 1. The rows of a snapshot are written before the next one is taken, so a capture
 //! needs the memory of one snapshot, and the digests of its pages.
 //!
@@ -18,6 +20,7 @@
 //! because memory holds secrets.
 
 mod core_dump;
+mod heap;
 mod mappings;
 mod modules;
 mod pages;
@@ -29,6 +32,7 @@ mod snapshot;
 mod stacks;
 
 use self::core_dump::read_core_dump;
+use self::heap::HeapRecording;
 use self::process::{Event, Process};
 use self::recorder::Recorder;
 use self::request::{CaptureRequest, CaptureTarget};
@@ -50,18 +54,22 @@ pub fn capture(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Re
 }
 
 fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Result<Manifest, Error> {
+    let mut heap = request.has_heap.then(HeapRecording::create).transpose()?;
     let mut process = match &request.target {
         CaptureTarget::CoreDump(path) => {
             let mut recorder = Recorder::create(request, path)?;
             let snapshot = read_core_dump(path, request, &mut recorder.images)?;
             recorder.record(&snapshot, SnapshotReason::CoreDump)?;
             observe(1);
-            return finish(recorder, request);
+            return finish(recorder, request, Vec::new());
         }
         CaptureTarget::Process(id) => Process::attach(*id)?,
-        CaptureTarget::Command(command) => Process::spawn(command)?,
+        CaptureTarget::Command(command) => Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?,
     };
     let mut recorder = Recorder::create(request, process.executable())?;
+    if let Some(heap) = &mut heap {
+        heap.start(process.id(), recorder.heap_output()?);
+    }
     let start = Instant::now();
     let mut taken = 0;
     let is_enough = |taken: u32| match request.every {
@@ -100,12 +108,17 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
     if recorder.is_empty() {
         return Err(process.ended_early());
     }
-    finish(recorder, request)
+    let missing = heap.map(HeapRecording::finish).transpose()?.unwrap_or_default();
+    finish(recorder, request, missing)
 }
 
 /// Writes the manifest, verifies if requested, and publishes the dataset.
-fn finish(recorder: Recorder, request: &CaptureRequest<'_>) -> Result<Manifest, Error> {
-    let (writer, manifest) = recorder.finish()?;
+fn finish(
+    recorder: Recorder,
+    request: &CaptureRequest<'_>,
+    missing: Vec<String>,
+) -> Result<Manifest, Error> {
+    let (writer, manifest) = recorder.finish(missing)?;
     if request.verify {
         let violations = verify(writer.directory())?;
         if !violations.is_empty() {

@@ -119,11 +119,14 @@ impl Process {
         Ok(Self { pid, child, executable, is_traced: true, stopped: None, end_signals })
     }
 
-    /// Starts a command and traces it from its first instruction.
-    pub(super) fn spawn(command: &[OsString]) -> Result<Self, Error> {
+    /// Starts a command, with one more variable in its environment, and traces it from its first instruction.
+    pub(super) fn spawn(
+        command: &[OsString],
+        variable: Option<(&'static str, OsString)>,
+    ) -> Result<Self, Error> {
         let (program, arguments) = command.split_first().expect("a command has a program");
         let mut start = Command::new(program);
-        start.args(arguments);
+        start.args(arguments).envs(variable);
         trace_from_start(&mut start);
         let child = start.spawn().map_err(Error::io(Path::new(program), "start"))?;
         let pid = Pid::from_raw(child.id().cast_signed());
@@ -147,6 +150,11 @@ impl Process {
 
     fn path_of(pid: Pid, name: &str) -> PathBuf {
         Path::new("/proc").join(pid.to_string()).join(name)
+    }
+
+    /// Identifier of the process.
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
     }
 
     /// Path of the executable.

@@ -2,6 +2,7 @@
 //!
 //! Rows wait in builders until they are many, or have much content, and are then encoded and appended.
 
+use super::heap::HeapOutput;
 use super::mappings::Origin;
 use super::modules::{Images, Module};
 use super::pages::{Changes, Pages, push_content};
@@ -19,6 +20,7 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Timestamp};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The tables of a capture: its own, and the regions of memory, which files have too.
@@ -87,7 +89,8 @@ pub(super) struct Recorder {
 
 /// Where encoded rows go.
 struct Output {
-    writer: DatasetWriter,
+    /// Shared with the reader of the heap.
+    writer: Arc<Mutex<DatasetWriter>>,
     encoders: Vec<(&'static TableInfo, TableEncoder)>,
     /// Name of the captured program, the value of the column `binary_name`.
     name: String,
@@ -99,8 +102,9 @@ impl Output {
         let index = self.encoders.iter().position(|(table, _)| *table == batch.info());
         let index = index.expect("a table of captures");
         let encoded = self.encoders[index].1.encode(&batch, &self.name);
-        let encoded = encoded.map_err(Error::write(self.writer.directory()))?;
-        self.writer.append(index, encoded)
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = encoded.map_err(Error::write(writer.directory()))?;
+        writer.append(index, encoded)
     }
 }
 
@@ -112,7 +116,7 @@ impl Recorder {
         let encoders = writer.encoders()?;
         let name = program.file_name().map_or_else(|| "process".into(), |name| name.to_string_lossy());
         Ok(Self {
-            output: Output { writer, encoders, name: name.into_owned() },
+            output: Output { writer: Arc::new(Mutex::new(writer)), encoders, name: name.into_owned() },
             has_content: request.has_content,
             is_series: request.every.is_some(),
             is_core_dump: matches!(request.target, CaptureTarget::CoreDump(_)),
@@ -128,6 +132,11 @@ impl Recorder {
             registers: Pending::default(),
             stacks: Pending::default(),
         })
+    }
+
+    /// Where rows of the heap go.
+    pub(super) fn heap_output(&self) -> Result<HeapOutput, Error> {
+        HeapOutput::new(&self.output.writer, &self.output.name)
     }
 
     /// Whether there is no snapshot.
@@ -278,8 +287,8 @@ impl Recorder {
         batches.into_iter().try_for_each(|batch| self.output.append(batch))
     }
 
-    /// Appends the rows that wait, and writes the manifest.
-    pub(super) fn finish(mut self) -> Result<(DatasetWriter, Manifest), Error> {
+    /// Appends the rows that wait, and writes the manifest, with what is missing in the rows of others.
+    pub(super) fn finish(mut self, missing: Vec<String>) -> Result<(DatasetWriter, Manifest), Error> {
         let pages = self.pages.finish(self.count);
         let batches = [
             self.regions.take(),
@@ -292,11 +301,14 @@ impl Recorder {
             self.stacks.take(),
         ];
         batches.into_iter().try_for_each(|batch| self.output.append(batch))?;
-        let Output { mut writer, name, .. } = self.output;
+        let Output { writer, name, .. } = self.output;
+        let writer = Arc::into_inner(writer).expect("the reader of the heap has ended");
+        let mut writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut manifest = Manifest::new(vec![Stage::Capture.name().to_owned()]);
         manifest.tables = writer.finish_tables()?;
         manifest.binaries =
             vec![ManifestBinary { binary: name, path: self.path, sha256: String::new(), passes: Vec::new() }];
+        manifest.missing = missing;
         writer.write_manifest(&manifest)?;
         Ok((writer, manifest))
     }

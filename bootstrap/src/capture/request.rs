@@ -35,6 +35,8 @@ pub struct CaptureRequest<'a> {
     pub bytes_max: u64,
     /// Whether content is written, and not only its digests.
     pub has_content: bool,
+    /// Whether the allocations of a command are recorded.
+    pub has_heap: bool,
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
 }

@@ -28,6 +28,7 @@ EXAMPLES:
   binframe capture --pid 4711 -o now.tables                   one snapshot of a running process
   binframe capture -o end.tables -- ./app --fast              a command, at the moment before it exits
   binframe capture --pid 4711 --every 100ms -o series.tables  a snapshot every 100 ms until it exits, or Ctrl-C
+  binframe capture --heap -o heap.tables -- ./app --fast      all allocations of a command, and its end
   binframe capture --core core.4711 -o core.tables            a core dump
   binframe sql \"SELECT * FROM call_stacks\" now.tables";
 
@@ -55,6 +56,9 @@ pub(crate) struct CaptureArguments {
     /// Take a snapshot when the process is about to exit
     #[arg(long)]
     on_exit: bool,
+    /// Record each allocation of the command, with the calls that made it
+    #[arg(long, conflicts_with_all = ["pid", "core"])]
+    heap: bool,
     /// Types of regions whose content is read
     #[arg(
         long,
@@ -102,6 +106,7 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
         types: &arguments.only,
         bytes_max: arguments.max_bytes.unwrap_or(u64::MAX),
         has_content: !arguments.no_content,
+        has_heap: arguments.heap,
         verify: arguments.verify,
     };
     let bar = progress_bar();
@@ -112,6 +117,9 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
     bar.finish_and_clear();
     let manifest = manifest?;
     let mut stderr = io::stderr().lock();
+    for missing in &manifest.missing {
+        _ = writeln!(stderr, "warning: {missing}");
+    }
     if stderr.is_terminal() {
         // The dataset is complete; a summary that cannot be printed is not a failure.
         _ = writeln!(stderr, "{}", summary(arguments, &manifest));

@@ -126,6 +126,7 @@ fn request(target: CaptureTarget, output: &Path) -> CaptureRequest<'_> {
         types: &TYPES,
         bytes_max: u64::MAX,
         has_content: true,
+        has_heap: false,
         verify: true,
     }
 }

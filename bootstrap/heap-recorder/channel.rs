@@ -1,0 +1,76 @@
+//! Memory that the recorder inside a program and the reader in binframe share.
+//!
+//! Each thread of the program claims a slot, which is a ring of records with one writer and one reader. Positions in a
+//! ring count words since its start and never decrease; a record is contiguous, and a [`SKIP`] fills the end of the ring
+//! before a record that does not fit. The first word of a record has its kind in the lowest byte, and above it the number
+//! of words.
+//!
+//! *Order.* A release is published before memory is released, and an allocation after memory was allocated, each with a
+//! time that was read before it was published. So if one record depends on another, that other was published before the
+//! time of the first.
+
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Threads that are recorded at a time.
+pub const THREADS_MAX: usize = 256;
+
+/// Words of a ring.
+pub const RING_WORDS: usize = 1 << 17;
+
+/// Bytes of the stack that are recorded at most, from the stack pointer on.
+pub const WINDOW: usize = 1 << 16;
+
+/// Kind of a record: the rest of the ring is not used.
+pub const SKIP: u64 = 0;
+/// Kind of a record: `[_, time, address, size, program counter, stack pointer, frame pointer, extents, stack…]`.
+/// The lower half of the extents is the number of bytes of the stack in the record, from the stack pointer on; the upper
+/// half the number of bytes that are known. Those between are as in the previous record of the ring.
+pub const ALLOCATION: u64 = 1;
+/// Kind of a record: `[_, time, address]`.
+pub const RELEASE: u64 = 2;
+/// Kind of a record: `[_, time]`. The memory of the last release was not released, because `realloc` failed.
+pub const RETRACTION: u64 = 3;
+/// Kind of a record: `[_, time, length, text…]`, the text of `/proc/self/maps`.
+pub const MAPPINGS: u64 = 4;
+
+/// Words of an allocation before its stack.
+pub const ALLOCATION_WORDS: usize = 8;
+
+/// The shared memory. It is zero at first, but for what the reader sets.
+#[repr(C, align(4096))]
+pub struct Channel {
+    /// Identifier of the process of the reader: it records the program that it started.
+    pub reader: AtomicU32,
+    /// Whether events are recorded. A writer that waits in vain for the reader ends that.
+    pub is_open: AtomicU32,
+    /// Number of programs that the process has executed and that are recorded.
+    pub programs: AtomicU32,
+    /// Number of events that were not recorded.
+    pub dropped: AtomicU64,
+    /// Grows while the reader lives.
+    pub heartbeat: Position,
+    /// One slot for each thread.
+    pub slots: [Slot; THREADS_MAX],
+}
+
+/// A counter in a cache line of its own.
+#[repr(align(64))]
+pub struct Position(pub AtomicU64);
+
+/// The ring of a thread.
+#[repr(C, align(4096))]
+pub struct Slot {
+    /// Number of the program in the upper half, and identifier of the thread; 0 for a free slot. The writer claims it,
+    /// and the reader frees it when the thread has ended.
+    pub owner: AtomicU64,
+    /// End of the stack of the thread, as the reader found it; 0 if it is not known.
+    pub stack_end: AtomicU64,
+    /// Position after the last record.
+    pub written: Position,
+    /// Position of the first record that was not read.
+    pub read: Position,
+    /// Copy of the stack as in the last record, by the lower bits of the address. Only the writer uses it.
+    pub stack: [AtomicU64; WINDOW / 8],
+    /// The records.
+    pub ring: [AtomicU64; RING_WORDS],
+}

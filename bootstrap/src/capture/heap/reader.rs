@@ -1,0 +1,305 @@
+//! Takes the records of all threads in the order of their times.
+//!
+//! *Order.* The reader looks at the clock first, and then at the positions of the writers. A record that another one depends
+//! on was published before the time of that other one (`channel`). So of a record up to the time of the clock, all on which
+//! it depends are known.
+//!
+//! *Ends of threads.* The slot of a thread is free again when the system no longer lists the thread, or when the process
+//! executed another program, and its ring is empty.
+
+use super::allocations::{Allocations, Clock, Live, Released};
+use super::call_sites::CallSites;
+use super::channel::{
+    ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
+};
+use super::output::HeapOutput;
+use super::unwinding::{Stack, State, Unwinder};
+use crate::error::Error;
+use rustix::time::{ClockId, clock_gettime};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two looks at empty rings.
+const NAP: Duration = Duration::from_micros(200);
+
+/// Time between two searches for threads that ended.
+const CLEANUP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Nanoseconds by which the clock is taken to be earlier than it is, since processors reorder reads.
+const TOLERANCE: u64 = 1_000;
+
+/// Words after which the writer is told that there is room.
+const ROOM_WORDS: u64 = RING_WORDS as u64 / 16;
+
+/// The kind of a record and its number of words, from its first word.
+fn parse_header(word: u64) -> (u64, usize) {
+    (word & 0xff, (word >> 8) as usize)
+}
+
+/// What the reader found apart from rows.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Whether memory had what the recorder does not write.
+    pub(super) has_foreign_records: bool,
+}
+
+/// A thread of the program.
+#[derive(Default)]
+struct Thread {
+    owner: u64,
+    stack: Stack,
+    /// Position of the next record.
+    position: u64,
+    /// Position after the last record that was published.
+    end: u64,
+    /// The last release, which may be retracted.
+    released: Option<Released>,
+    /// Whether its records make no sense.
+    is_broken: bool,
+}
+
+/// A record that was not read yet.
+#[derive(Clone, Copy)]
+struct Record<'a> {
+    kind: u64,
+    time: u64,
+    words: &'a [std::sync::atomic::AtomicU64],
+}
+
+impl Record<'_> {
+    fn word(&self, index: usize) -> u64 {
+        self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+}
+
+impl Thread {
+    /// The next record; `None` if there is none.
+    fn next<'a>(&mut self, slot: &'a Slot) -> Option<Record<'a>> {
+        while self.position < self.end && !self.is_broken {
+            let place = self.position as usize % RING_WORDS;
+            let (kind, size) = parse_header(slot.ring[place].load(Ordering::Relaxed));
+            let words = slot.ring[place..].get(..size).filter(|words| words.len() > 1 || kind == SKIP && size == 1);
+            let Some(words) = words.filter(|_| self.position + size as u64 <= self.end) else {
+                self.is_broken = true;
+                return None;
+            };
+            if kind != SKIP {
+                let time = words[1].load(Ordering::Relaxed);
+                return Some(Record { kind, time, words });
+            }
+            self.position += size as u64;
+        }
+        None
+    }
+}
+
+/// Reads a channel.
+pub(super) struct Reader<'a> {
+    channel: &'a Channel,
+    process: u32,
+    /// By slot.
+    threads: Vec<Option<Box<Thread>>>,
+    /// Number of the program whose records were read last.
+    program: u64,
+    unwinder: Unwinder,
+    sites: CallSites,
+    allocations: Allocations,
+    clock: Clock,
+    /// Difference of the time since 1970 from the clock of records.
+    epoch: i64,
+}
+
+/// Nanoseconds of the clock of records.
+fn monotonic() -> i64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(channel: &'a Channel, process: u32, output: HeapOutput) -> Self {
+        let time = clock_gettime(ClockId::Realtime);
+        Self {
+            channel,
+            process,
+            threads: channel.slots.iter().map(|_| None).collect(),
+            program: 0,
+            unwinder: Unwinder::new(),
+            sites: CallSites::default(),
+            allocations: Allocations::new(output),
+            clock: Clock::default(),
+            epoch: time.tv_sec * 1_000_000_000 + time.tv_nsec - monotonic(),
+        }
+    }
+
+    /// Reads until the end, and writes all rows.
+    pub(super) fn run(mut self, is_ending: &AtomicBool) -> Result<Tally, Error> {
+        let result = self.read(is_ending);
+        // Nobody reads any more.
+        self.channel.is_open.store(0, Ordering::Relaxed);
+        result
+    }
+
+    fn read(&mut self, is_ending: &AtomicBool) -> Result<Tally, Error> {
+        let mut cleaned = Instant::now();
+        loop {
+            let is_last = is_ending.load(Ordering::Acquire);
+            let until = if is_last { u64::MAX } else { (monotonic() as u64).saturating_sub(TOLERANCE) };
+            self.channel.heartbeat.0.fetch_add(1, Ordering::Relaxed);
+            let has_read = self.read_until(until)?;
+            if is_last && !has_read {
+                break;
+            }
+            if cleaned.elapsed() > CLEANUP_INTERVAL {
+                self.free_slots()?;
+                cleaned = Instant::now();
+            }
+            if !has_read {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.write_released()?;
+        self.allocations.write_live(None)?;
+        self.allocations.append()?;
+        self.sites.append(&mut self.allocations.output, true)?;
+        let has_foreign_records = self.threads.iter().flatten().any(|thread| thread.is_broken);
+        Ok(Tally { has_foreign_records })
+    }
+
+    /// Reads the records up to a time. False if there were none.
+    fn read_until(&mut self, until: u64) -> Result<bool, Error> {
+        let channel = self.channel;
+        let mut next = BinaryHeap::new();
+        for (index, slot) in channel.slots.iter().enumerate() {
+            let owner = slot.owner.load(Ordering::Acquire);
+            if owner == 0 {
+                continue;
+            }
+            let thread = self.threads[index].get_or_insert_with(|| {
+                Box::new(Thread { owner, position: slot.read.0.load(Ordering::Relaxed), ..Thread::default() })
+            });
+            thread.end = slot.written.0.load(Ordering::Acquire);
+            next.extend(thread.next(slot).map(|record| Reverse((record.time, index))));
+        }
+        let mut has_read = false;
+        while let Some(Reverse((time, index))) = next.pop().filter(|Reverse((time, _))| *time <= until) {
+            has_read = true;
+            let limit = next.peek().map_or(until, |Reverse((other, _))| until.min(*other)).max(time);
+            let rest = self.read_thread(index, limit)?;
+            next.extend(rest.map(|time| Reverse((time, index))));
+        }
+        Ok(has_read)
+    }
+
+    /// Reads the records of a thread up to a time, and returns the time of the next one.
+    fn read_thread(&mut self, index: usize, limit: u64) -> Result<Option<u64>, Error> {
+        let slot = &self.channel.slots[index];
+        let Some(mut thread) = self.threads[index].take() else { return Ok(None) };
+        let mut told = thread.position;
+        let next = loop {
+            match thread.next(slot) {
+                Some(record) if record.time <= limit => {
+                    self.handle(&mut thread, slot, record)?;
+                    thread.position += record.words.len() as u64;
+                    if thread.position - told >= ROOM_WORDS {
+                        told = thread.position;
+                        slot.read.0.store(told, Ordering::Release);
+                    }
+                }
+                other => break other.map(|record| record.time),
+            }
+        };
+        slot.read.0.store(thread.position, Ordering::Release);
+        self.threads[index] = Some(thread);
+        self.sites.append(&mut self.allocations.output, false)?;
+        Ok(next)
+    }
+
+    fn handle(&mut self, thread: &mut Thread, slot: &Slot, record: Record<'_>) -> Result<(), Error> {
+        let time = (record.time as i64).wrapping_add(self.epoch);
+        let program = thread.owner >> 32;
+        if program > self.program {
+            self.program = program;
+            let time = self.clock.stamp(time);
+            self.write_released()?;
+            self.allocations.write_live(Some(time))?;
+        }
+        let released = thread.released.take();
+        match (record.kind, released) {
+            (RETRACTION, Some(released)) => self.allocations.retract(released),
+            (_, Some(released)) => self.allocations.write(released)?,
+            _ => {}
+        }
+        match record.kind {
+            ALLOCATION => {
+                let call_site = self.call_site(thread, slot, record);
+                let allocated_at = self.clock.stamp(time);
+                let live = Live { size: record.word(3), allocated_at, thread: thread.owner as u32, call_site };
+                self.allocations.allocate(record.word(2), live)?;
+            }
+            RELEASE => {
+                let time = self.clock.stamp(time);
+                thread.released = self.allocations.release(record.word(2), time);
+            }
+            MAPPINGS => self.load(record),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn call_site(&mut self, thread: &mut Thread, slot: &Slot, record: Record<'_>) -> u32 {
+        let state = State {
+            program_counter: record.word(4),
+            stack_pointer: record.word(5),
+            frame_pointer: record.word(6),
+        };
+        let known = (record.word(7) >> 32).min(WINDOW as u64);
+        let changed = record.words.get(ALLOCATION_WORDS..).unwrap_or_default();
+        let changed = changed.iter().map(|word| word.load(Ordering::Relaxed));
+        thread.stack.update(state.stack_pointer, state.stack_pointer.wrapping_add(known), changed);
+        let (call_site, start) = self.unwinder.call_site(&mut thread.stack, state, &mut self.sites);
+        if let Some(start) = start {
+            slot.stack_end.store(start + 8, Ordering::Relaxed);
+        }
+        call_site
+    }
+
+    fn load(&mut self, record: Record<'_>) {
+        let bytes: Vec<u8> = (3..record.words.len()).flat_map(|index| record.word(index).to_le_bytes()).collect();
+        let length = bytes.len().min(record.word(2) as usize);
+        self.unwinder.load(&String::from_utf8_lossy(&bytes[..length]));
+        self.sites.reload();
+        for thread in self.threads.iter_mut().flatten() {
+            thread.stack.discard_states();
+        }
+    }
+
+    /// Writes the rows of the last releases of all threads.
+    fn write_released(&mut self) -> Result<(), Error> {
+        let released: Vec<_> = self.threads.iter_mut().flatten().filter_map(|thread| thread.released.take()).collect();
+        released.into_iter().try_for_each(|released| self.allocations.write(released))
+    }
+
+    /// Frees the slots of threads that ended.
+    fn free_slots(&mut self) -> Result<(), Error> {
+        let program = u64::from(self.channel.programs.load(Ordering::Relaxed));
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.process));
+        for (index, slot) in self.channel.slots.iter().enumerate() {
+            let Some(thread) = &self.threads[index] else { continue };
+            let has_ended =
+                thread.owner >> 32 < program || !tasks.join((thread.owner as u32).to_string()).exists();
+            let is_empty = || slot.written.0.load(Ordering::Acquire) == thread.position || thread.is_broken;
+            if !has_ended || !is_empty() {
+                continue;
+            }
+            if let Some(released) = self.threads[index].take().and_then(|thread| thread.released) {
+                self.allocations.write(released)?;
+            }
+            slot.stack_end.store(0, Ordering::Relaxed);
+            slot.owner.store(0, Ordering::Release);
+        }
+        Ok(())
+    }
+}
