@@ -22,9 +22,11 @@ pub const WINDOW: usize = 1 << 16;
 
 /// Kind of a record: the rest of the ring is not used.
 pub const SKIP: u64 = 0;
-/// Kind of a record: `[_, time, address, size, program counter, stack pointer, frame pointer, extents, stack…]`.
-/// The lower half of the extents is the number of bytes of the stack in the record, from the stack pointer on; the upper
-/// half the number of bytes that are known. Those between are as in the previous record of the ring.
+/// Kind of a record: `[_, time, address, size, program counter, stack pointer, frame pointer, extents, masks…, words…]`.
+/// The words are those of the stack that differ from the copy of the stack, which reader and writer have both, and the
+/// masks have a bit for each word that was compared, from the stack pointer on. The lower half of the extents is the number
+/// of words that were compared; the upper half the number that is recorded. The words after those that were compared are in
+/// the copy.
 pub const ALLOCATION: u64 = 1;
 /// Kind of a record: `[_, time, address]`.
 pub const RELEASE: u64 = 2;
@@ -33,7 +35,7 @@ pub const RETRACTION: u64 = 3;
 /// Kind of a record: `[_, time, length, text…]`, the text of `/proc/self/maps`.
 pub const MAPPINGS: u64 = 4;
 
-/// Words of an allocation before its stack.
+/// Words of an allocation before its masks.
 pub const ALLOCATION_WORDS: usize = 8;
 
 /// The shared memory. It is zero at first, but for what the reader sets.
@@ -69,7 +71,7 @@ pub struct Slot {
     pub written: Position,
     /// Position of the first record that was not read.
     pub read: Position,
-    /// Copy of the stack as in the last record, by the lower bits of the address. Only the writer uses it.
+    /// Copy of the stack as it was recorded, by the lower bits of the address. Only the writer uses it.
     pub stack: [AtomicU64; WINDOW / 8],
     /// The records.
     pub ring: [AtomicU64; RING_WORDS],

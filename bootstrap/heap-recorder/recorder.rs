@@ -14,7 +14,7 @@ mod system;
 mod writer;
 
 use crate::channel::Channel;
-use crate::writer::{Caller, allocated, releases, retracts, start};
+use crate::writer::{Frame, allocated, releases, retracts, start};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
@@ -191,24 +191,13 @@ replace! {
     pvalloc => own_pvalloc, "rsi", "rdx";
 }
 
-/// The address of the return address of the function that is replaced.
-type Frame = *const usize;
-
 /// Records an allocation, unless it failed, and returns it.
 #[inline(always)]
-unsafe fn record(address: *mut u8, size: usize, frame: Frame, frame_pointer: usize) -> *mut u8 {
+fn record(address: *mut u8, size: usize, frame: Frame, frame_pointer: usize) -> *mut u8 {
     if !address.is_null() {
-        // SAFETY: the return address is on the stack.
-        allocated(address, size, unsafe { caller(frame, frame_pointer) }, false);
+        allocated(address, size, frame, frame_pointer, false);
     }
     address
-}
-
-/// The registers of the caller of a function that is replaced.
-#[inline(always)]
-unsafe fn caller(frame: Frame, frame_pointer: usize) -> Caller {
-    // SAFETY: the return address is on the stack.
-    Caller { program_counter: unsafe { *frame }, stack_pointer: frame as usize + 8, frame_pointer }
 }
 
 unsafe extern "C" fn own_malloc(size: usize, frame: Frame, pointer: usize) -> *mut u8 {
@@ -217,7 +206,7 @@ unsafe extern "C" fn own_malloc(size: usize, frame: Frame, pointer: usize) -> *m
     unsafe {
         let address = (functions.malloc)(size);
         if !address.is_null() {
-            allocated(address, size, caller(frame, pointer), true);
+            allocated(address, size, frame, pointer, true);
         }
         address
     }

@@ -3,8 +3,8 @@
 //! Nothing here allocates, takes a lock, or waits without a limit. An event that occurs while another one of the same
 //! thread is written (in a signal handler) is not recorded, but counted.
 //!
-//! *Stacks.* The stack is copied from the stack pointer up to the last byte that differs from the copy of the previous
-//! record, because most of a stack remains as it is from one allocation to the next. At most [`WINDOW`] bytes are copied.
+//! *Stacks.* Only the words are written that differ from a copy of the stack, because most of a stack remains as it is from
+//! one allocation to the next. At most [`WINDOW`] bytes are compared.
 //!
 //! *Forks.* The page with [`Process`] is zero in a child process, so that it records nothing. The child of `vfork` shares
 //! the memory of its parent, which waits: it writes to the ring of its parent as the parent would.
@@ -31,7 +31,7 @@ const MAPPINGS_WORDS_MAX: usize = RING_WORDS / 4;
 /// Bytes by which the copied part of the stack ends: the window moves in such steps.
 const STEP: usize = WINDOW / 2;
 
-/// Words that are compared at once.
+/// Bytes that are compared at once.
 const BLOCK: usize = 64;
 
 /// The first word of a record of a kind and a number of words.
@@ -61,8 +61,6 @@ struct Thread {
     wait: u32,
     /// The mapping of its stack.
     stack: (usize, usize),
-    /// The addresses that the copy of the stack has.
-    copied: (usize, usize),
     /// The position up to which the reader has certainly read.
     read: u64,
 }
@@ -91,13 +89,8 @@ fn thread() -> *mut Thread {
     pointer
 }
 
-/// The registers of the caller of a function, after it returns.
-#[derive(Clone, Copy)]
-pub(crate) struct Caller {
-    pub(crate) program_counter: usize,
-    pub(crate) stack_pointer: usize,
-    pub(crate) frame_pointer: usize,
-}
+/// The address of the return address of a function that is replaced. The stack of its caller starts after it.
+pub(crate) type Frame = *const usize;
 
 /// Starts recording to a channel, if its reader started this process. `loader` is an address in the dynamic loader.
 pub(crate) fn start(channel: *const Channel, loader: usize) {
@@ -119,10 +112,11 @@ pub(crate) fn start(channel: *const Channel, loader: usize) {
 
 /// Records an allocation, by `malloc` or another function. The loader maps modules with `malloc`, and starts threads
 /// with others.
-pub(crate) fn allocated(address: *mut u8, size: usize, caller: Caller, is_malloc: bool) {
+pub(crate) fn allocated(address: *mut u8, size: usize, frame: Frame, frame_pointer: usize, is_malloc: bool) {
     with_writer(|writer| {
         let process = writer.process;
-        let is_loader = (process.loader.0..process.loader.1).contains(&caller.program_counter);
+        // SAFETY: the return address is on the stack.
+        let is_loader = (process.loader.0..process.loader.1).contains(&unsafe { *frame });
         // The loader allocates after it mapped a module, and before the module runs.
         let phase = MAPPINGS_PHASE.load(Ordering::Relaxed);
         if phase == 0 || (phase == 2 && !is_loader) {
@@ -131,7 +125,7 @@ pub(crate) fn allocated(address: *mut u8, size: usize, caller: Caller, is_malloc
         } else if is_loader && is_malloc {
             MAPPINGS_PHASE.store(2, Ordering::Relaxed);
         }
-        writer.write_allocation(address, size, caller);
+        writer.write_allocation(address, size, frame, frame_pointer);
     });
 }
 
@@ -304,51 +298,59 @@ impl Writer<'_> {
     }
 
     #[inline(always)]
-    fn write_allocation(&mut self, address: *mut u8, size: usize, caller: Caller) {
-        let low = caller.stack_pointer;
-        let (high, changed) = self.changed_stack(low);
-        let count = (changed - low) / 8;
-        let extents = (changed - low) as u64 | ((high - low) as u64) << 32;
-        let words = ALLOCATION_WORDS + count;
+    fn write_allocation(&mut self, address: *mut u8, size: usize, frame: Frame, frame_pointer: usize) {
+        let low = frame as usize + 8;
         let copy = self.copy();
-        self.thread.copied = (0, 0);
-        let Some(place) = self.reserve(words) else { return };
-        let (pc, bp) = (caller.program_counter as u64, caller.frame_pointer as u64);
-        let (address, size, low_word) = (address as u64, size as u64, low as u64);
-        let start = [header(ALLOCATION, words), now(), address, size, pc, low_word, bp, extents];
-        place.iter().zip(start).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
-        for (index, place) in place[ALLOCATION_WORDS..].iter().enumerate() {
-            // SAFETY: the words from `low` to `high` are in the mapping of the stack; the copy has all of the window.
+        let high = self.end_of_stack(low);
+        // SAFETY: the words from `low` to `high` are in the mapping of the stack; the copy has all of the window.
+        let end = unsafe { end_of_difference(copy, low, high) };
+        let count = (end - low) / 8;
+        let masks = count.div_ceil(64);
+        let Some(place) = self.reserve(ALLOCATION_WORDS + masks + count) else { return };
+        let (head, rest) = place.split_at(ALLOCATION_WORDS);
+        let (place_of_masks, place_of_words) = rest.split_at(masks);
+        let (mut words, mut mask) = (0, 0_u64);
+        for index in 0..count {
+            // SAFETY: as above.
             unsafe {
                 let word = (low as *const u64).add(index).read_volatile();
-                place.store(word, Ordering::Relaxed);
-                copy.add((low / 8 + index) % (WINDOW / 8)).write(word);
+                let copied = copy.add((low / 8 + index) % (WINDOW / 8));
+                place_of_words[words].store(word, Ordering::Relaxed);
+                let is_changed = *copied != word;
+                *copied = word;
+                words += usize::from(is_changed);
+                mask |= u64::from(is_changed) << (index % 64);
+            }
+            if index % 64 == 63 || index + 1 == count {
+                place_of_masks[index / 64].store(mask, Ordering::Relaxed);
+                mask = 0;
             }
         }
-        self.publish(words);
-        self.thread.copied = (low, high);
+        let size_of_record = ALLOCATION_WORDS + masks + words;
+        let extents = count as u64 | ((high - low) as u64 / 8) << 32;
+        // SAFETY: the return address is on the stack.
+        let program_counter = unsafe { *frame } as u64;
+        let (address, size, frame_pointer) = (address as u64, size as u64, frame_pointer as u64);
+        let first = header(ALLOCATION, size_of_record);
+        let start = [first, now(), address, size, program_counter, low as u64, frame_pointer, extents];
+        head.iter().zip(start).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
+        self.publish(size_of_record);
     }
 
-    /// The end of the stack that is copied, and the end of what changed since the last copy.
+    /// The end of the stack that is recorded.
     #[inline(always)]
-    fn changed_stack(&mut self, low: usize) -> (usize, usize) {
+    fn end_of_stack(&mut self, low: usize) -> usize {
         if !(self.thread.stack.0..self.thread.stack.1).contains(&low) {
             self.thread.stack = keeping_errno(|| mapping_at(low));
         }
         let known = self.slot.stack_end.load(Ordering::Relaxed) as usize;
         let end = if low < known && known < self.thread.stack.1 { known } else { self.thread.stack.1 };
-        let high = end.next_multiple_of(BLOCK).min(low.next_multiple_of(STEP) + STEP).max(low);
-        let (copied_low, copied_high) = self.thread.copied;
-        if low % 8 != 0 || high > copied_high || copied_low >= high {
-            return (high, high);
-        }
-        let copy = self.copy();
-        // SAFETY: both ranges are in the mapping of the stack; the copy has all of the window.
-        (high, unsafe { end_of_difference(copy, low.max(copied_low), high) })
+        end.next_multiple_of(BLOCK).min(low.next_multiple_of(STEP) + STEP).max(low)
     }
 }
 
-/// The end of the last word from `low` to `high` that differs from its copy; `low` if none does.
+/// The end of the last word from `low` to `high` that differs from its copy; `low` if none does. `high` is a multiple of
+/// the size of a block, or `low`.
 #[inline(always)]
 unsafe fn end_of_difference(copy: *const u64, low: usize, high: usize) -> usize {
     let mut end = high;

@@ -22,8 +22,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time between two looks at empty rings.
+/// Time between two looks at rings. A reader that is always close to the writer slows it down, as both use the same lines of
+/// the cache.
 const NAP: Duration = Duration::from_micros(200);
+
+/// Words of records after which the reader does not wait.
+const BACKLOG: u64 = RING_WORDS as u64 / 8;
 
 /// Time between two searches for threads that ended.
 const CLEANUP_INTERVAL: Duration = Duration::from_millis(20);
@@ -148,15 +152,15 @@ impl<'a> Reader<'a> {
             let is_last = is_ending.load(Ordering::Acquire);
             let until = if is_last { u64::MAX } else { (monotonic() as u64).saturating_sub(TOLERANCE) };
             self.channel.heartbeat.0.fetch_add(1, Ordering::Relaxed);
-            let has_read = self.read_until(until)?;
-            if is_last && !has_read {
+            let words = self.read_until(until)?;
+            if is_last && words == 0 {
                 break;
             }
             if cleaned.elapsed() > CLEANUP_INTERVAL {
                 self.free_slots()?;
                 cleaned = Instant::now();
             }
-            if !has_read {
+            if words < BACKLOG && !is_last {
                 std::thread::sleep(NAP);
             }
         }
@@ -168,8 +172,8 @@ impl<'a> Reader<'a> {
         Ok(Tally { has_foreign_records })
     }
 
-    /// Reads the records up to a time. False if there were none.
-    fn read_until(&mut self, until: u64) -> Result<bool, Error> {
+    /// Reads the records up to a time, and returns the number of their words.
+    fn read_until(&mut self, until: u64) -> Result<u64, Error> {
         let channel = self.channel;
         let mut next = BinaryHeap::new();
         for (index, slot) in channel.slots.iter().enumerate() {
@@ -183,21 +187,22 @@ impl<'a> Reader<'a> {
             thread.end = slot.written.0.load(Ordering::Acquire);
             next.extend(thread.next(slot).map(|record| Reverse((record.time, index))));
         }
-        let mut has_read = false;
+        let mut words = 0;
         while let Some(Reverse((time, index))) = next.pop().filter(|Reverse((time, _))| *time <= until) {
-            has_read = true;
             let limit = next.peek().map_or(until, |Reverse((other, _))| until.min(*other)).max(time);
-            let rest = self.read_thread(index, limit)?;
+            let (read, rest) = self.read_thread(index, limit)?;
+            words += read;
             next.extend(rest.map(|time| Reverse((time, index))));
         }
-        Ok(has_read)
+        Ok(words)
     }
 
-    /// Reads the records of a thread up to a time, and returns the time of the next one.
-    fn read_thread(&mut self, index: usize, limit: u64) -> Result<Option<u64>, Error> {
+    /// Reads the records of a thread up to a time, and returns the number of their words, and the time of the next one.
+    fn read_thread(&mut self, index: usize, limit: u64) -> Result<(u64, Option<u64>), Error> {
         let slot = &self.channel.slots[index];
-        let Some(mut thread) = self.threads[index].take() else { return Ok(None) };
-        let mut told = thread.position;
+        let Some(mut thread) = self.threads[index].take() else { return Ok((0, None)) };
+        let start = thread.position;
+        let mut told = start;
         let next = loop {
             match thread.next(slot) {
                 Some(record) if record.time <= limit => {
@@ -212,9 +217,10 @@ impl<'a> Reader<'a> {
             }
         };
         slot.read.0.store(thread.position, Ordering::Release);
+        let words = thread.position - start;
         self.threads[index] = Some(thread);
         self.sites.append(&mut self.allocations.output, false)?;
-        Ok(next)
+        Ok((words, next))
     }
 
     fn handle(&mut self, thread: &mut Thread, slot: &Slot, record: Record<'_>) -> Result<(), Error> {
@@ -255,10 +261,19 @@ impl<'a> Reader<'a> {
             stack_pointer: record.word(5),
             frame_pointer: record.word(6),
         };
-        let known = (record.word(7) >> 32).min(WINDOW as u64);
-        let changed = record.words.get(ALLOCATION_WORDS..).unwrap_or_default();
-        let changed = changed.iter().map(|word| word.load(Ordering::Relaxed));
-        thread.stack.update(state.stack_pointer, state.stack_pointer.wrapping_add(known), changed);
+        let (compared, known) = (record.word(7) & 0xffff_ffff, (record.word(7) >> 32).min(WINDOW as u64 / 8));
+        let masks = (compared as usize).min(WINDOW / 8).div_ceil(64);
+        let positions = (0..masks).flat_map(|index| {
+            let mut mask = record.word(ALLOCATION_WORDS + index);
+            std::iter::from_fn(move || {
+                let bit = (mask != 0).then(|| u64::from(mask.trailing_zeros()))?;
+                mask &= mask - 1;
+                Some(index as u64 * 64 + bit)
+            })
+        });
+        let words = record.words.iter().skip(ALLOCATION_WORDS + masks).map(|word| word.load(Ordering::Relaxed));
+        let high = state.stack_pointer.wrapping_add(known * 8);
+        thread.stack.update(state.stack_pointer, high, positions.zip(words));
         let (call_site, start) = self.unwinder.call_site(&mut thread.stack, state, &mut self.sites);
         if let Some(start) = start {
             slot.stack_end.store(start + 8, Ordering::Relaxed);

@@ -31,7 +31,7 @@ pub(super) struct State {
 
 /// The stack of a thread as it was at its last allocation.
 pub(super) struct Stack {
-    /// The words from `low` to `high`, by the lower bits of their addresses.
+    /// The copy of the stack, by the lower bits of addresses. It is known from `low` to `high`.
     words: Box<[u64]>,
     low: u64,
     high: u64,
@@ -49,11 +49,14 @@ impl Default for Stack {
 }
 
 impl Stack {
-    /// Takes the stack at an allocation: it is known from `low` to `high`, and its first words changed.
-    pub(super) fn update(&mut self, low: u64, high: u64, changed: impl ExactSizeIterator<Item = u64>) {
-        let unchanged = low.wrapping_add(changed.len() as u64 * 8);
-        for (address, word) in (low / 8..).zip(changed) {
-            self.words[address as usize % (WINDOW / 8)] = word;
+    /// Takes the stack at an allocation, which is known from `low` to `high`. `changed` are the words that differ from the
+    /// copy, with their positions from `low` on.
+    pub(super) fn update(&mut self, low: u64, high: u64, changed: impl Iterator<Item = (u64, u64)>) {
+        let mut unchanged = low;
+        for (position, word) in changed {
+            let address = low.wrapping_add(position * 8);
+            self.words[(address / 8) as usize % (WINDOW / 8)] = word;
+            unchanged = address.wrapping_add(8);
         }
         if high != self.high {
             self.states.clear();
