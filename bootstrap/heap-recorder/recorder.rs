@@ -130,8 +130,7 @@ static INITIALIZE: extern "C" fn() = {
 
 /// Maps the channel next to the file of this library.
 fn map_channel() -> Option<*const Channel> {
-    let mut symbol =
-        system::Symbol { path: null(), base: null_mut(), name: null(), address: null_mut() };
+    let mut symbol = system::Symbol { path: null(), base: null_mut(), name: null(), address: null_mut() };
     let mut path = [0_u8; 4096];
     // SAFETY: the address is in this library, and the path ends with a zero.
     unsafe {
@@ -268,7 +267,12 @@ unsafe extern "C" fn own_posix_memalign(
     }
 }
 
-unsafe extern "C" fn own_aligned_alloc(alignment: usize, size: usize, frame: Frame, pointer: usize) -> *mut u8 {
+unsafe extern "C" fn own_aligned_alloc(
+    alignment: usize,
+    size: usize,
+    frame: Frame,
+    pointer: usize,
+) -> *mut u8 {
     let Some(functions) = functions() else { return null_mut() };
     unsafe { record((functions.aligned_alloc)(alignment, size), size, frame, pointer) }
 }

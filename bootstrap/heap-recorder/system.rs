@@ -24,7 +24,14 @@ unsafe extern "C" {
     pub(crate) fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub(crate) fn read(file: c_int, buffer: *mut c_void, size: usize) -> isize;
     pub(crate) fn close(file: c_int) -> c_int;
-    pub(crate) fn mmap(at: *mut c_void, size: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
+    pub(crate) fn mmap(
+        at: *mut c_void,
+        size: usize,
+        access: c_int,
+        flags: c_int,
+        file: c_int,
+        offset: i64,
+    ) -> *mut c_void;
     pub(crate) fn madvise(address: *mut c_void, size: usize, advice: c_int) -> c_int;
     pub(crate) fn getppid() -> c_int;
     pub(crate) fn gettid() -> c_int;

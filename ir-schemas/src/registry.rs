@@ -7,9 +7,9 @@ use crate::tables::{
     BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
     CallEdges, CallStacks, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers,
     DebugTypes, DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts,
-    Functions, HeapAllocations, HeapCallSites, InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables, LoadedModules,
-    Loops, MemoryAccesses, MemoryObjects, MemoryPages, MemoryRegions, PageContents, Snapshots, StackFrames,
-    ThreadRegisters, Threads,
+    Functions, HeapAllocations, HeapCallSites, InstructionEffects, InstructionOps, Instructions,
+    JumpTableEntries, JumpTables, LoadedModules, Loops, MemoryAccesses, MemoryObjects, MemoryPages,
+    MemoryRegions, PageContents, Snapshots, StackFrames, ThreadRegisters, Threads,
 };
 use crate::{Reference, Stage, Table, TableInfo};
 

@@ -64,7 +64,9 @@ impl Mapping {
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
-                !path.starts_with(CHANNEL_NAME) && !path.starts_with("/dev/") || path.starts_with("/dev/shm/") || path.starts_with("/dev/zero")
+                !path.starts_with(CHANNEL_NAME) && !path.starts_with("/dev/")
+                    || path.starts_with("/dev/shm/")
+                    || path.starts_with("/dev/zero")
             }
             Origin::Kernel(name) => name == "[vdso]",
             _ => true,

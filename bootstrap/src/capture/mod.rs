@@ -64,7 +64,9 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
             return finish(recorder, request, Vec::new());
         }
         CaptureTarget::Process(id) => Process::attach(*id)?,
-        CaptureTarget::Command(command) => Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?,
+        CaptureTarget::Command(command) => {
+            Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?
+        }
     };
     let mut recorder = Recorder::create(request, process.executable())?;
     if let Some(heap) = &mut heap {
@@ -113,11 +115,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
 }
 
 /// Writes the manifest, verifies if requested, and publishes the dataset.
-fn finish(
-    recorder: Recorder,
-    request: &CaptureRequest<'_>,
-    missing: Vec<String>,
-) -> Result<Manifest, Error> {
+fn finish(recorder: Recorder, request: &CaptureRequest<'_>, missing: Vec<String>) -> Result<Manifest, Error> {
     let (writer, manifest) = recorder.finish(missing)?;
     if request.verify {
         let violations = verify(writer.directory())?;

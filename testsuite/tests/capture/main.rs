@@ -2,6 +2,7 @@
 //! are those of gdb, and the program continues as if nothing had happened.
 
 mod gdb;
+mod heap;
 
 use binframe::ir::Table;
 use binframe::ir::tables::{

@@ -1,23 +1,14 @@
 //! Rows of allocations: each is written when its memory is released, the others at the end.
 
+use super::live_table::{Live, LiveTable};
 use super::output::HeapOutput;
 use crate::error::Error;
+use binframe_ir::Timestamp;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{HeapAllocation, HeapAllocationBuilder};
-use binframe_ir::Timestamp;
-use rustc_hash::FxHashMap;
 
 /// Nanoseconds of a step of the clock. Times in steps, and numbers within, are smaller in files than times that are exact.
 const STEP: i64 = 1_000_000;
-
-/// An allocation that is not released.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Live {
-    pub(super) size: u64,
-    pub(super) allocated_at: i64,
-    pub(super) thread: u32,
-    pub(super) call_site: u32,
-}
 
 /// An allocation that is released, or about to be.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +34,7 @@ impl Clock {
 
 /// The allocations of a program, and the rows that wait.
 pub(super) struct Allocations {
-    live: FxHashMap<u64, Live>,
+    live: LiveTable,
     rows: HeapAllocationBuilder,
     waiting: usize,
     count: u64,
@@ -53,12 +44,17 @@ pub(super) struct Allocations {
 impl Allocations {
     pub(super) fn new(output: HeapOutput) -> Self {
         Self {
-            live: FxHashMap::default(),
+            live: LiveTable::default(),
             rows: HeapAllocationBuilder::default(),
             waiting: 0,
             count: 0,
             output,
         }
+    }
+
+    /// An event of an address follows soon.
+    pub(super) fn prefetch(&self, address: u64) {
+        self.live.prefetch(address);
     }
 
     /// Memory was allocated. If its address is in use, the record of the release was lost, and is made up for.
@@ -71,7 +67,7 @@ impl Allocations {
 
     /// Memory is about to be released; `None` if its allocation was not recorded.
     pub(super) fn release(&mut self, address: u64, at: i64) -> Option<Released> {
-        self.live.remove(&address).map(|allocation| Released { address, allocation, at })
+        self.live.remove(address).map(|allocation| Released { address, allocation, at })
     }
 
     /// Memory was not released.
@@ -87,7 +83,7 @@ impl Allocations {
     /// Writes the rows of all allocations that are not released, in the order in which they were made. They end at a time,
     /// or not.
     pub(super) fn write_live(&mut self, freed_at: Option<i64>) -> Result<(), Error> {
-        let mut live: Vec<_> = self.live.drain().collect();
+        let mut live = self.live.take_all();
         live.sort_unstable_by_key(|(_, allocation)| allocation.allocated_at);
         live.into_iter().try_for_each(|(address, allocation)| self.push(address, allocation, freed_at))
     }

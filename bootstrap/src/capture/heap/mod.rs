@@ -22,12 +22,13 @@ mod call_sites;
 #[expect(unreachable_pub, reason = "the recorder is another crate with this file")]
 #[path = "../../../heap-recorder/channel.rs"]
 mod channel;
+mod live_table;
 mod output;
 mod reader;
 mod unwinding;
 
-pub(super) use self::output::HeapOutput;
 use self::channel::Channel;
+pub(super) use self::output::HeapOutput;
 use self::reader::{Reader, Tally};
 use crate::error::Error;
 use memmap2::{MmapOptions, MmapRaw};
@@ -81,7 +82,9 @@ impl HeapRecording {
         let folder = folder.map_err(Error::io(&std::env::temp_dir(), "create a folder in"))?;
         if folder.path().as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
             let path = folder.path().display();
-            return Err(fail(format!("{path}: the loader of programs cannot load from it; set TMPDIR to a path without spaces and colons")));
+            return Err(fail(format!(
+                "{path}: the loader of programs cannot load from it; set TMPDIR to a path without spaces and colons"
+            )));
         }
         let library = folder.path().join("recorder.so");
         fs::write(&library, RECORDER).map_err(Error::io(&library, "write"))?;
@@ -134,7 +137,10 @@ impl HeapRecording {
         }
         let mut missing = Vec::new();
         if is_stopped {
-            missing.push("heap: the recording stopped before the end, because binframe stood still for two seconds".to_owned());
+            missing.push(
+                "heap: the recording stopped before the end, because binframe stood still for two seconds"
+                    .to_owned(),
+            );
         }
         let dropped = channel.dropped.load(Ordering::Relaxed);
         if dropped > 0 {

@@ -7,11 +7,12 @@
 //! *Ends of threads.* The slot of a thread is free again when the system no longer lists the thread, or when the process
 //! executed another program, and its ring is empty.
 
-use super::allocations::{Allocations, Clock, Live, Released};
+use super::allocations::{Allocations, Clock, Released};
 use super::call_sites::CallSites;
 use super::channel::{
     ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
 };
+use super::live_table::Live;
 use super::output::HeapOutput;
 use super::unwinding::{Stack, State, Unwinder};
 use crate::error::Error;
@@ -43,6 +44,9 @@ fn parse_header(word: u64) -> (u64, usize) {
     (word & 0xff, (word >> 8) as usize)
 }
 
+/// Words by which announced addresses are ahead.
+const AHEAD: u64 = 256;
+
 /// What the reader found apart from rows.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -57,6 +61,8 @@ struct Thread {
     stack: Stack,
     /// Position of the next record.
     position: u64,
+    /// Position of the record whose address is announced next.
+    announced: u64,
     /// Position after the last record that was published.
     end: u64,
     /// The last release, which may be retracted.
@@ -85,7 +91,8 @@ impl Thread {
         while self.position < self.end && !self.is_broken {
             let place = self.position as usize % RING_WORDS;
             let (kind, size) = parse_header(slot.ring[place].load(Ordering::Relaxed));
-            let words = slot.ring[place..].get(..size).filter(|words| words.len() > 1 || kind == SKIP && size == 1);
+            let words =
+                slot.ring[place..].get(..size).filter(|words| words.len() > 1 || kind == SKIP && size == 1);
             let Some(words) = words.filter(|_| self.position + size as u64 <= self.end) else {
                 self.is_broken = true;
                 return None;
@@ -97,6 +104,20 @@ impl Thread {
             self.position += size as u64;
         }
         None
+    }
+
+    /// Announces the addresses of the next records.
+    fn announce(&mut self, slot: &Slot, allocations: &Allocations) {
+        let end = self.end.min(self.position + AHEAD);
+        self.announced = self.announced.max(self.position);
+        while self.announced < end {
+            let place = self.announced as usize % RING_WORDS;
+            let (kind, size) = parse_header(slot.ring[place].load(Ordering::Relaxed));
+            if kind == ALLOCATION || kind == RELEASE {
+                allocations.prefetch(slot.ring[(place + 2) % RING_WORDS].load(Ordering::Relaxed));
+            }
+            self.announced += size.max(1) as u64;
+        }
     }
 }
 
@@ -204,6 +225,7 @@ impl<'a> Reader<'a> {
         let start = thread.position;
         let mut told = start;
         let next = loop {
+            thread.announce(slot, &self.allocations);
             match thread.next(slot) {
                 Some(record) if record.time <= limit => {
                     self.handle(&mut thread, slot, record)?;
@@ -242,7 +264,8 @@ impl<'a> Reader<'a> {
             ALLOCATION => {
                 let call_site = self.call_site(thread, slot, record);
                 let allocated_at = self.clock.stamp(time);
-                let live = Live { size: record.word(3), allocated_at, thread: thread.owner as u32, call_site };
+                let live =
+                    Live { size: record.word(3), allocated_at, thread: thread.owner as u32, call_site };
                 self.allocations.allocate(record.word(2), live)?;
             }
             RELEASE => {
@@ -271,7 +294,8 @@ impl<'a> Reader<'a> {
                 Some(index as u64 * 64 + bit)
             })
         });
-        let words = record.words.iter().skip(ALLOCATION_WORDS + masks).map(|word| word.load(Ordering::Relaxed));
+        let words =
+            record.words.iter().skip(ALLOCATION_WORDS + masks).map(|word| word.load(Ordering::Relaxed));
         let high = state.stack_pointer.wrapping_add(known * 8);
         thread.stack.update(state.stack_pointer, high, positions.zip(words));
         let (call_site, start) = self.unwinder.call_site(&mut thread.stack, state, &mut self.sites);
@@ -282,7 +306,8 @@ impl<'a> Reader<'a> {
     }
 
     fn load(&mut self, record: Record<'_>) {
-        let bytes: Vec<u8> = (3..record.words.len()).flat_map(|index| record.word(index).to_le_bytes()).collect();
+        let bytes: Vec<u8> =
+            (3..record.words.len()).flat_map(|index| record.word(index).to_le_bytes()).collect();
         let length = bytes.len().min(record.word(2) as usize);
         self.unwinder.load(&String::from_utf8_lossy(&bytes[..length]));
         self.sites.reload();
@@ -293,7 +318,8 @@ impl<'a> Reader<'a> {
 
     /// Writes the rows of the last releases of all threads.
     fn write_released(&mut self) -> Result<(), Error> {
-        let released: Vec<_> = self.threads.iter_mut().flatten().filter_map(|thread| thread.released.take()).collect();
+        let released: Vec<_> =
+            self.threads.iter_mut().flatten().filter_map(|thread| thread.released.take()).collect();
         released.into_iter().try_for_each(|released| self.allocations.write(released))
     }
 
