@@ -11,7 +11,9 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 fn main() {
     let variable = |name| env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
-    println!("cargo::rerun-if-changed=heap-recorder");
+    for source in ["heap-recorder", "src/capture/heap/channel.rs"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
     let library = Path::new(&variable("OUT_DIR")).join("heap_recorder.so");
     if variable("TARGET") != TARGET {
         fs::write(&library, []).unwrap_or_else(|error| panic!("{}: {error}", library.display()));

@@ -9,6 +9,7 @@
 
 #![no_std]
 
+#[path = "../src/capture/heap/channel.rs"]
 mod channel;
 mod system;
 mod writer;

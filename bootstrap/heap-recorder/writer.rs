@@ -309,22 +309,22 @@ impl Writer<'_> {
         let Some(place) = self.reserve(ALLOCATION_WORDS + masks + count) else { return };
         let (head, rest) = place.split_at(ALLOCATION_WORDS);
         let (place_of_masks, place_of_words) = rest.split_at(masks);
-        let (mut words, mut mask) = (0, 0_u64);
-        for index in 0..count {
-            // SAFETY: as above.
-            unsafe {
-                let word = (low as *const u64).add(index).read_volatile();
-                let copied = copy.add((low / 8 + index) % (WINDOW / 8));
-                place_of_words[words].store(word, Ordering::Relaxed);
-                let is_changed = *copied != word;
-                *copied = word;
-                words += usize::from(is_changed);
-                mask |= u64::from(is_changed) << (index % 64);
+        let mut words = 0;
+        for (group, place_of_mask) in place_of_masks.iter().enumerate() {
+            let mut mask = 0_u64;
+            for index in group * 64..count.min(group * 64 + 64) {
+                // SAFETY: as above; no more words are written than are compared.
+                unsafe {
+                    let word = (low as *const u64).add(index).read_volatile();
+                    let copied = copy.add((low / 8 + index) % (WINDOW / 8));
+                    place_of_words.get_unchecked(words).store(word, Ordering::Relaxed);
+                    let is_changed = *copied != word;
+                    *copied = word;
+                    words += usize::from(is_changed);
+                    mask |= u64::from(is_changed) << (index % 64);
+                }
             }
-            if index % 64 == 63 || index + 1 == count {
-                place_of_masks[index / 64].store(mask, Ordering::Relaxed);
-                mask = 0;
-            }
+            place_of_mask.store(mask, Ordering::Relaxed);
         }
         let size_of_record = ALLOCATION_WORDS + masks + words;
         let extents = count as u64 | ((high - low) as u64 / 8) << 32;

@@ -2,8 +2,10 @@
 //!
 //! Source: proc(5), `/proc/pid/maps`.
 
-use super::heap::CHANNEL_NAME;
 use binframe_ir::tables::RegionType;
+
+/// Name of the memory that the heap recorder shares with this process.
+pub(super) const HEAP_CHANNEL: &str = "binframe-heap-channel";
 
 /// A mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Mapping {
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
-                !path.starts_with(CHANNEL_NAME) && !path.starts_with("/dev/")
+                !path.contains(HEAP_CHANNEL) && !path.starts_with("/dev/")
                     || path.starts_with("/dev/shm/")
                     || path.starts_with("/dev/zero")
             }

@@ -74,6 +74,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
     }
     let start = Instant::now();
     let mut taken = 0;
+    let mut is_running = true;
     let is_enough = |taken: u32| match request.every {
         Some(_) => request.count.is_some_and(|count| taken >= count),
         None => taken >= 1,
@@ -94,6 +95,7 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
                 observe(taken);
             }
             Event::Exiting => {
+                is_running = false;
                 if request.at_exit
                     && let Some(snapshot) = process.snapshot(request)?
                 {
@@ -103,14 +105,18 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
                 }
                 break;
             }
-            Event::Gone | Event::Ended => break,
+            Event::Gone => {
+                is_running = false;
+                break;
+            }
+            Event::Ended => break,
         }
     }
     process.release();
     if recorder.is_empty() {
         return Err(process.ended_early());
     }
-    let missing = heap.map(HeapRecording::finish).transpose()?.unwrap_or_default();
+    let missing = heap.map(|heap| heap.finish(is_running)).transpose()?.unwrap_or_default();
     finish(recorder, request, missing)
 }
 

@@ -25,6 +25,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// Whether there was any event.
+    pub(super) fn has_started(&self) -> bool {
+        self.last != 0
+    }
+
     /// The time of the next event, which occurred at a time in nanoseconds.
     pub(super) fn stamp(&mut self, time: i64) -> i64 {
         self.last = (time - time.rem_euclid(STEP)).max(self.last + 1);

@@ -20,7 +20,6 @@
 mod allocations;
 mod call_sites;
 #[expect(unreachable_pub, reason = "the recorder is another crate with this file")]
-#[path = "../../../heap-recorder/channel.rs"]
 mod channel;
 mod live_table;
 mod output;
@@ -30,6 +29,7 @@ mod unwinding;
 use self::channel::Channel;
 pub(super) use self::output::HeapOutput;
 use self::reader::{Reader, Tally};
+use super::mappings::HEAP_CHANNEL;
 use crate::error::Error;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -42,13 +42,11 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The recorder, compiled by the build script; empty if it does not support this system.
 const RECORDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/heap_recorder.so"));
-
-/// The name of the channel in the list of mappings of a process.
-pub(super) const CHANNEL_NAME: &str = "/memfd:binframe-heap";
 
 /// The mapped channel.
 struct Memory(MmapRaw);
@@ -69,7 +67,12 @@ pub(super) struct HeapRecording {
     _file: File,
     is_ending: Arc<AtomicBool>,
     reader: Option<JoinHandle<Result<Tally, Error>>>,
+    /// The thread that shows writers that this process lives, also while the reader reads a large module.
+    ticker: Option<JoinHandle<()>>,
 }
+
+/// Time between two signs of life.
+const TICK: Duration = Duration::from_millis(20);
 
 impl HeapRecording {
     /// Prepares the recorder and the channel.
@@ -89,7 +92,7 @@ impl HeapRecording {
         let library = folder.path().join("recorder.so");
         fs::write(&library, RECORDER).map_err(Error::io(&library, "write"))?;
         let share = || -> io::Result<(File, MmapRaw)> {
-            let file = File::from(memfd_create("binframe-heap", MemfdFlags::CLOEXEC)?);
+            let file = File::from(memfd_create(HEAP_CHANNEL, MemfdFlags::CLOEXEC)?);
             ftruncate(&file, size_of::<Channel>() as u64)?;
             let memory = MmapOptions::new().map_raw(&file)?;
             let target = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
@@ -100,7 +103,7 @@ impl HeapRecording {
         let memory = Arc::new(Memory(memory));
         memory.channel().reader.store(std::process::id(), Ordering::Relaxed);
         memory.channel().is_open.store(1, Ordering::Relaxed);
-        Ok(Self { folder, memory, _file: file, is_ending: Arc::default(), reader: None })
+        Ok(Self { folder, memory, _file: file, is_ending: Arc::default(), reader: None, ticker: None })
     }
 
     /// The variable that makes the loader of a program load the recorder.
@@ -119,10 +122,19 @@ impl HeapRecording {
         let (memory, is_ending) = (Arc::clone(&self.memory), Arc::clone(&self.is_ending));
         let read = move || Reader::new(memory.channel(), process, output).run(&is_ending);
         self.reader = Some(std::thread::spawn(read));
+        let (memory, is_ending) = (Arc::clone(&self.memory), Arc::clone(&self.is_ending));
+        self.ticker = Some(std::thread::spawn(move || {
+            while !is_ending.load(Ordering::Acquire) {
+                memory.channel().heartbeat.0.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(TICK);
+            }
+        }));
     }
 
-    /// Ends the recording when all that was recorded is written. Returns what is missing in it, as sentences.
-    pub(super) fn finish(mut self) -> Result<Vec<String>, Error> {
+    /// Ends the recording when all that was recorded is written. Returns what is missing in it, as sentences. A process that
+    /// still runs keeps the folder, which programs that it starts look for.
+    pub(super) fn finish(mut self, is_running: bool) -> Result<Vec<String>, Error> {
+        self.folder.disable_cleanup(is_running);
         let is_stopped = self.memory.channel().is_open.load(Ordering::Relaxed) == 0;
         let tally = self.end().unwrap_or_else(|| Ok(Tally::default()))?;
         let channel = self.memory.channel();
@@ -136,6 +148,12 @@ impl HeapRecording {
             });
         }
         let mut missing = Vec::new();
+        if !tally.has_events {
+            missing.push(
+                "heap: the program did not allocate, or with functions of its own that replace `malloc`"
+                    .to_owned(),
+            );
+        }
         if is_stopped {
             missing.push(
                 "heap: the recording stopped before the end, because binframe stood still for two seconds"
@@ -156,6 +174,7 @@ impl HeapRecording {
     fn end(&mut self) -> Option<Result<Tally, Error>> {
         self.memory.channel().is_open.store(0, Ordering::Relaxed);
         self.is_ending.store(true, Ordering::Release);
+        _ = self.ticker.take().map(JoinHandle::join);
         let reader = self.reader.take()?;
         Some(reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }

@@ -50,6 +50,8 @@ const AHEAD: u64 = 256;
 /// What the reader found apart from rows.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Whether there was any event.
+    pub(super) has_events: bool,
     /// Whether memory had what the recorder does not write.
     pub(super) has_foreign_records: bool,
 }
@@ -172,7 +174,6 @@ impl<'a> Reader<'a> {
         loop {
             let is_last = is_ending.load(Ordering::Acquire);
             let until = if is_last { u64::MAX } else { (monotonic() as u64).saturating_sub(TOLERANCE) };
-            self.channel.heartbeat.0.fetch_add(1, Ordering::Relaxed);
             let words = self.read_until(until)?;
             if is_last && words == 0 {
                 break;
@@ -190,7 +191,7 @@ impl<'a> Reader<'a> {
         self.allocations.append()?;
         self.sites.append(&mut self.allocations.output, true)?;
         let has_foreign_records = self.threads.iter().flatten().any(|thread| thread.is_broken);
-        Ok(Tally { has_foreign_records })
+        Ok(Tally { has_events: self.clock.has_started(), has_foreign_records })
     }
 
     /// Reads the records up to a time, and returns the number of their words.
@@ -331,7 +332,7 @@ impl<'a> Reader<'a> {
             let Some(thread) = &self.threads[index] else { continue };
             let has_ended =
                 thread.owner >> 32 < program || !tasks.join((thread.owner as u32).to_string()).exists();
-            let is_empty = || slot.written.0.load(Ordering::Acquire) == thread.position || thread.is_broken;
+            let is_empty = || slot.written.0.load(Ordering::Acquire) == thread.position;
             if !has_ended || !is_empty() {
                 continue;
             }
