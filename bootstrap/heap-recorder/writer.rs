@@ -14,7 +14,7 @@ use crate::channel::{
 };
 use crate::system::{self, keeping_errno, mapping_at, now, read_mappings};
 use core::ptr::{null, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 /// Time that a writer waits for a reader that does not move.
 const PATIENCE_NANOSECONDS: u64 = 2_000_000_000;
@@ -26,7 +26,7 @@ const NAP_NANOSECONDS: i64 = 50_000;
 const EVENTS_WITHOUT_SLOT: u32 = 4096;
 
 /// Words that the text of all mappings may have.
-const MAPPINGS_WORDS_MAX: usize = RING_WORDS / 4;
+const MAPPINGS_WORDS_MAX: usize = RING_WORDS / 2;
 
 /// Bytes by which the copied part of the stack ends: the window moves in such steps.
 const STEP: usize = WINDOW / 2;
@@ -181,9 +181,10 @@ fn claim(process: &Process, channel: &Channel, thread: &mut Thread) {
     // SAFETY: the function takes no arguments.
     let owner = process.program << 32 | u64::from(unsafe { system::gettid() } as u32);
     let is_claimed =
-        |slot: &&Slot| slot.owner.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        |own: &AtomicU64| own.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     wait_for(channel, 100, || {
-        thread.slot = channel.slots.iter().find(is_claimed).map_or(null(), |slot| slot);
+        let claimed = channel.owners.iter().position(is_claimed);
+        thread.slot = claimed.map_or(null(), |index| &channel.slots[index]);
         !thread.slot.is_null()
     });
     // SAFETY: a claimed slot is in the channel, which remains mapped.
@@ -227,7 +228,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Finds room for a record, and returns its place; `None` if the reader does not move.
     #[inline(always)]
-    fn reserve(&mut self, words: usize) -> Option<&[core::sync::atomic::AtomicU64]> {
+    fn reserve(&mut self, words: usize) -> Option<&[AtomicU64]> {
         let written = self.slot.written.0.load(Ordering::Relaxed);
         let place = written as usize % RING_WORDS;
         let skipped = if place + words > RING_WORDS { RING_WORDS - place } else { 0 };

@@ -12,10 +12,10 @@
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Threads that are recorded at a time.
-pub const THREADS_MAX: usize = 256;
+pub const THREADS_MAX: usize = 512;
 
 /// Words of a ring.
-pub const RING_WORDS: usize = 1 << 17;
+pub const RING_WORDS: usize = 1 << 16;
 
 /// Bytes of the stack that are recorded at most, from the stack pointer on.
 pub const WINDOW: usize = 1 << 16;
@@ -51,6 +51,9 @@ pub struct Channel {
     pub dropped: AtomicU64,
     /// Grows while the reader lives.
     pub heartbeat: Position,
+    /// The thread that owns each slot: the number of its program in the upper half, and its identifier; 0 for a free slot.
+    /// The writer claims it, and the reader frees it when the thread has ended.
+    pub owners: [AtomicU64; THREADS_MAX],
     /// One slot for each thread.
     pub slots: [Slot; THREADS_MAX],
 }
@@ -62,9 +65,6 @@ pub struct Position(pub AtomicU64);
 /// The ring of a thread.
 #[repr(C, align(4096))]
 pub struct Slot {
-    /// Number of the program in the upper half, and identifier of the thread; 0 for a free slot. The writer claims it,
-    /// and the reader frees it when the thread has ended.
-    pub owner: AtomicU64,
     /// End of the stack of the thread, as the reader found it; 0 if it is not known.
     pub stack_end: AtomicU64,
     /// Position after the last record.

@@ -198,11 +198,12 @@ impl<'a> Reader<'a> {
     fn read_until(&mut self, until: u64) -> Result<u64, Error> {
         let channel = self.channel;
         let mut next = BinaryHeap::new();
-        for (index, slot) in channel.slots.iter().enumerate() {
-            let owner = slot.owner.load(Ordering::Acquire);
+        for (index, owner) in channel.owners.iter().enumerate() {
+            let owner = owner.load(Ordering::Acquire);
             if owner == 0 {
                 continue;
             }
+            let slot = &channel.slots[index];
             let thread = self.threads[index].get_or_insert_with(|| {
                 Box::new(Thread { owner, position: slot.read.0.load(Ordering::Relaxed), ..Thread::default() })
             });
@@ -328,7 +329,8 @@ impl<'a> Reader<'a> {
     fn free_slots(&mut self) -> Result<(), Error> {
         let program = u64::from(self.channel.programs.load(Ordering::Relaxed));
         let tasks = PathBuf::from(format!("/proc/{}/task", self.process));
-        for (index, slot) in self.channel.slots.iter().enumerate() {
+        for (index, owner) in self.channel.owners.iter().enumerate() {
+            let slot = &self.channel.slots[index];
             let Some(thread) = &self.threads[index] else { continue };
             let has_ended =
                 thread.owner >> 32 < program || !tasks.join((thread.owner as u32).to_string()).exists();
@@ -340,7 +342,7 @@ impl<'a> Reader<'a> {
                 self.allocations.write(released)?;
             }
             slot.stack_end.store(0, Ordering::Relaxed);
-            slot.owner.store(0, Ordering::Release);
+            owner.store(0, Ordering::Release);
         }
         Ok(())
     }
