@@ -18,6 +18,7 @@ pub enum CaptureTarget {
 
 /// Parameters of a capture.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct CaptureRequest<'a> {
     /// What is captured.
     pub target: CaptureTarget,

@@ -2,8 +2,9 @@
 
 use crate::{Table, Timestamp};
 
-/// An allocation: memory that the program got from `malloc` and its relatives (`calloc`, `realloc`, `posix_memalign`, …;
-/// `new` of C++ calls them). A reallocation ends one allocation and starts another, also at the same address.
+/// An allocation of a recorded program. It is made by `malloc` or one of its relatives (`calloc`, `realloc`,
+/// `posix_memalign`, …), which `new` of C++ calls. A reallocation ends one allocation and starts another, also at the same
+/// address.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "heap_allocations", stage = Capture, key(allocation_id))]
 pub struct HeapAllocation {

@@ -53,6 +53,7 @@ struct Memory(MmapRaw);
 
 impl Memory {
     #[expect(unsafe_code, reason = "the program writes to the memory too")]
+    #[expect(clippy::cast_ptr_alignment, reason = "mappings are aligned to pages")]
     fn channel(&self) -> &Channel {
         // SAFETY: the mapping is aligned to pages and as large as the channel, whose fields are all atomic numbers.
         unsafe { &*self.0.as_ptr().cast::<Channel>() }

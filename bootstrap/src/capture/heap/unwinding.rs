@@ -75,7 +75,7 @@ impl Stack {
 pub(super) struct Unwinder {
     images: Images,
     modules: Vec<Module>,
-    unwinder: UnwinderX86_64<Bytes>,
+    framehop: UnwinderX86_64<Bytes>,
     cache: Box<CacheX86_64>,
 }
 
@@ -84,7 +84,7 @@ impl Unwinder {
         Self {
             images: Images::default(),
             modules: Vec::new(),
-            unwinder: UnwinderX86_64::new(),
+            framehop: UnwinderX86_64::new(),
             cache: Box::default(),
         }
     }
@@ -101,9 +101,9 @@ impl Unwinder {
             threads: Vec::new(),
         };
         self.modules = self.images.modules(&snapshot);
-        (self.unwinder, self.cache) = (UnwinderX86_64::new(), Box::default());
+        (self.framehop, self.cache) = (UnwinderX86_64::new(), Box::default());
         for module in &self.modules {
-            self.unwinder.add_module(unwind_information(module));
+            self.framehop.add_module(unwind_information(module));
         }
     }
 
@@ -135,7 +135,7 @@ impl Unwinder {
             let Some(address) = FrameAddress::from_return_address(state.program_counter) else {
                 break Caller::Unknown;
             };
-            match self.unwinder.unwind_frame(address, &mut registers, &mut self.cache, &mut read) {
+            match self.framehop.unwind_frame(address, &mut registers, &mut self.cache, &mut read) {
                 Ok(Some(program_counter)) if registers.sp() > state.stack_pointer => {
                     state = State {
                         program_counter,
