@@ -77,11 +77,13 @@ const COUNTING: &str = "
         return 0;
     }";
 
-/// A program that allocates at the end of deep stacks, and in a library that it loads. It prints the return addresses of the
+/// A program that allocates in more threads than are recorded at a time, at the end of deep stacks, and in a library that it
+/// loads. It prints the return addresses of the
 /// last allocation that is not deeper than the recorder looks, as the C library finds them.
 const UNWINDING: &str = "
     #include <dlfcn.h>
     #include <execinfo.h>
+    #include <pthread.h>
     #include <stdio.h>
     #include <stdlib.h>
     __attribute__((noinline)) void *leaf(int number) {
@@ -100,8 +102,14 @@ const UNWINDING: &str = "
         room[0] = 1;
         return result;
     }
+    __attribute__((noinline)) void *in_thread(void *size) { return malloc((long)size); }
     int main(int count, char **arguments) {
         void *warm[4];
+        for (long number = 0; number < 600; number++) {
+            pthread_t thread;
+            pthread_create(&thread, 0, in_thread, (void *)(10000 + number));
+            pthread_join(thread, 0);
+        }
         backtrace(warm, 4);
         for (int number = 0; number <= 20; number++) descend(number, number);
         descend(2000, 100);
@@ -189,7 +197,7 @@ fn totals_are_those_of_the_program() {
 #[test]
 fn stacks_are_those_of_the_c_library() {
     let library = compiled("heap_library", LIBRARY, &["-O1", "-shared", "-fPIC"]);
-    let flags = ["-O1", "-fno-optimize-sibling-calls", "-ldl"];
+    let flags = ["-O1", "-fno-optimize-sibling-calls", "-ldl", "-pthread"];
     let program = compiled("heap_unwinding", UNWINDING, &flags);
     let (captured, printed) = record(&command(&program, &[&library.to_string_lossy()]));
     let stacks = stacks(&captured);
@@ -198,6 +206,10 @@ fn stacks_are_those_of_the_c_library() {
         let found = rows.columns().iter().find(|allocation| allocation.size == size);
         &stacks[&found.expect("it is recorded").call_site_id]
     };
+    for number in 0..600 {
+        let (names, _, is_cut) = of_size(10_000 + number);
+        assert!(names[0] == "in_thread" && names.len() > 1 && !is_cut, "thread {number}: {names:?}");
+    }
     for number in 0..=20 {
         let (names, _, is_cut) = of_size(1000 + number);
         let expected = number as usize + 1;

@@ -155,18 +155,16 @@ impl HeapRecording {
                     .to_owned(),
             );
         }
-        if is_stopped {
+        if tally.has_foreign_records {
             missing.push(
-                "heap: the recording stopped before the end, because binframe stood still for two seconds"
-                    .to_owned(),
+                "heap: the recording stopped when the program wrote to the memory of the recorder".to_owned(),
             );
+        } else if is_stopped {
+            missing.push("heap: the recording stopped when binframe stood still for two seconds".to_owned());
         }
         let dropped = channel.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             missing.push(format!("heap: {dropped} events were not recorded: more than {} threads at a time, or events in signal handlers", channel::THREADS_MAX));
-        }
-        if tally.has_foreign_records {
-            missing.push("heap: the program wrote to the memory of the recorder; what it recorded afterwards is missing".to_owned());
         }
         Ok(missing)
     }

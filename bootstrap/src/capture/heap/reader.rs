@@ -56,9 +56,10 @@ pub(super) struct Tally {
     pub(super) has_foreign_records: bool,
 }
 
-/// A thread of the program.
+/// A thread of the program. The next owner of its slot continues with the copy of the stack, as the writer does.
 #[derive(Default)]
 struct Thread {
+    /// The number of the program in the upper half, and the identifier of the thread; 0 if it has ended.
     owner: u64,
     stack: Stack,
     /// Position of the next record.
@@ -123,6 +124,15 @@ impl Thread {
     }
 }
 
+/// Closes a channel when nobody reads it any more, so that no writer waits.
+struct Closing<'a>(&'a Channel);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.is_open.store(0, Ordering::Relaxed);
+    }
+}
+
 /// Reads a channel.
 pub(super) struct Reader<'a> {
     channel: &'a Channel,
@@ -163,10 +173,8 @@ impl<'a> Reader<'a> {
 
     /// Reads until the end, and writes all rows.
     pub(super) fn run(mut self, is_ending: &AtomicBool) -> Result<Tally, Error> {
-        let result = self.read(is_ending);
-        // Nobody reads any more.
-        self.channel.is_open.store(0, Ordering::Relaxed);
-        result
+        let _closing = Closing(self.channel);
+        self.read(is_ending)
     }
 
     fn read(&mut self, is_ending: &AtomicBool) -> Result<Tally, Error> {
@@ -205,8 +213,9 @@ impl<'a> Reader<'a> {
             }
             let slot = &channel.slots[index];
             let thread = self.threads[index].get_or_insert_with(|| {
-                Box::new(Thread { owner, position: slot.read.0.load(Ordering::Relaxed), ..Thread::default() })
+                Box::new(Thread { position: slot.read.0.load(Ordering::Relaxed), ..Thread::default() })
             });
+            thread.owner = owner;
             thread.end = slot.written.0.load(Ordering::Acquire);
             next.extend(thread.next(slot).map(|record| Reverse((record.time, index))));
         }
@@ -241,6 +250,9 @@ impl<'a> Reader<'a> {
             }
         };
         slot.read.0.store(thread.position, Ordering::Release);
+        if thread.is_broken {
+            self.channel.is_open.store(0, Ordering::Relaxed);
+        }
         let words = thread.position - start;
         self.threads[index] = Some(thread);
         self.sites.append(&mut self.allocations.output, false)?;
@@ -331,14 +343,18 @@ impl<'a> Reader<'a> {
         let tasks = PathBuf::from(format!("/proc/{}/task", self.process));
         for (index, owner) in self.channel.owners.iter().enumerate() {
             let slot = &self.channel.slots[index];
-            let Some(thread) = &self.threads[index] else { continue };
+            let Some(thread) = self.threads[index].as_mut().filter(|thread| thread.owner != 0) else {
+                continue;
+            };
             let has_ended =
                 thread.owner >> 32 < program || !tasks.join((thread.owner as u32).to_string()).exists();
             let is_empty = || slot.written.0.load(Ordering::Acquire) == thread.position;
             if !has_ended || !is_empty() {
                 continue;
             }
-            if let Some(released) = self.threads[index].take().and_then(|thread| thread.released) {
+            thread.owner = 0;
+            thread.stack.discard_states();
+            if let Some(released) = thread.released.take() {
                 self.allocations.write(released)?;
             }
             slot.stack_end.store(0, Ordering::Relaxed);
