@@ -256,7 +256,7 @@ fn a_program_that_cannot_be_recorded_is_a_clear_error() {
     (request.at_exit, request.has_heap) = (true, true);
     match capture(&request, &mut |_| {}) {
         Err(error @ Error::Capture { .. }) => {
-            assert!(error.to_string().contains("statically linked"), "{error}")
+            assert!(error.to_string().contains("statically linked"), "{error}");
         }
         other => panic!("{other:?}"),
     }
