@@ -34,6 +34,7 @@ EXAMPLES:
 
 /// Arguments of `binframe capture`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct CaptureArguments {
     /// Process to capture
     #[arg(long, value_name = "PID", group = "target")]
