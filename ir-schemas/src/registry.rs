@@ -7,9 +7,9 @@ use crate::tables::{
     BinarySegments, BinaryStrings, BinarySymbols, BinaryThreadRegisters, BinaryThreads, BinaryUnwindEntries,
     CallEdges, CallStacks, CfgEdges, ClrMethods, DataFlowEdges, DebugFunctions, DebugLines, DebugTypeMembers,
     DebugTypes, DebugUnits, DebugVariables, Diagnostics, FunctionEffects, FunctionNames, FunctionParts,
-    Functions, HeapChunks, InstructionEffects, InstructionOps, Instructions, JumpTableEntries, JumpTables,
-    LoadedModules, Loops, MemoryAccesses, MemoryObjects, MemoryPages, MemoryRegions, PageContents, Snapshots,
-    StackFrames, ThreadRegisters, Threads,
+    Functions, HeapAllocations, HeapCallSites, HeapChunks, InstructionEffects, InstructionOps, Instructions,
+    JumpTableEntries, JumpTables, LoadedModules, Loops, MemoryAccesses, MemoryObjects, MemoryPages,
+    MemoryRegions, PageContents, Snapshots, StackFrames, ThreadRegisters, Threads,
 };
 use crate::{Reference, Stage, Table, TableInfo};
 
@@ -72,6 +72,8 @@ pub const TABLES: &[&TableInfo] = &[
     ThreadRegisters::INFO,
     CallStacks::INFO,
     HeapChunks::INFO,
+    HeapCallSites::INFO,
+    HeapAllocations::INFO,
     Diagnostics::INFO,
     Binaries::INFO,
 ];

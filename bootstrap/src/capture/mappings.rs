@@ -4,6 +4,9 @@
 
 use binframe_ir::tables::RegionType;
 
+/// Name of the memory that the heap recorder shares with this process.
+pub(super) const HEAP_CHANNEL: &str = "binframe-heap-channel";
+
 /// A mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mapping {
@@ -60,11 +63,14 @@ impl Mapping {
         self.end - self.start
     }
 
-    /// Whether reading its memory has no effect and can succeed: it is readable as far as known, and no device.
+    /// Whether reading its memory has no effect and can succeed: it is readable as far as known, no device, and not memory
+    /// of the heap recorder, which is mostly unused.
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
-                !path.starts_with("/dev/") || path.starts_with("/dev/shm/") || path.starts_with("/dev/zero")
+                !path.contains(HEAP_CHANNEL) && !path.starts_with("/dev/")
+                    || path.starts_with("/dev/shm/")
+                    || path.starts_with("/dev/zero")
             }
             Origin::Kernel(name) => name == "[vdso]",
             _ => true,

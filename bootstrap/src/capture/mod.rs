@@ -12,6 +12,8 @@
 //!     the heap (`glibc_heap`).
 //!  3. Write the rows (`recorder`), and of pages only those that changed since the previous snapshot (`pages`).
 //!
+//! Meanwhile the allocations of a command are recorded, on request (`heap`).
+//!
 //! A process is stopped only in phase 1. Another thread writes the rows (`backlog`). A capture needs the memory of one
 //! snapshot, or 256 MiB if that is more, and the digests of the pages of the last one.
 //!
@@ -26,6 +28,7 @@ mod core_dump;
 mod core_program;
 mod frame;
 mod glibc_heap;
+mod heap;
 mod mappings;
 mod memory;
 mod minidump;
@@ -46,6 +49,7 @@ mod written_pages;
 
 use self::backlog::{Backlog, POLL_INTERVAL, TakenSnapshot};
 use self::core_dump::read_core_dump;
+use self::heap::HeapRecording;
 use self::minidump::read_minidump;
 use self::modules::{Images, Module};
 use self::process::{Event, Process};
@@ -73,34 +77,41 @@ pub fn capture(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Re
 }
 
 fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Result<Manifest, Error> {
+    let mut heap = request.has_heap.then(HeapRecording::create).transpose()?;
     let mut process = match &request.target {
         CaptureTarget::CoreDump(path) => {
             let mut recorder = Recorder::create(request, path)?;
             let snapshot = read_core_dump(path, request, &mut recorder.images)?;
             recorder.record(&snapshot, SnapshotReason::CoreDump, None)?;
             observe(1);
-            return finish(recorder, request);
+            return finish(recorder, request, Vec::new());
         }
         CaptureTarget::Minidump(path) => {
             let mut recorder = Recorder::create(request, path)?;
             let snapshot = read_minidump(path, request)?;
-            recorder.record(&snapshot, SnapshotReason::Minidump)?;
+            recorder.record(&snapshot, SnapshotReason::Minidump, None)?;
             observe(1);
-            return finish(recorder, request);
+            return finish(recorder, request, Vec::new());
         }
         CaptureTarget::Process(id) => Process::attach(*id)?,
-        CaptureTarget::Command(command) => Process::spawn(command)?,
+        CaptureTarget::Command(command) => {
+            Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?
+        }
     };
     let mut recorder = Recorder::create(request, process.executable())?;
+    if let Some(heap) = &mut heap {
+        heap.start(process.id(), recorder.heap_output()?);
+    }
     if let Some(function) = request.at {
         let is_new = matches!(request.target, CaptureTarget::Command(_));
         stop_at(&mut process, &mut recorder.images, function, is_new)?;
     }
-    take_and_write(request, &mut process, &mut recorder, observe)?;
+    let is_running = take_and_write(request, &mut process, &mut recorder, observe)?;
     if recorder.is_empty() {
         return Err(process.ended_early(request.at));
     }
-    finish(recorder, request)
+    let missing = heap.map(|heap| heap.finish(is_running)).transpose()?.unwrap_or_default();
+    finish(recorder, request, missing)
 }
 
 /// Sets a breakpoint at a function. A new process runs first up to the start of its program, so that libraries are loaded.
@@ -134,13 +145,14 @@ fn stop_at(process: &mut Process, images: &mut Images, function: &str, is_new: b
     process.set_breakpoint(address)
 }
 
-/// Takes the snapshots that are requested and releases the process, while another thread writes them.
+/// Takes the snapshots that are requested and releases the process, while another thread writes them. Returns whether the
+/// process still runs.
 fn take_and_write(
     request: &CaptureRequest<'_>,
     process: &mut Process,
     recorder: &mut Recorder,
     observe: &mut dyn FnMut(u32),
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let backlog = Backlog::default();
     thread::scope(|scope| {
         let (sender, receiver) = channel();
@@ -158,14 +170,15 @@ fn take_and_write(
     })
 }
 
-/// Lets the process run, and takes snapshots, but none while `is_busy`. Ends also if one cannot be sent.
+/// Lets the process run, and takes snapshots, but none while `is_busy`. Ends also if one cannot be sent. Returns whether the
+/// process still runs.
 fn take_snapshots(
     request: &CaptureRequest<'_>,
     process: &mut Process,
     is_busy: &dyn Fn() -> bool,
     observe: &mut dyn FnMut(u32),
     send: &mut dyn FnMut(TakenSnapshot) -> bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let start = Instant::now();
     let limit = match (request.is_series(), request.at_exit) {
         (true, _) => request.count.unwrap_or(u32::MAX),
@@ -175,7 +188,7 @@ fn take_snapshots(
     loop {
         let is_done = taken >= limit;
         if is_done && !request.at_exit {
-            return Ok(());
+            return Ok(true);
         }
         let interval = request.every.or_else(|| (!request.is_series()).then_some(Duration::ZERO));
         let deadline = interval.filter(|_| !is_done).map(|interval| start + interval * taken);
@@ -192,9 +205,10 @@ fn take_snapshots(
             Event::Deadline => (SnapshotReason::Interval, None),
             Event::Breakpoint(thread) => (SnapshotReason::Function, Some(thread)),
             Event::Exiting if request.at_exit => (SnapshotReason::Exit, None),
-            Event::Exiting | Event::Gone | Event::Ended => return Ok(()),
+            Event::Ended => return Ok(true),
+            Event::Exiting | Event::Gone => return Ok(false),
         };
-        let Some(snapshot) = process.snapshot(request)? else { return Ok(()) };
+        let Some(snapshot) = process.snapshot(request)? else { return Ok(false) };
         taken += 1;
         if taken >= limit {
             process.remove_breakpoint();
@@ -203,14 +217,14 @@ fn take_snapshots(
         let is_sent = send((snapshot, reason, thread_id));
         observe(taken);
         if event == Event::Exiting || !is_sent {
-            return Ok(());
+            return Ok(event != Event::Exiting);
         }
     }
 }
 
 /// Writes the manifest, verifies if requested, and publishes the dataset.
-fn finish(recorder: Recorder, request: &CaptureRequest<'_>) -> Result<Manifest, Error> {
-    let (writer, manifest) = recorder.finish(request)?;
+fn finish(recorder: Recorder, request: &CaptureRequest<'_>, missing: Vec<String>) -> Result<Manifest, Error> {
+    let (writer, manifest) = recorder.finish(request, missing)?;
     if request.verify {
         let violations = verify(writer.directory())?;
         if !violations.is_empty() {

@@ -105,11 +105,14 @@ impl Process {
         Ok(Self { pid, child, executable, threads, written: None, breakpoint: None, signals })
     }
 
-    /// Starts a command and traces it from its first instruction.
-    pub(super) fn spawn(command: &[OsString]) -> Result<Self, Error> {
+    /// Starts a command, with one more variable in its environment, and traces it from its first instruction.
+    pub(super) fn spawn(
+        command: &[OsString],
+        variable: Option<(&'static str, OsString)>,
+    ) -> Result<Self, Error> {
         let (program, arguments) = command.split_first().expect("a command has a program");
         let mut start = Command::new(program);
-        start.args(arguments);
+        start.args(arguments).envs(variable);
         trace_from_start(&mut start);
         let child = start.spawn().map_err(Error::io(Path::new(program), "start"))?;
         let pid = Pid::from_raw(child.id().cast_signed());
@@ -133,6 +136,11 @@ impl Process {
 
     fn path_of(pid: Pid, name: &str) -> PathBuf {
         Path::new("/proc").join(pid.to_string()).join(name)
+    }
+
+    /// Identifier of the process.
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
     }
 
     /// Path of the executable.
@@ -269,20 +277,8 @@ impl Process {
     }
 
     /// The process as it is, without content. It must be stopped.
-    pub(super) fn outline(&mut self) -> Result<ProcessSnapshot, Error> {
-        let mut mappings = self.mappings()?;
-        classify(&mut mappings, &[]);
-        Ok(ProcessSnapshot {
-            timestamp: 0,
-            pause: None,
-            architecture: Some(native_architecture()),
-            contents: mappings.iter().map(|_| None).collect(),
-            mappings,
-            change_detection: ChangeDetection::FullRead,
-            threads: Vec::new(),
-            entry: None,
-            modules: Vec::new(),
-        })
+    pub(super) fn outline(&self) -> Result<ProcessSnapshot, Error> {
+        Ok(ProcessSnapshot::without_content(self.mappings()?))
     }
 
     /// Stops all threads, and keeps them traced from now on.

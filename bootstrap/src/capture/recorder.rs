@@ -5,6 +5,7 @@
 use super::content::Content;
 use super::frame::Frame;
 use super::glibc_heap;
+use super::heap::HeapOutput;
 use super::mappings::Origin;
 use super::modules::{Images, Module};
 use super::pages::{Changes, Pages, push_content};
@@ -26,6 +27,7 @@ use binframe_ir::tables::{
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The tables of a capture: its own, and the regions of memory, which files have too.
 fn is_captured(table: &TableInfo) -> bool {
@@ -97,7 +99,8 @@ pub(super) struct Recorder {
 
 /// Where encoded rows go.
 struct Output {
-    writer: DatasetWriter,
+    /// Shared with the reader of the heap.
+    writer: Arc<Mutex<DatasetWriter>>,
     encoders: Vec<(&'static TableInfo, TableEncoder)>,
     /// Name of the captured program, the value of the column `binary_name`.
     name: String,
@@ -109,8 +112,9 @@ impl Output {
         let index = self.encoders.iter().position(|(table, _)| *table == batch.info());
         let index = index.expect("a table of captures");
         let encoded = self.encoders[index].1.encode(&batch, &self.name);
-        let encoded = encoded.map_err(Error::write(self.writer.directory()))?;
-        self.writer.append(index, encoded)
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = encoded.map_err(Error::write(writer.directory()))?;
+        writer.append(index, encoded)
     }
 }
 
@@ -130,7 +134,11 @@ impl Recorder {
         // The program itself may be in the dataset under its name.
         let suffix = if file_tables > 0 { ".captured" } else { "" };
         Ok(Self {
-            output: Output { writer, encoders, name: format!("{name}{suffix}") },
+            output: Output {
+                writer: Arc::new(Mutex::new(writer)),
+                encoders,
+                name: format!("{name}{suffix}"),
+            },
             file_tables,
             module_paths: BTreeSet::new(),
             has_content: request.has_content,
@@ -148,6 +156,11 @@ impl Recorder {
             stacks: Pending::default(),
             chunks: Pending::default(),
         })
+    }
+
+    /// Where rows of the heap go.
+    pub(super) fn heap_output(&self) -> Result<HeapOutput, Error> {
+        HeapOutput::new(&self.output.writer, &self.output.name)
     }
 
     /// Whether there is no snapshot.
@@ -347,8 +360,13 @@ impl Recorder {
         batches.into_iter().try_for_each(|batch| self.output.append(batch))
     }
 
-    /// Appends the rows that wait and those of the modules' files, and writes the manifest.
-    pub(super) fn finish(mut self, request: &CaptureRequest<'_>) -> Result<(DatasetWriter, Manifest), Error> {
+    /// Appends the rows that wait and those of the modules' files, and writes the manifest, with what is missing in the rows
+    /// of others.
+    pub(super) fn finish(
+        mut self,
+        request: &CaptureRequest<'_>,
+        missing: Vec<String>,
+    ) -> Result<(DatasetWriter, Manifest), Error> {
         let pages = self.pages.finish(self.count);
         let batches = [
             self.regions.take(),
@@ -362,11 +380,14 @@ impl Recorder {
             self.chunks.take(),
         ];
         batches.into_iter().try_for_each(|batch| self.output.append(batch))?;
-        let Output { mut writer, name, .. } = self.output;
+        let Output { writer, name, .. } = self.output;
+        let writer = Arc::into_inner(writer).expect("the reader of the heap has ended");
+        let mut writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         let stages = std::iter::once(Stage::Capture).chain(request.file_stages.iter().copied());
         let mut manifest = Manifest::new(stages.map(|stage| stage.name().to_owned()).collect());
         manifest.binaries =
             vec![ManifestBinary { binary: name, path: self.path, sha256: String::new(), passes: Vec::new() }];
+        manifest.missing = missing;
         if self.file_tables > 0 && !self.module_paths.is_empty() {
             let paths: Vec<PathBuf> = self.module_paths.into_iter().collect();
             let request = Request::new(&paths, request.output, request.file_stages);

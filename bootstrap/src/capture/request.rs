@@ -21,6 +21,7 @@ pub enum CaptureTarget {
 
 /// Parameters of a capture.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct CaptureRequest<'a> {
     /// What is captured.
     pub target: CaptureTarget,
@@ -45,6 +46,8 @@ pub struct CaptureRequest<'a> {
     pub has_content: bool,
     /// The stages whose tables are written for the executable and the libraries that are mapped; empty for none.
     pub file_stages: &'a [Stage],
+    /// Whether the allocations of a command are recorded.
+    pub has_heap: bool,
     /// Whether to verify all rows against the declarations of their tables before the dataset is published.
     pub verify: bool,
 }

@@ -65,6 +65,21 @@ pub(super) fn stack_pointers(threads: &[ThreadState]) -> Vec<(u64, u64)> {
 }
 
 impl ProcessSnapshot {
+    /// Mappings alone.
+    pub(super) fn without_content(mappings: Vec<Mapping>) -> Self {
+        Self {
+            timestamp: 0,
+            pause: None,
+            architecture: None,
+            contents: mappings.iter().map(|_| None).collect(),
+            mappings,
+            change_detection: ChangeDetection::FullRead,
+            threads: Vec::new(),
+            entry: None,
+            modules: Vec::new(),
+        }
+    }
+
     /// The mapping that contains an address, as a position.
     pub(super) fn mapping_at(&self, address: u64) -> Option<usize> {
         let after = self.mappings.partition_point(|mapping| mapping.start <= address);

@@ -66,7 +66,7 @@ impl StackWalker {
 }
 
 /// What unwinding needs to know of a module.
-fn unwind_information(module: &Module) -> framehop::Module<Bytes> {
+pub(super) fn unwind_information(module: &Module) -> framehop::Module<Bytes> {
     let image = &module.image;
     let section = |name| image.section(name);
     let range = |section: &Option<(u64, Bytes)>| {

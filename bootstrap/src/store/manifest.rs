@@ -49,6 +49,9 @@ pub struct Manifest {
     /// Input files that could not be lowered.
     #[serde(default)]
     pub skipped: Vec<SkippedFile>,
+    /// What could not be recorded, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Number of input files that a killed run had finished, and that this run took over.
     #[serde(default)]
     pub resumed_files: usize,
@@ -72,6 +75,7 @@ impl Manifest {
             stages,
             binaries: Vec::new(),
             skipped: Vec::new(),
+            missing: Vec::new(),
             resumed_files: 0,
             tables: Vec::new(),
             timings: Vec::new(),

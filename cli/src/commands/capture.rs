@@ -29,6 +29,7 @@ EXAMPLES:
   binframe capture -o end.tables -- ./app --fast              a command, at the moment before it exits
   binframe capture --pid 4711 --every 100ms -o series.tables  a snapshot every 100 ms until it exits, or Ctrl-C
   binframe capture --at parse --count 3 -o calls.tables -- ./app   the first three calls of a function
+  binframe capture --heap -o heap.tables -- ./app --fast      all allocations of a command, and its end
   binframe capture --core core.4711 -o core.tables            a core dump
   binframe capture --core qemu.core --exe app -o core.tables  a core dump that does not state its program
   binframe capture --minidump crash.dmp -o crash.tables       a minidump
@@ -36,6 +37,7 @@ EXAMPLES:
 
 /// Arguments of `binframe capture`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct CaptureArguments {
     /// Process to capture
     #[arg(long, value_name = "PID", group = "target")]
@@ -67,6 +69,9 @@ pub(crate) struct CaptureArguments {
     /// Take a snapshot when the process is about to exit
     #[arg(long)]
     on_exit: bool,
+    /// Record each allocation of the command, with the calls that made it
+    #[arg(long, conflicts_with_all = ["pid", "core"])]
+    heap: bool,
     /// Types of regions whose content is read
     #[arg(
         long,
@@ -123,6 +128,7 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
         bytes_max: arguments.max_bytes.unwrap_or(u64::MAX),
         has_content: !arguments.no_content,
         file_stages: if arguments.with_static { &file_stages } else { &[] },
+        has_heap: arguments.heap,
         verify: arguments.verify,
     };
     let bar = progress_bar();
@@ -133,6 +139,9 @@ pub(crate) fn run(arguments: &CaptureArguments) -> Result<ExitCode, Failure> {
     bar.finish_and_clear();
     let manifest = manifest?;
     let mut stderr = io::stderr().lock();
+    for missing in &manifest.missing {
+        _ = writeln!(stderr, "warning: {missing}");
+    }
     if stderr.is_terminal() {
         // The dataset is complete; a summary that cannot be printed is not a failure.
         _ = writeln!(stderr, "{}", summary(arguments, &manifest));

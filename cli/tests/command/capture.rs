@@ -1,6 +1,7 @@
 //! Captures by the command: what it takes, how it ends, and that the captured process never suffers.
 
 use crate::Folder;
+use binframe_testsuite::programs::compile_c;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -55,6 +56,40 @@ fn a_capture_that_is_killed_leaves_the_process_running() {
     folder.text(&["capture", "--pid", &cat.id(), "--every", "2ms", "--count", "3", "-o", "series"]);
     assert!(cat.is_well());
     assert!(folder.text(&["verify", "series"]).ends_with("no violation\n"));
+}
+
+#[test]
+fn a_heap_recording_that_is_killed_leaves_the_command_running() {
+    // After the capture is killed, it allocates more than the recorder has room for.
+    const SOURCE: &str = "
+        #include <stdio.h>
+        #include <stdlib.h>
+        int main(void) {
+            puts(\"ready\");
+            fflush(stdout);
+            if (getchar() == EOF) return 1;
+            for (int number = 0; number < 1000000; number++) {
+                void *volatile memory = malloc(number % 1000);
+                free(memory);
+            }
+            puts(\"done\");
+            return 0;
+        }";
+    let program = compile_c("heap_killed", SOURCE, &["-O1"]);
+    let program = program.expect("a machine that runs Rust tests has a C compiler");
+    let folder = Folder::with(&[]);
+    let program = program.to_string_lossy();
+    let mut command = folder.command(&["capture", "--heap", "-o", "heap", "--", &program]);
+    let mut capture = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut input = capture.stdin.take().expect("a pipe");
+    let mut output = BufReader::new(capture.stdout.take().expect("a pipe")).lines();
+    let mut line = || output.next().expect("it prints").expect("it prints text");
+    assert_eq!(line(), "ready");
+    capture.kill().expect("it runs");
+    capture.wait().expect("it ends");
+    input.write_all(b"x").expect("it reads");
+    assert_eq!(line(), "done");
+    assert!(!folder.path().join("heap").exists());
 }
 
 #[test]

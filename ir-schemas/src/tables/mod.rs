@@ -14,6 +14,7 @@ mod debug;
 mod effects;
 mod function_names;
 mod headers;
+mod heap;
 mod instructions;
 mod linkage;
 mod memory;
@@ -71,6 +72,10 @@ pub use function_names::{
 pub use headers::{
     Architecture, BinaryHeader, BinaryHeaderBuilder, BinaryHeaderColumns, BinaryHeaders, BinaryKind,
     Endianness, Format, RelocationReadOnly,
+};
+pub use heap::{
+    HeapAllocation, HeapAllocationBuilder, HeapAllocationColumns, HeapAllocations, HeapCallSite,
+    HeapCallSiteBuilder, HeapCallSiteColumns, HeapCallSites,
 };
 pub use instructions::{
     Access, Flow, Instruction, InstructionBuilder, InstructionColumns, InstructionPrefix, Instructions,

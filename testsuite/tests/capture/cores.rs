@@ -69,7 +69,9 @@ fn check_stacks(captured: &Captured, stacks: &Stacks, context: &str) {
     assert_eq!(stacks.len(), 2, "{context}");
     for (thread, expected) in stacks {
         let own = calls.columns();
-        let own: Vec<_> = own.iter().filter(|call| call.thread_id == *thread && call.depth > 0).collect();
+        let own = own.iter().filter(|call| call.thread_id == *thread && !call.is_inlined);
+        // gdb prints no address for the function that runs.
+        let own: Vec<_> = own.skip(1).collect();
         let found: Vec<u64> = own.iter().map(|call| call.program_counter).collect();
         let addresses: Vec<u64> = expected.iter().map(|(address, _)| *address).collect();
         assert_eq!(found, addresses, "{context}: {own:x?} {expected:x?}");
@@ -249,5 +251,5 @@ fn damaged_core_dumps_are_read_or_refused() {
     }
     // The headers, notes and the first pages are what there is to corrupt.
     let original = &bytes[..bytes.len().min(1 << 20)];
-    crate::check_mutants(original, 150, CaptureTarget::CoreDump);
+    crate::check_mutants(original, 40, CaptureTarget::CoreDump);
 }

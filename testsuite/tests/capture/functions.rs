@@ -110,7 +110,7 @@ fn source_lines_and_inlined_functions_are_those_of_addr2line() {
         let mut found: BTreeMap<(u32, u64), Vec<String>> = BTreeMap::new();
         for call in calls.columns().iter().filter(|call| call.module_address == Some(module.address)) {
             let is_return = u64::from(call.depth > 0);
-            let address = call.program_counter - module.load_bias - is_return;
+            let address = call.program_counter - module.load_bias.expect("a file") - is_return;
             let file = call.source_file.map_or("??", |file| file.0.rsplit('/').next().unwrap_or_default());
             let line = call.source_line.map_or("?".to_owned(), |line| line.to_string());
             let name = call.function_name.unwrap_or("??");

@@ -6,6 +6,7 @@ mod chunks;
 mod cores;
 mod functions;
 mod gdb;
+mod heap;
 mod minidump;
 
 use binframe::ir::tables::{
@@ -133,6 +134,7 @@ fn request(target: CaptureTarget, output: &Path) -> CaptureRequest<'_> {
         bytes_max: u64::MAX,
         has_content: true,
         file_stages: &[],
+        has_heap: false,
         verify: true,
     }
 }
