@@ -3,7 +3,7 @@
 //! A performance event stops each thread that is about to execute the instruction, by `SIGTRAP`. Code is not changed. The
 //! events end with their descriptors, so that no breakpoint remains if this process ends, and a process that is forked has none.
 //!
-//! Source: perf_event_open(2), on `PERF_TYPE_BREAKPOINT` and `sigtrap` (Linux 5.13).
+//! Source: `perf_event_open(2)`, on `PERF_TYPE_BREAKPOINT` and `sigtrap` (Linux 5.13).
 
 use nix::errno::Errno;
 use nix::unistd::Pid;

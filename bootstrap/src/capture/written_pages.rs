@@ -18,7 +18,7 @@
 //! *Cost.* Linear in the pages of the registered mappings (one bit of each is tested), and in the bytes of those that
 //! were written.
 //!
-//! Source: userfaultfd(2), ioctl_userfaultfd(2) and pagemap.rst of Linux 6.7, where both arrived.
+//! Source: userfaultfd(2), `ioctl_userfaultfd(2)` and pagemap.rst of Linux 6.7, where both arrived.
 
 use super::content::PAGE_SIZE;
 use super::mappings::{Mapping, Origin};
@@ -139,7 +139,7 @@ const FEATURE_WRITE_PROTECT_UNPOPULATED: u64 = 1 << 13;
 #[repr(C)]
 struct Features {
     version: u64,
-    features: u64,
+    requested: u64,
     ioctls: u64,
 }
 
@@ -215,7 +215,7 @@ fn address_range(range: &Range<u64>) -> AddressRange {
 
 #[expect(unsafe_code, reason = "requests to a descriptor are foreign functions")]
 fn enable(userfault: &OwnedFd, features: u64) -> nix::Result<()> {
-    let mut request = Features { version: 0xaa, features, ioctls: 0 };
+    let mut request = Features { version: 0xaa, requested: features, ioctls: 0 };
     // SAFETY: the descriptor is open, and the request has the layout that the system reads and writes.
     unsafe { userfault_api(userfault.as_raw_fd(), &raw mut request) }.map(drop)
 }

@@ -90,12 +90,11 @@ impl Running {
         let mut child = command.spawn().expect("the program starts");
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (mut blocks, mut line) = (Vec::new(), String::new());
-        loop {
+        let info = loop {
             line.clear();
             assert!(output.read_line(&mut line).expect("it prints") > 0, "the program ended");
             if let Some(info) = line.strip_prefix("= ") {
-                let info = info.split_whitespace().map(|text| text.parse().expect("a number")).collect();
-                return Self { child, blocks, info };
+                break info.split_whitespace().map(|text| text.parse().expect("a number")).collect();
             }
             let fields: Vec<&str> = line.split_whitespace().collect();
             let [address, size, is_live, usable_size] = fields[..] else { continue };
@@ -106,7 +105,8 @@ impl Running {
                 is_live: is_live == "1",
                 usable_size: number(usable_size),
             });
-        }
+        };
+        Self { child, blocks, info }
     }
 
     fn end(mut self) {

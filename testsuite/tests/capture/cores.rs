@@ -56,7 +56,7 @@ fn crash(folder: &Path, command: &str) -> Option<PathBuf> {
     let mut cores: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     // QEMU is dumped too.
     cores.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("core")));
-    cores.sort_by_key(|path| !path.extension().is_some_and(|extension| extension == "core"));
+    cores.sort_by_key(|path| path.extension().is_none_or(|extension| extension != "core"));
     if cores.is_empty() {
         tools::report_missing("a kernel that writes core dumps as files (/proc/sys/kernel/core_pattern)");
     }
@@ -113,7 +113,10 @@ fn core_dumps_of_the_kernel_are_those_that_gdb_reads() {
         let chunks = captured.rows::<HeapChunks>();
         let text = chunks.columns().iter().find(|chunk| captured.bytes(chunk.address, 7) == b"a text ");
         let header_size = word_size;
-        assert_eq!(text.map(|chunk| chunk.size), Some((1000 + header_size + 15) / 16 * 16 - header_size));
+        assert_eq!(
+            text.map(|chunk| chunk.size),
+            Some((1000_u64 + header_size).next_multiple_of(16) - header_size)
+        );
         let modules = captured.rows::<LoadedModules>();
         let programs: Vec<_> = modules.columns().iter().filter(|module| module.is_program).collect();
         assert_eq!(programs.len(), 1);
@@ -161,7 +164,9 @@ fn core_dumps_of_qemu_need_their_program() {
     let Some(core) = crash(folder.path(), &format!("qemu-aarch64 {}", program.display())) else { return };
     let Some(mut stacks) = gdb::stacks_of_core("gdb-multiarch", &program, &core) else { return };
     // The first code of a thread has no frame pointer, which ends the stack here.
-    stacks.values_mut().for_each(|calls| calls.retain(|(_, name)| name != "thread_start"));
+    for calls in stacks.values_mut() {
+        calls.retain(|(_, name)| name != "thread_start");
+    }
     let captured = of_core(&core, Some(&program));
     check_stacks(&captured, &stacks, "qemu");
     check_signal(&captured, None, None);

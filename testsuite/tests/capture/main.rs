@@ -214,8 +214,8 @@ fn check_mutants(original: &[u8], count: u64, target: impl Fn(PathBuf) -> Captur
             let at = below(range.min(bytes.len()));
             let values: [&[u8]; 4] = [&[0xff; 8], &[0; 4], &[0x80], &[1, 0, 0, 0x7f]];
             let end = bytes.len().min(at + values[below(4)].len());
-            for index in at..end {
-                bytes[index] = values[below(4)][0] ^ below(3) as u8;
+            for byte in &mut bytes[at..end] {
+                *byte = values[below(4)][0] ^ below(3) as u8;
             }
         }
         if below(3) == 0 {

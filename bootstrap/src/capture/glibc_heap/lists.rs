@@ -27,7 +27,9 @@ pub(super) fn mark_fast_bins(memory: Memory<'_>, arena: &Arena, chunks: &mut [Ch
         let members = members(memory, (first, offset), chunks, chunks.len(), |chunk| {
             chunk.state == ChunkState::InUse && chunk.arena == Some(arena.address)
         });
-        members.into_iter().for_each(|index| chunks[index].state = ChunkState::FastBin);
+        for index in members {
+            chunks[index].state = ChunkState::FastBin;
+        }
     }
 }
 
@@ -40,7 +42,9 @@ pub(super) fn mark_thread_caches(memory: Memory<'_>, chunks: &mut [Chunk]) {
             let usable = (size + memory.word_size).next_multiple_of(ALIGNMENT) - memory.word_size;
             if chunk.state == ChunkState::InUse && chunk.size == usable {
                 let cached = cached(memory, chunk.address, (lists, length_size), chunks);
-                cached.into_iter().for_each(|index| chunks[index].state = ChunkState::ThreadCache);
+                for index in cached {
+                    chunks[index].state = ChunkState::ThreadCache;
+                }
             }
         }
     }

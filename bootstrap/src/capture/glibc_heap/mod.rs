@@ -54,7 +54,9 @@ pub(super) fn chunks(snapshot: &ProcessSnapshot) -> Vec<Chunk> {
         // Heaps of different arenas are apart, unless memory is damaged.
         chunks[first..].sort_by_key(|chunk| chunk.address);
         let own = &mut chunks[first..];
-        arenas.iter().for_each(|arena| lists::mark_fast_bins(memory, arena, own));
+        for arena in &arenas {
+            lists::mark_fast_bins(memory, arena, own);
+        }
         lists::mark_thread_caches(memory, own);
         if let Some(main) = heaps.iter().find(|heap| heap.arena == main) {
             chunks.extend(mapped::chunks(memory, main.start, &heaps));

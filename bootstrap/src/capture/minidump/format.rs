@@ -255,5 +255,6 @@ fn build_id(record: &[u8]) -> Option<String> {
         b"LEpB" => &record[4..],
         _ => return None,
     };
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |number: u8| char::from_digit(u32::from(number), 16).unwrap_or('0');
+    Some(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
 }
