@@ -25,6 +25,9 @@ const NAP_NANOSECONDS: i64 = 50_000;
 /// Events of a thread without a slot from one attempt to claim one to the next.
 const EVENTS_WITHOUT_SLOT: u32 = 4096;
 
+/// Naps of a thread that waits for a slot: slots of threads that ended are free when the reader has read their records.
+const NAPS_FOR_SLOT: u32 = 10_000;
+
 /// Words that the text of all mappings may have.
 const MAPPINGS_WORDS_MAX: usize = RING_WORDS / 2;
 
@@ -182,7 +185,7 @@ fn claim(process: &Process, channel: &Channel, thread: &mut Thread) {
     let owner = process.program << 32 | u64::from(unsafe { system::gettid() } as u32);
     let is_claimed =
         |own: &AtomicU64| own.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-    wait_for(channel, 100, || {
+    wait_for(channel, NAPS_FOR_SLOT, || {
         let claimed = channel.owners.iter().position(is_claimed);
         thread.slot = claimed.map_or(null(), |index| &channel.slots[index]);
         !thread.slot.is_null()

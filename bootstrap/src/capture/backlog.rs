@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Bytes of content that wait, after which no snapshot is taken.
-const BYTES_MAX: u64 = 256 << 20;
+const BYTES_MAX: u64 = 64 << 20;
 
 /// Time between two looks at whether there is room.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(1);

@@ -15,7 +15,7 @@
 //! Meanwhile the allocations of a command are recorded, on request (`heap`).
 //!
 //! A process is stopped only in phase 1. Another thread writes the rows (`backlog`). A capture needs the memory of one
-//! snapshot, or 256 MiB if that is more, and the digests of the pages of the last one.
+//! snapshot, 64 MiB of others that wait, and the digests of the pages of the last one.
 //!
 //! *Failure.* The process is traced with `PTRACE_SEIZE`. However this process ends, the system releases the threads that
 //! it stopped. A dataset appears at its target path complete or not at all. Its files can be read by their owner only,

@@ -134,6 +134,13 @@ impl Images {
     }
 }
 
+/// The module that contains an address.
+pub(super) fn module_at(modules: &[Module], address: u64) -> Option<&Module> {
+    let after = modules.partition_point(|module| module.start <= address);
+    let module = &modules[after.checked_sub(1)?];
+    (address < module.end).then_some(module)
+}
+
 /// Number of consecutive mappings of one file, from the first of them on.
 fn extent(snapshot: &ProcessSnapshot, first: usize) -> usize {
     let path_of = |origin: &Origin| match origin {
@@ -212,8 +219,11 @@ impl Image {
     /// The function that contains an address of the file: its start, and its name if a symbol states it.
     pub(super) fn function_at(&self, address: u64) -> Option<(u64, Option<&str>)> {
         let after = self.functions.partition_point(|function| function.start <= address);
-        let function =
-            self.functions[..after].iter().rev().take(4).find(|function| address < function.end)?;
+        let nearest = self.functions[..after].iter().rev().take(4);
+        let mut containing = nearest.filter(|function| address < function.end);
+        // The unwind entries of hand-written code may begin within a function.
+        let named = containing.clone().find(|function| function.symbol.is_some());
+        let function = named.or_else(|| containing.next())?;
         let name = function.symbol.map(|(file, row)| {
             let sections = file.checked_sub(1).map_or(&self.sections, |file| &self.debug[file]);
             sections.symbols.columns().row(row).symbol_name

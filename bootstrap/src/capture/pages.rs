@@ -4,17 +4,19 @@
 //! changed: its new content becomes a row, unless another page had the same before, and the row of its old content ends
 //! with the previous snapshot. A page that was not read, in a mapping of which only written pages were read, has not changed.
 //!
-//! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 16 bytes for each page, and 32 for each
-//! change and content.
+//! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 32 bytes for each page,
+//! for each changed page and for each distinct content.
 
 use super::content::PAGE_SIZE;
 use super::mappings::Mapping;
 use super::snapshot::ProcessSnapshot;
-use binframe_ir::Rows;
-use binframe_ir::tables::{MemoryPage, MemoryPageBuilder, MemoryPages, PageContent, PageContentBuilder};
+use binframe_ir::tables::{MemoryPage, PageContent, PageContentBuilder};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+/// The largest content of a region that is written whole, in bytes: a value of Arrow has less than 2 GiB.
+const CONTENT_MAX: u64 = 1 << 30;
 
 /// The digest of each page; `None` for one that was not read.
 type Digests = Vec<Option<u128>>;
@@ -28,14 +30,15 @@ pub(super) struct Pages {
     contents: HashMap<u128, u64>,
     /// Changed pages whose content has not changed again: the snapshot since which, and the number of the content.
     open: BTreeMap<u64, (u32, u64)>,
-    /// Address, first snapshot, last snapshot, content.
-    closed: Vec<(u64, u32, u32, u64)>,
+    /// Rows that ended with the previous snapshot.
+    closed: Vec<MemoryPage>,
 }
 
 /// What a snapshot changes.
 pub(super) struct Changes {
-    /// For each mapping whether the previous snapshot had pages of it, so that its content need not be written whole.
-    pub(super) is_known: Vec<bool>,
+    /// For each mapping whether its content is in pages: the previous snapshot had pages of it, or it is too large for one
+    /// value.
+    pub(super) is_in_pages: Vec<bool>,
     /// For each mapping that was read, a digest of its content.
     pub(super) hashes: Vec<Option<u128>>,
     /// Bytes of the pages that are new or changed.
@@ -51,15 +54,15 @@ impl Pages {
         mut push: impl FnMut(u64, u128, &[u8]),
     ) -> Changes {
         let mut digests = BTreeMap::new();
-        let mut changes = Changes { is_known: Vec::new(), hashes: Vec::new(), bytes: 0 };
+        let mut changes = Changes { is_in_pages: Vec::new(), hashes: Vec::new(), bytes: 0 };
         for (mapping, content) in snapshot.mappings.iter().zip(&snapshot.contents) {
             let Some(content) = content else {
-                changes.is_known.push(false);
+                changes.is_in_pages.push(false);
                 changes.hashes.push(None);
                 continue;
             };
             let mut own = self.known(mapping);
-            let is_known = own.iter().any(Option::is_some);
+            let is_in_pages = content.size() > CONTENT_MAX || own.iter().any(Option::is_some);
             let pages = content.pages();
             let read: Vec<u128> = pages.par_iter().with_min_len(64).map(|(_, page)| xxh3_128(page)).collect();
             for ((number, page), digest) in pages.into_iter().zip(read) {
@@ -70,7 +73,7 @@ impl Pages {
                     continue;
                 }
                 changes.bytes += page.len() as u64;
-                if is_known {
+                if is_in_pages {
                     let address = mapping.start + (number * PAGE_SIZE) as u64;
                     self.change(address, snapshot_id, digest, |content_id| push(content_id, digest, page));
                 }
@@ -78,7 +81,7 @@ impl Pages {
             if let Some(whole) = content.as_whole() {
                 own.truncate(whole.len().div_ceil(PAGE_SIZE));
             }
-            changes.is_known.push(is_known);
+            changes.is_in_pages.push(is_in_pages);
             changes.hashes.push(Some(digest_of(&own)));
             digests.insert(mapping.start, own);
         }
@@ -114,7 +117,7 @@ impl Pages {
             push(content_id);
         }
         if let Some((from, before)) = self.open.insert(address, (snapshot_id, content_id)) {
-            self.closed.push((address, from, snapshot_id - 1, before));
+            self.closed.push(row(address, from, snapshot_id - 1, before));
         }
     }
 
@@ -131,25 +134,28 @@ impl Pages {
         self.open.retain(|address, (from, content)| {
             let is_there = is_there(*address);
             if !is_there {
-                closed.push((*address, *from, snapshot_id - 1, *content));
+                closed.push(row(*address, *from, snapshot_id - 1, *content));
             }
             is_there
         });
     }
 
-    /// The rows of all changed pages, after the last snapshot.
-    pub(super) fn finish(mut self, last_snapshot: u32) -> Rows<MemoryPages> {
-        let open =
-            self.open.iter().map(|(address, (from, content))| (*address, *from, last_snapshot, *content));
-        self.closed.extend(open);
-        self.closed.sort_unstable();
-        let mut rows = MemoryPageBuilder::default();
-        for (address, from_snapshot, until_snapshot, content_id) in self.closed {
-            let size = PAGE_SIZE as u32;
-            rows.push(MemoryPage { address, size, from_snapshot, until_snapshot, content_id });
-        }
-        rows.finish()
+    /// Takes the rows that ended with the previous snapshot, as they are sorted in the table.
+    pub(super) fn take_closed(&mut self) -> Vec<MemoryPage> {
+        let mut closed = std::mem::take(&mut self.closed);
+        closed.sort_unstable_by_key(|row| row.address);
+        closed
     }
+
+    /// The rows of the pages that have their content in the last snapshot.
+    pub(super) fn finish(self, last_snapshot: u32) -> impl Iterator<Item = MemoryPage> {
+        let open = self.open.into_iter();
+        open.map(move |(address, (from, content))| row(address, from, last_snapshot, content))
+    }
+}
+
+fn row(address: u64, from_snapshot: u32, until_snapshot: u32, content_id: u64) -> MemoryPage {
+    MemoryPage { address, size: PAGE_SIZE as u32, from_snapshot, until_snapshot, content_id }
 }
 
 /// The digest of a mapping: that of the digests of its pages.

@@ -7,7 +7,7 @@ use super::frame::Frame;
 use super::glibc_heap;
 use super::heap::HeapOutput;
 use super::mappings::Origin;
-use super::modules::{Images, Module};
+use super::modules::{Images, Module, module_at};
 use super::pages::{Changes, Pages, push_content};
 use super::request::{CaptureRequest, CaptureTarget};
 use super::snapshot::ProcessSnapshot;
@@ -21,11 +21,12 @@ use crate::store::writer::DatasetWriter;
 use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::{
     CallStack, CallStackBuilder, ChangeDetection, HeapChunk, HeapChunkBuilder, LoadedModule,
-    LoadedModuleBuilder, MemoryRegion, MemoryRegionBuilder, MemoryRegions, PageContentBuilder, Snapshot,
-    SnapshotBuilder, SnapshotReason, Thread, ThreadBuilder, ThreadRegister, ThreadRegisterBuilder,
+    LoadedModuleBuilder, MemoryPageBuilder, MemoryRegion, MemoryRegionBuilder, MemoryRegions,
+    PageContentBuilder, Snapshot, SnapshotBuilder, SnapshotReason, Thread, ThreadBuilder, ThreadRegister,
+    ThreadRegisterBuilder,
 };
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,10 +37,7 @@ fn is_captured(table: &TableInfo) -> bool {
 
 /// Rows that wait at most, and bytes of content.
 const ROWS_MAX: usize = 1 << 16;
-const BYTES_MAX: usize = 64 << 20;
-
-/// The largest content of one row: Arrow's limit for a value is 2 GiB.
-const CONTENT_MAX: usize = 1 << 30;
+const BYTES_MAX: usize = 32 << 20;
 
 /// Rows of a table that wait.
 struct Pending<B> {
@@ -89,6 +87,7 @@ pub(super) struct Recorder {
     count: u32,
     snapshots: Pending<SnapshotBuilder>,
     regions: Pending<MemoryRegionBuilder>,
+    changed_pages: Pending<MemoryPageBuilder>,
     contents: Pending<PageContentBuilder>,
     modules: Pending<LoadedModuleBuilder>,
     threads: Pending<ThreadBuilder>,
@@ -149,6 +148,7 @@ impl Recorder {
             count: 0,
             snapshots: Pending::default(),
             regions: Pending::default(),
+            changed_pages: Pending::default(),
             contents: Pending::default(),
             modules: Pending::default(),
             threads: Pending::default(),
@@ -189,10 +189,13 @@ impl Recorder {
             read_bytes,
             changed_bytes: changes.bytes,
         });
-        self.record_regions(snapshot, &changes)?;
         let modules = self.images.modules(snapshot);
+        let mut walker = StackWalker::new(snapshot.architecture, &modules);
+        let stacks: Vec<Vec<Frame>> =
+            snapshot.threads.iter().map(|thread| walker.frames(snapshot, thread)).collect();
+        self.record_regions(snapshot, &changes, &start_functions(snapshot, &stacks, &modules))?;
         self.record_modules(snapshot, &modules);
-        self.record_threads(snapshot, &modules);
+        self.record_threads(snapshot, &stacks, &modules);
         self.record_chunks(snapshot)?;
         self.append_large()
     }
@@ -207,10 +210,22 @@ impl Recorder {
                 result = output.append(Some(batch));
             }
         });
-        result.map(|()| changes)
+        result?;
+        for row in self.pages.take_closed() {
+            self.changed_pages.next(0).push(row);
+        }
+        let batch = self.changed_pages.take_if_large();
+        self.output.append(batch)?;
+        Ok(changes)
     }
 
-    fn record_regions(&mut self, snapshot: &ProcessSnapshot, changes: &Changes) -> Result<(), Error> {
+    /// Writes the regions, given the start functions of threads.
+    fn record_regions(
+        &mut self,
+        snapshot: &ProcessSnapshot,
+        changes: &Changes,
+        start_functions: &BTreeMap<u64, &str>,
+    ) -> Result<(), Error> {
         let mut order: Vec<usize> = (0..snapshot.mappings.len()).collect();
         let key = |index: &usize| {
             let mapping = &snapshot.mappings[*index];
@@ -221,8 +236,8 @@ impl Recorder {
             let mapping = &snapshot.mappings[index];
             let content = snapshot.contents[index].as_ref().and_then(Content::as_whole);
             let hash = changes.hashes[index].map(|hash| format!("{hash:032x}"));
-            let is_written = self.has_content && !changes.is_known[index];
-            let content = content.filter(|content| is_written && content.len() <= CONTENT_MAX);
+            let is_written = self.has_content && !changes.is_in_pages[index];
+            let content = content.filter(|_| is_written);
             let (path, offset) = match &mapping.origin {
                 Origin::File { path, offset } => (Some(path.as_str()), Some(*offset)),
                 Origin::Module(path) => (Some(path.as_str()), None),
@@ -237,7 +252,7 @@ impl Recorder {
                 content_snapshot: content,
                 timestamp: Some(Timestamp(snapshot.timestamp)),
                 thread_id: mapping.thread_id,
-                function_name: None,
+                function_name: mapping.thread_id.and_then(|thread| start_functions.get(&thread).copied()),
                 allocation_site: Some(&mapping.origin.site()),
                 snapshot_id: self.count,
                 permissions: Some(mapping.permissions.as_str()).filter(|own| !own.is_empty()),
@@ -273,9 +288,8 @@ impl Recorder {
         }
     }
 
-    fn record_threads(&mut self, snapshot: &ProcessSnapshot, modules: &[Module]) {
-        let mut walker = StackWalker::new(snapshot.architecture, modules);
-        for thread in &snapshot.threads {
+    fn record_threads(&mut self, snapshot: &ProcessSnapshot, stacks: &[Vec<Frame>], modules: &[Module]) {
+        for (thread, frames) in snapshot.threads.iter().zip(stacks) {
             let thread_id = thread.thread_id;
             self.threads.next(0).push(Thread {
                 snapshot_id: self.count,
@@ -294,17 +308,15 @@ impl Recorder {
                 self.registers.next(0).push(row);
             }
             let mut depth = 0;
-            for frame in walker.frames(snapshot, thread) {
-                self.record_calls(thread_id, &mut depth, &frame, modules);
+            for frame in frames {
+                self.record_calls(thread_id, &mut depth, frame, modules);
             }
         }
     }
 
     /// Writes the function of a frame, and before it the functions that are inlined there.
     fn record_calls(&mut self, thread_id: u64, depth: &mut u32, frame: &Frame, modules: &[Module]) {
-        let after = modules.partition_point(|module| module.start <= frame.code_address);
-        let module = after.checked_sub(1).map(|index| &modules[index]);
-        let module = module.filter(|module| frame.code_address < module.end);
+        let module = module_at(modules, frame.code_address);
         let address = |module: &Module| frame.code_address.wrapping_sub(module.load_bias);
         let function = module.and_then(|module| module.image.function_at(address(module)));
         let calls = module
@@ -367,11 +379,13 @@ impl Recorder {
         request: &CaptureRequest<'_>,
         missing: Vec<String>,
     ) -> Result<(DatasetWriter, Manifest), Error> {
-        let pages = self.pages.finish(self.count);
+        for row in self.pages.finish(self.count) {
+            self.changed_pages.next(0).push(row);
+        }
         let batches = [
             self.regions.take(),
             self.snapshots.take(),
-            Some(pages.batch().clone()),
+            self.changed_pages.take(),
             self.contents.take(),
             self.modules.take(),
             self.threads.take(),
@@ -397,4 +411,32 @@ impl Recorder {
         writer.write_manifest(&manifest)?;
         Ok((writer, manifest))
     }
+}
+
+/// The function of the program in which each thread starts: the outermost one on its stack that is not part of the system.
+fn start_functions<'a>(
+    snapshot: &ProcessSnapshot,
+    stacks: &[Vec<Frame>],
+    modules: &'a [Module],
+) -> BTreeMap<u64, &'a str> {
+    // Names of glibc and musl, without the underlines at their beginning.
+    const OF_SYSTEM: [&str; 8] = [
+        "start",
+        "start_c",
+        "start_thread",
+        "libc_start_main",
+        "libc_start_call_main",
+        "libc_start_main_stage2",
+        "clone",
+        "clone3",
+    ];
+    let name = |frame: &Frame| {
+        let module = module_at(modules, frame.code_address)?;
+        let (_, name) = module.image.function_at(frame.code_address.wrapping_sub(module.load_bias))?;
+        name.filter(|name| !OF_SYSTEM.contains(&name.trim_start_matches('_')))
+    };
+    let threads = snapshot.threads.iter().zip(stacks);
+    let starts =
+        threads.filter_map(|(thread, frames)| Some((thread.thread_id, frames.iter().rev().find_map(name)?)));
+    starts.collect()
 }

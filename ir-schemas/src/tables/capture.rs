@@ -63,9 +63,10 @@ pub struct Snapshot {
     pub changed_bytes: u64,
 }
 
-/// A page whose content changed, with the new content. The content before the first change is in `memory_regions`.
+/// A page whose content changed, with the new content. The content before the first change is in `memory_regions`, but for
+/// regions of more than 1 GiB, all of whose pages are here.
 #[derive(Debug, Clone, Copy, Default, Table)]
-#[table(name = "memory_pages", stage = Capture, key(address, from_snapshot), span(address, size))]
+#[table(name = "memory_pages", stage = Capture, key(until_snapshot, address), span(address, size))]
 pub struct MemoryPage {
     /// Address of the first byte.
     #[column(unit = "address")]

@@ -256,5 +256,5 @@ fn damaged_core_dumps_are_read_or_refused() {
     }
     // The headers, notes and the first pages are what there is to corrupt.
     let original = &bytes[..bytes.len().min(1 << 20)];
-    crate::check_mutants(original, 40, CaptureTarget::CoreDump);
+    crate::check_mutants(original, 25, CaptureTarget::CoreDump);
 }

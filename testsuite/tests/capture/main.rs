@@ -284,6 +284,9 @@ fn a_process_is_captured_and_goes_on() {
     assert!(captured.stacks()[&other].windows(2).any(|pair| pair == ["sleeps", "worker"]));
     let owner = regions.columns().iter().find(|region| region.thread_id == Some(other));
     assert_eq!(owner.map(|region| region.r#type), Some(RegionType::Stack.name()));
+    assert_eq!(owner.and_then(|region| region.function_name), Some("worker"));
+    let owner = regions.columns().iter().find(|region| region.thread_id == Some(u64::from(id)));
+    assert_eq!(owner.and_then(|region| region.function_name), Some("main"));
     running.change();
     assert_eq!(running.end(), Some(7));
 }

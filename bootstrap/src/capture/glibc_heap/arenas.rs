@@ -20,7 +20,7 @@ const MAP_SIZE: u64 = 16;
 /// Words from the start of an arena to its bins at most.
 const START_WORDS_MAX: u64 = 20;
 
-/// Places that look like a bin, and are looked at closely.
+/// Places in a mapping that look like a bin, and are looked at closely.
 const TRIES_MAX: usize = 16;
 
 const MAIN_ARENAS_MAX: usize = 16;
@@ -52,17 +52,22 @@ pub(super) struct Heap {
 /// The main arenas in the data of modules: one, or several if `dlmopen` has loaded other copies of the library.
 pub(super) fn main_arenas(memory: Memory<'_>) -> Vec<Arena> {
     let mut found: Vec<Arena> = Vec::new();
-    let mut tries = 0;
     for (start, content) in memory.data() {
-        let mut after = start;
+        let (mut after, mut tries) = (start, 0);
         for offset in (0..content.len()).step_by(memory.word_size as usize) {
             let address = start + offset as u64;
             let points_to = memory.word_in(content, offset);
-            if address < after || points_to != Some(address.wrapping_sub(memory.header_size())) {
+            let is_candidate = address >= after
+                && points_to == Some(address.wrapping_sub(memory.header_size()))
+                && is_bin(memory, address);
+            if !is_candidate {
                 continue;
             }
             tries += 1;
-            if tries > TRIES_MAX || found.len() >= MAIN_ARENAS_MAX {
+            if tries > TRIES_MAX {
+                break;
+            }
+            if found.len() >= MAIN_ARENAS_MAX {
                 return found;
             }
             if let Some(arena) = arena_of_bin(memory, address) {
@@ -77,9 +82,6 @@ pub(super) fn main_arenas(memory: Memory<'_>) -> Vec<Arena> {
 /// The arena one of whose bins is at an address.
 fn arena_of_bin(memory: Memory<'_>, address: u64) -> Option<Arena> {
     let pair = memory.header_size();
-    if !is_bin(memory, address) {
-        return None;
-    }
     let bins = (0..BIN_COUNT).filter_map(|index| address.checked_sub(index * pair));
     let is_well_formed = |bins: &u64| {
         let indexes = (0..BIN_COUNT).filter(|index| is_bin(memory, bins.saturating_add(index * pair)));

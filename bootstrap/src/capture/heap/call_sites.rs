@@ -1,6 +1,6 @@
 //! The tree of calls that allocate, and its rows.
 
-use super::super::modules::{Image, Module};
+use super::super::modules::{Image, Module, module_at};
 use super::output::HeapOutput;
 use crate::error::Error;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
@@ -75,9 +75,7 @@ impl CallSites {
         }
         // The return address may be that of the next function, if the call does not return.
         let code_address = address.wrapping_sub(1);
-        let after = modules.partition_point(|module| module.start <= code_address);
-        let module = after.checked_sub(1).map(|index| &modules[index]);
-        let module = module.filter(|module| code_address < module.end);
+        let module = module_at(modules, code_address);
         let bias = module.map_or(0, |module| module.load_bias);
         let number = module.map(|module| {
             let next = self.modules.len() as u32;
