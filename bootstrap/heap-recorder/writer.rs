@@ -13,6 +13,7 @@ use crate::channel::{
     ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
 };
 use crate::system::{self, keeping_errno, mapping_at, now, read_mappings};
+use core::ffi::CStr;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
@@ -65,10 +66,12 @@ struct Thread {
     read: u64,
 }
 
-// The thread-local variable, reached without a call, which might allocate.
+// The thread-local variable, reached without a call, which might allocate. The code that reaches it may be compiled apart.
 core::arch::global_asm!(
     ".section .tbss.binframe_thread,\"awT\",@nobits",
     ".p2align 4",
+    ".globl binframe_thread",
+    ".hidden binframe_thread",
     "binframe_thread:",
     ".zero {size}",
     ".text",
@@ -92,21 +95,52 @@ fn thread() -> *mut Thread {
 /// The address of the return address of a function that is replaced. The stack of its caller starts after it.
 pub(crate) type Frame = *const usize;
 
-/// Starts recording to a channel, if its reader started this process. `loader` is an address in the dynamic loader.
-pub(crate) fn start(channel: *const Channel, loader: usize) {
+/// Maps the channel that is at a path.
+pub(crate) fn map_channel(path: &CStr) -> Option<*const Channel> {
+    let size = size_of::<Channel>();
+    // SAFETY: the path ends with a zero, and the memory is mapped at an address that is free.
+    unsafe {
+        let file = system::open(path.as_ptr(), system::READ_WRITE | system::CLOSE_ON_EXEC);
+        if file < 0 {
+            return None;
+        }
+        let has_size = system::lseek(file, 0, system::FROM_END) >= size as i64;
+        let memory = match has_size {
+            true => system::mmap(null_mut(), size, system::ACCESS, system::SHARED, file, 0),
+            false => system::FAILED,
+        };
+        system::close(file);
+        if memory == system::FAILED {
+            return None;
+        }
+        system::madvise(memory, size, system::DO_NOT_FORK);
+        system::madvise(memory, size, system::DO_NOT_DUMP);
+        Some(memory.cast_const().cast())
+    }
+}
+
+/// Starts recording to a channel, if its reader started this process, and returns whether it does. `is_new` says that no
+/// other recorder in this process records the program. `loader` is the code of the dynamic loader; an empty range if there
+/// is none.
+pub(crate) fn start(channel: *const Channel, is_new: bool, loader: (usize, usize)) -> bool {
     // SAFETY: the caller mapped the channel. The page is mapped for this process.
     unsafe {
         if (*channel).reader.load(Ordering::Relaxed) != system::getppid() as u32 {
-            return;
+            return false;
         }
         let page = system::mmap(null_mut(), 4096, system::ACCESS, system::PRIVATE, -1, 0);
         if page == system::FAILED || system::madvise(page, 4096, system::WIPE_ON_FORK) != 0 {
-            return;
+            return false;
         }
-        let program = u64::from((*channel).programs.fetch_add(1, Ordering::Relaxed) + 1);
+        let programs = &(*channel).programs;
+        let program = match is_new {
+            true => programs.fetch_add(1, Ordering::Relaxed) + 1,
+            false => programs.load(Ordering::Relaxed),
+        };
         let process: *mut Process = page.cast();
-        process.write(Process { channel, program, loader: mapping_at(loader) });
+        process.write(Process { channel, program: u64::from(program), loader });
         PROCESS.store(process, Ordering::Release);
+        true
     }
 }
 

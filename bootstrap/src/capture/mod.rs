@@ -95,7 +95,8 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
         }
         CaptureTarget::Process(id) => Process::attach(*id)?,
         CaptureTarget::Command(command) => {
-            Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?
+            let variables = heap.as_ref().map(HeapRecording::variables);
+            Process::spawn(command, variables.into_iter().flatten())?
         }
     };
     let mut recorder = Recorder::create(request, process.executable())?;

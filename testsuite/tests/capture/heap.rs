@@ -130,12 +130,12 @@ fn compiled(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     compile_c(name, source, flags).expect("a machine that runs Rust tests has a C compiler")
 }
 
-fn command(program: &Path, arguments: &[&str]) -> Vec<OsString> {
+pub(super) fn command(program: &Path, arguments: &[&str]) -> Vec<OsString> {
     std::iter::once(program.into()).chain(arguments.iter().map(Into::into)).collect()
 }
 
 /// Records the heap of a command that the shell runs in its place, and returns what it printed.
-fn record(command: &[OsString]) -> (Captured, String) {
+pub(super) fn record(command: &[OsString]) -> (Captured, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let printed = folder.path().join("printed");
     let mut shell: Vec<OsString> =
@@ -150,7 +150,7 @@ fn record(command: &[OsString]) -> (Captured, String) {
 }
 
 /// The functions of a call site and its callers, and their return addresses.
-fn stacks(captured: &Captured) -> BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> {
+pub(super) fn stacks(captured: &Captured) -> BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> {
     let mut stacks: BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> = BTreeMap::new();
     for site in captured.rows::<HeapCallSites>().columns().iter() {
         let callers = site.parent_id.map(|parent| stacks[&parent].clone());

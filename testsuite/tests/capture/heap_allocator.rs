@@ -1,0 +1,171 @@
+//! Rust programs whose allocator records: what they count themselves is recorded, once, whether they are linked statically
+//! or dynamically, and whether their allocator calls `malloc` or not.
+
+use super::Captured;
+use super::heap::{command, record, stacks};
+use binframe::ir::tables::{HeapAllocations, HeapCallSites};
+use binframe_testsuite::tools;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A program whose allocator counts what it asks of the allocator that records. Its threads grow vectors. It prints
+/// allocations, bytes and live bytes, with memory for the output that exists before.
+const COUNTING: &str = r#"
+    use binframe_heap_allocator::RecordingAllocator;
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::cell::UnsafeCell;
+    use std::hint::black_box;
+    use std::io::Write;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    /// Memory of the program itself, which is never released.
+    struct Own(UnsafeCell<[u8; 1 << 24]>, AtomicUsize);
+    unsafe impl Sync for Own {}
+    unsafe impl GlobalAlloc for Own {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let size = (layout.size() + layout.align() + 63) & !63;
+            let start = unsafe { self.0.get().cast::<u8>().add(self.1.fetch_add(size, Relaxed)) };
+            start.map_addr(|address| address.next_multiple_of(layout.align()))
+        }
+        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+    }
+
+    struct Counting<A>(RecordingAllocator<A>);
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    static TOTAL: AtomicUsize = AtomicUsize::new(0);
+    static RELEASED: AtomicUsize = AtomicUsize::new(0);
+    fn count(size: usize) {
+        COUNT.fetch_add(1, Relaxed);
+        TOTAL.fetch_add(size, Relaxed);
+    }
+    unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            count(layout.size());
+            unsafe { self.0.alloc(layout) }
+        }
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            count(layout.size());
+            unsafe { self.0.alloc_zeroed(layout) }
+        }
+        unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            count(size);
+            RELEASED.fetch_add(layout.size(), Relaxed);
+            unsafe { self.0.realloc(old, layout, size) }
+        }
+        unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
+            RELEASED.fetch_add(layout.size(), Relaxed);
+            unsafe { self.0.dealloc(address, layout) }
+        }
+    }
+    #[cfg(not(own))]
+    #[global_allocator]
+    static ALLOCATOR: Counting<System> = Counting(RecordingAllocator::new(System));
+    #[cfg(own)]
+    #[global_allocator]
+    static ALLOCATOR: Counting<Own> =
+        Counting(RecordingAllocator::new(Own(UnsafeCell::new([0; 1 << 24]), AtomicUsize::new(0))));
+
+    #[repr(align(256))]
+    struct Aligned([u8; 256]);
+
+    #[unsafe(no_mangle)]
+    #[inline(never)]
+    fn grow(number: usize) -> usize {
+        let mut numbers = Vec::new();
+        for next in 0..number {
+            numbers.push(black_box(next));
+        }
+        let zeros = black_box(vec![0_u8; number + 1]);
+        let aligned = black_box(Box::new(Aligned([1; 256])));
+        if number % 16 == 0 {
+            std::mem::forget(numbers);
+        }
+        zeros.len() + aligned.0.len()
+    }
+
+    unsafe extern "C" {
+        fn _exit(status: i32) -> !;
+    }
+
+    fn main() {
+        let mut out = std::io::stdout();
+        write!(out, "").unwrap();
+        let mut sum = grow(100);
+        let threads: Vec<_> =
+            (0..4).map(|_| std::thread::spawn(|| (0..500).map(grow).sum::<usize>())).collect();
+        for thread in threads {
+            sum += thread.join().unwrap();
+        }
+        black_box(sum);
+        let (count, total, released) = (COUNT.load(Relaxed), TOTAL.load(Relaxed), RELEASED.load(Relaxed));
+        writeln!(out, "{count} {total} {}", total - released).unwrap();
+        out.flush().unwrap();
+        unsafe { _exit(0) }
+    }"#;
+
+/// Compiles the crate, and the program with it.
+fn compiled(folder: &TempDir, flags: &[&str]) -> PathBuf {
+    let crate_source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../heap-allocator/src/lib.rs");
+    let source = folder.path().join("counting.rs");
+    std::fs::write(&source, COUNTING).expect("the folder is writable");
+    let rustc = |arguments: &[&str], source: &Path| {
+        let mut rustc = Command::new(tools::find("rustc").expect("a machine that runs Rust tests has rustc"));
+        rustc.args(["--edition=2024", "--out-dir"]).arg(folder.path()).arg("-L").arg(folder.path());
+        let output = rustc.args(flags).args(arguments).arg(source).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    rustc(&["--crate-type=rlib", "--crate-name=binframe_heap_allocator"], &crate_source);
+    rustc(&["--extern=binframe_heap_allocator", "--check-cfg=cfg(own)"], &source);
+    folder.path().join("counting")
+}
+
+/// Allocations, bytes and live bytes of the program, as it prints them. All stacks are whole, and reach functions of the
+/// program.
+fn totals(captured: &Captured, program: &Path) -> String {
+    let stacks = stacks(captured);
+    let sites = captured.rows::<HeapCallSites>();
+    let is_of_program = |path: Option<&str>| path.is_some_and(|path| Path::new(path) == program);
+    let own = sites.columns().iter().filter(|site| is_of_program(site.module_path));
+    let own: BTreeSet<u32> = own.map(|site| site.call_site_id).collect();
+    let (mut count, mut total, mut live, mut in_main, mut in_threads) = (0, 0, 0, 0, 0);
+    for allocation in captured.rows::<HeapAllocations>().columns().iter() {
+        if !own.contains(&allocation.call_site_id) {
+            continue;
+        }
+        let (names, _, is_cut) = &stacks[&allocation.call_site_id];
+        assert!(!is_cut, "{names:?}");
+        let calls = |name: &str| usize::from(names.iter().any(|own| own == name));
+        in_main += calls("grow") * calls("main");
+        in_threads += calls("grow") * (1 - calls("main"));
+        count += 1;
+        total += allocation.size;
+        live += if allocation.freed_at.is_none() { allocation.size } else { 0 };
+    }
+    assert!(in_main > 5 && in_threads > 4 * 500 * 5, "{in_main} in the main thread, {in_threads} in others");
+    format!("{count} {total} {live}\n")
+}
+
+fn check(flags: &[&str]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = compiled(&folder, flags);
+    let unrecorded = Command::new(&program).output().expect("it runs").stdout;
+    let (captured, printed) = record(&command(&program, &[]));
+    assert_eq!(printed.as_bytes(), unrecorded, "{flags:?}");
+    assert_eq!(totals(&captured, &program), printed, "{flags:?}");
+}
+
+#[test]
+fn static_programs_record_themselves() {
+    check(&["-Ctarget-feature=+crt-static"]);
+    check(&["-Ctarget-feature=+crt-static", "-Copt-level=3", "-Ccodegen-units=16"]);
+    check(&["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Cpanic=abort"]);
+    check(&["-Ctarget-feature=+crt-static", "--cfg=own"]);
+}
+
+#[test]
+fn dynamic_programs_are_recorded_once() {
+    check(&["-Copt-level=1"]);
+    check(&["--cfg=own"]);
+}
