@@ -36,6 +36,7 @@ pub(crate) const FROM_END: c_int = 2;
 pub(crate) const ACCESS: c_int = 1 | 2;
 pub(crate) const SHARED: c_int = 1;
 pub(crate) const PRIVATE: c_int = 2 | 0x20;
+pub(crate) const FIXED: c_int = 0x10;
 pub(crate) const FAILED: *mut c_void = -1_isize as *mut c_void;
 pub(crate) const WIPE_ON_FORK: c_int = 18;
 pub(crate) const DO_NOT_FORK: c_int = 10;

@@ -79,12 +79,25 @@ core::arch::global_asm!(
 );
 
 fn thread() -> *mut Thread {
+    let offset: usize;
+    // SAFETY: the loader, or the linker of a static program, states the offset of the variable.
+    unsafe {
+        core::arch::asm!(
+            "mov {offset}, qword ptr [rip + binframe_thread@GOTTPOFF]",
+            offset = out(reg) offset,
+            options(nostack, pure, readonly),
+        );
+    }
+    thread_pointer().wrapping_add(offset) as *mut Thread
+}
+
+/// The address of the data of the C library about this thread.
+fn thread_pointer() -> usize {
     let pointer;
-    // SAFETY: the thread pointer of x86-64 is in `fs:0`; the loader states the offset of the variable.
+    // SAFETY: the thread pointer of x86-64 is in `fs:0`.
     unsafe {
         core::arch::asm!(
             "mov {pointer}, qword ptr fs:[0]",
-            "add {pointer}, qword ptr [rip + binframe_thread@GOTTPOFF]",
             pointer = out(reg) pointer,
             options(nostack, pure, readonly),
         );
@@ -95,20 +108,27 @@ fn thread() -> *mut Thread {
 /// The address of the return address of a function that is replaced. The stack of its caller starts after it.
 pub(crate) type Frame = *const usize;
 
-/// Maps the channel that is at a path.
+/// Bytes of the memory of [`Process`].
+const PAGE: usize = 4096;
+
+/// Maps the channel that is at a path, and an address after it for [`Process`]. A page of its own could be mapped between
+/// the segments of a module, whose mappings would not be consecutive then.
 pub(crate) fn map_channel(path: &CStr) -> Option<*const Channel> {
     let size = size_of::<Channel>();
-    // SAFETY: the path ends with a zero, and the memory is mapped at an address that is free.
+    // SAFETY: the path ends with a zero. Memory is mapped at addresses that are free, and then replaced in part.
     unsafe {
         let file = system::open(path.as_ptr(), system::READ_WRITE | system::CLOSE_ON_EXEC);
         if file < 0 {
             return None;
         }
         let has_size = system::lseek(file, 0, system::FROM_END) >= size as i64;
-        let memory = match has_size {
-            true => system::mmap(null_mut(), size, system::ACCESS, system::SHARED, file, 0),
+        let mut memory = match has_size {
+            true => system::mmap(null_mut(), size + PAGE, 0, system::PRIVATE, -1, 0),
             false => system::FAILED,
         };
+        if memory != system::FAILED {
+            memory = system::mmap(memory, size, system::ACCESS, system::SHARED | system::FIXED, file, 0);
+        }
         system::close(file);
         if memory == system::FAILED {
             return None;
@@ -123,13 +143,14 @@ pub(crate) fn map_channel(path: &CStr) -> Option<*const Channel> {
 /// other recorder in this process records the program. `loader` is the code of the dynamic loader; an empty range if there
 /// is none.
 pub(crate) fn start(channel: *const Channel, is_new: bool, loader: (usize, usize)) -> bool {
-    // SAFETY: the caller mapped the channel. The page is mapped for this process.
+    // SAFETY: the caller mapped the channel, and reserved the page after it.
     unsafe {
         if (*channel).reader.load(Ordering::Relaxed) != system::getppid() as u32 {
             return false;
         }
-        let page = system::mmap(null_mut(), 4096, system::ACCESS, system::PRIVATE, -1, 0);
-        if page == system::FAILED || system::madvise(page, 4096, system::WIPE_ON_FORK) != 0 {
+        let page = channel.add(1).cast_mut().cast();
+        let page = system::mmap(page, PAGE, system::ACCESS, system::PRIVATE | system::FIXED, -1, 0);
+        if page == system::FAILED || system::madvise(page, PAGE, system::WIPE_ON_FORK) != 0 {
             return false;
         }
         let programs = &(*channel).programs;
@@ -372,11 +393,14 @@ impl Writer<'_> {
         self.publish(size_of_record);
     }
 
-    /// The end of the stack that is recorded.
+    /// The end of the stack that is recorded. The stack of a thread that the C library starts ends at the data about the
+    /// thread: memory after that may be in the same mapping, but of others, who release it.
     #[inline(always)]
     fn end_of_stack(&mut self, low: usize) -> usize {
         if !(self.thread.stack.0..self.thread.stack.1).contains(&low) {
-            self.thread.stack = keeping_errno(|| mapping_at(low));
+            let (start, end) = keeping_errno(|| mapping_at(low));
+            let pointer = thread_pointer();
+            self.thread.stack = (start, if (low..end).contains(&pointer) { pointer } else { end });
         }
         let known = self.slot.stack_end.load(Ordering::Relaxed) as usize;
         let end = if low < known && known < self.thread.stack.1 { known } else { self.thread.stack.1 };
