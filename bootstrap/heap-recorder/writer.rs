@@ -9,10 +9,10 @@
 //! *Forks.* The page with [`Process`] is zero in a child process, so that it records nothing. The child of `vfork` shares
 //! the memory of its parent, which waits: it writes to the ring of its parent as the parent would.
 
-use crate::channel::{
+use super::channel::{
     ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
 };
-use crate::system::{self, keeping_errno, mapping_at, now, read_mappings};
+use super::system::{self, keeping_errno, mapping_at, now, read_mappings};
 use core::ffi::CStr;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
@@ -221,7 +221,7 @@ fn with_writer(run: impl FnOnce(&mut Writer)) {
             true => _ = channel.dropped.fetch_add(1, Ordering::Relaxed),
             false => run(&mut Writer { process, channel, slot: &*thread.slot, thread }),
         }
-        core::ptr::write_volatile(&raw mut (*crate::writer::thread()).is_busy, false);
+        core::ptr::write_volatile(&raw mut (*self::thread()).is_busy, false);
     }
 }
 

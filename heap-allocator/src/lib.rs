@@ -26,20 +26,10 @@
 #![expect(unsafe_code, reason = "an allocator passes pointers on, and records to memory that it shares")]
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64"))]
-#[path = "../../bootstrap/src/capture/heap/channel.rs"]
-#[expect(unreachable_pub, reason = "binframe has this file too")]
-mod channel;
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64"))]
 mod recording;
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64")))]
 #[path = "silent.rs"]
 mod recording;
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64"))]
-#[path = "../../bootstrap/heap-recorder/system.rs"]
-mod system;
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_pointer_width = "64"))]
-#[path = "../../bootstrap/heap-recorder/writer.rs"]
-mod writer;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

@@ -6,12 +6,19 @@
 //!
 //! Nothing here allocates, but for the probe.
 
-use crate::channel::{Channel, MEMORY_NAME, VARIABLE};
-use crate::system;
-use crate::writer::{self, Frame, map_channel, start};
-pub(crate) use crate::writer::{releases, retracts};
+#[path = "../../bootstrap/src/capture/heap/channel.rs"]
+#[expect(unreachable_pub, reason = "binframe has this file too")]
+mod channel;
+#[path = "../../bootstrap/heap-recorder/system.rs"]
+mod system;
+#[path = "../../bootstrap/heap-recorder/writer.rs"]
+mod writer;
+
+use channel::{Channel, MEMORY_NAME, VARIABLE};
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicU8, Ordering};
+use writer::{Frame, map_channel, start};
+pub(crate) use writer::{releases, retracts};
 
 unsafe extern "C" {
     /// The value of a variable of the environment; null if there is none, or in a program with the rights of another user.
