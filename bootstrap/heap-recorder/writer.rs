@@ -196,7 +196,7 @@ pub(crate) fn retracts() {
 
 /// Calls a function with the writer of this thread, if it records.
 #[inline(always)]
-fn with_writer(run: impl FnOnce(&mut Writer)) {
+fn with_writer(run: impl FnOnce(&mut Writer<'_>)) {
     let process = PROCESS.load(Ordering::Acquire);
     // SAFETY: a process that was published remains mapped; it is zero in a child. A thread alone uses its variable, and
     // a signal handler finds `is_busy`.
@@ -239,7 +239,7 @@ fn claim(process: &Process, channel: &Channel, thread: &mut Thread) {
         |own: &AtomicU64| own.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     wait_for(channel, 100, || {
         let claimed = channel.owners.iter().position(is_claimed);
-        thread.slot = claimed.map_or(null(), |index| &channel.slots[index]);
+        thread.slot = claimed.map_or(null(), |index| &raw const channel.slots[index]);
         !thread.slot.is_null()
     });
     // SAFETY: a claimed slot is in the channel, which remains mapped.

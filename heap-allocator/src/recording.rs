@@ -6,6 +6,11 @@
 //!
 //! Nothing here allocates, but for the probe.
 
+#![expect(
+    clippy::inline_always,
+    reason = "this runs at each allocation, also in programs without optimization"
+)]
+
 #[path = "../../bootstrap/src/capture/heap/channel.rs"]
 #[expect(unreachable_pub, reason = "binframe has this file too")]
 mod channel;
