@@ -24,7 +24,11 @@ const PATIENCE_NANOSECONDS: u64 = 2_000_000_000;
 const NAP_NANOSECONDS: i64 = 50_000;
 
 /// Events of a thread without a slot from one attempt to claim one to the next.
-const EVENTS_WITHOUT_SLOT: u32 = 4096;
+const EVENTS_WITHOUT_SLOT: u32 = 1 << 16;
+
+/// Naps of a thread without a slot. The reader frees those of threads that ended in intervals, which are longer while it
+/// reads a module.
+const NAPS_FOR_SLOT: u32 = 2000;
 
 /// Words that the text of all mappings may have.
 const MAPPINGS_WORDS_MAX: usize = RING_WORDS / 2;
@@ -237,7 +241,7 @@ fn claim(process: &Process, channel: &Channel, thread: &mut Thread) {
     let owner = process.program << 32 | u64::from(unsafe { system::gettid() } as u32);
     let is_claimed =
         |own: &AtomicU64| own.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-    wait_for(channel, 100, || {
+    wait_for(channel, NAPS_FOR_SLOT, || {
         let claimed = channel.owners.iter().position(is_claimed);
         thread.slot = claimed.map_or(null(), |index| &raw const channel.slots[index]);
         !thread.slot.is_null()

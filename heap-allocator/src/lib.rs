@@ -21,7 +21,14 @@
 //! only passes calls on.
 //!
 //! An allocation is recorded once: if the library of binframe records what the wrapped allocator does, because that calls
-//! `malloc`, this one records nothing.
+//! `malloc`, this one records nothing. One allocation at the start finds out.
+//!
+//! The crate is not on crates.io: name this repository in `Cargo.toml`.
+//!
+//! ```toml
+//! [dependencies]
+//! binframe-heap-allocator = { git = "https://github.com/binframe/binframe" }
+//! ```
 
 #![expect(unsafe_code, reason = "an allocator passes pointers on, and records to memory that it shares")]
 
