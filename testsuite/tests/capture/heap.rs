@@ -251,8 +251,9 @@ fn stacks_are_those_of_the_c_library() {
     let addresses: Vec<u64> =
         printed.split_whitespace().map(|text| u64::from_str_radix(text, 16).expect("an address")).collect();
     assert_eq!(of_size(1020).1[1..], addresses);
+    // At least 32 KiB of the stack are recorded, in which 256 calls of 128 bytes fit.
     let (names, _, is_cut) = of_size(1100);
-    assert!(*is_cut && names.len() > 300 && names[1..].iter().all(|name| name == "descend"), "{names:?}");
+    assert!(*is_cut && names.len() > 250 && names[1..].iter().all(|name| name == "descend"), "{names:?}");
     assert_eq!(of_size(4321).0[..2], ["loaded_later", "main"]);
 }
 
