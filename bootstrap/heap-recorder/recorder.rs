@@ -10,21 +10,23 @@
 #![no_std]
 
 #[path = "../src/capture/heap/channel.rs"]
+#[expect(dead_code, reason = "a library finds the channel without names")]
 mod channel;
+mod loader;
 mod system;
 mod writer;
 
 use crate::channel::Channel;
-use crate::writer::{Frame, allocated, releases, retracts, start};
+use crate::writer::{Frame, allocated, map_channel, releases, retracts, start};
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // SAFETY: the function takes no arguments.
-    unsafe { system::abort() }
+    unsafe { loader::abort() }
 }
 
 /// The functions that are replaced.
@@ -96,7 +98,7 @@ fn find_functions() {
     }
     // SAFETY: the functions have these types in every C library. The pointer is written by one thread.
     unsafe {
-        let find = |name: &CStr| system::dlsym(system::NEXT, name.as_ptr());
+        let find = |name: &CStr| loader::dlsym(loader::NEXT, name.as_ptr());
         use core::mem::transmute as function;
         *FUNCTIONS.0.get() = Some(Functions {
             malloc: function::<*mut c_void, _>(find(c"malloc")),
@@ -111,9 +113,9 @@ fn find_functions() {
         });
         PHASE.store(2, Ordering::Release);
         system::keeping_errno(|| {
-            let loader = system::dlsym(null_mut(), c"__tls_get_addr".as_ptr());
-            if let Some(channel) = map_channel() {
-                start(channel, loader as usize);
+            let loader = loader::dlsym(null_mut(), c"__tls_get_addr".as_ptr());
+            if let Some(channel) = find_channel() {
+                start(channel, true, system::mapping_at(loader as usize));
             }
         });
     }
@@ -130,12 +132,12 @@ static INITIALIZE: extern "C" fn() = {
 };
 
 /// Maps the channel next to the file of this library.
-fn map_channel() -> Option<*const Channel> {
-    let mut symbol = system::Symbol { path: null(), base: null_mut(), name: null(), address: null_mut() };
+fn find_channel() -> Option<*const Channel> {
+    let mut symbol = loader::Symbol { path: null(), base: null_mut(), name: null(), address: null_mut() };
     let mut path = [0_u8; 4096];
     // SAFETY: the address is in this library, and the path ends with a zero.
     unsafe {
-        if system::dladdr((&raw const PHASE).cast(), &raw mut symbol) == 0 {
+        if loader::dladdr((&raw const PHASE).cast(), &raw mut symbol) == 0 {
             return None;
         }
         let own = CStr::from_ptr(symbol.path).to_bytes();
@@ -144,19 +146,7 @@ fn map_channel() -> Option<*const Channel> {
         path.get_mut(..folder.len())?.copy_from_slice(folder);
         path.get_mut(folder.len()..folder.len() + name.len())?.copy_from_slice(name);
         *path.last_mut()? = 0;
-        let file = system::open(path.as_ptr().cast::<c_char>(), system::READ_WRITE | system::CLOSE_ON_EXEC);
-        if file < 0 {
-            return None;
-        }
-        let size = size_of::<Channel>();
-        let memory = system::mmap(null_mut(), size, system::ACCESS, system::SHARED, file, 0);
-        system::close(file);
-        if memory == system::FAILED {
-            return None;
-        }
-        system::madvise(memory, size, system::DO_NOT_FORK);
-        system::madvise(memory, size, system::DO_NOT_DUMP);
-        Some(memory.cast_const().cast())
+        map_channel(CStr::from_bytes_until_nul(&path).ok()?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The system: functions of the C library that do not allocate, and the mappings of the process.
+//! The system: functions of the C library that do not allocate, and the mappings of the process. Static C libraries have
+//! them too.
 
 use core::ffi::{c_char, c_int, c_long, c_void};
 
@@ -8,21 +9,10 @@ pub(crate) struct Time {
     pub(crate) nanoseconds: c_long,
 }
 
-#[repr(C)]
-pub(crate) struct Symbol {
-    pub(crate) path: *const c_char,
-    pub(crate) base: *mut c_void,
-    pub(crate) name: *const c_char,
-    pub(crate) address: *mut c_void,
-}
-
-#[link(name = "c")]
-#[link(name = "dl")]
 unsafe extern "C" {
-    pub(crate) fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
-    pub(crate) fn dladdr(address: *const c_void, symbol: *mut Symbol) -> c_int;
     pub(crate) fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub(crate) fn read(file: c_int, buffer: *mut c_void, size: usize) -> isize;
+    pub(crate) fn lseek(file: c_int, offset: i64, from: c_int) -> i64;
     pub(crate) fn close(file: c_int) -> c_int;
     pub(crate) fn mmap(
         at: *mut c_void,
@@ -37,16 +27,16 @@ unsafe extern "C" {
     pub(crate) fn gettid() -> c_int;
     pub(crate) fn clock_gettime(clock: c_int, time: *mut Time) -> c_int;
     pub(crate) fn nanosleep(time: *const Time, left: *mut Time) -> c_int;
-    pub(crate) fn abort() -> !;
     fn __errno_location() -> *mut c_int;
 }
 
-pub(crate) const NEXT: *mut c_void = -1_isize as *mut c_void;
 pub(crate) const READ_WRITE: c_int = 2;
 pub(crate) const CLOSE_ON_EXEC: c_int = 0o2_000_000;
+pub(crate) const FROM_END: c_int = 2;
 pub(crate) const ACCESS: c_int = 1 | 2;
 pub(crate) const SHARED: c_int = 1;
 pub(crate) const PRIVATE: c_int = 2 | 0x20;
+pub(crate) const FIXED: c_int = 0x10;
 pub(crate) const FAILED: *mut c_void = -1_isize as *mut c_void;
 pub(crate) const WIPE_ON_FORK: c_int = 18;
 pub(crate) const DO_NOT_FORK: c_int = 10;

@@ -9,10 +9,11 @@
 //! *Forks.* The page with [`Process`] is zero in a child process, so that it records nothing. The child of `vfork` shares
 //! the memory of its parent, which waits: it writes to the ring of its parent as the parent would.
 
-use crate::channel::{
+use super::channel::{
     ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
 };
-use crate::system::{self, keeping_errno, mapping_at, now, read_mappings};
+use super::system::{self, keeping_errno, mapping_at, now, read_mappings};
+use core::ffi::CStr;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
@@ -23,9 +24,10 @@ const PATIENCE_NANOSECONDS: u64 = 2_000_000_000;
 const NAP_NANOSECONDS: i64 = 50_000;
 
 /// Events of a thread without a slot from one attempt to claim one to the next.
-const EVENTS_WITHOUT_SLOT: u32 = 4096;
+const EVENTS_WITHOUT_SLOT: u32 = 1 << 16;
 
-/// Naps of a thread that waits for a slot: slots of threads that ended are free when the reader has read their records.
+/// Naps of a thread without a slot. The reader frees those of threads that ended in intervals, which are longer while it
+/// reads a module.
 const NAPS_FOR_SLOT: u32 = 10_000;
 
 /// Words that the text of all mappings may have.
@@ -68,10 +70,12 @@ struct Thread {
     read: u64,
 }
 
-// The thread-local variable, reached without a call, which might allocate.
+// The thread-local variable, reached without a call, which might allocate. The code that reaches it may be compiled apart.
 core::arch::global_asm!(
     ".section .tbss.binframe_thread,\"awT\",@nobits",
     ".p2align 4",
+    ".globl binframe_thread",
+    ".hidden binframe_thread",
     "binframe_thread:",
     ".zero {size}",
     ".text",
@@ -79,12 +83,25 @@ core::arch::global_asm!(
 );
 
 fn thread() -> *mut Thread {
+    let offset: usize;
+    // SAFETY: the loader, or the linker of a static program, states the offset of the variable.
+    unsafe {
+        core::arch::asm!(
+            "mov {offset}, qword ptr [rip + binframe_thread@GOTTPOFF]",
+            offset = out(reg) offset,
+            options(nostack, pure, readonly),
+        );
+    }
+    thread_pointer().wrapping_add(offset) as *mut Thread
+}
+
+/// The address of the data of the C library about this thread.
+fn thread_pointer() -> usize {
     let pointer;
-    // SAFETY: the thread pointer of x86-64 is in `fs:0`; the loader states the offset of the variable.
+    // SAFETY: the thread pointer of x86-64 is in `fs:0`.
     unsafe {
         core::arch::asm!(
             "mov {pointer}, qword ptr fs:[0]",
-            "add {pointer}, qword ptr [rip + binframe_thread@GOTTPOFF]",
             pointer = out(reg) pointer,
             options(nostack, pure, readonly),
         );
@@ -95,21 +112,60 @@ fn thread() -> *mut Thread {
 /// The address of the return address of a function that is replaced. The stack of its caller starts after it.
 pub(crate) type Frame = *const usize;
 
-/// Starts recording to a channel, if its reader started this process. `loader` is an address in the dynamic loader.
-pub(crate) fn start(channel: *const Channel, loader: usize) {
-    // SAFETY: the caller mapped the channel. The page is mapped for this process.
+/// Bytes of the memory of [`Process`].
+const PAGE: usize = 4096;
+
+/// Maps the channel that is at a path, and an address after it for [`Process`]. A page of its own could be mapped between
+/// the segments of a module, whose mappings would not be consecutive then.
+pub(crate) fn map_channel(path: &CStr) -> Option<*const Channel> {
+    let size = size_of::<Channel>();
+    // SAFETY: the path ends with a zero. Memory is mapped at addresses that are free, and then replaced in part.
+    unsafe {
+        let file = system::open(path.as_ptr(), system::READ_WRITE | system::CLOSE_ON_EXEC);
+        if file < 0 {
+            return None;
+        }
+        let has_size = system::lseek(file, 0, system::FROM_END) >= size as i64;
+        let mut memory = match has_size {
+            true => system::mmap(null_mut(), size + PAGE, 0, system::PRIVATE, -1, 0),
+            false => system::FAILED,
+        };
+        if memory != system::FAILED {
+            memory = system::mmap(memory, size, system::ACCESS, system::SHARED | system::FIXED, file, 0);
+        }
+        system::close(file);
+        if memory == system::FAILED {
+            return None;
+        }
+        system::madvise(memory, size, system::DO_NOT_FORK);
+        system::madvise(memory, size, system::DO_NOT_DUMP);
+        Some(memory.cast_const().cast())
+    }
+}
+
+/// Starts recording to a channel, if its reader started this process, and returns whether it does. `is_new` says that no
+/// other recorder in this process records the program. `loader` is the code of the dynamic loader; an empty range if there
+/// is none.
+pub(crate) fn start(channel: *const Channel, is_new: bool, loader: (usize, usize)) -> bool {
+    // SAFETY: the caller mapped the channel, and reserved the page after it.
     unsafe {
         if (*channel).reader.load(Ordering::Relaxed) != system::getppid() as u32 {
-            return;
+            return false;
         }
-        let page = system::mmap(null_mut(), 4096, system::ACCESS, system::PRIVATE, -1, 0);
-        if page == system::FAILED || system::madvise(page, 4096, system::WIPE_ON_FORK) != 0 {
-            return;
+        let page = channel.add(1).cast_mut().cast();
+        let page = system::mmap(page, PAGE, system::ACCESS, system::PRIVATE | system::FIXED, -1, 0);
+        if page == system::FAILED || system::madvise(page, PAGE, system::WIPE_ON_FORK) != 0 {
+            return false;
         }
-        let program = u64::from((*channel).programs.fetch_add(1, Ordering::Relaxed) + 1);
+        let programs = &(*channel).programs;
+        let program = match is_new {
+            true => programs.fetch_add(1, Ordering::Relaxed) + 1,
+            false => programs.load(Ordering::Relaxed),
+        };
         let process: *mut Process = page.cast();
-        process.write(Process { channel, program, loader: mapping_at(loader) });
+        process.write(Process { channel, program: u64::from(program), loader });
         PROCESS.store(process, Ordering::Release);
+        true
     }
 }
 
@@ -144,7 +200,7 @@ pub(crate) fn retracts() {
 
 /// Calls a function with the writer of this thread, if it records.
 #[inline(always)]
-fn with_writer(run: impl FnOnce(&mut Writer)) {
+fn with_writer(run: impl FnOnce(&mut Writer<'_>)) {
     let process = PROCESS.load(Ordering::Acquire);
     // SAFETY: a process that was published remains mapped; it is zero in a child. A thread alone uses its variable, and
     // a signal handler finds `is_busy`.
@@ -169,7 +225,7 @@ fn with_writer(run: impl FnOnce(&mut Writer)) {
             true => _ = channel.dropped.fetch_add(1, Ordering::Relaxed),
             false => run(&mut Writer { process, channel, slot: &*thread.slot, thread }),
         }
-        core::ptr::write_volatile(&raw mut (*crate::writer::thread()).is_busy, false);
+        core::ptr::write_volatile(&raw mut (*self::thread()).is_busy, false);
     }
 }
 
@@ -187,7 +243,7 @@ fn claim(process: &Process, channel: &Channel, thread: &mut Thread) {
         |own: &AtomicU64| own.compare_exchange(0, owner, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     wait_for(channel, NAPS_FOR_SLOT, || {
         let claimed = channel.owners.iter().position(is_claimed);
-        thread.slot = claimed.map_or(null(), |index| &channel.slots[index]);
+        thread.slot = claimed.map_or(null(), |index| &raw const channel.slots[index]);
         !thread.slot.is_null()
     });
     // SAFETY: a claimed slot is in the channel, which remains mapped.
@@ -341,11 +397,14 @@ impl Writer<'_> {
         self.publish(size_of_record);
     }
 
-    /// The end of the stack that is recorded.
+    /// The end of the stack that is recorded. The stack of a thread that the C library starts ends at the data about the
+    /// thread: memory after that may be in the same mapping, but of others, who release it.
     #[inline(always)]
     fn end_of_stack(&mut self, low: usize) -> usize {
         if !(self.thread.stack.0..self.thread.stack.1).contains(&low) {
-            self.thread.stack = keeping_errno(|| mapping_at(low));
+            let (start, end) = keeping_errno(|| mapping_at(low));
+            let pointer = thread_pointer();
+            self.thread.stack = (start, if (low..end).contains(&pointer) { pointer } else { end });
         }
         let known = self.slot.stack_end.load(Ordering::Relaxed) as usize;
         let end = if low < known && known < self.thread.stack.1 { known } else { self.thread.stack.1 };

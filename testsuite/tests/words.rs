@@ -11,6 +11,7 @@ const CHECKED: &[&str] = &[
     "ir-schemas",
     "passes",
     "bootstrap",
+    "heap-allocator",
     "inspect",
     "query",
     "cli",

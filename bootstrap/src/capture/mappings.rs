@@ -2,10 +2,8 @@
 //!
 //! Source: proc(5), `/proc/pid/maps`.
 
+use super::heap::channel::MEMORY_NAME;
 use binframe_ir::tables::RegionType;
-
-/// Name of the memory that the heap recorder shares with this process.
-pub(super) const HEAP_CHANNEL: &str = "binframe-heap-channel";
 
 /// A mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +66,7 @@ impl Mapping {
     pub(super) fn is_readable(&self) -> bool {
         let is_memory = match &self.origin {
             Origin::File { path, .. } => {
-                !path.contains(HEAP_CHANNEL) && !path.starts_with("/dev/")
+                !path.contains(MEMORY_NAME) && !path.starts_with("/dev/")
                     || path.starts_with("/dev/shm/")
                     || path.starts_with("/dev/zero")
             }

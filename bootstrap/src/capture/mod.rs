@@ -59,8 +59,9 @@ use crate::error::Error;
 use crate::store::manifest::Manifest;
 use crate::verify::verify;
 use binframe_ir::tables::SnapshotReason;
-use rustix::fs::Mode;
-use rustix::process::umask;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -70,13 +71,6 @@ use std::time::{Duration, Instant};
 /// Captures snapshots into a dataset. Calls `observe` with the number of snapshots after each. A signal to end the
 /// capture (`SIGINT`, `SIGTERM`) ends it after the last snapshot, and the dataset has those that were taken.
 pub fn capture(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Result<Manifest, Error> {
-    let previous = umask(Mode::RWXG | Mode::RWXO);
-    let result = capture_privately(request, observe);
-    umask(previous);
-    result
-}
-
-fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32)) -> Result<Manifest, Error> {
     let mut heap = request.has_heap.then(HeapRecording::create).transpose()?;
     let mut process = match &request.target {
         CaptureTarget::CoreDump(path) => {
@@ -95,7 +89,8 @@ fn capture_privately(request: &CaptureRequest<'_>, observe: &mut dyn FnMut(u32))
         }
         CaptureTarget::Process(id) => Process::attach(*id)?,
         CaptureTarget::Command(command) => {
-            Process::spawn(command, heap.as_ref().map(HeapRecording::variable))?
+            let variables = heap.as_ref().map(HeapRecording::variables);
+            Process::spawn(command, variables.into_iter().flatten())?
         }
     };
     let mut recorder = Recorder::create(request, process.executable())?;
@@ -231,6 +226,20 @@ fn finish(recorder: Recorder, request: &CaptureRequest<'_>, missing: Vec<String>
             return Err(Error::Violations(violations));
         }
     }
+    make_private(writer.directory()).map_err(Error::io(writer.directory(), "make private"))?;
     writer.publish()?;
     Ok(manifest)
+}
+
+/// Lets only the owner read the files in a directory.
+fn make_private(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            make_private(&path)?;
+        } else {
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        }
+    }
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
 }

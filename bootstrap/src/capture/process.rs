@@ -105,14 +105,14 @@ impl Process {
         Ok(Self { pid, child, executable, threads, written: None, breakpoint: None, signals })
     }
 
-    /// Starts a command, with one more variable in its environment, and traces it from its first instruction.
+    /// Starts a command, with more variables in its environment, and traces it from its first instruction.
     pub(super) fn spawn(
         command: &[OsString],
-        variable: Option<(&'static str, OsString)>,
+        variables: impl IntoIterator<Item = (&'static str, OsString)>,
     ) -> Result<Self, Error> {
         let (program, arguments) = command.split_first().expect("a command has a program");
         let mut start = Command::new(program);
-        start.args(arguments).envs(variable);
+        start.args(arguments).envs(variables);
         trace_from_start(&mut start);
         let child = start.spawn().map_err(Error::io(Path::new(program), "start"))?;
         let pid = Pid::from_raw(child.id().cast_signed());

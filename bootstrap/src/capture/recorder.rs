@@ -27,6 +27,8 @@ use binframe_ir::tables::{
 };
 use binframe_ir::{Batch, Enumeration, Finish, Stage, TABLES, Table, TableInfo, Term, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -128,6 +130,8 @@ impl Recorder {
         let file_tables = tables.len();
         tables.extend(TABLES.iter().copied().filter(|table| is_captured(table) && !is_of_files(table)));
         let (writer, _) = DatasetWriter::create(request.output, &tables, None)?;
+        let private = fs::set_permissions(writer.directory(), Permissions::from_mode(0o700));
+        private.map_err(Error::io(writer.directory(), "make private"))?;
         let encoders = writer.encoders()?;
         let name = program.file_name().map_or_else(|| "process".into(), |name| name.to_string_lossy());
         // The program itself may be in the dataset under its name.

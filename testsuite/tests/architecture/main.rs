@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of the workspace, each with those of them that it depends on.
-const DEPENDENCIES: [(&str, &[&str]); 11] = [
+const DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("binframe-ir-derive", &[]),
     ("binframe-ir", &["binframe-ir-derive"]),
     ("binframe-passes", &["binframe-ir"]),
     ("binframe", &["binframe-ir", "binframe-passes"]),
+    ("binframe-heap-allocator", &[]),
     ("binframe-inspect", &["binframe"]),
     ("binframe-query", &["binframe"]),
     ("binframe-cli", &["binframe", "binframe-inspect", "binframe-query"]),

@@ -126,16 +126,46 @@ const LIBRARY: &str = "
         return result;
     }";
 
+/// A program with a stack that is part of a larger mapping, whose rest it releases while the thread runs.
+const SHORTENED: &str = "
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <sys/mman.h>
+    #define SIZE (1 << 20)
+    char *memory;
+    __attribute__((noinline)) void *allocate(long size) {
+        void *volatile result = malloc(size);
+        return result;
+    }
+    void *work(void *argument) {
+        allocate(777);
+        munmap(memory + SIZE, SIZE);
+        allocate(778);
+        return argument;
+    }
+    int main(void) {
+        pthread_t thread;
+        pthread_attr_t attributes;
+        memory = mmap(0, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        pthread_attr_init(&attributes);
+        pthread_attr_setstack(&attributes, memory, SIZE);
+        pthread_create(&thread, &attributes, work, 0);
+        pthread_join(thread, 0);
+        printf(\"ended\\n\");
+        return 0;
+    }";
+
 fn compiled(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     compile_c(name, source, flags).expect("a machine that runs Rust tests has a C compiler")
 }
 
-fn command(program: &Path, arguments: &[&str]) -> Vec<OsString> {
+pub(super) fn command(program: &Path, arguments: &[&str]) -> Vec<OsString> {
     std::iter::once(program.into()).chain(arguments.iter().map(Into::into)).collect()
 }
 
 /// Records the heap of a command that the shell runs in its place, and returns what it printed.
-fn record(command: &[OsString]) -> (Captured, String) {
+pub(super) fn record(command: &[OsString]) -> (Captured, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let printed = folder.path().join("printed");
     let mut shell: Vec<OsString> =
@@ -150,7 +180,7 @@ fn record(command: &[OsString]) -> (Captured, String) {
 }
 
 /// The functions of a call site and its callers, and their return addresses.
-fn stacks(captured: &Captured) -> BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> {
+pub(super) fn stacks(captured: &Captured) -> BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> {
     let mut stacks: BTreeMap<u32, (Vec<String>, Vec<u64>, bool)> = BTreeMap::new();
     for site in captured.rows::<HeapCallSites>().columns().iter() {
         let callers = site.parent_id.map(|parent| stacks[&parent].clone());
@@ -221,9 +251,24 @@ fn stacks_are_those_of_the_c_library() {
     let addresses: Vec<u64> =
         printed.split_whitespace().map(|text| u64::from_str_radix(text, 16).expect("an address")).collect();
     assert_eq!(of_size(1020).1[1..], addresses);
+    // At least 32 KiB of the stack are recorded, in which 256 calls of 128 bytes fit.
     let (names, _, is_cut) = of_size(1100);
-    assert!(*is_cut && names.len() > 200 && names[1..].iter().all(|name| name == "descend"), "{names:?}");
+    assert!(*is_cut && names.len() > 250 && names[1..].iter().all(|name| name == "descend"), "{names:?}");
     assert_eq!(of_size(4321).0[..2], ["loaded_later", "main"]);
+}
+
+#[test]
+fn memory_after_a_stack_may_be_released() {
+    let program = compiled("heap_shortened", SHORTENED, &["-O1", "-pthread"]);
+    let (captured, printed) = record(&command(&program, &[]));
+    assert_eq!(printed, "ended\n");
+    let stacks = stacks(&captured);
+    for size in [777, 778] {
+        let rows = captured.rows::<HeapAllocations>();
+        let found = rows.columns().iter().find(|allocation| allocation.size == size).expect("recorded");
+        let (names, _, is_cut) = &stacks[&found.call_site_id];
+        assert!(names[..2] == ["allocate", "work"] && !is_cut, "{names:?}");
+    }
 }
 
 #[test]

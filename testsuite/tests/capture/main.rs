@@ -7,6 +7,7 @@ mod cores;
 mod functions;
 mod gdb;
 mod heap;
+mod heap_allocator;
 mod minidump;
 
 use binframe::ir::tables::{

@@ -11,6 +11,12 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+/// The variable of the environment whose value is the path of the channel.
+pub const VARIABLE: &str = "BINFRAME_HEAP_CHANNEL";
+
+/// The name of the shared memory in the mappings of processes.
+pub const MEMORY_NAME: &str = "binframe-heap-channel";
+
 /// Threads that are recorded at a time.
 pub const THREADS_MAX: usize = 512;
 

@@ -20,7 +20,7 @@
 mod allocations;
 mod call_sites;
 #[expect(unreachable_pub, reason = "the recorder is another crate with this file")]
-mod channel;
+pub(super) mod channel;
 mod live_table;
 mod output;
 mod reader;
@@ -29,7 +29,6 @@ mod unwinding;
 use self::channel::Channel;
 pub(super) use self::output::HeapOutput;
 use self::reader::{Reader, Tally};
-use super::mappings::HEAP_CHANNEL;
 use crate::error::Error;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -93,7 +92,7 @@ impl HeapRecording {
         let library = folder.path().join("recorder.so");
         fs::write(&library, RECORDER).map_err(Error::io(&library, "write"))?;
         let share = || -> io::Result<(File, MmapRaw)> {
-            let file = File::from(memfd_create(HEAP_CHANNEL, MemfdFlags::CLOEXEC)?);
+            let file = File::from(memfd_create(channel::MEMORY_NAME, MemfdFlags::CLOEXEC)?);
             ftruncate(&file, size_of::<Channel>() as u64)?;
             let memory = MmapOptions::new().map_raw(&file)?;
             let target = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
@@ -107,15 +106,16 @@ impl HeapRecording {
         Ok(Self { folder, memory, _file: file, is_ending: Arc::default(), reader: None, ticker: None })
     }
 
-    /// The variable that makes the loader of a program load the recorder.
-    pub(super) fn variable(&self) -> (&'static str, OsString) {
-        const NAME: &str = "LD_PRELOAD";
-        let mut value = self.folder.path().join("recorder.so").into_os_string();
-        if let Some(others) = std::env::var_os(NAME) {
-            value.push(":");
-            value.push(others);
+    /// The variables of the command: one makes the loader of a program load the recorder, the other tells programs that
+    /// record themselves (`heap-allocator`) where the channel is.
+    pub(super) fn variables(&self) -> [(&'static str, OsString); 2] {
+        const PRELOAD: &str = "LD_PRELOAD";
+        let mut libraries = self.folder.path().join("recorder.so").into_os_string();
+        if let Some(others) = std::env::var_os(PRELOAD) {
+            libraries.push(":");
+            libraries.push(others);
         }
-        (NAME, value)
+        [(PRELOAD, libraries), (channel::VARIABLE, self.folder.path().join("channel").into())]
     }
 
     /// Starts to read what the process records.
@@ -142,7 +142,8 @@ impl HeapRecording {
         if channel.programs.load(Ordering::Relaxed) == 0 {
             return Err(Error::Capture {
                 subject: "the heap".to_owned(),
-                found: "nothing was recorded: the program did not load the recorder, because it is statically linked, \
+                found: "nothing was recorded: the program did not load the recorder, because it is statically linked \
+                        (a program in Rust records itself with the allocator of the crate binframe-heap-allocator), \
                         runs with the rights of another user (setuid), uses another C library than glibc, or the folder \
                         for temporary files does not permit to execute (TMPDIR)"
                     .to_owned(),
