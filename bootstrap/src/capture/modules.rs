@@ -141,20 +141,26 @@ pub(super) fn module_at(modules: &[Module], address: u64) -> Option<&Module> {
     (address < module.end).then_some(module)
 }
 
-/// Number of consecutive mappings of one file, from the first of them on.
+/// Number of mappings from the first to the last one of a module. The program may map memory without a file between them.
 fn extent(snapshot: &ProcessSnapshot, first: usize) -> usize {
+    const GAP_MAX: usize = 4;
     let path_of = |origin: &Origin| match origin {
         Origin::File { path, .. } | Origin::FileZeros(path) => Some(path.clone()),
         _ => None,
     };
     let Some(path) = path_of(&snapshot.mappings[first].origin) else { return 1 };
-    let own = snapshot.mappings[first..].iter().take_while(|mapping| {
+    let mut extent = 1;
+    for (count, mapping) in (2..).zip(&snapshot.mappings[first + 1..]) {
         let is_start = matches!(mapping.origin, Origin::File { offset: 0, .. })
-            && mapping.start != snapshot.mappings[first].start
             && mapping.permissions.starts_with("r--");
-        !is_start && path_of(&mapping.origin).as_ref() == Some(&path)
-    });
-    own.count()
+        let own_path = path_of(&mapping.origin);
+        if own_path.as_ref() == Some(&path) && !is_start {
+            extent = count;
+        } else if own_path.is_some() || count - extent > GAP_MAX {
+            break;
+        }
+    }
+    extent
 }
 
 impl Image {

@@ -4,8 +4,8 @@
 //! changed: its new content becomes a row, unless another page had the same before, and the row of its old content ends
 //! with the previous snapshot. A page that was not read, in a mapping of which only written pages were read, has not changed.
 //!
-//! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 32 bytes for each page,
-//! for each changed page and for each distinct content.
+//! *Cost.* Linear in the memory that was read, and in the number of pages. Memory: 32 bytes for each page, for
+//! each changed page and for each remembered content.
 
 use super::content::PAGE_SIZE;
 use super::mappings::Mapping;
@@ -18,6 +18,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 /// The largest content of a region that is written whole, in bytes: a value of Arrow has less than 2 GiB.
 const CONTENT_MAX: u64 = 1 << 30;
 
+/// Contents that are remembered after a snapshot, unless pages have more: those of 4 GiB.
+const CONTENTS_MAX: usize = 1 << 20;
+
 /// The digest of each page; `None` for one that was not read.
 type Digests = Vec<Option<u128>>;
 
@@ -26,8 +29,10 @@ type Digests = Vec<Option<u128>>;
 pub(super) struct Pages {
     /// The digests of the pages of each mapping, by its start, in the previous snapshot.
     digests: BTreeMap<u64, Digests>,
-    /// The numbers of the contents that have a row, by digest.
+    /// The numbers of contents that have a row, by digest.
     contents: HashMap<u128, u64>,
+    /// Number of contents that have a row.
+    content_count: u64,
     /// Changed pages whose content has not changed again: the snapshot since which, and the number of the content.
     open: BTreeMap<u64, (u32, u64)>,
     /// Rows that ended with the previous snapshot.
@@ -87,6 +92,9 @@ impl Pages {
         }
         self.digests = digests;
         self.close_absent(snapshot_id);
+        if self.contents.len() > CONTENTS_MAX {
+            self.forget_contents();
+        }
         changes
     }
 
@@ -111,9 +119,10 @@ impl Pages {
 
     /// A page has another content from a snapshot on. `push` gets the number of a content that is new.
     fn change(&mut self, address: u64, snapshot_id: u32, digest: u128, push: impl FnOnce(u64)) {
-        let next = self.contents.len() as u64;
+        let next = self.content_count;
         let content_id = *self.contents.entry(digest).or_insert(next);
         if content_id == next {
+            self.content_count += 1;
             push(content_id);
         }
         if let Some((from, before)) = self.open.insert(address, (snapshot_id, content_id)) {
@@ -138,6 +147,17 @@ impl Pages {
             }
             is_there
         });
+    }
+
+    /// Forgets the contents that no page has any more. One that comes again gets another row.
+    fn forget_contents(&mut self) {
+        let digests = &self.digests;
+        let current = self.open.iter().filter_map(|(address, (_, content))| {
+            let (start, digests) = digests.range(..=address).next_back()?;
+            let digest = digests.get((address - start) as usize / PAGE_SIZE)?;
+            Some(((*digest)?, *content))
+        });
+        self.contents = current.collect();
     }
 
     /// Takes the rows that ended with the previous snapshot, as they are sorted in the table.

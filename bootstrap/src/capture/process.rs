@@ -81,6 +81,9 @@ impl Process {
         if !Self::path_of(pid, "").exists() {
             return Err(fail("there is no such process; `ps` lists those that run".to_owned()));
         }
+        if is_gone(pid) {
+            return Err(fail("its first thread has ended, so it cannot be traced".to_owned()));
+        }
         if let Some(tracer) = status_number(pid, "TracerPid:").filter(|tracer| *tracer != 0) {
             return Err(fail(format!("process {tracer} traces it already, such as a debugger")));
         }
@@ -165,7 +168,7 @@ impl Process {
                 Some(Report::Breakpoint(thread)) => return Ok(Event::Breakpoint(thread)),
                 Some(Report::Exiting) => return Ok(Event::Exiting),
                 Some(Report::Gone) => return Ok(Event::Gone),
-                None if !self.threads.is_attached() && self.is_gone() => return Ok(Event::Gone),
+                None if !self.threads.is_attached() && is_gone(self.pid) => return Ok(Event::Gone),
                 None => {}
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -180,13 +183,6 @@ impl Process {
                 return Ok(Event::Ended);
             }
         }
-    }
-
-    /// Whether the process has ended, although nobody may have waited for it.
-    fn is_gone(&self) -> bool {
-        let status = fs::read_to_string(Self::path_of(self.pid, "status")).unwrap_or_default();
-        let state = status.lines().find_map(|line| line.strip_prefix("State:"));
-        state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']))
     }
 
     /// Stops the process, copies its state, and lets it continue. `None` if it is gone.
@@ -375,6 +371,13 @@ fn trace_from_start(command: &mut Command) {
     let trace = || ptrace::traceme().map_err(io::Error::from);
     // SAFETY: between fork and exec, only a system call is made, which neither allocates nor takes a lock.
     unsafe { command.pre_exec(trace) };
+}
+
+/// Whether a process has ended, although nobody may have waited for it.
+fn is_gone(pid: Pid) -> bool {
+    let status = fs::read_to_string(Process::path_of(pid, "status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']))
 }
 
 /// A number in `/proc/PID/status`.

@@ -85,7 +85,7 @@ pub struct MemoryPage {
     pub content_id: u64,
 }
 
-/// A content of changed pages. Each distinct content has one row.
+/// A content of changed pages. Each distinct content has one row, unless it comes again after a million others.
 #[derive(Debug, Clone, Copy, Default, Table)]
 #[table(name = "page_contents", stage = Capture, key(content_id))]
 pub struct PageContent<'a> {
