@@ -35,7 +35,7 @@ mod domains;
 pub mod file;
 pub mod graph;
 pub mod isa;
-mod ranges;
+pub mod ranges;
 
 pub use code::declared_starts::FunctionStart;
 pub use code::references::References;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Sorts ranges, and merges those that overlap or touch.
-pub(crate) fn merge<T: Copy + Ord>(ranges: &mut Vec<Range<T>>) {
+pub fn merge<T: Copy + Ord>(ranges: &mut Vec<Range<T>>) {
     ranges.sort_unstable_by_key(|range| range.start);
     ranges.dedup_by(|next, range| {
         let is_apart = next.start > range.end;

@@ -33,6 +33,7 @@ mod mappings;
 mod memory;
 mod minidump;
 mod modules;
+mod output;
 mod pages;
 mod process;
 mod recorder;

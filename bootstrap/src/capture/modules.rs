@@ -11,11 +11,8 @@ use super::snapshot::{ProcessSnapshot, StatedModule};
 use super::source_lines::{SourceCall, SourceLines};
 use crate::companions::{CompanionSearch, LazyCompanions};
 use crate::file::read_file;
-use binframe_ir::Enumeration;
-use binframe_ir::tables::{
-    BinaryHeaderBuilder, BinarySectionBuilder, BinarySegmentBuilder, BinarySymbol, BinarySymbolBuilder,
-    BinaryUnwindEntryBuilder, DiagnosticBuilder, SymbolBinding, SymbolDefinition, SymbolType,
-};
+use binframe_ir::tables::{BinarySymbol, SymbolBinding, SymbolDefinition, SymbolType};
+use binframe_ir::{Enumeration, Rows};
 use binframe_passes::file::sections::{self, SectionsIr};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -180,12 +177,12 @@ impl Image {
     /// The image of a module whose file is not at hand.
     fn unknown(build_id: Option<&str>) -> Arc<Self> {
         let sections = SectionsIr {
-            headers: BinaryHeaderBuilder::default().finish(),
-            segments: BinarySegmentBuilder::default().finish(),
-            sections: BinarySectionBuilder::default().finish(),
-            symbols: BinarySymbolBuilder::default().finish(),
-            unwind_entries: BinaryUnwindEntryBuilder::default().finish(),
-            diagnostics: DiagnosticBuilder::default().finish(),
+            headers: Rows::default(),
+            segments: Rows::default(),
+            sections: Rows::default(),
+            symbols: Rows::default(),
+            unwind_entries: Rows::default(),
+            diagnostics: Rows::default(),
         };
         let build_id = build_id.map(str::to_owned);
         let (file, debug, functions) = (Bytes::new(), Vec::new(), Vec::new());

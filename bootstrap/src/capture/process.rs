@@ -14,9 +14,10 @@ use super::request::CaptureRequest;
 use super::selection::read_contents;
 use super::snapshot::{ProcessSnapshot, ThreadState, stack_pointers};
 use super::threads::{Report, Threads};
-use super::written_pages::{WrittenPages, merged};
+use super::written_pages::WrittenPages;
 use crate::error::Error;
 use binframe_ir::tables::{ChangeDetection, RegionType};
+use binframe_passes::ranges;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace;
@@ -206,8 +207,7 @@ impl Process {
     /// Copies the state of the stopped process.
     fn copy(&mut self, request: &CaptureRequest<'_>) -> Result<ProcessSnapshot, Error> {
         let threads = self.threads.ids().filter_map(|thread| thread_state(self.pid, thread));
-        let mut threads: Vec<_> = threads.collect();
-        threads.sort_by_key(|thread| thread.thread_id);
+        let threads: Vec<_> = threads.collect();
         let architecture = architecture(&threads);
         let mut mappings = self.mappings()?;
         classify(&mut mappings, &stack_pointers(&threads));
@@ -257,7 +257,8 @@ impl Process {
         let in_use = pointers.filter(|pointer| range.contains(pointer)).min();
         let in_use = in_use.filter(|_| mapping.region_type == RegionType::Stack);
         let in_use = in_use.map(|pointer| pointer - pointer % PAGE_SIZE as u64..mapping.end);
-        let parts = merged(changed.into_iter().chain(in_use).collect());
+        let mut parts: Vec<_> = changed.into_iter().chain(in_use).collect();
+        ranges::merge(&mut parts);
         Some(read_parts(self.pid, mapping, &parts))
     }
 
@@ -375,13 +376,16 @@ fn trace_from_start(command: &mut Command) {
 
 /// Whether a process has ended, although nobody may have waited for it.
 fn is_gone(pid: Pid) -> bool {
-    let status = fs::read_to_string(Process::path_of(pid, "status")).unwrap_or_default();
-    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
-    state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']))
+    status_field(pid, "State:").is_none_or(|state| state.starts_with(['Z', 'X']))
 }
 
 /// A number in `/proc/PID/status`.
 fn status_number(pid: Pid, name: &str) -> Option<u32> {
+    status_field(pid, name)?.parse().ok()
+}
+
+/// A field of `/proc/PID/status`.
+fn status_field(pid: Pid, name: &str) -> Option<String> {
     let text = fs::read_to_string(Process::path_of(pid, "status")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
 }

@@ -5,9 +5,9 @@
 use super::content::Content;
 use super::frame::Frame;
 use super::glibc_heap;
-use super::heap::HeapOutput;
 use super::mappings::Origin;
 use super::modules::{Images, Module, module_at};
+use super::output::Output;
 use super::pages::{Changes, Pages, push_content};
 use super::request::{CaptureRequest, CaptureTarget};
 use super::snapshot::ProcessSnapshot;
@@ -18,7 +18,6 @@ use crate::run::driver::lower_into;
 use crate::run::request::Request;
 use crate::store::manifest::{Manifest, ManifestBinary};
 use crate::store::writer::DatasetWriter;
-use binframe_ir::parquet::TableEncoder;
 use binframe_ir::tables::{
     CallStack, CallStackBuilder, ChangeDetection, HeapChunk, HeapChunkBuilder, LoadedModule,
     LoadedModuleBuilder, MemoryPageBuilder, MemoryRegion, MemoryRegionBuilder, MemoryRegions,
@@ -30,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The tables of a capture: its own, and the regions of memory, which files have too.
 fn is_captured(table: &TableInfo) -> bool {
@@ -98,27 +97,6 @@ pub(super) struct Recorder {
     chunks: Pending<HeapChunkBuilder>,
 }
 
-/// Where encoded rows go.
-struct Output {
-    /// Shared with the reader of the heap.
-    writer: Arc<Mutex<DatasetWriter>>,
-    encoders: Vec<(&'static TableInfo, TableEncoder)>,
-    /// Name of the captured program, the value of the column `binary_name`.
-    name: String,
-}
-
-impl Output {
-    fn append(&mut self, batch: Option<Batch>) -> Result<(), Error> {
-        let Some(batch) = batch else { return Ok(()) };
-        let index = self.encoders.iter().position(|(table, _)| *table == batch.info());
-        let index = index.expect("a table of captures");
-        let encoded = self.encoders[index].1.encode(&batch, &self.name);
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoded = encoded.map_err(Error::write(writer.directory()))?;
-        writer.append(index, encoded)
-    }
-}
-
 impl Recorder {
     /// Starts the dataset of a program or core dump.
     pub(super) fn create(request: &CaptureRequest<'_>, program: &Path) -> Result<Self, Error> {
@@ -132,16 +110,11 @@ impl Recorder {
         let (writer, _) = DatasetWriter::create(request.output, &tables, None)?;
         let private = fs::set_permissions(writer.directory(), Permissions::from_mode(0o700));
         private.map_err(Error::io(writer.directory(), "make private"))?;
-        let encoders = writer.encoders()?;
         let name = program.file_name().map_or_else(|| "process".into(), |name| name.to_string_lossy());
         // The program itself may be in the dataset under its name.
         let suffix = if file_tables > 0 { ".captured" } else { "" };
         Ok(Self {
-            output: Output {
-                writer: Arc::new(Mutex::new(writer)),
-                encoders,
-                name: format!("{name}{suffix}"),
-            },
+            output: Output::new(Arc::new(Mutex::new(writer)), format!("{name}{suffix}"))?,
             file_tables,
             module_paths: BTreeSet::new(),
             has_content: request.has_content,
@@ -163,8 +136,8 @@ impl Recorder {
     }
 
     /// Where rows of the heap go.
-    pub(super) fn heap_output(&self) -> Result<HeapOutput, Error> {
-        HeapOutput::new(&self.output.writer, &self.output.name)
+    pub(super) fn heap_output(&self) -> Result<Output, Error> {
+        self.output.another()
     }
 
     /// Whether there is no snapshot.
@@ -211,15 +184,14 @@ impl Recorder {
         let changes = self.pages.compare(self.count, snapshot, |content_id, digest, page| {
             push_content(contents.next(page.len()), (content_id, digest), has_content.then_some(page));
             if let (Some(batch), Ok(())) = (contents.take_if_large(), &result) {
-                result = output.append(Some(batch));
+                result = output.append(&batch);
             }
         });
         result?;
         for row in self.pages.take_closed() {
             self.changed_pages.next(0).push(row);
         }
-        let batch = self.changed_pages.take_if_large();
-        self.output.append(batch)?;
+        self.changed_pages.take_if_large().map_or(Ok(()), |batch| self.output.append(&batch))?;
         Ok(changes)
     }
 
@@ -264,8 +236,7 @@ impl Recorder {
                 mapped_offset: offset,
                 content_hash: hash.as_deref(),
             });
-            let batch = self.regions.take_if_large();
-            self.output.append(batch)?;
+            self.regions.take_if_large().map_or(Ok(()), |batch| self.output.append(&batch))?;
         }
         Ok(())
     }
@@ -359,8 +330,7 @@ impl Recorder {
                 arena_address: chunk.arena,
                 state: chunk.state,
             });
-            let batch = self.chunks.take_if_large();
-            self.output.append(batch)?;
+            self.chunks.take_if_large().map_or(Ok(()), |batch| self.output.append(&batch))?;
         }
         Ok(())
     }
@@ -373,7 +343,7 @@ impl Recorder {
             self.registers.take_if_large(),
             self.stacks.take_if_large(),
         ];
-        batches.into_iter().try_for_each(|batch| self.output.append(batch))
+        batches.iter().flatten().try_for_each(|batch| self.output.append(batch))
     }
 
     /// Appends the rows that wait and those of the modules' files, and writes the manifest, with what is missing in the rows
@@ -397,10 +367,8 @@ impl Recorder {
             self.stacks.take(),
             self.chunks.take(),
         ];
-        batches.into_iter().try_for_each(|batch| self.output.append(batch))?;
-        let Output { writer, name, .. } = self.output;
-        let writer = Arc::into_inner(writer).expect("the reader of the heap has ended");
-        let mut writer = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        batches.iter().flatten().try_for_each(|batch| self.output.append(batch))?;
+        let (mut writer, name) = self.output.into_parts();
         let stages = std::iter::once(Stage::Capture).chain(request.file_stages.iter().copied());
         let mut manifest = Manifest::new(stages.map(|stage| stage.name().to_owned()).collect());
         manifest.binaries =

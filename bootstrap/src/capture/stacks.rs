@@ -24,20 +24,8 @@ impl StackWalker {
     /// A walker of code in modules.
     pub(super) fn new(architecture: Option<Architecture>, modules: &[Module]) -> Self {
         match architecture {
-            Some(Architecture::X86_64) => {
-                let mut unwinder = UnwinderX86_64::new();
-                for module in modules {
-                    unwinder.add_module(unwind_information(module));
-                }
-                Self::X86_64(unwinder, Box::default())
-            }
-            Some(Architecture::Aarch64) => {
-                let mut unwinder = UnwinderAarch64::new();
-                for module in modules {
-                    unwinder.add_module(unwind_information(module));
-                }
-                Self::Aarch64(unwinder, Box::default())
-            }
+            Some(Architecture::X86_64) => Self::X86_64(unwinder(modules), Box::default()),
+            Some(Architecture::Aarch64) => Self::Aarch64(unwinder(modules), Box::default()),
             Some(Architecture::X86) => Self::X86(Box::new(X86Walker::new(modules))),
             _ => Self::Other,
         }
@@ -65,8 +53,17 @@ impl StackWalker {
     }
 }
 
+/// An unwinder of the code in modules.
+pub(super) fn unwinder<U: Unwinder<Module = framehop::Module<Bytes>> + Default>(modules: &[Module]) -> U {
+    let mut unwinder = U::default();
+    for module in modules {
+        unwinder.add_module(unwind_information(module));
+    }
+    unwinder
+}
+
 /// What unwinding needs to know of a module.
-pub(super) fn unwind_information(module: &Module) -> framehop::Module<Bytes> {
+fn unwind_information(module: &Module) -> framehop::Module<Bytes> {
     let image = &module.image;
     let section = |name| image.section(name);
     let range = |section: &Option<(u64, Bytes)>| {

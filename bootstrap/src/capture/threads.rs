@@ -107,12 +107,17 @@ impl Threads {
     }
 
     fn seize(&mut self, thread: Pid) -> nix::Result<()> {
+        ptrace::seize(thread, self.options(thread))?;
+        self.traced.insert(thread, None);
+        Ok(())
+    }
+
+    /// What a traced thread reports.
+    fn options(&self, thread: Pid) -> Options {
         let mut options = Options::PTRACE_O_TRACESYSGOOD;
         options.set(Options::PTRACE_O_TRACEEXIT, thread == self.process);
         options.set(Options::PTRACE_O_TRACECLONE, self.traces_all);
-        ptrace::seize(thread, options)?;
-        self.traced.insert(thread, None);
-        Ok(())
+        options
     }
 
     /// Whether the first thread is traced.
@@ -179,10 +184,8 @@ impl Threads {
     pub(super) fn trace_all(&mut self) {
         self.traces_all = true;
         for thread in self.traced.keys() {
-            let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE;
-            options.set(Options::PTRACE_O_TRACEEXIT, *thread == self.process);
             // A thread that is gone needs no options.
-            _ = ptrace::setoptions(*thread, options);
+            _ = ptrace::setoptions(*thread, self.options(*thread));
         }
     }
 

@@ -115,19 +115,6 @@ fn is_tracked(mapping: &Mapping) -> bool {
     matches!(mapping.origin, Origin::Anonymous | Origin::Break | Origin::Stack | Origin::FileZeros(_))
 }
 
-/// Sorts ranges, and joins those that touch.
-pub(super) fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut().filter(|last| range.start <= last.end) {
-            Some(last) => last.end = last.end.max(range.end),
-            None => merged.push(range),
-        }
-    }
-    merged
-}
-
 /// `UFFD_USER_MODE_ONLY`, for which no privilege is needed.
 const USER_MODE_ONLY: u64 = 1;
 /// `UFFD_FEATURE_WP_ASYNC`

@@ -7,11 +7,12 @@
 
 use super::arenas::Heap;
 use super::memory::{ALIGNMENT, Chunk, FLAGS, IS_MAPPED, Memory, number};
+use crate::capture::content;
 use crate::capture::mappings::{Mapping, Origin};
 use binframe_ir::tables::ChunkState;
 use std::ops::Range;
 
-const PAGE_SIZE: u64 = 4096;
+const PAGE_SIZE: u64 = content::PAGE_SIZE as u64;
 
 /// Powers of two by which memory may be aligned within a page, if by more than all chunks.
 const ALIGNMENT_BITS: Range<u32> = 5..12;

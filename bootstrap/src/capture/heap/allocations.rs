@@ -1,7 +1,7 @@
 //! Rows of allocations: each is written when its memory is released, the others at the end.
 
+use super::super::output::Output;
 use super::live_table::{Live, LiveTable};
-use super::output::HeapOutput;
 use crate::error::Error;
 use binframe_ir::Timestamp;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
@@ -43,11 +43,11 @@ pub(super) struct Allocations {
     rows: HeapAllocationBuilder,
     waiting: usize,
     count: u64,
-    pub(super) output: HeapOutput,
+    pub(super) output: Output,
 }
 
 impl Allocations {
-    pub(super) fn new(output: HeapOutput) -> Self {
+    pub(super) fn new(output: Output) -> Self {
         Self {
             live: LiveTable::default(),
             rows: HeapAllocationBuilder::default(),

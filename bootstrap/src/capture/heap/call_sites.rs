@@ -1,7 +1,7 @@
 //! The tree of calls that allocate, and its rows.
 
 use super::super::modules::{Image, Module, module_at};
-use super::output::HeapOutput;
+use super::super::output::Output;
 use crate::error::Error;
 use binframe_ir::parquet::ROW_GROUP_ROWS_MAX;
 use binframe_ir::tables::{HeapCallSite, HeapCallSiteBuilder};
@@ -102,7 +102,7 @@ impl CallSites {
 
     /// Appends the rows that wait, if they are many or if all are wanted. Debug information is read only now, because a
     /// program waits for the reader of its records.
-    pub(super) fn append(&mut self, output: &mut HeapOutput, all: bool) -> Result<(), Error> {
+    pub(super) fn append(&mut self, output: &mut Output, all: bool) -> Result<(), Error> {
         if self.waiting.is_empty() || (self.waiting.len() < ROW_GROUP_ROWS_MAX / 2 && !all) {
             return Ok(());
         }

@@ -22,13 +22,12 @@ mod call_sites;
 #[expect(unreachable_pub, reason = "the recorder is another crate with this file")]
 pub(super) mod channel;
 mod live_table;
-mod output;
 mod reader;
 mod unwinding;
 
 use self::channel::Channel;
-pub(super) use self::output::HeapOutput;
 use self::reader::{Reader, Tally};
+use super::output::Output;
 use crate::error::Error;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -119,7 +118,7 @@ impl HeapRecording {
     }
 
     /// Starts to read what the process records.
-    pub(super) fn start(&mut self, process: u32, output: HeapOutput) {
+    pub(super) fn start(&mut self, process: u32, output: Output) {
         let (memory, is_ending) = (Arc::clone(&self.memory), Arc::clone(&self.is_ending));
         let read = move || Reader::new(memory.channel(), process, output).run(&is_ending);
         self.reader = Some(std::thread::spawn(read));

@@ -7,13 +7,13 @@
 //! *Ends of threads.* The slot of a thread is free again when the system no longer lists the thread, or when the process
 //! executed another program, and its ring is empty.
 
+use super::super::output::Output;
 use super::allocations::{Allocations, Clock, Released};
 use super::call_sites::CallSites;
 use super::channel::{
     ALLOCATION, ALLOCATION_WORDS, Channel, MAPPINGS, RELEASE, RETRACTION, RING_WORDS, SKIP, Slot, WINDOW,
 };
 use super::live_table::Live;
-use super::output::HeapOutput;
 use super::unwinding::{Stack, State, Unwinder};
 use crate::error::Error;
 use rustix::time::{ClockId, clock_gettime};
@@ -156,7 +156,7 @@ fn monotonic() -> i64 {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(channel: &'a Channel, process: u32, output: HeapOutput) -> Self {
+    pub(super) fn new(channel: &'a Channel, process: u32, output: Output) -> Self {
         let time = clock_gettime(ClockId::Realtime);
         Self {
             channel,

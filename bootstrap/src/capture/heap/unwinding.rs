@@ -13,7 +13,7 @@
 use super::super::mappings::parse_maps;
 use super::super::modules::{Images, Module};
 use super::super::snapshot::ProcessSnapshot;
-use super::super::stacks::unwind_information;
+use super::super::stacks::unwinder;
 use super::call_sites::{CallSites, Caller};
 use super::channel::WINDOW;
 use bytes::Bytes;
@@ -91,10 +91,7 @@ impl Unwinder {
     /// Takes the modules from the text of `/proc/PID/maps`.
     pub(super) fn load(&mut self, mappings: &str) {
         self.modules = self.images.modules(&ProcessSnapshot::without_content(parse_maps(mappings)));
-        (self.framehop, self.cache) = (UnwinderX86_64::new(), Box::default());
-        for module in &self.modules {
-            self.framehop.add_module(unwind_information(module));
-        }
+        (self.framehop, self.cache) = (unwinder(&self.modules), Box::default());
     }
 
     /// The call site of an allocation, and the stack pointer of the start of the thread if all callers are known.

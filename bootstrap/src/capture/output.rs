@@ -1,4 +1,4 @@
-//! Writes rows of the heap into the dataset of a capture, from the thread of the reader.
+//! Writes rows into the dataset of a capture, from the thread of snapshots and from the reader of the heap.
 
 use crate::error::Error;
 use crate::store::writer::DatasetWriter;
@@ -7,17 +7,28 @@ use binframe_ir::{Batch, TableInfo};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The dataset, and the encoders of its tables.
-pub(in crate::capture) struct HeapOutput {
+pub(super) struct Output {
     writer: Arc<Mutex<DatasetWriter>>,
     encoders: Vec<(&'static TableInfo, TableEncoder)>,
     /// The value of the column `binary_name`.
     name: String,
 }
 
-impl HeapOutput {
-    pub(in crate::capture) fn new(writer: &Arc<Mutex<DatasetWriter>>, name: &str) -> Result<Self, Error> {
+impl Output {
+    pub(super) fn new(writer: Arc<Mutex<DatasetWriter>>, name: String) -> Result<Self, Error> {
         let encoders = writer.lock().unwrap_or_else(PoisonError::into_inner).encoders()?;
-        Ok(Self { writer: Arc::clone(writer), encoders, name: name.to_owned() })
+        Ok(Self { writer, encoders, name })
+    }
+
+    /// Another output into the same dataset, for another thread.
+    pub(super) fn another(&self) -> Result<Self, Error> {
+        Self::new(Arc::clone(&self.writer), self.name.clone())
+    }
+
+    /// The dataset, and the value of the column `binary_name`. There must be no other output.
+    pub(super) fn into_parts(self) -> (DatasetWriter, String) {
+        let writer = Arc::into_inner(self.writer).expect("the reader of the heap has ended");
+        (writer.into_inner().unwrap_or_else(PoisonError::into_inner), self.name)
     }
 
     /// Appends rows of a table.
