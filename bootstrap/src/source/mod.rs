@@ -81,11 +81,16 @@ impl TablePart {
     /// # Panics
     /// If the table does not have one of the columns.
     pub fn columns(&self, names: &[&str]) -> Result<Vec<ArrayRef>, Error> {
-        let rows = match &self.rows {
-            PartRows::Computed(part) => self.computed(|| part.rows_for(names))?,
-            PartRows::Stored(row_group) => row_group.read_for(names)?,
-        };
+        let rows = self.rows_for(names)?;
         Ok(names.iter().map(|name| Arc::clone(rows.column(name))).collect())
+    }
+
+    /// Computes or reads rows of which only some columns are needed: the others may be null.
+    pub fn rows_for(&self, names: &[&str]) -> Result<Batch, Error> {
+        match &self.rows {
+            PartRows::Computed(part) => self.computed(|| part.rows_for(names)),
+            PartRows::Stored(row_group) => row_group.read_for(names),
+        }
     }
 
     /// Whether a row may satisfy a condition. Rows that are computed always may.

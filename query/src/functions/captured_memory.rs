@@ -41,7 +41,8 @@ impl CapturedRegion {
 /// The regions of the last snapshot whose content was captured, sorted by address.
 pub(super) fn read(inputs: &Inputs, input: usize, binary: &str) -> Result<Vec<CapturedRegion>, Error> {
     let (mut regions, last_snapshot) = last_regions(inputs, input, binary)?;
-    for_each_part::<MemoryRegions>(inputs, input, binary, |rows| {
+    let columns = ["start_address", "content_snapshot"];
+    for_each_part::<MemoryRegions>(inputs, input, binary, &columns, |rows| {
         for row in rows.columns().iter() {
             if let (Some(start), Some(content)) = (row.start_address, row.content_snapshot) {
                 write(&mut regions, start, content);
@@ -49,13 +50,14 @@ pub(super) fn read(inputs: &Inputs, input: usize, binary: &str) -> Result<Vec<Ca
         }
     })?;
     let mut changed: HashMap<u64, Vec<u64>> = HashMap::new();
-    for_each_part::<MemoryPages>(inputs, input, binary, |rows| {
+    let columns = ["address", "until_snapshot", "content_id"];
+    for_each_part::<MemoryPages>(inputs, input, binary, &columns, |rows| {
         for row in rows.columns().iter().filter(|row| row.until_snapshot == last_snapshot) {
             changed.entry(row.content_id).or_default().push(row.address);
         }
     })?;
     let mut pages: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-    for_each_part::<PageContents>(inputs, input, binary, |rows| {
+    for_each_part::<PageContents>(inputs, input, binary, &["content_id", "content"], |rows| {
         for row in rows.columns().iter() {
             let (Some(addresses), Some(content)) = (changed.get(&row.content_id), row.content) else {
                 continue;
@@ -77,7 +79,8 @@ fn last_regions(
     binary: &str,
 ) -> Result<(BTreeMap<u64, CapturedRegion>, u32), Error> {
     let (mut regions, mut last) = (BTreeMap::new(), 0);
-    for_each_part::<MemoryRegions>(inputs, input, binary, |rows| {
+    let columns = ["type", "start_address", "end_address", "snapshot_id", "content_hash"];
+    for_each_part::<MemoryRegions>(inputs, input, binary, &columns, |rows| {
         for row in rows.columns().iter() {
             if row.snapshot_id > last {
                 (regions, last) = (BTreeMap::new(), row.snapshot_id);
@@ -103,14 +106,16 @@ fn write(regions: &mut BTreeMap<u64, CapturedRegion>, address: u64, bytes: &[u8]
     }
 }
 
+/// Reads some columns of a table, part by part.
 fn for_each_part<T: Table>(
     inputs: &Inputs,
     input: usize,
     binary: &str,
+    columns: &[&str],
     mut read: impl FnMut(&Rows<T>),
 ) -> Result<(), Error> {
     for part in inputs.parts_of(input, binary, T::INFO)? {
-        read(&Rows::from_batch(part.rows()?).expect("parts are of the requested table"));
+        read(&Rows::from_batch(part.rows_for(columns)?).expect("parts are of the requested table"));
     }
     Ok(())
 }
