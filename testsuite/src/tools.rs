@@ -13,10 +13,15 @@ use std::process::{Command, Output};
 const LLVM_VERSION: u32 = 19;
 
 /// Reports a missing tool. Panics if `CI` is set.
-#[expect(clippy::print_stderr, reason = "a test must report skipped checks")]
 pub fn report_missing(tool: &str) {
     assert!(std::env::var_os("CI").is_none(), "{tool} is not installed, and CI is set");
-    eprintln!("skipped: {tool} is not installed");
+    report_skipped(&format!("{tool} is not installed"));
+}
+
+/// Reports that something is not tested, for a reason that no installation changes.
+#[expect(clippy::print_stderr, reason = "a test must report skipped checks")]
+pub fn report_skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
 }
 
 /// Name of an installed tool: Debian's versioned LLVM name (`tool-19`) or `tool`. `None`, with a message, if neither is

@@ -58,7 +58,7 @@ fn crash(folder: &Path, command: &str) -> Option<PathBuf> {
     cores.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("core")));
     cores.sort_by_key(|path| path.extension().is_none_or(|extension| extension != "core"));
     if cores.is_empty() {
-        eprintln!("skipped: the kernel writes no core dumps as files (/proc/sys/kernel/core_pattern)");
+        tools::report_skipped("the kernel writes no core dumps as files (/proc/sys/kernel/core_pattern)");
     }
     cores.into_iter().next()
 }
