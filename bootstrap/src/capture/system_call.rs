@@ -29,7 +29,9 @@ pub(super) fn call(
         return Err(Errno::EINTR);
     }
     let saved = ptrace::getregs(thread)?;
-    ptrace::setregs(thread, registers(saved, entry, number, arguments))?;
+    let mut registers = saved;
+    prepare(&mut registers, entry, number, arguments);
+    ptrace::setregs(thread, registers)?;
     let result = enter_and_exit(thread, stop);
     ptrace::setregs(thread, saved)?;
     result
@@ -54,16 +56,13 @@ fn next_stop(thread: Pid, stop: &mut Stop, expected: StopKind) -> nix::Result<()
     if stop.kind == expected { Ok(()) } else { Err(Errno::EINTR) }
 }
 
+/// Sets the registers of a call.
 #[cfg(target_arch = "x86_64")]
-fn registers(
-    saved: libc::user_regs_struct,
-    entry: u64,
-    number: i64,
-    arguments: [u64; 2],
-) -> libc::user_regs_struct {
-    let [rdi, rsi] = arguments;
+fn prepare(registers: &mut libc::user_regs_struct, entry: u64, number: i64, arguments: [u64; 2]) {
+    (registers.rip, registers.rax) = (entry, number as u64);
     // Without an original number, the system does not restart the call that the stop interrupted.
-    libc::user_regs_struct { rip: entry, rax: number as u64, orig_rax: u64::MAX, rdi, rsi, ..saved }
+    registers.orig_rax = u64::MAX;
+    [registers.rdi, registers.rsi] = arguments;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -72,17 +71,10 @@ fn result(registers: &libc::user_regs_struct) -> i64 {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn registers(
-    saved: libc::user_regs_struct,
-    entry: u64,
-    number: i64,
-    arguments: [u64; 2],
-) -> libc::user_regs_struct {
-    let mut own = saved;
-    own.pc = entry;
-    own.regs[..2].copy_from_slice(&arguments);
-    own.regs[8] = number as u64;
-    own
+fn prepare(registers: &mut libc::user_regs_struct, entry: u64, number: i64, arguments: [u64; 2]) {
+    registers.pc = entry;
+    registers.regs[..2].copy_from_slice(&arguments);
+    registers.regs[8] = number as u64;
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -62,20 +62,8 @@ pub(crate) fn lower_into(
     writer: &mut DatasetWriter,
 ) -> Result<(), Error> {
     let files = find_files(request.inputs)?;
-    let mut encoders = writer.encoders()?;
-    encoders.truncate(tables);
-    let mut run = Run {
-        files: &files,
-        stages: request.stages,
-        passes: passes_for(request.stages),
-        companions: &request.companions,
-        panics: BTreeMap::new(),
-        tables: encoders,
-        observe: &|_| {},
-        bytes: total_size(&files),
-        files_done: 0.into(),
-        bytes_done: 0.into(),
-    };
+    let mut run = new_run(request, &|_| {}, &files, writer)?;
+    run.tables.truncate(tables);
     let outcomes =
         lower_without_panics(&mut run, &(0..files.len()), request.memory, &single_thread_pools()?, writer)?;
     add_group(manifest, record(&files, outcomes, false)?);
@@ -94,18 +82,9 @@ fn write_groups(
 ) -> Result<Manifest, Error> {
     let (resumed, remaining) = groups.split_at(finished.len());
     manifest.resumed_files = resumed.last().map_or(0, |group| group.end);
-    let mut run = Run {
-        files,
-        stages: request.stages,
-        passes: passes_for(request.stages),
-        companions: &request.companions,
-        panics: BTreeMap::new(),
-        tables: writer.encoders()?,
-        observe,
-        bytes: total_size(files),
-        files_done: manifest.resumed_files.into(),
-        bytes_done: total_size(&files[..manifest.resumed_files]).into(),
-    };
+    let mut run = new_run(request, observe, files, writer)?;
+    run.files_done = manifest.resumed_files.into();
+    run.bytes_done = total_size(&files[..manifest.resumed_files]).into();
     for group in finished {
         add_group(&mut manifest, group);
     }
@@ -128,6 +107,27 @@ fn write_groups(
         }
     }
     Ok(manifest)
+}
+
+/// A run of which no file is done, into all tables of a writer.
+fn new_run<'a>(
+    request: &'a Request<'_>,
+    observe: &'a (dyn Fn(Progress<'_>) + Sync),
+    files: &'a [CorpusFile],
+    writer: &DatasetWriter,
+) -> Result<Run<'a>, Error> {
+    Ok(Run {
+        files,
+        stages: request.stages,
+        passes: passes_for(request.stages),
+        companions: &request.companions,
+        panics: BTreeMap::new(),
+        tables: writer.encoders()?,
+        observe,
+        bytes: total_size(files),
+        files_done: 0.into(),
+        bytes_done: 0.into(),
+    })
 }
 
 /// Lowers a group. If work on a file panics after its first rows were written, the group starts again without the file.
